@@ -43,6 +43,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     native_id: str
     hourly_cost: Decimal | None = None  # USD; None prints `unknown`
     console_url: str | None = None
+    adopted: bool = False  # it stood before the project did: deleting it gives it back, running
 
 
 class LogPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +70,7 @@ class BlobStore(Protocol):
         ...
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a blob, over what stood there: the last writer wins."""
+        """Write a blob; the last writer wins."""
         ...
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
@@ -105,7 +106,7 @@ def below(root: str, uri: str) -> str:
 
 
 def located(root: str, name: str) -> str:
-    """Return the URI of what a document names by `below`.
+    """Return the URI of a name that a document gives relative to a root.
 
     A whole URI stays: another store's, or from before documents were relative.
     """
@@ -119,7 +120,7 @@ class StateStore(Protocol):
     """
 
     def get(self, key: str) -> Versioned | None:
-        """Return a document with its token and when it was written (UTC, ms); None if it is absent.
+        """Return a document with its token and the time of its last write, or None.
 
         Raises:
             Invalid: The key is none, or the document is damaged.
@@ -154,7 +155,7 @@ LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
 
 
 def check_key(key: str) -> None:
-    """Refuse what no StateStore takes as a key.
+    """Refuse a key that a StateStore cannot store.
 
     Raises:
         Invalid: It is no key.
@@ -242,7 +243,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Seen:
-    """Observe until the predicate holds and return what was seen then.
+    """Poll until the predicate holds, and return the last observation.
 
     Unavailable when `deadline` passes first: the work may still end, and observing again later is
     safe. The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are

@@ -160,7 +160,7 @@ class Priced(Protocol):
     """An adapter whose provider asks money."""
 
     def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
-        """Return what these variants would cost an hour, by the newest price table."""
+        """Estimate what variants cost an hour, by the newest price table."""
         ...
 
     def refresh(self, target: Target) -> None:
@@ -184,11 +184,11 @@ class Maintained(Protocol):
     """An adapter that stores things in files of our own, which we have to guard."""
 
     def sweep(self, target: Target) -> None:
-        """Remove what writers that were killed left behind; the project's lock is held."""
+        """Remove temporary files of killed writers; the caller holds the project's lock."""
         ...
 
     def examine(self, target: Target) -> Examination:
-        """Compare what is stored with what was written."""
+        """Compare what is stored with the checksums of what was written."""
         ...
 
 
@@ -196,7 +196,7 @@ class Adoptable(Protocol):
     """An adapter whose provider's existing endpoints can be taken over (`isthmus import`)."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return what looks at an endpoint of the provider and makes it the project's."""
+        """Return the means to take over an endpoint that runs at the provider."""
         ...
 
 
@@ -261,7 +261,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attribute(name: str) -> Any:
-    """Import what "module:attribute" names.
+    """Import an attribute that "module:attribute" names.
 
     Raises:
         MissingDependency: a module is not installed.
@@ -276,11 +276,12 @@ def attribute(name: str) -> Any:
 
 
 def missing(packages: Packages) -> tuple[str, ...]:
-    """Return the modules that cannot be imported here."""
+    """Return those of the packages that cannot be imported."""
     return tuple(module for module in packages.modules if not _is_importable(module))
 
 
 def _is_importable(module: str) -> bool:
+    """Return whether a module can be imported."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # its parent package is absent
@@ -346,6 +347,7 @@ class CallLog:
             self.after(call)
 
     def _record(self, call: Call) -> None:
+        """Note a call to the provider, and log it."""
         if len(self.calls) >= 2 * _REMEMBERED_CALLS:  # a gateway lives for months
             del self.calls[:_REMEMBERED_CALLS]
         self.calls.append(call)
@@ -381,6 +383,7 @@ class Target:
         self.shared: list[object] = []  # by the ports that were built: closed after them
 
     def _build(self, port: str) -> Any:
+        """Build one of the target's ports; raise if the adapter has none."""
         if not self.adapter.ports:
             sql = (
                 f"; its SQL check for {self.adapter.engine.name} works: isthmus validate"
@@ -403,12 +406,12 @@ class Target:
 
     @cached_property
     def blobs(self) -> BlobStore:
-        """Files by their URI."""
+        """Return the store of files by URI."""
         return self._build("blobs")  # type: ignore[no-any-return]  # a factory table cannot carry each port's type
 
     @cached_property
     def state(self) -> StateStore:
-        """Small documents with compare-and-swap."""
+        """Return the store of small documents with compare-and-swap."""
         return self._build("state")  # type: ignore[no-any-return]
 
     @cached_property
@@ -423,17 +426,17 @@ class Target:
 
     @cached_property
     def sources(self) -> Sources:
-        """Users' own data by its URI (`events.<name>.source`). Optional."""
+        """Return the reader of users' own data by URI, if the target has one."""
         return self._build("sources")  # type: ignore[no-any-return]
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """Tables and views, and SQL over them."""
+        """Return the tables and views, with SQL over them."""
         return self._build("warehouse")  # type: ignore[no-any-return]
 
     @cached_property
     def online(self) -> OnlineStore:
-        """Rows of feature views by entity, for serving."""
+        """Return the store of feature rows by entity, for serving."""
         return self._build("online")  # type: ignore[no-any-return]
 
     @cached_property
@@ -443,22 +446,22 @@ class Target:
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        """Registered models, their versions and aliases."""
+        """Return the registry of models, their versions and aliases."""
         return self._build("registry")  # type: ignore[no-any-return]
 
     @cached_property
     def endpoints(self) -> EndpointHost:
-        """Endpoints that answer with model versions."""
+        """Return the host of endpoints."""
         return self._build("endpoints")  # type: ignore[no-any-return]
 
     @cached_property
     def counters(self) -> Counters:
-        """Counts of what a unit has been shown, for rules that cap it. Optional."""
+        """Return the counters of what units were shown, if the target has them."""
         return self._build("counters")  # type: ignore[no-any-return]
 
     @cached_property
     def metrics(self) -> MetricSource:
-        """Figures of endpoints' variants by the minute."""
+        """Return the source of the endpoints' metrics by the minute."""
         return self._build("metrics")  # type: ignore[no-any-return]
 
     @cached_property
@@ -483,7 +486,7 @@ class Target:
         return self._build(capability)
 
     def close(self) -> None:
-        """Close what was built and can be closed."""
+        """Close the ports that were built."""
         for value in [*self.__dict__.values(), *self.shared]:
             closing = getattr(value, "close", None)
             if callable(closing):

@@ -56,7 +56,7 @@ class StillClockAlarm:
 
 
 def utc_milliseconds(moment: datetime) -> datetime:
-    """Truncate to whole milliseconds in UTC: the one time resolution of every port."""
+    """Return a time in UTC, truncated to milliseconds, the resolution of every port."""
     if moment.tzinfo is not UTC:
         moment = moment.astimezone(UTC)
     beyond = moment.microsecond % 1000
@@ -69,7 +69,7 @@ def midnight(day: date) -> datetime:
 
 
 def epoch_milliseconds(moment: datetime) -> int:
-    """Whole milliseconds since 1970, rounded down.
+    """Return a time as whole milliseconds since 1970, rounded down.
 
     A datetime without a zone is UTC, as tables and Arrow have it.
     """
@@ -77,5 +77,5 @@ def epoch_milliseconds(moment: datetime) -> int:
 
 
 def from_epoch(milliseconds: int) -> datetime:
-    """Return the moment, in UTC, that is so many milliseconds after 1970."""
+    """Return the UTC time of milliseconds since 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

@@ -80,7 +80,7 @@ def _row(
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
-    """Return what a row takes, for messages."""
+    """Return what kind of value a row of the parity table takes, for messages."""
     return (
         "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
     )

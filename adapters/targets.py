@@ -32,12 +32,12 @@ def find(adapter: str) -> Adapter:
 
 
 def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> Target:
-    """Return a target whose ports are built when they are first used."""
+    """Open a profile's target; its ports are built on first use."""
     return Target(profile, find(profile.adapter), calls=calls, clock=clock)
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """Return what variants would cost an hour under a profile.
+    """Estimate what variants cost an hour under a profile.
 
     None if the adapter has no prices.
     """
@@ -58,7 +58,7 @@ def ask_prices(target: Target) -> None:
 
 
 def where(target: Target) -> str:
-    """Return where a target is, as a command's first line says it.
+    """Return the place of a target, as the first line of a command shows it.
 
     Raises:
         Denied: There are no credentials, or they are another account's. Nothing was changed.
@@ -69,7 +69,7 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in what cannot be changed.
+    """Return how a running endpoint differs from the profile in settings that cannot change.
 
     It is "" if it differs in nothing, or does not exist.
     """
@@ -118,7 +118,7 @@ class Dialect(Protocol):
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """Return an adapter's SQL allow-list, or None if neutral SQL runs there as it is.
+    """Return an adapter's SQL dialect, or None if neutral SQL runs unchanged.
 
     The adapter's packages need not be installed.
 

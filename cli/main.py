@@ -148,9 +148,11 @@ class Lazy(click.Group):
     """`isthmus --help` imports no command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        """Return the names of the commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a command by its name."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
@@ -158,6 +160,7 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the commands into the help, in groups."""
         for heading, commands in GROUPS.items():
             with formatter.section(heading):
                 formatter.write_dl(
@@ -165,6 +168,7 @@ class Lazy(click.Group):
                 )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete a command's name."""
         from click.shell_completion import CompletionItem
 
         names = [
@@ -177,6 +181,7 @@ class Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; for an unknown name suggest the nearest one."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -224,6 +229,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
+    """Run a command, and return the exit code; errors are printed."""
     try:
         return guarded(call, lambda: Console.speaking or fallback)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -237,6 +243,7 @@ def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
 
 
 def _usage(error: click.ClickException) -> str | None:
+    """Return the usage line of a command that was called wrongly."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return (
         f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help"

@@ -24,6 +24,7 @@ class _Cloud(click.ParamType["Offline"]):
     name = "cloud"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
+        """Return the clouds' names for the help."""
         from ..core.runtime.stacks import clouds
 
         return f"{{{'|'.join(clouds())}}}"
@@ -31,6 +32,7 @@ class _Cloud(click.ParamType["Offline"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Offline:
+        """Return the offline stack of a cloud by its name."""
         from ..core.runtime.stacks import clouds
 
         stack_clouds = clouds()
@@ -92,6 +94,7 @@ _allow_hosts = click.option(
 
 
 def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of the stack's process to a command."""
     for option in (_allow_hosts, _home, _moto_answers, _open, _memory, _clock, _images):
         function = option(function)
     return function
@@ -104,6 +107,7 @@ class _Around(Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Leave the options of the command after `--` alone."""
         if args[1:2] and args[1] in ctx.help_option_names:
             args = args[1:]  # no command begins so
         ctx.allow_interspersed_args = "--" in args
@@ -120,6 +124,7 @@ def stack() -> None:
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the option that names a stack's address to a command."""
     text = (
         "Which stack (default: the one that the environment names, else the project's own, else "
         "that of `stack up`)."

@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Wait until the disk has the names in a folder: what was made, renamed or removed there."""
+    """Sync a folder to disk, so that files made, renamed or removed in it stay so after a crash."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

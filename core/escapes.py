@@ -24,16 +24,17 @@ _ACTED_UPON = re.compile(
 
 
 def escaped(text: str) -> str:
-    """Return the text with every character that a terminal would act upon in JSON's notation."""
+    """Return the text with control characters escaped, so that no terminal acts upon them."""
     return text if text.isascii() and text.isprintable() else _ACTED_UPON.sub(_notation, text)
 
 
 def escaped_line(text: str) -> str:
-    """Return the text as one line: as `escaped`, and its newlines and tabs are shown, too."""
+    """Return the text as one line, with control characters, newlines and tabs escaped."""
     return escaped(text).replace("\r", r"\r").replace("\n", r"\n").replace("\t", r"\t")
 
 
 def _notation(match: re.Match[str]) -> str:
+    r"""Return a character as a \u escape."""
     return f"\\u{ord(match[0]):04x}"
 
 
@@ -45,7 +46,7 @@ class EscapingStream:
         self.stream = stream
 
     def write(self, text: str, /) -> int:
-        """Write the text, escaped. TypeError: it is no text, as of a text stream."""
+        """Write the text, escaped; raise TypeError if it is no text."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         self.stream.write(escaped(text))
@@ -66,5 +67,5 @@ def escaping(stream: TextIO) -> TextIO:
 
 
 def beneath(stream: TextIO) -> TextIO:
-    """Return the stream itself, for who draws on a terminal and escapes the text within."""
+    """Return the stream beneath an escaping one, for code that escapes its text itself."""
     return stream.stream if isinstance(stream, EscapingStream) else stream

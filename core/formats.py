@@ -22,7 +22,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Return the JSON value of an older format with the fields of this one.
+        """Convert a document's JSON value from an older format to this one.
 
         As it is where their defaults say what the older meant.
         """
@@ -103,7 +103,7 @@ def schema_of(data: bytes) -> int:
 
 
 def refuse_newer(what: str, written: int, newest: int) -> None:
-    """Raise Refused for a document that a later version wrote.
+    """Raise Refused if a document has a newer format than this version knows.
 
     This version would misread it or lose what it does not know.
     """

@@ -18,7 +18,7 @@ _LONG = 0x4000  # the flag of two more bytes of flags
 
 
 def tracked_below(folder: Path) -> tuple[str, ...]:
-    """Return the names, from the work tree's root, that git tracks at `folder` or below it.
+    """Return the names of files that git tracks at `folder` or below it, from the root's folder.
 
     Upper and lower case are one, as on file systems that do not tell them apart. None where no work
     tree is above.
@@ -60,6 +60,7 @@ def _git_folder(tree: Path) -> Path:
 
 
 def _uses_sha256(git: Path) -> bool:
+    """Return whether a git repository names its objects by SHA-256."""
     try:
         text = (git / "config").read_text(errors="replace")
     except OSError:  # a linked work tree's is elsewhere
@@ -68,7 +69,10 @@ def _uses_sha256(git: Path) -> bool:
 
 
 def _names(index: bytes, id_size: int) -> Iterator[bytes]:
-    """Yield every entry's name (git's Documentation/gitformat-index.txt). Damage ends it early."""
+    """Yield the name of every file in git's index; end early if the index is damaged.
+
+    Source: git's Documentation/gitformat-index.txt.
+    """
     signature, version, number = _HEADER.unpack_from(index)
     if signature != b"DIRC" or version not in (2, 3, 4):
         return

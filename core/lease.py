@@ -25,11 +25,15 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_free(lease: Lease, now: datetime) -> bool:
+    """Return whether a lease has no holder, or one whose time is over."""
     return not lease.holder or lease.until is None or lease.until <= now
 
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
-    """Take the lease in a new epoch. A holder that did not get its epoch has fenced nobody yet."""
+    """Take the lease for a holder, and count a new epoch.
+
+    A holder that did not get its epoch has fenced nobody yet.
+    """
     return Lease(
         holder=holder,
         epoch=lease.epoch + 1,
@@ -39,9 +43,10 @@ def take(lease: Lease, holder: str, now: datetime) -> Lease:
 
 
 def renew(lease: Lease, now: datetime) -> Lease:
+    """Extend a lease by its full length from now."""
     return msgspec.structs.replace(lease, until=now + LENGTH)
 
 
 def give_back(lease: Lease) -> Lease:
-    """Anybody may take it. `until` stays: it tells when somebody was there last."""
+    """Release the lease; `until` stays and tells when it was last held."""
     return msgspec.structs.replace(lease, holder="")

@@ -57,14 +57,14 @@ EVENTS = {
 
 
 def emit(event: str, /, **fields: object) -> None:
-    """Log one of EVENTS."""
+    """Log an event of the list EVENTS, with its fields."""
     logger, level = _logger(), LEVELS[EVENTS[event][0]]
     if logger is not None and logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event, fields), extra={"event": event, "fields": fields})
 
 
 def listening(event: str) -> bool:
-    """Return whether somebody wants records of this event.
+    """Return whether a log handler wants records of this event.
 
     Ask it before work that is done only for a record.
     """
@@ -73,7 +73,7 @@ def listening(event: str) -> bool:
 
 
 def _logger() -> logging.Logger | None:
-    """Return the logger, or None while nobody has imported `logging`.
+    """Return the logger, or None while `logging` is not imported: then nobody listens.
 
     It is looked up once, as every call of a provider asks for it.
     """
@@ -86,6 +86,7 @@ _looked_up: list[logging.Logger] = []
 
 
 def as_json() -> bool:
+    """Return whether the log is to be written as JSON lines."""
     return os.environ.get(FORM, "").lower() == "json"
 
 
@@ -113,7 +114,7 @@ def configure(level: str | None = None, *, stream: TextIO | None = None) -> None
 
 
 def tolerate_full_disk() -> None:
-    """Drop log lines that stderr, a file on a full disk, does not take.
+    """Keep the program alive when its log, a file on a full disk, takes no more lines.
 
     A server calls it before `configure`, so that it goes on answering.
     """
@@ -125,6 +126,7 @@ def tolerate_full_disk() -> None:
 
 class _Lossy(io.FileIO):
     def write(self, data: Any, /) -> int:
+        """Write data, or drop them if the stream is broken: a log must not end the program."""
         try:
             return super().write(data)
         except OSError:
@@ -132,10 +134,12 @@ class _Lossy(io.FileIO):
 
 
 def _handler(stream: TextIO) -> logging.Handler:
+    """Return the handler that writes log records as text or as JSON lines."""
     import logging
 
     class Lines(logging.Formatter):
         def format(self, record: logging.LogRecord) -> str:
+            """Format a record as a line of text or of JSON."""
             return (
                 _json(record) if as_json() else f"{_moment(record):%H:%M:%S} {record.getMessage()}"
             )
@@ -146,6 +150,7 @@ def _handler(stream: TextIO) -> logging.Handler:
 
 
 def _json(record: logging.LogRecord) -> str:
+    """Return a log record as a line of JSON."""
     line: dict[str, Any] = {
         "time": f"{_moment(record):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z",
         "level": record.levelname.lower(),
@@ -156,10 +161,12 @@ def _json(record: logging.LogRecord) -> str:
 
 
 def _moment(record: logging.LogRecord) -> datetime:
+    """Return when a log record was made, in UTC."""
     return datetime.fromtimestamp(record.created, UTC)
 
 
 def _text(event: str, fields: dict[str, object]) -> str:
+    """Return an event and its fields as one line of text, without the empty fields."""
     return "  ".join(
         [event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))]
     )

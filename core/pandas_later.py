@@ -23,7 +23,7 @@ else:
 
 
 def install() -> None:
-    """Delay the import of pandas, in a process that is ours from its start.
+    """Delay the import of pandas until it is needed, in a process that is ours from its start.
 
     Where either of the two modules is imported already, nothing changes.
     """
@@ -43,6 +43,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Find pyarrow and pandas so that pandas is imported only by who needs it."""
         if name not in ("pyarrow", "pandas"):
             return None
         if name == "pandas" and self.refused == threading.get_ident():
@@ -53,7 +54,7 @@ class _Finder:
         return spec
 
     def without(self) -> None:
-        """Let PyArrow ask; not while pandas, which imports PyArrow, is on its way."""
+        """Let PyArrow import pandas, except while pandas itself is being imported."""
         import pyarrow as pa
 
         if "pandas" not in sys.modules:
@@ -65,6 +66,7 @@ class _Finder:
 
 
 def _with_pandas() -> None:
+    """Import pandas into pyarrow now, if pyarrow is loaded."""
     if (pa := sys.modules.get("pyarrow")) is not None:
         pa.array([None]).to_pandas()
 
@@ -76,9 +78,11 @@ class _Loader(Loader):
         self.loader, self.then = loader, then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
+        """Create the module as its own loader does."""
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
+        """Execute the module, then what is to follow its import."""
         module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 def calling(
     numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
 ) -> Iterator[None]:
-    """Call `function(number)` for each of these signals meanwhile, in a thread of its own.
+    """Call `function(number)` for these signals while the block runs, in a thread of its own.
 
     Only the main thread may enter.
     """
@@ -41,6 +41,7 @@ def calling(
 
 
 def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], object]) -> None:
+    """Call a function for each signal whose number is read from a pipe."""
     while caught := os.read(reading, 64):
         for number in caught:
             if number in numbers:
@@ -52,7 +53,7 @@ def _nothing(*_: object) -> None:
 
 
 def lives(process: int) -> bool:
-    """Tell whether there is a process of this number, whosever it is."""
+    """Return whether a process of this number exists, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

@@ -28,7 +28,7 @@ def span(
     sent: Mapping[str, str] | None = None,
     **attributes: object,
 ) -> Generator[Callable[..., None]]:
-    """Open a span around the block; an error that leaves the block is recorded as the span's.
+    """Open a tracing span around the block; an error that leaves it is recorded in the span.
 
     The block is given what adds attributes to it.
 
@@ -51,7 +51,7 @@ def span(
 
 @contextmanager
 def verb(name: str) -> Generator[None]:
-    """Open a span of a command or a verb, unless one within another verb."""
+    """Open a tracing span for a command, unless another command's span is open."""
     if _verb.get():
         yield
         return
@@ -64,11 +64,12 @@ def verb(name: str) -> Generator[None]:
 
 
 def listening() -> bool:
-    """Tell whether something has imported OpenTelemetry's API."""
+    """Return whether OpenTelemetry's API is imported, so that spans may be read."""
     return "opentelemetry.trace" in sys.modules
 
 
 def _caller(sent: Mapping[str, str] | None) -> Any:
+    """Return the caller's trace context from the headers that it sent, or None."""
     if sent is None:
         return None
     from opentelemetry.propagate import extract  # of the same package, which is imported
@@ -77,6 +78,7 @@ def _caller(sent: Mapping[str, str] | None) -> Any:
 
 
 def _named(attributes: Mapping[str, object]) -> dict[str, Any]:
+    """Return a span's attributes under their full names; those without a value are left out."""
     return {
         name if "." in name else f"{_NAME}.{name}": value
         for name, value in attributes.items()

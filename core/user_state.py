@@ -58,7 +58,7 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 
 
 def root() -> Path:
-    """Return the path of the state folder, which may not exist yet.
+    """Return the user's state folder, which may not exist yet.
 
     Denied: this user has no home.
     """
@@ -78,7 +78,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 
 def kept_for(number: str) -> Path:
-    """Return the folder of what is kept for the project with this id."""
+    """Return the folder of what is stored for the project with this id."""
     return root() / "projects" / number
 
 
@@ -126,7 +126,7 @@ _known: dict[tuple[object, ...], str] = {}  # by what changes with the folder: e
 
 
 def is_known(folder: Path) -> bool:
-    """Return whether the folder is there and may be used, for callers who can do without it."""
+    """Return whether a state folder exists and may be used, without raising an error."""
     try:
         return known_id(folder) is not None
     except (IsthmusError, OSError):
@@ -134,7 +134,7 @@ def is_known(folder: Path) -> bool:
 
 
 def is_derived(name: str) -> bool:
-    """Return whether the next command that needs a file makes it again.
+    """Return whether a file can be removed safely, since the next command makes it again.
 
     `name`: its name at the top of the folder.
     """
@@ -142,7 +142,7 @@ def is_derived(name: str) -> bool:
 
 
 def make(folder: Path) -> Path:
-    """Make a project's `.isthmus`, or a folder below it, for its owner's eyes only.
+    """Make a project's `.isthmus`, or a folder below it, readable by this user alone.
 
     It is known from now on. Refused as `known_id`.
     """
@@ -156,7 +156,7 @@ def make(folder: Path) -> Path:
 
 
 def trust(folder: Path) -> str:
-    """Make an existing folder known, and return its id.
+    """Register an existing folder as trusted, and return its id.
 
     The id is new unless the folder is known already, or cannot be written to.
 
@@ -183,7 +183,7 @@ def trust(folder: Path) -> str:
 
 
 def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
-    """Reserve a folder outside of a project for the projects that made it or were trusted with it.
+    """Reserve a data folder outside of a project for that project.
 
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this
@@ -212,13 +212,13 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Forget a folder of ours that goes now, with all that is kept for it."""
+    """Unregister a folder that is being removed, with all that is stored for it."""
     if number := known_id(folder):
         shutil.rmtree(kept_for(number), ignore_errors=True)
 
 
 def _whole(folder: Path) -> Path:
-    """Return the `.isthmus` that a folder lies in; the folder itself where it lies in none."""
+    """Return the project's `.isthmus` that contains a folder, or the folder itself if none does."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next(
         (place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute
@@ -226,7 +226,7 @@ def _whole(folder: Path) -> Path:
 
 
 def _written(folder: Path) -> tuple[int, int]:
-    """Return inode and time of the id's file, which change when the id is written anew."""
+    """Return inode and time of the file with the id; both change when it is written anew."""
     try:
         status = (folder / ID).lstat()
     except OSError:
@@ -235,6 +235,7 @@ def _written(folder: Path) -> tuple[int, int]:
 
 
 def _require_folder(folder: Path, status: os.stat_result) -> None:
+    """Refuse a state folder that is a symbolic link or no folder."""
     if stat.S_ISLNK(status.st_mode):
         raise Refused(
             f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into "
@@ -250,6 +251,7 @@ def _require_folder(folder: Path, status: os.stat_result) -> None:
 
 
 def _require_untracked(folder: Path, *, removable: bool) -> None:
+    """Refuse a state folder in which git tracks files: a commit could so run commands."""
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
@@ -267,6 +269,7 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
 
 
 def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
+    """Return the refusal of a state folder that this user's Isthmus did not make."""
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
@@ -288,12 +291,13 @@ def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
 
 
 def _first(names: Sequence[str]) -> str:
+    """Name the first of some files, and count the rest."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(ascii(name)[1:-1] for name in names[:_NAMED])}{more}"
 
 
 def _read_id(folder: Path) -> str | None:
-    """Return the id in a folder; None where there is none, or the file is none of ours."""
+    """Return the id stored in a folder; None if there is none, or another user wrote it."""
     try:
         descriptor = os.open(folder / ID, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -306,6 +310,7 @@ def _read_id(folder: Path) -> str | None:
 
 
 def _record(number: str | None) -> KnownFolder | None:
+    """Read what is known of a project's state folder, by its number."""
     if number is None or not _is_ours(root()):
         return None
     path = kept_for(number) / "project.json"
@@ -339,7 +344,7 @@ def _is_ours(state: Path) -> bool:
 
 
 def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
-    """Return the id of a known folder.
+    """Return the id of a registered folder, after a check that it is still the same folder.
 
     The id is new where the folder is a copy and its original still stands.
     """
@@ -370,6 +375,7 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
 
 
 def _inode(folder: Path) -> int | None:
+    """Return a folder's inode number, or None if there is no such folder."""
     try:
         return folder.lstat().st_ino
     except OSError:
@@ -377,7 +383,7 @@ def _inode(folder: Path) -> int | None:
 
 
 def _make_private(folder: Path, status: os.stat_result) -> None:
-    """Take other users' rights from a folder that an older Isthmus left open to them."""
+    """Remove other users' access to a folder that an older Isthmus left open to them."""
     if status.st_mode & 0o077 and status.st_uid == os.geteuid():
         with suppress(OSError):
             folder.chmod(0o700)
@@ -401,6 +407,7 @@ def _register(folder: Path) -> str:
 
 
 def _write_record(number: str, record: KnownFolder) -> None:
+    """Write what is known of a project's state folder, whole or not at all."""
     place = kept_for(number)
     make_folder(place)
     new = place / "project.json.new"
@@ -412,6 +419,7 @@ def _write_record(number: str, record: KnownFolder) -> None:
 
 
 def _write(path: Path, data: bytes) -> None:
+    """Write a new file that only this user may read, and force it to disk."""
     with os.fdopen(
         os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb"
     ) as file:
@@ -422,7 +430,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _alone() -> Generator[None, None, None]:
-    """Let one process at a time make, move or copy known folders.
+    """Hold a lock, so that one process at a time changes the list of known folders.
 
     The process that does may enter again.
 
@@ -446,6 +454,7 @@ _held: list[IO[bytes]] = []
 
 
 def _locked(state: Path) -> IO[bytes]:
+    """Lock the user's state folder, and make it if needed."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         _is_ours(state)

@@ -64,7 +64,7 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 
 def resolution(target: Target) -> Decimal:
-    """Return the smallest step of a share of traffic, in percent, where the target splits it."""
+    """Return the smallest step in which the target splits traffic, in percent."""
     return _number(target, "traffic.resolution")
 
 
@@ -153,7 +153,7 @@ def guard_traffic(
     *,
     routing: str = "weighted",
 ) -> None:
-    """Refuse a spec that changes what has traffic, or the routing.
+    """Refuse a spec that changes a variant with traffic, or the routing.
 
     A host knows no traffic of a sticky endpoint: traffic/router.py guards that.
 
@@ -207,7 +207,7 @@ def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
 def checked_split(
     endpoint: str, split: Mapping[str, Decimal], variants: Sequence[str], rules: HostRules
 ) -> dict[str, Decimal]:
-    """Return the split, if this endpoint can have it.
+    """Check a traffic split against the endpoint's variants and the target's rules, and return it.
 
     Raises:
         Invalid: See split.check.
@@ -222,12 +222,12 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
-    """Return the error of a host that is asked to split a sticky endpoint's traffic."""
+    """Return the error of a host that cannot split a sticky endpoint's traffic."""
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:
-    """Refuse a change of what is not as it was when it was observed.
+    """Refuse a change if the endpoint has changed since it was read.
 
     Args:
         endpoint: Its name.
@@ -264,7 +264,7 @@ def check_window(window: Window) -> None:
 
 
 def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
-    """Refuse minutes that cannot have been.
+    """Refuse impossible figures in minutes of simulated traffic.
 
     Raises:
         Invalid: One is of a variant that is not there, is not a whole minute, has more errors than
@@ -290,7 +290,7 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
 
 
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
-    """Refuse a parameter that JSON would not carry to every target as it is.
+    """Refuse a parameter that JSON cannot carry unchanged to every target.
 
     Vertex AI makes a protobuf Value of it, which counts here, too.
 

@@ -126,7 +126,7 @@ class EndpointHost(Protocol):
     """
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring the variants nearer to the spec; return what it saw before acting.
+        """Take one step towards the spec, and return the state that was seen before it.
 
         Raises:
             Conflict: It would remove or change a variant that has traffic.
@@ -169,7 +169,7 @@ class EndpointHost(Protocol):
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Ask a variant, or by the split, for predictions.
+        """Ask a variant, or the one that the split chooses, for predictions.
 
         Args:
             endpoint: Its name.
@@ -192,7 +192,7 @@ class MetricSource(Protocol):
     """Figures of an endpoint by the target's own monitoring, in whole minutes (UTC)."""
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return each variant's minutes in order; one without a request is left out.
+        """Return each variant's minutes with requests, in order.
 
         Latencies are in milliseconds.
 
@@ -212,15 +212,15 @@ class Counters(Protocol):
     """
 
     def apply(self, endpoint: str) -> None:
-        """Make the table or collection, tagged in the call that creates it. It may be repeated."""
+        """Make the endpoint's table of counters, tagged at once. Repeating it is safe."""
         ...
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the phase of what was made for the endpoint; None: nothing was."""
+        """Return the phase of the endpoint's table of counters, or None if there is none."""
         ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return all that was added to a unit's numbers before this call began.
+        """Return the unit's numbers, with all that was added before this call.
 
         A unit that nothing was added for has none.
 
@@ -239,7 +239,7 @@ class Counters(Protocol):
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add each amount to a unit's numbers, atomically, and take `forget` out in the same write.
+        """Add amounts to a unit's numbers and remove those in `forget`, in one atomic write.
 
         Args:
             endpoint: Its name.
@@ -262,7 +262,7 @@ class TrafficScript(Protocol):
     """
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put minutes of requests into the target's metrics.
+        """Write simulated minutes of requests into the target's metrics.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -272,14 +272,14 @@ class TrafficScript(Protocol):
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the provider's own clock, where it has one that is moved.
+        """Move the provider's own clock on, if it can be moved.
 
         Whoever asks after that sees what came due.
         """
         ...
 
 
-class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
+class RunningVariant(msgspec.Struct, frozen=True, kw_only=True):
     """A variant that a provider runs already, and what it serves."""
 
     name: str  # ours
@@ -296,11 +296,11 @@ class StandingVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The name that people know it by: the provider's, unless that is a mere number."""
+        """The variant's name for people: the provider's, unless that is a mere number."""
         return self.native if neutral(self.native) == self.name else self.name
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class RunningEndpoint(msgspec.Struct, frozen=True, kw_only=True):
     """An endpoint that a provider runs already."""
 
     native: str
@@ -308,7 +308,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     name: str  # ours
     owner: str | None  # the project whose tags it carries
     options: dict[str, Any]  # what the target of profiles.yaml must say to know it
-    variants: tuple[StandingVariant, ...]
+    variants: tuple[RunningVariant, ...]
     # what it is tagged under, where the provider has preconditions: it has not changed since it was
     # looked at
     token: str = ""
@@ -317,7 +317,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 class Adopter(Protocol):
     """The inspector of a provider's existing endpoints, which makes one the project's."""
 
-    def look(self, native: str, *, name: str | None) -> Standing:
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
         """Describe an endpoint without changing anything.
 
         Args:
@@ -332,8 +332,8 @@ class Adopter(Protocol):
         """
         ...
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Make an endpoint the project's, in one call.
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
+        """Tag an endpoint as the project's, in one call.
 
         Args:
             standing: the endpoint as `look` described it.

@@ -11,7 +11,7 @@ from .port import EndpointSpec, VariantSpec
 
 
 def revision_of(spec: EndpointSpec) -> str:
-    """Return 12 hex digits over routing and the variants, whatever their order.
+    """Return a digest of a spec, 12 hex digits: routing and variants in any order.
 
     Of a variant count its name, model, version, machine and attempt.
     """
@@ -19,7 +19,7 @@ def revision_of(spec: EndpointSpec) -> str:
 
 
 def identity(variant: VariantSpec) -> tuple[str, str, int, str, int]:
-    """Return the fields that make a variant another one; its number of instances does not."""
+    """Return the fields whose change makes a variant a new one: all but the number of instances."""
     return variant.name, variant.model, variant.version, variant.machine, variant.attempt
 
 

@@ -16,7 +16,7 @@ HUNDRED = Decimal(100)
 def check(
     split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
 ) -> dict[str, Decimal]:
-    """Return the split as it is, if an endpoint can have it.
+    """Raise Invalid if an endpoint cannot have this split, else return it.
 
     Args:
         split: Percent by variant.
@@ -54,7 +54,7 @@ def check(
 
 
 def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
-    """Refuse a share that the target cannot set, naming the share and its neighbours.
+    """Raise Invalid for a share that the target cannot set; name the nearest ones.
 
     Raises:
         Unsupported: There is one.
@@ -75,7 +75,7 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
 def completed(
     changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
 ) -> dict[str, Decimal]:
-    """Return the whole split that changes such as `challenger=20` mean.
+    """Return the whole split that a change such as `challenger=20` leads to.
 
     With two variants the other gets the rest; with more, all must be named.
 
@@ -124,6 +124,6 @@ def parsed(text: str) -> dict[str, Decimal]:
 
 
 def percent_text(percent: Decimal) -> str:
-    """Write a percent without an exponent or trailing zeros: 80, 0.5."""
+    """Return a percentage as text, without trailing zeros: 80, 0.5."""
     text = f"{percent:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

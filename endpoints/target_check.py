@@ -19,7 +19,7 @@ COUNTERS = "counters"
 
 
 def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target has the endpoint's routing.
+    """Return whether a target supports the endpoint's routing.
 
     A capability that the target does not list is not judged.
     """
@@ -27,12 +27,12 @@ def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target has the counters that the endpoint's caps need."""
+    """Return whether a target supports the counters that the endpoint's caps need."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
 def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target can send copies to the endpoint's shadow."""
+    """Return whether a target supports the endpoint's shadow."""
     return endpoint.shadow is None or aims(capabilities, endpoint.routing)
 
 
@@ -57,6 +57,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
+    """Yield what the target refuses of an endpoint's declaration: key, value and remedy."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):
@@ -71,4 +72,5 @@ def _refusals(
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:
+    """Return whether the target refuses a row of the parity table."""
     return row in capabilities and capabilities[row].level == "refused"

@@ -57,11 +57,11 @@ class EventLog(Protocol):
         ...
 
     def observe(self, stream: str) -> Phase | None:
-        """Return the stream's phase; None if there is no such stream."""
+        """Return the stream's phase, or None if there is no such stream."""
         ...
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Append events, and return those that were rejected; every other one is durable."""
+        """Append events durably, and return the rejected ones."""
         ...
 
 
@@ -72,7 +72,7 @@ class Sources(Protocol):
     """
 
     def copy(self, uri: str, folder: Path) -> None:
-        """Copy objects into a folder, under their names below what is fixed in the URI.
+        """Copy objects into a folder, named by the part of the path that a pattern matched.
 
         The URI names one object, a prefix (it ends in /), or a glob (`*` within a folder, `**`
         across).

@@ -72,7 +72,7 @@ def history(project: Project, name: str | None = None) -> Rows[Change]:
 
 
 def simulate(project: Project, path: str | Path) -> Simulated:
-    """Let a simulation's made-up visitors come to the gateway, on a simulated clock.
+    """Simulate visitors who call the gateway, on a simulated clock.
 
     Args:
         project: The project.

@@ -101,7 +101,7 @@ class Warehouse(Protocol):
         ...
 
     def observe(self, table: str) -> TableState | None:
-        """Return the state of a table or view; None if there is none."""
+        """Return the state of a table or view, or None if there is none."""
         ...
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
@@ -131,7 +131,7 @@ class Warehouse(Protocol):
         ...
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what this target cannot say of a statement. Pure and offline."""
+        """Return what this target's SQL cannot express of a statement, without a connection."""
         ...
 
 
@@ -149,11 +149,11 @@ class OnlineStore(Protocol):
         ...
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's phase and the features that it serves; None if there is none."""
+        """Return the view's phase and features, or None if there is none."""
         ...
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Bring the store up to what the history held at `until`, and wait until it serves that.
+        """Copy the history up to `until` to the store, and wait until it is served.
 
         Afterwards `get` serves for every entity the row that the history held at `until`, or that
         of a later sync. A sync that was cut short can be repeated.

@@ -92,6 +92,7 @@ def gcp_stack(gcp_stack_process: RunningStack, monkeypatch: pytest.MonkeyPatch) 
 
 
 def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> RunningStack:
+    """Start a stack for the tests, with the images that pytest.ini names."""
     from .core.images import anchored
     from .core.launch import start
 
@@ -111,7 +112,7 @@ def _start(cloud: str, config: pytest.Config, *, moto_answers: bool = False) -> 
 
 
 def _reset(running: RunningStack, monkeypatch: pytest.MonkeyPatch) -> Stack:
-    """Empty the stack, and lead this process to it until the test is over."""
+    """Reset the stack, and point this process at it during a test."""
     from .core.client import Stack
     from .core.launch import environment_for
 

@@ -94,11 +94,11 @@ class PipelineEngine(Protocol):
     """
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run and return at once; the same run_id again changes nothing."""
+        """Start a run and return at once; a run_id that was submitted changes nothing."""
         ...
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return the run and each of its steps as the provider says.
+        """Return the provider's state of a run and of each step.
 
         None: nobody has submitted it here, or it has been deleted.
         """
@@ -116,7 +116,7 @@ class ModelRegistry(Protocol):
     """
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Register a version and wait until it is there; the same digest gives the same version."""
+        """Register a version and wait until it exists; a known digest gives the known version."""
         ...
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
@@ -128,7 +128,7 @@ class ModelRegistry(Protocol):
         ...
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Return a model's versions, oldest first; none of a model that is not there."""
+        """Return a model's versions, oldest first; none for an unknown model."""
         ...
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
@@ -141,7 +141,7 @@ class ModelRegistry(Protocol):
         ...
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Set a version's approval, with a note for those who look at it in the registry.
+        """Set a version's approval, with a note.
 
         Raises:
             NotFound: there is no such version.

@@ -22,7 +22,7 @@ _SETTINGS = (
 def run_git(
     folder: Path, *arguments: str, stdin: bytes = b"", timeout: float | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run a git command in a folder and return what came of it.
+    """Run git in a folder, and return the completed process.
 
     Raises:
         OSError: Git is not installed.

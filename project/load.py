@@ -32,7 +32,7 @@ from .models.files import model_files
 from .models.keys import MODEL
 from .monitors import monitors
 from .objectives import checks as objective_checks
-from .objectives.build import build_objective
+from .objectives.build import build_objective, with_units_of_endpoints
 from .profiles import profiles
 from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
@@ -64,7 +64,7 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
-    """Read a project whose files are all sound; warnings do not stop it.
+    """Read a project; raise ProjectError if it has a mistake.
 
     Raises:
         NotFound: there is no project.yaml.
@@ -82,7 +82,7 @@ def load(path: Path) -> Description:
 def parse(
     path: Path, drafts: Mapping[str, str] | None = None
 ) -> tuple[Description | None, tuple[Problem, ...]]:
-    """Read a project's files, and return what is sound with all their problems, warnings too.
+    """Read a project's files; return the sound parts, with all problems and warnings.
 
     With errors there is a description only when they are confined to endpoints, experiments,
     metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
@@ -139,11 +139,13 @@ def _paths(root: yaml.Node | None) -> tuple[str, ...]:
 
 
 def _where(path: Path) -> Path:
+    """Return the path of project.yaml."""
     path = Path(path)
     return path / "project.yaml" if path.is_dir() else path
 
 
 def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec | None:
+    """Build the project from its YAML; None if it is too broken."""
     folder = fenced.folder
     values = PROJECT.read(root, "", report)
     if values is WRONG:
@@ -192,9 +194,11 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         paths=values.get("paths", ()),
         entities=entities,
         events=events,
-        objectives={
-            name: build_objective(name, values) for name, values in sound("objectives").items()
-        },
+        objectives=with_units_of_endpoints(
+            {name: build_objective(name, values) for name, values in sound("objectives").items()},
+            endpoints,
+            events,
+        ),
         tables=tables,
         feature_views=views,
         endpoints=endpoints,
@@ -229,6 +233,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
 def _with_experiments(
     spec: ProjectSpec, declared: Declared, sections: dict[str, Entries], report: Report
 ) -> ProjectSpec:
+    """Add metrics, layers, experiments and monitors to the project."""
     built = {
         name: unit_metrics.build(name, values, report)
         for name, values in sections["metrics"].items()
@@ -280,6 +285,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
 
 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
+    """Return the project without the endpoints that have mistakes."""
     return msgspec.structs.replace(
         spec,
         endpoints={

@@ -22,7 +22,7 @@ _folders: set[str] = set()
 
 
 def importable(folder: str) -> None:
-    """Let modules of a project's folder be imported, each from what its file holds now.
+    """Let modules of a project's folder be imported, always from their present text.
 
     Python's own bytecode files tell two sources apart by length and second of writing. A trainer
     that was edited twice in a second would run as it was before, and its result would be kept under
@@ -42,11 +42,13 @@ def importable(folder: str) -> None:
 
 class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
+        """Compile the module from its source: no cached bytecode is read."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
 
 def _finder(path: str) -> FileFinder:
+    """Return the import finder of the project's folder."""
     if not _is_ours(path):
         raise ImportError(path)
     return FileFinder(

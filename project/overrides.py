@@ -61,6 +61,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
 
 
 def _split(override: str) -> tuple[list[str], yaml.Node]:
+    """Parse KEY=VALUE of --set."""
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
         raise Invalid(
@@ -74,7 +75,7 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
 
 
 def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
-    """Return the tree with a value at a path; missing mappings on the way are made."""
+    """Return the tree with a value at a path, adding mappings on the way."""
     if not path:
         return value
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):
@@ -92,6 +93,7 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
 
 
 def _declared(description: Description) -> Declared:
+    """Return the names that the project declares."""
     spec = description.spec
     return Declared(
         events=tuple(spec.events),

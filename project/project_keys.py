@@ -20,11 +20,12 @@ from .rollouts.keys import ROLLOUT
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a name that stands in SQL as it is; None if it is fine."""
+    """Return why a relation may not have this name and what to do, or None."""
     return name_problem(name) or relation_problem(name)
 
 
 def _declared_path(text: str) -> str:
+    """Check a path that the project may read beside its folder."""
     if (
         not text.strip()
         or text.startswith("~")

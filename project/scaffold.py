@@ -8,7 +8,7 @@ import os
 import re
 import runpy
 import shutil
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.resources import as_file, files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -47,9 +47,13 @@ def examples() -> tuple[str, ...]:
 
 
 def create(
-    folder: Path, *, example: str | None = None, files: Mapping[str, str] | None = None
+    folder: Path,
+    *,
+    example: str | None = None,
+    files: Mapping[str, str] | None = None,
+    targets: Sequence[str] | None = None,
 ) -> tuple[Path, ...]:
-    """Fill a new or empty folder with an example, and return its files, sorted.
+    """Create a project from an example in a new or empty folder; return its files.
 
     A new folder appears whole or not at all. Without an example's name it is the shop, and the
     project is named after the folder, as the starter always is.
@@ -58,10 +62,11 @@ def create(
         folder: where to; the returned paths are below it as it is given.
         example: which one; None: the shop.
         files: texts by path, in place of the shop's but for the starter's profiles.
+        targets: which targets the profiles keep; None: all.
 
     Raises:
         AlreadyExists: the folder holds anything.
-        NotFound: there is no such example.
+        NotFound: there is no such example, or target.
     """
     shown, folder = folder, folder.resolve()
     if example is not None and example not in examples():
@@ -78,7 +83,7 @@ def create(
     draft = folder.with_name(f".{folder.name}.{os.getpid()}.new")
     _remove([draft])
     try:
-        _fill(draft, folder.name, example=example, files=files)
+        _fill(draft, folder.name, example=example, files=files, targets=targets)
         _require_same(draft, folder, existing)
     except BaseException:
         _remove([draft])
@@ -90,7 +95,14 @@ def create(
     )
 
 
-def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, str] | None) -> None:
+def _fill(
+    draft: Path,
+    name: str,
+    *,
+    example: str | None,
+    files: Mapping[str, str] | None,
+    targets: Sequence[str] | None,
+) -> None:
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)
@@ -101,6 +113,8 @@ def _fill(draft: Path, name: str, *, example: str | None, files: Mapping[str, st
     )  # packaging leaves dotted files out
     if (draft / WORLD).is_file():
         runpy.run_path(str(draft / WORLD))["write"](draft / "data")
+    if targets is not None:
+        _keep_targets(draft / PROFILES, targets)
     if example in (None, STARTER):
         _rename(draft / "project.yaml", name)
     _complete(draft)
@@ -132,14 +146,14 @@ def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
 
 
 def _move(path: Path, place: Path) -> None:
-    """FileExistsError: something is there."""
+    """Move a file; raise FileExistsError if there is one already."""
     if os.path.lexists(place):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place))
     path.rename(place)
 
 
 def _left_by_killed(folder: Path) -> list[Path]:
-    """Drafts of this folder whose processes are gone.
+    """Yield drafts of this folder whose processes were killed.
 
     One that was killed as it filled an empty folder left a part of it there, too.
     """
@@ -156,10 +170,12 @@ def _left_by_killed(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
+    """Return what lies in a folder; nothing if it is absent."""
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _remove(drafts: Iterable[Path]) -> None:
+    """Remove draft folders."""
     for draft in drafts:
         shutil.rmtree(draft, ignore_errors=True)
 
@@ -191,6 +207,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
+    """Return the error that a folder is not empty."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
@@ -199,10 +216,30 @@ def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
+    """Write a project's files into a draft folder."""
     for name, text in files.items():
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
     (draft / PROFILES).write_bytes(_examples().joinpath(STARTER, PROFILES).read_bytes())
+
+
+def _keep_targets(profiles: Path, targets: Sequence[str]) -> None:
+    """Leave only some targets in profiles.yaml; the first of them is the default.
+
+    Raises:
+        NotFound: There is no such target in it.
+    """
+    head, *blocks = re.split(r"(?m)^(?=  [a-z])", profiles.read_text(encoding="utf-8"))
+    by_name = {block.strip().partition(":")[0]: block for block in blocks}
+    if unknown := next((name for name in targets if name not in by_name), None):
+        raise NotFound(
+            f"there is no target {unknown}",
+            remedy=did_you_mean(unknown, by_name, has="targets are"),
+        )
+    head = re.sub(r"(?m)^default: .*$", f"default: {targets[0]}", head)
+    profiles.write_text(
+        head + "".join(by_name[name] for name in by_name if name in targets), encoding="utf-8"
+    )
 
 
 def _complete(draft: Path) -> None:
@@ -229,6 +266,7 @@ def _complete(draft: Path) -> None:
 
 
 def _name(draft: Path) -> str:
+    """Return the project's name from its first line."""
     return (
         (draft / "project.yaml")
         .read_text(encoding="utf-8")
@@ -238,6 +276,7 @@ def _name(draft: Path) -> str:
 
 
 def _examples() -> Traversable:
+    """Return the folder of examples that comes with the package."""
     return files(__name__.partition(".")[0]).joinpath("examples")
 
 
@@ -253,6 +292,7 @@ def _copy(source: Traversable, folder: Path) -> None:
 
 
 def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Yield an example's files with their relative paths."""
     for entry in source.iterdir():
         if entry.name in _LEFT_BEHIND:
             continue

@@ -48,6 +48,7 @@ def schema() -> dict[str, Any]:
 
 
 def _target(adapter: Adapter) -> dict[str, Any]:
+    """Return the JSON schema of an adapter's target in profiles.yaml."""
     shape: dict[str, Any] = _with_variables(options.target_record(adapter).schema())
     return shape | {"type": ["object", "null"]}
 

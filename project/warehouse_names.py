@@ -41,10 +41,12 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _of_events(name: str) -> tuple[str, ...]:
+    """Return the names of the relations that an event makes."""
     return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
 
 
 def _exposed(event: str, spec: ProjectSpec) -> tuple[str, ...]:
+    """Return the name of the view of events with their exposures, if there is one."""
     return (
         (f"{event}_exposed",)
         if event in spec.events and reach.has_exposure(spec.events[event])

@@ -82,14 +82,17 @@ def flow(
 
 
 def _lane(link: Link) -> str:
+    """Return the place of a link in a column that it only passes through."""
     return f"-> {link.target}"
 
 
 def _width(box: Box) -> float:
+    """Return the width of a box, by its name's length."""
     return _LETTER * min(len(box.name), _LONGEST) + _PAD
 
 
 def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
+    """Return the SVG path of a link through the columns between its boxes."""
     stops = [
         places[first][link.source],
         *(places[number][_lane(link)] for number in range(first + 1, last)),
@@ -108,6 +111,7 @@ def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: i
 
 
 def _box(box: Box, place: Place) -> str:
+    """Return the SVG of a box."""
     left, top, width = place
     short = box.name if len(box.name) <= _LONGEST else f"{box.name[: _LONGEST - 3]}..."
     frame = (

@@ -71,7 +71,8 @@ ui-monospace, "SF Mono", Menlo, Consolas, monospace;
 footer { margin-top: 2.6rem; color: var(--soft); font-size: .86rem; border-top: 1px solid \
 var(--faint); padding-top: .7rem; }
 .on-phone { display: none; }
-@media (max-width: 36rem) { .on-desk { display: none; } .on-phone { \
+@media (max-width: 36rem) { .words:nth-child(n+3) { \
+min-width: 16rem; } .on-desk { display: none; } .on-phone { \
 display: block; } table { font-size: .9rem; } th, td { \
 padding-right: .6rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
@@ -96,19 +97,23 @@ def page(title: str, parts: Iterable[str], footer: str) -> str:
 
 
 def heading(title: str, below: str) -> str:
+    """Return a page's heading."""
     return f'<h1>{escape(title)}</h1><p class="soft">{escape(below)}</p>'
 
 
 def section(title: str, *parts: str) -> str:
+    """Return a section of a page."""
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
 def words(text: str, kind: str = "") -> str:
+    """Return a paragraph."""
     named = f' class="{escape(kind, quote=True)}"' if kind else ""
     return f"<p{named}>{escape(text)}</p>"
 
 
 def verdict(lines: Sequence[str], kind: str = "") -> str:
+    """Return a box that says the outcome in bold, then the details."""
     first, *rest = lines
     inner = f"<p><strong>{escape(first)}</strong></p>" + "".join(words(line) for line in rest)
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
@@ -178,6 +183,7 @@ def table(
 
 
 def footer(when: datetime, target: str) -> str:
+    """Return the last line of a page: when and for which target it was made."""
     return (
         f"Isthmus, {when:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched "
         "from elsewhere."
@@ -205,10 +211,12 @@ def line(*parts: str) -> str:
 
 
 def anchor(name: str) -> str:
+    """Return a place on the page to which links can lead."""
     return f'<span id="{escape(name, quote=True)}"></span>'
 
 
 def charts(*drawn: str) -> str:
+    """Return charts side by side."""
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 

@@ -304,6 +304,7 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
 
 
 def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
+    """Return the SVG of a coloured span of time with its name."""
     start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
     bar = _bar(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
     if width < _LETTER * len(stretch.name) + 8:
@@ -326,6 +327,7 @@ def _titled(text: str) -> str:
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
+    """Return the function that maps a value of the axis to pixels."""
     return lambda value: (
         start
         + (min(max(value, ruler.low), ruler.high) - ruler.low)
@@ -337,6 +339,7 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
 def _drawn(
     graph: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
+    """Return the SVG of a series: a line, or points with their intervals."""
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -366,6 +369,7 @@ def _drawn(
 
 
 def _value_text(graph: Series, number: int) -> str:
+    """Return a point's value and interval as text."""
     between = (
         f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
         if graph.low is not None and graph.high is not None

@@ -37,10 +37,11 @@ class Shown:
         return str(self) if _has_own_text(self) else super().__repr__()
 
     def overview(self) -> Mapping[str, object]:
-        """Return what a table of such structs shows of this one, by column. Default: all fields."""
+        """Return the struct as a row of a table; by default all fields."""
         return dict(_values(self))
 
     def _repr_html_(self) -> str:
+        """Return the result as HTML, for notebooks."""
         return (
             page.code(str(self))
             if _has_own_text(self)
@@ -79,6 +80,7 @@ class Rows(tuple[_Row, ...]):
         return "\n".join([*lines, *self._rest()])
 
     def _repr_html_(self) -> str:
+        """Return the rows as an HTML table, for notebooks."""
         if not self:
             return page.words("no rows")
         return page.table(*self._overview()) + "".join(map(page.words, self._rest()))
@@ -92,10 +94,12 @@ class Rows(tuple[_Row, ...]):
         return head, [[_cell(row.get(name)) for name in head] for row in rows]
 
     def _rest(self) -> list[str]:
+        """Say how many rows are not shown."""
         return [f"{len(self) - _MOST:,} more rows"] if len(self) > _MOST else []
 
 
 def _array(values: list[Any]) -> pa.Array[Any]:
+    """Return values as an Arrow array; values of mixed types become text."""
     import pyarrow as pa
 
     typed: pa.Array[Any]
@@ -112,6 +116,7 @@ def _array(values: list[Any]) -> pa.Array[Any]:
 
 
 def _values(row: Any) -> Iterable[tuple[str, object]]:
+    """Yield the names and values of a row."""
     return (
         row.items()
         if isinstance(row, Mapping)
@@ -120,16 +125,18 @@ def _values(row: Any) -> Iterable[tuple[str, object]]:
 
 
 def _short(cell: str) -> str:
-    """Return a cell as one line that a terminal only shows, cut where it is long."""
+    """Return a cell as one short line without control characters."""
     line = cell if cell.isprintable() else repr(cell)[1:-1]
     return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
 
 
 def _fields(result: object) -> Iterable[tuple[str, str]]:
+    """Yield a result's fields as text."""
     return ((name, _cell(value)) for name, value in _values(result))
 
 
 def _cell(value: object) -> str:
+    """Return a value as the text of a table's cell."""
     if value is None:
         return ""
     if isinstance(value, datetime):

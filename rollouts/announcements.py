@@ -40,7 +40,7 @@ def _page(ports: Ports, state: State, now: datetime) -> Delivery:
 
 
 def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
-    """Return what an announcement that failed leaves to do.
+    """Return the state after an announcement failed: what is left to announce, and when.
 
     What fails for as long as a notice is tried will go on failing: then nothing is left to do.
     """

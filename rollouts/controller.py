@@ -60,7 +60,7 @@ class LookResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def over(self) -> bool:
-        """Whether there is nothing left to do."""
+        """Whether the rollout is over, with nothing left to do."""
         return (
             not self.problems
             if self.state is None
@@ -109,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """Return whether the lease is surely ours: only a person's abort can have come since."""
+    """Return whether this controller surely holds the lease."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -159,7 +159,7 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Return whether there is neither a notice to send nor a page to write.
+    """Return whether all notices are sent and the page is written.
 
     The next look, by any controller, writes what is in the outbox.
     """
@@ -187,7 +187,7 @@ def _carry_out(
 
 
 def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
-    """Tell others who want the traffic until when it is kept.
+    """Record until when the rollout keeps the traffic, for others who want it.
 
     If this is not written, the rollout's status still says it.
     """
@@ -216,7 +216,7 @@ def _keep_minutes(
 
 
 def _stands_on_minutes(previous: State, decided: State) -> bool:
-    """Return whether a bake ended, or what served on the way to the next one was judged broken."""
+    """Return whether a decision rests on minutes of metrics, which must be stored first."""
     places = [
         (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
@@ -250,7 +250,7 @@ def _act(
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
-    """Do an action through the ports."""
+    """Carry out an action through the ports."""
     endpoint = state.endpoint
     match action:
         case Take():
@@ -277,7 +277,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """Announce the result of a look by the driver, or by anybody at the end.
+    """Announce the result of a look: send notices and write the page.
 
     Return the result with the problems of that.
     """
@@ -289,7 +289,7 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 def give_back(
     ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
 ) -> None:
-    """Give the lease back, so that nobody has to wait until it runs out.
+    """Release the lease, so that the next controller need not wait until it runs out.
 
     Only for a holder that has nothing under way any more. One that cannot give it back lets it run
     out. `stored_last` is the document as the holder left it.
@@ -303,7 +303,7 @@ def give_back(
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """Free the lease; return False if somebody has written since."""
+    """Release the lease; return False if the document has changed since."""
     if stored.state.lease.holder != holder:
         return True
     try:

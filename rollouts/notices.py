@@ -41,7 +41,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 def deliver(
     store: StateStore, state: State, now: datetime, *, post: Post | None = None
 ) -> Delivery:
-    """Post the notices that are due, in order, and note how far that came.
+    """Post the due notices in order, and store how many were posted.
 
     The state must be stored; only the rollout's driver does this.
     """
@@ -68,7 +68,7 @@ def _due(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def _write(store: StateStore, state: State, notified: int) -> None:
-    """Note how far the notices came, in the document as it is now.
+    """Store in the present document how many notices were posted.
 
     If that fails, they are posted again, with the same ids.
     """
@@ -86,7 +86,7 @@ def _write(store: StateStore, state: State, notified: int) -> None:
 
 
 def _id(state: State, entry: Entry) -> str:
-    """Return a notice's id."""
+    """Return a notice's id, from the rollout and the entry."""
     return f"{state.id}/{entry.seq}"
 
 
@@ -130,7 +130,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 
 
 def _post(url: str, body: bytes, name: str) -> None:
-    """Post a notice.
+    """Post a notice to the webhook.
 
     Raises:
         Unavailable: There was no answer in time, or its status was not 2xx.

@@ -24,15 +24,15 @@ from .state.ports import Ports
 from .state.states import Observation, State
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
     """An observation, and what could not be read."""
 
     observation: Observation
     problems: tuple[str, ...] = ()
 
 
-def observe(ports: Ports, state: State, now: datetime) -> Look:
-    """Observe the endpoint, its owner, aliases, metrics and smoke test."""
+def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
+    """Read all that a decision needs: endpoint, owner, aliases, metrics and smoke test."""
     problems: list[str] = []
     fields: dict[str, Any] = {}
     try:
@@ -54,13 +54,13 @@ def observe(ports: Ports, state: State, now: datetime) -> Look:
             continue  # at the next look
         except IsthmusError as error:
             problems.append(f"{what}: {error}")
-    return Look(observation=Observation(**fields), problems=tuple(problems))
+    return PartialObservation(observation=Observation(**fields), problems=tuple(problems))
 
 
 def _owner(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
 ) -> dict[str, Any]:
-    """Return whose the traffic is."""
+    """Return who owns the endpoint's traffic, seen from the rollout."""
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
@@ -84,7 +84,7 @@ def _owner(
 def _aliases(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Return what the rollout's aliases name now."""
+    """Return the versions that the rollout's aliases point to now."""
     del endpoint, now
     fields: dict[str, Any] = {}
     if (
@@ -107,7 +107,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
 
 
 def is_due(state: State, now: datetime) -> bool:
-    """Return whether a minute has settled that was not judged yet."""
+    """Return whether a new minute has settled."""
     begun = judged_until(state)
     return (
         state.bake_from is not None
@@ -164,7 +164,7 @@ def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Obse
 def _smoke(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Test the old variant once it runs the promoted version and has no traffic yet."""
+    """Send test requests to the old variant once it runs the promoted version without traffic."""
     del now
     if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):
         return {}

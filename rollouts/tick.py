@@ -64,7 +64,7 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """Return the lease as this holder has it, renewed if less than half is left."""
+    """Return the lease for this holder, renewed if less than half of it is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -77,7 +77,7 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
 
 
 def _advance(state: State, observation: Observation, now: datetime) -> Step:
-    """Go from phase to phase, until one waits for something or returns an action."""
+    """Go from phase to phase, until one waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
@@ -93,7 +93,7 @@ def _place(state: State) -> tuple[object, ...]:
 
 
 def _step(state: State, observation: Observation, now: datetime) -> Step:
-    """Make one decision."""
+    """Decide once, by the state's phase."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
@@ -109,7 +109,7 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
-    """Return the step that must come before any decision, or None.
+    """Return the step that comes before any decision, or None.
 
     The traffic must be ours, and no older token may be able to act.
     """
@@ -150,7 +150,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
 
 
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
-    """Return the state with what the holder of the lease knows of its action.
+    """Return the state after an action, or after the error that it raised.
 
     A process that dies before it writes this down has lost a count, no more.
     """

@@ -4,11 +4,16 @@
 they are: files, lines, characters a line, flat folders, folders that import each other, functions
 named from one place, vague names, fragments of docstrings. The tests of the architecture and of the
 words use the same functions.
+
+`python tests/house.py --draw SEED [--count 50]` prints functions drawn at random, each by its module,
+class, signature and docstring alone: does somebody who sees only that know what it does?
 """
 
 from __future__ import annotations
 
+import argparse
 import ast
+import random
 import re
 import subprocess
 import sys
@@ -202,7 +207,7 @@ def figures(texts: Sources) -> dict[str, str]:
     trees = {path: ast.parse(text) for path, text in ours.items()}
     lines = [line for text in ours.values() for line in text.splitlines() if line.strip()]
     groups = knots(folder_imports(ours))
-    functions = [
+    private = [
         node.name
         for tree in trees.values()
         for node in ast.walk(tree)
@@ -217,7 +222,7 @@ def figures(texts: Sources) -> dict[str, str]:
         "lines above 100, tests included": f"{_long(texts):,}",
         "folders with more than 20 files, tests included": str(len(flat_folders(texts))),
         "knots of folders": f"{len(groups)}, of {sum(map(len, groups))} folders",
-        "private functions named from one place": f"{_once(functions, words):.0%}",
+        "private functions named from one place": f"{_once(private, words):.0%}",
         "vague names": f"{sum(1 for tree in trees.values() for _ in vague_names(tree)):,}",
         "fragments of docstrings": f"{sum(1 for t in trees.values() for _ in fragments(t)):,}",
     }
@@ -231,6 +236,47 @@ def _once(functions: list[str], words: Counter[str]) -> float:
     return sum(words[name] == 2 for name in functions) / len(functions)
 
 
+def functions(texts: Sources) -> dict[str, str]:
+    """Return for each function and method of both packages what a stranger sees of it.
+
+    That is its file, its class, its signature and its docstring, by its qualified name. Functions
+    within functions are left out, and methods like `__enter__`, which Python names.
+    """
+    seen = {}
+    for path, text in packaged(texts).items():
+        module = ast.parse(text)
+        classes = [("", module)] + [
+            (node.name, node) for node in ast.walk(module) if isinstance(node, ast.ClassDef)
+        ]
+        for owner, scope in classes:
+            for node in scope.body:
+                if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    continue
+                if node.name.startswith("__"):
+                    continue
+                names = filter(None, [module_name(path), owner, node.name])
+                place_of = f"{path}: class {owner}" if owner else path
+                seen[".".join(names)] = f"{place_of}\n{_signature(node)}"
+    return seen
+
+
+def _signature(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
+    bare = ast.parse(ast.unparse(node)).body[0]
+    assert isinstance(bare, ast.FunctionDef | ast.AsyncFunctionDef)
+    text = ast.get_docstring(node)
+    bare.body = [ast.Expr(ast.Constant(...))]
+    head = ast.unparse(bare).removesuffix("...").rstrip()
+    doc = "\n".join(f"    {line}".rstrip() for line in text.splitlines()) if text else "    (none)"
+    return f"{head}\n{doc}"
+
+
+def draw(seed: int, count: int) -> Iterator[str]:
+    """Yield what a stranger sees of functions drawn at random; a seed draws the same ones again."""
+    every = functions(sources())
+    for name in random.Random(seed).sample(sorted(every), count):
+        yield every[name]
+
+
 def main(revisions: list[str]) -> None:
     """Print the table."""
     columns = {revision: figures(sources(revision)) for revision in revisions}
@@ -242,4 +288,13 @@ def main(revisions: list[str]) -> None:
 
 if __name__ == "__main__":
     sys.setrecursionlimit(10_000)
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("revisions", nargs="*", metavar="REVISION")
+    parser.add_argument("--draw", type=int, metavar="SEED", help="print functions drawn at random")
+    parser.add_argument("--count", type=int, default=50, help="how many to draw")
+    options = parser.parse_args()
+    if options.draw is None:
+        main(options.revisions)
+    else:
+        for number, text in enumerate(draw(options.draw, options.count), 1):
+            print(f"## {number}\n{text}\n")

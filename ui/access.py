@@ -61,7 +61,7 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused, or None if it may come in.
+    """Return why a request is refused, or None.
 
     `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
     """
@@ -101,6 +101,7 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Refuse a form where pages may not change anything, or that another site sent."""
     if method in ("GET", "HEAD"):
         return None
     if not access.write:
@@ -140,10 +141,12 @@ def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _name(value: bytes) -> str:
+    """Return a header's value as a name, shortened."""
     return value.decode("utf-8", "replace").strip()[:_LONGEST]
 
 
 def new_cookie() -> str:
+    """Return a new session's cookie."""
     return secrets.token_urlsafe(24)
 
 
@@ -153,4 +156,5 @@ def token(access: Access, cookie: str) -> str:
 
 
 def is_ours(access: Access, cookie: str, sent: str) -> bool:
+    """Return whether a form's token belongs to the cookie."""
     return bool(cookie) and hmac.compare_digest(token(access, cookie).encode(), sent.encode())

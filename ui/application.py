@@ -117,8 +117,8 @@ class Application:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        given = request.query_params  # boxes of one name, of which several are ticked
-        query = {name: " ".join(given.getlist(name)) for name in given} | request.path_params
+        typed = request.query_params  # boxes of one name, of which several are ticked
+        query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
             project = self._read()
             view: View = _function(page.draw)(project, query)

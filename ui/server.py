@@ -23,7 +23,7 @@ from .application import Application
 def access(
     *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
 ) -> Access:
-    """Return who may come to the pages.
+    """Return who may use the pages.
 
     Where the system does not say whose a connection is, a token is drawn.
 
@@ -47,6 +47,7 @@ def access(
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
+    """Return who may reach the pages: hosts, users, and the token."""
     bodies, users = frozenset({FORM}), allowed_users()
     if (
         behind and not token and not is_loopback(host)
@@ -75,7 +76,7 @@ def reread(path: Path, target: Target) -> Project:
 def serve(
     project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
 ) -> None:
-    """Serve the pages until SIGTERM or SIGINT, then finish what is under way.
+    """Serve the pages until SIGTERM or SIGINT, then finish open requests.
 
     A second signal ends at once. `same`: as of Application.
     """

@@ -85,7 +85,7 @@ def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
 
 
 def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> None:
-    """Raise NotFound for an adopted endpoint that is gone: Isthmus does not make it anew."""
+    """Raise NotFound for an adopted endpoint that was deleted: Isthmus does not create it anew."""
     if endpoint in adopted:
         raise NotFound(
             f"{endpoint} is {adopted[endpoint]} at {provider}, which is gone",
@@ -95,7 +95,7 @@ def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> No
 
 
 def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
-    """Return the error for a profile's endpoint that is marked as another project's or nobody's."""
+    """Return the error that an endpoint of profiles.yaml is not tagged as this project's."""
     text = f"{native} is not of this project: "
     if owner:
         return Refused(

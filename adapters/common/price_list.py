@@ -58,6 +58,7 @@ def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceLi
 
 
 def _ask(ask: Callable[[], PriceList]) -> PriceList:
+    """Call a provider's price list; raise Unavailable if its form is unknown."""
     try:
         return ask()
     except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:
@@ -68,10 +69,12 @@ def _ask(ask: Callable[[], PriceList]) -> PriceList:
 
 
 def _recent(now: datetime) -> str:
+    """Return the day from which on a stored price list is new enough."""
     return f"{now - FRESH:%Y-%m-%d}"
 
 
 def _keep(path: Path, content: bytes) -> None:
+    """Store a file in the cache; a full or read-only disk is no error."""
     with suppress(OSError), arriving(path, ".tmp-") as file:
         file.write(content)
 
@@ -82,4 +85,5 @@ def folder() -> Path:
 
 
 def _path(provider: str, region: str) -> Path:
+    """Return the cache file of a region's prices."""
     return folder() / f"{provider}-{quote(region, safe='')}-{_FORM}.json"

@@ -16,7 +16,7 @@ S = TypeVar("S")
 
 
 def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
-    """Wrap `make` so that each Target gets one session, whichever thread asks first."""
+    """Decorate `make` so that each Target gets one session, whichever thread comes first."""
     sessions: WeakKeyDictionary[Target, S] = WeakKeyDictionary()
     making = threading.Lock()
 

@@ -77,7 +77,7 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Turn errors of files and of SQLite into ours, prefixed with `what` was being done.
+    """Translate errors of files and SQLite into ours; `what` says what was being done.
 
     Other errors pass untouched: they are our mistakes.
     """

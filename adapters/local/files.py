@@ -61,7 +61,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what writers that died left behind in this folder."""
+    """Remove temporary files in this folder whose writers died."""
     if not folder.exists():
         return
     for entry in os.scandir(folder):

@@ -32,7 +32,7 @@ PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
-    """Return `.isthmus/` of the project; make it when it is first used.
+    """Return the project's `.isthmus/`, and make it if needed.
 
     Raises:
         Refused: This user's state folder does not know the one that exists.
@@ -158,7 +158,7 @@ def _has_bytes(file: Path) -> bool:
 
 
 def _snapshot(file: Path, refusal: str) -> Snapshot:
-    """Return a copy in memory of a database with an empty log; empty if there is no database.
+    """Return a copy of a database in memory, for a folder that cannot be written.
 
     SQLite's `immutable=1` alone would mix old pages with new ones while somebody begins to write.
     So all bytes are read, and read again if the database or its log, which a writer fills first,
@@ -211,6 +211,7 @@ def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, in
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """Return what identifies a file's content: inode, size and time; None if it is absent."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -278,7 +279,7 @@ def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
 
 
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
-    """Switch a new database to WAL mode, for good.
+    """Switch a new database to WAL mode.
 
     SQLite does not wait for a lock here (the busy time-out does not apply). So one process at a
     time tries, and tries again while a process that is past this place writes.

@@ -76,7 +76,7 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
-    """Execute a statement on the inventory, in the connection's transaction or in its own."""
+    """Execute a statement on the inventory, in the present transaction or one of its own."""
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -97,7 +97,7 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List the project's resources, endpoints first, then what they use. Nothing has a cost.
+        """Return the project's resources, endpoints before what they use; none has a cost.
 
         It is current, without a lag.
         """
@@ -120,7 +120,7 @@ class LocalInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource by its kind's deleter, then its row. It is gone when this returns.
+        """Delete a resource and its row.
 
         Raises:
             Invalid: There is no such kind.
@@ -140,4 +140,5 @@ class LocalInventory:
             forget(self._target, resource.kind, resource.name)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()

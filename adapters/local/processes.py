@@ -12,7 +12,7 @@ _STATE, _START = 0, 19  # fields of /proc/<pid>/stat after the name in parenthes
 
 
 def start_time(pid: int) -> str | None:
-    """Return when a process began, as the kernel says it; None if it does not run.
+    """Return when a process started, from the kernel, or None if it does not run.
 
     A zombie does not run.
     """
@@ -37,7 +37,7 @@ def kill_now(pid: int, started: str) -> None:
 
 
 def kill_session(leader: int) -> None:
-    """Kill all processes of a session, whatever their groups, and those that start meanwhile."""
+    """Kill all processes of a session, including those that start during this."""
     killed: set[int] = set()
     while members := {pid for pid in _pids() if _session(pid) == leader} - killed:
         for pid in members:
@@ -59,7 +59,7 @@ def _pids() -> list[int]:
 
 
 def _session(pid: int) -> int | None:
-    """Return the id of a process's session, or None if it has gone."""
+    """Return a process's session id, or None if it has ended."""
     try:
         return os.getsid(pid)
     except (ProcessLookupError, PermissionError):

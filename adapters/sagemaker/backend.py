@@ -42,7 +42,7 @@ _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction
 
 
 def server(url: str) -> str:
-    """Return who answers at `url`: our stack, LocalStack, a moto server or an unknown server.
+    """Return which server answers at `url`: isthmus_stack, LocalStack, moto or an unknown one.
 
     Each is recognized by a page that only it has.
     """
@@ -115,7 +115,7 @@ def _absent(operations: list[str]) -> str:
 
 
 def _not_there(status: int, body: bytes) -> bool:
-    """Return whether an answer says that the server has no such operation."""
+    """Return whether an answer means that the server lacks an operation."""
     return (
         status == 501
         or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body)))

@@ -38,7 +38,7 @@ class Sso(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def explained(target: str) -> Iterator[None]:
-    """Turn botocore's errors about missing credentials into one Denied that says what was tried."""
+    """Translate botocore's errors about credentials into one Denied that says what was tried."""
     from botocore import exceptions as aws
 
     try:
@@ -60,7 +60,7 @@ def explained(target: str) -> Iterator[None]:
 def none(
     target: str, *, why: str = "", called: bool = False, now: datetime | None = None
 ) -> IsthmusError:
-    """Return the error for missing credentials: what was tried, and what to do.
+    """Return the error that there are no credentials: what was tried, and what to do.
 
     Args:
         target: The target's name.
@@ -115,7 +115,7 @@ def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
 
 
 def _expires(cache: Path, session: str) -> datetime | None:
-    """Return when a session's cached login expires; None if there is none."""
+    """Return when a cached login expires, or None if there is none."""
     file = cache / f"{hashlib.sha1(session.encode()).hexdigest()}.json"  # noqa: S324  the AWS CLI's own name for it
     try:
         moment = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["expiresAt"])

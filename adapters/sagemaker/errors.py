@@ -132,7 +132,7 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Turn AWS's errors into ours, prefixed with `what` was being done.
+    """Translate AWS's errors into ours; `what` says what was being done.
 
     With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
     that are not AWS's pass untouched: they are our mistakes.

@@ -175,7 +175,7 @@ class Aws:
             )
 
     def s3(self, *, retrying: bool = True) -> Any:
-        """Return an S3 client.
+        """Return an S3 client, with or without retries.
 
         A local stack starts empty, so there the profile's bucket is made first.
         """
@@ -217,7 +217,7 @@ aws_of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """Return a target's account, region and bucket, as each command's first line says them.
+    """Return a target's account, region and bucket.
 
     Offline, it also says what answers instead of our stack.
     """
@@ -320,9 +320,11 @@ def _session(stack: str | None, region: str | None) -> Any:
         """
 
         def client(self, *args: Any, **more: Any) -> Any:
+            """Return a client of the offline stack."""
             return super().client(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
         def resource(self, *args: Any, **more: Any) -> Any:
+            """Return a resource of the offline stack."""
             return super().resource(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
     return Offline(
@@ -331,7 +333,7 @@ def _session(stack: str | None, region: str | None) -> Any:
 
 
 def _address(requested: str | None, stack: str) -> str:
-    """Return where a client of an offline Session goes: AWS's own addresses become the stack's."""
+    """Return the address for a client of an offline session: AWS's own become the stack's."""
     host = urlsplit(requested or "").hostname or ""
     return (
         stack

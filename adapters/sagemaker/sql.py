@@ -166,7 +166,7 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what Athena cannot say as DuckDB does.
+    """Return what Athena's SQL cannot express of a statement as DuckDB does.
 
     First comes what no target can say; else what the list above lacks, or what rounds otherwise.
     """
@@ -177,7 +177,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str) -> Rendered:
-    """Return Athena's text. A `$name` stays as it is: call `bind` first.
+    """Return a statement in Athena's SQL; parameters stay as `$name`.
 
     Raises:
         Invalid: `check` refuses the text.

@@ -33,7 +33,7 @@ def default(target: str) -> tuple[Any, str | None]:
 
 
 def none(target: str, *, why: str = "") -> IsthmusError:
-    """Return the error for missing credentials: what was tried, and what to do."""
+    """Return the error that there are no credentials: what was tried, and what to do."""
     refusal = Denied(
         f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this "
         "machine none",

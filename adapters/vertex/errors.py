@@ -106,7 +106,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Turn Google's errors into ours, prefixed with `what` was being done.
+    """Translate Google's errors into ours; `what` says what was being done.
 
     With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
     that are not Google's pass untouched: they are our mistakes.
@@ -132,7 +132,7 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
 
 def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
-    """Return an error that no service answered as ours, or None if it is not Google's."""
+    """Return an error without a service's answer as ours, or None if it is not Google's."""
     from google.auth.exceptions import (
         DefaultCredentialsError,
         GoogleAuthError,
@@ -175,7 +175,7 @@ def transient(error: BaseException) -> bool:
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return what a service answered, or None if the error is not a service's answer."""
+    """Return the service's answer within an error, or None."""
     import grpc
     from google.api_core.exceptions import GoogleAPICallError
 
@@ -236,7 +236,7 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
 
 
 def is_disabled(error: IsthmusError) -> bool:
-    """Return whether an error says that an API is not enabled, so that nothing of it exists."""
+    """Return whether an error says that an API is not enabled."""
     answer = None if error.__cause__ is None else answer_of(error.__cause__)
     return answer is not None and bool(answer.enable)
 
@@ -284,7 +284,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether gRPC itself says UNAVAILABLE, of a connection that ended under a call.
+    """Return whether gRPC lost the connection during a call.
 
     A service that says so has not acted.
     """

@@ -55,7 +55,7 @@ def database(project: str, endpoint: str) -> str:
 
 
 def endpoint_of(project: str, database: str) -> str | None:
-    """Return the endpoint whose counters a database holds; None if it is not of this project."""
+    """Return the endpoint whose counters a database holds, or None for a foreign one."""
     prefix = f"isthmus-{project.replace('_', '-')}--"
     return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
 
@@ -75,5 +75,5 @@ def labels(project: str, kind: str, name: str) -> dict[str, str]:
 
 
 def label_filter(project: str) -> str:
-    """Return the filter by which a service lists what carries the project's label."""
+    """Return the filter that lists resources with the project's label."""
     return f"labels.{PROJECT_LABEL}={project}"

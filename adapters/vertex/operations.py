@@ -68,7 +68,7 @@ def wait_for_success(
 
 
 def error_of(operation: Any, what: str) -> IsthmusError:
-    """Return the error of an operation that failed. It is over: nothing of it is unknown."""
+    """Return a failed operation's error."""
     error = from_status(operation.error.code, operation.error.message, what)
     # a precondition of work that is over: waiting does not mend it
     return Invalid(error.message) if isinstance(error, Busy) else error

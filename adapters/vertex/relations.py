@@ -48,7 +48,7 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
 
 
 def _sources(scope: Scope) -> dict[str, exp.Expr]:
-    """Return the relations in a SELECT's FROM and JOINs, by the names that they have there."""
+    """Return the relations of a SELECT's FROM and JOINs by their aliases."""
     sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
         # of a subquery sqlglot gives what is inside

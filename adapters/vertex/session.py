@@ -58,7 +58,7 @@ SERVICES = {
 }
 
 
-class Ruled:
+class RetryingClient:
     """A generated client all of whose calls have one rule of retry and one time-out.
 
     Those of aiplatform have neither by themselves.
@@ -163,7 +163,7 @@ class Session:
             client = self._clients.get((service, retrying, within, host))
             if client is None:
                 with translated(f"opening {service}"):
-                    client = Ruled(
+                    client = RetryingClient(
                         self._open(service, host),
                         retry=retry() if retrying else None,
                         within=within,
@@ -234,7 +234,7 @@ class Session:
             yield
 
     def admit(self) -> None:
-        """Check the credentials before a command's first line; Denied if there are none.
+        """Raise Denied before a command begins if there are no credentials.
 
         Nothing is called.
         """
@@ -299,7 +299,7 @@ session_of = one_for_each(Session)
 
 
 def where(target: Target) -> str:
-    """Return a target's project, location and bucket, as each command's first line says them."""
+    """Return a target's project, location and bucket."""
     session = session_of(target)
     session.admit()
     offline = "  offline" if session.offline else ""
@@ -310,7 +310,7 @@ def where(target: Target) -> str:
 
 
 def native(target: Target) -> Any:
-    """Return `target.native`, the Session, whose attributes are Google's clients."""
+    """Return the Session, whose attributes are Google's clients."""
     return session_of(target)
 
 
@@ -339,7 +339,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _channel(address: str) -> Any:
-    """Return the channel to a local stack for all of its services. No proxy stands between."""
+    """Return a gRPC channel to a local stack, without a proxy."""
     import grpc
 
     sizes = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))

@@ -168,7 +168,7 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what BigQuery cannot say as DuckDB does.
+    """Return what BigQuery's SQL cannot express of a statement as DuckDB does.
 
     First comes what no target can say; else what the list above lacks, or its own rules.
     """
@@ -242,7 +242,7 @@ def _distances(spec: exp.Expr) -> tuple[str, ...]:
 
 
 def _window(window: exp.Window) -> None:
-    """Write the order and frame of a window in numbers, and nulls' place by a key of its own."""
+    """Rewrite a window so that nulls are ordered as in DuckDB."""
     order, spec = window.args.get("order"), window.args.get("spec")
     if order is None:
         return

@@ -36,7 +36,7 @@ def credentials(url: str) -> Any:
 
 
 def with_token(channel: Any, credentials: Any) -> Any:
-    """Return a channel whose calls bring a token of the credentials, unless they are anonymous."""
+    """Return a channel that sends the credentials' token with each call."""
     from google.auth.credentials import AnonymousCredentials
 
     if isinstance(credentials, AnonymousCredentials):
@@ -59,11 +59,13 @@ def with_token(channel: Any, credentials: Any) -> Any:
         def intercept_unary_unary(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
+            """Add the access token to a call."""
             return with_headers(continuation, client_call_details, request)
 
         def intercept_unary_stream(
             self, continuation: Any, client_call_details: Any, request: Any
         ) -> Any:
+            """Add the access token to a streaming call."""
             return with_headers(continuation, client_call_details, request)
 
     return grpc.intercept_channel(channel, Bearer())

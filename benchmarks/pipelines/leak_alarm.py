@@ -3,7 +3,7 @@
 `python -m benchmarks.pipelines.leak_alarm [--worlds 200]`. Worlds of 1,000 people
 (tests/pipelines/evaluation/honest_logs.py), seeds 0 to 199: at 1 % a call 2 alarms are expected,
 and more than 7 have a chance of 1 in 1,000. Leaks: a feature that holds its own list's clicks every
-day; one that does so on the first day only.
+day; one that does so on the first day only; and honest_logs.LEAKS. 20 worlds each.
 """
 
 from __future__ import annotations
@@ -30,13 +30,20 @@ def main() -> None:
             goal="at most 7 of 200",
         )
     ]
-    for kind in ("every day", "first day"):
+    for kind in ("every day", "first day", *honest.LEAKS):
         alarm_count = sum(
             any("leaky" in line for line in honest.alarmed(PEOPLE, seed, leak=kind))
             for seed in range(few)
         )
-        lines.append(Line(name=f"leaks of {kind} that were seen, of {few}", value=str(alarm_count)))
-    table(f"the leak alarm, {PEOPLE:,} people, 6 features, 14 days", lines)
+        about = honest.LEAKS.get(kind, f"of {kind}")
+        lines.append(
+            Line(
+                name=f"leaks that are called, of {few}: {about}",
+                value=str(alarm_count),
+                goal="19 of 20",
+            )
+        )
+    table(f"the leak alarm, {PEOPLE:,} people, 13 features, 14 days", lines)
 
 
 if __name__ == "__main__":

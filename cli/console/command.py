@@ -25,6 +25,7 @@ class Command(click.Command):
     """A command whose help ends with an example and whose parameters complete names."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's example at the end of its help."""
         from .examples import EXAMPLES
 
         if line := EXAMPLES.get(ctx.command_path.removeprefix("isthmus ")):
@@ -38,6 +39,7 @@ class Command(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
+        """Parse the command's arguments; complete names when a shell asks for them."""
         if extra.get("resilient_parsing"):  # a shell asks what may come next
             from .completion import complete_names
 
@@ -119,6 +121,7 @@ def command(
 
 
 def _of_logging(function: Any) -> Any:
+    """Add the options about logging to a command."""
     function = click.option(
         "--log-level",
         type=click.Choice(list(logs.LEVELS)),
@@ -136,4 +139,5 @@ def _of_logging(function: Any) -> Any:
 
 
 def _level(level: str | None, verbose: int, *, quiet: bool) -> str | None:
+    """Return the log level that the options ask for, or None."""
     return level or ("debug" if verbose > 1 else "info" if verbose else "error" if quiet else None)

@@ -46,6 +46,7 @@ class Name(click.types.StringParamType):
         param: click.Parameter,  # noqa: ARG002  click passes it
         incomplete: str,
     ) -> list[CompletionItem]:
+        """Complete a name from the files of the project."""
         if folder := ctx.find_root().params.get("folder"):  # isthmus -C DIR ...
             os.chdir(folder)
         path = Path(
@@ -62,6 +63,7 @@ class Name(click.types.StringParamType):
 
 
 def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
+    """Return the keys of a section of a YAML file, for completion."""
     from ...project.reading import yaml
 
     try:
@@ -73,6 +75,7 @@ def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
 
 
 def _targets(folder: Path) -> Iterable[str]:
+    """Return the names of targets, for completion."""
     from ...project.profiles.profiles import DEFAULT, FILE
 
     return dict.fromkeys([DEFAULT, *_keys(FILE, "targets", folder)])

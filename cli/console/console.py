@@ -107,7 +107,7 @@ class Console:
         click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, *parts: str | Grid) -> None:
-        """Lines for people; silent with `--json` and `--quiet`."""
+        """Print lines for people; nothing with `--json` or `--quiet`."""
         if not (self.as_json or self.quiet):
             self._clear()
             _show(parts, err=self.aside)
@@ -127,7 +127,7 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """Record what the command is about to do, for `--dry-run` to print."""
+        """Record what the command would do, for `--dry-run`."""
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:
@@ -184,12 +184,14 @@ class Console:
         self._progress_shown = shown
 
     def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
+        """Log or print the progress of a long task."""
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
         else:
             click.echo(escaped(f"{what}  {share}"), err=True)
 
     def _clear(self) -> None:
+        """Take the progress line off the terminal."""
         if self._progress_shown:
             self._draw(
                 "\r\x1b[K"
@@ -199,7 +201,7 @@ class Console:
             self._progress_shown = ""
 
     def picture(self, text: str) -> None:
-        """Show text alone on the terminal, in place of all that is there.
+        """Clear the terminal and show a text.
 
         Do nothing where stdout is no terminal.
         """
@@ -209,13 +211,13 @@ class Console:
             self.say(text)
 
     def _draw(self, line: str) -> None:
-        """Write what moves the terminal's cursor; the text within is escaped already."""
+        """Write a line with control sequences of the terminal."""
         stream = beneath(sys.stderr)
         stream.write(line)
         stream.flush()
 
     def fail(self, error: IsthmusError) -> None:
-        """Print an error as EXAMPLE.md does: what, where, remedy."""
+        """Print an error: what, where, remedy."""
         self._clear()
         remedy = self._stack_news(error) or error.remedy
         if self.as_json:
@@ -247,7 +249,7 @@ _pythons = warnings.showwarning
 
 
 def show_warning(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
-    """Python's `warnings.showwarning` where a command runs: ours are told as errors are."""
+    """Print a warning the way commands print errors, in place of `warnings.showwarning`."""
     if issubclass(category, IsthmusWarning):
         (Console.speaking or Console()).warn(str(message))
     else:
@@ -260,6 +262,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _terminal(stream: TextIO) -> Terminal | None:
+    """Return the terminal to write to, or None if the stream is none."""
     if not is_terminal(stream):
         return None
     from .terminal import Terminal
@@ -268,6 +271,7 @@ def _terminal(stream: TextIO) -> Terminal | None:
 
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
+    """Print text and tables, laid out for the terminal if there is one."""
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
         click.echo(
@@ -282,6 +286,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
 
 
 def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
+    """Yield an error's lines for the terminal."""
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)
@@ -303,6 +308,7 @@ def document(value: object) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
+    """Return a value as indented JSON."""
     import msgspec
 
     try:
@@ -314,12 +320,14 @@ def _json(value: object) -> str:
 
 
 def _builtins(value: object) -> object:
+    """Return a value as dicts, lists and scalars."""
     import msgspec
 
     return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
+    """Return an error as a document of --json."""
     document: dict[str, object] = {
         "kind": type(error).__name__,
         "message": error.message,

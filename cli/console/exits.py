@@ -50,6 +50,7 @@ def _is_stop(error: BaseException) -> bool:
 
 
 def _stopped(stop: BaseException) -> int:
+    """Print that the command was stopped, and return the exit code."""
     notes = getattr(stop, "__notes__", ()) or (
         "Nothing is half-done: run the same command again to go on.",
     )
@@ -58,6 +59,7 @@ def _stopped(stop: BaseException) -> int:
 
 
 def _as_ours(error: Exception) -> IsthmusError:
+    """Return an unexpected error as one of ours, with what to do."""
     if isinstance(
         error, OSError
     ):  # the system's own: a full disk, a folder that may not be written
@@ -74,7 +76,7 @@ def _as_ours(error: Exception) -> IsthmusError:
 
 
 def _written_down(error: Exception) -> str:
-    """Write an error's traceback to a file and return where it is.
+    """Write an error's traceback to a file, and return the path.
 
     The file is in the project's own folder, or in the system's folder for temporary files.
     """
@@ -93,6 +95,7 @@ def _written_down(error: Exception) -> str:
 
 
 def _of_system(error: OSError) -> IsthmusError:
+    """Return an error of the operating system as ours: full disk, no permission."""
     full, denied = (
         error.errno in {errno.ENOSPC, errno.EDQUOT},
         error.errno in {errno.EACCES, errno.EPERM, errno.EROFS},

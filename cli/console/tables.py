@@ -22,6 +22,7 @@ class Grid(msgspec.Struct, frozen=True):
     indent: str = ""
 
     def numeric(self, column: int) -> bool:
+        """Return whether all cells of a column are numbers."""
         return bool(self.rows) and all(_number(row[column]) for row in self.rows)
 
     def __str__(self) -> str:
@@ -41,13 +42,14 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
-    """Values as cells: numbers with separators, nothing for None."""
+    """Return values as a table of cells: numbers with separators, None as an empty cell."""
     return Grid(
         tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
     )
 
 
 def _cell(value: object) -> str:
+    """Return a value as the text of a table's cell."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -60,4 +62,5 @@ def _cell(value: object) -> str:
 
 
 def _number(cell: str) -> bool:
+    """Return whether a cell is a number or empty."""
     return not cell or cell.replace(",", "").replace(".", "").replace("-", "").isdigit()

@@ -50,7 +50,7 @@ class Terminal:
         )
 
     def text(self, text: str) -> None:
-        """Lines in their colours."""
+        """Print lines with colours."""
         text = escaped(text)
         shown = "\n".join(
             part for line in text.split("\n") for part in broken(line, self._console.width)
@@ -65,7 +65,7 @@ class Terminal:
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
-        """Fit columns to their longest words; where these do not fit, give each cell a line."""
+        """Print a table; a row's cells go one below the other where they do not fit."""
         longest = [
             _longest_word(grid, column)
             for column in range(len(grid.rows[0] if grid.rows else grid.head))
@@ -80,7 +80,7 @@ class Terminal:
                 self._console.print(_record(grid.head, row))
 
     def bar(self, what: str, share: str, done: int, total: int | None) -> str:
-        """Return the line of something under way, to be written over itself."""
+        """Return a progress line, which is written over itself."""
         room = self._console.width - 1 - len(share) - 2 * len(GAP) - _BAR
         line = f"{escaped_line(what)[: max(room, 10)]}{GAP}{share}"
         if not total:
@@ -91,7 +91,7 @@ class Terminal:
 
 
 def width_of(stream: TextIO) -> int:
-    """COLUMNS, else the terminal's own."""
+    """Return the width to write in: COLUMNS, or the terminal's."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
@@ -102,7 +102,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """Break a long line between its cells, or within one below that cell's beginning.
+    """Break a long line between its cells, or within a cell.
 
     A command and a word are never broken, so that they can be copied.
     """
@@ -132,17 +132,20 @@ def _widest(cell: str) -> int:
 
 
 def _wrapped(cell: str, room: int) -> list[str]:
+    """Break a cell into lines; a command stays on one line."""
     if cell.startswith(("isthmus ", "cd ")):
         return [cell]
     return TextWrapper(width=room, break_long_words=False, break_on_hyphens=False).wrap(cell)
 
 
 def _longest_word(grid: Grid, column: int) -> int:
+    """Return the length of the longest word of a column."""
     cells = [row[column] for row in (*grid.rows, *([grid.head] if grid.head else []))]
     return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _columns(grid: Grid, longest: list[int]) -> Table:
+    """Return a rich table with columns as wide as their longest words."""
     table = Table(
         box=None,
         pad_edge=False,
@@ -164,6 +167,7 @@ def _columns(grid: Grid, longest: list[int]) -> Table:
 
 
 def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
+    """Return one row as a list of names and values, for a narrow terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=False)
     table.add_column(style="bold", min_width=max(map(len, head)))
     table.add_column(overflow="fold")
@@ -175,6 +179,7 @@ def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
 
 
 def _coloured(cell: str) -> Text:
+    """Return a cell with its words coloured by meaning."""
     text = Text(cell)
     for pattern, style in _STYLES.items():
         if not pattern.startswith("^"):

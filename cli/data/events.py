@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ...events.intake.ingest import IngestReport
     from ...events.intake.staging import Late
+    from ...events.refusals.reasons import Reason
     from ...project.specs.description import Description
 
 _WORTH_SAYING = 0.3  # seconds
@@ -36,10 +37,10 @@ _WORTH_SAYING = 0.3  # seconds
 )
 @click.option(
     "--max-bad",
-    default="0.1%",
+    default="1%",
     show_default=True,
-    metavar="PERCENT",
-    help="The share that may be quarantined.",
+    metavar="SHARE",
+    help="How many of an event's rows may be quarantined: a share, or a number such as 20.",
 )
 @click.option(
     "--backfill",
@@ -70,7 +71,7 @@ def ingest(
                 project,
                 event=event,
                 data=Path(data) if data else None,
-                max_bad=share(max_bad),
+                max_bad=max_bad_of(max_bad),
                 corrects=corrects,
                 backfill=backfill,
                 confirm_backfill=partial(_confirm_backfill, console) if _can_ask(console) else None,
@@ -83,10 +84,12 @@ def ingest(
 
 
 def _can_ask(console: Console) -> bool:
+    """Return whether a question can be put to somebody."""
     return sys.stdin.isatty() and not console.as_json and not console.dry_run
 
 
 def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
+    """Ask whether late events are a back-fill."""
     console.say(
         f"{event}: {late.count:,} events are older than its max_lateness, "
         f"{_dates(late.first, late.last)}"
@@ -105,20 +108,21 @@ def _dates(first: datetime | None, last: datetime | None) -> str:
     )
 
 
-def share(text: str) -> float:
-    """`0.1%` or `0.001`, as a share of 1."""
+def max_bad_of(text: str) -> float:
+    """Return `--max-bad` as ingest takes it: `1%` or `0.01` as a share of 1, `20` as rows."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:
         raise click.UsageError(
-            f"--max-bad is a share such as 0.1% or 0.001, not {text!r}"
+            f"--max-bad is a share such as 1% or 0.01, or a number of rows, not {text!r}"
         ) from None
-    if not 0 <= value <= 1:
-        raise click.UsageError(f"--max-bad is between 0% and 100%, not {text}")
+    if value < 0 or (value > 1 and (text.endswith("%") or not value.is_integer())):
+        raise click.UsageError(f"--max-bad is between 0% and 100%, or a number of rows, not {text}")
     return value
 
 
 def _ingested(reports: tuple[IngestReport, ...]) -> str:
+    """Return the counts of ingested events as text."""
     rows = [
         (r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}")
         for r in reports
@@ -147,13 +151,26 @@ def _reasons(report: IngestReport) -> Iterator[str]:
     )
     for reason in report.reasons:
         line = "" if reason.line is None else f"  line {reason.line}"
+        if reason.line is not None and (file := reason.first_source.partition(": ")[2]):
+            line = f"  {file}, line {reason.line}"
         dates = (
             f"   {days}" if reason.count > 1 and (days := _dates(reason.first, reason.last)) else ""
         )
         counted = f"{reason.count:>3,}   {reason.attribute:<17}"
-        yield f"{counted} {reason.reason:<{place}}{line}{dates}".rstrip()
+        first = _first(reason)
+        yield f"{counted} {reason.reason:<{place}}{line}{dates}{first}".rstrip()
         if reason.remedy:
             yield f"      {reason.remedy}"
+
+
+def _first(reason: Reason) -> str:
+    """Say the first of several rows: its file, where there are several, its line and its value."""
+    if reason.count == 1 or reason.first_line is None or reason.key:
+        return ""
+    file = reason.first_source.partition(": ")[2]
+    words = reason.first_reason.removesuffix(reason.reason).strip()
+    place = f"   first: {f'{file}, ' if file else ''}line {reason.first_line}"
+    return f"{place}: {words}" if words else place
 
 
 @click.group(help="The event catalogue: list, show, diff, quarantine.")
@@ -241,11 +258,12 @@ def quarantine(console: Console, event: str, limit: int) -> None:
 
 
 def _short(value: object) -> object:
+    """Shorten a long text."""
     return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
 
 
 def _description(console: Console) -> Description:
-    """Return what project.yaml says of the events, without opening a target."""
+    """Return the events of project.yaml, without opening a target."""
     from ...project.load import load
 
     return load(Path(console.path))

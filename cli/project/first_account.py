@@ -22,7 +22,7 @@ def first_account(
     record: Path | None,
     yes: bool,
 ) -> None:
-    """Run the checks, and the round when it is asked for. Exit code 1: something fails."""
+    """Check the account, and try the round if it is asked for; exit code 1: something fails."""
     from ...lifecycle.checks import first_account as accounts
 
     rights = _policy(policy) if policy else None
@@ -51,10 +51,12 @@ def first_account(
 
 
 def _text(project: Project, checks: tuple[AccountCheck, ...]) -> str:
+    """Return the checks of an account as text."""
     return "\n".join([project.target.name, *map(str, checks)])
 
 
 def _bound(estimate: Estimate, minutes: int) -> str:
+    """Say what the round may cost at most."""
     cost = (
         "an unknown sum"
         if estimate.hourly_cost is None
@@ -67,6 +69,7 @@ def _bound(estimate: Estimate, minutes: int) -> str:
 
 
 def _policy(file: Path) -> dict[str, object]:
+    """Read a policy's file; raise Invalid if it is no JSON object."""
     try:
         policy = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:

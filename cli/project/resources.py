@@ -28,7 +28,7 @@ def plan(console: Console, detailed_exitcode: bool) -> None:
         console.next("apply")
     elif planned.refused:
         pass  # each line says its way on
-    elif any(item.action == "." for item in planned.items):
+    elif any(item.action == "." and item.by == "deploy" for item in planned.items):
         console.next("ingest", "materialize", "train models/...")
     elif planned.changes:
         console.next(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -20,8 +21,8 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 @command(
     project=False,
-    help="Make a project in the new folder NAME: a shop with people, simulated, or another "
-    "example.",
+    help="Make a project in the new folder NAME: a shop with people, simulated, another example, "
+    "or one for your own log.",
 )
 @click.argument("name")
 @click.option(
@@ -33,14 +34,52 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 )
 @click.option(
     "--from",
-    "source",
+    "sources",
     metavar="FILE",
-    help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet.",
+    multiple=True,
+    help="Propose one for the events in a file: JSON lines, CSV, TSV or Parquet. A second --from "
+    "names the file of what came of them: clicks, orders.",
 )
-def init(console: Console, name: str, example: str | None, source: str | None) -> None:
+@click.option(
+    "--as",
+    "roles",
+    metavar="ROLE=COLUMN",
+    multiple=True,
+    help="Say which column of the file is what, where the guess is wrong: id, time, user, item, "
+    "request (the list), position, outcome (also 'outcome=stars >= 4'), kind (of event); "
+    "zone=Asia/Tokyo for times without one; ROLE= for none. Repeatable.",
+)
+@click.option(
+    "--targets",
+    metavar="NAMES",
+    help="Targets in profiles.yaml, the default first: local,sagemaker,vertex. [default: of an "
+    "example all, else local; with --from a terminal is asked]",
+)
+def init(
+    console: Console,
+    *,
+    name: str,
+    example: str | None,
+    sources: tuple[str, ...],
+    roles: tuple[str, ...],
+    targets: str | None,
+) -> None:
     from ...lifecycle.start.init import init as create
+    from ...project.profiles.profiles import DEFAULT
 
-    scaffolded = create(name, example=example, source=source)
+    named = dict(_role(text) for text in roles)
+    if sources and not console.as_json and sys.stdin.isatty():
+        named |= _answers(sources, name, named)
+        targets = targets or click.prompt(
+            "targets, of local, sagemaker, vertex", default=DEFAULT, show_default=True
+        )
+    scaffolded = create(
+        name,
+        example=example,
+        source=sources or None,
+        roles=named or None,
+        targets=[target.strip() for target in targets.split(",")] if targets else None,
+    )
     files = [Path(file) for file in scaffolded.files]
     written = [file for file in files if file.parent.name != "data"]
     data = " and the data" if len(written) < len(files) else ""
@@ -48,19 +87,53 @@ def init(console: Console, name: str, example: str | None, source: str | None) -
         f"{name}/  {len(written)} files{data}. project.yaml is the place to start; SQL in "
         "features/, models in models/."
     )
-    console.result(
-        scaffolded, "\n".join([text, *(f"guessed   {guess}" for guess in scaffolded.guesses)])
-    )
+    lines = [text, *(f"guessed   {guess}" for guess in scaffolded.guesses)]
+    if scaffolded.guesses:
+        lines.append("          --as ROLE=COLUMN corrects a guess: see isthmus init --help")
+    lines += [
+        f"missing   {missing.role}: {missing.question} --as {missing.role}=COLUMN, of "
+        f"{', '.join(missing.columns)}"
+        for missing in scaffolded.missing
+    ]
+    console.result(scaffolded, "\n".join(lines))
     change_folder = "" if Path(name) == Path() else f"cd {quote(name)} && "
-    if example in ("openbandit", "shop"):
+    if any(file.name == "first.yaml" for file in files):
+        steps = "apply && isthmus ingest && isthmus materialize && isthmus train models/first.yaml"
+        console.say(f"next   {change_folder}isthmus {steps} && isthmus deploy home")
+    elif not sources and example in ("openbandit", "shop"):
         console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   {change_folder}isthmus validate")
 
 
+def _role(text: str) -> tuple[str, str]:
+    """Return the role and the column of `--as ROLE=COLUMN`."""
+    role, equals, column = text.partition("=")
+    if not equals or not role.strip():
+        raise click.UsageError(f"--as {text}: write ROLE=COLUMN, for example user=visitor")
+    return role.strip(), column.strip()
+
+
+def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict[str, str]:
+    """Ask on the terminal for the roles that could not be guessed, and return the answers."""
+    from ...lifecycle.start.proposal import propose
+
+    proposal = propose([Path(source) for source in sources], Path(name), named=named)
+    for guess in proposal.guesses:
+        click.echo(f"guessed   {guess}", err=True)
+    answers = {}
+    for missing in proposal.missing:
+        click.echo(f"{missing.question}  {', '.join(missing.columns)}", err=True)
+        answer = click.prompt(
+            f"{missing.role}, empty for none", default="", show_default=False, err=True
+        )
+        answers[missing.role] = answer.strip()
+    return answers
+
+
 @command(
     help="Check every file of the project, for every target of profiles.yaml. Nothing is called "
-    "or changed. With --target, an experiment that cannot start there is an error."
+    "or changed. With --target, that one must do all, and what others cannot do is a warning."
 )
 def validate(console: Console) -> None:
     from ...lifecycle.checks.validate import validate as check

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
     from ...endpoints.deploy.deploy import deploy as put
     from ...endpoints.traffic.convergence import variants_ready
-    from ...endpoints.traffic.resolution import endpoint_of, resolve
+    from ...endpoints.traffic.resolution import ranking_endpoint_of, resolve
     from ...endpoints.traffic.router import routed_endpoints
 
     with console.open() as project:
@@ -38,7 +38,7 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
         running = routed_endpoints(project.target).observe(endpoint) if console.dry_run else None
 
         def resolved_spec() -> tuple[EndpointSpec, str]:
-            spec = resolve(project, endpoint_of(project, endpoint), running).spec
+            spec = resolve(project, ranking_endpoint_of(project, endpoint), running).spec
             return spec, "   ".join(
                 [
                     f"{project.target.name:<7} {endpoint}",
@@ -88,6 +88,7 @@ def traffic(
 
 
 def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
+    """Wait until the rollout has released the endpoint, if that is asked for."""
     from ...rollouts.verbs.rollout import wait_released
 
     if wait and not console.dry_run:
@@ -95,6 +96,7 @@ def _wait_released(console: Console, project: Project, endpoint: str, *, wait: b
 
 
 def _percent(text: str) -> tuple[str, Decimal]:
+    """Parse VARIANT=PERCENT."""
     name, equals, value = text.partition("=")
     try:
         percent = Decimal(value.removesuffix("%"))
@@ -151,6 +153,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
 
 
 def _request(request: str) -> dict[str, object]:
+    """Parse a request from the command line or stdin."""
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
@@ -177,6 +180,7 @@ def explain(console: Console, endpoint: str, request: str) -> None:
 
 
 def parameter(text: str) -> tuple[str, object]:
+    """Parse NAME=JSON."""
     name, _, value = text.partition("=")
     try:
         parsed: object = json.loads(value)
@@ -190,6 +194,7 @@ def parameter(text: str) -> tuple[str, object]:
 
 
 def _kind(value: object) -> str:
+    """Return JSON's name for a value's type."""
     names = {
         list: "a list",
         str: "a string",

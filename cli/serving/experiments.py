@@ -25,7 +25,7 @@ def experiment() -> None: ...
 
 
 def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """`8000/day`, or the number alone."""
+    """Parse `8000/day`, or the number alone."""
     if value is None:
         return None
     number = re.fullmatch(r"([0-9][0-9_,]*)(/day)?", value.strip())
@@ -43,6 +43,7 @@ class Percent(click.ParamType[Decimal]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
+        """Parse a percentage."""
         try:
             return Decimal(str(value).removesuffix("%"))
         except InvalidOperation:
@@ -193,7 +194,7 @@ def list_(console: Console) -> None:
     "--as-of",
     type=click.DateTime(),
     metavar="TIME",
-    help="What a look at that time (UTC) would have said. Nothing is recorded.",
+    help="Cut the log, as it is known now, at that time (UTC). Nothing is recorded.",
 )
 @click.option("--last", is_flag=True, help="What the last look showed, without a query.")
 @click.option(
@@ -215,7 +216,7 @@ def results(
 
 
 def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """`0.4%` is 0.004."""
+    """Parse a share: `0.4%` is 0.004."""
     if value is None:
         return None
     try:

@@ -20,6 +20,7 @@ class _Monitors(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Take a monitor's name for `show`."""
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
 
 
@@ -39,7 +40,7 @@ def monitor() -> None: ...
     "--as-of",
     type=click.DateTime(),
     metavar="TIME",
-    help="What a look at that time (UTC) would have said. Nothing is kept.",
+    help="Cut the log, as it is known now, at that time (UTC). Nothing is kept.",
 )
 @click.option("--last", is_flag=True, help="What the last look said, without a query.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 3 when there is an alarm.")

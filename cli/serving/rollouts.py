@@ -99,7 +99,7 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """Start a detached `rollout run`, whose output goes to .isthmus/rollouts/<endpoint>.log."""
+    """Start `rollout run` in the background, with its output in .isthmus/rollouts/."""
     folder = make(project.folder / FOLDER / "rollouts")
     command_line = [
         sys.executable,
@@ -149,6 +149,8 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
 
 
 def _wish(verb: str, text: str) -> click.Command:
+    """Return a command that asks the controller of a rollout for something."""
+
     @command(changes=True, name=verb, help=text)
     @click.argument("endpoint")
     @_because
@@ -262,6 +264,7 @@ def _teller(
 
 
 def _look_fields(result: LookResult) -> dict[str, object]:
+    """Return what a look at a rollout adds to --json."""
     where = (
         {"rollout": result.state.id, "phase": result.state.phase, "step": result.state.stage}
         if result.state
@@ -271,6 +274,7 @@ def _look_fields(result: LookResult) -> dict[str, object]:
 
 
 def _look_line(endpoint: str, result: LookResult, me: str) -> str:
+    """Return what a look at a rollout found, on one line."""
     where = (
         f"{result.state.id} {result.state.phase} step {result.state.stage}"
         if result.state
@@ -358,6 +362,7 @@ def report(console: Console, endpoint: str) -> None:
 
 
 def _span(text: str | None) -> timedelta | None:
+    """Parse a duration."""
     from ...project.reading.quantities import Mistake, duration
 
     if text is None:
@@ -369,6 +374,7 @@ def _span(text: str | None) -> timedelta | None:
 
 
 def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
+    """Print how the rollout ended, and exit with its code."""
     console.say(f"{endpoint}   {_WORDS.get(outcome, outcome)}")
     if code := _CODES[outcome]:
         raise SystemExit(code)

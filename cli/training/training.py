@@ -250,7 +250,7 @@ def why_rerun(console: Console, run: str, step: str | None) -> None:
 
 
 def _brief(text: str | None) -> str | None:
-    """Digests by their first twelve digits, long values by their beginning."""
+    """Shorten a digest to twelve digits, and a long value to its beginning."""
     if text is None or len(text) <= 40:
         return text
     return text[:12] if len(text) == 64 and text.isalnum() else f"{text[:37]}..."

@@ -62,14 +62,14 @@ class Project:
         return f"<isthmus project {self.spec.name} on {self.target.name}: {self.folder}>"
 
     def now(self) -> datetime:
-        """Return the project's time: `now:` of project.yaml (an old log), else that of its log.
+        """Return the project's time: `now:` of project.yaml (an old log), else the log's time.
 
         UTC, whole milliseconds.
         """
         return utc_milliseconds(self.spec.now or self.log_time())
 
     def log_time(self) -> datetime:
-        """Return the time of written rows and experiments' changes, which a simulation moves.
+        """Return the time that is written into rows and runs; a simulation moves it.
 
         Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between
         simulations. UTC, whole milliseconds.
@@ -77,7 +77,7 @@ class Project:
         return utc_milliseconds(self.clock() if self.clock is not None else self.target.clock())
 
     def wall(self) -> datetime:
-        """Return the target's time, for what really happens now: traffic, rollouts, leases, models.
+        """Return the target's real time, for traffic, rollouts, leases and models.
 
         No simulation moves it.
 
@@ -87,7 +87,7 @@ class Project:
 
     @cached_property
     def native(self) -> Any:
-        """Return the provider's own objects by the names of this project.
+        """Return the provider's own names of this project's resources.
 
         `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
         `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now.
@@ -103,7 +103,7 @@ class Project:
         return adapter.native.objects(self.target)
 
     def sweep(self) -> None:
-        """Remove what killed writers left behind, where the target keeps its data in our own files.
+        """Remove temporary files of writers that were killed, on targets that store plain files.
 
         Call it under the lock.
         """
@@ -113,7 +113,7 @@ class Project:
 
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
-        """One changing command at a time in a project's folder.
+        """Hold the project's lock, so that one changing command runs at a time.
 
         Busy, naming the holder. The kernel frees it when its holder dies.
 
@@ -149,7 +149,7 @@ class Project:
                 file.truncate(0)
 
     def _sign(self, file: IO[str], command: str) -> None:
-        """Write into the lock who holds it.
+        """Write into the lock's file which command holds it.
 
         OSError, naming the file: the disk is full, which does not keep a dry run from its answer.
         """
@@ -187,6 +187,7 @@ _held: dict[Path, bool] = {}
 
 
 def _holder(text: str) -> str:
+    """Say which command holds a lock, from what it wrote into the lock's file."""
     try:
         holder = json.loads(text)
     except ValueError:

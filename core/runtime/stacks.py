@@ -43,12 +43,12 @@ CLOCK = "instant"
 
 
 def clouds() -> dict[str, Offline]:
-    """Cloud -> its stack, of every adapter that is installed."""
+    """Return the offline stack of each cloud whose adapter is installed."""
     return {stack.cloud: stack for stack in _stacks()}
 
 
 def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str, str]:
-    """`address` of the stack for the project in `folder`."""
+    """Return the options that lead a target to the project's offline stack."""
     return address(stack, endpoint(folder, stack, server))
 
 
@@ -116,7 +116,7 @@ def ending_reports(folder: Path) -> str | None:
 
 
 def gone(folder: Path, url: str | None) -> str | None:
-    """Return how the stack at `url` that stood for a project's cloud ended, and what to do.
+    """Say how the stack at `url`, which stood for the project's cloud, ended, and what to do.
 
     None where one stands, or none did.
     """
@@ -132,7 +132,7 @@ def gone(folder: Path, url: str | None) -> str | None:
 
 
 def _listens(url: str) -> bool:
-    """Return False only where nothing listens at a URL.
+    """Return whether something listens at a URL; in doubt True.
 
     A busy server, or another's, may take its time or answer anything.
     """
@@ -157,6 +157,7 @@ def _own(folder: Path, url: str) -> Path | None:
 
 
 def _ending_report(ready: Path) -> str | None:
+    """Return when and how a stack's process ended, or None if that is unknown."""
     from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))
@@ -186,6 +187,7 @@ _NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with
 
 
 def _how(code: int) -> str:
+    """Say in words how a process ended, from its exit code."""
     if code <= 128:
         return f"it failed, with exit code {code}"
     try:
@@ -198,7 +200,7 @@ def _how(code: int) -> str:
 
 
 def exported(stack: Offline) -> dict[str, str]:
-    """Return the `options` of a stack of this machine that the environment leads every SDK to.
+    """Return the options of the stack that the environment's variables name, if it is local.
 
     They are empty when it leads to none.
 
@@ -215,7 +217,7 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
-    """End the project's own stacks; with `forget` what they held goes, too.
+    """Stop the project's own stacks; `forget` removes their stored state, too.
 
     False when none runs. Unavailable when one cannot be ended.
     """
@@ -237,17 +239,17 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 
 def _forget(place: Path, *, ending: bool) -> None:
-    """Remove it.
+    """Remove a stack's stored state.
 
     `ending`: its stack was told to end, and may have lost its command line, by which it is known,
     before its lock.
     """
-    from isthmus_stack.core.home.folders import Owned, Taken, remove_tree
+    from isthmus_stack.core.home.folders import OwnedFolder, Taken, remove_tree
 
     deadline = time.monotonic() + _LETS_GO * ending
     while True:
         try:
-            owned = Owned(place)
+            owned = OwnedFolder(place)
             break
         except Taken as error:
             if time.monotonic() >= deadline:
@@ -261,7 +263,7 @@ def _forget(place: Path, *, ending: bool) -> None:
 
 
 def home(folder: Path, stack: Offline) -> Path | None:
-    """Return where the project's own stack keeps what it holds; None: it keeps nothing."""
+    """Return the folder of the state of the project's own stack; None: it keeps no state."""
     from isthmus_stack.run import environment_of
 
     return (
@@ -272,13 +274,13 @@ def home(folder: Path, stack: Offline) -> Path | None:
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
-    """Return where the project's own stacks, running or not, keep what they hold."""
+    """Return the folders of the state of all of the project's own stacks, running or not."""
     place = _known_record_folder(folder)
     return () if place is None else tuple(path for path in sorted(place.glob("*")) if path.is_dir())
 
 
 def running(folder: Path) -> dict[str, Ready]:
-    """Cloud -> the project's own stack that runs."""
+    """Return the project's own running stacks, by cloud."""
     if not (files := _records(folder)):
         return {}
     from isthmus_stack.core.detached import running
@@ -292,7 +294,7 @@ def running_urls(folder: Path) -> tuple[str, ...]:
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    """Return where the project's own stack of a cloud is recorded.
+    """Return the file that records the project's own stack of a cloud.
 
     The project's `.isthmus` is made and known where there is none.
     """
@@ -300,11 +302,12 @@ def record(folder: Path, stack: Offline) -> Path:
 
 
 def _log(ready: Path) -> Path:
+    """Return the log file of a stack."""
     return ready.with_suffix(".log")
 
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:
-    """Return the command that each container image is on this machine.
+    """Return the local command that stands for each container image.
 
     Our model server is there under every name that the project's profiles have for it.
     """
@@ -336,7 +339,7 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 
 
 def check(stack: Offline) -> None:
-    """Raise an error where a cloud's stack cannot be started.
+    """Raise an error if a cloud's stack cannot be started on this machine.
 
     Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the
     stack's packages are absent.
@@ -360,6 +363,7 @@ def require_package() -> None:
 
 
 def _stacks() -> list[Offline]:
+    """Return the offline stack of each installed adapter that has one."""
     return [adapter.offline for adapter in adapters() if adapter.offline is not None]
 
 
@@ -386,7 +390,7 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _refuse_newer(ready: Path) -> None:
-    """Raise Refused for the record of a later version's stack, which may still run.
+    """Raise Refused if a later version of Isthmus recorded this stack: it may still run.
 
     This version would start a second and forget the first.
     """
@@ -406,6 +410,7 @@ def _known_record_folder(project: Path) -> Path | None:
 
 
 def _record_folder(project: Path) -> Path:
+    """Return the folder that records the project's stacks, and make it if needed."""
     make(project / FOLDER)
     place = _known_record_folder(project)
     if place is None:
@@ -419,7 +424,7 @@ def _record_folder(project: Path) -> Path:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
-    """Two commands at once start one stack."""
+    """Hold a lock, so that two commands do not start the same stack twice."""
     folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -22,6 +22,10 @@ from ..http.peers import allowed_users
 
 
 def of_environment(environ: Mapping[str, str] = os.environ) -> Application:
+    """Return the gateway's ASGI application for the project that ISTHMUS_PROJECT names.
+
+    The project is opened when the server starts.
+    """
     named = Path(environ.get("ISTHMUS_PROJECT", "."))
 
     def make() -> Service:

@@ -19,7 +19,7 @@ from ...project.reading.names import VARIANT_LENGTH, did_you_mean, name_problem
 from ...project.specs.description import ProjectSpec
 from ...reports.results import Shown
 from ..gateway.request.inputs import ADOPTED, was_adopted
-from ..port import Adopter, Standing, StandingVariant
+from ..port import Adopter, RunningEndpoint, RunningVariant
 from ..split import HUNDRED, percent_text
 
 _HUNDREDTH = Decimal("0.01")
@@ -32,7 +32,7 @@ class Adoption(Shown, msgspec.Struct, frozen=True, kw_only=True):
     endpoint: str
     native: str
     adopted: bool
-    variants: tuple[StandingVariant, ...]
+    variants: tuple[RunningVariant, ...]
     yaml: str  # what project.yaml, and profiles.yaml, must say
 
     def __str__(self) -> str:
@@ -53,7 +53,7 @@ def describe(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Describe a standing endpoint in our words. Nothing is changed.
+    """Describe a running endpoint in the terms of project.yaml. Nothing is changed.
 
     Args:
         project: The project that may take it over.
@@ -66,7 +66,7 @@ def describe(
         Refused: It is another project's.
         Unsupported: It, or its kind, cannot be taken over.
     """
-    return _adoption(project, _standing(project, native, name), model, objective)
+    return _adoption(project, _running_endpoint(project, native, name), model, objective)
 
 
 def adopt(
@@ -77,13 +77,13 @@ def adopt(
     model: str | None = None,
     objective: str | None = None,
 ) -> Adoption:
-    """Register what a standing endpoint serves, approved, and tag it as the project's.
+    """Take over a running endpoint: register the models that it serves, and tag it.
 
     One that is ours already stays as it is. It raises what `describe` raises, and Conflict where
     somebody was faster.
     """
     with project.lock("import"):
-        standing = _standing(project, native, name)
+        standing = _running_endpoint(project, native, name)
         adoption = _adoption(
             project, standing, model, objective
         )  # all that can be wrong is wrong before the first change
@@ -106,10 +106,11 @@ def adopt(
                 )
             refs[variant.content] = f"{version.model}@{version.version}"
         _adopter(project).tag(standing, refs)
-        return _adoption(project, _standing(project, native, name), model, objective)
+        return _adoption(project, _running_endpoint(project, native, name), model, objective)
 
 
 def _adopter(project: Project) -> Adopter:
+    """Return the target's means to take over an endpoint; raise Unsupported if it has none."""
     adapter = project.target.adapter
     if adapter.adoptable is None:
         raise Unsupported(
@@ -120,7 +121,8 @@ def _adopter(project: Project) -> Adopter:
     return adapter.adoptable.adopter(project.target)
 
 
-def _standing(project: Project, native: str, name: str | None) -> Standing:
+def _running_endpoint(project: Project, native: str, name: str | None) -> RunningEndpoint:
+    """Look at a running endpoint; refuse one that is another project's."""
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
         raise Refused(
@@ -139,13 +141,15 @@ def _standing(project: Project, native: str, name: str | None) -> Standing:
 
 
 def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -> None:
+    """Raise Invalid if the target's name of a thing cannot be a name in project.yaml."""
     if problem := name_problem(name, **({} if longest is None else {"longest": longest})):
         raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
 
 
 def _adoption(
-    project: Project, standing: Standing, model: str | None, objective: str | None
+    project: Project, standing: RunningEndpoint, model: str | None, objective: str | None
 ) -> Adoption:
+    """Return what taking over this running endpoint would do, without doing it."""
     adopted = standing.owner == project.spec.name and all(
         variant.version for variant in standing.variants
     )
@@ -169,13 +173,15 @@ def _adoption(
     )
 
 
-def _model(standing: Standing) -> str:
-    """Return the model of an earlier adoption, else the endpoint's name."""
+def _model(standing: RunningEndpoint) -> str:
+    """Return the model's name from an earlier adoption, else the endpoint's name."""
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
 
-def _with_versions(project: Project, standing: Standing, model: str) -> tuple[StandingVariant, ...]:
-    """Return the variants with the version that each one's content is, or will be."""
+def _with_versions(
+    project: Project, standing: RunningEndpoint, model: str
+) -> tuple[RunningVariant, ...]:
+    """Return the variants, each with the version of the registry that has its content."""
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
     numbers = {
@@ -195,16 +201,20 @@ def _with_versions(project: Project, standing: Standing, model: str) -> tuple[St
 
 
 def _project_lines(
-    spec: ProjectSpec, name: str, variants: tuple[StandingVariant, ...], objective: str | None
+    spec: ProjectSpec, name: str, variants: tuple[RunningVariant, ...], objective: str | None
 ) -> list[str]:
+    """Return the lines to add to project.yaml, so that it declares the running endpoint."""
     objective = _objective(spec, name, objective)
     width = max(len(variant.name) for variant in variants)
     return [
         "# project.yaml",
         "endpoints:",
         f"  {name}:",
-        f"    objective: {objective}",
-        f"    unit: {_unit(spec, name, objective)}",
+        *(
+            [f"    objective: {objective}", f"    unit: {_unit(spec, name, objective)}"]
+            if objective
+            else ()
+        ),
         "    variants:",
         *(
             f"      {variant.name + ':':<{width + 1}} {{model: "
@@ -215,14 +225,17 @@ def _project_lines(
     ]
 
 
-def _shares(variants: tuple[StandingVariant, ...]) -> list[Decimal]:
+def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
     """Return the shares in hundredths, which sum to 100: the largest takes what rounding leaves."""
     shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
     shares[shares.index(max(shares))] += HUNDRED - sum(shares)
     return shares
 
 
-def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
+def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
+    """Return the objective that the endpoint serves; None where the project has none."""
+    if objective is None and not spec.objectives:
+        return None
     declared = spec.endpoints.get(name)
     chosen = (
         objective
@@ -243,7 +256,7 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str:
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return whom the endpoint ranks for, as another endpoint or the objective says.
+    """Return the unit that the endpoint ranks for, from another endpoint or the objective.
 
     Where nobody says it, the user is to write it.
     """
@@ -259,7 +272,7 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    """Return the lines of profiles.yaml that its target lacks."""
+    """Return the lines that the target in profiles.yaml lacks."""
     missing = [
         f"    {key}: {_flow(value)}"
         for key, value in options.items()
@@ -269,6 +282,7 @@ def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
 
 
 def _flow(value: object) -> str:
+    """Return a value as YAML's flow style, on one line."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return msgspec.json.encode(value).decode()

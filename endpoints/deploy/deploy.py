@@ -27,7 +27,7 @@ from ..split import check, percent_text
 from ..traffic import owner
 from ..traffic.convergence import variants_ready
 from ..traffic.manual import read_back
-from ..traffic.resolution import endpoint_of, resolve, under
+from ..traffic.resolution import ranking_endpoint_of, resolve, under
 from ..traffic.router import resolution, routed_endpoints
 from .parameters import comparison
 
@@ -67,19 +67,19 @@ class Deployment(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def deploy(project: Project, name: str) -> Deployment:
-    """Resolve the models, apply until the variants run, split at creation only, send a smoke test.
+    """Deploy an endpoint: apply until its variants run, split traffic if it is new, test it.
 
     It may be run again after any crash.
 
     Raises:
         NotFound: There is no such endpoint, or an alias has no version.
         Invalid: A model takes a parameter as another type than is declared.
-        Refused: A version was rejected, a variant with traffic would change, or any would while a
-            rollout or an experiment owns the traffic.
+        Refused: The endpoint has no objective, a version was rejected, a variant with traffic
+            would change, or any would while a rollout or an experiment owns the traffic.
         Unavailable: A variant does not start; its last words are told.
     """
     with project.lock("deploy"):
-        endpoint = endpoint_of(project, name)
+        endpoint = ranking_endpoint_of(project, name)
         host = routed_endpoints(project.target)
         running = host.observe(name)
         resolved = resolve(project, endpoint, running)
@@ -171,6 +171,7 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
+    """Create or update the endpoint; a conflict names the variants that another deploy changed."""
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
@@ -195,6 +196,7 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 def _intend(
     project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
 ) -> owner.Claim:
+    """Record the owner's intention to deploy this split, before anything is changed."""
     return owner.intend(
         project.target.state, name, split, kind="deploy", claim=claim, now=project.wall()
     )
@@ -219,6 +221,7 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
 
 
 def _url(project: Project, name: str) -> str | None:
+    """Return the address of the endpoint's page in the cloud's console, if there is one."""
     listed = (
         r
         for r in project.target.inventory.list(project.spec.name)

@@ -12,7 +12,7 @@ from ...project.specs.description import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """Return a line for each declared parameter that the deployed models take differently, or not.
+    """Return a line for each parameter that the deployed models treat differently.
 
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.
@@ -33,6 +33,7 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 def _compare(
     endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
 ) -> Iterator[str]:
+    """Yield how models differ in the values that they accept for a serving parameter."""
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {
         m.configuration: m.accepted[parameter.name]

@@ -55,7 +55,7 @@ class Arms:
         moment: datetime,
         context: Mapping[str, Any],
     ) -> list[Row]:
-        """Rows of the assignments that this process did not log today."""
+        """Return rows for the assignments that this process has not logged today."""
         if not decision.assignments or assigner.version is None:
             return []
         fresh = self._logged.new(decision.assignments, unit, moment.date())
@@ -96,6 +96,7 @@ class Logged:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Make a new lock, for a process that was just forked."""
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:

@@ -17,7 +17,7 @@ from ...core.runtime.project import Project
 from ...events.port import Row
 from ...project.specs.streams import Stream, exposed_events, streams_of, watched
 from ..port import NO_PARAMETERS, Reply
-from ..traffic.resolution import endpoint_of
+from ..traffic.resolution import ranking_endpoint_of
 from .arms import Arms
 from .decide.assignment import Assigner, Decision, Duel
 from .decide.live_reader import LiveReader, reader_of
@@ -25,9 +25,9 @@ from .decide.rulebook import Rulebook, pinned_items
 from .log import log_rows
 from .log.answer_ids import AnswerNumbers
 from .log.delivery import deliver
-from .log.log_rows import Answered
+from .log.log_rows import LoggedAnswer
 from .log.log_writer import CLOSING, Emit, LogWriter
-from .placement import Drawn, draw, interleave
+from .placement import Placement, draw, interleave
 from .processes.tally import Tally
 from .rank.arrangement import steps
 from .rank.draft import coins
@@ -35,7 +35,7 @@ from .rank.explanation import Explanation, explanation
 from .rank.models import REFRESH, Models
 from .rank.ranking import as_scores
 from .rank.ranking_answer import Assigned, Ranking
-from .rank.scores import Question, Scored, Scoring
+from .rank.scores import Question, ScoredCandidates, Scoring
 from .rank.unit_caps import Counting
 from .request.request import asked_of, context_of, parsed, shape_of, unit_of
 from .shadow import shadowing
@@ -64,7 +64,7 @@ class Gateway:
     ) -> None:
         """Open a gateway of an endpoint.
 
-        NotFound: project.yaml has no such endpoint.
+        NotFound: project.yaml has no such endpoint. Refused: it has no objective.
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
@@ -72,7 +72,7 @@ class Gateway:
         experiments run, for several gateways; by default one of its own.
         """
         self.project = project
-        self.endpoint = endpoint_of(project, endpoint)
+        self.endpoint = ranking_endpoint_of(project, endpoint)
         self.tally = Tally()
         self._numbers = AnswerNumbers()
         self._shape = shape_of(project.spec, self.endpoint)
@@ -105,12 +105,12 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """Exposures that are not delivered yet."""
+        """The number of exposures that are not delivered yet."""
         return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
-        """Exposures that are lost."""
+        """The number of exposures that are lost."""
         return self._writer.undelivered["exposures"]
 
     @property
@@ -120,11 +120,11 @@ class Gateway:
 
     @property
     def losing(self) -> str:
-        """Why what is logged is being lost; nothing while it is stored."""
+        """The reason why logged rows are being lost; empty while they are stored."""
         return self._writer.failing
 
     def retry_log(self) -> None:
-        """Look whether what is being lost could be stored again."""
+        """Try to store one of the lost rows again."""
         self._writer.retry()
 
     @property
@@ -134,7 +134,7 @@ class Gateway:
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver the exposures of what was answered.
+        """Deliver the exposures of all answers so far, then end the threads.
 
         Those that do not leave in time are counted, and told on stderr.
         """
@@ -166,7 +166,7 @@ class Gateway:
             raise
 
     def explain(self, request: Mapping[str, Any]) -> Explanation:
-        """Return the effect of each rule on the order of this request, by the unit's arms.
+        """Explain how each rule changes the order of a request.
 
         Nothing is drawn, shown or logged. Raises the errors of `rank`.
         """
@@ -180,6 +180,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
+        """Check a request and gather what answering needs: rules, models, features, assigner."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -201,9 +202,11 @@ class Gateway:
         return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
+        """Assign the request's unit to an arm of each running experiment."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
+        """Rank a request's candidates: assign, score, order, log, and return the answer."""
         ranked_request, assigner, decision = (
             question.asked,
             question.assigner,
@@ -215,7 +218,7 @@ class Gateway:
         outcome = self._draw(question, request_id, rivals)
         self.tally.overruled(outcome.names)
         places = outcome.places
-        answered = Answered(
+        answered = LoggedAnswer(
             request_id=request_id,
             moment=self.project.now(),
             endpoint=self.endpoint.name,
@@ -254,7 +257,7 @@ class Gateway:
 
     def _rivals(
         self, question: Question, request_id: str, decision: Decision
-    ) -> tuple[Scored, ...]:
+    ) -> tuple[ScoredCandidates, ...]:
         """Return the answer of one variant, or those of the two that are interleaved."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
@@ -262,7 +265,10 @@ class Gateway:
             self.tally.answered_alone()
         return (self._scoring.scored(question, request_id, decision),)
 
-    def _draw(self, question: Question, request_id: str, rivals: Sequence[Scored]) -> Drawn:
+    def _draw(
+        self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
+    ) -> Placement:
+        """Choose and order the items from one variant's scores, or interleave two variants'."""
         first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
@@ -287,8 +293,13 @@ class Gateway:
         )
 
     def _rows(
-        self, question: Question, answered: Answered, outcome: Drawn, rivals: Sequence[Scored]
+        self,
+        question: Question,
+        answered: LoggedAnswer,
+        outcome: Placement,
+        rivals: Sequence[ScoredCandidates],
     ) -> dict[Stream, list[Row]]:
+        """Return the rows to log for an answer, by stream."""
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -351,6 +362,7 @@ class Gateway:
     def _log(
         self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
     ) -> tuple[str, ...]:
+        """Log a unit's new assignments, and return problems with the log."""
         return self._writer.put(
             {
                 "assignments": self._arms.unlogged(
@@ -397,6 +409,7 @@ class Gateway:
 
 
 def _undrawn(duel: Duel | None) -> tuple[str, ...]:
+    """Return a sentence that says why an interleaved order was not made; none without a duel."""
     if duel is None:
         return ()
     first, second = duel.variants
@@ -409,6 +422,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
+    """Return a sentence: this answer is one of the two orders that the run interleaves."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

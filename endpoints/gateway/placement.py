@@ -17,17 +17,24 @@ import msgspec
 
 from ...project.specs.rules import Rule
 from .decide.rulebook import Rulebook
-from .log.log_rows import Overruled
+from .log.log_rows import RuleEffects
 from .rank.arrangement import Candidates, effect_texts, steps
 from .rank.draft import Coin, Pick, chances, draft, paired
-from .rank.ranking import Arrangement, Shown, permute, plain_arrangement, propensity, shown_places
+from .rank.ranking import (
+    Arrangement,
+    ShownItem,
+    permute,
+    plain_arrangement,
+    propensity,
+    shown_places,
+)
 
 
-class Drawn(msgspec.Struct, frozen=True, kw_only=True):
-    places: tuple[Shown, ...]
+class Placement(msgspec.Struct, frozen=True, kw_only=True):
+    places: tuple[ShownItem, ...]
     explored: bool
     explore: float  # 0 .. 1: the share that was drawn by
-    overruled: Overruled
+    overruled: RuleEffects
     names: tuple[str, ...] = ()  # of the rules that did something
 
 
@@ -39,8 +46,8 @@ def draw(
     *,
     explore: float,
     rng: Random,
-) -> Drawn:
-    """Without `rules` as the model has it."""
+) -> Placement:
+    """Choose and order the items to show. Without `rules` the order is the model's own."""
     if not rules:
         places, explored = shown_places(
             candidates.items,
@@ -49,8 +56,11 @@ def draw(
             explore=explore,
             rng=rng,
         )
-        return Drawn(
-            places=places, explored=explored, explore=explore, overruled=Overruled(rulebook.digest)
+        return Placement(
+            places=places,
+            explored=explored,
+            explore=explore,
+            overruled=RuleEffects(rulebook.digest),
         )
     every, eligible = steps(rules, candidates, parameters)
     explore = (
@@ -60,11 +70,11 @@ def draw(
         candidates.items, candidates.scores, every[-1].arrangement, explore=explore, rng=rng
     )
     done = effect_texts(every, candidates.items, explored=explored)
-    return Drawn(
+    return Placement(
         places=places,
         explored=explored,
         explore=explore,
-        overruled=Overruled(rulebook.digest, eligible, tuple([text for _, text in done])),
+        overruled=RuleEffects(rulebook.digest, eligible, tuple([text for _, text in done])),
         names=tuple([name for name, _ in done]),
     )
 
@@ -78,8 +88,8 @@ def interleave(
     explore: float,
     rng: Random,
     coin: Coin,
-) -> Drawn:
-    """Place the candidates of two variants, which both scored the same ones, as one order.
+) -> Placement:
+    """Interleave two variants' orders of the same candidates into one.
 
     Places that are drawn at random credit nobody. The `rulebook` is drawable.
     """
@@ -97,11 +107,11 @@ def interleave(
     done = effect_texts(
         own, rivals[0].items, explored=True
     )  # of two orders none is that which a rule changed
-    return Drawn(
+    return Placement(
         places=tuple(sorted(places, key=lambda place: place.position)),
         explored=explored,
         explore=explore,
-        overruled=Overruled(
+        overruled=RuleEffects(
             rulebook.digest, eligible if rules else None, tuple([text for _, text in done]), logged
         ),
         names=tuple([name for name, _ in done]),
@@ -116,7 +126,7 @@ def _places(
     explore: float,
     coin: Coin,
     rng: Random | None,
-) -> Iterator[Shown]:
+) -> Iterator[ShownItem]:
     """Yield the places of two variants' items, drafted, or drawn at random by `rng`."""
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
@@ -148,10 +158,11 @@ def _place(
     place: int,
     share: float,
     pick: Pick | None = None,
-) -> Shown:
+) -> ShownItem:
+    """Return a shown item: its place, scores, and the chance that it was shown there."""
     picker, credited = (pick.by, pick.credited) if pick else (0, False)
     candidates = rivals[picker]
-    return Shown(
+    return ShownItem(
         item=candidates.items[candidate],
         position=place,
         score=candidates.scores[candidate],

@@ -25,13 +25,13 @@ from ...project.specs.description import Endpoint, Shadow
 from .. import hosting
 from ..http.error_log import tell
 from .decide.assignment import bucket
-from .log.log_rows import Answered
+from .log.log_rows import LoggedAnswer
 from .log.log_writer import LogWriter
 from .processes.forks import renewed_when_forked
 from .processes.tally import Tally
 from .rank.models import Models
 from .rank.ranking import Item, as_scores, order
-from .rank.scores import Scored
+from .rank.scores import ScoredCandidates
 from .request.request import RankRequest
 
 ROOM = 200  # copies that may wait
@@ -100,6 +100,7 @@ class Shadowing:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Make a new lock and an empty queue, for a process that was just forked."""
         self._lock = threading.Lock()
         self._queue: Queue[Copy | None] = Queue(ROOM)
         self._thread: threading.Thread | None = None
@@ -110,8 +111,8 @@ class Shadowing:
         self,
         request: RankRequest,
         instances: list[dict[str, Any]],
-        scored: Scored,
-        answered: Answered,
+        scored: ScoredCandidates,
+        answered: LoggedAnswer,
     ) -> None:
         """Queue a copy of the request if it is in the share and another variant answered it."""
         if (
@@ -144,12 +145,13 @@ class Shadowing:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """Stop sending copies, and wait up to a second for the copy that is on its way."""
+        """Stop sending copies; wait up to a second for the copy under way."""
         if self._thread is not None:
             self.end()
             self._thread.join(_JOINED)
 
     def _offer(self, copy: Copy) -> None:
+        """Queue a copy for the shadow variant; drop it when the queue is full."""
         if self._ended:
             return
         try:
@@ -169,6 +171,7 @@ class Shadowing:
                     self._thread = thread
 
     def _run(self) -> None:
+        """Send queued copies to the shadow variant until the queue is closed."""
         while (copy := self._queue.get()) is not None:
             try:
                 self._send(copy)
@@ -177,6 +180,7 @@ class Shadowing:
                 self._note(error)
 
     def _send(self, copy: Copy) -> None:
+        """Send one copy to the shadow variant, and log the comparison or the failure."""
         compared, failure = None, None
         try:
             compared = self._comparison(copy)
@@ -188,6 +192,7 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
+        """Keep and report an error of Isthmus itself, so that it is not taken for the model's."""
         self.problem = (
             f"a copy for {self._variant} failed by a mistake in Isthmus: "
             f"{type(error).__name__}: {error}"
@@ -195,6 +200,7 @@ class Shadowing:
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
+        """Ask the shadow variant, and return the row that compares the two answers."""
         began = time.perf_counter()
         scores, version = self._ask(copy)
         reply = Reply(
@@ -203,6 +209,7 @@ class Shadowing:
         return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
     def _ask(self, copy: Copy) -> tuple[Sequence[float], str]:
+        """Ask the shadow variant for a copy's scores; return them and the model's version."""
         reply = self._host.invoke(
             self._endpoint,
             copy.instances,
@@ -266,7 +273,7 @@ def row(
 
 
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
-    """Return the share of one model's first items that are among the other's first, too.
+    """Return how far two models agree: the share of common items among their first.
 
     As many items count as places were asked for.
     """

@@ -24,6 +24,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
+        """Whether every variant answered."""
         return self.answered == self.sent
 
     def __str__(self) -> str:
@@ -32,7 +33,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
-    """Send test requests to each variant in turn where the target can aim, else by the split.
+    """Send test requests to each variant, or by the split where the target cannot aim.
 
     Nothing is shown to anybody, so no exposure is logged.
     """
@@ -58,6 +59,7 @@ def smoke_arm(
 def _send(
     project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]
 ) -> Smoke:
+    """Send an example request to each variant, and count the answers."""
     gateway = Gateway(project, name)
     answered, first = 0, None
     try:

@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits with no more connections than this process may have descriptors for."""
+    """Return the limits, with no more connections than the process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -66,6 +66,7 @@ def within_descriptors(limits: Limits) -> Limits:
 
 
 def _gateway_body(refusal: Refusal) -> bytes:
+    """Return a refusal's body as the gateway writes errors."""
     remedy = "try again, or start more --workers" if refusal.status == 503 else None
     return msgspec.json.encode({"error": refusal.message, "remedy": remedy})
 
@@ -86,7 +87,7 @@ class Connections:
         self.ended = asyncio.Event()  # it stops, and no connection is left
 
     def stop_keeping(self) -> None:
-        """Make each answer from now on the last one of its connection."""
+        """Close every connection after its next answer."""
         self.stopping = True
         for connection in self.open:
             connection.end_with_answer()
@@ -156,6 +157,7 @@ class Bounded(HttpToolsProtocol):
         return self.shared.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
+        """Count a new connection; refuse it if the server is full."""
         super().connection_made(transport)
         full = len(self.shared.open) >= self.limits.connections and not self._make_room()
         self.shared.open.add(self)
@@ -169,7 +171,7 @@ class Bounded(HttpToolsProtocol):
             self._idle_from_now()
 
     def _make_room(self) -> bool:
-        """Close the connection that has waited for longest. Return whether there is a place now."""
+        """Close the connection that has been idle for longest; return whether there is room now."""
         oldest = next(iter(self.shared.waiting), None)
         if oldest is not None:
             del self.shared.waiting[oldest]
@@ -179,11 +181,13 @@ class Bounded(HttpToolsProtocol):
         return len(self.shared.open) < self.limits.connections
 
     def _idle_from_now(self) -> None:
+        """Start the timer that closes a connection on which no request comes."""
         self.timeout_keep_alive_task = self.loop.call_later(
             self.timeout_keep_alive, self.timeout_keep_alive_handler
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Take a closed connection out of the shared figures, and stop its timers."""
         self.shared.open.discard(self)
         self.shared.waiting.pop(self, None)
         self.shared.bytes -= self._unread
@@ -203,10 +207,12 @@ class Bounded(HttpToolsProtocol):
             self.shared.ended.set()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """Note the request that is being answered, and start its task."""
         self._at_work = cycle
         super()._start_asgi_task(cycle, app)
 
     def data_received(self, data: bytes) -> None:
+        """Parse what the client sent; hold it back while the last request is being answered."""
         if self._deaf:
             self._discarded += len(data)
             if self._discarded > _DISCARDED:
@@ -219,7 +225,7 @@ class Bounded(HttpToolsProtocol):
         self._parse()
 
     def _parse(self) -> None:
-        """Parse what came, up to the end of the request that is to be answered next."""
+        """Parse received bytes up to the end of the next request."""
         if self._parsing:
             return
         self._parsing = True
@@ -246,12 +252,14 @@ class Bounded(HttpToolsProtocol):
             )
 
     def _may_parse(self) -> bool:
+        """Return whether received bytes may be parsed now, or wait behind an earlier request."""
         return (
             not (self._deaf or self._held or self.pipeline or self.transport.is_closing())
             and (self._in_body or not self._under_way())
         )  # fmt: skip
 
     def _feed(self, piece: bytes) -> None:
+        """Hand received bytes to the parser, and check the limits of the head."""
         previous = (self._head, self._messages)
         super().data_received(piece)
         if self._deaf or self.transport.is_closing():
@@ -273,6 +281,7 @@ class Bounded(HttpToolsProtocol):
 
     # httptools' callbacks: what they raise ends as send_400_response
     def on_message_begin(self) -> None:
+        """Begin a new request: reset what is counted of a head and a body."""
         super().on_message_begin()
         self._messages, self._begun = self._messages + 1, True
         self._head = self._left = self._body = self._fed = 0
@@ -280,6 +289,7 @@ class Bounded(HttpToolsProtocol):
         self.scope["extensions"] = extensions
 
     def on_url(self, url: bytes) -> None:
+        """Refuse a URL that is too long."""
         super().on_url(url)
         self._head += len(url)
         if len(self.url) > self.limits.url_bytes:
@@ -287,6 +297,7 @@ class Bounded(HttpToolsProtocol):
             raise self._refusing(Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "UrlTooLong", words))
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Refuse a head that is too long; leave out trailers behind a body."""
         # what is sent behind a body is no header: it would be read as one that the head has twice
         if not self._in_head:
             return
@@ -298,6 +309,7 @@ class Bounded(HttpToolsProtocol):
             self._left = int(value)
 
     def on_headers_complete(self) -> None:
+        """Refuse a POST that asks for another protocol; begin to expect the body."""
         if (
             self.parser and self.parser.should_upgrade() and self.parser.get_method() == b"POST"
         ):  # httptools takes its body for another protocol
@@ -313,11 +325,13 @@ class Bounded(HttpToolsProtocol):
         self._expect_nothing()
 
     def on_body(self, body: bytes) -> None:
+        """Count the bytes of the body that have come."""
         self._body += len(body)
         self._left = max(0, self._left - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        """Note that the request is whole, and stop its deadline."""
         self._messages, self._begun = self._messages + 1, False
         self._in_head, self._in_body, self._head, self._left = True, False, 0, 0
         self._expect_nothing()
@@ -325,6 +339,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()  # where it was answered before its body was whole
 
     def on_response_complete(self) -> None:
+        """Begin the next request, once the client has taken this answer."""
         self._answers += 1
         if self._lingers:
             return
@@ -334,7 +349,7 @@ class Bounded(HttpToolsProtocol):
         self._begin_next()
 
     def _begin_next(self) -> None:
-        """Begin the next request that came, or wait for one."""
+        """Begin the next request that was received, or wait for one."""
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -346,7 +361,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
-        """Return why the user at the other end may not come.
+        """Return why the user at the other end is refused, or None.
 
         The kernel is asked once: a connection stays whose it is.
         """
@@ -356,17 +371,18 @@ class Bounded(HttpToolsProtocol):
         return self._strangers[users]
 
     def _wait(self) -> None:
+        """List the connection as idle, among those that may be closed to make room."""
         if not (self.transport.is_closing() or self._under_way()):
             self.shared.waiting[self] = (
                 None  # also before its body is whole, where it was answered without
             )
 
     def _under_way(self) -> bool:
-        """Return whether the last request that was parsed is not answered."""
+        """Return whether the last parsed request is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
-        """Return whether any request is not answered.
+        """Return whether any request is not answered yet.
 
         `without_half`: leave out one whose body is not whole.
         """
@@ -380,7 +396,7 @@ class Bounded(HttpToolsProtocol):
         )
 
     def eof_received(self) -> bool:  # type: ignore[override]  # as asyncio takes it
-        """Answer what can be answered at once, then close.
+        """Handle a client that sends no more: answer what is due, then close.
 
         Treat a half-closed connection as closed: asyncio cannot tell the two apart.
         """
@@ -391,6 +407,7 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _end_half_closed(self, answers: int, turns: int) -> None:
+        """Close a connection whose client sends no more, once it has all its answers."""
         if self.transport.is_closing():
             return
         if answers != self._answers:
@@ -404,27 +421,30 @@ class Bounded(HttpToolsProtocol):
             self.loop.call_soon(self._end_half_closed, answers, turns - 1)
 
     def _part_came(self) -> bool:
+        """Return whether a part of another request has come."""
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
-        """Make the answers that are under way the last ones of this connection."""
+        """Close the connection after the answers that are under way."""
         for cycle in (self._at_work, *(cycle for cycle, _ in self.pipeline)):
             if cycle is not None and not cycle.response_started:
                 cycle.keep_alive = False
 
     def shutdown(self) -> None:
-        """Close, or answer what is under way first."""
+        """Close the connection, at once or after the answer that is under way."""
         if self._lingers:
             self.transport.close()
         elif not (self.shared.stopping and (self._part_came() or self._unparsed)):
             super().shutdown()
 
     def pause_writing(self) -> None:
+        """Count what the client does not read, and give it a time limit to read on."""
         super().pause_writing()
         self._count_unread()
         self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))
 
     def resume_writing(self) -> None:
+        """Go on sending: the client reads again."""
         super().resume_writing()
         self._expect_reader(None)
         self.shared.bytes -= self._unread
@@ -434,7 +454,7 @@ class Bounded(HttpToolsProtocol):
             self._begin_next()
 
     def _count_unread(self) -> bool:
-        """Count the answers that the client has not taken. Return whether they became less."""
+        """Count the bytes that the client has not read; return whether they became fewer."""
         size = self.transport.get_write_buffer_size()
         less = size < self._unread
         self.shared.bytes += size - self._unread
@@ -442,6 +462,7 @@ class Bounded(HttpToolsProtocol):
         return less
 
     def _look_at_reader(self) -> None:
+        """Cut the connection of a client that has read nothing for too long."""
         if self._count_unread():
             self._expect_reader(
                 self.loop.call_later(self.limits.write_seconds, self._look_at_reader)
@@ -450,19 +471,21 @@ class Bounded(HttpToolsProtocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
+        """Refuse what the parser could not read, with the reason."""
         refusal, self._raised = self._raised, None
         self._refuse(
             refusal or Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", f"this is not HTTP/1.1: {msg}")
         )
 
     def refuse(self, status: int, error: str, message: str) -> None:
-        """Answer what arrives now in its turn, and read nothing more of this connection.
+        """Refuse what arrives now, in its turn, and read no more of this connection.
 
         What follows cannot be understood, or is too much to read.
         """
         self._refuse(Refusal(status, error, message))
 
     def _refuse(self, refusal: Refusal) -> None:
+        """Answer a refusal, behind the answers that are still due, and read no more."""
         self._expect_nothing()
         if self._deaf or self.transport.is_closing():
             return
@@ -476,7 +499,7 @@ class Bounded(HttpToolsProtocol):
             self._say_last(refusal)
 
     def _give_up_request(self) -> bool:
-        """Tell the application of the request that is read that no more of it comes.
+        """Tell the application that the rest of the request's body will not come.
 
         Return whether it can still be answered.
         """
@@ -488,13 +511,14 @@ class Bounded(HttpToolsProtocol):
         return answerable
 
     def _say_last(self, refusal: Refusal) -> None:
+        """Write a refusal as the connection's last answer, then wait for the client to close."""
         self._last_word = None
         logs.emit("request", method="", path="", status=int(refusal.status), ms=0.0)
         self.transport.write(_answer(refusal.status, self.shared.refusal_body(refusal)))
         self._linger()
 
     def _linger(self) -> None:
-        """Throw away what its sender still sends, so that it comes to read the answer."""
+        """Discard what the client still sends, so that it reads the answer before the close."""
         if self._half_closed or self.transport.is_closing():
             self.transport.close()
             return
@@ -509,30 +533,35 @@ class Bounded(HttpToolsProtocol):
         self.shared.waiting[self] = None
 
     def close_after_answer(self) -> None:
-        """End the connection with the answer that was just written."""
+        """Close the connection after the answer that was just written."""
         if self._in_body and not self._lingers:
             self._linger()
         else:
             self.transport.close()
 
     def _refusing(self, refusal: Refusal) -> _Refused:
+        """Return the exception that stops the parser, and keep the refusal to be answered."""
         self._raised = refusal
         return _Refused(refusal)
 
     def _too_long_a_head(self) -> Refusal:
+        """Return the refusal of a head that is too long."""
         words = f"the head is above {self.limits.head_bytes:,} bytes"
         return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
     def _expect_within(self, seconds: float) -> None:
+        """Start the deadline by which the rest of the request must come."""
         self._expect_nothing()
         self._deadline = self.loop.call_later(seconds, self._too_slow)
 
     def _expect_nothing(self) -> None:
+        """Cancel the deadline of the request."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _too_slow(self) -> None:
+        """Refuse a request that did not come in time."""
         what, seconds = (
             ("body", self.limits.body_seconds)
             if self._in_body
@@ -542,6 +571,7 @@ class Bounded(HttpToolsProtocol):
         self.refuse(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", words)
 
     def _expect_reader(self, timer: asyncio.TimerHandle | None) -> None:
+        """Replace the timer that waits for the client to read."""
         if self._reader_due is not None:
             self._reader_due.cancel()
         self._reader_due = timer
@@ -556,16 +586,20 @@ class _Outlet:
         self._connection = connection
 
     def write(self, data: bytes) -> None:
+        """Write to the connection."""
         self._connection.transport.write(data)
 
     def is_closing(self) -> bool:
+        """Return whether the connection is closing."""
         return self._connection.transport.is_closing()
 
     def close(self) -> None:
+        """Close the connection after its last answer."""
         self._connection.close_after_answer()
 
 
 def _answer(status: int, body: bytes) -> bytes:
+    """Return the bytes of a whole HTTP answer that closes its connection."""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: "
         f"application/json\r\ncontent-length: {len(body)}\r\n"

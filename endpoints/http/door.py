@@ -71,7 +71,7 @@ def door(
     users: frozenset[int] | None = frozenset(),
     bodies: frozenset[bytes] = JSON_ONLY,
 ) -> Door:
-    """Return the door of a server of ours on the address `listen`.
+    """Return the rules of entry of a server: allowed hosts, users and token.
 
     Args:
         listen: The address.
@@ -102,7 +102,7 @@ def door(
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches a host's address."""
+    """Return whether an address can be reached from this machine alone."""
     if host == "localhost":
         return True
     try:
@@ -118,7 +118,7 @@ def refusal(
     headers: Mapping[bytes, bytes],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused; None: come in.
+    """Return why a request is refused by its head, or None.
 
     Args:
         entrance: The server's door.
@@ -145,7 +145,7 @@ def refusal(
 
 
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
-    """Return the refusal of a request that has a deciding header twice.
+    """Refuse a request that has a header twice on which its treatment depends.
 
     A proxy before this server may go by the first of two, and the door by the last. `also`: more
     headers that decide.
@@ -158,10 +158,12 @@ def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()
 
 
 def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
+    """Return whether a browser sends this request on behalf of another site."""
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
+    """Refuse a Host header that is not one of this server's names."""
     if without_port(host) in entrance.hosts:
         return None
     shown = host.decode("latin-1")[:200]
@@ -173,6 +175,7 @@ def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
 
 
 def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Refuse a request without the right bearer token."""
     if entrance.token is None:
         return None
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
@@ -187,6 +190,7 @@ def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | 
 
 
 def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
+    """Refuse a body of another content type."""
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in entrance.bodies:
         return None
     accepted = " or ".join(sorted(name.decode() for name in entrance.bodies))
@@ -194,14 +198,14 @@ def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | Non
 
 
 def without_port(host: bytes) -> bytes:
-    """Return a Host without its port: `[::1]:8800` -> `[::1]`, `localhost:8800` -> `localhost`."""
+    """Return a Host header without its port: `[::1]:8800` -> `[::1]`."""
     if host.startswith(b"["):
         return host.partition(b"]")[0] + b"]"
     return host.partition(b":")[0]
 
 
 def _name(host: str) -> bytes:
-    """Return an allowed host in the form in which `without_port` leaves what a caller sends."""
+    """Return an allowed host in the form that `without_port` returns."""
     try:
         return _host_literal(str(ip_address(host.strip("[]"))))
     except ValueError:
@@ -222,4 +226,5 @@ def _name(host: str) -> bytes:
 
 
 def _host_literal(host: str) -> bytes:
+    """Return a host as it stands in a Host header; an IPv6 address in brackets."""
     return f"[{host}]".encode() if ":" in host else host.encode()

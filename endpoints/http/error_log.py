@@ -38,7 +38,7 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether the cause is new, and how many of it were not told since the last time.
+    """Return whether a cause may be logged now, and how many were left out since the last time.
 
     The number is None where the cause is not due.
     """
@@ -53,17 +53,19 @@ def _due(what: str, where: str) -> tuple[bool, int | None]:
 
 
 def _write(text: str, untold: int) -> None:
+    """Print an error, and how many like it were left out since the last one."""
     more = f" ({untold:,} more like it were not told)" if untold else ""
     print(f"{text}{more}", file=sys.stderr, flush=True)
 
 
 def _place(error: BaseException) -> str:
-    """Return the file and line that raised: not the message, in which callers' words are."""
+    """Return the file and line that raised; the message may hold a caller's text."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def _one_line(value: object) -> str:
+    """Return a value on one line, without control characters."""
     return ascii(str(value)[:500])[
         1:-1
     ]  # a caller's words may have line ends, and what a terminal obeys

@@ -47,6 +47,7 @@ def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | N
 
 
 def _number(name: str) -> int:
+    """Return the number of a user by name or number; raise if there is none."""
     if name.isdecimal():
         return int(name)
     try:
@@ -59,7 +60,7 @@ def _number(name: str) -> int:
 def stranger(
     users: frozenset[int] | None, peer: Address | None, local: Address | None
 ) -> Refusal | None:
-    """Return why a connection is refused, or None where its user may come.
+    """Return why a connection's user is refused, or None.
 
     Ask once for each connection. One of another machine is let in here: a server that can be
     reached from there has a token, or a proxy before it.
@@ -84,7 +85,7 @@ def stranger(
 
 
 def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -> Refusal | None:
-    """Return why an ASGI request is refused, by the addresses that its server tells.
+    """Return why the user of an ASGI request is refused, or None.
 
     One that hides the caller's is refused.
     """
@@ -103,6 +104,7 @@ def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -
 
 
 def _words(user: int | None) -> str:
+    """Return why a user of this machine is refused."""
     if user is None:
         return "this connection was closed before it could be told whose it is"
     name = _name(user)
@@ -115,6 +117,7 @@ def _words(user: int | None) -> str:
 
 
 def _name(user: int) -> str:
+    """Return a user's name, or the number if it has no name."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -123,7 +126,7 @@ def _name(user: int) -> str:
 
 @cache
 def kernel_tells() -> bool:
-    """Say whether this system tells whose a connection is.
+    """Return whether this system can tell which user owns a connection.
 
     It is tried once, with a connection of this process.
     """
@@ -154,7 +157,7 @@ def _owner(peer: Address, local: Address) -> int | None:
 
 
 def _by_question(peer: Address, local: Address) -> tuple[int, int]:
-    """Ask for user and inode by NETLINK_SOCK_DIAG, sock_diag(7)."""
+    """Ask the kernel for a socket's user and inode (NETLINK_SOCK_DIAG, sock_diag(7))."""
     family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
     sides = [socket.inet_pton(family, host).ljust(16, b"\0") for host in (peer[0], local[0])]
     query = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ANY_STATE)
@@ -180,7 +183,7 @@ def _by_question(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _by_list(peer: Address, local: Address) -> tuple[int, int]:
-    """Look for user and inode in the list of all sockets, proc(5)."""
+    """Find a socket's user and inode in the kernel's list of sockets, proc(5)."""
     path = Path("/proc/net/tcp6" if ":" in peer[0] else "/proc/net/tcp")
     ends = [_written(address) for address in (peer, local)]
     for line in path.read_text().splitlines()[1:]:
@@ -191,7 +194,7 @@ def _by_list(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _written(address: Address) -> str:
-    """Write an address as proc(5) does: words of four bytes in the machine's order, in hex."""
+    """Write an address as proc(5) does: four-byte words in the machine's order, in hex."""
     packed = ip_address(address[0]).packed
     words = [
         int.from_bytes(packed[start : start + 4], sys.byteorder)

@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 def failure(
     status: int, error: str, message: str, *, headers: Headers = (), close: bool = False
 ) -> Answer:
-    """Return the answer that says what is wrong."""
+    """Return an answer that says what is wrong with a request."""
     body = msgspec.json.encode(Failure(error=error, message=message))
     return Answer(status, body, headers, close)
 
@@ -73,26 +73,26 @@ class Request:
 
     @property
     def gone(self) -> bool:
-        """Whether nobody waits for the answer any more."""
+        """Whether the caller has gone away."""
         return self.caller.gone
 
     def reply(self, answer: Answer) -> None:
-        """Answer it. A second answer, or one for a caller that has gone, is dropped."""
+        """Reply to the caller, once; a reply to a caller that has gone is dropped."""
         if not self._answer.done():
             self._answer.set_result(answer)
 
     def fail(self, status: int, error: str, message: str, *, close: bool = False) -> None:
-        """Answer what is wrong."""
+        """Reply that something is wrong."""
         self.reply(failure(status, error, message, close=close))
 
     def give_up(self) -> None:
-        """Keep nothing of it, as its caller has gone: it may wait in a queue for long."""
+        """Drop the body of a request whose caller has gone: it may wait in a queue for long."""
         self.body = b""
         if not self._answer.done():
             self._answer.set_result(None)
 
     async def answered(self) -> Answer | None:
-        """Wait for the answer. Return None where the caller has gone."""
+        """Wait for the answer; None if the caller has gone."""
         return await self._answer
 
 
@@ -162,6 +162,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer | None:
+        """Return the answer to a request, or None if the client went away."""
         refused = self._refused(request, scope)
         if refused is not None:
             return refused
@@ -173,7 +174,7 @@ class Application:
         return await request.answered()
 
     def _refused(self, request: Request, scope: Scope) -> Answer | None:
-        """Return what its head alone is refused by."""
+        """Return how a request is refused by its head, or None."""
         headers = request.headers
         length = int(headers.get(b"content-length", b"0"))
         if len(scope["headers"]) != len(headers) and (twice := self._twice(scope["headers"])):
@@ -191,11 +192,12 @@ class Application:
         return self._too_much(0, length)
 
     def _twice(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
+        """Return a header that came twice and may only come once, or None."""
         names = [name for name, _ in headers]
         return next((name for name in self._deciding if names.count(name) > 1), None)
 
     def _too_much(self, size: int, more: int) -> Answer | None:
-        """Return how a body of `size` bytes, to which `more` come, is refused."""
+        """Return how a body is refused that is too large, or None."""
         if size + more > self._most_body:
             words = f"the request is above {self._most_body:,} bytes"
             return failure(413, "RequestTooLarge", words, close=True)
@@ -205,7 +207,7 @@ class Application:
         return None
 
     async def _read_body(self, request: Request, receive: Receive) -> Answer | None:
-        """Read the body, and count it. Return how it is refused."""
+        """Read the body and count its bytes; return how it is refused, or None."""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -228,19 +230,23 @@ class Application:
                 return None
 
     def _give_up(self, request: Request) -> None:
+        """Stop work on a request whose client went away."""
         self._release(request)
         request.give_up()
 
     def _release(self, request: Request) -> None:
+        """Give back what a request's body took of the shared budget of bytes."""
         self.connections.bytes -= request.size
         request.size = 0
 
 
 def _refusal_body(refusal: Refusal) -> bytes:
+    """Return a refusal's body as the model server writes errors."""
     return msgspec.json.encode(Failure(error=refusal.error, message=refusal.message))
 
 
 async def _send(send: Send, answer: Answer) -> None:
+    """Send an answer by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),

@@ -66,6 +66,7 @@ def _config(
     lifespan: Literal["on", "off"],
     backlog: int = _BACKLOG,
 ) -> uvicorn.Config:
+    """Return uvicorn's settings for an application with our connection limits."""
     return uvicorn.Config(
         application,
         http=partial(Bounded, shared=connections),  # type: ignore[arg-type]  # what makes a protocol, as a class does
@@ -120,6 +121,7 @@ def _with_spans(application: Any) -> Any:
 
 
 def _headers(scope: Any) -> dict[str, str]:
+    """Return a request's headers as text."""
     return {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
 
 
@@ -133,6 +135,7 @@ class Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Stop the server by SIGINT and SIGTERM, and put the old handlers back at the end."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._stop, number)
@@ -143,6 +146,7 @@ class Server(uvicorn.Server):
                 loop.remove_signal_handler(number)
 
     def _stop(self, number: int) -> None:
+        """Begin to stop; a second signal ends the process at once."""
         if self.should_exit:
             say(f"stopped at once: {self._cut}")
             os._exit(128 + number)
@@ -161,19 +165,19 @@ class Embedded:
         )
 
     async def start(self, listening: socket.socket) -> None:
-        """Answer what comes to a socket."""
+        """Serve the connections of a listening socket."""
         config = self._uvicorn.config
         config.load()
         self._uvicorn.lifespan = config.lifespan_class(config)
         await self._uvicorn.startup(sockets=[listening])
 
     def close(self) -> None:
-        """Take no new connections."""
+        """Stop accepting connections."""
         for server in self._uvicorn.servers:
             server.close()
 
 
 def say(text: str) -> None:
-    """Write a line to stderr, which nobody may read any more: that must not lose a signal."""
+    """Write a line to stderr; a broken stderr is no error, as the server must go on."""
     with suppress(OSError):
         print(text, file=sys.stderr, flush=True)

@@ -30,6 +30,7 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> int:
+        """The number of requests that failed, by the client's fault or the server's."""
         return self.client_errors + self.server_errors
 
 
@@ -53,18 +54,18 @@ def summary(
 
 
 def settled_window(project: Project, length: timedelta) -> Window:
-    """Return the newest whole minutes whose figures are final."""
+    """Return the last whole minutes whose metrics are final."""
     end = settled_by(metrics_delay(project.target), project.wall())
     return Window(start=floor_minute(end - length), end=end)
 
 
 def settled_by(delay: timedelta, now: datetime) -> datetime:
-    """Return the moment before which all minutes are final by now."""
+    """Return the moment before which all minutes' metrics are final."""
     return floor_minute(now - delay)
 
 
 def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
-    """Sum a variant's minutes up."""
+    """Return the sums over a variant's minutes."""
     return VariantSummary(
         variant=variant,
         minutes=len(buckets),

@@ -145,11 +145,13 @@ def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
 
 
 def _rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run a query in the warehouse, and return its rows."""
     rows: list[dict[str, Any]] = project.target.warehouse.query(sql, parameters).to_pylist()
     return rows
 
 
 def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Latency]:
+    """Return the shadow's latency percentiles for each pair of versions."""
     counts: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))
@@ -162,6 +164,7 @@ def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Laten
 def _pair(
     row: Mapping[str, Any], latencies: Mapping[str, Mapping[tuple[str, str], Latency]]
 ) -> Pair:
+    """Return the figures of a live version and its shadow from a row of the query."""
     pair = row["version"], row["shadow_version"]
     return Pair(
         **{

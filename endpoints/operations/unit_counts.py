@@ -8,7 +8,7 @@ from ..gateway.decide.rulebook import name_of
 
 
 def unit_counts(project: Project, endpoint: str, unit: str) -> dict[str, dict[str, int]]:
-    """Return, by rule and by value (JSON), the answers that showed it and still count.
+    """Return how often a unit was shown each value that a cap counts, by rule.
 
     One read of the store, whatever the requests' attributes.
 

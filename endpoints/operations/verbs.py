@@ -42,7 +42,7 @@ def invoke(
     *,
     parameters: Mapping[str, object] | None = None,
 ) -> Ranking | Reply:
-    """Rank once, as the gateway does; the exposure is stored before this returns.
+    """Rank a request once, as the gateway does; its exposure is logged before this returns.
 
     With `parameters` a model is only asked: no exposure. For many requests keep an `im.Gateway`.
 
@@ -79,7 +79,7 @@ def _check_parameters(
 
 
 def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Explanation:
-    """Explain what each rule makes of the model's order for a request.
+    """Explain how each rule changes the model's order for a request.
 
     Nothing is drawn, shown or logged. It raises what `invoke` raises.
     """
@@ -107,7 +107,7 @@ def metrics(
 def logs(
     project: Project, endpoint: str, *, variant: str | None = None, limit: int = 50
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return, by variant, the last `limit` lines that its processes wrote.
+    """Return the last `limit` log lines of each variant.
 
     Raises:
         NotFound: There is no such endpoint.
@@ -135,7 +135,7 @@ def shadow(project: Project, endpoint: str, *, days: int = 7) -> ShadowFigures:
 
 
 def service(project: Project, endpoint: str) -> ServiceUnit:
-    """Return a systemd user unit that keeps an endpoint of this machine up over restarts.
+    """Return a systemd user unit that restarts a local endpoint whenever the machine starts.
 
     Raises:
         Unsupported: The target is a cloud, which does so by itself.

@@ -32,7 +32,7 @@ class BadRequest(ValueError):
 def request(
     body: bytes, content_type: str, manifest: Manifest
 ) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
-    """Return the rows of a request, and those of its parameters that the predictor accepts.
+    """Parse a request's body into rows and the parameters that the predictor accepts.
 
     Only a JSON object has parameters.
 
@@ -67,6 +67,7 @@ def predictions(answer: object, count: int) -> list[Any]:
 
 
 def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], dict[str, Scalar]]:
+    """Parse a JSON body: a list of rows, or an object with instances and parameters."""
     document = _decoded(body, "the body")
     if not isinstance(document, dict):
         return _rows(document), {}
@@ -91,6 +92,7 @@ def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
 
 
 def _rows(instances: object) -> list[dict[str, Any]]:
+    """Return the instances as rows; raise BadRequest if they are not a list of objects."""
     if not isinstance(instances, list):
         raise BadRequest(f"instances is a {_json_name(instances)}, not a list of objects")
     if not instances:
@@ -104,6 +106,7 @@ def _rows(instances: object) -> list[dict[str, Any]]:
 
 
 def _lines(body: bytes) -> list[object]:
+    """Parse a body of JSON lines."""
     return [
         _decoded(line, f"line {number}")
         for number, line in enumerate(body.splitlines(), 1)
@@ -112,6 +115,7 @@ def _lines(body: bytes) -> list[object]:
 
 
 def _decoded(data: bytes, what: str) -> Any:
+    """Decode JSON; raise BadRequest if it is none."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -121,6 +125,7 @@ def _decoded(data: bytes, what: str) -> Any:
 
 
 def _json_name(value: object) -> str:
+    """Return JSON's name for a value's type."""
     names = {
         dict: "object",
         list: "list",
@@ -167,6 +172,7 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
+    """Return whether every cell of a CSV line is a number."""
     try:
         return bool([float(cell) for cell in cells])
     except ValueError:
@@ -174,6 +180,7 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def _cell(text: str, kind: str | None, where: str) -> object:
+    """Convert a CSV cell to its column's type; an empty cell is None."""
     if text == "":
         return None
     try:
@@ -205,6 +212,7 @@ def _plain(value: object) -> Any:
 
 
 def _unwrapped(value: object) -> Any:
+    """Return a NumPy or pandas value as plain Python."""
     for method in ("tolist", "item"):
         convert = getattr(value, method, None)
         if callable(convert):
@@ -215,6 +223,7 @@ def _unwrapped(value: object) -> Any:
 
 
 def _finite(value: object) -> bool:
+    """Return whether a value holds no NaN or infinity, at any depth."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, list):

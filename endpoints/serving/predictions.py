@@ -85,17 +85,18 @@ class Predictions:
             self._loop.call_later(self._timeout, self._watch, self._timeout)
 
     def stop(self) -> None:
-        """End `run` after what was submitted."""
+        """Stop predicting after the requests submitted so far."""
         self._queue.put(None)
 
     def run(self) -> None:
-        """Predict until `stop`."""
+        """Predict for submitted requests until `stop` is called."""
         while (request := self._queue.get()) is not None:
             status, body = (503, b"") if request.gone else self._predict(request)
             self._loop.call_soon_threadsafe(self._finish, request, status, body)
         self._loop.call_soon_threadsafe(self.ended.set)
 
     def _predict(self, request: Request) -> tuple[int, bytes]:
+        """Predict for a request, within the time limit; return the status and the body."""
         if self._timeout is None:
             return answer(self._model, request)
         self._began = request, time.monotonic()
@@ -108,11 +109,13 @@ class Predictions:
             self._began = None
 
     def _finish(self, request: Request, status: int, body: bytes) -> None:
+        """Answer a request, unless its client went away meanwhile."""
         if request in self.under_way:
             del self.under_way[request]
             request.reply(Answer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
+        """End the process if the prediction under way exceeds its time limit."""
         began = self._began
         if began is not None and time.monotonic() - began[1] >= timeout:
             self._end(began[0], timeout)
@@ -123,7 +126,7 @@ class Predictions:
             self._watched = False
 
     def _end(self, hanging: Request, timeout: float) -> None:
-        """Answer everybody, as the prediction under way hangs."""
+        """Answer every waiting caller with an error, since the prediction under way hangs."""
         faulthandler.dump_traceback(sys.stderr)  # where it hangs
         print(
             f"error: a prediction took longer than {timeout:g} s, so this process ends",

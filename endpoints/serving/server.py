@@ -102,7 +102,7 @@ class ModelServer:
         )  # it does not outlive whoever predicts
 
     def start(self) -> None:
-        """Start the loop. Return once it answers."""
+        """Start the server; return once it answers."""
         self._thread.start()
         self._ready.wait()
 
@@ -128,6 +128,7 @@ class ModelServer:
             signal.signal(number, lambda *_: None)
 
     def _serve(self) -> None:
+        """Run the server's event loop in a thread of its own."""
         import uvloop
 
         try:
@@ -141,6 +142,7 @@ class ModelServer:
             self._ready.set()
 
     async def _live(self) -> None:
+        """Accept and answer requests until the server is stopped."""
         loop = asyncio.get_running_loop()
         self._predictions = Predictions(
             self._model, headers=self._headers, timeout=self._timeout, hung=self._hang
@@ -198,6 +200,7 @@ class ModelServer:
         leave()
 
     def _handle(self, request: Request) -> None:
+        """Route a request by its path: prediction, health, or 404."""
         if request.path in self._predict:
             if request.method == b"POST":
                 self._predictions.submit(request)
@@ -212,6 +215,7 @@ class ModelServer:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve a model: read the command line, load it, and run until a signal."""
     parser = argparse.ArgumentParser(
         prog="isthmus.endpoints.server", description=(__doc__ or "").partition("\n")[0]
     )
@@ -294,6 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _seconds(text: str) -> float:
+    """Parse a number of seconds of the command line."""
     try:
         seconds = float(text)
     except ValueError:
@@ -306,12 +311,13 @@ def _seconds(text: str) -> float:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    """Open a listening socket for an IPv4 or IPv6 address."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=1024)
 
 
 def _fetch(uri: str) -> Path:
-    """Fetch a version's folder from where Vertex AI keeps its copy: a container gets the URI alone.
+    """Download a model folder that Vertex AI passes to the container as a URI.
 
     The folder lives as long as the container.
     """
@@ -323,6 +329,7 @@ def _fetch(uri: str) -> Path:
 
 
 def _end_with_parent() -> None:
+    """End this process once its parent is gone."""
     # not sys.stdin: a thread inside it makes the interpreter abort when the process ends by itself
     while os.read(0, 1024):
         pass

@@ -10,7 +10,7 @@ from ..revision import revision_of
 
 
 def variants_ready(spec: EndpointSpec, state: EndpointState | None) -> bool:
-    """Return whether exactly the declared variants run, all ready. Traffic does not count."""
+    """Return whether exactly the declared variants run and are ready, whatever their traffic."""
     if state is None or state.phase != "ready" or state.revision != revision_of(spec):
         return False  # a silent rollback ends ready with an old revision
     running = {v.name: (v.model, v.version) for v in state.variants if v.phase == "ready"}
@@ -40,4 +40,5 @@ def has_converged(
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:
+    """Return a percentage in steps of the target's resolution."""
     return int((percent / resolution).to_integral_value())

@@ -65,7 +65,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
-    """Return what `challenger=20` would do. Nothing is changed.
+    """Return what a change of traffic such as `challenger=20` would do. Nothing is changed.
 
     Raises:
         NotFound: There is no such endpoint.

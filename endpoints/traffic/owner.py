@@ -60,12 +60,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
-    """Return the key of an endpoint's owner in the StateStore."""
+    """Return the key under which an endpoint's owner is stored."""
     return f"traffic/{endpoint}"
 
 
 def read(state: StateStore, endpoint: str) -> Claim | None:
-    """Return the endpoint's owner; None: nobody has ever owned its traffic."""
+    """Return the owner of an endpoint's traffic, or None if it never had one."""
     document = state.get(key(endpoint))
     if document is None:
         return None
@@ -75,7 +75,7 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 
 
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
-    """Return whether an owner has the traffic still.
+    """Return whether an owner still owns the endpoint's traffic.
 
     A rollout or an experiment has it until it gives it back. A `deploy` or `traffic` that was
     killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
@@ -101,7 +101,7 @@ def whose(
     now: datetime,
     heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """Return whose the traffic is, as a rollout or an experiment sees it; `free` may be taken.
+    """Return who owns the traffic, seen from a rollout or an experiment: itself, nobody or another.
 
     `heir_of`: the run of an experiment that leaves it the traffic.
     """
@@ -279,6 +279,7 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
 
 
 def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
+    """Write an endpoint's owner, if nobody else has since the claim was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )

@@ -12,6 +12,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import NotFound, Refused
+from ...project.reading.names import did_you_mean
 from ...project.specs.description import Endpoint, Variant
 from ..port import EndpointSpec, EndpointState, VariantSpec, VariantState
 from ..revision import revision_of
@@ -36,7 +37,26 @@ def endpoint_of(project: Project, name: str) -> Endpoint:
     if endpoint is None:
         raise NotFound(
             f"project.yaml has no endpoint {name}",
-            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
+            remedy=did_you_mean(name, project.spec.endpoints, has="it has"),
+        )
+    return endpoint
+
+
+def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
+    """Return the endpoint that project.yaml declares, if it ranks for an objective.
+
+    Raises:
+        NotFound: It declares none of that name.
+        Refused: The endpoint has no objective.
+    """
+    endpoint = endpoint_of(project, name)
+    if not endpoint.objective:
+        raise Refused(
+            f"endpoints.{name} has no objective: nothing can be deployed to it, or rank through "
+            "it; nothing was changed",
+            remedy=f"write objective: and unit: below endpoints.{name} in project.yaml. Without "
+            "them the traffic of an endpoint that was imported can be moved, by hand or by a "
+            "rollout",
         )
     return endpoint
 
@@ -128,6 +148,7 @@ def under(
 
 
 def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
+    """Return a variant with its reference resolved to a version of the registry."""
     ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
     try:
         version = project.target.registry.get(variant.model, ref)
@@ -153,10 +174,12 @@ def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantS
 
 
 def _model(variant: VariantSpec | VariantState) -> tuple[str, int]:
+    """Return a variant's model and version."""
     return variant.model, variant.version
 
 
 def _has_traffic(variant: VariantState) -> bool:
+    """Return whether a variant has traffic, or is about to have some."""
     return max(variant.percent, variant.target_percent) > 0
 
 
@@ -179,6 +202,7 @@ def _heir(
 
 
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
+    """Say that a variant keeps its version while it has traffic, and which command moves it."""
     move = f"{heir}=100" if heir else f"{variant.name}=0"
     why = f", which {heir} is to have" if heir else ""
     share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
@@ -189,6 +213,7 @@ def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
 
 
 def _changes(spec: EndpointSpec, running: EndpointState) -> str:
+    """Name the variants that a deploy would change."""
     now, new = (
         {v.name: _model(v) for v in running.variants},
         {v.name: _model(v) for v in spec.variants},

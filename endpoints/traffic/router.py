@@ -81,6 +81,7 @@ class RoutedEndpoints:
         return self._with_split(self._host.apply(spec))
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Set the traffic split, at the host or in the stored document of a sticky endpoint."""
         try:
             self._host.shift(endpoint, split, expect=expect)
         except Unsupported as refusal:
@@ -89,6 +90,7 @@ class RoutedEndpoints:
             self._write(endpoint, split, expect)
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """Return the endpoint's state, with the split of a sticky one from its document."""
         state = self._host.observe(endpoint)
         return None if state is None else self._with_split(state)
 
@@ -107,6 +109,7 @@ class RoutedEndpoints:
         )
 
     def _with_split(self, state: EndpointState) -> EndpointState:
+        """Put the stored split into the state of a sticky endpoint."""
         return (
             state
             if state.routing == "weighted"
@@ -114,6 +117,7 @@ class RoutedEndpoints:
         )
 
     def _read(self, endpoint: str) -> _Stored | None:
+        """Read the endpoint's stored split, or None if there is none."""
         key = sticky.key(endpoint)
         document = self._state.get(key)
         if document is None:
@@ -138,6 +142,7 @@ class RoutedEndpoints:
         return msgspec.structs.replace(state, token=_token(state, stored), variants=variants)
 
     def _write(self, endpoint: str, split: Mapping[str, Decimal], expect: str) -> None:
+        """Write the split of a sticky endpoint, unless it changed since `expect` was read."""
         host = self._host.observe(endpoint)
         if host is None:
             raise hosting.not_found(endpoint)
@@ -170,12 +175,14 @@ class RoutedEndpoints:
 
 
 def _token(state: EndpointState, stored: _Stored | None) -> str:
+    """Return the token of an endpoint and its stored split together."""
     return f"{state.token}/{stored.token if stored else ''}"
 
 
 def _with_shares(
     variant: VariantState, now: Mapping[str, Decimal], target: Mapping[str, Decimal]
 ) -> VariantState:
+    """Return a variant with the shares of traffic that the stored split gives it."""
     nothing = Decimal(0)
     return msgspec.structs.replace(
         variant,
@@ -185,6 +192,7 @@ def _with_shares(
 
 
 def _check_ready(state: EndpointState, split: Mapping[str, Decimal]) -> None:
+    """Raise if the split gives more traffic to a variant that is not ready."""
     waiting = [
         v.name
         for v in state.variants

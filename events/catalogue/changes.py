@@ -87,13 +87,15 @@ def diff(
 def _readers(
     spec: ProjectSpec, event: str, attribute: str | None, versions: Versions | None
 ) -> tuple[str, ...]:
+    """Return what reads an event or one of its attributes."""
     return readers(spec, event, attribute, versions=versions)
 
 
-_Found = tuple[str, str | None, str, bool, str]  # event, attribute, what, breaking, advice
+_EventChange = tuple[str, str | None, str, bool, str]  # event, attribute, what, breaking, advice
 
 
-def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
+def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_EventChange]:
+    """Yield how the events of two descriptions differ."""
     for name in dict.fromkeys((*old.events, *new.events)):
         old_event, new_event = old.events.get(name), new.events.get(name)
         if new_event is None:
@@ -104,7 +106,8 @@ def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_Found]:
             yield from _event(old_event, new_event)
 
 
-def _event(old: Event, new: Event) -> Iterator[_Found]:
+def _event(old: Event, new: Event) -> Iterator[_EventChange]:
+    """Yield how two versions of an event differ."""
     if old.max_ahead != new.max_ahead:
         what = f"max_ahead {old.max_ahead.total_seconds():g}s -> {new.max_ahead.total_seconds():g}s"
         yield (
@@ -157,6 +160,7 @@ def _event(old: Event, new: Event) -> Iterator[_Found]:
 
 
 def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]]:
+    """Yield how two versions of an attribute differ: the change, whether it breaks, a remedy."""
     if old.type != new.type:
         yield f"{old.type} -> {new.type}", True, "Add an attribute instead."
         return
@@ -171,6 +175,7 @@ def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]
 
 
 def _narrowed(old: Attribute, new: Attribute) -> bool:
+    """Return whether an attribute's new rules refuse values that the old ones took."""
     if new.min is not None and (old.min is None or new.min > old.min) and not _inside(old, new):
         return True
     if new.max is not None and (old.max is None or new.max < old.max) and not _inside(old, new):
@@ -188,7 +193,7 @@ def _inside(old: Attribute, new: Attribute) -> bool:
 
 
 def at_revision(folder: Path, ref: str) -> ProjectSpec:
-    """Return the project of a folder as it was at a git revision.
+    """Return the project as it was at a git revision.
 
     Nothing of the working tree is touched.
 
@@ -278,6 +283,7 @@ def _mark_untracked(folder: Path, root: Path) -> None:
 
 
 def _git(folder: Path, *arguments: str, or_else: str, stdin: bytes = b"") -> bytes:
+    """Run git in a folder and return its output; raise Invalid if that fails."""
     try:
         done = run_git(folder, *arguments, stdin=stdin)
     except FileNotFoundError:

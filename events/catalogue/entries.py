@@ -74,6 +74,7 @@ class EventEntry(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
+    """Return an entry for each event of the project."""
     return tuple(
         Entry(
             event=event.name,
@@ -132,6 +133,7 @@ def rule(attribute: Attribute) -> str:
 def _attribute(
     spec: ProjectSpec, event: Event, attribute: Attribute, versions: Versions | None
 ) -> AttributeEntry:
+    """Return the catalogue's entry of an attribute."""
     refers = (
         f"event {attribute.event}"
         if attribute.event
@@ -151,6 +153,7 @@ def _attribute(
 
 
 def _objectives(spec: ProjectSpec, event: str) -> tuple[str, ...]:
+    """Name the objectives whose exposure or outcome is this event."""
     return tuple(
         name
         for name, objective in spec.objectives.items()

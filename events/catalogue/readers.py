@@ -26,7 +26,7 @@ Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 def readers(
     spec: ProjectSpec, event: str, attribute: str | None = None, *, versions: Versions | None = None
 ) -> tuple[str, ...]:
-    """Return the names of those that read an attribute, or without one the event at all.
+    """Return the names of what reads an event, or one of its attributes.
 
     Names are such as `objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`;
     a model without versions has its configuration's file.
@@ -58,6 +58,7 @@ def readers(
 
 
 def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
+    """Name the metrics that read an event or its attribute."""
     metrics = [metric for metric in spec.metrics.values() if metric.objective is None]
     return [
         f"metric {metric.name}"
@@ -67,6 +68,7 @@ def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
 
 
 def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
+    """Name the monitors that read an event or its attribute."""
     return [
         f"monitor {monitor.name}"
         for monitor in spec.monitors.values()
@@ -75,6 +77,7 @@ def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]
 
 
 def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
+    """Return whether something reads this event and, if one is named, this attribute."""
     return read[0] == event and attribute in (None, read[1])
 
 
@@ -88,6 +91,7 @@ def versions_of(project: Project) -> Versions:
 
 
 def _model_reads(spec: ProjectSpec, model: Model, event: str, views: set[str]) -> bool:
+    """Return whether a model reads an event, by its objective or by a feature view."""
     objective = spec.objectives.get(model.objective)
     return (objective is not None and event in {objective.exposure, objective.outcome}) or any(
         f.view in views for f in model.features
@@ -97,6 +101,7 @@ def _model_reads(spec: ProjectSpec, model: Model, event: str, views: set[str]) -
 def _view_reads(
     spec: ProjectSpec, view: str, event: str, attribute: str | None, above: tuple[str, ...] = ()
 ) -> bool:
+    """Return whether a feature view's SQL reads an event or its attribute."""
     if view in above:
         return False
     tables, columns, everything = _names(spec.feature_views[view])

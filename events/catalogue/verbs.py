@@ -46,7 +46,7 @@ def show(project: Project | Description, event: str) -> EventEntry:
 
 
 def diff(project: Project, revision: str) -> Rows[Change]:
-    """Return what changed in the events since a git revision, breaking changes first.
+    """Return how the events changed since a git revision, breaking changes first.
 
     Raises:
         NotFound: there is no such revision, or no project.yaml in it.
@@ -62,7 +62,7 @@ def diff(project: Project, revision: str) -> Rows[Change]:
 
 
 def quarantine(project: Project, event: str, *, limit: int = 20) -> Quarantine:
-    """Return what was refused of an event and is still open, `limit` rows of it.
+    """Return an event's open quarantined rows, `limit` of them, with the reasons.
 
     Raises:
         NotFound: there is no such event, or `apply` has not made its tables yet.

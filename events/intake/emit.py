@@ -80,6 +80,7 @@ def stream_of(event: Event) -> StreamSpec:
 def _append(
     project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
 ) -> tuple[Rejected, ...]:
+    """Check rows, append the good ones to a stream, and return the rejected ones."""
     now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
@@ -131,6 +132,7 @@ def _event_checker(encoded: bytes) -> Checker:
 
 @cache
 def _stream_checker(stream: StreamSpec) -> Checker:
+    """Return the function that checks a row of a stream."""
     attributes = tuple(
         Attribute(
             name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required
@@ -154,6 +156,7 @@ def _checker(
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
+    """Return a function that checks a row's fields and converts them to their types."""
     names = frozenset(a.name for a in attributes) | _OWN
     plan = [
         (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
@@ -189,6 +192,7 @@ def _checker(
 
 
 def _checked(value: object, attribute: Attribute) -> object:
+    """Convert a value to its attribute's type; raise BadValueError if it breaks a rule."""
     name = attribute.name
     if value is None and attribute.required:
         raise values.BadValueError(f"{name} is missing")

@@ -8,13 +8,9 @@ same command goes on, loses nothing and doubles nothing.
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import shutil
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +19,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from ...core.runtime.project import Project
-from ...core.user_state import FOLDER, make
-from ...errors import Invalid, LimitExceeded, NotFound, Refused
+from ...errors import Invalid, NotFound, Refused
 from ...feature_store.port import TableSpec
 from ...project.reading.fence import fence
 from ...project.specs.description import Event, ProjectSpec
@@ -32,6 +27,7 @@ from ...reports.results import Rows
 from ..refusals.reasons import Reason, Tally
 from ..sources import files
 from ..sources.origins import is_declared, open_source
+from ..sources.proposals import proposal
 from ..sources.raw_copies import keep_raw
 from ..sources.source import Source
 from ..sources.sql import bounded
@@ -43,6 +39,8 @@ from .late_events import late_events
 from .settlement import Settled, settle
 from .staging import Late, Staged, restage, stage
 from .stamps import forget, stored_timestamp
+from .tolerance import MAX_BAD, allowed_rows, bad_rows, share_and_limit
+from .workspace import full_disk_as_error, workspace
 
 if TYPE_CHECKING:
     import duckdb
@@ -71,10 +69,13 @@ class IngestReport(msgspec.Struct, frozen=True, kw_only=True):
     corrected: int = 0  # of the stored ones: those that took the place of another content
 
 
-class TooManyBad(Refused):
-    """More rows are bad than `max_bad` allows.
+_Batch = tuple[Event, Source, Staged, float]  # with the moment when its reading began
 
-    The good ones are stored, the bad ones in quarantine; `reports` has the counts.
+
+class TooManyBad(Refused):
+    """More rows are bad than `max_bad` allows; `reports` has the counts and the reasons.
+
+    Nothing was stored, unless a report counts stored rows.
     """
 
     def __init__(self, message: str, *, remedy: str, reports: tuple[IngestReport, ...]) -> None:
@@ -87,7 +88,7 @@ def ingest(
     *,
     event: str | None = None,
     data: Path | str | pa.Table | pd.DataFrame | None = None,
-    max_bad: float = 0.001,
+    max_bad: float = MAX_BAD,
     corrects: bool = False,
     backfill: bool = False,
     confirm_backfill: ConfirmBackfill | None = None,
@@ -101,7 +102,8 @@ def ingest(
         project: The project.
         event: The only event to ingest; None for every one that has a source.
         data: A file, a folder, a glob or a table to read instead of the event's source.
-        max_bad: The share of an event's new rows that may be quarantined.
+        max_bad: How many of an event's rows may be quarantined: up to 1 a share of those that were
+            read, above 1 a number of rows.
         corrects: Whether another content of a stored event takes that event's place, for every
             reader.
             Else it is quarantined.
@@ -113,18 +115,19 @@ def ingest(
     Raises:
         Invalid: a source cannot be read. Nothing is changed then.
         NotFound: there is no such event or source. Nothing is changed then.
-        TooManyBad: more than `max_bad` of an event's new rows are quarantined; it has the
-            `reports`.
-            The good rows are stored: bad ones would not become good by holding them back.
+        TooManyBad: more of an event's rows than `max_bad` break rules of their own, such as types:
+            nothing is changed then. Or more are quarantined, with those that lost to what is stored
+            or refer to nothing: the good ones are stored then. It has the `reports`.
     """
-    with project.lock("ingest"), _workspace(project.folder) as folder, _full_disk_as_error(folder):
+    with project.lock("ingest"), workspace(project.folder) as folder, full_disk_as_error(folder):
         chosen = _chosen_events(project, event, data is not None)
         if isinstance(data, str | Path):
             files.matching(
                 Path(data), shown=str(data)
             )  # NotFound for a mistyped name, whatever else is missing
         _check_tables(project, chosen)
-        fenced, staged = fence(project.folder, project.spec.paths), []
+        fenced = fence(project.folder, project.spec.paths)
+        staged: list[_Batch] = []
         for spec in chosen:
             started = time.perf_counter()
             source = open_source(
@@ -139,6 +142,7 @@ def ingest(
             ):
                 batch = _stage(project, spec, source, folder / spec.name, backfill=True)
             staged.append((spec, source, batch, started))
+        _require_readable(project, staged, max_bad)
         with bounded(folder / "spill", reads=(folder,)) as connection:
             reports = {
                 spec.name: _store(
@@ -158,12 +162,12 @@ def ingest(
                 )
                 reports[name] = msgspec.structs.replace(report, retried=retried)
     done = Rows(reports.values())
-    _require_few_bad(done, max_bad)
+    _require_few_bad(done, staged, max_bad)
     return done
 
 
 def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Return the events, those first that others refer to."""
+    """Return the events in an order in which each comes after those that it refers to."""
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -182,6 +186,7 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
 
 
 def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
+    """Return the events to ingest: the named one, or all that have a source."""
     events = project.spec.events
     if event is not None:
         if event not in events:
@@ -206,7 +211,7 @@ def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple
 
 
 def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
-    """Raise NotFound when a table of these events is not as project.yaml says.
+    """Raise NotFound if an event's table is missing or differs from project.yaml.
 
     So are the tables of events that they refer to.
     """
@@ -223,6 +228,8 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
 ) -> Staged:
+    """Read a source, check its rows, and write good and bad ones to files in a folder."""
+
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
 
@@ -246,6 +253,7 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
+    """Store what was staged of one event, and return the report."""
     with settle(
         project.spec,
         project.target.warehouse,
@@ -265,7 +273,9 @@ def _store(
         already_there=settled.already_there,
         corrected=settled.corrected,
         quarantined=refused.rows,
-        reasons=refused.reasons(project.description, event, first_ingest=first_ingest),
+        reasons=_reasons(
+            project, event, source, refused, read=staged.read, first_ingest=first_ingest
+        ),
         seconds=round(time.perf_counter() - started, 3),
     )
 
@@ -297,6 +307,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
 
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
+    """Append the new rows of a batch to the event's raw table."""
     if not settled.stored:
         forget(project, event, batch)
         return
@@ -314,7 +325,7 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Append rows under a name made from the columns that tell rows apart.
+    """Append rows under a batch name made from the columns that identify them.
 
     So the same rows again are the same batch.
     """
@@ -329,7 +340,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Store what waited and whose time and event are there now; return the number of rows by event.
+    """Store waiting rows that are valid by now; return the number of rows by event.
 
     What waits for these in turn follows.
     """
@@ -373,16 +384,29 @@ def _retry_event(
 
 
 def _late_batch(late: pa.Table) -> str:
+    """Return the name of a batch of late events, made from their digests."""
     digests: list[Any] = late["payload_digest"].to_pylist()
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
-def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
+def _judged_rows(source: Source, batch: Staged) -> int:
+    """Return the rows of which some may be bad.
+
+    A query may give few rows of a file, and is told of all the broken lines in it.
+    """
+    return max(batch.read, source.file_rows)
+
+
+def _require_few_bad(
+    reports: tuple[IngestReport, ...], staged: Sequence[_Batch], max_bad: float
+) -> None:
+    """Raise TooManyBad if a source has more bad rows than are allowed."""
+    totals = {event.name: _judged_rows(source, batch) for event, source, batch, _ in staged}
     for report in reports:
-        if (
-            report.quarantined > max_bad * report.read
-        ):  # of all that was read: a repeat is judged as the first time was
-            share, allowed = _percents(report.quarantined / report.read, max_bad)
+        # of all that was read: a repeat is judged as the first time was
+        total = totals.get(report.event, report.read)
+        if report.quarantined > allowed_rows(max_bad, total):
+            share, allowed = share_and_limit(report.quarantined, total, max_bad)
             raise TooManyBad(
                 f"{share} quarantined, more than the {allowed} allowed (--max-bad)",
                 remedy=f"see: isthmus events quarantine {report.event}",
@@ -390,42 +414,62 @@ def _require_few_bad(reports: tuple[IngestReport, ...], max_bad: float) -> None:
             )
 
 
-def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Return two shares as percents, the first with enough digits to tell them apart."""
-    limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
-    shown = limit
-    for digits in range(1, 11):
-        shown = f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
-        if shown not in {limit, "0"}:
-            break
-    return f"{shown} %", f"{limit} %"
+def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
+    """Raise TooManyBad if more rows of a batch break rules of their own than are allowed."""
+    for event, source, batch, _ in staged:
+        tally = bad_rows(batch)
+        total = _judged_rows(source, batch)
+        if tally.rows <= allowed_rows(max_bad, total):
+            continue
+        reasons = _reasons(project, event, source, tally, read=batch.read, first_ingest=False)
+        share, allowed = share_and_limit(tally.rows, total, max_bad)
+        first = min(reasons, key=lambda reason: (reason.first_source, reason.first_line or 0))
+        line = "" if first.first_line is None else f", line {first.first_line}"
+        attribute = "" if first.attribute == "line" else f"{first.attribute} "
+        remedies = [reason.remedy for reason in reasons if reason.remedy]
+        report = IngestReport(
+            event=event.name,
+            read=batch.read,
+            stored=0,
+            already_there=0,
+            quarantined=0,
+            # the error says the first remedy
+            reasons=tuple(msgspec.structs.replace(reason, remedy="") for reason in reasons),
+        )
+        raise TooManyBad(
+            f"{event.name}: {share} of {total:,} read cannot be taken, more than the "
+            f"{allowed} allowed (--max-bad); nothing was stored. The first: {first.first_source}"
+            f"{line}: {attribute}{first.first_reason}",
+            remedy=next(iter(remedies), f"mend the source, or allow more: --max-bad {tally.rows}"),
+            reports=(report,),
+        )
 
 
-@contextmanager
-def _full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into one that says so.
+def _reasons(
+    project: Project,
+    event: Event,
+    source: Source,
+    tally: Tally,
+    *,
+    read: int,
+    first_ingest: bool,
+) -> tuple[Reason, ...]:
+    """Return why rows are refused, with a proposal for the file where that would help.
 
-    Some events of several may be stored already.
+    It is made from the file, which is looked at once.
     """
-    try:
-        yield
-    except OSError as error:  # Arrow's, and what sql.bounded makes of DuckDB's
-        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
-            raise LimitExceeded(
-                f"the disk of {folder.parent} is full: a batch waits there while it is judged",
-                remedy="free some space and run this again: it goes on where it was",
-            ) from error
-        raise
-
-
-@contextmanager
-def _workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those that killed ones left.
-
-    The lock shows that none of them still runs.
-    """
-    base = make(root / FOLDER / "tmp")
-    for leftover in base.glob("ingest-*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix="ingest-", dir=base) as folder:
-        yield Path(folder)
+    reasons = list(tally.reasons(project.description, event, first_ingest=first_ingest))
+    done: set[str] = set()
+    for number, reason in enumerate(reasons):
+        if reason.key or not reason.first_source or reason.first_source in done:
+            continue
+        done.add(reason.first_source)
+        remedy = proposal(
+            source,
+            event.name,
+            reason.first_source,
+            reason.first_reason,
+            most=2 * reason.count > read,
+        )
+        reasons[number] = msgspec.structs.replace(reason, remedy=reason.remedy or remedy)
+    return tuple(reasons)

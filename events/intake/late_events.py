@@ -24,7 +24,7 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Yield waiting events whose time has come, as validated events, some at a time.
+    """Yield waiting events that are valid by now, in tables of limited size.
 
     They passed every other rule when they came: lateness is judged at arrival, not again. Those
     that were stored since are among them: `settle` finds them by date, which costs less than asking
@@ -43,6 +43,7 @@ def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterato
 
 
 def _late_events(event: Event, rows: pa.Table) -> pa.Table:
+    """Return waiting late rows as rows of the event's table."""
     waiting = {
         str(row["payload_digest"]): row for row in rows.to_pylist()
     }  # one may have waited for both
@@ -68,6 +69,7 @@ def _late_events(event: Event, rows: pa.Table) -> pa.Table:
 
 
 def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
+    """Rebuild an event from its quarantined payload."""
     content = msgspec.json.decode(row["payload"])
     for attribute in attributes_of(event):
         value = content.get(attribute.name)
@@ -81,6 +83,7 @@ def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alone(row: dict[str, Any], schema: pa.Schema) -> pa.Table | None:
+    """Return a row as a table, or None if it does not fit the schema."""
     try:
         return pa.Table.from_pylist([row], schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

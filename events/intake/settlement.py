@@ -52,6 +52,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_schema(event: Event) -> pa.Schema:
+    """Return the columns of new rows: the event's, and which stored row each corrects."""
     return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
@@ -65,7 +66,7 @@ def settle(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool = False,
 ) -> Iterator[Settled]:
-    """Judge a staged batch as a whole, beside what is stored: references, copies, conflicts.
+    """Settle which staged rows are stored: check references, repeats and conflicts.
 
     One batch at a time is judged on a `connection` (sql.bounded). Under one id and date stands the
     first content of `winning_order`: what is stored stays, and another content of its id is
@@ -300,7 +301,7 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """Make the view isthmus_existing of what is stored, over the file `to`; columns: lookup.STORED.
+    """Write the stored rows of the same ids to a file, and make the view isthmus_existing of it.
 
     A long history takes room on the disk and none in memory.
     """
@@ -338,6 +339,7 @@ def _all_refused(
     selected: Callable[[str], Iterator[pa.Table]],
     unstored: Path | None,
 ) -> Iterator[pa.Table]:
+    """Yield all refused rows: the bad ones, and those that were not stored."""
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
@@ -366,7 +368,7 @@ def _selected(
     state: str,
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of one state, a chunk at a time, their times in milliseconds again.
+    """Yield the rows of one state in tables of limited size, with times in milliseconds.
 
     DuckDB has made microseconds of them.
     """
@@ -387,6 +389,7 @@ def _selected(
 
 
 def _tables(path: Path) -> Iterator[pa.Table]:
+    """Yield a Parquet file's rows in tables of limited size."""
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=ROWS):
             if batch.num_rows:
@@ -399,8 +402,10 @@ def _count(path: Path) -> int:
 
 
 def _rows_of(path: Path) -> str:
+    """Return the SQL that reads a Parquet file with its row numbers."""
     return f"read_parquet('{_quoted(path)}', file_row_number = true)"
 
 
 def _quoted(path: Path) -> str:
+    """Escape a path for a string literal of SQL."""
     return str(path).replace("'", "''")

@@ -33,6 +33,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime | None = None
 
     def with_all(self, moments: pa.ChunkedArray[Any]) -> Late:
+        """Count these late events, too, and widen the first and last moment."""
         ends = [
             moment
             for moment in (self.first, self.last, pc.min(moments).as_py(), pc.max(moments).as_py())
@@ -51,6 +52,7 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def good(self) -> Path:
+        """The file of the accepted rows."""
         return self.folder / "good.parquet"
 
     @property
@@ -60,10 +62,12 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bad(self) -> Path:
+        """The file of the refused rows."""
         return self.folder / "bad.parquet"
 
 
 def good_schema(event: Event) -> pa.Schema:
+    """Return the columns of an event's accepted rows."""
     attributes: list[Any] = [
         pa.field(a.name, arrow_type(OF_ATTRIBUTE[a.type])) for a in attributes_of(event)
     ]
@@ -132,7 +136,7 @@ def stage(
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
-    """Stage events that were validated before, to be judged again beside what is stored now."""
+    """Stage events that were validated earlier, to be settled again."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(
         folder=folder,
@@ -145,4 +149,5 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
 
 
 def _from(source: str, rows: pa.Table) -> pa.Table:
+    """Add a column that names the source of the rows."""
     return rows.append_column("source", pa.array([source] * rows.num_rows, pa.string()))

@@ -41,7 +41,7 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
 
 
 def forget(project: Project, event: Event, batch: str) -> None:
-    """Delete the stamp of a batch that is there.
+    """Delete the stamp of a batch that is stored.
 
     A run that died right after its last row has left it.
     """
@@ -51,10 +51,12 @@ def forget(project: Project, event: Event, batch: str) -> None:
 
 
 def _key(event: Event, batch: str) -> str:
+    """Return the key under which a batch's stamp is stored."""
     return f"ingest/{event.name}/{batch}"
 
 
 def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
+    """Return a batch's stored timestamp and its token; the first to ask sets it."""
     while True:
         if (document := project.target.state.get(key)) is not None:
             return decode(document.value, BatchStamp, what=f"state {key}"), document.token

@@ -152,6 +152,7 @@ def summary(project: Project, event: str) -> tuple[Group, ...]:
 
 
 def _group(row: dict[str, Any]) -> Group:
+    """Return a group of equal refusals from a row of the query."""
     timed = row["attribute"] == "event_timestamp"
     return Group(
         count=row["rows_of_it"],
@@ -176,6 +177,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
 
 
 def _event(project: Project, event: str) -> Event:
+    """Return an event of the project; raise NotFound if there is none."""
     if event not in project.spec.events:
         raise NotFound(
             f"there is no event {event}",

@@ -31,6 +31,11 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     )
     last: datetime | None = None
     remedy: str = ""
+    # the first of the rows: its file, its line there, its own words
+    first_source: str = ""
+    first_line: int | None = None
+    first_reason: str = ""
+    key: str = ""  # in project.yaml, where the rule is a choice of the project's
 
 
 class Tally:
@@ -44,14 +49,16 @@ class Tally:
         self.rows = 0
 
     def add(self, refused: pa.Table) -> None:
+        """Count refused rows by attribute, rule and key."""
         self.rows += refused.num_rows
         keys = ["attribute", "rule", "key"]
         ends: Any = [
             (column, end) for column in ("reason", "event_timestamp") for end in ("min", "max")
         ]
+        firsts: Any = [(column, "first") for column in ("source", "line", "reason")]
         for row in (
-            refused.group_by(keys)
-            .aggregate([("reason", "count"), ("line", "min"), *ends])
+            refused.group_by(keys, use_threads=False)
+            .aggregate([("reason", "count"), *firsts, *ends])
             .to_pylist()
         ):
             self._counts.setdefault((row["attribute"], row["rule"], row["key"]), []).append(row)
@@ -61,7 +68,7 @@ class Tally:
     ) -> tuple[Reason, ...]:
         """Return the rules by count, the most frequent first; of more than MOST the rest is one."""
         reasons = [
-            _reason(*rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
+            _reason(rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
             for rule, rows in self._counts.items()
         ]
         reasons.sort(key=lambda reason: -reason.count)
@@ -76,9 +83,8 @@ class Tally:
         return (*reasons[:MOST], others)
 
 
-def _reason(
-    attribute: str, rule: str, _key: str, parts: list[dict[str, Any]], remedy: str
-) -> Reason:
+def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str) -> Reason:
+    attribute, rule, key = keys
     count = sum(row["reason_count"] for row in parts)
     words = {row[end] for row in parts for end in ("reason_min", "reason_max")}
     timed = [
@@ -90,15 +96,19 @@ def _reason(
         count=count,
         attribute=attribute,
         reason=words.pop() if len(words) == 1 else rule,
-        line=parts[0]["line_min"] if count == 1 else None,
+        line=parts[0]["line_first"] if count == 1 else None,
         first=min((row["event_timestamp_min"] for row in timed), default=None),
         last=max((row["event_timestamp_max"] for row in timed), default=None),
         remedy=remedy,
+        first_source=parts[0]["source_first"] or "",
+        first_line=parts[0]["line_first"],
+        first_reason=parts[0]["reason_first"],
+        key=key,
     )
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """Return what to change in project.yaml, where the rule is a choice of the project's."""
+    """Return what to change in project.yaml, if the rule is set there."""
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

@@ -33,7 +33,7 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """Return what could not be read as the event, one row for each fault, never retried.
+    """Return unreadable input as quarantined rows, one for each fault.
 
     The columns are those of REFUSED; the payload is as it was read.
     """
@@ -75,6 +75,7 @@ def judged(
 
 
 def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
+    """Return the columns that say why rows were refused."""
     return {
         name: pa.array(column, pa.string())
         for name, column in (

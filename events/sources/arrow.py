@@ -27,7 +27,7 @@ def table_source(event: Event, table: pa.Table, name: str, stage: Path) -> Sourc
 
 
 def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Path) -> Source:
-    """Return tables of one schema as a source, one after another; there is at least one."""
+    """Return tables of one schema as a source."""
     copy = stage / "rows.parquet"
     first = next(tables)
     with pq.ParquetWriter(copy, first.schema) as writer:
@@ -37,6 +37,7 @@ def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Pa
 
 
 def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
+    """Return a pandas data frame as a source of an event's rows."""
     times = [
         a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns
     ]
@@ -62,6 +63,7 @@ def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 
 
 def _naive(value: object) -> bool:
+    """Return whether a value is a time without a zone."""
     return isinstance(value, datetime) and value.tzinfo is None
 
 
@@ -74,6 +76,7 @@ def _as_json_has_it(value: object) -> object:
 
 
 def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
+    """Return a data frame of mixed types as a source, by way of a JSON lines file."""
     check_columns(event, [str(name) for name in frame.columns], "dataframe")
     plain = frame.astype(object).where(frame.notna(), None)
     copy = stage / "rows.jsonl"
@@ -96,6 +99,8 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 
 
 def parquet_source(event: Event, path: Path, name: str) -> Source:
+    """Return a column as text, or as its values if some are not UTF-8."""
+
     def unreadable(error: Exception) -> Invalid:
         return Invalid(
             f"{name} cannot be read as Parquet: {error}",
@@ -151,6 +156,7 @@ def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
 
 
 def _text_or_bytes(value: bytes | None) -> object:
+    """Return bytes as text, or as they are if they are not UTF-8."""
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:
@@ -158,6 +164,7 @@ def _text_or_bytes(value: bytes | None) -> object:
 
 
 def _check_zones(schema: pa.Schema, name: str) -> None:
+    """Raise Invalid if a timestamp column has an unknown time zone."""
     for field in schema:
         zone = field.type.tz if pa.types.is_timestamp(field.type) else None
         try:

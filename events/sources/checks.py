@@ -5,6 +5,7 @@ No cloud is asked, no row is read.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,6 +43,7 @@ def check_sources(
 def _problems(
     description: Description, event: Event, adapters: tuple[Adapter, ...] | None
 ) -> Iterator[Problem]:
+    """Yield what is wrong with an event's source."""
     from . import files
 
     key = f"events.{event.name}.source"
@@ -78,6 +80,7 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
     Text files are opened, which reads their names of columns.
     """
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     from . import files
@@ -87,10 +90,17 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
     if event.source is None:
         name = f"sources/{event.name}.sql"
-        schema = query_schema(
-            source_text(fenced, event.name), name=name, event=event.name, fence=fenced
-        )
+        with tempfile.TemporaryDirectory(prefix="isthmus-") as folder:
+            schema, from_text = query_schema(
+                source_text(fenced, event.name),
+                name=name,
+                event=event.name,
+                fence=fenced,
+                folder=Path(folder),
+            )
         check_columns(event, schema.names, name)
+        if from_text:  # text is read as the attribute's type there, as in a CSV file
+            schema = pa.schema([field for field in schema if not pa.types.is_string(field.type)])
         yield name, schema
         return
     matches = files.matching(fenced.folder / event.source, shown=event.source, fence=fenced)
@@ -101,6 +111,7 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
 
 def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
+    """Yield the attributes that cannot take the types of their columns."""
     from ..validation.chunks import attributes_of, takes
 
     for attribute in attributes_of(event):

@@ -97,11 +97,13 @@ def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
 
 
 def _check_fence(fence: Fence | None, path: Path, shown: str) -> None:
+    """Raise Invalid if a path is outside the folders that the project may read."""
     if fence is not None and (problem := fence.problem(path, shown)):
         raise Invalid(problem[0], remedy=problem[1])
 
 
 def _readable(file: PurePath, shown: str) -> PurePath:
+    """Return a file of a kind that can be read; raise Invalid for others."""
     if kind_of(file) not in KINDS:
         remedy = (
             f"one of {', '.join(KINDS)}, plain or packed ({', '.join(PACKED)}), not a packed "

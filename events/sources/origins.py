@@ -26,6 +26,7 @@ from . import files
 from .arrow import frame_source, parquet_source, table_source, tables_source
 from .source import Source
 from .sql import query_to_parquet
+from .sql_rows import sql_source
 from .text_files import csv_source, json_source
 
 if TYPE_CHECKING:
@@ -83,11 +84,12 @@ def open_source(
 
 
 def is_declared(folder: Path, event: Event) -> bool:
-    """Return whether the project itself says where the event comes from."""
+    """Return whether project.yaml or a SQL file says where the event comes from."""
     return event.source is not None or source_sql(folder, event.name).exists()
 
 
 def source_sql(folder: Path, event: str) -> Path:
+    """Return the file that holds an event's source query."""
     return folder / "sources" / f"{event}.sql"
 
 
@@ -112,17 +114,19 @@ def source_text(fence: Fence, event: str) -> str:
 
 
 def _sql(fence: Fence, event: Event, stage: Path) -> Source:
+    """Run an event's source query, and return its rows as a source."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
-    query_to_parquet(
+    rows = query_to_parquet(
         source_text(fence, event.name), name=name, event=event.name, fence=fence, to=copy
     )
-    return parquet_source(event, copy, name)
+    return sql_source(event, rows, name) if rows.tables else parquet_source(event, copy, name)
 
 
 def _declared(
     fence: Fence, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
+    """Open the source that project.yaml declares: files, a pattern or a blob's address."""
     scheme = files.scheme_of(source)
     if not scheme:
         return _files(
@@ -147,6 +151,7 @@ def _declared(
 def _files(
     event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False
 ) -> Source:
+    """Copy or move the matching files into the stage, and open them as one source."""
     place = shutil.move if move else shutil.copyfile
     if matches.single:
         (file,) = matches.files
@@ -161,6 +166,8 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
+    """Join several sources into one, which names each row's file."""
+
     def chunks() -> Iterator[Chunk]:
         for source in sources:
             for chunk in source.chunks():
@@ -172,4 +179,5 @@ def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
         raw=raw,
         rows=None if None in counts else sum(filter(None, counts)),
         chunks=chunks,
+        texts={name: text for source in sources for name, text in source.texts.items()},
     )

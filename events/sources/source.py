@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -15,17 +15,31 @@ from ..validation.chunks import Chunk, attributes_of
 ROWS = 100_000  # a chunk: some tens of MB
 
 
+class TextFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A text file of a source, by which a proposal how to read it can be made.
+
+    `name` is the file's in the project; `options` are those that a query names already.
+    """
+
+    path: Path
+    name: str
+    options: frozenset[str] = frozenset()
+
+
 class Source(msgspec.Struct, frozen=True, kw_only=True):
     """A source of events that was copied and can be read.
 
     `name` is what the quarantine shows; `raw` is the file or folder that is kept; `chunks()` reads
-    it from its beginning.
+    it from its beginning; `texts` are its text files, by what the quarantine calls them.
     """
 
     name: str
     raw: Path
     rows: int | None  # when it is known beforehand
     chunks: Callable[[], Iterator[Chunk]]
+    texts: Mapping[str, TextFile] = msgspec.field(default_factory=dict)
+    in_sql: bool = False  # it is a query
+    file_rows: int = 0  # of the text files that a query reads, of which it may give a part
 
 
 def check_columns(event: Event, names: list[str], source: str) -> None:

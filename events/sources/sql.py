@@ -16,8 +16,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from ...errors import Invalid
 from ...project.reading.fence import Fence
+from .retyping import retyped
+from .sniffing import advice
+from .syntax import Node, call, file_references, parsed, redirect, rendered, replace_by_file, traced
+from .text_tables import CSV_READERS, JSON_READERS, Reading, TextTable, load
 
 if TYPE_CHECKING:
     import duckdb
@@ -28,6 +34,17 @@ _URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:(//|/)")
 _REFUSED_FILE = re.compile(r'Cannot access (?:file|directory) "([^"]*)"')
 _CLOUD = re.compile(r"(?i)(s3|s3a|s3n|gs|gcs|r2|az|azure|abfss)://")
 _DATA = re.compile(r"(?i)[*?]|/$|\.(parquet|csv|tsv|jsonl?|ndjson|txt)(\.(gz|zst))?$")
+_TEXT = re.compile(r"(?i)\.(csv|tsv|jsonl?|ndjson)(\.(gz|zst))?$")
+_KIND_OF_ERROR = re.compile(r"[A-Z][A-Za-z ]+ Error: ")
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
+_FILE_IN_ERROR = re.compile(r'(?:[Ff]ile|CSV file) "([^"]+)"')
+_REMEDIES = {
+    "IO Error: No files found": "paths are told from the project's folder",
+    "Conversion Error": "write TRY_CAST: a row without a required value goes to the quarantine",
+    "Invalid Input Error": "write TRY_CAST or TRY_STRPTIME: a row without a required value goes to "
+    "the quarantine",
+}
+_CANDIDATES = re.compile(r"(?:Candidate bindings|Did you mean)[^\"]*(\"[^\n]*)")
 MEMORY, THREADS = (
     "1GiB",
     4,
@@ -88,70 +105,252 @@ def system_error(error: Exception) -> OSError | None:
     return None if number is None else OSError(number, os.strerror(number))
 
 
-def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> None:
+class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of a source's query as a Parquet file.
+
+    `tables` are the text files that it read. Where `traced`, rows have the columns of
+    `syntax.traced`, which say where in them each row comes from.
+    """
+
+    parquet: Path
+    tables: tuple[TextTable, ...] = ()
+    traced: bool = False
+
+
+def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> QueryRows:
     """Write a query's rows to a Parquet file, in the query's order.
 
-    TIMESTAMPTZ stay instants; the session's zone is UTC.
+    TIMESTAMPTZ stay instants; the session's zone is UTC. Rows of text files that cannot be read, or
+    whose values cannot be cast, are told by the result; the others are written.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
-    with _bound(
-        sql, name=name, event=event, fence=fence, spill=to.parent.parent / "spill", to=to.parent
-    ) as rows:
-        rows.write_parquet(str(to), compression="zstd")
+    query = _Query(sql, name, event, fence)
+    spill = to.parent.parent / "spill"
+    with _bound(query, spill=spill, to=to.parent.parent) as (connection, text):
+        tables, tree = _loaded(connection, query, text, to.parent.parent / "text")
+        if tree is None:
+            connection.sql(text).write_parquet(str(to), compression="zstd")
+            return QueryRows(parquet=to)
+        plain = rendered(connection, tree)
+        traced_sql = _traced(connection, tree, tables, tolerant=False)
+        try:
+            _copy(connection, traced_sql or plain, to)
+        except _value_errors():
+            traced_sql = _traced(connection, tree, tables, tolerant=True)
+            if traced_sql is None:
+                raise
+            _copy(connection, traced_sql, to)
+        return QueryRows(parquet=to, tables=tables, traced=traced_sql is not None)
 
 
-def query_schema(sql: str, *, name: str, event: str, fence: Fence) -> pa.Schema:
-    """Return the columns that a query would give; of the files only what tells their types is read.
+def query_schema(
+    sql: str, *, name: str, event: str, fence: Fence, folder: Path
+) -> tuple[pa.Schema, bool]:
+    """Return the columns that a query would give, and whether it reads text files.
+
+    Of the files only what tells their types is read. `folder` is for copies.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
     """
-    with _bound(sql, name=name, event=event, fence=fence, spill=fence.folder) as rows:
+    query = _Query(sql, name, event, fence)
+    with _bound(query, spill=folder / "spill", to=folder) as (connection, text):
+        tables, tree = _loaded(connection, query, text, folder / "text", head=True)
+        rows = connection.sql(text if tree is None else rendered(connection, tree))
         columns: pa.Table = rows.limit(0).to_arrow_table()
-        return columns.schema
+        return columns.schema, bool(tables)
+
+
+class _Query(msgspec.Struct, frozen=True):
+    """A source's query: its text, its name and its event's, what it may read."""
+
+    sql: str
+    name: str
+    event: str
+    fence: Fence
+
+
+def _value_errors() -> tuple[type[Exception], ...]:
+    """Return the errors of single values, which another row may not have."""
+    import duckdb
+
+    return duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException
+
+
+def _copy(connection: duckdb.DuckDBPyConnection, sql: str, to: Path) -> None:
+    """Write a query's rows to a Parquet file."""
+    connection.execute(f"COPY ({sql}) TO {_literal(str(to))} (FORMAT parquet, COMPRESSION zstd)")
+
+
+def _loaded(
+    connection: duckdb.DuckDBPyConnection,
+    query: _Query,
+    text: str,
+    folder: Path,
+    *,
+    head: bool = False,
+) -> tuple[tuple[TextTable, ...], Node | None]:
+    """Load the text files of a query into tables; return these, and the tree that reads them.
+
+    None for the tree where it reads no text files, or is of a form that has no tree.
+    """
+    tree = parsed(connection, text)
+    references = [] if tree is None else list(file_references(tree["statements"]))
+    tables: dict[str, TextTable] = {}
+    for node in references:
+        reading = _reading(connection, query, node)
+        if reading is None:
+            continue
+        key = str(reading)
+        if key not in tables:
+            tables[key] = load(connection, reading, folder / str(len(tables)), head=head)
+        replace_by_file(node, str(tables[key].parquet))
+    if tree is None or not tables:
+        return (), None
+    return _bindable(connection, tuple(tables.values()), tree), tree
+
+
+def _bindable(
+    connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: Node
+) -> tuple[TextTable, ...]:
+    """Return the tables with the types that the query takes, where other ones let it not bind.
+
+    The tree is made to read them.
+    """
+    import duckdb
+
+    for numbers in (False, True):
+        try:
+            connection.execute(f"EXPLAIN {rendered(connection, tree)}")
+        except duckdb.BinderException:
+            changed = [retyped(connection, table, numbers=numbers) or table for table in tables]
+            for old, new in zip(tables, changed, strict=True):
+                redirect(tree, str(old.parquet), str(new.parquet))
+            tables = tuple(changed)
+    return tables
+
+
+def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:
+    """Return how a reference reads text files; None if it reads others, or a table."""
+    options: dict[str, str] = {}
+    if node["type"] == "BASE_TABLE":
+        paths, kind = [node["table_name"]], _TEXT.search(node["table_name"])
+        if kind is None or node["schema_name"]:
+            return None
+        reader = "read_csv" if kind[1].lower() in {"csv", "tsv"} else "read_json"
+    else:
+        reader, paths, options = call(connection, node)
+        if reader not in (*CSV_READERS, *JSON_READERS) or not paths:
+            return None
+    files = [
+        Path(row[0])
+        for path in paths
+        for row in connection.execute("SELECT file FROM glob(?)", [path]).fetchall()
+    ]
+    if not files:
+        return None  # DuckDB says what is not there
+    names = tuple(_name(file, query.fence) for file in files)
+    return Reading(reader=reader, files=tuple(files), names=names, options=options)
+
+
+def _traced(
+    connection: duckdb.DuckDBPyConnection,
+    tree: Node,
+    tables: Sequence[TextTable],
+    *,
+    tolerant: bool,
+) -> str | None:
+    """Return the query with columns that say where each row comes from, or None."""
+    import duckdb
+
+    numbers = {str(table.parquet): number for number, table in enumerate(tables)}
+    changed = traced(connection, tree, numbers, tolerant=tolerant)
+    if changed is None:
+        return None
+    sql = rendered(connection, changed)
+    own = connection.sql(rendered(connection, tree)).columns
+    try:
+        columns = connection.sql(sql).columns
+    except duckdb.Error:  # an aggregate without GROUP BY
+        return None
+    return sql if [name for name in columns if not name.startswith("isthmus_")] == own else None
 
 
 @contextmanager
 def _bound(
-    sql: str, *, name: str, event: str, fence: Fence, spill: Path, to: Path | None = None
-) -> Iterator[duckdb.DuckDBPyRelation]:
+    query: _Query, *, spill: Path, to: Path
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
+    """Open a DuckDB for a source's query, and give its text with absolute paths."""
     import duckdb
 
-    text = rooted(sql, fence, name=name, event=event)
-    reads = (fence.folder, *fence.declared, *([to] if to else []))
+    text = rooted(query.sql, query.fence, name=query.name, event=query.event)
+    reads = (query.fence.folder, *query.fence.declared, to)
     with bounded(spill, reads=reads, memory=MEMORY, threads=THREADS) as connection:
         connection.execute("SET lock_configuration = true")
         try:
             statements = connection.extract_statements(text)
             if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
                 raise Invalid(
-                    f"{name} is not one SELECT",
+                    f"{query.name} is not one SELECT",
                     remedy="a source is a single query; its columns are the event's attributes",
                 )
-            yield connection.sql(text)
+            yield connection, text
         except duckdb.Error as error:
             if (
                 isinstance(error, duckdb.IOException | duckdb.OutOfMemoryException)
                 and system_error(error) is not None
             ):
                 raise
-            raise Invalid(f"{name}: {str(error).strip()}", remedy=_remedy(error, fence)) from error
+            raise _as_invalid(connection, query, text, error) from error
 
 
-def _remedy(error: duckdb.Error, fence: Fence) -> str:
+def _as_invalid(
+    connection: duckdb.DuckDBPyConnection, query: _Query, text: str, error: duckdb.Error
+) -> Invalid:
+    """Return DuckDB's error as Invalid, with the line of the query and a remedy."""
+    import duckdb
+
+    words = str(error).strip()
+    first, _, rest = words.partition("\n")
+    try:
+        connection.execute(f"EXPLAIN {text}")  # as it was written: its lines are the user's
+    except duckdb.Error as own:
+        rest = str(own).strip().partition("\n")[2] if str(own).startswith(first) else ""
+    first = first.partition(": ")[2] if _KIND_OF_ERROR.match(first) else first
+    first = first.replace(f"{query.fence.folder}/", "")
+    line = _LINE.search(rest)
+    place = f"{query.name}, line {line[1]}" if line else query.name
+    return Invalid(f"{place}: {first.rstrip('!.')}", remedy=_remedy(words, query.fence))
+
+
+def _remedy(words: str, fence: Fence) -> str:
     """Return what to do about an error of a source's query.
 
     Most of all that is a file that the engine refused.
     """
-    if refused := _REFUSED_FILE.search(str(error)):
+    if refused := _REFUSED_FILE.search(words):
         if _URI.match(refused[1]):
             return "SQL here reads files alone: download it into the project's folder"
         return fence.remedy(Path(refused[1]).resolve())
-    if "extension" in str(error):
+    if "extension" in words:
         return "no extension is loaded for a source: convert the file to CSV, JSON lines or Parquet"
-    return "nothing was changed; try the query in the duckdb shell"
+    match = _FILE_IN_ERROR.search(words)
+    if match and (path := Path(match[1])).is_file():
+        return advice(path, _name(path, fence))
+    if candidates := _CANDIDATES.search(words):
+        return f"did you mean one of {candidates[1].rstrip('?')}?"
+    return next(
+        (remedy for beginning, remedy in _REMEDIES.items() if words.startswith(beginning)),
+        "nothing was changed; mend the query",
+    )
+
+
+def _name(path: Path, fence: Fence) -> str:
+    """Return a file's name as a query of the project has it."""
+    within = path.is_relative_to(fence.folder)
+    return str(path.relative_to(fence.folder)) if within else str(path)
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
@@ -207,7 +406,7 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
 
 
 def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
-    """Yield the files that a path or a glob of SQL names, with what to call them.
+    """Yield the files that a path or a glob in SQL names.
 
     A glob that Python does not understand is left to DuckDB.
     """
@@ -276,8 +475,10 @@ def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
 
 
 def _literal(text: str) -> str:
+    """Return text as a string literal of SQL."""
     return f"'{_quoted(text)}'"
 
 
 def _quoted(text: str) -> str:
+    """Double the quotes in text, for a string literal of SQL."""
     return text.replace("'", "''")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
+import codecs
 import io
-import json
-import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any
 
 import msgspec
 import pyarrow as pa
@@ -19,81 +17,84 @@ import pyarrow.json
 from ...errors import Invalid
 from ...project.specs.description import Event
 from ..tables.column_types import OF_ATTRIBUTE, arrow_type
-from ..validation.chunks import Chunk, attributes_of
-from .source import ROWS, Source, check_columns
-
-UNREADABLE = (OSError, EOFError, zlib.error, pa.ArrowException)  # what gzip and zstd raise, too
-
-
-def _binary(path: Path) -> IO[bytes]:
-    match path.suffix.lower():
-        case ".gz":
-            return cast("IO[bytes]", gzip.open(path, "rb"))
-        case ".zst":
-            return cast(
-                "IO[bytes]",
-                io.BufferedReader(cast("io.RawIOBase", pa.input_stream(path, compression="zstd"))),
-            )
-        case _:
-            return path.open("rb")
+from ..validation.chunks import Broken, Chunk, attributes_of
+from . import records
+from .sniffing import DELIMITERS
+from .source import ROWS, Source, TextFile, check_columns
 
 
 def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> Source:
     """Return a CSV file as a source; its first row names the columns.
 
-    An empty field is no value. A record's line is where it begins.
+    An empty field is no value. A record's line is where it begins. UTF-16 is read as such where
+    the file begins so, and another delimiter where the header shows it.
     """
-
-    def records() -> Iterator[tuple[int, list[str]]]:
-        line = 1
-        try:
-            with _binary(path) as binary, io.TextIOWrapper(binary, "utf-8-sig", newline="") as file:
-                reader = csv.reader(file, strict=True, delimiter=delimiter)
-                for record in reader:
-                    if record:
-                        yield line, record
-                    line = reader.line_num + 1
-        except UnicodeDecodeError as error:
-            raise Invalid(
-                f"{name} is not UTF-8: {error.reason} at byte {error.start}",
-                remedy="convert it: iconv -t utf-8",
-            ) from error
-        except (csv.Error, *UNREADABLE) as error:
-            raise Invalid(
-                f"{name}, line {line}: {error}", remedy="nothing was changed; mend the file"
-            ) from error
-
-    header = next(records(), None)
-    if header is None:
+    try:
+        encoding = records.unicode_encoding(path)
+        names, delimiter = _header(event, path, encoding, delimiter)
+    except records.UNREADABLE as error:
+        raise _unreadable(name, error) from error
+    if not names:
         raise Invalid(f"{name} is empty", remedy="its first row names the columns")
-    names = [column.strip() for column in header[1]]
     check_columns(event, names, name)
 
     def chunks() -> Iterator[Chunk]:
-        remaining = islice(records(), 1, None)
-        while part := list(islice(remaining, ROWS)):
-            whole = [(line, record) for line, record in part if len(record) == len(names)]
-            broken = tuple(
-                (line, f"has {len(record)} fields, not {len(names)}", delimiter.join(record))
-                for line, record in part
-                if len(record) != len(names)
-            )
-            columns = (
-                zip(*(record for _, record in whole), strict=True) if whole else ([] for _ in names)
-            )
-            arrays = {
-                column: pa.array(values, pa.string())
-                for column, values in zip(names, columns, strict=True)
-            }
-            yield Chunk(
-                columns=arrays,
-                rows=len(whole),
-                lines=[line for line, _ in whole],
-                text=True,
-                broken=broken,
-            )
+        try:
+            with records.text(path, encoding) as lines:
+                rows = records.csv_records(lines, encoding=encoding, delimiter=delimiter)
+                remaining = islice(rows, 1, None)
+                while part := list(islice(remaining, ROWS)):
+                    yield _csv_chunk(part, names)
+        except records.UNREADABLE as error:
+            raise _unreadable(name, error) from error
 
-    return Source(name=name, raw=path, rows=None, chunks=chunks)
+    texts = {name: TextFile(path=path, name=name.replace(": ", "/"))}
+    return Source(name=name, raw=path, rows=None, chunks=chunks, texts=texts)
+
+
+def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[list[str], str]:
+    """Return the columns' names, and the delimiter by which they are the event's, or the usual."""
+    headers: dict[str, list[str]] = {}
+    for candidate in (delimiter, *DELIMITERS):
+        with records.text(path, encoding) as lines:
+            first = next(records.csv_records(lines, encoding=encoding, delimiter=candidate), None)
+        headers[candidate] = [] if first is None else [field.strip() for field in first.fields]
+    required = {a.name for a in attributes_of(event) if a.required}
+    best = next((d for d, names in headers.items() if required <= set(names)), delimiter)
+    return headers[best], best
+
+
+def _unreadable(name: str, error: Exception) -> Invalid:
+    """Return the error of a file that cannot be read."""
+    return Invalid(
+        f"{name} cannot be read: {error}",
+        remedy="nothing was changed; write the file again",
+    )
+
+
+def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
+    """Return CSV records as a chunk of text columns, with the broken ones apart."""
+    whole = [record for record in part if not record.fault]
+    columns = zip(*(record.fields for record in whole), strict=True) if whole else [[]] * len(names)
+    return Chunk(
+        columns={
+            column: pa.array(values, pa.string())
+            for column, values in zip(names, columns, strict=True)
+        },
+        rows=len(whole),
+        lines=[record.line for record in whole],
+        text=True,
+        broken=_broken(part),
+    )
+
+
+def _broken(part: list[records.Record]) -> tuple[Broken, ...]:
+    """Return the broken records with their lines and reasons."""
+    return tuple(
+        Broken(line=record.line, reason=record.fault, text=record.text)
+        for record in part
+        if record.fault
+    )
 
 
 def json_source(event: Event, path: Path, name: str) -> Source:
@@ -107,31 +108,42 @@ def json_source(event: Event, path: Path, name: str) -> Source:
         for a in attributes_of(event)
     }
     schema = pa.schema(list(kinds.items()))
-    with _binary(path) as file:
-        try:
-            array = file.read(64).lstrip().startswith(b"[")
-        except UNREADABLE:
-            array = False  # `chunks` says what is wrong
+    try:
+        encoding = records.unicode_encoding(path)
+        with records.text(path, encoding) as text:
+            array = text.read(64).lstrip().startswith("[")
+    except records.UNREADABLE as error:
+        raise _unreadable(name, error) from error
     if array:
         raise Invalid(
             f"{name} is one JSON array; events come one object a line",
-            remedy=f"jq -c '.[]' {name} > events.jsonl",
+            remedy=f"write sources/{event.name}.sql, which reads both: SELECT * FROM '{name}'",
         )
 
     def chunks() -> Iterator[Chunk]:
         first = 1
         try:
-            with _binary(path) as file:
+            with _utf8(path, encoding) as file:
                 while lines := list(islice(file, ROWS)):
                     yield _fast_json(lines, first, schema) or _slow_json(lines, first, schema)
                     first += len(lines)
-        except UNREADABLE as error:
-            raise Invalid(
-                f"{name} cannot be read: {error}",
-                remedy="nothing was changed; write the file again",
-            ) from error
+        except records.UNREADABLE as error:
+            raise _unreadable(name, error) from error
 
-    return Source(name=name, raw=path, rows=None, chunks=chunks)
+    texts = {name: TextFile(path=path, name=name.replace(": ", "/"))}
+    return Source(name=name, raw=path, rows=None, chunks=chunks, texts=texts)
+
+
+@contextmanager
+def _utf8(path: Path, encoding: str) -> Iterator[Iterable[bytes]]:
+    """Open a file as lines of UTF-8, without a mark at its beginning."""
+    if encoding.startswith("utf-16"):
+        with records.text(path, encoding) as lines:
+            yield (line.encode("utf-8", "surrogateescape") for line in lines)
+        return
+    with records.binary(path) as file:
+        first = file.readline().removeprefix(codecs.BOM_UTF8)
+        yield chain([first] if first else [], file)
 
 
 def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | None:
@@ -163,51 +175,27 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
+    """Parse JSON lines one by one, and note the broken ones."""
     schema_names = set(schema.names)
-    rows: list[dict[str, Any]] = []
-    numbers: list[int] = []
-    broken: list[tuple[int | None, str, str]] = []
-    strange: list[tuple[int, str]] = []
-    for number, line in enumerate(lines, first):
-        if not line.strip():
-            continue
-        try:
-            row = msgspec.json.decode(line)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            broken.append(
-                (
-                    number,
-                    f"is not JSON ({_reason(line, error)})",
-                    line.decode("utf-8", "replace").rstrip("\n"),
-                )
-            )
-            continue
-        if not isinstance(row, dict):
-            broken.append(
-                (number, "is not a JSON object", line.decode("utf-8", "replace").rstrip("\n"))
-            )
-            continue
-        strange.extend((len(rows), name) for name in row if name not in schema_names)
-        rows.append(row)
-        numbers.append(number)
+    decoded = (line.decode("utf-8", "surrogateescape") for line in lines)
+    part = list(records.json_records(decoded, encoding="utf-8"))
+    rows = [record.fields[0] for record in part if not record.fault]
+    strange = tuple(
+        (number, name)
+        for number, row in enumerate(rows)
+        for name in row
+        if name not in schema_names
+    )
     names = dict.fromkeys(chain(schema.names, (name for _, name in strange)))
     columns: dict[str, Any] = {name: [row.get(name) for row in rows] for name in names}
-    return Chunk(
-        columns=columns, rows=len(rows), lines=numbers, broken=tuple(broken), strange=tuple(strange)
+    broken = tuple(
+        msgspec.structs.replace(row, line=None if row.line is None else first - 1 + row.line)
+        for row in _broken(part)
     )
-
-
-def _reason(line: bytes, error: Exception) -> str:
-    """Return why a line is no JSON, by Python's own parser.
-
-    It says the column, in words that do not change with msgspec's version.
-    """
-    try:
-        json.loads(line.strip())
-    except UnicodeDecodeError:
-        return "not UTF-8"
-    except RecursionError:
-        return "nested too deeply"
-    except json.JSONDecodeError as fault:
-        return f"{fault.msg.lower().removesuffix(' at')} at column {fault.colno}"
-    return str(error)
+    return Chunk(
+        columns=columns,
+        rows=len(rows),
+        lines=[first - 1 + record.line for record in part if not record.fault],
+        broken=broken,
+        strange=strange,
+    )

@@ -71,7 +71,7 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
 def stored_ids(
     warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
 ) -> Iterator[pa.Table]:
-    """Yield those of the ids that the event has, as the column event_id.
+    """Yield those of these ids that the event's table holds.
 
     Of many ids some neighbours come, too. `around`: if there are many, only ids near these dates.
     """
@@ -120,7 +120,7 @@ def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> s
 
 
 def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
-    """Yield what waits in quarantine, every digest's rows in one table.
+    """Yield the rows that wait in quarantine, in one table for each digest.
 
     Columns: payload (JSON), payload_digest, source, line.
     """
@@ -148,6 +148,7 @@ def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
 def _query_parts(
     warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days
 ) -> Iterator[pa.Table]:
+    """Yield the stored rows that match the ids, in queries of limited size."""
     span: dict[str, object] = {"since": days[0], "until": days[1]}
     if ids.few is not None:
         yield _grouped(warehouse, sql, ids.few, span)
@@ -191,6 +192,7 @@ def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_
 
 
 def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int]]:
+    """Return the number of rows of each day."""
     sql = (
         f"SELECT dt, count(*) AS isthmus_rows FROM {table} WHERE dt >= $since AND dt <= $until "
         "GROUP BY dt"
@@ -200,6 +202,7 @@ def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int
 
 
 def _all_days(warehouse: Warehouse, table: str) -> Days:
+    """Return the first and last day of a table."""
     row = warehouse.query(
         f"SELECT min(dt) AS isthmus_first, max(dt) AS isthmus_last FROM {table}", {}
     ).to_pylist()[0]
@@ -214,6 +217,7 @@ def _week_before(days: Days) -> Days:
 
 
 def _count(warehouse: Warehouse, table: str, where: str = "") -> int:
+    """Return the number of a table's rows."""
     return int(
         warehouse.query(f"SELECT count(*) AS isthmus_rows FROM {table}{where}", {})["isthmus_rows"][
             0
@@ -222,6 +226,7 @@ def _count(warehouse: Warehouse, table: str, where: str = "") -> int:
 
 
 def _pairs(rows: pa.Table) -> Iterator[tuple[Any, Any]]:
+    """Yield the digest and the attribute of each row."""
     return zip(rows["payload_digest"].to_pylist(), rows["attribute"].to_pylist(), strict=True)
 
 

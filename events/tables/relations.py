@@ -12,6 +12,7 @@ from .column_types import OF_ATTRIBUTE
 
 
 def raw_name(event: str) -> str:
+    """Return the name of the table that holds an event's raw rows."""
     return f"{event}_raw"
 
 
@@ -21,7 +22,7 @@ def view_name(event: str) -> str:
 
 
 def exposed_name(event: str) -> str:
-    """Return the name of the view of events with what was shown, where they name it.
+    """Return the name of the view of events joined with their exposures.
 
     endpoints/gateway/ makes it.
     """
@@ -29,10 +30,12 @@ def exposed_name(event: str) -> str:
 
 
 def quarantine_name(event: str) -> str:
+    """Return the name of the table that holds an event's quarantined rows."""
     return f"quarantine_{event}"
 
 
 def column(attribute: Attribute) -> Column:
+    """Return the column that stores an attribute."""
     return Column(
         name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
     )
@@ -104,7 +107,7 @@ def exactly_once_view(event: Event) -> TableSpec:
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """Return the table of what was refused and why.
+    """Return the table of an event's quarantined rows.
 
     It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
     """

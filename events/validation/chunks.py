@@ -39,6 +39,15 @@ _FIRST, _LAST = (
 )
 
 
+class Broken(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that could not be read as one: `value reason`, as the quarantine shows it."""
+
+    line: int | None
+    reason: str
+    text: str  # as it was read
+    value: str = ""
+
+
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     """Some rows of a source, by column.
 
@@ -48,11 +57,10 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     columns: dict[str, Any]  # name -> pa.Array, pa.ChunkedArray or list
     rows: int
     lines: Sequence[int] | None = None  # 1-based; None: the source has no lines
-    text: bool = False  # only text (CSV)
-    broken: tuple[
-        tuple[int | None, str, str], ...
-    ] = ()  # line, reason, what was read: rows that are none
+    text: bool | frozenset[str] = False  # only text (CSV), or the names of such columns
+    broken: tuple[Broken, ...] = ()
     strange: tuple[tuple[int, str], ...] = ()  # row, a name in it that the event does not have
+    faulty: tuple[tuple[int, str, Fault], ...] = ()  # row, attribute, fault: already judged
     source: str | None = None  # the file, where a source has several
 
 
@@ -86,7 +94,7 @@ def attributes_of(event: Event) -> tuple[Attribute, ...]:
 
 
 def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = False) -> Checked:
-    """Judge rows by every rule that needs no other event.
+    """Check rows by every rule that needs no other event.
 
     The rules are type, required, bounds, allowed, zone, lateness and clock; a row has one reason,
     the first. A `backfill` may be of any age. References, duplicates and conflicts are looked for
@@ -95,13 +103,14 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     reasons: Reasons = {
         row: (name, Fault(values.unknown(name, event))) for row, name in reversed(chunk.strange)
     }
+    reasons |= {row: (name, fault) for row, name, fault in reversed(chunk.faulty)}
     typed: dict[str, ColumnData] = {}
     for attribute in attributes_of(event):
         column = chunk.columns.get(attribute.name)
         array, faults = (
             (pa.array([None] * chunk.rows, _arrow(attribute)), {})
             if column is None
-            else _convert(column, attribute, text=chunk.text)
+            else _convert(column, attribute, text=_is_only_text(chunk, attribute.name))
         )
         typed[attribute.name] = array
         _merge(reasons, attribute, faults)
@@ -118,10 +127,15 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
     )
 
 
+def _is_only_text(chunk: Chunk, name: str) -> bool:
+    """Return whether a column's values were read as text, to be converted."""
+    return chunk.text if isinstance(chunk.text, bool) else name in chunk.text
+
+
 def _by_clock(
     rows: pa.Table, event: Event, now: datetime, *, backfill: bool
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Split rows into those in time, those too old, and those too far ahead of the clock."""
+    """Split rows by their time: valid, too old, too far ahead of the clock."""
     times, clock = rows["event_timestamp"], values.naive(now)
     ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
     late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
@@ -175,7 +189,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """Return the column in its attribute's type; rows not of it become null and get a reason."""
+    """Convert a column to its attribute's type; values that do not fit become null."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):
@@ -202,10 +216,12 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
 
 
 def _arrow(attribute: Attribute) -> pa.DataType:
+    """Return an attribute's Arrow type."""
     return arrow_type(OF_ATTRIBUTE[attribute.type])
 
 
 def _is_text(column: ColumnData) -> bool:
+    """Return whether a column holds text."""
     return (
         pa.types.is_string(column.type)
         or pa.types.is_large_string(column.type)
@@ -214,6 +230,7 @@ def _is_text(column: ColumnData) -> bool:
 
 
 def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
+    """Convert a whole column to int64, or return None: then each value is looked at."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.cast(pa.int64())  # ArrowInvalid on overflow and on a fraction
@@ -227,6 +244,7 @@ def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
+    """Convert a whole column to float64, or return None: then each value is looked at."""
     kind = column.type
     plain = (
         pa.types.is_null(kind)
@@ -245,6 +263,7 @@ def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
+    """Convert a whole column to bool, or return None: then each value is looked at."""
     return (
         column.cast(pa.bool_())
         if pa.types.is_boolean(column.type) or pa.types.is_null(column.type)
@@ -253,6 +272,7 @@ def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
 
 
 def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
+    """Convert a whole column to text, or return None: then each value is looked at."""
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if not _is_text(column):
@@ -266,6 +286,7 @@ def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
+    """Convert a whole column to timestamps, or return None: then each value is looked at."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("ms"))
@@ -297,10 +318,12 @@ _FAST: dict[str, Callable[[ColumnData, bool], ColumnData | None]] = {
 
 
 def _where(condition: ColumnData) -> list[int]:
+    """Return the row numbers where a condition is true."""
     return pc.indices_nonzero(pc.fill_null(condition, _FALSE)).to_pylist()  # type: ignore[no-any-return]
 
 
 def _missing(array: ColumnData, attribute: Attribute) -> Faults:
+    """Return a fault for each row that lacks a required value."""
     if attribute is values.ID:
         return {
             row: Fault("is missing" if array[row].as_py() is None else "is empty")
@@ -314,10 +337,12 @@ def _missing(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _empty(array: ColumnData) -> ColumnData:
+    """Return which values are null or an empty text."""
     return pc.fill_null(pc.equal(array, _EMPTY), _TRUE)
 
 
 def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
+    """Return a fault for each value outside the attribute's rules."""
     suspects: set[int] = set()
     if attribute.type in {"int", "float"}:
         if attribute.min is not None:
@@ -350,11 +375,13 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
 
 
 def _merge(reasons: Reasons, attribute: Attribute, faults: Faults) -> None:
+    """Add faults, but keep a row's first one."""
     for row, fault in faults.items():
         reasons.setdefault(row, (attribute.name, fault))
 
 
 def _mask(rows: int, reasons: Reasons) -> ColumnData:
+    """Return which rows are kept: all without a reason against them."""
     keep = bytearray(b"\x01") * rows
     for row in reasons:
         keep[row] = 0
@@ -365,6 +392,7 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 
 
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
+    """Return the refused rows with what was read of them and why they are refused."""
     rejected = []
     for row in sorted(reasons):
         attribute, fault = reasons[row]
@@ -386,6 +414,7 @@ def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[
 
 
 def _value(column: Any, row: int) -> object:
+    """Return a cell's value; text that is not UTF-8 is described instead."""
     if isinstance(column, list):
         return column[row]
     try:
@@ -397,15 +426,16 @@ def _value(column: Any, row: int) -> object:
 
 
 def _broken(chunk: Chunk) -> list[Bad]:
+    """Return a chunk's unreadable lines as refused rows."""
     return [
         Bad(
             row=-1,
             event_id=None,
             event_timestamp=None,
             attribute="line",
-            fault=Fault(reason),
-            line=line,
-            payload=read[:10_000],
+            fault=Fault(row.reason, row.value),
+            line=row.line,
+            payload=row.text[:10_000],
         )
-        for line, reason, read in chunk.broken
+        for row in chunk.broken
     ]

@@ -76,6 +76,7 @@ def shown(value: object) -> str:
 
 
 def number(value: float) -> str:
+    """Return a number as text, a whole one without a fraction."""
     return (
         str(int(value))
         if math.isfinite(value) and value == int(value) and abs(value) < 1e15
@@ -120,6 +121,7 @@ def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def late(moment: datetime, event: Event) -> Fault:
+    """Return the fault of an event that comes later than max_lateness allows."""
     return Fault(
         f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness"
     )
@@ -170,11 +172,12 @@ def digest(content: bytes) -> str:
 
 
 def naive(moment: datetime) -> datetime:
+    """Return a time in UTC without its zone, in milliseconds, as times are stored."""
     return utc_milliseconds(moment).replace(tzinfo=None)
 
 
 def as_json(row: Mapping[str, object]) -> str:
-    """Return any row as it was read, for the quarantine; what JSON cannot say becomes text."""
+    """Return a row as JSON for the quarantine; values that JSON lacks become text."""
     try:
         return _encode(row).decode()
     except (ValueError, TypeError):  # e.g. text with half a surrogate pair
@@ -182,7 +185,7 @@ def as_json(row: Mapping[str, object]) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """Return a duration as text, in the largest unit of which it is a whole number."""
+    """Return a duration as text, in the largest unit that divides it."""
     units = (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),
@@ -195,10 +198,12 @@ def _span(span: timedelta) -> str:
 
 
 def _wrong(value: object, kind: str) -> BadValueError:
+    """Return the error of a value that is not of its type."""
     return BadValueError(f"is not {_ARTICLES[kind]}", shown(value))
 
 
 def _int(value: object, text: bool) -> int:
+    """Return a value as an int; raise BadValueError if it is none."""
     if type(value) is int and -_INT64 <= value < _INT64:
         return value
     number = value
@@ -219,6 +224,7 @@ def _int(value: object, text: bool) -> int:
 
 
 def _float(value: object, text: bool) -> float:
+    """Return a value as a finite float; raise BadValueError if it is none."""
     if type(value) is float and math.isfinite(value):
         return value + 0.0  # -0.0 is 0.0
     number = value
@@ -239,6 +245,7 @@ def _float(value: object, text: bool) -> float:
 
 
 def _bool(value: object, text: bool) -> bool:
+    """Return a value as a bool; raise BadValueError if it is none."""
     if text and isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
     if not isinstance(value, bool):
@@ -247,6 +254,7 @@ def _bool(value: object, text: bool) -> bool:
 
 
 def _string(value: object, _text: bool) -> str:
+    """Return a value as text; raise BadValueError if it is none or is not Unicode."""
     if not isinstance(value, str):
         raise _wrong(value, "string")
     if value.isascii():
@@ -259,6 +267,7 @@ def _string(value: object, _text: bool) -> str:
 
 
 def _timestamp(value: object, _text: bool) -> datetime:
+    """Return a value as a time in UTC; raise BadValueError if it is none."""
     if isinstance(value, datetime):
         return _in_utc(
             value if value.tzinfo else value.replace(tzinfo=UTC), value

@@ -18,7 +18,7 @@ _PER_PERCENT = BUCKETS // 100
 
 
 def count(percent: Decimal) -> int:
-    """Return the number of buckets of a share.
+    """Return how many buckets a percentage of a layer is.
 
     Raises:
         Invalid: It is outside 0 .. 100, or finer than 0.01 %.
@@ -29,7 +29,7 @@ def count(percent: Decimal) -> int:
 
 
 def percent(buckets: int) -> Decimal:
-    """Return the share that so many buckets are, in percent."""
+    """Return how many percent of a layer a number of buckets is."""
     return Decimal(buckets) / _PER_PERCENT
 
 
@@ -39,7 +39,7 @@ def size(ranges: Ranges) -> int:
 
 
 def share(ranges: Ranges) -> Decimal:
-    """Return the share of the layer that the ranges are, in percent."""
+    """Return how many percent of the layer the ranges cover."""
     return percent(size(ranges))
 
 
@@ -49,7 +49,7 @@ def free(others: Iterable[Ranges]) -> int:
 
 
 def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
-    """Return the ranges of a run that shall hold so many buckets.
+    """Return a run's ranges after it grew or shrank to a number of buckets.
 
     Args:
         ranges: What the run holds.
@@ -64,7 +64,7 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
 
 
 def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
-    """Return the ranges with so many more buckets, the lowest that are free."""
+    """Return the ranges and `more` further buckets, the lowest free ones."""
     grown = list(ranges)
     for start, high in _gaps((ranges, *others)):
         if not more:
@@ -79,7 +79,7 @@ def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
 
 
 def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges that nobody holds, from the lowest."""
+    """Yield the ranges that no run holds, from the lowest."""
     next_bucket = 0
     for low, high in sorted(span for holder in holders for span in holder):
         if next_bucket < low:
@@ -90,7 +90,7 @@ def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
 
 
 def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
-    """Return the ranges without their last buckets, so many of them."""
+    """Return the ranges without their last `fewer` buckets."""
     rest = list(ranges)
     while fewer:
         low, high = rest.pop()

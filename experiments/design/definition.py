@@ -23,7 +23,7 @@ from .target_check import check_target
 
 
 def definition_of(project: Project, name: str) -> Definition:
-    """Return what an experiment of project.yaml is, with its layer and metrics.
+    """Return the definition of an experiment: project.yaml's text with its layer and metrics.
 
     Raises:
         NotFound: project.yaml has no such experiment.
@@ -53,7 +53,7 @@ def definition_of(project: Project, name: str) -> Definition:
 
 
 def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
-    """Return the arms of an experiment, each with the variant at which it aims, if any does.
+    """Return an experiment's arms, each with the variant that answers its units, if one is set.
 
     Raises:
         ProjectError, NotFound, Busy: The arms cannot be served on this target now.
@@ -79,7 +79,7 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
 
 
 def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
-    """Return one arm with all units, then the two variants, which may ship and have no bucket.
+    """Return the arms of an interleaved run: one with all units, then its two variants without any.
 
     The one arm has the control's variant, for answers where no two can be asked.
     """
@@ -93,7 +93,7 @@ def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
 def with_defaults(
     project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]
 ) -> tuple[LiveArm, ...]:
-    """Return the arms with the endpoint's defaults of now for what another arm sets.
+    """Return the arms; one that lacks a parameter of another arm gets the endpoint's default.
 
     A later default would change the control under the run. What an earlier run has shipped is left
     out: that is everybody's, and the control's.
@@ -120,7 +120,7 @@ def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
 
 
 def _check_variants(project: Project, experiment: Experiment, endpoint: EndpointState) -> None:
-    """Raise NotFound or Busy if an arm names a variant that is not there, or not ready."""
+    """Raise NotFound or Busy if an arm names a variant that is not deployed or not ready."""
     phases = {variant.name: variant.phase for variant in endpoint.variants}
     named = [(f"arms.{arm.name}.variant", arm.parameters.get("variant")) for arm in experiment.arms]
     for key, name in [
@@ -141,7 +141,7 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
 
 
 def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
-    """Return the run that a start freezes; `runs.claim` gives it its number.
+    """Return the run as it is stored at its start; `runs.claim` numbers it.
 
     Until then `run` is the experiment's name.
     """
@@ -161,7 +161,7 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error for an experiment without a run, with the name that may be meant."""
+    """Return the error that an experiment never ran, with the name that may be meant."""
     remedy = (
         f"isthmus experiment start {name}"
         if name in project.spec.experiments
@@ -171,7 +171,7 @@ def never_ran(project: Project, name: str) -> NotFound:
 
 
 def conflicting(project: Project, run: FrozenRun, definition: Definition) -> ProjectError | None:
-    """Return an error with the keys of project.yaml that differ from a live run's; None: none."""
+    """Return an error that names what changed in project.yaml since the run started, or None."""
     keys = runs.differences(run.definition, definition)
     if not keys:
         return None
@@ -193,7 +193,7 @@ def conflicting(project: Project, run: FrozenRun, definition: Definition) -> Pro
 
 
 def _running_weights(run: FrozenRun, key: str) -> str:
-    """Return the weights with which a run runs, if these are what differs."""
+    """Return the weights of the live run, if `key` is about weights."""
     if key != "weights":
         return ""
     weights = runs.weights(run.definition.experiment).values()
@@ -201,7 +201,7 @@ def _running_weights(run: FrozenRun, key: str) -> str:
 
 
 def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
-    """Check that no live run of another layer of the endpoint sets one of the arms' parameters.
+    """Refuse arms that set a parameter which a live run of another layer sets, too.
 
     A unit of both runs would have the value of either.
 
@@ -226,7 +226,7 @@ def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def check_unlike(experiment: Experiment, arms: tuple[LiveArm, ...]) -> None:
-    """Check that no two arms that are written differently would be answered alike.
+    """Refuse two arms that are written differently and would give the same answers.
 
     One may name the variant that the other gets as the one with the most traffic.
 

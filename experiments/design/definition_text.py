@@ -15,7 +15,7 @@ Rows = list[list[str]]
 
 
 def definition_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return what an experiment is, a row of a name and a text for each property."""
+    """Return an experiment's definition as rows of a name and a text."""
     return [
         row
         for row in (
@@ -28,12 +28,12 @@ def definition_rows(experiment: Experiment | Analysis) -> Rows:
 
 
 def percent(share: Decimal) -> str:
-    """Return a share as text, without zeros at its end."""
+    """Return a percentage as text, without trailing zeros."""
     return f"{share.normalize():f} %"
 
 
 def _analysis_rows(experiment: Analysis) -> Rows:
-    """Return what an experiment is that a site assigns."""
+    """Return the definition's rows of an experiment whose arms another system assigns."""
     arms = f"{experiment.control} against {experiment.treatment}"
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
@@ -43,7 +43,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
 
 
 def _experiment_rows(experiment: Experiment) -> Rows:
-    """Return what an experiment is that the gateway assigns."""
+    """Return the definition's rows of an experiment whose arms the gateway assigns."""
     weights = runs.weights(experiment)
     return [
         ["interleaves", " and ".join(experiment.interleave or ())],
@@ -67,7 +67,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
 
 
 def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return the rows that both kinds of experiment have."""
+    """Return the definition's rows about guardrails."""
     return [
         [
             "guardrails",
@@ -79,6 +79,7 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
 
 
 def _parameters(parameters: dict[str, object]) -> str:
+    """Return an arm's parameters as text."""
     return parameters_text(parameters) if parameters else "the endpoint's own parameters"
 
 

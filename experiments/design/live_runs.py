@@ -17,7 +17,7 @@ def find(live: Live, name: str) -> LiveRun | None:
 
 
 def replaced(live: Live, run: LiveRun) -> Live:
-    """Return the document with the run in place of what it was."""
+    """Return the live document with a run replaced by its new state."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
@@ -31,7 +31,7 @@ def without(live: Live, run: str) -> Live:
 
 
 def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
-    """Return the run as gateways know it."""
+    """Return a run in the form that gateways read."""
     experiment = run.definition.experiment
     return LiveRun(
         run=run.run,
@@ -49,7 +49,7 @@ def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
 
 
 def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
-    """Return the layers of the runs that are live, and one more.
+    """Return the layers of the live runs, with one more.
 
     Raises:
         Refused: The layer runs with another salt or holdout, by which units would move.
@@ -70,7 +70,7 @@ def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
 
 
 def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None) -> Ranges:
-    """Return the ranges with which a run holds so many buckets of a layer.
+    """Return the ranges that give a run a number of buckets of its layer.
 
     Args:
         live: The live document.
@@ -104,4 +104,5 @@ def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None
 
 
 def _percent_text(count: int) -> str:
+    """Return a number of buckets as a percentage."""
     return f"{buckets.percent(count).normalize():f} %"

@@ -15,7 +15,7 @@ from functools import partial
 import msgspec
 
 from ...errors import Invalid
-from ...project.specs.description import Objective
+from ...project.specs.description import ROW, Objective
 from ...project.specs.experiments import Experiment, Metric
 from ...reports.results import Shown
 from ..statistics.ratio import is_share
@@ -136,7 +136,7 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
-    """Return what so many days show, and what daily looks cost of the power, a share."""
+    """Return which effect can be shown in so many days, and what daily looks cost in power."""
     return (
         f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} "
         "points of power"
@@ -151,23 +151,23 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return the days until so many units have come and their windows are over."""
+        """Return how many days bring so many units, with their windows over."""
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
-        """Return the smallest effect that the units of `days` show; None: there is none."""
+        """Return the smallest effect that `days` can show, or None."""
         if not self.a_day:
             return None
         return smallest_effect(needed, self.a_day * max(self.days - self.window, 0))
 
     @property
     def known_days(self) -> int | None:
-        """The days, where it is known how many units they bring."""
+        """The number of days; None if the traffic is unknown."""
         return self.days if self.a_day else None
 
     @property
     def cost_of_daily_looks(self) -> float | None:
-        """The part of the power that a look on each day costs."""
+        """The share of the power that is lost by a look on each day."""
         return cost_of_looks(self.days) if self.a_day else None
 
 
@@ -180,7 +180,7 @@ def power_of_log(
     units_per_day: int | None,
     days: int,
 ) -> Power:
-    """Return how long two arms that a site assigns take.
+    """Return how long an experiment on a site's log takes to show effects.
 
     Args:
         name: The experiment.
@@ -209,7 +209,7 @@ def power_of_log(
         metric=objective.name,
         control=control.rate,
         source=f"from {int(control.d):,} rows of arm {arm}",
-        unit=objective.unit or objective.exposure,
+        unit=objective.exposure if objective.unit in (None, ROW) else objective.unit,
         needs=_needs(EFFECTS, needed, 2, traffic),
         days=traffic.known_days,
         shown=traffic.smallest(needed),
@@ -220,7 +220,7 @@ def power_of_log(
 def power_of_arms(
     definition: Definition, past: Past, *, unit: str, units_per_day: int | None, days: int
 ) -> Power:
-    """Return how long an experiment takes whose units the gateway assigns to arms.
+    """Return how long an experiment takes whose arms the gateway assigns.
 
     Args:
         definition: The experiment.
@@ -267,7 +267,7 @@ def power_of_preference(
     units_per_day: int | None,
     days: int,
 ) -> PreferencePower:
-    """Return how long a run takes at the least that makes one order of two variants'.
+    """Return how long an interleaved run takes at least to show a preference.
 
     Args:
         definition: The experiment.
@@ -315,17 +315,17 @@ def power_of_preference(
 
 
 def preference_events(effect: float) -> int:
-    """Return the events that must count, of both variants together, to show a preference."""
+    """Return how many counted events, of both variants together, show a preference."""
     return math.ceil((z_needed() / effect) ** 2)
 
 
 def first_metric(definition: Definition) -> Metric:
-    """Return the first of the metrics that decide."""
+    """Return the first deciding metric."""
     return definition.metrics[definition.experiment.metric[0]]
 
 
 def past_of_rate(control: float, metric: Metric) -> Past:
-    """Return a past in which a share is what somebody says, and every unit has one row.
+    """Return past data that have a given rate, with one row a unit.
 
     Raises:
         Invalid: The metric is an amount, or the share leaves nothing to compare.
@@ -348,7 +348,7 @@ def past_of_rate(control: float, metric: Metric) -> Past:
 
 
 def _nothing_to_plan_with(experiment: Experiment, metric: Metric, source: str) -> Invalid:
-    """Return the error for a metric that is 0."""
+    """Return the error that a metric is 0 in the past, so that nothing can be planned."""
     return Invalid(
         f"experiments.{experiment.name}: {metric.name} is 0 {source}: nothing to plan with",
         remedy=_SAY_CONTROL,
@@ -362,7 +362,7 @@ def _traffic(
     units_per_day: int | None,
     days: int,
 ) -> _Traffic:
-    """Return the traffic that is said, else the experiment's share of the endpoint's units."""
+    """Return the expected traffic, as given or as the experiment's share of all units."""
     share = float(experiment.share) / 100
     of_endpoint = None if endpoint_a_day is None else int(endpoint_a_day * share)
     window = metric.within.days if metric.within else 0
@@ -370,7 +370,7 @@ def _traffic(
 
 
 def _effects(experiment: Experiment) -> list[float]:
-    """Return the effects that a plan is told of: the usual ones, and the experiment's own."""
+    """Return the effects to plan for: the usual ones and the experiment's own."""
     own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 
@@ -381,7 +381,7 @@ def _needs(
     arms: int,
     traffic: _Traffic,
 ) -> tuple[Need, ...]:
-    """Return what each effect needs; `needed`: units of all arms for an effect."""
+    """Return units and days that each effect needs; `needed`: units of all arms for an effect."""
     return tuple(
         Need(
             effect=effect,

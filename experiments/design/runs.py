@@ -74,17 +74,17 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm sets a variant."""
+        """Whether an arm of the run names the variant that is to answer."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def salt(self) -> str:
-        """The salt of the hash that gives units their arms, and of an interleaving's coins."""
+        """The salt by which units are hashed to arms, and an interleaving's coins are thrown."""
         return self.definition.experiment.salt or self.run
 
     @property
     def shippable(self) -> tuple[LiveArm, ...]:
-        """The arms that may ship; of an interleaving its two variants."""
+        """The arms that may ship; for an interleaved run its two variants."""
         return self.arms[1:] if self.definition.experiment.interleave else self.arms
 
 
@@ -113,7 +113,7 @@ def read(state: StateStore) -> StoredLive | None:
 
 
 def current(state: StateStore, now: datetime) -> StoredLive:
-    """Return the live document; where there is none, an empty one that is not written yet."""
+    """Return the live document, or an empty one that is not written yet."""
     return read(state) or StoredLive(live=Live(written=now), token=None)
 
 
@@ -127,7 +127,7 @@ def next_change(
     before_text: str = "",
     because: str = "",
 ) -> Change:
-    """Return the entry of the history for the version after `stored`.
+    """Return the history's entry of a change, for the version after `stored`.
 
     Args:
         stored: The document that is changed.
@@ -153,7 +153,7 @@ def next_change(
 
 
 def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) -> Live:
-    """Write the live document, with the change that makes it.
+    """Write the live document together with the history's entry of the change.
 
     Args:
         state: Where it is stored.
@@ -186,7 +186,7 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
 
 
 def next_live(after: Live, entry: Change) -> Live:
-    """Return the document with the change that makes it.
+    """Return the live document together with the history's entry of the change.
 
     Raises:
         Invalid: It has more than 64 KiB.
@@ -203,7 +203,7 @@ def next_live(after: Live, entry: Change) -> Live:
 
 
 def history_key(version: int) -> str:
-    """Return where the change that made a version is stored."""
+    """Return the key under which the change that made a version is stored."""
     return f"{HISTORY}{version:08}"
 
 
@@ -216,7 +216,7 @@ def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
 
 
 def last(state: StateStore, name: str) -> Change | None:
-    """Return the newest change of an experiment; None: it never ran. Older ones are not read."""
+    """Return the newest change of an experiment, or None if it never ran."""
     return (
         next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
         if numbers(state, name)
@@ -225,7 +225,7 @@ def last(state: StateStore, name: str) -> Change | None:
 
 
 def _newest_first(state: StateStore) -> Iterator[Change]:
-    """Yield the changes one by one; the last stands in the live document alone."""
+    """Yield the changes, newest first; the last one is in the live document alone."""
     stored = read(state)
     newest = stored.live.change if stored else None
     if newest is not None:
@@ -241,22 +241,23 @@ def _newest_first(state: StateStore) -> Iterator[Change]:
 
 
 def experiment_of(run: str) -> str:
-    """Return the experiment's name in a run's."""
+    """Return the experiment's name from a run's name."""
     return run.rpartition(".")[0]
 
 
 def run_key(run: str) -> str:
-    """Return where what a run was at its start is stored."""
+    """Return the key under which a run's frozen definition is stored."""
     name, _, number = run.rpartition(".")
     return f"{_runs(name)}{number}"
 
 
 def _runs(name: str) -> str:
+    """Return the prefix under which an experiment's runs are stored."""
     return f"experiments/{name}/runs/"
 
 
 def frozen_run(state: StateStore, run: str) -> FrozenRun:
-    """Return the run as it was when it started: nothing of project.yaml changes it.
+    """Return a run as it was frozen at its start, whatever project.yaml says now.
 
     Raises:
         Invalid: It is damaged, or was never written.
@@ -271,7 +272,7 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
 
 
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
-    """Return the day from which on the log may have units of the run.
+    """Return the first day on which units of the run may be logged.
 
     Of an old log (`now:`) it is the first there can be: its moments are before the start's.
     """
@@ -279,7 +280,7 @@ def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
 
 
 def numbers(state: StateStore, name: str) -> list[int]:
-    """Return the numbers of an experiment's runs, also of one that never went live."""
+    """Return the numbers of an experiment's runs, those that never went live included."""
     return sorted(int(key.removeprefix(_runs(name))) for key in state.keys(_runs(name)))
 
 
@@ -307,7 +308,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 
 
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
-    """Return the keys of an experiment that mean something else by now.
+    """Return the keys of an experiment's definition that have changed.
 
     Such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
     """
@@ -323,7 +324,7 @@ def differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
-    """Yield the keys of the arms that mean something else by now."""
+    """Yield the keys of the arms that have changed."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"
@@ -340,7 +341,7 @@ def weights(experiment: Experiment) -> dict[str, float]:
 
 
 def digest(definition: Definition) -> str:
-    """Return twelve hex digits that are the same for the same definition."""
+    """Return a digest of a definition, 12 hex digits."""
     experiment = asdict(definition.experiment)
     what = {
         key: value
@@ -353,7 +354,7 @@ def digest(definition: Definition) -> str:
 
 @contextmanager
 def acting(name: str | None) -> Generator[None, None, None]:
-    """Record what is changed within as this person's; None: as that of this machine's user."""
+    """Record changes within the block as made by this person; None: by the user of the machine."""
     token = _ACTING.set(name)
     try:
         yield
@@ -362,7 +363,7 @@ def acting(name: str | None) -> Generator[None, None, None]:
 
 
 def who() -> str:
-    """Return who acts, as the history records it: ISTHMUS_USER, or the user of this machine."""
+    """Return who makes changes, for the history: ISTHMUS_USER, or the machine's user."""
     if name := _ACTING.get():
         return name
     if named := os.environ.get("ISTHMUS_USER"):

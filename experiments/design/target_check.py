@@ -19,7 +19,7 @@ from ...target import Capability
 def can_start(
     spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]
 ) -> bool:
-    """Return whether a target with these capabilities can serve the experiment's arms.
+    """Return whether a target can serve the experiment's arms.
 
     What is wrong with an endpoint that is not there is said elsewhere.
     """
@@ -33,7 +33,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return a problem for each arm that the target refuses, where it is written."""
+    """Return a problem for each arm that the target refuses, with its line."""
     if can_start(description.spec, experiment, capabilities):
         return ()
     arms = [arm.name for arm in experiment.arms if "variant" in arm.parameters]
@@ -43,7 +43,7 @@ def check_target(
 
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
-    """Return the problem of a key that aims at a variant."""
+    """Return the problem of an arm that names a variant where the target cannot aim."""
     routing = _routing(description.spec, experiment)
     otherwise = (
         ""
@@ -59,4 +59,5 @@ def _problem(description: Description, experiment: Experiment, key: str, target:
 
 
 def _routing(spec: ProjectSpec, experiment: Experiment) -> str:
+    """Return the routing of the experiment's endpoint."""
     return spec.endpoints[spec.layers[experiment.layer].endpoint].routing

@@ -68,7 +68,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Whether everything is as the hash says."""
+        """Whether every assignment is as the hash says."""
         return not (
             self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ)
         )
@@ -96,7 +96,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
-    """Compute once more the arms of the live run of an experiment, or of its last one.
+    """Check a run's logged assignments by computing them again.
 
     Args:
         project: The project.
@@ -128,7 +128,7 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:
-    """Compare a run's logged assignments with the hash. Pure.
+    """Compare a run's logged assignments with the hash, without reading anything.
 
     Args:
         units: The rows of a unit at a time.
@@ -157,7 +157,7 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
-    """Return a line on a unit that was not assigned as the hash says."""
+    """Return a line about a unit whose assignment differs from the hash."""
     return (
         f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
         f"{arm} ({reason}), bucket {place}"
@@ -196,13 +196,13 @@ class _Expected:
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
-    """Return the versions at which the run got other ranges, and these."""
+    """Return the versions at which the run's ranges changed, with the ranges."""
     of_run = [change for change in changes if change.run == run]
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
 def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
-    """Return whether the run had the bucket under a version of the document."""
+    """Return whether the run held a bucket under a version of the live document."""
     versions, ranges_since = ranges
     period = bisect_right(versions, config) - 1
     return period >= 0 and any(low <= place <= high for low, high in ranges_since[period])
@@ -227,7 +227,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
 
 
 def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
-    """Return the rows of each unit, which stand one after the other."""
+    """Yield the rows of each unit; a unit's rows follow each other."""
     units: list[list[Row]] = []
     for row in rows:
         if not units or units[-1][0].unit != row.unit:

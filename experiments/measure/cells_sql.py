@@ -52,7 +52,7 @@ def cells_sql(
     daily: Container[str] = (),
     credited: bool = False,
 ) -> str:
-    """Return the query of a run's cells.
+    """Return the query that sums a run's metrics by arm and day.
 
     Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds;
     int64, or float64 of an attribute. arm: its number below `arms`, TWICE or UNKNOWN. first_day,
@@ -108,13 +108,13 @@ SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS un
 
 
 def _number(arms: int) -> str:
-    """Return the arm's number, TWICE or UNKNOWN."""
+    """Return the SQL of a unit's arm number, of TWICE or of UNKNOWN."""
     of_name = " ".join(f"WHEN arm = $arm{number} THEN {number}" for number in range(arms))
     return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
 
 
 def win_rate(metric: Metric) -> Metric:
-    """Return a metric of an interleaved run: which of the events that count are the treatment's.
+    """Return the metric of an interleaved run: the treatment's share of the counted events.
 
     A unit's y is its events that count for the treatment less those for the control, d is all of
     these.
@@ -130,7 +130,7 @@ def parameters(
     known_at: datetime,
     shifts: Mapping[str, Shift],
 ) -> dict[str, object]:
-    """Return the query's parameters of the metrics and the arms; the others are the caller's."""
+    """Return the query's parameters about metrics and arms; the caller adds the others."""
     moved: dict[str, object] = {f"arm{number}": name for number, name in enumerate(arms)}
     moved |= {
         f"shift{number}": float(shifts.get(m.name, UNSHIFTED)[0])
@@ -159,7 +159,7 @@ def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
 
 
 def is_shifted(metric: Metric) -> bool:
-    """Return whether a metric's y may be shifted.
+    """Return whether a constant may be subtracted from a metric's y to keep digits.
 
     Only a sum of an attribute may have a mean so far above its spread that sums of squares lose it.
     """
@@ -167,7 +167,7 @@ def is_shifted(metric: Metric) -> bool:
 
 
 def past_shifted(metric: Metric) -> bool:
-    """Return whether a metric's x may be shifted.
+    """Return whether a constant may be subtracted from a metric's x to keep digits.
 
     The time before has a unit's total of an attribute, whatever the metric is.
     """
@@ -198,7 +198,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> Source:
-        """The source that is scanned for the column."""
+        """The source of the column's events."""
         if self.metric.objective is not None and self.metric.denominator is not None:
             return Source(self.metric.denominator.event, self.metric.objective, self.credited)
         return Source(self.total.event, None, self.credited)
@@ -230,7 +230,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
-        """Whether an event counts."""
+        """The SQL condition that an event counts."""
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -272,14 +272,14 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"{self._shifted_total(self.name)} AS {self.name}, {total_before} AS {self.name}_0"
 
     def _narrow(self, total: str) -> str:
-        """Return a total of whole numbers in 64 bits.
+        """Return the SQL of a total as a 64-bit integer.
 
         DuckDB adds them to 128 bits: to carry and multiply those is a seventh of the query.
         """
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
     def _shifted_total(self, total: str) -> str:
-        """Return a total as the metric counts it: 0 or 1, bounded, or shifted."""
+        """Return the SQL of a total as the metric counts it: 0 or 1, bounded, or shifted."""
         if self.role != "y":
             return total
         if self.metric.kind == "any":
@@ -304,18 +304,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
+    """Return the sums that a metric needs: numerator, denominator, covariate."""
     return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
 
 
 def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
-    """Return the measures' texts, with commas."""
+    """Return a text for each measure, with commas."""
     return ", ".join(map(text, measures))
 
 
 def _outcome_rows(
     spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str
 ) -> str:
-    """Return a query of what the events of one source add to their units."""
+    """Return a query of what the events of one source add to their units' totals."""
     columns = ", ".join(
         f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures
     )
@@ -331,7 +332,7 @@ def _outcome_rows(
 
 
 def _day(days_before: int) -> str:
-    """Return the event's day; the time before stands on a unit's first day."""
+    """Return the SQL of an event's day; earlier events count on the unit's first day."""
     day = "date_trunc('day', happened_at)"
     return (
         f"CASE WHEN happened_at < units.first_at THEN units.first_day ELSE {day} END"
@@ -341,7 +342,7 @@ def _day(days_before: int) -> str:
 
 
 def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
-    """Yield what a row's step adds to each sum.
+    """Yield the SQL of what a row adds to each sum.
 
     Of a unit's first row all of it, as the unit did not count before.
     """

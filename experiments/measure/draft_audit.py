@@ -78,14 +78,14 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """Make the drafts of a run once more; `first`: the day from which on it may have answered."""
+    """Check a run's interleaved answers by drafting them again."""
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Compare what answers showed with their drafts. Pure.
+    """Compare logged interleaved answers with their drafts, without reading anything.
 
     Args:
         answers: Rows of `rankings`, each with what the log has of its places, from 1.
@@ -105,11 +105,12 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
 
 
 def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
+    """Return whether a logged answer was interleaved by this run."""
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
-    """Return what is known of how an answer was made."""
+    """Return how an answer was made, as far as is known."""
     if row["rival_order"] is None:
         return "alone"
     is_whole = row["eligible"] is None or row["arranged"] is not None
@@ -134,7 +135,7 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    """Return the places of an answer as the draft makes them, by position."""
+    """Return the places of an answer as the draft gives them, by position."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -148,7 +149,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
-    """Return what the two variants' orders became under the rules."""
+    """Return the arrangement of both variants' orders under the rules, from a logged answer."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -175,7 +176,7 @@ def _place_text(place: Place | None) -> str:
 def _answers(
     project: Project, endpoint: str, first: str, page: int
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
-    """Yield answers in the order of their times; one that is logged twice counts once."""
+    """Yield logged answers by time; a repeated one counts once."""
     query, full = project.target.warehouse.query, True
     answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
@@ -208,7 +209,7 @@ def _arranged_column(project: Project) -> str:
 
 
 def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:
-    """Return the places by answer: an exposure's id is the answer's and the position."""
+    """Return the places of each answer, from the ids of the exposures."""
     places: dict[str, dict[int, Place]] = defaultdict(dict)
     for row in rows:
         answer, _, position = row["event_id"].rpartition("-")

@@ -29,7 +29,7 @@ def power(
     control: float | None = None,
     past: Past | None = None,
 ) -> Power | PreferencePower:
-    """Say how many units an effect needs, and how many days.
+    """Return how many units and days an effect needs.
 
     Args:
         project: The project.
@@ -68,7 +68,7 @@ def power(
 
 
 def _power_of_log(project: Project, name: str, units_per_day: int | None, days: int) -> Power:
-    """Return how long two arms that a site assigns take."""
+    """Return how long an experiment on a site's log takes to show effects."""
     analysis = project.spec.analyses[name]
     objective, arm = project.spec.objectives[analysis.metric], str(analysis.control)
     cells = log_cells.read(project, analysis, objective, utc_milliseconds(project.now()))

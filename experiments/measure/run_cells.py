@@ -76,11 +76,11 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def units(self) -> dict[str, int]:
-        """Return the number of units of each arm, also of those whose windows are open."""
+        """Return the number of units of each arm, including those whose windows are open."""
         return {arm: sum(count for _, count in self._units_by_first_day(arm)) for arm in self.arms}
 
     def by_first_day(self) -> dict[date, dict[str, int]]:
-        """Return the number of units of each arm that came on each day."""
+        """Return the number of units of each arm by the day on which they were first seen."""
         days: dict[date, dict[str, int]] = {}
         for arm in self.arms:
             for day, count in self._units_by_first_day(arm):
@@ -89,7 +89,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return dict(sorted(days.items()))
 
     def by_value(self, attribute: str) -> dict[str, dict[str, int]]:
-        """Return the units of each arm by the value of an attribute, of cells by segment."""
+        """Return the number of units of each arm by an attribute's value."""
         values: dict[str, dict[str, int]] = {}
         for cell in self.cells:
             name, _, value = cell.segment.partition("=")
@@ -99,12 +99,13 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return dict(sorted(values.items()))
 
     def _units_by_first_day(self, arm: str) -> Iterator[tuple[date, int]]:
+        """Yield the arm's days and how many units were first seen on each."""
         return ((cell.first, _units(cell)) for cell in self.cells if cell.arm == arm)
 
     def sums_at(
         self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = ""
     ) -> dict[str, Sums]:
-        """Return the sums of each arm, as a look at a time counts them.
+        """Return the sums of each arm as they count for a look at `ends`.
 
         Args:
             metric: The metric.
@@ -125,7 +126,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
-        """Return what each arm did on one day by itself, so many days after its units' first.
+        """Return the sums of each arm for one day of its units' lives, `since_first` days in.
 
         Args:
             metric: The metric.
@@ -155,7 +156,7 @@ def _units(cell: Cell) -> int:
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return the sums of a day by itself, of so many units."""
+    """Return a metric's sums for one day alone."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)
@@ -183,7 +184,7 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return what a look at a run counts.
+    """Return what a look at a run reads: until when events count and outcomes are known.
 
     What happens after a stop is out, also of units that are in their windows: they have other
     parameters by then.
@@ -210,7 +211,7 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return before when events count, and when outcomes are known.
+    """Return until when events count and until when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """
@@ -230,7 +231,7 @@ def read(
     *,
     daily: Sequence[str] = (),
 ) -> RunCells:
-    """Return the cells of a run.
+    """Read the sums of a run's metrics by arm and day.
 
     One query; two where a metric's values lie so far from zero that sums of their squares lose
     digits.
@@ -255,7 +256,7 @@ def read(
 
 
 def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading) -> RunCells:
-    """Return the cells of an interleaved run, whose one arm has every unit.
+    """Read the sums of an interleaved run, in which one arm has every unit.
 
     `metric` is as `cells_sql.win_rate` gives it.
     """
@@ -271,7 +272,7 @@ def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading)
 def read_segments(
     project: Project, run: FrozenRun, metrics: Sequence[Metric], period: Reading
 ) -> RunCells:
-    """Return the cells of a run by segment: a unit is in one of each attribute."""
+    """Read the sums of a run by segment; a unit is in one segment of each attribute."""
     segments = run.definition.experiment.segments
     answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
     query = CellQuery(
@@ -285,7 +286,7 @@ def read_segments(
 
 
 def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
-    """Return the units of each arm by the version (`ranker@3`) that answered them first.
+    """Read the number of units of each arm, by the model version that answered them first.
 
     Nobody where no answers are logged.
     """
@@ -307,7 +308,7 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
-    """Return the cells of everybody whom an endpoint's gateways served in the last 28 days.
+    """Read the sums over all units that an endpoint served in the last 28 days.
 
     From the first exposure on; one arm, `all`. As exact as `read`.
 
@@ -328,7 +329,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
 
 
 def _of_endpoint(project: Project, endpoint: str, query: CellQuery, moment: datetime) -> RunCells:
-    """Ask for the cells of everybody whom an endpoint served."""
+    """Query the sums over all units that an endpoint served."""
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
@@ -367,14 +368,14 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
-    """Ask once, and again with shifts where sums of squares have lost digits."""
+    """Query the sums, and once more with shifted values where sums of squares lost digits."""
     cells = _read(project, run, period, query)
     shifts = _shifts(cells, query.metrics)
     return _read(project, run, period, replace(query, shifts=shifts)) if shifts else cells
 
 
 def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
-    """Ask for the cells of a run."""
+    """Query the sums of a run."""
     sql = _sql(project.spec, query, _unit(project, run))
     moments = (
         query.credits
@@ -411,10 +412,12 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
 
 
 def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
+    """Return the query's parameters, as of a moment."""
     return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
 def _arms(run: FrozenRun) -> tuple[str, ...]:
+    """Name the arms of a run."""
     return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
@@ -484,7 +487,7 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Return the sums that a day adds."""
+    """Return the sums that a day adds to a metric."""
     of_unit: dict[str, Any] = (
         {}
         if metric.denominator
@@ -499,7 +502,7 @@ def _sums(
 def _step(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Return the sums of a day by itself."""
+    """Return a metric's sums of one day alone."""
     return Sums(
         units=units,
         y=values["y"],
@@ -512,7 +515,7 @@ def _step(
 
 
 def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
-    """Return what is to be taken from each unit's value, of metrics that have lost digits."""
+    """Return the constants to subtract from metrics whose sums of squares lost digits."""
     of_floats = [metric for metric in metrics if is_shifted(metric) or past_shifted(metric)]
     due = [
         metric
@@ -526,7 +529,7 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
-    """Return what is taken from a unit's y and x: about their means."""
+    """Return the constants to subtract from a metric's y and x: rounded means."""
     return (
         everyone.mean("y") if is_shifted(metric) else 0.0,
         everyone.mean("x") if past_shifted(metric) else 0.0,
@@ -534,4 +537,5 @@ def _means(metric: Metric, everyone: Sums) -> Shift:
 
 
 def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:
+    """Return a metric's sums of one arm over all cells."""
     return sum((c.sums[metric.name] for c in cells.cells if c.arm == arm), NOTHING)

@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
-    """Return a query of every event that comes to a unit.
+    """Return a query of all events that can be joined to a unit.
 
     Columns: unit (text), dt, happened_at. Parameters: $earliest, a date, and `until`, a time.
 
@@ -92,7 +92,7 @@ def rows(
 
 
 def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: str) -> str:
-    """Return a query of the events that follow what was credited to a variant.
+    """Return a query of the events that follow an item credited to a variant.
 
     Columns: unit, happened_at, isthmus_counts (1, or an outcome) and isthmus_win (below 0 for the
     control).

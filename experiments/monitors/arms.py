@@ -44,7 +44,7 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
-    """Return what the endpoint's monitors say of each arm.
+    """Return the endpoint's bias figures by arm.
 
     One query for the concentration of each kind of items that is watched, and one where units are.
     """

@@ -33,12 +33,12 @@ def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
 
 
 def around(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a value with so many standard errors to either side."""
+    """Return a value with an interval of z standard errors to either side."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value - half, high=value + half)
 
 
 def on_the_log(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a positive figure with its interval, by the variance of its logarithm."""
+    """Return a positive figure with an interval that is symmetric on the log scale."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))

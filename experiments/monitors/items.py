@@ -24,7 +24,7 @@ from .items_sql import SUMS, Grouping, items_sql
 from .snapshot import ItemFigure, Row, Scope, newest
 from .spread import Spread, Sums
 from .units import version_order
-from .windows import Reading, Seen
+from .windows import MonitorFigures, Reading
 
 STREAM: Stream = "exposures"
 Place = tuple[Scope, str]  # (scope, label)
@@ -45,8 +45,8 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
     never: dict[str, int]  # ... that nobody was shown
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
-    """Return the figures of a look: what was shown, seen and clicked by group, day and version.
+def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
+    """Return the figures of a monitor of items, by group, day and version.
 
     Raises:
         Invalid: The feature's view has not been materialized.
@@ -70,7 +70,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
         versions,
         newest_snapshot.trained if newest_snapshot and same_groups else {},
     )
-    return Seen(
+    return MonitorFigures(
         units=whole.units if whole else 0,
         rows=(*shown_rows, *trained.rows(shown_rows, shares)),
         trained=shares,
@@ -83,7 +83,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
 
 
 def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping) -> Answer:
-    """Ask what each group was shown and what was clicked."""
+    """Read how often each group's items were shown and clicked."""
     endpoint, entity = (
         project.spec.endpoints[monitor.endpoint],
         entity_of(monitor.items, project.spec),
@@ -115,7 +115,7 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
-    """Return the query's rows by what they are."""
+    """Return the query's rows by their kind."""
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
     groups: dict[Place, dict[str, Sums]] = {}
@@ -134,6 +134,7 @@ def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
+    """Return the rows of one kind."""
     return [row for row in table if row["kind"] == kind]
 
 
@@ -257,7 +258,7 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
 
 
 def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
-    """Yield the rows of the items that there are, and of those that nobody was shown."""
+    """Yield the rows about the catalogue: all items, and those never shown."""
     total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / total, count=number)
@@ -273,7 +274,7 @@ def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
 def _over_items(
     figure: ItemFigure, estimate: Estimate, place: Place, spread_: Spread, units: int
 ) -> Row:
-    """Return the row of a figure over items, whose count is that of the items shown.
+    """Return the row of a figure over items.
 
     Its interval rests on units and exposures.
     """

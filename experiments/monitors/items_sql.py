@@ -147,7 +147,7 @@ def _all(text: str) -> str:
 
 
 def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
-    """Return a SELECT of one kind of rows, with 0 for the sums that it has not."""
+    """Return a SELECT of one kind of rows, with 0 for sums that it lacks."""
     columns = ", ".join(
         f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}"
         for name in SUMS
@@ -210,7 +210,7 @@ def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _catalogue(groups: Grouping) -> str:
-    """Return a query of every item that there is, by its group now.
+    """Return a query of every item of the catalogue, by its group now.
 
     Columns: entity_key, grp. Without a view it has the items that the log names.
     """

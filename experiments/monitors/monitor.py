@@ -21,12 +21,12 @@ from .windows import reading
 def show(
     project: Project, name: str, *, as_of: datetime | None = None, last: bool = False
 ) -> Snapshot:
-    """Return what a monitor says now, and store it; by `as_of` nothing is stored.
+    """Return what a monitor measures now, and store it; with `as_of` nothing is stored.
 
     Args:
         project: The project.
         name: The monitor.
-        as_of: What a look at that time would have said.
+        as_of: Where the log, as it is known now, is cut.
         last: What was stored last, without a query.
 
     Raises:
@@ -63,7 +63,7 @@ def monitor_of(project: Project, name: str) -> Monitor:
 
 
 def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
-    """Return the snapshot that was stored last."""
+    """Return the last stored snapshot."""
     if as_of is not None:
         raise Invalid(
             "--last is the newest look, and --as-of is another one",
@@ -78,7 +78,7 @@ def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapsho
 
 
 def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
-    """Ask the log, and return what the monitor says."""
+    """Query the log, and return the monitor's snapshot."""
     kind = units if monitor.units else items
     days = reading(project, monitor, kind.STREAM, moment)
     shown = kind.figures(project, monitor, days)
@@ -120,12 +120,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Rows[Listed]:
-    """Return the monitors of project.yaml, and what each said last, without a query."""
+    """Return the monitors of project.yaml with their last snapshots, without a query."""
     return Rows(_listing(project, monitor) for monitor in project.spec.monitors.values())
 
 
 def _listing(project: Project, monitor: Monitor) -> Listed:
-    """Return a monitor with what it said last."""
+    """Return a monitor with its last snapshot."""
     newest = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,
@@ -141,7 +141,7 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
 
 
 def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
-    """Return the monitor of the same endpoint and the other kind: what to ask next."""
+    """Return the endpoint's monitor of the other kind (items, units), to look at next."""
     own = monitors[name]
     return next(
         (

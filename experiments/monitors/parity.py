@@ -118,11 +118,12 @@ def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Est
 
 
 def _units(kinds: Mapping[str, Kind], name: str) -> int:
+    """Return the units of a kind; 0 if it did not occur."""
     return kinds[name].units if name in kinds else 0
 
 
 def _change(share: float, units: int, share_before: float, units_before: int) -> Estimate:
-    """Return the difference of two shares, of windows that are taken as independent."""
+    """Return the difference of two shares from independent windows."""
     return around(
         share - share_before,
         share * (1 - share) / units + share_before * (1 - share_before) / units_before,

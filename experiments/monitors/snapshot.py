@@ -115,24 +115,27 @@ def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
 
 
 def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
-    """Return the newest snapshot; None: nobody has looked yet."""
+    """Return the newest snapshot, or None if there is none."""
     uris = _uris(blobs, monitor)
     return _read(blobs, uris[-1]) if uris else None
 
 
 def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
-    """Yield the last snapshots, the oldest first; one is read at a time."""
+    """Yield the last snapshots, oldest first, reading one at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 
 
 def _read(blobs: BlobStore, uri: str) -> Snapshot:
+    """Read a monitor's snapshot."""
     return decode(blobs.get(uri), Snapshot, what=uri)
 
 
 def _uris(blobs: BlobStore, monitor: str) -> list[str]:
+    """Return the addresses of a monitor's snapshots."""
     return [blob.uri for blob in blobs.list(_folder(blobs, monitor))]
 
 
 def _folder(blobs: BlobStore, monitor: str) -> str:
+    """Return the folder of a monitor's snapshots."""
     return f"{blobs.root.rstrip('/')}/monitors/{monitor}/"

@@ -59,7 +59,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 def share(
     part: float, whole: float, part_part: float, part_whole: float, whole_whole: float
 ) -> Estimate:
-    """Return part / whole, from both sums over units and those of their products.
+    """Return the ratio of two sums over units with its variance.
 
     Raises:
         ZeroDivisionError: The whole is nothing.
@@ -134,7 +134,7 @@ def gini(spread: Spread, catalogue: int) -> Estimate:
 
 
 def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
-    """Return what chance alone has added to a Gini, at most.
+    """Return how much of a Gini coefficient chance alone explains, at most.
 
     Counts of equal items with mean m have one of 1 / sqrt(pi m), and squares add.
     """
@@ -158,7 +158,7 @@ def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
 
 
 def effective_items(spread: Spread) -> Estimate:
-    """Return exp(entropy): as many items, each shown equally often, are as spread."""
+    """Return the effective number of items: exp(entropy) of the exposures."""
     entropy = share(
         spread.surprise,
         spread.shown,

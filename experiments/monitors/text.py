@@ -34,6 +34,7 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _days(number: int) -> str:
+    """Return a number of days as text."""
     return "1 day" if number == 1 else f"{number} days"
 
 
@@ -69,7 +70,7 @@ def _units_table(snapshot: Snapshot) -> Table:
 
 
 def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
-    """Yield what is said of a group of units beside its figures."""
+    """Yield remarks about a group of units."""
     worst, drift = (
         snapshot.by_group("satisfied_ratio").get(group),
         snapshot.by_group("mix_drift").get(group),
@@ -122,6 +123,7 @@ def _items_table(snapshot: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
+    """Return a calibration figure as text, with its alarm."""
     return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
@@ -140,7 +142,7 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _by_version(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the figure that decides, by version, where more than one answered.
+    """Yield the deciding figure by version, if several versions answered.
 
     Of the group where it is largest.
     """
@@ -165,7 +167,7 @@ def _by_version(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _title(row: Row) -> str:
-    """Return what a row's figure is called."""
+    """Return the title of a row's figure."""
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
@@ -202,14 +204,14 @@ def meanings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _comes_back_less(row: Row, snapshot: Snapshot) -> str:
-    """Return a remark if a group comes back less than the one it is compared with."""
+    """Return a remark if a group's units return less often than the compared group's."""
     returning = snapshot.by_group("returning")
     shares = [returning[name].value for name in (row.group, row.against) if name in returning]
     return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
 def _remedy_text(snapshot: Snapshot) -> str:
-    """Return what helps against an alarm."""
+    """Return what can be done against an alarm."""
     if snapshot.kind == "units":
         return (
             f"a model that reads {snapshot.groups}, more `explore`, a cap per response; then "
@@ -222,10 +224,12 @@ def _remedy_text(snapshot: Snapshot) -> str:
 
 
 def _label(snapshot: Snapshot) -> str:
+    """Return by which column a snapshot is grouped."""
     return snapshot.groups.rpartition(".")[2]
 
 
 def _percent(row: Row | None, digits: int = 1) -> str:
+    """Return a row's share as a percentage."""
     return "-" if row is None else f"{100 * row.value:.{digits}f} %"
 
 
@@ -239,4 +243,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
 
 
 def _alarm_text(row: Row) -> str:
+    """Return the word ALARM for a row that raised one."""
     return "   ALARM" if row.alarm else ""

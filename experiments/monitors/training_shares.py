@@ -50,7 +50,7 @@ def shares(
     versions: Iterable[str],
     asked_before: Shares,
 ) -> Shares:
-    """Return the groups' shares of the versions that a run here has trained on the item's events.
+    """Return each group's share of the training sets of these versions.
 
     Args:
         project: The project.
@@ -78,7 +78,7 @@ def shares(
 
 
 def _has_key(project: Project, run: Run, entity: Entity) -> bool:
-    """Return whether the run was trained on events that name the item."""
+    """Return whether a run's training events name the item."""
     objective = project.spec.objectives.get(run.objective)
     event = project.spec.events.get(objective.exposure) if objective else None
     return event is not None and any(
@@ -89,7 +89,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 def _shares_by_group(
     project: Project, sql: str, data: Data, view: JoinView | None
 ) -> dict[str, float]:
-    """Ask for each group's share of a training set."""
+    """Query each group's share of a training set."""
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(
@@ -100,7 +100,7 @@ def _shares_by_group(
 
 
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
-    """Yield what was shown by version over its share of the training set."""
+    """Yield each group's share of exposures over its share of the training set, by version."""
     for row in served:
         share = trained.get(row.of, {}).get(row.group)
         if row.figure == "shown" and row.scope == "version" and share:

@@ -19,7 +19,7 @@ from .intervals import proportion
 from .parity import Kind
 from .snapshot import Row, Scope, UnitFigure
 from .units_sql import units_sql
-from .windows import Reading, Seen
+from .windows import MonitorFigures, Reading
 
 STREAM: Stream = "rankings"
 NOBODY_SAID = "(not said)"  # the group of units whose requests left the attribute out
@@ -41,7 +41,7 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
     units: int
 
 
-def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
+def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
     """Return the figures of a look; it raises as `read` does."""
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome
@@ -53,7 +53,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
             f"no request said its {monitor.units}; gateways log it once they are started "
             "after `isthmus apply`"
         )
-    return Seen(
+    return MonitorFigures(
         units=sum(cell.units for cell in cells if cell.period == "now"),
         rows=tuple(rows(cells, monitor.alarm, outcomes=outcomes)),
         notes=tuple(notes),
@@ -61,7 +61,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> Seen:
 
 
 def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
-    """Return units by period, version and attributes, with how many of them were satisfied.
+    """Return the units by period, version and attributes, and how many were satisfied.
 
     Raises:
         Invalid: The log was made before monitors, and nobody applied it again.
@@ -100,7 +100,7 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """Return the value that a request's JSON gives an attribute, as a group is called.
+    """Return the group of a unit: an attribute's value in its request.
 
     Text as it is, else as JSON spells it.
     """
@@ -167,6 +167,7 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
 
 
 def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
+    """Yield each group's share of the units."""
     for name, share in parity.mix(groups).items():
         yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 

@@ -68,15 +68,17 @@ def _first_of(key: str, when: str) -> str:
 
 
 def _flag(joined: str) -> str:
+    """Return the SQL of 1 where a joined table has the unit, else 0."""
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
 def _met_flag(joined: str) -> str:
+    """Return the SQL column that tells whether a unit satisfied the metric."""
     return f"{_flag(joined)} AS satisfied"
 
 
 def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
-    """Return a query of the units that found something: unit, day, once each."""
+    """Return a query of the satisfied units: unit, day, once each."""
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (

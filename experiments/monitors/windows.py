@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class MonitorFigures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures that a query showed. `units`: active in the window."""
 
     units: int
@@ -47,7 +47,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return self.first + self.length
 
     def parameters(self) -> dict[str, object]:
-        """Return the parameters of every query: moments, and dates as tables have them."""
+        """Return the query's parameters: times, and dates as the tables write them."""
         days = {
             "since": self.since,
             "before": self.since - self.length,
@@ -58,7 +58,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """Return the days that a look reads, up to what the log was at the moment.
+    """Return the days that a look at a monitor reads.
 
     Raises:
         Invalid: The endpoint has answered nobody before it.
@@ -76,7 +76,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """Return before when events count, and when outcomes are known.
+    """Return until when events count and until when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """

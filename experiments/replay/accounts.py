@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ...pipelines.evaluation.statistics import Floats
 from ...pipelines.evaluation.units import BUCKETS as BUNCHES
 from .estimates import HEAVY, LogSums
-from .replayed_answer import Likely
+from .replayed_answer import WeightedPlace
 
 TENTHS = 10
 POSITIONS = 20  # all further ones are the last one
@@ -100,7 +100,7 @@ class Accounts:
         return len(self._units)
 
     def sums(self) -> LogSums:
-        """Return the sums of each bunch that has a row."""
+        """Return the sums of each group of units that has a row."""
         filled = self._sums["rows"] > 0
         other_half = 1 - np.arange(BUNCHES) % 2
         corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(
@@ -118,7 +118,7 @@ class Accounts:
         )
 
     def _expected_rewards(self) -> Floats:
-        """Return the mean reward of what was shown, by half, position and tenth.
+        """Return the mean reward of shown items by half, position and tenth.
 
         Where little was shown it is drawn towards the position's.
         """
@@ -128,15 +128,15 @@ class Accounts:
 
 
 def edges(scores: NDArray[np.float64]) -> Floats:
-    """Return where the tenths of such scores end."""
+    """Return the bounds of the tenths of the scores."""
     inner: Floats = np.quantile(scores, np.arange(1, TENTHS) / TENTHS)
     return inner
 
 
 def rows_of(
-    unit: str, places: Sequence[Likely], tenths: NDArray[np.int64], explore: float
+    unit: str, places: Sequence[WeightedPlace], tenths: NDArray[np.int64], explore: float
 ) -> list[Row]:
-    """Return the rows of an answer's places; `tenths`: of the candidates' scores."""
+    """Return the rows of an answer's places; `tenths` are those of the candidates' scores."""
     by_draw = {
         id(place.lane): _draw_probability(place, tenths, explore)
         for place in places
@@ -155,8 +155,8 @@ def rows_of(
     ]
 
 
-def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """Return how likely the lane's draw puts an item of each tenth on each place.
+def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
+    """Return the probability of each tenth's items at each place of a lane.
 
     It counts how often the lane is drawn, too.
     """
@@ -171,9 +171,9 @@ def _draw_probability(place: Likely, tenths: NDArray[np.int64], explore: float) 
 
 
 def _mass(
-    place: Likely, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
+    place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
-    """Return how likely an item of each tenth stands at the place."""
+    """Return the probability that an item of each tenth is at the place."""
     mass = np.zeros(TENTHS)
     if place.lane is None:
         mass[tenths[place.item]] = 1.0
@@ -183,5 +183,5 @@ def _mass(
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return the ratio; 0 where there is nothing."""
+    """Return a ratio; 0 where the divisor is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

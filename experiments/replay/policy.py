@@ -105,7 +105,7 @@ def replay(
 def outside_share(
     positions: Any, probabilities: NDArray[np.float64], pool: NDArray[np.bool_]
 ) -> float:
-    """Return how much of a policy without context lies where the log's policy never goes.
+    """Return the share of a policy without context on items that the log's policy never shows.
 
     It is a mean over the log's rows.
     """
@@ -114,7 +114,7 @@ def outside_share(
 
 
 def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
-    """Check that no part of the policy lies where the log's policy never goes.
+    """Raise Invalid if a policy shows items that the log's policy never shows.
 
     Raises:
         Refused: A share of its probability does.
@@ -162,6 +162,7 @@ def _check_rows(
 
 
 def _within(values: Any, least: int, most: int) -> bool:
+    """Return whether all values lie between two bounds."""
     return bool(values.min() >= least and values.max() <= most)
 
 
@@ -184,7 +185,7 @@ def _row_sums(
 
 
 def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
-    """Return the sums over the rows of each unit."""
+    """Return the sums over each unit's rows."""
     names = [
         name
         for name in ("rows", "weights", "earned", "rewards", "corrected")

@@ -30,7 +30,7 @@ from .logged_answers import Answer
 _TINY = 1e-9  # of a probability
 
 
-class Likely(msgspec.Struct, frozen=True):
+class WeightedPlace(msgspec.Struct, frozen=True):
     """The weight of the item that was shown at a place, and who the version may show there."""
 
     position: int
@@ -49,7 +49,7 @@ def replayed_arrangement(
     *,
     maximise: bool,
 ) -> Arrangement:
-    """Return the arrangement that the version makes.
+    """Return the order that the replayed version gives under the rules.
 
     Args:
         answer: The logged answer, which says whom the rules let in.
@@ -78,7 +78,7 @@ def replayed_arrangement(
 
 
 def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]) -> list[Rule]:
-    """Return the rules that say where who is eligible stands."""
+    """Return the rules that only order the eligible items."""
     standing = {items[candidate] for candidate in inside}
     return [
         rule
@@ -87,8 +87,8 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
     ]
 
 
-def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Likely] | None:
-    """Return the weight of each place, for the version with this exploration.
+def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[WeightedPlace] | None:
+    """Return each place's weight for the replayed version with this exploration.
 
     None: the rules, as they are read now, could not have shown these items there with these
     propensities.
@@ -97,7 +97,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
     }
     number_of = {entity_key(item): candidate for candidate, item in enumerate(answer.candidates)}
-    every: list[Likely] = []
+    every: list[WeightedPlace] = []
     for place in answer.places:
         if place.position not in at_place or place.item not in number_of:
             return None
@@ -108,7 +108,9 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
             return None
         probability = 1.0 if lane is None else chance(lane, number, item, explore)
         every.append(
-            Likely(place.position, probability / place.propensity, place.reward, item, lane, number)
+            WeightedPlace(
+                place.position, probability / place.propensity, place.reward, item, lane, number
+            )
         )
     return every
 
@@ -116,7 +118,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Lik
 def _could_be(
     propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
-    """Return whether the rules could have shown the item there with this propensity."""
+    """Return whether the rules could have shown an item at a place with this propensity."""
     if lane is None:
         return pinned and abs(propensity - 1) < _TINY
     if item not in members(lane):
@@ -126,12 +128,12 @@ def _could_be(
 
 
 def members(lane: Lane) -> frozenset[int]:
-    """Return who may be shown in the lane, by a draw at least."""
+    """Return the candidates that may be shown in a lane."""
     return frozenset(lane.arranged) | {candidate for group, _ in lane.groups for candidate in group}
 
 
 def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
-    """Return the version's probability of other items than were shown, summed over the places.
+    """Return the version's probability of showing other items, summed over the places.
 
     Of an answer that does not explore.
     """
@@ -146,7 +148,7 @@ def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
 
 
 def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
-    """Return the version's probability of another item than the one that was shown."""
+    """Return the version's probability of showing another item at a place."""
     if place is None or item is None:
         return 1.0
     lane, number, arranged_there = place

@@ -60,7 +60,7 @@ def replayed_from(
     page: int = PAGE,
     log: Callable[[str], None] | None = None,
 ) -> VersionReplay:
-    """Return what a version would have earned.
+    """Return what a version would have earned on the logged answers.
 
     Args:
         project: The project.
@@ -177,7 +177,7 @@ class _Version:
         )
 
     def _request(self, answer: Answer) -> RankRequest | str:
-        """Return the request as a gateway would read it now, or why it cannot be asked again."""
+        """Return a logged request as the gateway would read it, or why it cannot be replayed."""
         if answer.request is None or answer.slots is None:
             return UNTOLD
         if answer.interleaved or answer.rules_digest != self._rulebook.digest:
@@ -201,7 +201,7 @@ class _Version:
         return self._lacking(request, key) or request
 
     def _lacking(self, request: RankRequest, key: str) -> str | None:
-        """Return what the version reads and the request does not have, as a reason."""
+        """Return what the version reads and the request lacks, as a reason."""
         attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
             own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
@@ -212,7 +212,7 @@ class _Version:
         )
 
     def _rows(self, request: RankRequest) -> Rows:
-        """Return the rows that the predictor is asked with, features included."""
+        """Return the predictor's input rows, features included."""
         key, ruled = (
             self._spec.entities[request.entity].key,
             self._rulebook.features.get(request.entity, {}),

@@ -18,7 +18,8 @@ import msgspec
 from ...core.formats import StoredDocument, decode
 from ...endpoints.gateway.log.streams import EXPOSURES, RANKINGS
 from ...endpoints.gateway.request.inputs import manifest_of
-from ...errors import Invalid, IsthmusError, NotFound, Refused
+from ...endpoints.traffic.resolution import ranking_endpoint_of
+from ...errors import Invalid, IsthmusError, Refused
 from ...pipelines.graphs.graph import Pipeline, Step
 from ...pipelines.runs import step_names
 from ...project.specs.reach import has_exposure
@@ -113,7 +114,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
-        """Return how much the log is worth."""
+        """Say how much of the log can be used."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -168,7 +169,7 @@ def replay_version(
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Check that an answer could be replayed.
+    """Raise an error if no answer could be replayed.
 
     Raises:
         Refused: None could, with the share of the version's probability where the log never went.
@@ -197,7 +198,7 @@ def checked_question(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Question:
-    """Return the question, checked against what there is; raise as `replay_version` does."""
+    """Return the question of a replay, after checks that it can be answered."""
     model, _, number = version.partition("@")
     if not number.isdigit():
         raise Invalid(
@@ -206,11 +207,7 @@ def checked_question(
         )
     digest = manifest_of(project, model, int(number)).digest
     name = endpoint or _endpoint_of(project.spec, model)
-    if name not in project.spec.endpoints:
-        raise NotFound(
-            f"project.yaml has no endpoint {name}",
-            remedy=f"it has {', '.join(project.spec.endpoints) or 'none'}",
-        )
+    ranking_endpoint_of(project, name)
     _require_log(project, name)
     return Question(
         model=model,
@@ -222,7 +219,7 @@ def checked_question(
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
-    """Return the one endpoint that serves the model; Invalid: there is not one."""
+    """Return the only endpoint that serves the model; raise Invalid if there is not one."""
     serving = [
         e.name
         for e in spec.endpoints.values()
@@ -237,7 +234,7 @@ def _endpoint_of(spec: ProjectSpec, model: str) -> str:
 
 
 def _require_log(project: Project, endpoint: str) -> None:
-    """Check that what was shown, and what became of it, is logged.
+    """Raise an error unless exposures and outcomes are logged.
 
     Raises:
         Refused: It is not.
@@ -267,7 +264,7 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(
     project: Project, endpoint: str, since: datetime | None, until: datetime | None
 ) -> Window:
-    """Return the answers whose outcomes are closed."""
+    """Return the period of the answers whose outcomes are complete."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
@@ -286,7 +283,7 @@ def _window(
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
-    """Return the pipeline of one step that replays."""
+    """Return a pipeline whose one step replays."""
     step = Step(
         name=STEP,
         function=f"{step_names.REPLAY}:replay",
@@ -316,7 +313,7 @@ def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """Return the error that the step raised; what it did not raise itself is Invalid."""
+    """Return the error that the step raised; any other failure is Invalid."""
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

@@ -25,7 +25,8 @@ def results(
     Args:
         project: The project.
         name: The experiment or run.
-        as_of: What a look at that time would have said; nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when
+            they happened before. Nothing is recorded.
         last: What the last look at a run showed, without a query.
         despite_split: Answer also where the units did not come as planned.
 

@@ -35,7 +35,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Metric]
 
     def role(self, name: str) -> Role:
-        """Return whether a metric decides, guards, or is only told."""
+        """Return whether a metric decides, guards, or does neither."""
         if name in self.experiment.metric:
             return "decides"
         guards = {guardrail.metric for guardrail in self.experiment.guardrails}
@@ -48,7 +48,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def window(self) -> timedelta | None:
-        """The longest window of what decides and guards.
+        """The longest window of the deciding metrics and guardrails.
 
         All of these count the same units, so one number says how far a plan is.
         """
@@ -60,7 +60,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return max(windows, default=None)
 
     def window_of(self, name: str) -> timedelta | None:
-        """Return how long a metric waits for its units."""
+        """Return a metric's window: how long after its start a unit's events count."""
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
@@ -83,7 +83,7 @@ def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricA
 def effect_of(
     metric: str, arm: str, role: Role, goal: Goal, difference: Difference | None
 ) -> Effect:
-    """Return the effect that a difference shows; without figures where there is too little."""
+    """Return an effect from a difference; without figures if there are too few data."""
     effect = Effect(metric=metric, arm=arm, role=role, goal=goal)
     if difference is None:
         return effect
@@ -101,7 +101,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return the units of all arms that the slowest deciding metric needs.
+    """Return how many units of all arms the slowest deciding metric needs.
 
     None: there is no plan, or too little to say; nothing varies, either.
     """
@@ -122,13 +122,13 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the least part of a variance that the time before takes away in any treatment."""
+    """Return by which share the covariate reduces the variance, the least of all treatments."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
 
 def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
-    """Return one over the variance of what is compared, by metric that decides or guards.
+    """Return the statistical information (1 / variance) of each deciding metric and guardrail.
 
     A metric is absent where a rate is not positive, or nothing varies.
     """
@@ -148,7 +148,7 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return what is looked at and how often, by metric.
+    """Return how often each metric may be looked at, and its bounds.
 
     Args:
         comparison: What the run compares.
@@ -235,7 +235,7 @@ def _guardrail_effects(
 
 
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
-    """Yield the effects on what is only told."""
+    """Yield the effects on metrics that decide nothing."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
     for secondary in tell({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal
@@ -246,7 +246,7 @@ def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
 def over_time(
     comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
-    """Return what a look at the end of each day would have said of the first deciding metric.
+    """Return the effect on the first deciding metric at the end of each day.
 
     Each after the looks that were taken by then.
     """

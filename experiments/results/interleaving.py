@@ -33,7 +33,7 @@ WINS = "wins"
 
 
 def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
-    """Return what counts for each of the two variants, a unit."""
+    """Return the counted events a unit for each of the two variants."""
     both, metric = _sums_of_both(comparison, sums), comparison.first
     control, treatment = _variants(comparison)
     counted = Metric(
@@ -49,13 +49,13 @@ def _variants(comparison: Comparison) -> tuple[str, str]:
 
 
 def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
-    """Return the run's sums, whose outcomes are the events that count, not their difference."""
+    """Return the run's sums with the counted events of both variants added up."""
     both = sums[comparison.first.name][INTERLEAVED]
     return replace(both, outcomes=int(both.d))
 
 
 def _one_side(both: Sums, sign: int) -> Sums:
-    """Return the sums of what counts for one variant.
+    """Return the sums of the events that count for one variant.
 
     A unit has (d + sign y) / 2, a whole number.
     """
@@ -89,7 +89,7 @@ def _around(value: float, multiple: float, variance: float) -> Estimate:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return the units that the plan's preference needs, to be shown four times in five.
+    """Return the units that show the planned preference with a power of 80 %.
 
     None: there is no plan, or too little to say.
     """
@@ -154,7 +154,7 @@ def _end_of_day_effect(
 def conclude(
     comparison: Comparison, effect: Effect, age: Age, *, unsound: Conclusion | None
 ) -> Conclusion:
-    """Return which order is preferred; whether to ship it is for a test with arms."""
+    """Return the conclusion: which variant's order is preferred."""
     if unsound is not None:
         return unsound
     if effect.side != "open":

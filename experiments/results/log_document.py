@@ -81,7 +81,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The verdict's word and the figure on which it rests."""
+        """The verdict and its figure, in a line."""
         difference = self.metric.difference
         figure = figure_text(
             self.metric.name,
@@ -92,12 +92,12 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def json_document(results: Results) -> Results | LogDocument:
-    """Return what `--json` shows of an experiment's results, whoever assigned its units."""
+    """Return an experiment's results as `--json` shows them."""
     return log_document(results) if results.log else results
 
 
 def log_document(results: Results) -> LogDocument:
-    """Return the results of a site's log under the keys of `--json`.
+    """Return the results on a site's log as `--json` shows them.
 
     Raises:
         ValueError: The gateway assigned the units.
@@ -152,13 +152,14 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
 
 
 def _difference(absolute: Range | None, relative: Range | None) -> LogDifference | None:
+    """Return a difference between arms, absolute and relative, or None without both."""
     if absolute is None or relative is None:
         return None
     return LogDifference(absolute=_estimate(absolute), relative=_estimate(relative))
 
 
 def _estimate(figure: Range) -> Estimate:
-    """Return a figure whose interval is infinite where it has no end."""
+    """Return a figure; open ends of its interval become infinite."""
     return Estimate(
         value=math.nan if figure.value is None else figure.value,
         low=-math.inf if figure.low is None else figure.low,

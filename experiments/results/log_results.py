@@ -60,7 +60,9 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     )
     control, treatment = (str(arm) for arm in (experiment.control, experiment.treatment))
     arms = sums[experiment.metric]
-    checked = _check_split(experiment, arms)
+    # a log that is closed is looked at once, at its end
+    closed_on = date.fromisoformat(cells.days[-1]) if inference == "fixed" else None
+    checked = _check_split(experiment, arms, closed_on)
     effects, difference = (
         _effects(project, experiment, differences),
         differences[experiment.metric],
@@ -94,7 +96,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
 
 
 def analysis_of(project: Project, name: str) -> Analysis:
-    """Return an experiment of project.yaml that is assigned elsewhere.
+    """Return an experiment of project.yaml whose arms another system assigns.
 
     Raises:
         NotFound: There is none of this name.
@@ -107,7 +109,7 @@ def analysis_of(project: Project, name: str) -> Analysis:
 
 
 def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
-    """Return what the end of each day would have shown of the deciding metric.
+    """Return the effect on the deciding metric at the end of each day.
 
     Each day counts the units that are in both arms in the end as left out.
     """
@@ -129,7 +131,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
 
 
 def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
-    """Return the difference of the two arms, the control first; None: too few."""
+    """Return the difference of the two arms, or None for too few data."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 
@@ -137,7 +139,7 @@ def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | 
 def _effects(
     project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
 ) -> tuple[Effect, ...]:
-    """Return the effect on the deciding metric, on each guardrail's, and on each that is told."""
+    """Return the effects on the deciding metric, on guardrails and on other metrics."""
     treatment = str(experiment.treatment)
 
     def effect(metric: str, role: Role) -> Effect:
@@ -157,12 +159,14 @@ def _effects(
     )
 
 
-def _check_split(experiment: Analysis, arms: Mapping[str, Sums]) -> Split:
+def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
     """Return whether the units came as planned; without a plan only how many came."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
         return Split(counts=counts, planned={}, log_odds=0.0)
-    return split.check(counts, dict(zip(arms, experiment.weights, strict=True)))
+    planned = dict(zip(arms, experiment.weights, strict=True))
+    days = [(closed_on, counts)] if closed_on else []
+    return split.check(counts, planned, days=days, planned_days=1)
 
 
 def _conclusion(
@@ -171,7 +175,7 @@ def _conclusion(
     difference: Difference | None,
     objective: Objective,
 ) -> Conclusion:
-    """Return how the treatment compares; where it cannot be told, what the log's size shows."""
+    """Return how the treatment compares; if undecided, which effect the log could show."""
     judged: list[tuple[str, Judgement]] = [
         (effect.metric, effect.judged) for effect in effects if effect.judged
     ]

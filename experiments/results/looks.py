@@ -45,7 +45,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def closed(self) -> Look | None:
-        """The look that ended the plan: what it shows stays."""
+        """The look that ended the plan; its result stays."""
         number = (
             closing([look.units for look in self.looks], self.planned) if self.planned else None
         )
@@ -60,12 +60,12 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """Return the last look, where so many units are no new one; None: they are."""
+        """Return the last look if too few new units came for another one, else None."""
         last = self.looks[-1] if self.looks else None
         return last if last is not None and not _is_new(units, last.units, self.planned) else None
 
     def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
-        """Return the looks with this one.
+        """Return the looks with one more.
 
         The same data again are no new look, nor is what a look after it has seen.
 
@@ -86,6 +86,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:
+    """Return whether enough new units have come for another look."""
     return units - last >= max(1, NEW * (planned or last))
 
 

@@ -33,7 +33,7 @@ _ONE_LOG = (
 
 
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
-    """Write the page of an experiment, of a run that of its newest look.
+    """Write the page of an experiment, or of a run's newest look.
 
     Where nobody has looked at the run, this is a look.
 
@@ -70,7 +70,7 @@ def html(results: Results, below: Sequence[str]) -> str:
 
 
 def about(results: Results) -> str:
-    """Return a line on who assigned the units, and how they are compared."""
+    """Return a line about who assigned the units and how they are compared."""
     if not results.log:
         return (
             f"{results.endpoint}, layer {results.layer}, compared by {results.unit}: "
@@ -97,7 +97,7 @@ def verdict(results: Results) -> str:
 
 
 def sections(results: Results) -> list[str]:
-    """Return the HTML of what the results show, the verdict left out."""
+    """Return the page's sections, without the verdict."""
     parts = [
         *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
@@ -111,12 +111,12 @@ def sections(results: Results) -> list[str]:
 
 
 def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return what the experiment is as HTML."""
+    """Return the section about an experiment's definition."""
     return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
-    """Return the changes of a run as HTML, in their order."""
+    """Return the section about the changes of a run."""
     rows = [
         [f"{c.at:%Y-%m-%d %H:%M}", c.who, c.what, c.before, c.after, c.because] for c in changes
     ]
@@ -188,7 +188,7 @@ def _effects_section(results: Results) -> str:
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
-    """Return the difference, its interval, a further figure, and what is said of it."""
+    """Return the cells of an effect: difference, interval, another figure, a remark."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
@@ -199,7 +199,7 @@ def _effect_cells(results: Results, effect: Effect) -> list[str]:
 
 
 def _remark(results: Results, effect: Effect) -> str:
-    """Return a guardrail's judgement, or the side and what the time before has saved."""
+    """Return a guardrail's judgement, or the effect's side and the covariate's gain."""
     if effect.guardrail:
         bound = "guardrail" if results.log else text.bound_text(effect)
         return f"{bound}, {effect.guardrail}: {effect.judged}"
@@ -329,7 +329,7 @@ def _segments_section(segments: Sequence[Segments]) -> str:
 
 
 def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str:
-    """Return whether an arm shows fewer items, or serves one kind of units better."""
+    """Return the section about each arm's bias figures."""
     if not monitors:
         return ""
     rows = [
@@ -352,7 +352,7 @@ def _figure_text(figure: Range) -> str:
 
 
 def split_section(results: Results) -> str:
-    """Return whether the units came to the arms as planned, by day and by value, as HTML."""
+    """Return the section about whether the units came to the arms as planned."""
     if results.log:
         words = [f"{line}, left out" for line in text.left_out(results, results.log)]
         words = [str(results.split), *words] if results.split.planned else words

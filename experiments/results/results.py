@@ -35,7 +35,7 @@ class MetricArms(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def percents(self) -> bool:
-        """Whether its values are shares, not amounts."""
+        """Whether the metric is a share, not an amount."""
         return is_share(self.metric)
 
 
@@ -165,7 +165,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def log(self) -> SiteLog | None:
-        """The log that was analysed; None: the gateway assigned the units."""
+        """The site's log that was analysed; None if the gateway assigned the units."""
         return None
 
     @property
@@ -180,7 +180,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def plan_waits(self) -> bool:
-        """Whether it shows the look before: of a plan, later acts of the same units are no look."""
+        """Whether the results are those of the look before, as no new units have come."""
         return (
             self.inference == "planned"
             and self.closed is None
@@ -190,7 +190,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def share(self) -> float | None:
-        """The part of the plan that is complete; None: no plan, or too little to size it."""
+        """The share of the plan that is complete; None without a plan."""
         return self.complete / self.planned if self.planned else None
 
     def __str__(self) -> str:

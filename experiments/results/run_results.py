@@ -49,7 +49,8 @@ def compare_run(
     Args:
         project: The project.
         name: An experiment, whose newest run is meant, or a run (`name.2`).
-        as_of: What a look at that time would have said; nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when
+            they happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
@@ -77,7 +78,7 @@ def compare_run(
         until = min(moment, repeated.until)
         reading = run_cells.reading(project, run, metrics, until, stopped)
         cells = _cells(project, run, comparison, reading)
-    checked = _check_split(run, cells)
+    checked = _check_split(run, cells, reading.until, stopped)
     look = partial(_with_look, comparison, cells, reading.until)
     is_recorded = as_of is None and not checked.alarm
     looks = (
@@ -100,7 +101,7 @@ def compare_run(
 
 
 def _comparison(run: FrozenRun) -> Comparison:
-    """Return what the run compares; an interleaved run compares wins."""
+    """Return what a run compares; an interleaved run compares wins."""
     metrics, experiment = run.definition.metrics, run.definition.experiment
     if experiment.interleave:
         metrics = {name: win_rate(metric) for name, metric in metrics.items()}
@@ -108,7 +109,7 @@ def _comparison(run: FrozenRun) -> Comparison:
 
 
 def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Reading) -> RunCells:
-    """Ask for the run's cells."""
+    """Read the run's sums."""
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
     metrics = tuple(comparison.metrics.values())
@@ -130,6 +131,7 @@ class _Judging(Protocol):
 
 
 def _judging(comparison: Comparison) -> _Judging:
+    """Return the functions that judge a run: interleaved ones differ from arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
@@ -150,7 +152,7 @@ def last_look(project: Project, name: str, *, despite_split: bool = False) -> Re
 
 
 def _require_trust(shown: Results, *, despite_split: bool) -> Results:
-    """Return the results, if the units came as planned or nobody minds."""
+    """Return the results; raise Invalid if the split of units is suspicious."""
     if shown.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {shown.split}. Every figure would be biased; nothing is shown "
@@ -184,7 +186,7 @@ def newest_run(project: Project, name: str) -> FrozenRun:
 
 
 def _stop_time(state: StateStore, run: str, as_of: datetime | None) -> datetime | None:
-    """Return when a run was stopped or shipped; None: it was not, by `as_of`."""
+    """Return when a run was stopped or shipped, by `as_of`; None if it was not."""
     ends = (
         change.at
         for change in runs.history(state, runs.experiment_of(run))
@@ -194,7 +196,7 @@ def _stop_time(state: StateStore, run: str, as_of: datetime | None) -> datetime 
 
 
 def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: Looks) -> Looks:
-    """Return the looks with this one; one at an earlier time does not know what came later."""
+    """Return the looks with this one; looks after `until` are left out."""
     judging, sums = _judging(comparison), comparison.sums(cells, until)
     return looks.with_look(
         Look(until=until, units=_complete_units(comparison, cells, until)),
@@ -204,20 +206,32 @@ def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: 
 
 
 def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) -> int:
-    """Return the units of all arms whose windows are over."""
+    """Return the number of units of all arms whose windows are over."""
     arms = comparison.sums(cells, until)[comparison.first.name]
     return sum(sums.units for sums in arms.values())
 
 
-def _check_split(run: FrozenRun, cells: RunCells) -> Split:
-    """Return whether the units came to the arms as planned; Invalid: none was assigned."""
+def _check_split(
+    run: FrozenRun, cells: RunCells, until: datetime, stopped: datetime | None
+) -> Split:
+    """Return whether the units came to the arms as planned; Invalid: none was assigned.
+
+    The last day of a run that was stopped is over, too: nobody comes any more.
+    """
     counts = cells.units()
     if not sum(counts.values()):
         raise Invalid(
             f"no results yet: no unit of {run.run} was assigned",
             remedy=f"isthmus experiment status {runs.experiment_of(run.run)}",
         )
-    return split.check(counts, runs.weights(run.definition.experiment))
+    plan = run.definition.experiment.plan
+    days = cells.by_first_day().items()
+    return split.check(
+        counts,
+        runs.weights(run.definition.experiment),
+        days=[(day, units) for day, units in days if stopped or day < until.date()],
+        planned_days=plan.days if plan and plan.days else split.DAYS,
+    )
 
 
 class _Basis(msgspec.Struct, frozen=True, kw_only=True):
@@ -234,12 +248,12 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def assigned(self) -> int:
-        """The number of units that were assigned, also those whose windows are open."""
+        """The number of assigned units, including those whose windows are open."""
         return sum(self.split.counts.values())
 
 
 def _results(project: Project, basis: _Basis) -> Results:
-    """Return everything that a look shows."""
+    """Return all results of a look."""
     comparison, cells, looks = basis.comparison, basis.cells, basis.looks
     until, plan = basis.reading.until, comparison.experiment.plan
     layer, interleaves = basis.run.definition.layer, comparison.experiment.interleave is not None
@@ -294,7 +308,7 @@ def _results(project: Project, basis: _Basis) -> Results:
 
 
 def _segment_cells(project: Project, basis: _Basis) -> RunCells | None:
-    """Return the sums by segment, by one more query; None: the experiment has no segments."""
+    """Read the sums by segment; None if the experiment has no segments."""
     experiment = basis.comparison.experiment
     if not experiment.segments:
         return None
@@ -305,7 +319,7 @@ def _segment_cells(project: Project, basis: _Basis) -> RunCells | None:
 def _split_by_segment(
     project: Project, basis: _Basis, cells: RunCells | None
 ) -> dict[str, dict[str, dict[str, int]]]:
-    """Return units by attribute, value and arm.
+    """Return the number of units by attribute, value and arm.
 
     With the model's version, where it does not follow from the arm.
     """
@@ -318,7 +332,7 @@ def _split_by_segment(
 
 
 def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
-    """Return which totals rest on few units."""
+    """Return warnings about totals that rest on few units."""
     warnings = (
         rests_on_few(arm, metric.metric.name, sums)
         for metric in metrics
@@ -328,7 +342,7 @@ def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:
-    """Return the units that came in one of the last whole days.
+    """Return how many units come a day, from the last whole days.
 
     On the first day those of its part.
     """
@@ -344,7 +358,7 @@ def _units_a_day(cells: RunCells, until: datetime) -> float:
 
 
 def _age(basis: _Basis, a_day: float) -> Age:
-    """Return how long the run has gone on, and for how many days it still does."""
+    """Return how long the run has lasted, and how many days are left."""
     plan, window = basis.comparison.experiment.plan, basis.comparison.window
     days = (basis.reading.until - midnight(basis.cells.first_day)) / timedelta(days=1)
     planned_days = plan.days if plan else None
@@ -375,7 +389,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the figures say of one treatment."""
+    """Return the figures of one treatment, for the conclusion."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

@@ -22,18 +22,18 @@ def keep(blobs: BlobStore, results: Results) -> None:
 
 
 def name_of(until: datetime) -> str:
-    """Return the name of a look by the moment until which it counts."""
+    """Return the name under which a look is stored, from its time."""
     return f"{until:%Y%m%dT%H%M%S%f}"
 
 
 def newest(blobs: BlobStore, run: str) -> Results | None:
-    """Return what the newest look showed; None: nobody has looked yet."""
+    """Return the newest stored results, or None if there are none."""
     names = result_names(blobs, run)
     return read(blobs, run, names[-1]) if names else None
 
 
 def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
-    """Return the names of the looks that are stored, the newest last."""
+    """Return the names of the stored looks, the newest last."""
     return tuple(
         blob.uri.rpartition("/")[2].removesuffix(".json")
         for blob in blobs.list(_folder(blobs, run))
@@ -47,4 +47,5 @@ def read(blobs: BlobStore, run: str, name: str) -> Results:
 
 
 def _folder(blobs: BlobStore, run: str) -> str:
+    """Return the folder of a run's stored results."""
     return f"{blobs.root.rstrip('/')}/experiments/{run}/results/"

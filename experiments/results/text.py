@@ -19,7 +19,7 @@ _INFERENCE = {"fixed": "fixed horizon: the log is closed", "always": "at any loo
 
 
 def text(results: Results) -> str:
-    """Return the results as lines: a head, the arms, what is told, and the verdict last."""
+    """Return the results as text: head, arms, other metrics, verdict."""
     if results.log:
         lines = _log_lines(results, results.log)
     elif results.interleaved:
@@ -103,18 +103,21 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
-    """Return what of a log was not counted, a line each."""
+    """Return a line for each kind of row that was not counted."""
     lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
     return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
 
 
 def _head(results: Results) -> str:
+    """Return the first line of a report of results."""
     return f"{results.run}   layer {results.layer}   {'   '.join(head_parts(results))}"
 
 
 def head_parts(results: Results) -> list[str]:
     """Return which day and look of a run it is, and what is not counted."""
-    days = f" of {results.days}" if results.days else ""
+    planned = results.days
+    over = planned is not None and results.day > planned
+    days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"
     parts = [f"day {results.day}{days}", look_text(results)]
     if results.open and results.window:
         parts.append(
@@ -132,7 +135,7 @@ def head_parts(results: Results) -> list[str]:
 
 
 def look_text(results: Results) -> str:
-    """Return the look's number, and how much of the plan it has."""
+    """Return the look's number and the plan's complete share."""
     if results.inference == "always":
         return f"look {results.look}, no plan"
     if results.share is None:
@@ -187,7 +190,7 @@ def _comparison_cells(effect: Effect) -> list[str]:
 
 
 def _confidence_text(effect: Effect) -> str:
-    """Return at which looks the interval holds, and at which level if it was corrected."""
+    """Return how the interval is to be read: at which looks it holds, at which level."""
     corrected = (
         "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
     )
@@ -195,7 +198,7 @@ def _confidence_text(effect: Effect) -> str:
 
 
 def once_text(effect: Effect) -> str:
-    """Return the interval that the same data would have as the only look."""
+    """Return the interval that would hold if this were the only look."""
     return f"a last look alone would say {range_text(effect.once)}" if effect.once else ""
 
 
@@ -215,21 +218,21 @@ def _secondary_line(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    """Return how much the time before reduces the variance, in one text; none if hardly."""
+    """Return how much the covariate reduces the variance; empty if hardly."""
     if effect.saved < 0.005:
         return []
     return [f"variance {-100 * effect.saved:.0f} % by the time before"]
 
 
 def bound_text(effect: Effect) -> str:
-    """Return the bound of a guardrail on the side of the harm."""
+    """Return a guardrail's bound, on the side of harm."""
     if effect.bound is None or effect.guardrail is None:
         return "no bound yet"
     return f"at {'most' if effect.guardrail.may == 'rise' else 'least'} {percent(effect.bound)}"
 
 
 def _log_bound_text(effect: Effect) -> str:
-    """Return a guardrail's difference in a log, with the interval's end on the side of the harm."""
+    """Return a guardrail's difference on a log, with its bound on the side of harm."""
     relative = effect.relative
     if relative is None or effect.guardrail is None:
         return "too few"
@@ -262,7 +265,7 @@ def log_percents(difference: Range | None) -> str:
 
 
 def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
-    """Return the figure on which a log's verdict rests: `ctr +12 % (+3 .. +22 %)`."""
+    """Return the verdict's figure of a site's log: `ctr +12 % (+3 .. +22 %)`."""
     if relative is None:
         return f"too few {outcome}s"
     value, low, high = (
@@ -278,7 +281,7 @@ def day_points(effect: DayEffect) -> list[str]:
 
 
 def wins_texts(effect: Effect) -> Iterator[str]:
-    """Yield who wins and by how much: `challenger +0.017 wins a unit`, `+0.004 .. +0.031`."""
+    """Yield which variant wins and by how much: `challenger +0.017 wins a unit`, an interval."""
     wins = effect.absolute
     if wins is None or wins.value is None:
         yield "too few that count"
@@ -292,7 +295,7 @@ def wins_texts(effect: Effect) -> Iterator[str]:
 
 
 def figure_title(figure: ArmFigure) -> str:
-    """Return what a monitor's figure of the arms is called."""
+    """Return the title of a bias figure of the arms."""
     if figure.figure == "concentration":
         return figure.figure
     return f"satisfied {figure.group} / {figure.against}"
@@ -319,7 +322,7 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Return whether the effect changes with the days since a unit's first exposure."""
+    """Say whether the effect changes with the days since a unit's first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -331,7 +334,7 @@ def trend_text(trend: Trend) -> str:
 
 
 def segment_text(segments: Segments) -> str:
-    """Return the effect by an attribute's values, and whether they differ."""
+    """Return the effect by an attribute's values, and say whether they differ."""
     values = (
         ", ".join(
             f"{value} {percent(effect.value) if effect else 'too few'}"
@@ -346,13 +349,13 @@ def segment_text(segments: Segments) -> str:
 
 
 def verdict_text(results: Results) -> str:
-    """Return the verdict with its reason; a log's without the figure, which stands above."""
+    """Return the verdict with its reason."""
     word = results.conclusion.word if results.log else results.headline
     return f"{word}. {why_text(results)}"
 
 
 def why_text(results: Results) -> str:
-    """Return the reason for the verdict, and how much of the plan is left."""
+    """Return the reason for the verdict and how much of the plan is left."""
     left = (
         f" {100 * (1 - results.share):.0f} % of the plan is left."
         if results.share is not None and results.share < 1
@@ -363,12 +366,12 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return what is added up: `clicks`, or `purchase.amount`."""
+    """Return what a total adds up: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 
 def amount(total: float) -> str:
-    """Return a total with two digits after the point, where it is small and not whole."""
+    """Return a total as text, with two decimals if it is small and not whole."""
     return f"{total:,.0f}" if abs(total) >= 100 or total == int(total) else f"{total:,.2f}"
 
 

@@ -65,7 +65,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _change_lines(self) -> list[str]:
-        """Return the lines on what the start changed."""
+        """Return lines about what the start changed."""
         tried = [f"{smoke.answered}" for smoke in self.answers.values()][:1]
         answers = (
             f"{tried[0]} invocations of each arm answered"
@@ -128,6 +128,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
+        """Say which arm ships and what units get now."""
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 
@@ -199,6 +200,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def _units(self, arm: str) -> str:
+        """Return an arm's number of units in brackets, if it is known."""
         return "" if self.units is None else f" ({self.units.get(arm, 0):,} units)"
 
 

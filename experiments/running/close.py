@@ -57,7 +57,7 @@ class Closed(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([head, *(f"  {step}" for step in self.steps)])
 
 
-class _Way(msgspec.Struct, frozen=True, kw_only=True):
+class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
     """The way below the gateway: which variant ships in whose place, and which version it serves.
 
     None of `alias`: project.yaml names the control by a number, or another model.
@@ -72,12 +72,12 @@ class _Way(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comes_home(self) -> bool:
-        """Whether the shipped version takes the control's name."""
+        """Whether the shipped version takes over the control's name."""
         return self.variant != self.control and self.alias is not None
 
 
 def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
-    """Make what the run of an experiment has shipped the endpoint's own, and end the run.
+    """Close a shipped run: make the winning arm's parameters the endpoint's own.
 
     It takes as long as variants take to come up, and some minutes.
 
@@ -124,7 +124,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
 
 
 def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
-    """Check that a run may be closed.
+    """Raise an error unless a run may be closed.
 
     Raises:
         Refused: Nothing has shipped, it ships to some units only, or units would fall back.
@@ -156,7 +156,7 @@ def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everyb
 
 
 def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
-    """Return the endpoint as project.yaml has it; NotFound: it is gone."""
+    """Return the endpoint's declaration; raise NotFound if it is gone."""
     if endpoint not in project.spec.endpoints:
         raise NotFound(
             f"project.yaml has no endpoint {endpoint} any more",
@@ -166,11 +166,12 @@ def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
 
 
 def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
+    """Return the parameters of the arm that ships."""
     return next(arm.parameters for arm in run.arms if arm.name == run.ships)
 
 
 def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
-    """Return the lines of project.yaml without which units would lose what has shipped."""
+    """Return the lines that project.yaml needs, so that the shipped parameters stay."""
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: "
         f"{msgspec.json.encode(value).decode()}}}"
@@ -210,8 +211,8 @@ def _ship_by_variant(
     return steps
 
 
-def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
-    """Return which variant ships, in whose place, and which version it serves."""
+def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
+    """Return how a variant ships: in whose place, and with which version."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -219,7 +220,7 @@ def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
         (role for role in _endpoint_spec(project, name).variants if role.name == control), None
     )
     named = declared is not None and not declared.ref.isdigit() and declared.model == serving.model
-    return _Way(
+    return _WinningVariant(
         endpoint=name,
         variant=variant,
         control=control,
@@ -230,14 +231,14 @@ def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _Way:
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
-    """Return the variant at which an arm aims."""
+    """Return the variant that an arm names."""
     return str(
         next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
     )
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
-    """Return the variant as it is served; NotFound: it is gone."""
+    """Return the variant's state; raise NotFound if it is gone."""
     for variant in endpoint.variants:
         if variant.name == name:
             return variant
@@ -248,7 +249,7 @@ def _serving(endpoint: EndpointState, name: str) -> VariantState:
 
 
 def _shift_all(project: Project, endpoint: str, variant: str) -> None:
-    """Move all of the traffic to one variant, and wait until it is there."""
+    """Move all traffic to one variant, and wait until it is served so."""
     state = observe(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
     if {other.name: other.target_percent for other in state.variants} != split:
@@ -295,7 +296,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
 def _bring_home(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
-    """Give the shipped version the control's name, then the traffic back."""
+    """Give the shipped version the control's name, then release the traffic."""
     state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
@@ -314,7 +315,7 @@ def _bring_home(
 
 
 def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
-    """Drive the hand-over to its end; None: nothing comes home."""
+    """Hand the endpoint over to the shipped version; None if there is nothing to hand over."""
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:
         return None
@@ -339,7 +340,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
 
 
 def _is_done(project: Project, frozen: FrozenRun) -> bool:
-    """Return whether neither the run nor its hand-over has the traffic any more."""
+    """Return whether neither the run nor its hand-over owns the traffic any more."""
     state = begun_state(project, frozen.definition.layer.endpoint, frozen.run)
     claim = owner.read(project.target.state, frozen.definition.layer.endpoint)
     return (state is None or state.released) and (
@@ -362,7 +363,7 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Return what is left to do where the shipped version keeps its variant's name."""
+    """Say what is left to do where the shipped version keeps its variant's name."""
     way = _way_below(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]

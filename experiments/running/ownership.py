@@ -12,7 +12,7 @@ from ..design import runs
 
 
 def check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
-    """Check that the traffic is free, before a number is taken.
+    """Raise an error unless the endpoint's traffic has no owner.
 
     Raises:
         Refused: It is somebody else's, or a run that is not closed yet keeps it.
@@ -26,7 +26,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if the run was closed and keeps the traffic until the roles are home."""
+    """Raise Refused if the run was closed and its hand-over is not finished."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):
@@ -37,7 +37,7 @@ def _check_home(project: Project, run: str) -> None:
 
 
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
-    """Make a run the owner of the traffic.
+    """Make a run the owner of the endpoint's traffic.
 
     What another run of the experiment has was left by a start or a stop that was killed, or is a
     start's that loses.
@@ -68,7 +68,7 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
 
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
-    """Give back the traffic of every endpoint that runs of the experiment own; return them.
+    """Release the traffic of every endpoint that the experiment's runs own; return them.
 
     Raises:
         Refused: A run that is on its way home has one.
@@ -92,5 +92,5 @@ def give_back_all(project: Project, name: str) -> tuple[str, ...]:
 
 
 def give_back(project: Project, endpoint: str, run: str) -> None:
-    """Give back the traffic of an endpoint, if it is this run's."""
+    """Release the endpoint's traffic, if this run owns it."""
     owner.release(project.target.state, endpoint, kind="experiment", name=run, now=project.wall())

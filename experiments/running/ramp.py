@@ -16,7 +16,7 @@ from .start import traffic_text
 
 
 def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") -> Ramped:
-    """Change the share of a layer that a run holds; nobody changes arm.
+    """Change the share of a layer that a run holds; no unit changes its arm.
 
     The same share again is told, and changes nothing.
 
@@ -69,7 +69,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
 
 
 def _live_run(project: Project, live: Live, name: str) -> LiveRun:
-    """Return the live run of an experiment; NotFound: it has ended, or never ran."""
+    """Return the live run of an experiment; raise NotFound if it has ended or never ran."""
     run = live_runs.find(live, name)
     if run is None:
         last = runs.last(project.target.state, name)

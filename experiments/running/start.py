@@ -32,7 +32,7 @@ from .answers import Started
 
 
 def start(project: Project, name: str) -> Started:
-    """Begin a run of an experiment of project.yaml with its share of the layer.
+    """Start a run of an experiment with its share of the layer.
 
     A run that is live already is told, and nothing changes.
 
@@ -52,7 +52,7 @@ def start(project: Project, name: str) -> Started:
 
 
 def _start(project: Project, stored: StoredLive, definition: Definition) -> Started:
-    """Check the experiment, freeze it as a run, and write it into the live document."""
+    """Check the experiment, freeze it as a run, and make the run live."""
     layer = definition.layer
     share = definition.experiment.share
     ranges = live_runs.ranges_for(stored.live, layer.name, buckets.count(share))
@@ -83,7 +83,7 @@ def _start(project: Project, stored: StoredLive, definition: Definition) -> Star
 
 
 def _live_already(project: Project, live: Live, run: LiveRun, definition: Definition) -> Started:
-    """Return the live run, if it is as project.yaml says it.
+    """Return the live run if it is the same as project.yaml's; raise an error if not.
 
     Raises:
         Refused: It has shipped.
@@ -110,7 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
-    """Return what `start` answers."""
+    """Return the result of `start`."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -131,7 +131,7 @@ def _summary(
 
 
 def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
-    """Give the run its number; Conflict: somebody else starts it just now."""
+    """Give the run its number; raise Conflict if somebody else starts one at the same time."""
     try:
         return runs.claim(project.target.state, unnumbered)
     except Conflict as error:
@@ -142,7 +142,7 @@ def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
 
 
 def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
-    """Send a few requests as each arm's units will be answered, or to each of two variants.
+    """Send test requests with each arm's parameters, or to each of two variants.
 
     Raises:
         Unavailable: One does not answer all.
@@ -176,7 +176,7 @@ def _go_live(
     *,
     aims: bool,
 ) -> Live:
-    """Write the run into the live document, and make the traffic its own.
+    """Make the run live, and the owner of the traffic.
 
     Of two starts the one that comes too late may have taken the traffic meanwhile.
     """
@@ -196,5 +196,5 @@ def _go_live(
 
 
 def traffic_text(run: LiveRun) -> str:
-    """Return the share of its layer that a run has, or what it ships."""
+    """Return a run's share of its layer, or what it ships, as text."""
     return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

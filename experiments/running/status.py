@@ -41,7 +41,7 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
-    """Return how the live run stands, or the last one.
+    """Return the state of an experiment's live run, or of its last one.
 
     Args:
         project: The project.
@@ -64,7 +64,7 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
 def _status(
     project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
 ) -> RunStatus:
-    """Return how a run stands, of which there is the live run or the last change."""
+    """Return the state of a run, from the live run or the last change."""
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     units, newest_config = _logged_units(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
@@ -93,7 +93,7 @@ def _status(
 
 
 def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
-    """Return the keys of the experiment that project.yaml says otherwise than the run.
+    """Return the keys of project.yaml that differ from the run's frozen definition.
 
     `it is gone`: project.yaml says nothing of it any more.
     """
@@ -104,7 +104,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
 
 
 def _owner(project: Project, endpoint: str) -> str:
-    """Return who owns the traffic of an endpoint at which a run aims, as text."""
+    """Return who owns the traffic of an endpoint whose variants a run sets."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner: isthmus experiment start takes it again"
@@ -115,7 +115,7 @@ def _owner(project: Project, endpoint: str) -> str:
 
 
 def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
-    """Return units by arm, and the newest version of the document under which one was logged.
+    """Return the logged units by arm, and the newest version under which one was logged.
 
     None: there is no such table yet.
     """
@@ -130,7 +130,7 @@ def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] |
 
 
 def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
-    """Return every experiment of project.yaml, and every live run that project.yaml forgot.
+    """Return every experiment of project.yaml, and live runs that it no longer names.
 
     Args:
         project: The project.
@@ -179,6 +179,7 @@ def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
 
 
 def _state(run: LiveRun | None, last: Change | None) -> RunState:
+    """Return a run's state; one that is no longer live was closed or stopped."""
     return run.state if run else "closed" if last and last.what == "closed" else "stopped"
 
 
@@ -197,7 +198,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
-    """Return a line on a live run."""
+    """Return a line about a live run."""
     keys = differs(project, runs.frozen_run(project.target.state, run.run))
     state = (
         f"{run.ships} ships"

@@ -17,7 +17,7 @@ from .start import traffic_text
 
 
 def stop(project: Project, name: str, *, because: str, ship: str | None = None) -> Stopped:
-    """End a run: every unit has the endpoint's own parameters again, or those of an arm.
+    """Stop a run: all units get the endpoint's own parameters, or with `ship` an arm's.
 
     It also ends what a start left that was killed, and a run that has shipped. Again it is told,
     and changes nothing.
@@ -48,7 +48,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
 
 
 def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
-    """Give every unit an arm's parameters; the run's buckets are free for the next experiment."""
+    """Give every unit an arm's parameters, and free the run's buckets."""
     parameters = {live_arm.name: live_arm.parameters for live_arm in run.arms}
     if run.interleave is not None and arm == run.arms[0].name:
         raise Refused(
@@ -91,7 +91,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
 
 
 def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
-    """Take the run out of the live document, and give back the traffic that it owned."""
+    """Take a run out of the live document, and release its traffic."""
     entry = runs.next_change(
         stored,
         replace(run, ranges=()),
@@ -115,7 +115,7 @@ def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> St
 
 
 def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
-    """Give back the traffic, which is all that a killed start or stop may have left.
+    """Release the traffic that a killed start or stop may have left owned.
 
     Raises:
         NotFound: It never ran.

@@ -27,7 +27,7 @@ class Waiting(msgspec.Struct, frozen=True, kw_only=True):
     late: bool = False
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class ShownAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """The items of an answer: where each was shown, by which exposure, to a unit of which arm."""
 
     items: Sequence[str | int]
@@ -52,12 +52,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def session(self) -> str | None:
-        """The attribute that says which items were ranked against each other."""
+        """The attribute that groups the items of one answer."""
         return self.spec.objectives[self.endpoint.objective].ranked_within
 
 
 def request(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """Return the request as a client sends it to /rank."""
+    """Return a visitor's request to /rank."""
     simulation = setting.simulation
     candidates = _random(setting, visit, "candidates").sample(
         list(setting.world.items), simulation.candidates
@@ -73,7 +73,7 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """Return the question as a client asks /assign: the unit, and what a request may say of it.
+    """Return a visitor's request to /assign.
 
     Entities are for who ranks.
     """
@@ -90,7 +90,7 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Return whether a unit would not show up, were it in the arm of the broken split."""
+    """Return whether the simulated fault of the split would lose a unit."""
     broken = setting.simulation.broken
     return (
         broken is not None
@@ -110,8 +110,10 @@ class _Shown(msgspec.Struct, frozen=True):
     values: dict[str, Any]
 
 
-def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -> Iterator[Waiting]:
-    """Yield what follows a list that was shown at `moment`."""
+def events(
+    setting: Setting, visit: Visit, answer: ShownAnswer, moment: datetime
+) -> Iterator[Waiting]:
+    """Yield the events that follow an answer shown at `moment`."""
     random = _random(setting, visit, "events")
     for item, position, exposure in zip(
         answer.items, answer.positions, answer.exposures, strict=True
@@ -127,7 +129,7 @@ def events(setting: Setting, visit: Visit, answer: Answered, moment: datetime) -
 
 
 def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
-    """Yield the events that follow one item which was shown."""
+    """Yield the events that follow one shown item."""
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
         drawn, slow, late, how_late = (random.random() for _ in range(4))
@@ -152,7 +154,7 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
 
 
 def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
-    """Return whether an action follows; a bot does nothing that is not certain to follow."""
+    """Return whether an action happens; a bot takes only certain ones."""
     if action.certain:
         return True
     if shown.visit.bot:
@@ -165,7 +167,7 @@ def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> b
 
 
 def _delay(mean: timedelta, slow: float) -> timedelta:
-    """Return whole milliseconds, between nothing and twice the mean.
+    """Return a random delay in whole milliseconds, up to twice the mean.
 
     So the delay stays within what the file says of it.
     """
@@ -173,7 +175,7 @@ def _delay(mean: timedelta, slow: float) -> timedelta:
 
 
 def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return an event's attributes; what refers to an event of this item has its id."""
+    """Return an event's attributes, with the ids of the item's earlier events."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
 
@@ -185,7 +187,7 @@ def _event_due(
     late: float,
     how_late: float,
 ) -> Waiting:
-    """Return an event with the moment at which the gateway hears of it."""
+    """Return an event with the time at which the gateway receives it."""
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
         return Waiting(due=happens_at, event=event)
@@ -193,4 +195,5 @@ def _event_due(
 
 
 def _random(setting: Setting, visit: Visit, what: str) -> Random:
+    """Return a random generator for one question of a visit, the same at each repeat."""
     return Random(f"{setting.simulation.seed}:{what}:{visit.session}")  # noqa: S311  a simulation's

@@ -41,6 +41,7 @@ class MovedClock:
         return self.moment
 
     def move(self, moment: datetime) -> None:
+        """Move the clock forward to a moment; never back."""
         self.moment = max(self.moment, utc_milliseconds(moment))
 
 
@@ -58,12 +59,13 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
+        """Add a run's true effects; two that differ make them unknown."""
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})
 
 
 def stored_time(blobs: BlobStore) -> SimulatedTime | None:
-    """Return where simulated time stands; None: nobody has simulated anything here."""
+    """Return the stored simulated time, or None if nothing was simulated."""
     try:
         return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
     except NotFound:
@@ -71,11 +73,12 @@ def stored_time(blobs: BlobStore) -> SimulatedTime | None:
 
 
 def store(blobs: BlobStore, time: SimulatedTime) -> None:
+    """Store the simulated time."""
     blobs.put(_uri(blobs), msgspec.json.encode(time))
 
 
 def forget(target: Target) -> None:
-    """Forget the simulated time of a target from which what was simulated has gone."""
+    """Delete the simulated time of a target whose simulated data are removed."""
     if on_this_machine(target) and stored_time(target.blobs) is not None:
         target.blobs.delete(_uri(target.blobs))
 
@@ -83,7 +86,7 @@ def forget(target: Target) -> None:
 def with_clock(
     project: Project, target: Target, clock: MovedClock, *, moving: bool = False
 ) -> Project:
-    """Return the same project, by another clock.
+    """Return a copy of the project that goes by another clock.
 
     `moving`: each of its moments counts; else an old log (`now:`) has ended at this one.
     """
@@ -97,19 +100,19 @@ def with_clock(
 
 
 def on_this_machine(target: Target) -> bool:
-    """Return whether a target may be simulated on: the laptop's, or a cloud's stack."""
+    """Return whether a target may be simulated on: only the laptop or an offline stack."""
     return not target.adapter.remote or is_on_this_machine(
         str(target.profile.options.get("endpoint_url", ""))
     )
 
 
 def is_simulated(project: Project) -> bool:
-    """Return whether a project goes by a clock that a simulation has moved."""
+    """Return whether the project goes by a simulated clock."""
     return isinstance(project.clock, MovedClock)
 
 
 def on_simulated_clock(project: Project) -> Project:
-    """Return the project by simulated time; as it is, where it has a clock, or its target none."""
+    """Return the project on the simulated clock of its target, if there is one."""
     if project.clock is not None:
         return project
     time = stored_time(project.target.blobs) if on_this_machine(project.target) else None
@@ -117,7 +120,7 @@ def on_simulated_clock(project: Project) -> Project:
 
 
 def by_simulated_clock(verb: _Verb) -> _Verb:
-    """Return a verb that goes by the simulated time of its project's target, where it has one."""
+    """Make a function of a project go by the simulated clock of its target, if there is one."""
 
     @wraps(verb)
     def by_clock(project: Project, *args: Any, **options: Any) -> Any:
@@ -127,4 +130,5 @@ def by_simulated_clock(verb: _Verb) -> _Verb:
 
 
 def _uri(blobs: BlobStore) -> str:
+    """Return where the simulated time is stored."""
     return f"{blobs.root.rstrip('/')}/{_PLACE}"

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from ...core.runtime.project import Progress
 from ...errors import Unavailable
-from .behaviour import Answered, Setting, Waiting, events, is_lost, question, request
+from .behaviour import Setting, ShownAnswer, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
 from .http_calls import THREADS, HttpCalls, Reply
 from .visits import DAY, HOUR, Visit, by_hour, visits
@@ -33,7 +33,7 @@ _MOST_EVENTS = 500  # of a request to /track
 Note = Callable[[SimulatedTime], None]
 
 
-class Played(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationTotals(msgspec.Struct, frozen=True, kw_only=True):
     """The calls that were made, and their answers.
 
     `units`, `bots`: who came in this time, also who had come before. `lost`: who the broken split
@@ -64,7 +64,7 @@ class Stopping:
 
     @contextmanager
     def listening(self) -> Generator[None, None, None]:
-        """Take Ctrl-C as a wish to stop, within."""
+        """Handle Ctrl-C within the block: the first one stops after the current hour."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -102,8 +102,8 @@ class Drive:
         self._sent: Counter[str] = Counter()
         self._rejected: Counter[str] = Counter()
 
-    def run(self, note: Note, progress: Progress, stopping: Stopping) -> Played:
-        """Let the days pass.
+    def run(self, note: Note, progress: Progress, stopping: Stopping) -> SimulationTotals:
+        """Simulate day after day.
 
         Args:
             note: Is told where the clock will stand before a day begins, so that a kill repeats no
@@ -124,7 +124,7 @@ class Drive:
         return self._totals(began)
 
     def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
-        """Yield the visits of the days, with those of people who came before."""
+        """Yield the visits of the days, including returning visitors."""
         setting = self._setting
         return visits(
             setting.simulation,
@@ -136,7 +136,7 @@ class Drive:
         )
 
     def _play_hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
-        """Let an hour's visits come; False: it was stopped."""
+        """Send an hour's visits; return False if it was stopped."""
         for group in _in_groups(iter(coming), _GROUP):
             if stopping.asked:
                 return False
@@ -164,7 +164,7 @@ class Drive:
             self._note_answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Return the visits of those whom the broken split does not lose.
+        """Return the visits without those that the simulated fault of the split loses.
 
         Of who might be lost the gateway says the arm, and logs nothing.
         """
@@ -184,13 +184,13 @@ class Drive:
         return [visit for visit in group if visit.unit not in self._lost]
 
     def _note_answer(self, visit: Visit, reply: Reply) -> None:
-        """Note an answer, and what follows it."""
+        """Record an answer and the events that follow it."""
         self._counts["requests"] += 1
         if reply.status != 200:
             self._failed[f"{reply.status} {reply.error}"] += 1
             return
         body = reply.body
-        answer = Answered(
+        answer = ShownAnswer(
             items=body["items"],
             positions=body.get("positions") or range(1, len(body["items"]) + 1),
             exposures=body.get("exposures") or [""] * len(body["items"]),
@@ -202,7 +202,7 @@ class Drive:
             self._number += 1
 
     def _arm_of(self, reply: Reply) -> str | None:
-        """Return the unit's arm of the simulation's experiment; None: it is in no run of it."""
+        """Return the unit's arm in the simulated experiment, or None."""
         arms = reply.body.get("assignments", {})
         return next(
             (
@@ -214,7 +214,7 @@ class Drive:
         )
 
     def _track(self, until: datetime) -> None:
-        """Send what the gateway should have heard by then."""
+        """Send the events that the gateway receives until a time."""
         self._clock.move(until)
         due: list[Waiting] = []
         while self._ahead and self._ahead[0][0] <= until:
@@ -228,7 +228,7 @@ class Drive:
             self._count_sent(part, reply)
 
     def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
-        """Count the events that the gateway took, and those that it refused."""
+        """Count the accepted and the refused events."""
         rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:
             raise Unavailable(f"/track: {reply.status} {reply.error}", remedy="isthmus doctor")
@@ -240,15 +240,15 @@ class Drive:
                 self._counts["late"] += waiting.late
 
     def _time_at(self, moment: datetime) -> SimulatedTime:
-        """Return where simulated time stands, with the events that are on their way."""
+        """Return the simulated time, with the events still to be sent."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )
         return replace(self._time, at=moment, waiting=waiting)
 
-    def _totals(self, began: datetime) -> Played:
-        """Return what was sent and answered."""
-        return Played(
+    def _totals(self, began: datetime) -> SimulationTotals:
+        """Return the totals of what was sent and answered."""
+        return SimulationTotals(
             began=began,
             ended=self._clock.moment,
             units=len(self._units - self._bots),
@@ -265,5 +265,6 @@ class Drive:
 
 
 def _in_groups(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
+    """Yield the items in groups of a size."""
     while group := list(islice(items, size)):
         yield group

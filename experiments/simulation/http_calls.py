@@ -31,6 +31,7 @@ class Reply(NamedTuple):
 
     @property
     def error(self) -> str:
+        """The reply's error message."""
         return str(self.fields.get("error", self.body))
 
 

@@ -26,7 +26,7 @@ from ..running.start import start
 from . import clock as simulated_time
 from .behaviour import Setting, request
 from .clock import MovedClock, SimulatedTime
-from .drive import Drive, Played, Stopping
+from .drive import Drive, SimulationTotals, Stopping
 from .http_calls import HttpCalls
 from .simulation import Effects, Simulation, true_effect
 from .simulation_file import read
@@ -53,7 +53,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     target: str
     simulation: Simulation
-    played: Played
+    played: SimulationTotals
     results: Results | None = None  # of the experiment; None: only an endpoint was driven
     truths: tuple[Truth, ...] = ()
     page: Path | None = None
@@ -66,7 +66,7 @@ class Simulated(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def simulate(project: Project, path: Path) -> Simulated:
-    """Let a simulation's days pass, and look at the results of its experiment.
+    """Simulate an experiment's visitors, and return its results beside the true effects.
 
     The experiment is started if it does not run.
 
@@ -98,12 +98,12 @@ class Session:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self.time = standing(project)
+        self.time = present_time(project)
         self._clock = MovedClock(self.time.at)
 
     @property
     def project(self) -> Project:
-        """The project by the clock as it stands now."""
+        """The project on the clock's present time."""
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
@@ -113,8 +113,8 @@ class Session:
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
-    def play(self, simulation: Simulation) -> Played:
-        """Let the days pass on a gateway of its own, whose project goes by the same clock."""
+    def play(self, simulation: Simulation) -> SimulationTotals:
+        """Simulate the days on a gateway of its own."""
         stopping, serving = Stopping(), open_target(self._project.target.profile)
         setting = setting_of(self._project, simulation)
         moving = simulated_time.with_clock(self._project, serving, self._clock, moving=True)
@@ -132,12 +132,13 @@ class Session:
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
+        """Keep and store the simulated time."""
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
 
 
 def _interrupt(moment: datetime) -> KeyboardInterrupt:
-    """Return the interrupt, with a note on where the clock stands."""
+    """Return the interrupt, with a note about the simulated time."""
     stop = KeyboardInterrupt()
     stop.add_note(
         f"What was answered is logged. The simulated clock stands at {moment:%Y-%m-%d %H:%M} "
@@ -147,7 +148,7 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 
 
 def check_here(project: Project) -> None:
-    """Check that the target may get made-up visitors.
+    """Raise an error unless the target may be simulated on.
 
     Raises:
         Refused: It is people's own.
@@ -161,8 +162,8 @@ def check_here(project: Project) -> None:
         )
 
 
-def standing(project: Project) -> SimulatedTime:
-    """Return where simulated time begins: where it stopped.
+def present_time(project: Project) -> SimulatedTime:
+    """Return the simulated time from which to go on.
 
     On a target without any it is `now:` of project.yaml, else now.
     """
@@ -171,7 +172,7 @@ def standing(project: Project) -> SimulatedTime:
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
-    """Return the world that a simulation plays, for its endpoint.
+    """Return the simulated world of an endpoint.
 
     Raises:
         Invalid: The endpoint's candidates have no key, or the world is none.
@@ -197,7 +198,7 @@ class _First:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """Return the first visitor's request; SampleFailed: nobody visits."""
+        """Return the first visitor's request; raise SampleFailed if nobody visits."""
         setting, moment = self._setting, self._time.at
         days = visits(
             setting.simulation,
@@ -214,15 +215,15 @@ class _First:
 
 
 def _check_up(project: Project, endpoint: str) -> None:
-    """Raise NotFound if the endpoint is not up."""
+    """Raise NotFound if the endpoint is not deployed."""
     if routed_endpoints(project.target).observe(endpoint) is None:
         raise NotFound(
             f"{endpoint} is not up on {project.target.name}", remedy=f"isthmus deploy {endpoint}"
         )
 
 
-def _result(going: Session, simulation: Simulation, played: Played) -> Simulated:
-    """Return what was played, with the results of the experiment if there is one."""
+def _result(going: Session, simulation: Simulation, played: SimulationTotals) -> Simulated:
+    """Return the totals of the simulation, with the experiment's results."""
     project = going.project
     if simulation.experiment is None:
         return Simulated(target=project.target.name, simulation=simulation, played=played)
@@ -238,7 +239,7 @@ def _result(going: Session, simulation: Simulation, played: Played) -> Simulated
 
 
 def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[Truth, ...]:
-    """Return the true effect on every metric and treatment, beside what is shown.
+    """Return the true effect on each metric beside the measured one.
 
     `always`: the same effects held as long as the run was simulated.
     """
@@ -261,7 +262,7 @@ def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[T
 def _relative_to_control(
     simulation: Simulation, results: Results, arm: str, metric: str
 ) -> float | None:
-    """Return an arm's true effect over the control's; None: it is not known."""
+    """Return an arm's true effect relative to the control's, or None if it is unknown."""
     spec = next(spec.metric for spec in results.metrics if spec.metric.name == metric)
     treatment, control = (
         true_effect(simulation, spec, arm),

@@ -28,10 +28,11 @@ class Action(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def certain(self) -> bool:
+        """Whether the action always happens."""
         return self.chance == 1 and not self.function
 
 
-class Late(msgspec.Struct, frozen=True, kw_only=True):
+class LateEvents(msgspec.Struct, frozen=True, kw_only=True):
     """Events that the gateway hears late."""
 
     share: float  # of the events
@@ -45,7 +46,7 @@ class Bots(msgspec.Struct, frozen=True, kw_only=True):
     requests: int  # of each, within an hour
 
 
-class Broken(msgspec.Struct, frozen=True, kw_only=True):
+class BrokenSplit(msgspec.Struct, frozen=True, kw_only=True):
     """A broken split: some of an arm's units never show up."""
 
     arm: str
@@ -68,19 +69,20 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     effects: Effects = {}
     daily: float = 0.0  # how far visitors an hour swing around their mean
     weekly: float = 0.0  # by how much more come on a day of the weekend
-    late: Late | None = None
+    late: LateEvents | None = None
     bots: Bots | None = None
-    broken: Broken | None = None
+    broken: BrokenSplit | None = None
     attributes: dict[str, tuple[Scalar, ...]] = {}  # of a visitor: one value is drawn for each
     world: str = ""  # a module of the project
     seed: int = 0
 
     def effect(self, arm: str | None, event: str) -> float:
+        """Return by how much an arm raises an event's chance; 0 outside the experiment."""
         return self.effects.get(arm, {}).get(event, 0.0) if arm is not None else 0.0
 
 
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
-    """Return an arm's relative effect on a metric.
+    """Return an arm's true relative effect on a metric.
 
     A total of an event grows as the chances of the event and of what it follows; a share of units
     with one does not. What the project's own world says of a chance depends on what an arm shows.
@@ -97,7 +99,7 @@ def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | Non
 
 
 def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
-    """Return whether a chance on the way to an event is the project's own function."""
+    """Return whether a chance on the way to an event is a function of the project."""
     return event is not None and (
         bool(actions[event].function) or _has_function(actions, actions[event].of)
     )

@@ -21,7 +21,7 @@ from ...project.reading.shapes import WRONG, Key, MapOf, Number, Record, Schema,
 from ...project.specs.description import Attribute, Endpoint, ProjectSpec
 from ...project.specs.experiments import Experiment
 from ...project.specs.reach import EXPOSURE_ID
-from .simulation import Action, Bots, Broken, Late, Simulation
+from .simulation import Action, Bots, BrokenSplit, LateEvents, Simulation
 
 _EFFECT = r"[+-]?[0-9]{1,4}(\.[0-9]{1,6})?%"
 _FUNCTION = r"[a-z_][a-z0-9_]*"
@@ -58,16 +58,17 @@ def read(path: Path, spec: ProjectSpec) -> Simulation:
 
 
 def _share(text: str) -> float:
+    """Parse a percentage as a share from 0 to 1."""
     return float(percent(text) / 100)
 
 
 def _chance(text: str) -> float | str:
-    """Return a percentage, or the name of a function."""
+    """Parse a percentage or the name of a function."""
     return text if re.fullmatch(_FUNCTION, text) else _share(text)
 
 
 def _effect(text: str) -> float:
-    """Return a relative effect."""
+    """Parse a relative effect."""
     if not re.fullmatch(_EFFECT, text):
         raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
     if (value := float(text[:-1]) / 100) <= -1:
@@ -90,6 +91,7 @@ class _Values:
         return values
 
     def schema(self) -> Schema:
+        """Return the JSON schema of a value or a list of values."""
         value: Schema = {"type": ["string", "number", "boolean"]}
         return {"anyOf": [value, {"type": "array", "items": value, "minItems": 1}]}
 
@@ -175,6 +177,7 @@ class _File(NamedTuple):
     report: Report
 
     def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
+        """Report a mistake at a key of the simulation's file."""
         self.report.add(child(self.key, key), message, remedy)
 
 
@@ -208,9 +211,9 @@ def _simulation(file: _File, name: str) -> Simulation | None:
         actions=actions,
         daily=seasons.get("daily", 0.0),
         weekly=seasons.get("weekly", 0.0),
-        late=Late(**values["late"]) if "late" in values else None,
+        late=LateEvents(**values["late"]) if "late" in values else None,
         bots=Bots(**values["bots"]) if "bots" in values else None,
-        broken=Broken(**values["broken"]) if "broken" in values else None,
+        broken=BrokenSplit(**values["broken"]) if "broken" in values else None,
         **{key: values[key] for key in plain if key in values},
     )
     _check_candidates(file, simulation, endpoint)
@@ -230,12 +233,13 @@ def _endpoint(file: _File) -> Endpoint | None:
     if "experiment" in file.values:
         name = _declared_name(file, "experiment", spec.experiments)
         return spec.endpoints[spec.layers[spec.experiments[name].layer].endpoint] if name else None
-    name = _declared_name(file, "endpoint", spec.endpoints)
+    ranking = {name: endpoint for name, endpoint in spec.endpoints.items() if endpoint.objective}
+    name = _declared_name(file, "endpoint", ranking)
     return spec.endpoints[name] if name else None
 
 
 def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
-    """Return a name that project.yaml has; None: it has none, which is a problem."""
+    """Return a name that project.yaml declares; report one that it does not."""
     name: str = file.values[what]
     if name in declared:
         return name
@@ -249,7 +253,7 @@ def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> st
 
 
 def _actions(file: _File) -> tuple[Action, ...]:
-    """Return the actions, each after what it follows."""
+    """Return the actions, each after the one that it follows."""
     written: dict[str, Any] = {
         name: about for name, about in file.values.get("events", {}).items() if about is not WRONG
     }
@@ -273,7 +277,7 @@ def _actions(file: _File) -> tuple[Action, ...]:
 def _check_action(
     file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
-    """Check an event's name, what it follows, and its chance."""
+    """Check an action's event, predecessor and chance."""
     key, follows = f"events.{name}", about.get("of")
     if name not in file.spec.events:
         file.wrong(
@@ -305,7 +309,7 @@ def _action(name: str, about: Mapping[str, Any]) -> Action:
 
 
 def _check_arms(file: _File) -> None:
-    """Check that effects and losses are of the experiment's arms, on the simulation's events."""
+    """Check that effects and losses name the experiment's arms and the simulation's events."""
     experiment = file.spec.experiments.get(file.values.get("experiment", ""))
     if experiment is not None and experiment.interleave is not None:
         _check_interleaved(file, experiment)
@@ -334,7 +338,7 @@ def _check_arms(file: _File) -> None:
 
 
 def _check_interleaved(file: _File, experiment: Experiment) -> None:
-    """Check that nothing is said of arms, which an interleaved run has not."""
+    """Report settings of arms, which an interleaved run does not have."""
     words = (
         f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
         "better or is lost"
@@ -345,7 +349,7 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
-    """Check that each effect can come true, so that what is told as the truth is it.
+    """Check that each effect can come true, so that the reported truth is right.
 
     What a function says is not known here.
     """
@@ -368,7 +372,7 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 def _check_filled(
     file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
 ) -> None:
-    """Check that every required attribute has a value.
+    """Check that every required attribute of an event gets a value.
 
     With a world of the project its visitors and items may have it.
     """
@@ -393,7 +397,7 @@ def _check_filled(
 
 
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
-    """Return the attributes that every item which is shown has.
+    """Return the attributes that every shown item has.
 
     Who sees it, in which list, at which place.
     """

@@ -12,7 +12,7 @@ _TOLD = 5  # of the reasons why requests or events were refused
 
 
 def text(simulated: Simulated) -> str:
-    """Return the simulation as lines: who came, what they did, and the truth beside the results."""
+    """Return a simulation's result as text."""
     return "\n".join(_lines(simulated))
 
 
@@ -46,6 +46,7 @@ def _lines(simulated: Simulated) -> Iterator[str]:
 
 
 def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
+    """Yield a line for each of the most frequent reasons."""
     most = sorted(reasons.items(), key=lambda reason: -reason[1])
     yield from (f"  {what:<11} {count:,} times: {reason}" for reason, count in most[:_TOLD])
 
@@ -68,7 +69,7 @@ def _truth(truth: Truth) -> str:
 
 
 def _page_text(simulated: Simulated) -> str:
-    """Return the page's path, relative to where we are if it is below."""
+    """Return the page's path, relative to the current folder if it is below."""
     from pathlib import Path
 
     page = simulated.page

@@ -36,6 +36,7 @@ class Visit(msgspec.Struct, frozen=True, order=True):
 
     @property
     def session(self) -> str:
+        """The name of the visit's session."""
         return f"{self.unit}-{self.number}"
 
 
@@ -84,7 +85,7 @@ def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[li
 def _visits_of_hour(
     simulation: Simulation, world: World, unit: str, hour: datetime
 ) -> Iterator[Visit]:
-    """Yield all visits of those whose first one is in this hour."""
+    """Yield all visits of the visitors whose first visit is in this hour."""
     random = Random(f"{simulation.seed}:{hour:%Y%m%d%H}")  # noqa: S311  a simulation's
     count = int(_expected_visitors(simulation, hour) + random.random())
     for visitor in world.visitors(random, count, f"s{simulation.seed}-{hour:%y%m%d%H}-"):

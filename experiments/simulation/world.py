@@ -42,7 +42,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
-    """Return the world of the module, or of the file's own words.
+    """Return the simulated world, from the user's module or the file's settings.
 
     Raises:
         Invalid: The module lacks what a world has, or its visitors or items have no `unit`, or no
@@ -78,7 +78,7 @@ _MODULE = (
 
 
 def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
-    """Return a world of the file's own words."""
+    """Return a simulated world from the file's settings alone."""
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
     whole = any(
@@ -103,7 +103,7 @@ def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
 
 
 def _number(name: str) -> int:
-    """Return the id of a visitor whose id is a number: the digits of the name."""
+    """Return the numeric id of a visitor: the digits of the name."""
     return int("".join(filter(str.isdigit, name)))
 
 
@@ -130,4 +130,5 @@ def _visitors(
 
 
 def _chance(action: Action, visitor: Fields, _item: Fields, _position: int) -> float:
+    """Return a visitor's chance of an action."""
     return action.chance * float(visitor.get(LIKING, 1.0))

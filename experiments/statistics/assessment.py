@@ -57,7 +57,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def saved(self) -> float:
-        """The part of the variance of the difference that the time before has taken away."""
+        """The share of the difference's variance that the covariate removes."""
         left = self.control.variance + self.treatment.variance
         plain = sum(
             point.variance / (1 - point.saved)
@@ -68,7 +68,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparisons(arms: Arms) -> dict[str, Compared | None]:
-    """Return each treatment beside the control; None: one of the two has too few."""
+    """Return each treatment with the control; None for too few data."""
     rates, names = points(arms), list(arms)
     control = names[0]
     return {
@@ -132,7 +132,7 @@ def _test_result(
 
 
 def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare the metrics that decide nothing in each treatment, each as if looked at once."""
+    """Compare metrics that decide nothing, each as if looked at once."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

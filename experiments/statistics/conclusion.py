@@ -93,7 +93,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
-    """Return why no figure of the experiment can be trusted.
+    """Return why no figure of the experiment can be trusted, or None.
 
     Args:
         split: How the units came to the arms; None: nobody said how they should.
@@ -117,7 +117,7 @@ def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
 def compared(
     difference: Difference | None, goal: Goal, guardrails: Mapping[str, Judgement]
 ) -> Conclusion:
-    """Return whether one treatment is better or worse than the control: the verdict on a log.
+    """Return the verdict on one treatment of a site's log: better, worse or undecided.
 
     Args:
         difference: Of the deciding metric; None: too few units or outcomes.

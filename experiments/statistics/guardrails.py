@@ -116,4 +116,5 @@ def _sign(may: Literal["rise", "drop"]) -> int:
 
 
 def _margin(guardrail: ExperimentGuardrail) -> float:
+    """Return a guardrail's margin as a share."""
     return float(guardrail.margin) / 100

@@ -20,7 +20,7 @@ _FEWEST_DAYS = 3
 
 
 def trend(days: Mapping[int, Pair]) -> Estimate | None:
-    """Return the change of the relative effect a day (0.01: a percent), 95 % of one look.
+    """Return how the relative effect changes a day, with a 95 % interval for one look.
 
     None: fewer than three days can be compared.
     """
@@ -38,7 +38,7 @@ def trend(days: Mapping[int, Pair]) -> Estimate | None:
 
 
 def unlike(segments: Mapping[str, Pair]) -> float | None:
-    """Return the p of "the effect is the same in every segment".
+    """Return the p-value of the hypothesis that the effect is the same in every segment.
 
     None: fewer than two segments can be compared.
     """
@@ -52,7 +52,7 @@ def unlike(segments: Mapping[str, Pair]) -> float | None:
 
 
 def _effect(pair: Pair) -> tuple[float, float] | None:
-    """Return the effect's logarithm and variance; None: a rate is not positive, or none varies."""
+    """Return the logarithm of the ratio of rates and its variance, or None."""
     if min(point.value for point in pair) <= 0:
         return None
     effect, variance = log_ratio(*pair)
@@ -60,12 +60,13 @@ def _effect(pair: Pair) -> tuple[float, float] | None:
 
 
 def _mean(weighted: Iterable[tuple[float, float]]) -> float:
+    """Return the weighted mean of (weight, value) pairs."""
     pairs = list(weighted)
     return sum(weight * value for weight, value in pairs) / sum(weight for weight, _ in pairs)
 
 
 def chi_square_above(value: float, degrees: int) -> float:
-    """Return how likely a chi-square of so many degrees of freedom is above a value.
+    """Return the probability that a chi-square variable exceeds a value.
 
     Source: Abramowitz, Stegun 1964, 26.4.4 and 26.4.5.
     """

@@ -73,7 +73,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of a watch that may stop early at any look."""
+        """The horizon of a metric that may stop the run at any look."""
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
@@ -81,7 +81,7 @@ ONCE = Horizon(inference="fixed", units=0)
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
-    """Return how many standard errors an interval is wide that covers at every look.
+    """Return the half width of an always-valid interval, in standard errors.
 
     Infinite without a unit.
     """
@@ -93,7 +93,7 @@ def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_
 
 
 def closing(looks: Sequence[int], planned: int) -> int | None:
-    """Return the number of the look that ended the plan; None: the plan is not over.
+    """Return the number of the look that completed the plan, or None.
 
     What that look shows stays: later data decide nothing.
     """
@@ -101,7 +101,7 @@ def closing(looks: Sequence[int], planned: int) -> int | None:
 
 
 def counting(looks: Sequence[int], planned: int) -> list[int]:
-    """Return the numbers of the looks that spend something of a plan.
+    """Return the numbers of the looks that spend alpha.
 
     Each adds to the one before; the last is the first with all units of the plan.
     """
@@ -115,7 +115,7 @@ def counting(looks: Sequence[int], planned: int) -> list[int]:
 
 
 def _rising(information: Sequence[float]) -> list[float]:
-    """Return each look's information, made larger than the one before's where it is not."""
+    """Return each look's information, made strictly increasing."""
     rising: list[float] = []
     for figure in information:
         rising.append(max(figure, rising[-1] * (1 + NEW)) if rising else figure)
@@ -124,4 +124,5 @@ def _rising(information: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=256)
 def _last_bound(times: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> float:
+    """Return the boundary of the last look of a sequential test."""
     return bounds(times, alpha=alpha, information=information)[-1] if times else math.inf

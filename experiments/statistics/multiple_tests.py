@@ -38,7 +38,7 @@ def holm_levels(
 
 
 def holm(p: Mapping[Name, float]) -> dict[Name, float]:
-    """Return p by name, adjusted by Holm: one at or below 5 % is shown among all of them."""
+    """Return Holm's adjusted p-value of each name."""
     rising = sorted(p, key=p.__getitem__)
     adjusted = accumulate(
         (min(1.0, p[name] * (len(p) - rank)) for rank, name in enumerate(rising)), max
@@ -47,7 +47,7 @@ def holm(p: Mapping[Name, float]) -> dict[Name, float]:
 
 
 def q_values(p: Mapping[Name, float]) -> dict[Name, float]:
-    """Return Benjamini and Hochberg's q by name."""
+    """Return Benjamini and Hochberg's q-value of each name."""
     falling = sorted(p, key=p.__getitem__, reverse=True)
     adjusted = accumulate(
         (min(1.0, p[name] * len(p) / (len(p) - rank)) for rank, name in enumerate(falling)), min

@@ -18,7 +18,7 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_range(estimate: Estimate) -> Range:
-    """Return the estimate with None in place of what is not finite."""
+    """Return an estimate as a range, with None for infinite ends."""
     bounded = math.isfinite(estimate.low) and math.isfinite(estimate.high)
     value = estimate.value if math.isfinite(estimate.value) else None
     return Range(

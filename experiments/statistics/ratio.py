@@ -55,7 +55,7 @@ def is_share(metric: Metric) -> bool:
 
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
-    """Return each arm's rate and variance, less what the time before explains (x).
+    """Return each arm's rate and variance, adjusted by the covariate (CUPED).
 
     Arms without it are their plain rates.
     """
@@ -65,12 +65,13 @@ def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _theta(everyone: Sums) -> float:
+    """Return CUPED's coefficient: how far the covariate predicts the numerator."""
     of_x = everyone.covariance("x", "x")
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 
 
 def _point(sums: Sums, theta: float, x_all: float) -> Point:
-    """Return an arm's rate and variance, less what the time before explains."""
+    """Return an arm's rate and variance, adjusted by the covariate."""
     if not theta or sums.units < 2:
         return Point(value=sums.rate, variance=sums.variance)
     plain = sums.linear("y")
@@ -80,7 +81,7 @@ def _point(sums: Sums, theta: float, x_all: float) -> Point:
 
 
 def interval(sums: Sums) -> Estimate | None:
-    """Return an arm's own rate, 95 %, for one look; None: too few units or outcomes."""
+    """Return an arm's rate with a 95 % interval for one look; None for too few data."""
     if not sums.enough:
         return None
     if sums.by_row and sums.y < EXACT_BELOW:
@@ -91,7 +92,7 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """Return the difference of two arms of a log; None: too few units or outcomes."""
+    """Return the difference of two arms of a site's log; None for too few data."""
     if not (control.enough and treatment.enough):
         return None
     rates = points({"control": control, "treatment": treatment})
@@ -133,7 +134,7 @@ def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
 
 
 def _times(multiple: float, error: float) -> float:
-    """Return a margin; it has no end where the multiple has none, even if nothing varies."""
+    """Return a margin of error; infinite if the multiple is, even without variance."""
     return multiple * error if math.isfinite(multiple) else math.inf
 
 
@@ -148,7 +149,7 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
 
 
 def information(arms: Mapping[str, Sums]) -> float | None:
-    """Return one over the variance of the logarithms of the arms' rates, added.
+    """Return the information about the arms' rates: one over the variance of their logarithms.
 
     None: a rate is not positive, or nothing varies.
     """
@@ -165,6 +166,6 @@ def standard_error(control: Point, treatment: Point) -> float:
 
 
 def p_value(control: Point, treatment: Point) -> float:
-    """Return the p of no difference, two-sided, for one look."""
+    """Return the two-sided p-value of no difference, for one look."""
     error, distance = standard_error(control, treatment), abs(treatment.value - control.value)
     return 2 * NormalDist().cdf(-distance / error) if error else float(not distance)

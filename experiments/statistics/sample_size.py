@@ -51,7 +51,7 @@ def planned_units(
 
 
 def z_needed(tests: int = 1) -> float:
-    """Return how many standard errors an effect must be, to be shown four times in five.
+    """Return how many standard errors an effect must have for a power of 80 %.
 
     That is z_a + z_b.
     """
@@ -72,7 +72,7 @@ def _units(
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:
-    """Return the days until as many units as planned have come and their windows are over.
+    """Return the days until the planned units have come and their windows are over.
 
     None: no unit comes.
 
@@ -91,7 +91,7 @@ def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) 
 
 
 def effect_shown(control: Sums, units: float) -> float | None:
-    """Return the smallest relative rise that so many units an arm show; None: not even MOST."""
+    """Return the smallest relative rise that so many units an arm can show, or None."""
     return smallest_effect(lambda effect: units_needed(control, effect), units)
 
 
@@ -107,7 +107,7 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
 
 
 def _variance(control: Sums, effect: float) -> float:
-    """Return the variance of a unit's part in the rate, when the effect is there."""
+    """Return the variance of a unit's contribution to the rate, under the effect."""
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

@@ -9,19 +9,20 @@ information, which may grow otherwise than what the spending goes by (Lan, DeMet
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Spending = Callable[[float, float], float]  # of the part of the plan and of what is spent in all
 _NORMAL = NormalDist()
 _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, points
 
 
 def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
-    """Return the false alarms allowed so far, when the part `t` of the information is there."""
+    """Return the alpha that may be spent at information fraction `t`."""
     return (
         4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
         if t > 0
@@ -29,8 +30,16 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
     )
 
 
+def _by_obrien_fleming(t: float, alpha: float) -> float:
+    return alpha_spending(t, alpha=alpha)
+
+
 def bounds(
-    times: Sequence[float], *, alpha: float = 0.05, information: Sequence[float] = ()
+    times: Sequence[float],
+    *,
+    alpha: float = 0.05,
+    information: Sequence[float] = (),
+    spending: Spending = _by_obrien_fleming,
 ) -> list[float]:
     """Return the bounds of |z| at each look.
 
@@ -39,8 +48,9 @@ def bounds(
         alpha: What is spent in all.
         information: One over the variance at each look, rising, in any unit; empty: it grows as
             `times` does.
+        spending: What may be spent by then.
     """
-    return _walk(times, None, 0.0, alpha, information or times)[0]
+    return _walk(times, None, 0.0, alpha, information or times, spending=spending)[0]
 
 
 def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
@@ -49,7 +59,7 @@ def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float
 
 
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
-    """Return what evenly spaced looks take from the power of one look at the end."""
+    """Return how much power evenly spaced looks cost, against one look at the end."""
     drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
     return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
 
@@ -60,6 +70,8 @@ def _walk(
     drift: float,
     alpha: float,
     information: Sequence[float],
+    *,
+    spending: Spending = _by_obrien_fleming,
 ) -> tuple[list[float], float]:
     """Return the bounds, and the probability of crossing one.
 
@@ -69,6 +81,7 @@ def _walk(
         drift: The mean of z at full information.
         alpha: What is spent in all.
         information: One over the variance at each look.
+        spending: What may be spent by a part of the plan.
     """
     crossed, earlier, paid = 0.0, 0.0, 0.0
     used: list[float] = []
@@ -87,7 +100,7 @@ def _walk(
         limit = (
             limits[look] * wide
             if limits is not None
-            else _limit(points, density_now, alpha_spending(t, alpha=alpha) - paid)
+            else _limit(points, density_now, spending(t, alpha) - paid)
         )
         outside = 1 - _inside(points, density_now, limit) - crossed
         crossed += max(outside, 0.0)
@@ -96,7 +109,7 @@ def _walk(
             _density_inside(points, density_now, limit),
             points,
             reached,
-            alpha_spending(t, alpha=alpha),
+            spending(t, alpha),
         )
     return used, crossed
 
@@ -108,7 +121,7 @@ def _bell(values: Floats, deviation: float) -> Floats:
 
 
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
-    """Return the density that has not crossed the bound and goes on to the next look.
+    """Return the density of paths that have not crossed a bound.
 
     A cell that the bound cuts counts by its part inside.
     """
@@ -119,12 +132,12 @@ def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    """Return the probability within the bound."""
+    """Return the probability of staying within a bound."""
     return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:
-    """Return the bound outside of which lies `share`."""
+    """Return the bound beyond which the probability is `share`."""
     whole = _inside(points, density, math.inf)
     low, high = 0.0, float(abs(points[-1]))
     for _ in range(60):

@@ -76,7 +76,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.total(column) / self.units if self.units else math.nan
 
     def total(self, column: Column) -> float:
-        """Return the total over units, as if nothing had been shifted."""
+        """Return the total over units, without the shift."""
         total: Number = getattr(self, column) + self.units * self.shift[_COLUMNS.index(column)]
         return total
 
@@ -105,7 +105,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
-        """Return the variance of a unit's part in the rate, or its covariance with x.
+        """Return the variance of the linearised rate, or its covariance with x.
 
         That part is z = (y - rate d) / mean(d).
         """
@@ -125,7 +125,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def by_row(self) -> bool:
-        """Whether a row is a unit of its own, with or without an outcome."""
+        """Whether each row is a unit of its own."""
         return self.units == self.d == self.dd and self.y == self.yy and not any(self.shift)
 
     @property
@@ -144,7 +144,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether these sums of floats are to be made again, less their means.
+        """Whether the sums must be computed again on shifted values to keep digits.
 
         A variance may have lost its digits.
         """
@@ -158,7 +158,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def equal_units(self) -> float:
-        """The number of units of equal y that would have these sums (Kish 1965).
+        """The effective number of units (Kish 1965): how many equal ones carry as much.
 
         That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
         """
@@ -175,7 +175,7 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning where a few units carry an arm's total; None: they do not.
+    """Return a warning if few units make up most of an arm's total, else None.
 
     Its interval is then not to be trusted.
     """

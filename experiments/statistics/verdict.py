@@ -55,7 +55,7 @@ def side(difference: Difference | None, goal: Goal) -> Side:
 
 
 def size(control: Sums, units: int, unit: str) -> str:
-    """Return a sentence on which effects so many units an arm show; `unit`: what one is called."""
+    """Return a sentence about which effects so many units an arm can show."""
     if not control.y:
         return ""
     rise = sample_size.effect_shown(control, units)
@@ -69,10 +69,10 @@ def size(control: Sums, units: int, unit: str) -> str:
 
 
 def percent_up(share: float) -> int:
-    """Return the share in whole percents, rounded up, so that what is promised is shown."""
+    """Return a share in whole percents, rounded up."""
     return -int(-share * 100 // 1)
 
 
 def rounded(count: int) -> int:
-    """Return the count, in thousands above ten thousand: more digits would be made up."""
+    """Return a count, rounded to thousands above ten thousand."""
     return count if count < 10_000 else round(count, -3)

@@ -68,6 +68,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _verdict(self) -> str:
+        """Return in words whether the view's past rows stay as they were."""
         if not self.moments:
             return "nothing to check: no data yet, or nothing that it reads has a time"
         looked = (
@@ -100,6 +101,7 @@ def check_as_known(
 
 
 def _require_moments(moments: int) -> int:
+    """Raise Refused for less than one moment."""
     if moments < 1:
         raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
     return moments
@@ -180,10 +182,12 @@ def _require_affordable(project: Project, views: Sequence[str] | None, moments: 
 
 
 def _query_count(moments: int) -> int:
+    """Return how many queries check so many moments."""
     return -(-moments // _TOGETHER)
 
 
 def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> Iterator[AsKnown]:
+    """Yield for each view whether its history is as it was known at the time."""
     for done, source in enumerate(sources):
         project.progress(f"check {source.view.name}", done, len(sources))
         read = inputs(source, project.description)
@@ -195,7 +199,7 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
 def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
-    """Draw moments just before something became known, one in each of `number` parts of history.
+    """Draw moments just before something became known, one in each part of the history.
 
     The parts hold equally many of the inputs' distinct times. Between two such times nothing
     becomes known, so the last millisecond before the second one shows all that any moment between
@@ -291,10 +295,12 @@ def _report_with_peek(
 def _query_computations(
     read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
 ) -> int:
+    """Return how often a query of the check computes the view."""
     return computations(len(moments), flipped=reads_outcomes(read), again=again)
 
 
 def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[str, Any] | None:
+    """Return a query's first row with times in UTC, or None."""
     rows = project.target.warehouse.query(*query).to_pylist()
     if not rows:
         return None
@@ -305,7 +311,7 @@ def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[s
 
 
 def _notes(project: Project, read: Sequence[Input]) -> tuple[str, ...]:
-    """Return sentences about what the check cannot judge in this view."""
+    """Return sentences about what the leak check cannot judge in this view."""
     spec, warehouse = project.spec, project.target.warehouse
     names = {i.relation for i in read}
     notes = []

@@ -30,24 +30,24 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     budget: Decimal | None = None  # USD that the profile's budget allows in an hour
 
     def times(self, computations: int) -> str:
-        """Return the size and cost of so many computations: `7 GB`, or `7 GB (0.04 USD)`."""
+        """Return the size and cost of several computations as text: `7 GB (0.04 USD)`."""
         cost = self.cost(computations)
         return spoken_bytes(computations * self.size) + (
             f" ({cost:.2f} USD)" if cost is not None else ""
         )
 
     def cost(self, computations: int) -> Decimal | None:
-        """Return the cost of so many computations in USD, or None if the price is unknown."""
+        """Return the cost of several computations in USD, or None if the price is unknown."""
         return None if self.usd_per_tb is None else computations * self.size * self.usd_per_tb / _TB
 
     def is_affordable(self, computations: int) -> bool:
-        """Return whether so many computations fit the budget; an unknown cost does."""
+        """Return whether several computations fit the budget; an unknown cost does."""
         cost = self.cost(computations)
         return cost is None or self.budget is None or cost <= self.budget
 
 
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
-    """Return what computing each of these views (default: all) once reads.
+    """Return how many bytes are read to compute each of these views once.
 
     None where nothing is paid for reading.
     """
@@ -56,7 +56,7 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 
 
 def scan_of(project: Project, size: int) -> Scan:
-    """Return the price of reading so many bytes once."""
+    """Return the size and price of reading so many bytes."""
     profile, priced = project.target.profile, project.target.adapter.priced
     return Scan(
         size=size,
@@ -87,6 +87,7 @@ def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int |
 
 
 def _relations(spec: ProjectSpec) -> list[str]:
+    """Name what a view may read: events, objectives and tables."""
     return [*map(view_name, spec.events), *spec.objectives, *spec.tables]
 
 

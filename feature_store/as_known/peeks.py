@@ -37,6 +37,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def words(peek: Peek) -> str:
+    """Say which row of a view's result used data from the future, and how that shows."""
     row = (
         f"the row of {peek.key} {peek.entity_key} at {_time(peek.event_timestamp)}, known at "
         f"{_time(peek.created_timestamp)},"
@@ -116,7 +117,7 @@ def first_peek(
 def _difference(
     source: ViewSource, row: Mapping[str, Any], number: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return how a row differs at one moment from what it is over everything, as fields of a Peek.
+    """Return how a row at one moment differs from the row computed over all data.
 
     Compared are the runs with later rows removed and with later outcomes turned round. None: the
     row is the same in both.
@@ -140,7 +141,7 @@ def _difference(
 def _changed_feature(
     source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return the first feature whose value in a run differs from that over everything.
+    """Return the first feature whose value differs from that over all data.
 
     A float that also differs where the query is repeated in another order tells nothing.
     """
@@ -171,4 +172,5 @@ def _same(mine: Any, theirs: Any) -> bool:
 
 
 def _time(moment: datetime) -> str:
+    """Return a moment as text, to the millisecond."""
     return moment.isoformat(sep=" ", timespec="milliseconds")[:23]

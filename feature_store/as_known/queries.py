@@ -66,7 +66,7 @@ def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
 
 
 def _known_time_sql(columns: set[str]) -> str | None:
-    """Return SQL for when a row of a relation became known; None if it has no such time."""
+    """Return SQL for when a relation's row became known, or None if it has no such time."""
     if {"created_timestamp", "event_timestamp"} <= columns:
         return (
             "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE "
@@ -78,12 +78,12 @@ def _known_time_sql(columns: set[str]) -> str | None:
 
 
 def reads_outcomes(read: Sequence[Input]) -> bool:
-    """Return whether a view reads an objective, so that there are outcomes to turn round."""
+    """Return whether a view reads outcomes."""
     return any(i.outcome for i in read)
 
 
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
-    """Return how often one query for so many moments computes a view.
+    """Return how many times one query over these moments computes a view.
 
     `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
     """
@@ -91,7 +91,7 @@ def computations(moments: int, *, flipped: bool = True, again: bool = False) -> 
 
 
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
-    """Return SQL for times up to `$until` at which a row of an input became known.
+    """Return SQL for times at which a row of an input became known.
 
     For each share in [0, 1) it returns the time at that place among all distinct ones.
     """
@@ -180,6 +180,7 @@ def blamed_sql(
 
 
 def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
+    """Return the query's parameters for these moments."""
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {
@@ -209,6 +210,7 @@ def _runs(
 
 
 def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
+    """Return the SQL that computes a view several ways and puts the values side by side."""
     union = "\nUNION ALL\n".join(
         f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
         for run, sql in runs.items()
@@ -226,6 +228,7 @@ def value_name(feature: int, run: int) -> str:
 
 
 def _computed(source: ViewSource, sql: str) -> str:
+    """Return the SQL that computes a view from another SELECT."""
     return computed_sql(
         msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
     )
@@ -247,6 +250,7 @@ def _sql_over_inputs(
 
 
 def _removed(i: Input, number: int) -> str | None:
+    """Return the SQL of an input without what was known only after a moment."""
     if i.known is None:
         return None
     # `known` is null only in a static table: such a row is taken as one that was always there
@@ -262,6 +266,7 @@ def _removed(i: Input, number: int) -> str | None:
 
 
 def _flipped(i: Input, number: int) -> str | None:
+    """Return the SQL of an input with later outcomes flipped, or None if it has no outcome."""
     if not i.outcome:
         return None
     turned = (
@@ -300,7 +305,7 @@ def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
 def _blame_conditions(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
-    """Return two SQL conditions for a row that was known by moment `number` and is to blame.
+    """Return two SQL conditions: one finds changed rows, the other the rows to blame for them.
 
     The first holds for a row of the full result that is not the same in the moment's runs. The
     second holds for a row that was there at the moment; it is to blame if nothing of its event is

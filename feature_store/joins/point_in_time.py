@@ -125,10 +125,12 @@ def join_sql(
 
 
 def _stamp(view: JoinView) -> tuple[str, ...]:
+    """Return the view's column for the time of the joined row, if one is wanted."""
     return () if view.stamp is None else (view.stamp,)
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
+    """Return the query's parameters: until when each view's rows are known."""
     return {
         f"known_{number}": view.known_until
         for number, view in enumerate(views)
@@ -147,7 +149,7 @@ def point_in_time(
     order_by: Sequence[str] = (),
     rendering: Rendering | None = None,
 ) -> pa.Table:
-    """Join views to a spine on a target, one row per spine row.
+    """Return SQL that joins views to rows as they were known at each row's time.
 
     Returns:
         `columns` of the spine, then every view's features. Without a `rendering` the join is by
@@ -202,7 +204,7 @@ def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
 
 
 def _rows(number: int, view: JoinView) -> str:
-    """Return SQL for a view's published rows, each with the moment when it became known.
+    """Return SQL for a view's published rows with the time when each became known.
 
     A row without created_timestamp was known at its own time.
     """
@@ -246,6 +248,7 @@ def canonical_order(column: Column) -> tuple[str, str]:
 
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
+    """Return the WITH parts that join a view as of a time, in SQL for every target."""
     key = view.key
     versions, best, names = (
         f"isthmus_versions_{number}",
@@ -291,7 +294,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
 
 
 def _asof_rows(number: int, view: JoinView) -> str:
-    """Return SQL for the rows that can be an answer, at most one per (key, known).
+    """Return SQL for a view's candidate rows, at most one per (key, known).
 
     ASOF breaks ties as it likes, so there must be none.
     """

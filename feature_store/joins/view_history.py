@@ -49,13 +49,14 @@ def entity_key(*parts: int | str) -> str:
 
 
 def entity_key_sql(entity: Entity) -> str:
+    """Return the SQL of an entity's key as text."""
     if entity.type == "int":
         return f"CAST({entity.key} AS VARCHAR)"
     return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"
 
 
 def computed_sql(source: ViewSource) -> str:
-    """Return SQL for what the view's SQL says now of everything up to `$until`.
+    """Return SQL that computes a view over everything up to `$until`.
 
     Its columns are the history's, one row per (key, event, created). A row is known at
     `created_timestamp`, but never before its own time. Of two rows with one key and both times the
@@ -102,7 +103,7 @@ def first_sql(source: ViewSource) -> str:
 
 
 def next_sql(source: ViewSource) -> str:
-    """Return SQL for what the history, published up to `$since`, lacks up to `$until`.
+    """Return SQL for the rows that the view's history lacks, between `$since` and `$until`.
 
     Every row has a created_timestamp in ($since, $until]. Rows created since then come as they are.
     Of older ones only the newest per (key, event) can still matter: where the history lacks it or
@@ -162,7 +163,7 @@ def latest_sql(source: ViewSource) -> str:
 
 @lru_cache(maxsize=256)
 def body(sql: str) -> str:
-    """Return a statement so that it can stand in parentheses: without its semicolon and the rest.
+    """Return a statement without its semicolon, so that it can stand in parentheses.
 
     The tokenizer tells the semicolon that ends it from one within a text.
     """
@@ -177,6 +178,7 @@ def body(sql: str) -> str:
 
 
 def _moment(column: str) -> str:
+    """Return the SQL of a column as a timestamp."""
     return f"CAST({column} AS TIMESTAMP) AS {column}"
 
 

@@ -116,6 +116,7 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 
 
 def _unchecked(project: Project, source: ViewSource) -> bool:
+    """Return whether a view reads outcomes and its SQL was not checked for leaks yet."""
     is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
     return not is_checked and any(read.known for read in inputs(source, project.description))
 
@@ -123,6 +124,7 @@ def _unchecked(project: Project, source: ViewSource) -> bool:
 def _materialize(
     project: Project, source: ViewSource, until: datetime, check: AsKnown | None
 ) -> MaterializeReport:
+    """Compute a view's new rows, append them to its history, and sync the online store."""
     started = time.monotonic()
     view = source.view.name
     current = _prepare_tables(project, source)
@@ -135,7 +137,7 @@ def _materialize(
     last = current.mark.until
     if last is None or until > last:
         current = _begin(project, source, current, until, checked)
-    elif _anything_new(project, source, since=last, until=last + _TICK):
+    elif _anything_new(project, source, since=_since(current.mark), until=last + _TICK):
         current = _begin(project, source, current, last + _TICK, checked)
     elif checked != current.mark.checked:
         current = watermarks.move(project, view, current, checked=checked)
@@ -168,6 +170,7 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
 def _begin(
     project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
 ) -> Versioned:
+    """Note in the watermark that a batch has begun."""
     return _publish(
         project,
         source,
@@ -181,9 +184,9 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
     batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
-    sql, params = _batch_sql(source, since=mark.until, until=until)
+    sql, params = _batch_sql(source, since=_since(mark), until=until)
     warehouse.save(view, sql, params, batch=batch)
-    rows, lag = _batch_size_and_lag(project, source, since=mark.until, until=until)
+    rows, lag = _batch_size_and_lag(project, source, since=_since(mark), until=until)
     lag_fits = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
     steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and lag_fits))
     return watermarks.move(
@@ -196,12 +199,23 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
         lag_ms=(lag[0] if rows else mark.lag_ms) if steady else None,
         steady=steady,
         pending=None,
+        synced=mark.synced if mark.rows else None,  # rows may be older than a sync of nothing
     )
+
+
+def _since(mark: Watermark) -> datetime | None:
+    """Return up to when a view's rows are published, or None.
+
+    Batches without rows published nothing: a view that was materialized before its first event
+    was ingested begins with the history that its events tell, not with corrections.
+    """
+    return mark.until if mark.rows else None
 
 
 def _batch_sql(
     source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[str, dict[str, object]]:
+    """Return the SQL of a batch and its parameters; the first batch has no start."""
     if since is None:
         return first_sql(source), {"until": until}
     return next_sql(source), {"since": since, "until": until}
@@ -229,8 +243,9 @@ def _batch_size_and_lag(
 
 
 def _anything_new(
-    project: Project, source: ViewSource, *, since: datetime, until: datetime
+    project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> bool:
+    """Return whether a view has new rows between two moments."""
     sql, params = _batch_sql(source, since=since, until=until)
     return bool(
         project.target.warehouse.query(
@@ -240,6 +255,7 @@ def _anything_new(
 
 
 def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
+    """Copy a view's new rows to the online store."""
     until = current.mark.until
     if until is None:
         return current
@@ -251,7 +267,7 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
-    """Return whether the online store lost what was synced: it was destroyed and made again.
+    """Return whether the online store was made anew and has lost its rows.
 
     One entity is read to tell.
     """
@@ -266,6 +282,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
 
 
 def _online_key_count(project: Project, source: ViewSource, mark: Watermark) -> int:
+    """Return how many keys a view has in the online store."""
     if mark.until is None:
         return 0
     sql = (

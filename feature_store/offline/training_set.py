@@ -43,7 +43,7 @@ def training_set(
     stamps: bool = False,
     earlier: timedelta = timedelta(),
 ) -> pa.Table:
-    """Return an objective's rows in [start, end) with the features as they were known then.
+    """Return an objective's rows in [start, end) with features as they were known at each row.
 
     Rows are those whose outcome was known at `as_of`.
 
@@ -120,6 +120,7 @@ def training_set(
 def _views(
     project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool
 ) -> list[JoinView]:
+    """Return the views to join, with the features that are read from each."""
     names_by_view: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
@@ -175,6 +176,7 @@ def join_view(
 
 
 def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
+    """Return a view's feature; raise NotFound if it has none of this name."""
     if name not in declared:
         raise NotFound(
             f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}"
@@ -226,6 +228,7 @@ def _sorted_alike(kind: pa.DataType) -> bool:
 
 
 def _canonical_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
+    """Yield a table's rows as canonical texts, for a digest."""
     return zip(*map(_canonical_texts, table.columns), strict=True)
 
 
@@ -268,6 +271,7 @@ def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
+    """Return whether a column's text may hold the separators of the canonical form."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -284,12 +288,14 @@ def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _escaped(row: Sequence[str]) -> Iterator[str]:
+    """Escape the separators in a row's canonical texts."""
     return (
         cell.replace("\\", "\\\\").replace("\x1e", "\\r").replace("\x1f", "\\u") for cell in row
     )
 
 
 def _canonical(value: object) -> str:
+    """Return a value's canonical text: a letter for its type, then the value."""
     if value is None:
         return "n"
     if isinstance(value, bool):

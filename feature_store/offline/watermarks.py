@@ -38,6 +38,7 @@ class Versioned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _key(view: str) -> str:
+    """Return the key under which a view's watermark is stored."""
     return f"views/{view}"
 
 

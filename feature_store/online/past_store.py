@@ -56,7 +56,7 @@ class KnownStore:
         }
 
     def move(self, moment: datetime) -> None:
-        """Go forward to a moment.
+        """Move the store's moment forward.
 
         Raises:
             ValueError: it is before the present one.
@@ -68,6 +68,7 @@ class KnownStore:
             view.move(moment)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
+        """Return each view's rows by key, as they were known at the store's moment."""
         return {
             view: [
                 dict(row) if (row := self._views[view].rows.get(key)) else None for key in view_keys
@@ -87,12 +88,13 @@ class _View:
         self._next = next(self._later, None)
 
     def move(self, moment: datetime) -> None:
+        """Move on to a later moment: take in the rows that became known until then."""
         while self._next is not None and self._next["created_timestamp"] <= moment:
             self._take(self._next)
             self._next = next(self._later, None)
 
     def _take(self, row: dict[str, Any]) -> None:
-        """Put a row in place of its entity's previous one if it is newer.
+        """Replace an entity's row by a newer one.
 
         Rows come in the order in which they became known: of one event's rows the later one stands.
         """
@@ -105,6 +107,7 @@ class _View:
             }
 
     def _updates(self) -> Iterator[dict[str, Any]]:
+        """Yield the view's later rows in the order in which they became known."""
         after: dict[str, Any] = {"known": self._start, "key": "", "event": self._start}
         full = True
         while full:
@@ -119,6 +122,7 @@ class _View:
                 }
 
     def _query(self, sql: str, params: Mapping[str, object]) -> Any:
+        """Read a part of the view's history."""
         names = "".join(f", {feature.name}" for feature in self._view.features)
         columns = f"entity_key, event_timestamp, created_timestamp{names}"
         text = sql.format(columns=columns, view=self._view.history, limit=self._chunk)
@@ -142,6 +146,7 @@ ORDER BY created_timestamp, entity_key, event_timestamp LIMIT {limit}"""
 
 
 def _aware(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return rows with times in UTC."""
     return [
         {
             name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

@@ -25,7 +25,7 @@ class Rows(Protocol):
         ...
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
+class ServedFeatures(msgspec.Struct, frozen=True, kw_only=True):
     """The features that were read for some keys, in the keys' order."""
 
     rows: list[Row]
@@ -77,7 +77,7 @@ class OnlineReader:
             view: _Plan(view, declared[view].ttl, names) for view, names in features.items()
         }
 
-    def read(self, keys_by_view: Mapping[str, Sequence[int | str]]) -> dict[str, Served]:
+    def read(self, keys_by_view: Mapping[str, Sequence[int | str]]) -> dict[str, ServedFeatures]:
         """Return the features for some keys of each view, all read at once.
 
         For each key in order there is one dict of features; None for one that is unknown or older
@@ -95,7 +95,8 @@ class OnlineReader:
             stored = self._store.get({view: texts[id(keys)] for view, keys in keys_by_view.items()})
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
-    def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> Served:
+    def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> ServedFeatures:
+        """Return the served rows: features that are not older than the view's ttl."""
         timestamps = [
             None if row is None else cast("datetime", row.pop("feature_timestamp"))
             for row in stored
@@ -108,7 +109,7 @@ class OnlineReader:
         stale = (
             min([moment for moment in timestamps if moment is not None], default=oldest) < oldest
         )
-        return Served(
+        return ServedFeatures(
             rows=rows, timestamps=timestamps, stale_features=plan.qualified if stale else ()
         )
 
@@ -129,7 +130,7 @@ def _features(project: Project, views: Sequence[str]) -> dict[str, list[str]]:
     return {source.view.name: [feature.name for feature in source.features] for source in sources}
 
 
-def read(project: Project, view: str, keys: Sequence[int | str]) -> Served:
+def read(project: Project, view: str, keys: Sequence[int | str]) -> ServedFeatures:
     """Read some keys of one view once.
 
     Raises:

@@ -57,12 +57,14 @@ class RowCache:
         }
 
     def _cached(self, view: str, keys: Sequence[str]) -> list[_Entry]:
+        """Return the cached entries of keys; one that is not there has run out."""
         entry_of = self._views.get(view, {}).get
         return [entry_of(key, _NEVER) for key in keys]
 
     def _read(
         self, missing: Mapping[str, Sequence[str]], now: float
     ) -> dict[str, dict[str, _Entry]]:
+        """Read rows from the store, and cache them."""
         self._make_room(now)
         until, fresh = now + self._keep, dict[str, dict[str, _Entry]]()
         for view, stored in self._store.get(missing).items():
@@ -73,6 +75,7 @@ class RowCache:
         return fresh
 
     def _make_room(self, now: float) -> None:
+        """Drop the entries that have run out, or all if that frees too little."""
         if sum(map(len, self._views.values())) >= _MOST:
             young = {
                 view: {key: entry for key, entry in list(entries.items()) if entry[0] > now}
@@ -82,10 +85,12 @@ class RowCache:
 
 
 def _missing(keys: Sequence[str], entries: Sequence[_Entry], now: float) -> list[str]:
+    """Return the keys whose entries have run out."""
     return list(
         dict.fromkeys([key for key, (until, _) in zip(keys, entries, strict=True) if until <= now])
     )
 
 
 def _rows(entries: Sequence[_Entry]) -> list[dict[str, object] | None]:
+    """Return copies of the cached rows."""
     return [None if row is None else row.copy() for _, row in entries]

@@ -78,6 +78,7 @@ def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
 
 
 def _keys(project: Project, view: str, moment: datetime) -> list[str]:
+    """Return the keys that a view has at a moment."""
     sql = (
         f"SELECT DISTINCT entity_key FROM {view} WHERE created_timestamp <= $until ORDER BY "
         "entity_key"
@@ -91,6 +92,7 @@ def _keys(project: Project, view: str, moment: datetime) -> list[str]:
 def _compare(
     project: Project, source: ViewSource, keys: Sequence[str], moment: datetime
 ) -> list[list[Difference]]:
+    """Compare the online rows of some keys with the view recomputed."""
     names = [feature.name for feature in source.features]
     # Bounded by the sample: what leaves the warehouse is one row per chosen key.
     placeholders = ", ".join(f"$key_{n}" for n in range(len(keys)))
@@ -116,6 +118,7 @@ def _differences(
     served: Mapping[str, object] | None,
     recomputed: Mapping[str, object] | None,
 ) -> list[Difference]:
+    """Return the features whose online and recomputed values differ."""
     ours, theirs_all = served or {}, recomputed or {}
     pairs = [
         ("feature_timestamp", ours.get("feature_timestamp"), theirs_all.get("event_timestamp"))
@@ -129,6 +132,7 @@ def _differences(
 
 
 def _same(served: object, recomputed: object) -> bool:
+    """Return whether two values are equal, floats up to rounding."""
     if isinstance(served, float) and isinstance(recomputed, float):
         return math.isclose(served, recomputed, rel_tol=1e-9) or (
             math.isnan(served) and math.isnan(recomputed)
@@ -139,4 +143,5 @@ def _same(served: object, recomputed: object) -> bool:
 
 
 def _utc(moment: datetime) -> datetime:
+    """Return a time in UTC; one without a zone is UTC already."""
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

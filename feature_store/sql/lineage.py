@@ -33,11 +33,12 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
+        """Whether the value passes through unchanged: no function, no arithmetic."""
         return self.nodes <= PLAIN
 
 
 def branches(scope: Scope) -> Iterator[Scope]:
-    """Yield the SELECTs whose rows a query returns: itself, or the sides of its UNION ALL."""
+    """Yield the SELECTs of a query: itself, or the sides of its UNION ALL."""
     if scope.set_operation_scopes:
         for side in scope.set_operation_scopes:
             yield from branches(side)
@@ -84,7 +85,7 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
-    """Return what an expression in a scope is made of; what cannot be resolved adds no leaf."""
+    """Return the columns that an expression is made of, as far as they can be resolved."""
     origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
         return origin | _column(expression, scope, relations)
@@ -103,6 +104,7 @@ def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage
 
 
 def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
+    """Return from which columns of which relations a column comes."""
     name, table = column.name.lower(), column.table.lower()
     sources = {alias.lower(): source for alias, (_, source) in scope.selected_sources.items()}
     if not table:
@@ -122,6 +124,7 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
+    """Return whether a relation or subquery has a column of this name."""
     if not isinstance(source, Scope):
         return name in relations.get(source.name.lower(), ())
     first = next(branches(source))

@@ -54,6 +54,7 @@ def reused_aliases(
 
 
 def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[SqlProblem]:
+    """Yield aliases of a SELECT that repeat a column's name and are ambiguous."""
     select = scope.expression
     if not isinstance(select, exp.Select):
         return
@@ -92,6 +93,7 @@ def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozense
 
 
 def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]]) -> set[str] | None:
+    """Return the column names of a relation or subquery, or None if they are unknown."""
     if not isinstance(source, Scope):
         columns = relations.get(source.name.lower())
         return None if columns is None else {name.lower() for name in columns}
@@ -105,5 +107,6 @@ def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]])
 
 
 def _in_order_of(column: exp.Expr, select: exp.Expr) -> bool:
+    """Return whether a column stands in the ORDER BY of this SELECT."""
     order = column.find_ancestor(exp.Order, exp.Select)
     return isinstance(order, exp.Order) and order.parent is select

@@ -58,11 +58,12 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil, exp.Count, exp.Length, exp.Extract, ex
 
 
 def is_integer(node: object) -> bool:
+    """Return whether a node is a literal whole number."""
     return isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit()
 
 
 def unit_of(interval: exp.Expr) -> str:
-    """Return an interval's unit as DAY for DAY, DAYS and day; empty when there is none."""
+    """Return an interval's unit in the singular and upper case, or an empty text."""
     return (
         str(interval.args["unit"].name).upper().removesuffix("S")
         if interval.args.get("unit")
@@ -71,6 +72,7 @@ def unit_of(interval: exp.Expr) -> str:
 
 
 def milliseconds(interval: exp.Expr) -> int:
+    """Return an interval's length in milliseconds."""
     return int(interval.this.name) * INTERVAL_MILLISECONDS[unit_of(interval)]
 
 
@@ -101,6 +103,7 @@ def definition(window: exp.Window) -> exp.Window | None:
 
 
 def _identifier(node: exp.Expr) -> Iterator[Trouble]:
+    """Check a name: letters, digits and _ alone."""
     named_by_table = isinstance(node.parent, exp.Table) and node.arg_key == "this"
     if not NAME.fullmatch(node.name) and not named_by_table:
         yield (
@@ -113,6 +116,7 @@ _ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds with
 
 
 def _table(node: exp.Expr) -> Iterator[Trouble]:
+    """Check what stands in FROM: a relation of the project."""
     if not isinstance(node.this, exp.Identifier):
         yield (
             f"{node.this.sql(dialect='duckdb')} as a relation",
@@ -128,11 +132,13 @@ def _table(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _placeholder(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a parameter has a name."""
     if not node.name or not NAME.fullmatch(node.name):
         yield "a parameter without a name", "write $name"
 
 
 def _join(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a join is of a kind that every engine has."""
     kind, side = str(node.args.get("kind") or "").upper(), str(node.args.get("side") or "").upper()
     method = str(node.args.get("method") or "").upper()
     if method:
@@ -155,6 +161,7 @@ def _join(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _union(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a UNION keeps duplicates."""
     if node.args.get("distinct"):
         yield (
             "UNION",
@@ -163,11 +170,13 @@ def _union(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _limit(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that LIMIT is a number."""
     if not is_integer(node.args["expression"]):
         yield "LIMIT of an expression", "Athena takes a number only"
 
 
 def _distinct(node: exp.Expr) -> Iterator[Trouble]:
+    """Check where DISTINCT is used."""
     inside = node.args.get("expressions") or []
     if inside and (not isinstance(node.parent, exp.Count) or len(inside) != 1):
         yield "DISTINCT in this place", "the subset has SELECT DISTINCT and count(DISTINCT x)"
@@ -176,16 +185,19 @@ def _distinct(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _var(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a keyword is used as a date part only."""
     if not isinstance(node.parent, exp.Interval | exp.TimestampTrunc | exp.Extract | exp.DateDiff):
         yield f"{node.name} in this place", "name the columns"
 
 
 def _if(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a condition is CASE and not if()."""
     if not (isinstance(node.parent, exp.Case) and node.arg_key == "ifs"):
         yield "if()", "write CASE WHEN ... THEN ... ELSE ... END"
 
 
 def _is(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that IS compares with NULL."""
     if not isinstance(node.args["expression"], exp.Null):
         yield (
             "IS with something else than NULL",
@@ -194,6 +206,7 @@ def _is(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _like(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a LIKE pattern is plain text."""
     pattern = node.args["expression"]
     if not (isinstance(pattern, exp.Literal) and pattern.is_string and "\\" not in pattern.name):
         yield (
@@ -203,6 +216,7 @@ def _like(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _mod(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that % divides by a whole number."""
     if not is_integer(node.args["expression"]) or not int(node.args["expression"].name):
         yield (
             "% by something else than a whole number",
@@ -211,6 +225,7 @@ def _mod(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _interval(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that an interval is a literal number of a unit that every engine has."""
     if not isinstance(node, exp.Interval):
         return
     amount, unit = node.this, unit_of(node)
@@ -232,6 +247,7 @@ def _interval(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _cast(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a CAST means the same in every engine."""
     to, value = node.args["to"].this, node.this
     if to in _ZONED:
         yield (
@@ -261,6 +277,7 @@ def _cast(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _may_be_fractional(value: exp.Expr) -> bool:
+    """Return whether a number may have a fraction."""
     if isinstance(value, _WHOLE):
         return False
     if isinstance(value, exp.Literal):
@@ -273,6 +290,8 @@ def _may_be_fractional(value: exp.Expr) -> bool:
 
 
 def _literal_integers(*parts: str) -> Rule:
+    """Return the rule that some arguments of a function are literal whole numbers."""
+
     def rule(node: exp.Expr) -> Iterator[Trouble]:
         for part in parts:
             if (value := node.args.get(part)) is not None and not is_integer(value):
@@ -282,12 +301,15 @@ def _literal_integers(*parts: str) -> Rule:
 
 
 def _substring(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that the positions of substr() are literals from 1."""
     yield from _literal_integers("start", "length")(node)
     if is_integer(node.args.get("start")) and int(node.args["start"].name) < 1:
         yield "substr() from 0", "positions begin at 1"
 
 
 def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
+    """Return the rule that a function's date part is one of those allowed."""
+
     def rule(node: exp.Expr) -> Iterator[Trouble]:
         value = node.args.get(part)
         name = value.name.upper() if isinstance(value, exp.Expr) else ""
@@ -301,16 +323,19 @@ def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
 
 
 def _count(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that count() has an argument."""
     if node.args.get("this") is None:
         yield "count()", "write count(*)"
 
 
 def _needs_window(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a window function has OVER."""
     if not isinstance(node.parent, exp.Window):
         yield f"{node.key}() without OVER", "it is a function of a window"
 
 
 def _window(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a window is written out in full."""
     if not isinstance(node, exp.Window):
         return
     if node.arg_key == "windows":
@@ -346,6 +371,7 @@ def _window(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _frame(node: exp.Expr) -> Iterator[Trouble]:
+    """Check that a window's frame is one that every engine has."""
     kind = str(node.args.get("kind") or "").upper()
     bounds = [node.args.get("start"), node.args.get("end")]
     if kind not in {"ROWS", "RANGE"}:

@@ -49,7 +49,7 @@ def parse(sql: str) -> exp.Query:
 
 
 def digest(sql: str) -> str:
-    """Return a digest of what a sound statement means: layout and comments do not count."""
+    """Return a digest of a statement's meaning: layout and comments do not count."""
     text = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", comments=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -87,6 +87,7 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 
 
 def _parse(sql: str) -> exp.Query | SqlProblem:
+    """Parse a SELECT, or return why it cannot be parsed."""
     try:
         statements = [
             tree
@@ -111,6 +112,7 @@ def _parse(sql: str) -> exp.Query | SqlProblem:
 
 
 def _unparsed(sql: str, error: Exception) -> SqlProblem:
+    """Return why SQL could not be parsed, with its line."""
     if isinstance(error, RecursionError):
         return SqlProblem(
             line=1,
@@ -148,7 +150,7 @@ def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
 
 
 def _line_of_token_error(sql: str) -> int:
-    """Return the line at which the tokenizer fails, which it does not tell.
+    """Return the line at which the tokenizer fails.
 
     The shortest beginning of the text that fails ends in that line.
     """
@@ -163,7 +165,7 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """Return the line of a clause, which has no mark of its own.
+    """Return the line of a clause that carries no position of its own.
 
     It is that of its contents, else that of its first word in the text, else its node's.
     """
@@ -179,6 +181,7 @@ def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
 
 
 def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
+    """Yield every part of a query that the targets do not share."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -202,6 +205,7 @@ def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
 
 
 def _named(node: exp.Expr) -> str:
+    """Return an expression's name for a message: a function's or the short text."""
     if isinstance(node, exp.Anonymous):
         return f"{node.name}()"
     if isinstance(node, exp.Func):

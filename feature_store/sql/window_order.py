@@ -41,6 +41,7 @@ def ambiguous_orders(
 
 
 def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
+    """Yield the windows of a SELECT whose order leaves ties, so that engines differ."""
     for node in scope.find_all(exp.Window):
         window = None if node.arg_key == "windows" else definition(node)
         if window is None or not (
@@ -85,6 +86,7 @@ def _unique(
     relations: Relations,
     keys: Collection[str],
 ) -> bool:  # fmt: skip
+    """Return whether a window's order has no ties."""
     if any(_is_event_id(term, scope, relations) for term in order):
         return True
     columns = {term.sql(dialect="duckdb").lower() for term in (*order, *partition)}
@@ -103,6 +105,7 @@ def _unique(
 
 
 def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
+    """Return whether a term is the event id, which no two rows share."""
     origin = lineage(term, scope, relations)
     return (
         bool(origin.leaves)
@@ -132,7 +135,7 @@ def _grouped_expression(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
 
 
 def _grouped_outputs(select: exp.Expr) -> set[str] | None:
-    """Return the output names of what a subquery's rows are unique by.
+    """Return the names of the columns by which a subquery's rows are unique.
 
     None when they are not unique, or when not all of it is returned.
     """

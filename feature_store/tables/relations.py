@@ -15,6 +15,7 @@ from ..port import TableSpec
 
 
 def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, ...]:
+    """Return the columns of an objective's relation: exposure, outcome, when it was known."""
     return (
         *event_columns(spec.events[objective.exposure]),
         Column(name="outcome", type="int64", required=True),
@@ -52,6 +53,7 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
 
 
 def static_raw_name(table: str) -> str:
+    """Return the name of the table that holds a static table's rows."""
     return f"{table}_raw"
 
 

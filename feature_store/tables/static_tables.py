@@ -88,7 +88,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """Return what `load_static` would do, and write nothing."""
+    """Return what `load_static` would do, without doing it."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
@@ -141,10 +141,12 @@ def read_file(path: Path, *, where: str) -> pa.Table:
 
 
 def columns(data: pa.Table, where: str) -> tuple[Column, ...]:
+    """Return the columns of a static table from its data."""
     return tuple(Column(name=field.name, type=_column_type(field, where)) for field in data.schema)
 
 
 def _read(project: Project, name: str) -> tuple[pa.Table, str]:
+    """Read a static table's file, and return it with its digest."""
     if name not in project.spec.tables:
         raise NotFound(
             f"there is no table {name} (there is: {', '.join(project.spec.tables) or 'none'})"
@@ -154,6 +156,7 @@ def _read(project: Project, name: str) -> tuple[pa.Table, str]:
 
 
 def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
+    """Return the column type of an Arrow field; raise Invalid if there is none."""
     import pyarrow as pa
 
     kinds: tuple[tuple[ColumnType, bool], ...] = (
@@ -178,6 +181,7 @@ def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
 
 
 def _conformed(data: pa.Table, where: str) -> pa.Table:
+    """Return the data in the types that are stored; raise Invalid for reserved names."""
     import pyarrow as pa
 
     arrays, names = [], []
@@ -210,6 +214,7 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
 
 
 def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:
+    """Add the column that says when the rows were loaded."""
     import pyarrow as pa
 
     stamp = pa.array([loaded.replace(tzinfo=None)] * data.num_rows, pa.timestamp("ms"))

@@ -32,7 +32,7 @@ def check(description: Description) -> tuple[Problem, ...]:
 def check_target(
     description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
 ) -> tuple[Problem, ...]:
-    """Return what one target cannot say of the views' SQL.
+    """Return what a target's SQL cannot express of the views.
 
     What no target can is left to `check`, so that it is said once.
     """
@@ -81,6 +81,7 @@ def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Itera
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
+    """Yield the conditions of a rule that do not fit its feature's type."""
     feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
     return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
 
@@ -88,6 +89,7 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 def _features(
     model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> Iterator[Problem]:
+    """Yield the features of a model that no view has, or that clash."""
     first: dict[str, Feature] = {}
     for position, feature in enumerate(model.features):
         if unknown := _unknown(feature, model, description, schemas):
@@ -113,7 +115,7 @@ def _features(
 def _unknown(
     feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> tuple[str, str | None] | None:
-    """Return what is wrong with a model's feature, and a remedy, if nothing provides it.
+    """Return why a model's feature does not exist and what to do, or None.
 
     A feature is an attribute of the exposure or in its view. None when it is fine or cannot be
     told.
@@ -149,7 +151,7 @@ def _unknown(
 
 
 def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
-    """Return what is wrong with a feature that its sound view lacks, and a remedy.
+    """Return why a view lacks a feature and what to do.
 
     None if the view has it.
     """

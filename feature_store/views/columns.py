@@ -41,7 +41,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def column_type(duckdb_type: str) -> ColumnType | None:
-    """Return the neutral type of a DuckDB type; None when there is none.
+    """Return the neutral type of a DuckDB type, or None if there is none.
 
     Decimals are floats, whole numbers of any width have 64 bits.
     """
@@ -94,6 +94,7 @@ def view_columns(
 
 
 def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output, ...]) -> Problem:
+    """Return the problem that a view lacks a required column."""
     what = (
         f"the key of entity {entity.name}" if name == entity.key else "when a row's values are true"
     )
@@ -110,6 +111,8 @@ def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output
 def _mistakes(
     view: FeatureView, output: Output, required_type: ColumnType | None, *, twice: bool
 ) -> Iterator[Problem]:
+    """Yield what is wrong with a view's column: name, type, or one name used twice."""
+
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)
 
@@ -142,12 +145,14 @@ def _mistakes(
 
 
 def _name_problem(name: str) -> tuple[str, str] | None:
+    """Return why a column may not have this name and what to do, or None."""
     if name in _RESERVED:
         return f"the column {name} is made by Isthmus itself", "choose another name"
     return column_problem(name)
 
 
 def _other(duckdb_type: str) -> str:
+    """Return what to write instead of a column of a type that cannot be stored."""
     if duckdb_type == "INTERVAL":
         return ": for a time span write date_diff('millisecond', a, b)"
     if duckdb_type == "DATE":

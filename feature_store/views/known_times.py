@@ -43,6 +43,7 @@ def _of_side(
     spec: ProjectSpec,
     relations: Relations,
 ) -> Iterator[Problem]:
+    """Yield where one SELECT of a view's UNION gives the wrong time at which rows are known."""
     tables = list(tables_read(side))
     timed = list(
         dict.fromkeys(
@@ -59,6 +60,7 @@ def _of_side(
 
 
 def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
+    """Return the problem that a view does not say when its rows became known."""
     return Problem(
         file=view.path,
         line=line_of(selects(side)[0]),
@@ -71,7 +73,7 @@ def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
 def _created(
     origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope
 ) -> Iterator[Problem]:
-    """Yield problems of what the view's created_timestamp is made of (`origin`).
+    """Yield what is wrong with how a view computes created_timestamp.
 
     A delay that is written out (+ INTERVAL) is believed.
     """
@@ -92,6 +94,7 @@ def _created(
 
 
 def _delayed(origin: Lineage) -> bool:
+    """Return whether a time is another one plus an interval."""
     return {exp.Add, exp.Interval} <= origin.nodes
 
 
@@ -119,6 +122,7 @@ def _line_to_add(timed: Sequence[str], side: Scope) -> str:
 def _outcome_events(
     tables: Sequence[exp.Table], view: FeatureView, spec: ProjectSpec
 ) -> Iterator[Problem]:
+    """Yield the outcome events that a view reads without saying that it may."""
     if view.outcome_events == "known":
         return
     for table in tables:

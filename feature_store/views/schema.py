@@ -72,6 +72,7 @@ _last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
 def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
+    """Check every view's SQL, and return the schemas and the problems."""
     from ..sql.subset import check, parse
 
     problems: list[Problem] = []
@@ -104,6 +105,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
+    """Return problems of a view that parses: lossy casts, ties, times of knowledge."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.casts import lossy_casts
@@ -139,6 +141,7 @@ def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
 
 
 def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
+    """Return the columns of all that views may read, and the problems of static tables."""
     spec = description.spec
     relations = {view_name(event.name): event_columns(event) for event in spec.events.values()}
     relations |= {
@@ -178,7 +181,7 @@ def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
 
 
 def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
-    """Open a database with every relation in it, empty, until it is closed.
+    """Open a database with every relation, all empty.
 
     `errors_as_json` makes errors tell their place.
     """
@@ -207,6 +210,7 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
 
 
 def _quoted(name: str) -> str:
+    """Return a name in the double quotes of SQL."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -216,7 +220,7 @@ def _sources(
     spec: ProjectSpec,
     relations: Mapping[str, tuple[Column, ...]],
 ) -> Iterator[SqlProblem]:
-    """Yield problems of what a view reads and may not, and of names that only DuckDB resolves."""
+    """Yield what a view reads without being allowed to, and names that only DuckDB resolves."""
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
@@ -244,6 +248,7 @@ def _sources(
 
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
+    """Return what to read instead of a relation that views may not read."""
     if name in spec.feature_views:
         return "a view does not read another view's history: read the events, or repeat the SELECT"
     if name in spec.tables:
@@ -260,6 +265,7 @@ def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> s
 def _outputs(
     database: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> tuple[Output, ...] | Problem:
+    """Return the columns of a view's SELECT as DuckDB describes them, or its error."""
     import duckdb
 
     prefix = "DESCRIBE "
@@ -290,7 +296,7 @@ def _lines_of_outputs(sql: str) -> list[int]:
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
-    """Return DuckDB's error as a problem of the view's file, with the line that it is about."""
+    """Return DuckDB's error as a problem with its line in the view's file."""
     detail: dict[str, str] = {}
     if (start := text.find("{")) >= 0:
         try:

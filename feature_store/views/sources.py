@@ -42,6 +42,7 @@ def view_sources(
 
 
 def no_view(name: str, declared: Iterable[str]) -> NotFound:
+    """Return the error that there is no such view, with the name that may be meant."""
     declared_names = ", ".join(declared) or "none"
     return NotFound(
         f"there is no feature view {name} (there is: {declared_names})",
@@ -50,6 +51,7 @@ def no_view(name: str, declared: Iterable[str]) -> NotFound:
 
 
 def online_spec(source: ViewSource) -> OnlineViewSpec:
+    """Return what the online store needs to know of a view."""
     return OnlineViewSpec(
         name=source.view.name,
         history=source.view.name,

@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def doctor(project: Project | None = None) -> Rows[Finding]:
-    """Check what works on this machine.
+    """Check what works on this machine: Python, packages, adapters.
 
     Nothing outside a temporary folder is touched and no cloud is called.
 
@@ -42,7 +42,7 @@ def doctor(project: Project | None = None) -> Rows[Finding]:
 
 
 def examine(project: Project) -> tuple[Finding, ...]:
-    """Read all that a project has stored, and compare it with what was written.
+    """Read all that a project has stored, and report what is damaged.
 
     Nothing is changed.
     """
@@ -73,6 +73,7 @@ def examine(project: Project) -> tuple[Finding, ...]:
 
 
 def _findings() -> Iterator[Finding]:
+    """Yield what was checked: Python, the laptop's packages, each adapter."""
     supported = sys.version_info >= (3, 11)
     detail = "" if supported else "3.11 or newer is needed"
     yield Finding(
@@ -84,7 +85,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def _laptop() -> Finding:
-    """Write, query and read back through the real ports."""
+    """Check the laptop's target: write, query and read back through the real ports."""
     import pyarrow as pa
 
     from ...adapters import targets
@@ -148,6 +149,7 @@ def _installed(name: str) -> Finding:
 
 
 def _detail(adapter: Adapter) -> str:
+    """Say whether an adapter can be used here."""
     if not adapter.ports:
         return "this version has its SQL check only; the adapter comes later"
     return "its packages are here" + (
@@ -156,6 +158,7 @@ def _detail(adapter: Adapter) -> str:
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
+    """Check that Python packages are installed, and name those that are missing."""
     missing: list[str] = []
     for package in packages:
         try:

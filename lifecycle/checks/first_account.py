@@ -69,6 +69,7 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
+        """Whether every stage passed and nothing remains."""
         return all(stage.ok for stage in self.stages) and not self.remains
 
     def __str__(self) -> str:
@@ -95,7 +96,7 @@ def first_account(
 
 
 def bound(project: Project) -> Estimate:
-    """Return what the round's machines cost an hour, at most.
+    """Return what the machines of the trial round cost an hour at most.
 
     Unsupported: there is no round on this target.
     """
@@ -109,7 +110,7 @@ def first_round(
     minutes: int = MINUTES,
     on_stage: OnStage | None = None,
 ) -> Round:
-    """Try one of each on the target's account, with the smallest machines; then remove them all.
+    """Make one of each resource on the account with the smallest machines, then remove them.
 
     Tried are storage, a table, a job, a model and an endpoint.
 
@@ -152,6 +153,7 @@ def first_round(
 
 
 def _first(target: Target) -> FirstAccount:
+    """Return the target's checks of a new account; raise Unsupported if it has none."""
     if target.adapter.account_checked is None:
         raise Unsupported(
             f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
@@ -161,6 +163,7 @@ def _first(target: Target) -> FirstAccount:
 
 
 def _trial(target: Target) -> Trial:
+    """Return the target's trial of a new account; raise Unsupported if it has none."""
     trial = _first(target).trial
     if trial is None:
         raise Unsupported(
@@ -172,7 +175,7 @@ def _trial(target: Target) -> Trial:
 
 
 def _starter(folder: Path) -> Path:
-    """Write the starter's project into a folder and return where it is."""
+    """Write the starter project into a folder, and return its path."""
     from ...project.scaffold import STARTER, create
 
     create(folder / "round", example=STARTER)
@@ -181,7 +184,7 @@ def _starter(folder: Path) -> Path:
 
 
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
-    """Return a recorder of the calls of a target that has made none yet."""
+    """Return a recorder for a target that has made no call yet."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
     stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
@@ -197,7 +200,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 @contextmanager
 def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
-    """Refuse every call of the target once `span` has passed."""
+    """Refuse every call of the target after `span`, so that the trial round cannot run on."""
     end = time.monotonic() + span.total_seconds()
 
     def refuse(call: Call) -> None:
@@ -212,6 +215,7 @@ def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
 
 
 def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
+    """Run one stage of the round, and return an error as a failed stage."""
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
@@ -221,6 +225,7 @@ def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stag
 
 
 def _storage(project: Project) -> str:
+    """Write and read back a blob and a stored document."""
     blobs, state = project.target.blobs, project.target.state
     blobs.put(f"{blobs.root}/hello.txt", b"hello")
     if blobs.get(f"{blobs.root}/hello.txt") != b"hello":
@@ -239,6 +244,7 @@ def _storage(project: Project) -> str:
 
 
 def _table(project: Project) -> str:
+    """Make a table, append a row and query it."""
     import pyarrow as pa
 
     from ...events.port import Column
@@ -266,6 +272,7 @@ def _table(project: Project) -> str:
 
 
 def _job(project: Project) -> str:
+    """Run a job that prints a word."""
     from ...pipelines.graphs.graph import Pipeline, Step
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import watch
@@ -287,7 +294,7 @@ def _job(project: Project) -> str:
 
 
 def _model(project: Project) -> str:
-    """Register what the starter's trainer would make."""
+    """Register a model as the starter's trainer would make it."""
     from ...pipelines.models import predictor
 
     described = msgspec.structs.replace(
@@ -324,6 +331,7 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
+    """Deploy the round's model to a new endpoint, and send it a request."""
     from ...endpoints.port import EndpointSpec, VariantSpec
     from ...endpoints.traffic.convergence import variants_ready
 
@@ -355,7 +363,7 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Remove all that carries the round's name, and return what is still there.
+    """Remove everything that the round has made, and return what is left.
 
     It ends when nothing is listed or twenty minutes have passed.
     """
@@ -373,12 +381,12 @@ def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
 
 
 def _removed_once(project: Project) -> tuple[str, ...]:
-    """Ask for the removal of what is listed; what was listed, and why it could not be removed."""
+    """Delete the listed resources once; return what was listed, and errors."""
     return tuple(_removed(name, removal) for name, removal in _listed(project.target))
 
 
 def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
-    """(its name, its removal)."""
+    """Yield the name of each resource of the round with the function that deletes it."""
     for resource in tuple(target.inventory.list(NAME)):
         yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
@@ -388,6 +396,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
+    """Remove one thing of the round, and return its name, or the error."""
     try:
         removal()
     except IsthmusError as error:
@@ -396,5 +405,6 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
 
 
 def _forget(target: Target, key: str) -> None:
+    """Delete a stored document, if it is there."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

@@ -14,7 +14,7 @@ from ...errors import NotFound, Problem, ProjectError
 from ...project.reading.names import did_you_mean
 from ...project.specs.description import Description, ProjectSpec
 from ...reports.results import Shown
-from ...target import Capability
+from ...target import Capability, Profile
 
 
 class TargetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +41,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
+        """The problems that make the project invalid."""
         return tuple(p for p in self.problems if p.severity == "error")
 
     def __str__(self) -> str:
@@ -48,6 +49,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
+        """Return the line about one target."""
         also = (f" (and {', '.join(line.also)})" if line.also else "") + (
             "" if line.runs else "; nothing runs there yet"
         )
@@ -69,10 +71,12 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _counted(name: str, count: int) -> str:
+    """Return a count with its noun, in the plural where needed."""
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
 def _limits(line: TargetLine) -> list[str]:
+    """Return what a target cannot run of the project, as sentences."""
     endpoints = [
         f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
         for name in line.cannot_run
@@ -96,12 +100,12 @@ def _limits(line: TargetLine) -> list[str]:
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
-    """Check the files, the SQL and what each target of profiles.yaml can say.
+    """Check a project's files, its SQL, and what each target supports of it.
 
     Never raises for what is wrong with the project.
 
-    `target`: what cannot be done there is an error, which of another target is only said. NotFound:
-    profiles.yaml has no such target.
+    `target`: what cannot be done there is an error, and what cannot be done on another target is a
+    warning; without it each target must do all. NotFound: profiles.yaml has no such target.
     """
     from ...core.plugins import installed
     from ...events.sources.checks import check_sources
@@ -110,10 +114,14 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     description, problems = parse(Path(path))
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
-    by_engines, lines = check(description, target)
+    checked = check(description, target)
+    lines = checked.lines
     sources = check_sources(description, tuple(map(installed.adapter, lines)) if lines else None)
     problems = tuple(
-        sorted(dict.fromkeys((*problems, *by_engines, *sources)), key=lambda p: p.severity)
+        sorted(
+            dict.fromkeys((*problems, *checked.problems, *checked.elsewhere, *sources)),
+            key=lambda p: p.severity,
+        )
     )  # profiles.yaml is read by both
     if any(p.severity == "error" for p in problems):
         return Validation(counts={}, targets=(), problems=problems)
@@ -125,6 +133,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
 
 
 def _rewritten(description: Description, adapter: str) -> int:
+    """Return how many of the project's windows are rewritten for an adapter's SQL."""
     from ...adapters import targets
 
     sql = targets.sql_of(adapter)
@@ -138,12 +147,24 @@ def _rewritten(description: Description, adapter: str) -> int:
     )
 
 
-def check(
-    description: Description, chosen: str | None = None
-) -> tuple[tuple[Problem, ...], dict[str, TargetLine]]:
+class Checked(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of checking a project against its targets."""
+
+    problems: tuple[Problem, ...]
+    lines: dict[str, TargetLine] = {}  # by adapter
+    elsewhere: tuple[Problem, ...] = ()  # warnings: what only targets that were not chosen refuse
+
+
+def check(description: Description, chosen: str | None = None, *, runs: bool = True) -> Checked:
     """Check what needs an engine: view schemas, model features, and each target's SQL.
 
-    Return the problems, and a line for each adapter.
+    Args:
+        description: The project.
+        chosen: The target that must do all; None: each of profiles.yaml must.
+        runs: Endpoints and experiments that cannot run on the chosen target are errors, too.
+
+    Raises:
+        NotFound: profiles.yaml has no such target.
     """
     from ...adapters import targets
     from ...core.plugins import installed
@@ -151,16 +172,16 @@ def check(
     from ...experiments.design.target_check import can_start
     from ...feature_store.views.checks import check as check_features
     from ...feature_store.views.checks import check_target
-    from ...project.profiles.profiles import profiles
     from ...rollouts.evidence import needs
 
     problems = list(check_features(description))
     if any(problem.severity == "error" for problem in problems):
-        return tuple(problems), {}
+        return Checked(problems=tuple(problems))
     try:
-        by_target = profiles(description, complete=True)
+        by_target, unset = _targets(description, chosen)
     except ProjectError as error:
-        return error.problems, {}
+        return Checked(problems=error.problems)
+    elsewhere = list(unset)
     if chosen is not None and chosen not in by_target:
         raise NotFound(
             f"there is no target {chosen} in profiles.yaml",
@@ -174,10 +195,15 @@ def check(
     for name, profile in by_target.items():
         by_adapter.setdefault(profile.adapter, []).append(name)
     for name, names in by_adapter.items():
-        if (sql := targets.sql_of(name)) is not None:
-            problems += check_target(description, sql.check)
-        adapter = installed.adapter(name)
-        problems += _refused(description, names, chosen, adapter.capabilities)
+        adapter, sql = installed.adapter(name), targets.sql_of(name)
+        refused = [
+            *(check_target(description, sql.check) if sql is not None else ()),
+            *_refused(description, names, chosen if runs else None, adapter.capabilities),
+        ]
+        if chosen is None or chosen in names:
+            problems += refused
+        else:
+            elsewhere += map(_as_warning, refused)
         engine = adapter.engine.name if adapter.engine and adapter.remote else ""
         lines[name] = TargetLine(
             target=names[0],
@@ -206,7 +232,33 @@ def check(
                 if not can_start(description.spec, e, adapter.capabilities)
             ),
         )
-    return tuple(problems), lines
+    return Checked(
+        problems=tuple(problems),
+        lines=lines,
+        elsewhere=tuple(dict.fromkeys(elsewhere)),
+    )
+
+
+def _targets(
+    description: Description, chosen: str | None
+) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
+    """Return the targets of profiles.yaml, and warnings of those that cannot be read.
+
+    Without a chosen target each must be whole. A variable that is not set keeps only its own
+    target from being checked.
+    """
+    from ...project.profiles.profiles import profiles
+
+    try:
+        return profiles(description, complete=True), ()
+    except ProjectError as error:
+        if chosen is None:
+            raise
+        return profiles(description, used=chosen), tuple(map(_as_warning, error.problems))
+
+
+def _as_warning(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, severity="warning")
 
 
 def _refused(
@@ -215,7 +267,7 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """List what the project asks of rollouts that the targets of one adapter cannot do.
+    """Return what the targets of one adapter refuse of the project's rollouts.
 
     Where one of these targets was chosen, the same of endpoints and experiments.
     """
@@ -233,6 +285,7 @@ def _refused(
 
 
 def _counts(description: Description) -> dict[str, int]:
+    """Return how many of each thing the project declares."""
     from ...feature_store.views.schema import view_schemas
 
     spec: ProjectSpec = description.spec

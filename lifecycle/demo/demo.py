@@ -11,7 +11,7 @@ from ...errors import Invalid
 from ...experiments.replay.estimates import Replay
 from ...pipelines.run_pages.leak_comparison import Leak
 from . import shop as demo_shop
-from .result import CANDIDATES, SLOTS, Demo, RolledBack, Served
+from .result import CANDIDATES, SLOTS, Demo, RollbackResult, ServedTraffic
 from .shop import ShopDemo
 from .stages import OnStage, Stages, auc_of, check_installed, prepared, require, silent, started_for
 
@@ -57,6 +57,7 @@ def demo(
 
 
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
+    """Run the demo on the Open Bandit data, stage by stage, and return its figures."""
     from ...endpoints.deploy.deploy import deploy
     from ...experiments.results.comparison import results
     from ...experiments.results.log_document import log_document
@@ -127,13 +128,14 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
 
 
 def _leaked(leak: Leak) -> str:
+    """Say which AUC an honest and a leaking feature give."""
     return (
         f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
     )
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """Replay two models from the random log.
+    """Replay two models on the log of random answers.
 
     Return the value of bts, that of always showing the three most popular items, and the log's own
     rate.
@@ -162,8 +164,8 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
     )
 
 
-def _serve(project: Project, requests: int) -> Served:
-    """Real contexts from the log, random candidates, one request after the other."""
+def _serve(project: Project, requests: int) -> ServedTraffic:
+    """Send requests with contexts of the log and random candidates, one after the other."""
     from ...endpoints.gateway.gateway import Gateway
 
     contexts = project.target.warehouse.query(
@@ -189,7 +191,7 @@ def _serve(project: Project, requests: int) -> Served:
             project.progress("serve", number + 1, requests)
     tally = gateway.tally
     state = project.target.endpoints.observe(ENDPOINT)
-    return Served(
+    return ServedTraffic(
         split={}
         if state is None
         else {variant.name: variant.percent for variant in state.variants},
@@ -203,8 +205,8 @@ def _serve(project: Project, requests: int) -> Served:
     )
 
 
-def _rehearsed(project: Project) -> RolledBack:
-    """Rehearse the example's rollout, in virtual time, with a challenger that begins to fail.
+def _rehearsed(project: Project) -> RollbackResult:
+    """Rehearse the example's rollout, with a challenger that begins to fail.
 
     The same is done with nobody who looks.
     """
@@ -215,7 +217,7 @@ def _rehearsed(project: Project) -> RolledBack:
     scenario = project.folder / SCENARIO
     guarded, blind = rehearse(project, scenario), without_guardrails(project, scenario)
     decision = guarded.decided
-    return RolledBack(
+    return RollbackResult(
         end=guarded.end,
         cause=guarded.state.cause,
         minutes=round((decision.at - guarded.events[0].at).total_seconds() / 60)
@@ -233,6 +235,7 @@ def _rehearsed(project: Project) -> RolledBack:
 
 
 def _exposures(project: Project) -> int:
+    """Return the number of logged exposures."""
     from ...endpoints.gateway.log.streams import EXPOSURES
 
     rows = project.target.warehouse.query(
@@ -242,6 +245,7 @@ def _exposures(project: Project) -> int:
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
+    """Return when the first and the last impression were."""
     rows = project.target.warehouse.query(
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
         "events_impression",

@@ -32,7 +32,7 @@ CANDIDATES, SLOTS = 20, 3
 _SIGMAS = 4  # beyond so many standard deviations of the binomial a split is not chance
 
 
-class Served(msgspec.Struct, frozen=True, kw_only=True):
+class ServedTraffic(msgspec.Struct, frozen=True, kw_only=True):
     """The gateway's counts. Latency: of the call of the endpoint, one request after the other."""
 
     split: dict[str, Decimal]  # percent by variant, as the endpoint had it
@@ -43,7 +43,7 @@ class Served(msgspec.Struct, frozen=True, kw_only=True):
     exposures: int  # rows in the exposure log that came from these requests
 
 
-class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
+class RollbackResult(msgspec.Struct, frozen=True, kw_only=True):
     """A rehearsed rollout whose challenger begins to fail."""
 
     end: str
@@ -57,6 +57,7 @@ class RolledBack(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The rollout's end and its failed requests, in a line."""
         return f"{self.end}, {self.failed:,} requests failed"
 
 
@@ -76,8 +77,8 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     fixed: Replay
     random_ctr: float  # of the random policy, as it was shown
     experiment: LogDocument  # of the log's two policies
-    served: Served
-    rollout: RolledBack
+    served: ServedTraffic
+    rollout: RollbackResult
     picture: Path
     page: Path  # the two runs side by side
     url: str | None  # of the endpoint, when it was kept
@@ -87,6 +88,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines(demo: Demo) -> Iterator[str]:
+    """Yield the demo's result: each question with its answer."""
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
     log = (
         f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real "
@@ -127,6 +129,7 @@ def lines(demo: Demo) -> Iterator[str]:
 
 
 def _apart(demo: Demo) -> str:
+    """Say whether two arms differ, and how sure that is."""
     comparison = demo.comparison
     difference = comparison.deciding()
     figure = (
@@ -147,7 +150,8 @@ def _apart(demo: Demo) -> str:
     return f"not by {number_of(comparison.positives, 'click')}: {figure}{more}"
 
 
-def _taken_back(rollout: RolledBack) -> str:
+def _taken_back(rollout: RollbackResult) -> str:
+    """Say whether the failing variant was rolled back, after how long."""
     if rollout.unexpected:
         return f"no: {'; '.join(rollout.unexpected)}"
     without = f"{rollout.failed_unguarded:,} had nobody looked"
@@ -157,7 +161,8 @@ def _taken_back(rollout: RolledBack) -> str:
     )
 
 
-def _traffic(served: Served) -> str:
+def _traffic(served: ServedTraffic) -> str:
+    """Say whether the requests went to the variants in the shares that were set."""
     total = sum(served.requests.values())
     sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
     request_counts = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
@@ -174,6 +179,7 @@ def _traffic(served: Served) -> str:
 
 
 def _replay(demo: Demo) -> str:
+    """Say whether the replay gives the published value."""
     value = demo.replay.value
     if value is None or demo.replay.low is None or demo.replay.high is None:
         return "no estimate"

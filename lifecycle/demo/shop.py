@@ -35,7 +35,7 @@ from .stages import (
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...experiments.results.results import Results
-    from ...experiments.simulation.drive import Played
+    from ...experiments.simulation.drive import SimulationTotals
     from ...experiments.statistics.ranges import Range
     from ...rollouts.rehearsal.results import Rehearsal
 
@@ -49,7 +49,7 @@ _MINUTE = timedelta(minutes=1)
 _RANKING = f"ndcg@{CUTOFF}"
 
 
-class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
+class HandOverResult(msgspec.Struct, frozen=True, kw_only=True):
     """A rehearsed rollout of a healthy challenger. Times are virtual minutes from its start."""
 
     end: str
@@ -66,22 +66,24 @@ class HandedOver(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
+        """The rollout's end and its failed requests, in a line."""
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
-class Tested(msgspec.Struct, frozen=True, kw_only=True):
+class ExperimentPair(msgspec.Struct, frozen=True, kw_only=True):
     """Two experiments with the same visitors, of whom each is in an arm of both.
 
     `alike`: of arms that do not differ.
     """
 
-    visits: Played
+    visits: SimulationTotals
     experiment: Results
     alike: Results
     page: Path
 
     @property
     def headline(self) -> str:
+        """The experiment's answer and the A/A test's, in a line."""
         return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
 
 
@@ -94,8 +96,8 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
     champion: Run  # what is popular
     flatterer: Run  # who clicks: a high AUC, and no ranking
     challenger: Run  # both
-    rollout: HandedOver
-    tested: Tested
+    rollout: HandOverResult
+    tested: ExperimentPair
     url: str | None  # of the endpoint, if it is still up
 
     def __str__(self) -> str:
@@ -149,8 +151,8 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
     )
 
 
-def _tested(project: Project) -> Tested:
-    """Run experiments that the gateway assigns, and compare what visitors saw and clicked.
+def _tested(project: Project) -> ExperimentPair:
+    """Run A/B and A/A experiments with simulated visitors, and compare the arms.
 
     New visitors come on simulated days.
     """
@@ -164,19 +166,20 @@ def _tested(project: Project) -> Tested:
         going.start(name, None)
     visits = going.play(read(project.folder / SIMULATION, project.spec))
     experiment, alike = (results(going.project, name) for name in (EXPERIMENT, ALIKE))
-    return Tested(
+    return ExperimentPair(
         visits=visits, experiment=experiment, alike=alike, page=report(going.project, EXPERIMENT)
     )
 
 
-def _handed_over(project: Project) -> HandedOver:
+def _handed_over(project: Project) -> HandOverResult:
+    """Rehearse the shop's rollout with a handover, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
     from ...rollouts.rehearsal.rehearse import rehearse
 
     played = rehearse(project, project.folder / SCENARIO)
     done = played.state.handover == "done"
-    return HandedOver(
+    return HandOverResult(
         end=played.end,
         steps={
             f"{entry.percent.normalize():f}": (entry.at - played.started) / _MINUTE
@@ -194,6 +197,7 @@ def _handed_over(project: Project) -> HandedOver:
 
 
 def _after(played: Rehearsal, what: str) -> float | None:
+    """Return how many minutes after the start an entry was written, or None."""
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
         None,
@@ -201,10 +205,12 @@ def _after(played: Rehearsal, what: str) -> float | None:
 
 
 def _judged(run: Run) -> str:
+    """Say a run's AUC and what its gate decided."""
     return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
 
 
 def _lines(demo: ShopDemo) -> Iterator[str]:
+    """Yield the shop demo's result: each question with its answer."""
     counts = ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
     )
@@ -255,6 +261,7 @@ def _ranks(demo: ShopDemo) -> str:
 
 
 def _let_through(run: Run) -> str:
+    """Say whether the gate let the version through."""
     if run.gate == "pass" and run.alias:
         return (
             f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
@@ -263,13 +270,14 @@ def _let_through(run: Run) -> str:
 
 
 def _differences(run: Run) -> str:
-    """Say each check of the gate with the figure that it stands on."""
+    """Return each check of the gate with its figure."""
     return "   ".join(
         f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
     )
 
 
-def _promoted(rollout: HandedOver) -> str:
+def _promoted(rollout: HandOverResult) -> str:
+    """Say whether the new version was promoted, and through which steps."""
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
     steps = ", ".join(
@@ -278,7 +286,8 @@ def _promoted(rollout: HandedOver) -> str:
     return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
 
 
-def _home(rollout: HandedOver) -> str:
+def _home(rollout: HandOverResult) -> str:
+    """Say whether the endpoint was handed over, and what serves now."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
@@ -289,12 +298,13 @@ def _home(rollout: HandedOver) -> str:
 
 
 def _answer(test_results: Results) -> str:
-    """`ship: ctr +39.0 % (+25.1 .. +55.3 %)`: the verdict and what it stands on."""
+    """Return an experiment's verdict with its figure: `ship: ctr +39.0 % (+25.1 .. +55.3 %)`."""
     decided = next(effect for effect in test_results.effects if effect.role == "decides")
     return f"{test_results.headline}: {decided.metric} {_relative(decided.relative)}"
 
 
 def _relative(difference: Range | None) -> str:
+    """Return a relative difference with its interval."""
     if difference is None or difference.value is None:
         return "of too few units"
     from ...experiments.results.text import percent, range_text

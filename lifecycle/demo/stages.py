@@ -50,7 +50,7 @@ class Stages:
         return value
 
 
-class Prepared(NamedTuple):
+class DemoData(NamedTuple):
     """The results of the first stages of every demo."""
 
     events: tuple[IngestReport, ...]
@@ -59,7 +59,7 @@ class Prepared(NamedTuple):
     champion: Run
 
 
-def prepared(project: Project, stage: Stages) -> Prepared:
+def prepared(project: Project, stage: Stages) -> DemoData:
     """Run the first six stages: from the description to a champion by popularity."""
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize
@@ -84,12 +84,12 @@ def prepared(project: Project, stage: Stages) -> Prepared:
         "skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip()
     )
     champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
-    return Prepared(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
+    return DemoData(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
 
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Stop an endpoint at the end unless it was there before, or `keep`; yield whether it was.
+    """Stop an endpoint at the end, unless it ran before or `keep`; yield whether it ran.
 
     If it was not, it is stopped at the end, whatever happens, unless `keep`.
     """
@@ -119,23 +119,25 @@ def require(project: Project, example: str, scenario: str) -> None:
 
 
 def ingested(reports: Sequence[IngestReport]) -> str:
+    """Say how many events of each kind were ingested."""
     return ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in reports
     )
 
 
 def rows_of(views: Sequence[MaterializeReport]) -> str:
+    """Say how many rows of features were computed."""
     return f"{sum(view.rows for view in views):,} rows of features"
 
 
 def auc_of(run: Run) -> str:
-    """`auc 0.475 (0.403 .. 0.541)`."""
+    """Return a run's AUC as text: `auc 0.475 (0.403 .. 0.541)`."""
     auc = run.evaluation.auc if run.evaluation else None
     return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
 def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
-    """Say whether a feature saw what came later, by what was looked at."""
+    """Say whether a feature used data from the future, by the checks that were run."""
     if skew.differ:
         return (
             f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "
@@ -151,4 +153,5 @@ def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
 
 
 def relative_path(path: Path) -> str:
+    """Return a path relative to the current folder, if it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -31,7 +31,7 @@ _SCRIPT = "traffic_script"  # the port by which minutes are made up
 
 
 def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse a rollout as rollouts.rehearse.rehearse does, without its scripted world.
+    """Rehearse a rollout on an offline stack instead of the scripted world.
 
     Nothing that the project has is touched, on its target or in its stack.
 
@@ -68,7 +68,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """Make a home below the project's, where the next rehearsal removes what a killed one left."""
+    """Make a home for the rehearsal; the next one removes it if this one is killed."""
     folder = project.folder / FOLDER / "rehearsal"
     place = Home(
         replace(
@@ -84,6 +84,7 @@ def _home(project: Project) -> Generator[Place, None, None]:
 
 
 def _remove(profile: Profile, folder: Path) -> None:
+    """Remove what an earlier rehearsal left on the target."""
     if not folder.is_dir():
         return
     target = targets.load(profile)

@@ -32,15 +32,15 @@ class Place(Protocol):
     profile: Profile
 
     def start(self, hours: OfficeHours) -> datetime:
-        """Move the place's own clock to a whole minute in which steps may go up, and return it."""
+        """Move the clock to a minute within office hours, and return it."""
         ...
 
     def open(self) -> Target:
-        """Once more: each controller has its own."""
+        """Open the target once more, for another controller."""
         ...
 
     def rollback(self, times: int) -> None:
-        """Let the next changes of the split go back silently."""
+        """Undo the next changes of the traffic split silently, as a provider's rollback does."""
         ...
 
 
@@ -54,9 +54,11 @@ class Home:
         self._rollbacks = 0
 
     def start(self, hours: OfficeHours) -> datetime:
+        """Return the start of the rehearsal: the first moment within office hours."""
         return opening(hours, START)
 
     def open(self) -> Target:
+        """Open the laptop's target for the rehearsal."""
         target = targets.load(self.profile)
         shift = target.endpoints.shift
 
@@ -78,6 +80,7 @@ class Home:
         return target
 
     def rollback(self, times: int) -> None:
+        """Undo the next shifts of traffic right after they were made."""
         self._rollbacks += times
 
 
@@ -89,13 +92,16 @@ class Cloud:
         self.profile, self.stack = profile, stack
 
     def start(self, hours: OfficeHours) -> datetime:
+        """Move the stack's clock to office hours, and return that moment."""
         now = self.stack.now()
         start = opening(hours, floor_minute(now) + _MINUTE)
         self.stack.advance((start - now).total_seconds())
         return start
 
     def open(self) -> Target:
+        """Open the offline cloud's target for the rehearsal."""
         return targets.load(self.profile)
 
     def rollback(self, times: int) -> None:
+        """Let the offline cloud roll back the next changes without a word."""
         self.stack.fault(kind="silent-rollback", times=times)

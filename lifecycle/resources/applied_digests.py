@@ -19,12 +19,13 @@ class Applied(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(project: Project) -> Applied:
+    """Return the digests of what was applied last."""
     document = project.target.state.get(KEY)
     return Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
 
 
 def changed_views(project: Project) -> frozenset[str]:
-    """Return the views whose SQL means something else than when they were applied."""
+    """Return the views whose SQL changed since they were applied."""
     from ...feature_store.sql.subset import digest
 
     applied_views = read(project).views
@@ -36,7 +37,7 @@ def changed_views(project: Project) -> frozenset[str]:
 
 
 def write(project: Project) -> None:
-    """Record the views of this project. Conflict when somebody else applies at the same time."""
+    """Record the applied views; raise Conflict if somebody else applies at the same time."""
     from ...feature_store.sql.subset import digest
 
     document = project.target.state.get(KEY)

@@ -65,6 +65,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
 
 
 def _way_on(refused: PlanItem) -> str:
+    """Say what to do instead of a change that is refused."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
         return (
@@ -75,6 +76,7 @@ def _way_on(refused: PlanItem) -> str:
 
 
 def _events(project: Project) -> None:
+    """Make the tables and streams of the events."""
     for table in events.tables(project.spec):
         project.target.warehouse.apply(table)
     for event in project.spec.events.values():
@@ -83,6 +85,7 @@ def _events(project: Project) -> None:
 
 
 def _tables(project: Project) -> None:
+    """Load the static tables whose files changed."""
     from ...feature_store.tables.static_tables import load_static
 
     for name in project.spec.tables:
@@ -90,11 +93,13 @@ def _tables(project: Project) -> None:
 
 
 def _objectives(project: Project) -> None:
+    """Make a view in the warehouse for each objective."""
     for objective in project.spec.objectives.values():
         project.target.warehouse.apply(features.objective_view(project.spec, objective))
 
 
 def _views(project: Project) -> None:
+    """Make the history table and the online view of each feature view."""
     from ...feature_store.views.schema import view_schemas
 
     schemas, _ = view_schemas(project.description)

@@ -20,16 +20,18 @@ def due(project: Project) -> Iterator[str]:
 
 
 def make(project: Project) -> None:
+    """Make the counter table of each endpoint that caps how often units see an item."""
     for endpoint in due(project):
         project.target.counters.apply(endpoint)
 
 
 def is_there(project: Project, endpoint: str) -> bool:
+    """Return whether an endpoint's counter table is made."""
     return project.target.counters.observe(endpoint) not in (None, "creating", "failed")
 
 
 def price(project: Project) -> str:
-    """Return what counted answers cost, in words; empty where counting costs nothing."""
+    """Say what counting shown items costs; empty where it costs nothing."""
     priced = project.target.adapter.priced
     if priced is None:
         return ""

@@ -51,7 +51,11 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         counted = Counter(r.kind for r in self.resources)
-        parts = [f"- endpoint {r.name}" for r in self.resources if r.kind == "endpoint"]
+        parts = [
+            f"endpoint {r.name} released, keeps running" if r.adopted else f"- endpoint {r.name}"
+            for r in self.resources
+            if r.kind == "endpoint"
+        ]
         parts += [
             f"- {n} {_NAMES.get(kind, kind)}{'s' if n != 1 else ''}"
             for kind, n in counted.items()
@@ -72,7 +76,7 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """List what would go, in the order in which it goes, and what would stay.
+    """Return what `destroy` would delete, in order, and what it would keep.
 
     Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
     go on without it.
@@ -113,7 +117,7 @@ def wait_released(project: Project) -> None:
 
 
 def destroy(project: Project, *, wait: bool = False) -> Destruction:
-    """Delete in an order in which nothing is used by what is still there.
+    """Delete the project's resources in an order in which none is in use by another.
 
     A second run deletes what a crash left.
 
@@ -144,6 +148,7 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
 
 
 def _forget(project: Project, key: str) -> None:
+    """Delete a stored document, unless another command changes it."""
     document = project.target.state.get(key)
     if document is None:
         return

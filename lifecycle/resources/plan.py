@@ -11,9 +11,10 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.log.streams import STREAMS
-from ...endpoints.port import VariantSpec
+from ...endpoints.port import EndpointState, VariantSpec
+from ...endpoints.split import percent_text
 from ...endpoints.traffic.router import routed_endpoints
-from ...errors import MissingDependency, NotFound, ProjectError, Unsupported
+from ...errors import MissingDependency, NotFound, Problem, ProjectError, Unsupported
 from ...events.port import Column
 from ...events.tables.relations import exposed_name, raw_name, raw_table
 from ...feature_store.tables.relations import history_table
@@ -63,6 +64,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
     elsewhere: dict[str, Estimate] = {}
     unpriced: tuple[str, ...] = ()  # what exists and has no price in the table
     known_cost: Decimal = Decimal(0)  # USD an hour of the rest
+    elsewhere_refused: tuple[Problem, ...] = ()  # warnings: what only the other targets cannot do
 
     @property
     def changes(self) -> bool:
@@ -71,11 +73,16 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> tuple[PlanItem, ...]:
+        """The items that cannot be applied."""
         return tuple(item for item in self.items if item.action == "!")
 
     def __str__(self) -> str:
         lines = [headline(self.target, self.where)]
-        shown = [item for item in self.items if item.action != "="]
+        shown = [
+            item
+            for item in self.items
+            if item.action != "=" or (item.kind == "endpoint" and item.detail)
+        ]
         for (action, kind, waits_for), group in groupby(
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
@@ -87,19 +94,21 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
             )
         same = sum(item.action == "=" for item in self.items)
         if same:
-            lines.append(f"  = {same} in place" + ("" if shown else ": nothing to do"))
+            idle = all(item.action == "=" for item in shown)
+            lines.append(f"  = {same} in place" + (": nothing to do" if idle else ""))
         lines += [
             f"  ? {name}: no longer declared; apply never deletes" for name in self.undeclared
         ]
-        return "\n".join([*lines, f"cost    {_cost(self)}"])
+        return "\n".join([*lines, f"cost    {_cost(self)}", *map(str, self.elsewhere_refused)])
 
 
 def headline(target: str, place: str) -> str:
-    """Return the plan's first line, which says where."""
+    """Return the plan's first line, which names the target and place."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
 def _cost(plan: Plan) -> str:
+    """Return the plan's line about cost."""
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
         *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
@@ -120,12 +129,14 @@ def _cost(plan: Plan) -> str:
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
+    """Say what an endpoint costs an hour, and by which price table."""
     cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
     machines = f"{estimate.machines}, price table of {estimate.table}"
     return machines if standing else f"{name}{cost} once deployed: {machines}"
 
 
 def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
+    """Count the resources without a known price, by kind."""
     counted = Counter(r.kind for r in resources if r.hourly_cost is None)
     return tuple(
         f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}"
@@ -134,6 +145,7 @@ def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
 
 
 def _described(item: PlanItem) -> str:
+    """Return an item's name and detail."""
     return (
         f"{item.name}{item.detail}"
         if item.detail.startswith(":") or not item.detail
@@ -142,17 +154,18 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare.
+    """Compare what the project describes with what its target has.
 
-    Raises ProjectError when the description cannot be carried out at all (the same errors as
-    `validate`).
+    Raises:
+        ProjectError: The description cannot be carried out on this target (the errors of
+            `validate --target`). What only other targets cannot do is a warning of the plan.
     """
     from ...adapters import targets
     from ..checks.validate import check
 
-    problems, _ = check(project.description)
-    if any(p.severity == "error" for p in problems):
-        raise ProjectError(problems)
+    checked = check(project.description, project.target.name, runs=False)
+    if any(p.severity == "error" for p in checked.problems):
+        raise ProjectError(checked.problems)
     # first: without credentials, or with another account's, nothing else is asked
     place = where(project)
     if project.spec.endpoints:
@@ -180,17 +193,19 @@ def plan(project: Project) -> Plan:
         elsewhere={} if project.target.adapter.remote else _elsewhere(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known_costs, Decimal(0)),
+        elsewhere_refused=checked.elsewhere,
     )
 
 
 def _estimate(project: Project) -> Estimate | None:
+    """Estimate what the declared endpoints cost on the target."""
     from ...adapters import targets
 
     return targets.estimate(project.target.profile, _declared(project))
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """Estimate what the endpoints would cost on each other target.
+    """Estimate the endpoints' cost on the other targets.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -213,6 +228,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
 
 
 def _declared(project: Project) -> list[VariantSpec]:
+    """Return the declared variants, for an estimate."""
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
@@ -222,7 +238,7 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refuse a plan whose endpoints cost more than the profile's budget, now or afterwards.
+    """Refuse a plan whose endpoints cost more than the budget.
 
     An unknown cost is refused too, unless the profile allows it.
 
@@ -259,6 +275,7 @@ def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterat
 
 
 def _is_judged(profile: Profile) -> bool:
+    """Return whether an unknown price counts against the budget: only on a real account."""
     return not takes_unknown_prices(profile) and "endpoint_url" not in profile.options
 
 
@@ -273,6 +290,7 @@ def where(project: Project) -> str:
 
 
 def _items(project: Project) -> Iterator[PlanItem]:
+    """Yield what applying would change: tables, views, endpoints."""
     from ...feature_store.views.schema import view_schemas
 
     spec = project.spec
@@ -304,6 +322,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
 def _table(
     project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
+    """Return what applying would do to a table."""
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
@@ -334,7 +353,7 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Mark a thing as incomplete if its table is in place but other parts of it are missing.
+    """Mark an item as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
     """
@@ -346,6 +365,7 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
+    """Yield what is not made yet of an event: stream and views."""
     exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
@@ -355,11 +375,13 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
+    """Yield "stream" if a stream is not made yet."""
     if project.target.events.observe(stream) in (None, "creating", "failed"):
         yield "stream"
 
 
 def _parts_of_view(project: Project, view: str) -> Iterator[str]:
+    """Yield what is not made yet of a feature view: the online view, objectives."""
     state = project.target.online.observe(view)
     if state is None or state.phase in ("creating", "failed"):
         yield "online view"
@@ -369,6 +391,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
+    """Return the refusal of a feature view whose SQL changed."""
     return PlanItem(
         action="!",
         kind=item.kind,
@@ -378,6 +401,7 @@ def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
 
 
 def _static(project: Project) -> Iterator[PlanItem]:
+    """Yield which static tables would be loaded."""
     from ...feature_store.tables.static_tables import inspect_static
 
     for name in project.spec.tables:
@@ -395,9 +419,13 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
 
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
+    """Return what deploying would do to an endpoint."""
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
+    if state is None and not endpoint.objective:
+        detail = ": has no objective, so it waits for isthmus import, or for an objective"
+        return PlanItem(action=".", kind="endpoint", name=endpoint.name, detail=detail, by="import")
     streams: dict[str, int] = {}
     missing: list[str] = []
     for variant in endpoint.variants:
@@ -419,7 +447,13 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
             action="!", kind="endpoint", name=endpoint.name, detail=f": {differs}", by="deploy"
         )
     if state and state.phase != "failed" and have == streams:
-        return PlanItem(action="=", kind="endpoint", name=endpoint.name, by="deploy")
+        return PlanItem(
+            action="=",
+            kind="endpoint",
+            name=endpoint.name,
+            detail=_other_split(endpoint, state),
+            by="deploy",
+        )
     versions = ", ".join(
         f"{v.name} {v.model}@{streams[v.name]}" for v in endpoint.variants if v.name in streams
     )
@@ -430,3 +464,19 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
         detail=f"({versions})",
         by="deploy",
     )
+
+
+def _other_split(endpoint: Endpoint, state: EndpointState) -> str:
+    """Return how the served split differs from the declared one, or "" where it does not.
+
+    It is no change that `deploy` would make: that sets the split of a new endpoint only.
+    """
+    declared = {variant.name: variant.traffic for variant in endpoint.variants}
+    served = {variant.name: variant.percent for variant in state.variants}
+    if declared == served:
+        return ""
+    declares, serves = (
+        ", ".join(f"{name} {percent_text(share)} %" for name, share in split.items())
+        for split in (declared, served)
+    )
+    return f": serves {serves}; project.yaml begins with {declares}"

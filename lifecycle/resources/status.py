@@ -49,12 +49,14 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _rows(table: TableLine) -> str:
+    """Say whether a table is made, and how many rows it has."""
     if not table.made:
         return "not made yet (isthmus apply)"
     return "made, rows not counted" if table.rows is None else f"{table.rows:>9,} rows"
 
 
 def _endpoint(name: str, state: EndpointState | None) -> str:
+    """Return the line about an endpoint: its phase and its split."""
     if state is None:
         return f"  {'endpoint':<13} {name:<20} not there (isthmus deploy {name})"
     split = "   ".join(
@@ -66,13 +68,14 @@ def _endpoint(name: str, state: EndpointState | None) -> str:
 
 
 def _line(kind: str, name: str, state: TableState | None) -> TableLine:
+    """Return the line about a table."""
     return TableLine(
         kind=kind, name=name, made=state is not None, rows=state.rows if state else None
     )
 
 
 def event_tables(project: Project) -> list[TableLine]:
-    """Return what is stored of each event, and of each stream that the gateways fill."""
+    """Return how many rows are stored of each event and each stream of the gateways."""
     warehouse = project.target.warehouse
     tables = [
         _line("event table", event, warehouse.observe(raw_name(event)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours() -> Generator[None, None, None]:
-    """Raise what isthmus_stack's verbs raise as the error of ours that it is.
+    """Translate errors of isthmus_stack into errors of this package.
 
     MissingDependency: it is not installed.
     """
@@ -39,6 +39,7 @@ def as_ours() -> Generator[None, None, None]:
 
 
 def _ours(error: errors.StackError) -> IsthmusError:
+    """Return an error of isthmus_stack as one of ours."""
     from isthmus_stack.cli import errors
 
     remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")
@@ -54,7 +55,7 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Return the URLs at which the stack that was meant may be.
+    """Return the URLs at which the meant stack may listen.
 
     As the caller or the environment says; the project's own; where `up` starts one.
     """

@@ -31,7 +31,7 @@ def add(
     code: str | None = None,
     url: str | None = None,
 ) -> Fault:
-    """Let something go wrong.
+    """Add a fault to a running stack.
 
     `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as
     `isthmus stack`).
@@ -55,7 +55,7 @@ def add(
 
 
 def list(*, url: str | None = None) -> Rows[Fault]:
-    """List the faults that are still to come. NotFound: no stack answers."""
+    """Return the faults that are still pending; raise NotFound if no stack answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 
@@ -63,7 +63,7 @@ def list(*, url: str | None = None) -> Rows[Fault]:
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
-    """Take one fault back, or all. NotFound: no stack answers."""
+    """Remove one fault or all; raise NotFound if no stack answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 

@@ -40,7 +40,7 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def up(
     cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
 ) -> RunningStack:
-    """Start a cloud's stack (`port` 0: a free one).
+    """Start a cloud's stack; `port` 0 takes a free one.
 
     It ends with this process, at `stop()`, or at the end of a `with`.
 
@@ -58,7 +58,7 @@ def up(
 
 
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
-    """Run a command with a stack of its own (`options` as `up` has them).
+    """Run a command beside a stack of its own, with the options of `up`.
 
     Return its exit code, or 128 and the number of a signal.
 
@@ -103,7 +103,7 @@ def coverage(
 
 
 def policy(*, url: str | None = None) -> dict[str, Any]:
-    """Return the least rights for what a running stack was asked since its last reset.
+    """Return the policy of least rights for the calls that a stack has had since its reset.
 
     They are in the cloud's own form. NotFound: no stack answers.
     """
@@ -114,7 +114,7 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 
 
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
-    """Repeat recorded calls on an offline stack, and list what it answers otherwise.
+    """Repeat recorded calls on an offline stack, and return the answers that differ.
 
     The calls are those that `doctor --first-account --round --record` recorded.
 
@@ -129,7 +129,7 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 
 def _stack_of(cloud: str) -> Offline:
-    """Return the stack of a name.
+    """Return the offline stack of a cloud's name.
 
     Raises:
         NotFound: There is none of this name.

@@ -78,7 +78,7 @@ def untrusted(project: Path) -> tuple[Untrusted, ...]:
 
 
 def trust(project: Path) -> Trusted:
-    """Know those folders from now on, as if this user had made them here. It may be done again.
+    """Register state folders as trusted, as if this user had made them. Repeating it is safe.
 
     Raises:
         NotFound: there is none.
@@ -120,6 +120,7 @@ def trust_home(home: Path) -> Trusted:
 
 
 def _folders(project: Path) -> tuple[Path, ...]:
+    """Return the folders in which the project keeps state on this machine."""
     from ...project.load import load
     from ...project.profiles.profiles import folders, profiles
 
@@ -136,11 +137,13 @@ def _folders(project: Path) -> tuple[Path, ...]:
 
 
 def _look(folder: Path) -> Untrusted:
+    """Look at a state folder: what lies in it, and whether it is known."""
     entries = tuple(_entry(path) for path in sorted(folder.iterdir()) if path.name != user_state.ID)
     return Untrusted(folder=str(folder), known=user_state.is_known(folder), entries=entries)
 
 
 def _entry(path: Path) -> Entry:
+    """Count the files, bytes and links below a path."""
     files = size = 0
     links: list[str] = []
     for place in _below(path):
@@ -158,6 +161,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _below(path: Path) -> Iterator[Path]:
+    """Yield a path and all that lies below it; links are not followed."""
     yield path
     if path.is_dir() and not path.is_symlink():
         for folder, names, files in os.walk(path):
@@ -165,7 +169,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Seal and move the homes that an older version kept in the project, and yield their clouds.
+    """Move state that an older version kept in the project, and yield the clouds.
 
     The records and logs of that version go.
     """
@@ -207,5 +211,5 @@ def _move(folder: Path, to: Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a name that somebody else gave, without what a terminal would obey."""
+    """Return a name without control characters."""
     return ascii(text)[1:-1]

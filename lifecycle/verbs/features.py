@@ -17,7 +17,7 @@ from ...reports.results import Rows, Shown
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...feature_store.as_known.check import AsKnown
-    from ...pipelines.evaluation.leak_alarm import Looked
+    from ...pipelines.evaluation.leak_alarm import FeatureFinding
 
 __all__ = ["check", "get", "leaks", "skew"]
 __dir__ = __all__.copy  # what completion offers
@@ -51,15 +51,15 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> Rows[AsKnown]:
-    """Check whether the views' rows (default: all) see data that only became known after them.
+    """Check whether views use data that only became known after their rows.
 
     It looks at `moments` moments. Nothing is written.
     """
     return Rows(check_as_known(project, views, moments=moments))
 
 
-def leaks(project: Project, config: str) -> Rows[Looked]:
-    """Return for each feature of a configuration its AUC by day, and with what was known earlier.
+def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
+    """Return each feature's AUC by day, next to that with data known earlier.
 
     Raises:
         ProjectError: The configuration has a mistake.

@@ -34,7 +34,7 @@ class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Rows[ModelVersion]:
-    """Every version of the project's registered models."""
+    """Return every version of the project's registered models."""
     return Rows(versions(project))
 
 
@@ -58,7 +58,7 @@ def replay(
 
 
 def graph(project: Project | Description, *, form: Form = "text") -> Graph:
-    """Return the graph of what is made of what: events, objectives, views, models, endpoints.
+    """Return the lineage: events, objectives, views, models, endpoints.
 
     Invalid: another form.
     """

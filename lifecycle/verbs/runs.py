@@ -36,7 +36,7 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
-    """Training runs that ended, oldest first.
+    """Return training runs that have ended, oldest first.
 
     `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
 
@@ -70,5 +70,5 @@ def cancel(project: Project, run: str) -> RunState:
 
 
 def log(project: Project, run: str, step: str) -> StepLog:
-    """Return what a run's step printed. NotFound: the run, or the step."""
+    """Return the output of a run's step; raise NotFound if there is no such run or step."""
     return StepLog(run=run, step=step, log=watch.log(project, run, step))

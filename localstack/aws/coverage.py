@@ -111,7 +111,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
 
 
 def count(covered: Iterable[Covered]) -> Count:
-    """Count operations by how the stack meets them."""
+    """Count operations by level of support."""
     levels = Counter(item.level for item in covered)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
@@ -169,7 +169,7 @@ def page() -> str:
 
 
 def _coverage_of(service: str, operation: str) -> Covered:
-    """Return how the stack meets one operation."""
+    """Return an operation's level of support."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(

@@ -111,7 +111,7 @@ class Front(StackFront):
             )
 
     def _admit(self, incoming: Incoming) -> Answer:
-        """Answer a request whose sender may use the stack, and refuse every other one."""
+        """Answer a request if its sender may use the stack."""
         refused = door.admit(self.stack, incoming)
         if refused is None:
             return self.answer(incoming)
@@ -139,7 +139,7 @@ class Front(StackFront):
         return self.answer(wire.understand(environ))
 
     def answer(self, incoming: Incoming) -> Answer:
-        """Act out the faults, have the request executed, and log it.
+        """Answer a request: faults, handler, log.
 
         Raises:
             Cut: A fault cuts the connection.
@@ -148,7 +148,7 @@ class Front(StackFront):
             return self._answer(incoming)
 
     def _answer(self, incoming: Incoming) -> Answer:
-        """Act out faults, have the request executed, and log it."""
+        """Answer a request by its handler, with faults."""
         named = self._names(incoming)
         faults = (
             {}
@@ -171,13 +171,15 @@ class Front(StackFront):
         return done
 
     def services(self) -> frozenset[str]:
+        """Return the services that the stack covers."""
         return coverage.services()
 
     def operations(self, service: str | None) -> frozenset[str]:
+        """Return the operations that the stack covers."""
         return coverage.operations(service) | _ASKED_INSIDE
 
     def _reset_cloud(self) -> None:
-        """Drop what moto and the home hold, and whose rights were used."""
+        """Reset moto, the home and the used rights."""
         moto_server.reset()
         if self._keeper is not None:
             self._keeper.clear()
@@ -217,7 +219,7 @@ class Front(StackFront):
             self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
-        """Have a request executed by its handler, or by moto."""
+        """Execute a request by its handler or by moto."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
@@ -248,7 +250,7 @@ class Front(StackFront):
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
-        """Have a request executed by moto."""
+        """Execute a request by moto."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
         done = moto_server.answer(incoming)
@@ -257,7 +259,7 @@ class Front(StackFront):
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """Return the answer, once what the request has changed is in the stack's home."""
+        """Save the request's changes, then return its answer."""
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -298,7 +300,7 @@ class Front(StackFront):
             self.access.check(incoming, caller, request)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Set after how many calls each caller is held to its policies.
+        """Set after how many calls policies are enforced on each caller.
 
         It does what moto's set_initial_no_auth_action_count does.
         """
@@ -361,14 +363,14 @@ class Front(StackFront):
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
-        """Return what moto alone answers to an operation."""
+        """Return moto's own answer to an operation."""
         incoming = wire.understand(
             in_process.environ_of_call(service, operation, params, account, region)
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
-        """Return what moto alone answers to a request."""
+        """Return moto's own answer to a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
@@ -378,7 +380,7 @@ class Front(StackFront):
 
 
 def _may_meet_deliveries(incoming: Incoming) -> bool:
-    """Return whether an operation may see or change what a stream has still to deliver.
+    """Return whether an operation may see or change undelivered records.
 
     In S3 these are all operations but the one that a delivery makes itself.
     """
@@ -390,6 +392,7 @@ def _may_meet_deliveries(incoming: Incoming) -> bool:
 
 
 def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
+    """Return what policies need to know of a request."""
     return AccessRequest(
         service=incoming.service,
         operation=incoming.operation,
@@ -415,7 +418,7 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
 
 
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
-    """Refuse a request that a web page makes in somebody's browser; None: it is none.
+    """Refuse a request that a web page makes from a browser, else return None.
 
     This server runs commands, so it answers programs only.
     """

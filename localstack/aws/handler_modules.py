@@ -48,7 +48,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
 
 
 def load(more: tuple[str, ...] = ()) -> None:
-    """Import every module with handlers, and `more`, dotted names of other people's modules."""
+    """Import every module with handlers, and the dotted names in `more`."""
     for name in MODULES:
         import_module(f".{name}", __package__)
     for name in more:

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="isthmus-stack",
         description="AWS and Google Cloud on this machine: servers that execute.",
@@ -154,6 +155,7 @@ def _command(commands: Any, name: str, verb: Any, text: str) -> argparse.Argumen
 
 
 def _process_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a stack's process."""
     parser.add_argument(
         "--image",
         dest="images",
@@ -199,7 +201,7 @@ def _process_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _which(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
-    """Add the options that say which stack is meant."""
+    """Add the options that select a stack."""
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--home", type=Path, help="the folder in which it keeps what it holds")
     which.add_argument("--url", help="where it listens")
@@ -215,6 +217,7 @@ def _process(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _up(options: argparse.Namespace) -> int:
+    """Start a stack, and serve until a signal."""
     port = environment_of(options.cloud).PORT if options.port is None else options.port
     process = _process(options)
     with verbs.up(options.cloud, port=port, **process) as stack:
@@ -236,6 +239,7 @@ def _up(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace) -> int:
+    """Run a command beside a stack of its own."""
     if not options.words:
         remedy = f"isthmus-stack run {options.cloud} --clock manual -- python train.py"
         raise Invalid("there is no command after --", remedy=remedy)
@@ -244,6 +248,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _down(options: argparse.Namespace) -> int:
+    """Stop a stack."""
     stopped = verbs.down(home=options.home, url=options.url)
     _say(
         options, {"stopped": stopped}, "the stack is stopped" if stopped else "no stack runs there"
@@ -252,6 +257,7 @@ def _down(options: argparse.Namespace) -> int:
 
 
 def _status(options: argparse.Namespace) -> int:
+    """Print the stacks that run."""
     stacks = verbs.status(home=options.home, url=options.url)
     lines = [
         f"{stack.url}   process {stack.pid}   clock "
@@ -263,6 +269,7 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _trust(options: argparse.Namespace) -> int:
+    """Trust a folder as a stack's home."""
     verbs.trust(options.home)
     _say(
         options,
@@ -273,6 +280,7 @@ def _trust(options: argparse.Namespace) -> int:
 
 
 def _add_fault(options: argparse.Namespace) -> int:
+    """Add a fault."""
     rule = {
         name: getattr(options, name)
         for name in ("kind", "service", "operation", "name", "seconds", "code")
@@ -283,12 +291,14 @@ def _add_fault(options: argparse.Namespace) -> int:
 
 
 def _list_faults(options: argparse.Namespace) -> int:
+    """Print the faults to come."""
     coming = verbs.faults(verbs.places(options.url))
     _say(options, {"items": coming}, "\n".join(map(texts.fault_line, coming)) or "no faults")
     return 0
 
 
 def _clear_faults(options: argparse.Namespace) -> int:
+    """Take back one fault or all."""
     verbs.clear_faults(verbs.places(options.url), options.number)
     _say(
         options,
@@ -299,6 +309,7 @@ def _clear_faults(options: argparse.Namespace) -> int:
 
 
 def _coverage(options: argparse.Namespace) -> int:
+    """Print which operations a stack covers."""
     operations = verbs.coverage(options.cloud, service=options.service)
     rows, total = texts.coverage_rows(operations)
     widths = [max(len(row[place]) for row in rows) for place in range(3)]
@@ -313,12 +324,14 @@ def _coverage(options: argparse.Namespace) -> int:
 
 
 def _policy(options: argparse.Namespace) -> int:
+    """Print a policy that allows what was called."""
     rights, text = texts.policy_parts(verbs.policy(verbs.places(options.url)))
     _say(options, {"policy": rights}, text)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
+    """Compare recorded calls with the stack's answers."""
     comparison = verbs.compare(options.folder, url=options.url)
     _say(options, comparison, str(comparison))
     return 1 if comparison.differences else 0
@@ -333,4 +346,5 @@ def _say(options: argparse.Namespace, value: object, text: str) -> None:
 
 
 def _print_json(value: object) -> None:
+    """Print a value as JSON."""
     print(msgspec.json.encode(value).decode(), flush=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def headline(running: RunningStack, options: Mapping[str, Any]) -> str:
-    """Return the first line that `up` prints: where the stack is, and what it does."""
+    """Return the first line that `up` prints: the stack's address and cloud."""
     own = environment_of(running.cloud)
     is_open = options["any_key"] or options["moto_answers"]
     return (
@@ -29,7 +29,7 @@ def headline(running: RunningStack, options: Mapping[str, Any]) -> str:
 
 
 def exports(running: RunningStack) -> Iterator[str]:
-    """Yield the lines that say what to export, a block for each way in."""
+    """Yield the environment variables to export, in a block for each way to connect."""
     for words, variables in environment_of(running.cloud).ways(running.url):
         if words:
             yield f"  {words}"

@@ -64,6 +64,7 @@ def check(cloud: str) -> None:
 
 
 def _is_installed(module: str) -> bool:
+    """Return whether a module can be imported."""
     try:
         return find_spec(module) is not None
     except ModuleNotFoundError:  # nor is the package that it is in
@@ -134,7 +135,7 @@ def status(*, home: Path | None = None, url: str | None = None) -> list[Ready]:
 
 
 def down(*, home: Path | None = None, url: str | None = None) -> bool:
-    """End the stack in a home or at a URL, once it has written what it holds.
+    """Stop the stack of a home or URL, once its state is written.
 
     Return False where none runs.
 
@@ -155,7 +156,7 @@ def down(*, home: Path | None = None, url: str | None = None) -> bool:
 
 
 def trust(home: Path) -> None:
-    """Put this user's seal on a home that another user, machine or version wrote.
+    """Seal a home that another user, machine or version wrote, so that it can be used.
 
     Nothing in it is unpickled.
 
@@ -173,7 +174,7 @@ def trust(home: Path) -> None:
 def coverage(
     cloud: str, *, service: str | None = None
 ) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
-    """Return each operation with its level: executes, stores only, not there.
+    """Return each operation with the level at which the stack supports it.
 
     Raises:
         NotFound: There is no such cloud, or no such service.
@@ -189,7 +190,7 @@ def coverage(
 
 
 def places(url: str | None = None) -> tuple[str, ...]:
-    """Return the URLs at which the stack may be that is meant.
+    """Return the URLs at which the meant stack may listen.
 
     It is the one that is named, else what the environment names, else where `up` starts them.
     """
@@ -220,7 +221,7 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the least rights for what the stack was asked since its last reset.
+    """Return the policy of least rights for the calls since the last reset.
 
     They are in the cloud's own form.
 
@@ -231,7 +232,7 @@ def policy(where: Sequence[str]) -> dict[str, Any]:
 
 
 def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
-    """Let something go wrong in the stack.
+    """Add a fault to the stack.
 
     Raises:
         Invalid: There is no such fault, service or operation.
@@ -243,7 +244,7 @@ def add_fault(where: Sequence[str], *, kind: str, **rule: Any) -> Fault:
 
 
 def faults(where: Sequence[str]) -> tuple[Fault, ...]:
-    """Return the faults that are still to come.
+    """Return the pending faults.
 
     Raises:
         NotFound: No stack answers.
@@ -252,7 +253,7 @@ def faults(where: Sequence[str]) -> tuple[Fault, ...]:
 
 
 def clear_faults(where: Sequence[str], number: int | None = None) -> None:
-    """Take one fault back, or all.
+    """Remove one fault or all.
 
     Raises:
         NotFound: No stack answers.
@@ -261,7 +262,7 @@ def clear_faults(where: Sequence[str], number: int | None = None) -> None:
 
 
 def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> Comparison:
-    """Ask the calls of a recording again, and return what is answered otherwise.
+    """Repeat a recording's calls, and return the answers that differ.
 
     Args:
         folder: What `isthmus doctor --first-account --round --record` wrote.

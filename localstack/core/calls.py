@@ -84,7 +84,7 @@ class Calls:
 
 
 def is_mutating(operation: str) -> bool:
-    """Return whether an operation changes something, as its name says."""
+    """Return whether an operation changes something, judged by its name."""
     return not _READS.match(operation)
 
 

@@ -39,7 +39,7 @@ class Stack:
         return variables(self.cloud, self.url)
 
     def health(self) -> dict[str, Any]:
-        """Return who the stack is and how it runs."""
+        """Return the stack's name, version and settings."""
         return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])
 
     def reset(self) -> None:
@@ -51,7 +51,7 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "clock"), type=_Now).now
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock; what came due has happened when this returns."""
+        """Move the clock; timers that came due have run when this returns."""
         return msgspec.json.decode(self._ask("POST", "clock", {"advance": seconds}), type=_Now).now
 
     def fault(
@@ -94,11 +94,11 @@ class Stack:
         return msgspec.json.decode(self._ask("POST", "faults", rule), type=Fault)
 
     def faults(self) -> tuple[Fault, ...]:
-        """Return the faults that are still to come."""
+        """Return the pending faults."""
         return msgspec.json.decode(self._ask("GET", "faults"), type=tuple[Fault, ...])
 
     def clear_faults(self, number: int | None = None) -> None:
-        """Take one fault back; None: all."""
+        """Remove one fault, or all."""
         self._ask("DELETE", "faults" if number is None else f"faults?id={number}")
 
     def calls(self) -> tuple[StackCall, ...]:
@@ -110,7 +110,7 @@ class Stack:
         self._ask("DELETE", "calls")
 
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
-        """Put minutes of traffic that nobody sent into an endpoint's metrics.
+        """Write simulated minutes of traffic into an endpoint's metrics.
 
         They come beside what was sent.
         """
@@ -119,14 +119,14 @@ class Stack:
         )
 
     def enforce(self, after: int = 0) -> None:
-        """Hold each caller to its IAM policies, once `after` more calls have passed.
+        """Enforce IAM policies on each caller, after `after` more calls.
 
         This is moto's own switch; the next reset turns it off.
         """
         self._send("POST", "/moto-api/reset-auth", str(after).encode())
 
     def policy(self) -> dict[str, Any]:
-        """Return the least rights for what was called since the last reset.
+        """Return the policy of least rights for the calls since the last reset.
 
         For AWS it is an IAM policy; for GCP permissions, roles and a custom role.
         """
@@ -137,11 +137,13 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
+        """Call a control route of the stack, and return the answer."""
         return self._send(
             method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
         )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
+        """Send a request to the stack, with the key of its control routes."""
         if self._keys is None:
             self._keys = keys.keys_of(self.url)
         headers = (

@@ -34,7 +34,7 @@ class Timer:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Keep the function from running again."""
+        """Keep the timer from running again."""
         self.cancelled = True
 
 
@@ -117,7 +117,7 @@ class Clock:
         return timer
 
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Run `function()` again and again, until the timer is cancelled.
+        """Call a function at an interval, until the timer is cancelled.
 
         On the instant clock it runs four times a (real) second, and while that is moved, as on the
         others, in its own period; and when it has been.
@@ -128,7 +128,7 @@ class Clock:
         return timer
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Run `function()` on the instant clock when somebody looks (`settle`).
+        """Call a function the next time that the instant clock settles.
 
         It runs a quarter of a (real) second later at the latest.
         """
@@ -144,12 +144,13 @@ class Clock:
             self._run_soon(soon)
 
     def _run_soon(self, soon: _Soon) -> None:
+        """Run postponed work when it is due."""
         _run(Timer(self.now(), soon.run))
         self._soon.pop(soon, None)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Surround a handler, so that the instant clock settles once it has stored what it made."""
+        """Wrap a request, so that the instant clock settles after it."""
         if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
             yield
             return
@@ -185,12 +186,12 @@ class Clock:
         return now if self._offset and now > datetime.now(UTC) else None
 
     def catch_up(self, moment: datetime | None) -> None:
-        """Show at least `moment`."""
+        """Move the clock forward to `moment`, if it is behind."""
         if moment is not None:
             self._show(moment)
 
     def reset(self) -> None:
-        """Forget every timer; show the real time again."""
+        """Remove every timer, and show real time again."""
         with self._changed:
             for _, _, timer in self._timers:
                 timer.cancel()
@@ -209,10 +210,11 @@ class Clock:
             self._changed.notify_all()
 
     def _show(self, moment: datetime) -> None:
-        """Move what the clock shows forward to `moment`."""
+        """Move the shown time forward."""
         self._offset += max(moment - self.now(), timedelta())
 
     def _push(self, timer: Timer) -> None:
+        """Add a timer, and start the clock's thread if needed."""
         with self._changed:
             heapq.heappush(self._timers, (timer.due, next(self._count), timer))
             if self._thread is None:
@@ -238,7 +240,7 @@ class Clock:
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
-        """Return when a periodic timer is due next."""
+        """Return when a periodic timer runs next."""
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0

@@ -29,7 +29,7 @@ class StackContext:
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        """Whose stores are meant, such as an account and a region."""
+        """Return whose state is meant, such as an account and a region."""
         return ()
 
     @property
@@ -71,11 +71,11 @@ class StackContext:
         return self.state.stopping
 
     def store(self, kind: type[T]) -> T:
-        """Return the owner's one instance of `kind`, made by `kind()`; a reset drops it."""
+        """Return an owner's instance of a store, made on first use; a reset drops it."""
         return self.state.store(self._owner, kind)
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that only a handler can act out; None if there is none to take.
+        """Take a fault that the handler itself must act out, or None.
 
         Args:
             kind: Such as lost-deploy, eventual-consistency or duplicate.

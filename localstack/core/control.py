@@ -50,7 +50,7 @@ def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
-    """Return why a WSGI request may not steer the stack; None for one that may."""
+    """Return why a WSGI request may not use the control routes, or None."""
     return refusal(
         stack,
         route,
@@ -62,7 +62,7 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
 ) -> Answer | None:
-    """Return why a caller may not steer the stack; None for one that may.
+    """Return why a caller may not use the control routes, or None.
 
     A caller needs the stack's own secret, and may not be another user's process.
     """
@@ -84,7 +84,7 @@ def refusal(
 
 
 def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
-    """Do what a control request asks.
+    """Answer a request to the stack's control routes.
 
     Args:
         front: The stack's front.
@@ -101,7 +101,7 @@ def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> 
 
 
 def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
-    """Do what a route says, and return what is answered."""
+    """Carry out a control route, and return its answer."""
     stack = front.stack
     match route:
         case "GET health":

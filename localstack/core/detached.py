@@ -126,7 +126,7 @@ def start_apart(
 
 
 def running(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, if it still answers and is the same process."""
+    """Return the stack that the file `ready` names, if it answers and is the same process."""
     stack = read_ready(ready)
     health = _health(stack.url) if stack is not None else None
     return stack if stack is not None and health is not None and health.pid == stack.pid else None
@@ -141,6 +141,7 @@ def running_at(url: str) -> Ready | None:
 
 
 def _health(url: str) -> _Health | None:
+    """Return a stack's answer about its health, or None if it gives none."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"{url}/_stack/health", timeout=_HEALTH
@@ -151,7 +152,7 @@ def _health(url: str) -> _Health | None:
 
 
 def answering(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, once it answers; None when it does not live.
+    """Return the stack that the file `ready` names, waiting until it answers; None if it ended.
 
     Raises:
         NoAnswer: It lives, and does not answer.
@@ -167,7 +168,7 @@ def answering(ready: Path) -> Ready | None:
 
 
 def death(ready: Path, log: Path) -> Death | None:
-    """Return how the stack that `ready` tells of ended.
+    """Return how the stack that the file `ready` names ended.
 
     None: there is none, it runs, or it was stopped.
     """
@@ -197,7 +198,7 @@ def death(ready: Path, log: Path) -> Death | None:
 
 
 def stop_apart(ready: Path) -> bool:
-    """End the stack that `ready` tells of, even one that does not answer.
+    """Stop the stack that the file `ready` names, even if it does not answer.
 
     Return False when none runs.
 
@@ -252,11 +253,12 @@ def previous(log: Path) -> Path:
 
 
 def _end_file(ready: Path) -> Path:
+    """Return the file that says how a stack's process ended."""
     return ready.with_suffix(".ended")
 
 
 def _living(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, whether or not it answers.
+    """Return the stack that the file `ready` names, if its process lives.
 
     A stack that lives has the lock on its home.
     """

@@ -131,6 +131,7 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
+        """Read an archive's header; refuse one that is too large."""
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
         if member.type in _HEADERS and member.size > _HEADER:
             raise Refused(f"a header of {member.size:,} bytes is before its {member.name!r}")

@@ -38,7 +38,7 @@ def tell_line(what: str, detail: str) -> None:
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether the cause is new, and how many were not told since the last time.
+    """Return whether a cause may be logged now, and how many were left out since the last time.
 
     None: it is not due.
     """
@@ -53,6 +53,7 @@ def _due(what: str, where: str) -> tuple[bool, int | None]:
 
 
 def _write(text: str, untold: int) -> None:
+    """Print an error, and how many like it were left out since the last one."""
     more = f" ({untold:,} more like it were not told)" if untold else ""
     print(f"{text}{more}", file=sys.stderr, flush=True)
 
@@ -64,6 +65,7 @@ def _place(error: BaseException) -> str:
 
 
 def _one_line(value: object) -> str:
+    """Return a value on one line, without control characters."""
     return ascii(str(value)[:500])[
         1:-1
     ]  # a caller's words may have line ends, and what a terminal obeys

@@ -74,7 +74,7 @@ class Named(Protocol):
 
 
 def check(fault: Fault, named: Named) -> None:
-    """Raise ValueError for a rule that could never fit, or has numbers that nobody means."""
+    """Raise ValueError for a fault rule that can never match or has senseless numbers."""
     if fault.service is not None:
         _check_name("service", fault.service, named.services(), "")
     if fault.operation is not None:
@@ -117,11 +117,11 @@ class Faults:
             return rule
 
     def list(self) -> tuple[Fault, ...]:
-        """Return the rules that are still to come."""
+        """Return the pending fault rules."""
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
-        """Remove one rule; None: all, and the next is number 1 again."""
+        """Remove one fault rule, or all."""
         with self._lock:
             if number is None:
                 self._rules, self._ids = [], itertools.count(1)
@@ -134,7 +134,7 @@ class Faults:
     def take(
         self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take the oldest rule that fits, which has one use less then; None: none fits."""
+        """Take one use of the oldest matching fault rule, or return None."""
         if not self._rules:  # the usual case costs no lock
             return None
         with self._lock:

@@ -17,7 +17,7 @@ class Clearable(Protocol):
     """The notes that a front takes of calls besides the log, such as the permissions they used."""
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove everything."""
         ...
 
 
@@ -37,7 +37,7 @@ class StackFront(ABC):
 
     @abstractmethod
     def services(self) -> Collection[str]:
-        """Return the services whose calls the log and the faults know."""
+        """Return the services that logs and faults can name."""
 
     @abstractmethod
     def operations(self, service: str | None, /) -> Collection[str]:
@@ -62,10 +62,10 @@ class StackFront(ABC):
             self.forget_calls()
 
     def _reset_cloud(self) -> None:  # noqa: B027  a cloud may have nothing of its own to drop
-        """Drop what this cloud holds beside the stack's state."""
+        """Remove the state that this cloud keeps outside of the stack's state."""
 
     def forget_calls(self) -> None:
-        """Clear the log, and what was noted of calls besides."""
+        """Clear the log of calls, and what is derived from it."""
         self.calls.clear()
         self._used.clear()
 
@@ -78,7 +78,7 @@ class StackFront(ABC):
 def take_faults(
     stack: Stack, service: str, operation: str, names: tuple[str, ...]
 ) -> dict[Kind, Fault]:
-    """Take the faults that a front acts out on this call; each taking uses a fault up by one."""
+    """Take the faults that apply to this call; each use counts one down."""
     taken: dict[Kind, Fault] = {}
     for kind in OF_THE_WIRE:
         fault = stack.faults.take((kind,), service, operation, names)

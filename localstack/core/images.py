@@ -35,11 +35,12 @@ def anchored(command: str, folder: Path) -> str:
 
 
 def _is_file_below(folder: Path, word: str) -> bool:
+    """Return whether a word of a command names a file below a folder."""
     return not word.startswith(("-", "/")) and (folder / word).is_file()
 
 
 def names_of(image: str) -> tuple[str, ...]:
-    """Return the names by which an image may be mapped, the most exact first."""
+    """Return the names by which an image can be mapped, the most exact first."""
     plain = image.partition("@")[0]
     head, _, tail = plain.rpartition("/")
     untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]

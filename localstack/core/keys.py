@@ -69,7 +69,7 @@ def _pair(home: Home | None) -> Pair:
 
 
 def fresh(prefix: str) -> str:
-    """Return an access key that nobody has."""
+    """Return a new random access key."""
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 
@@ -119,6 +119,7 @@ def _same_port(left: str, right: str) -> bool:
 
 
 def _is_here(host: str) -> bool:
+    """Return whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -15,7 +15,7 @@ from typing import Protocol, Self, cast
 
 import msgspec
 
-from .home.folders import Owned
+from .home.folders import OwnedFolder
 from .images import anchored
 
 CLOUDS = (
@@ -58,7 +58,7 @@ class Cloud(Protocol):
         ...
 
     def summary(self, url: str) -> str:
-        """Return what the stack at `url` does, in a line."""
+        """Return a line about the stack at `url`."""
         ...
 
 
@@ -85,7 +85,7 @@ class RunningStack:
     """
 
     def __init__(
-        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: Owned
+        self, cloud: str, ready: Ready, process: subprocess.Popen[bytes], owned: OwnedFolder
     ) -> None:
         self.cloud = cloud
         self.url = ready.url
@@ -100,7 +100,7 @@ class RunningStack:
         return variables(self.cloud, self.url)
 
     def wait(self) -> int:
-        """Wait until the process ends by itself, and return its exit code."""
+        """Wait until the stack's process ends, and return its exit code."""
         return self._process.wait()
 
     def stop(self) -> None:
@@ -160,7 +160,7 @@ def start(
         StackFailed: It did not start; the message ends with its log.
         ValueError: This cloud has not that option.
     """
-    owned = Owned.temporary("isthmus-stack-")
+    owned = OwnedFolder.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
     with log_file.open("wb") as log:
         process = subprocess.Popen(
@@ -241,7 +241,7 @@ def command(
 
 
 def read_ready(ready: Path) -> Ready | None:
-    """Return the stack that `ready` tells of, whether or not it lives."""
+    """Return the stack that the file `ready` names, running or not."""
     try:
         return msgspec.json.decode(ready.read_bytes(), type=Ready)
     except (OSError, ValueError):
@@ -249,7 +249,7 @@ def read_ready(ready: Path) -> Ready | None:
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
-    """Wait until the file says where the stack listens.
+    """Wait until a new stack reports its address in the file.
 
     Raises:
         StackFailed: The process ended first.
@@ -269,7 +269,7 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
 def environment_for(
     url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws"
 ) -> dict[str, str]:
-    """Return the environment of a process whose SDKs talk to the stack at `url` alone.
+    """Return the environment of a process whose SDKs use only the stack at `url`.
 
     It has no profiles, tokens, other endpoints or proxy.
 
@@ -296,12 +296,12 @@ def environment_for(
 
 
 def variables(cloud: str, url: str) -> dict[str, str]:
-    """Return what to export so that a cloud's SDKs talk to the stack at `url` alone."""
+    """Return the variables to export so that SDKs use only the stack at `url`."""
     return environment_of(cloud).variables(url)
 
 
 def environment_of(cloud: str) -> Cloud:
-    """Return what a cloud says of itself.
+    """Return the module that describes a cloud's environment.
 
     Raises:
         ValueError: It has no stack.

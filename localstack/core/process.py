@@ -19,7 +19,7 @@ import msgspec
 from . import keys
 from .clock import MODES, Clock, Mode
 from .faults import Faults
-from .home.folders import Owned
+from .home.folders import OwnedFolder
 from .home.home import LISTENING, Home, NotUsable
 from .home.pickles import Changed
 from .http.wsgi_server import Channel, WsgiServer
@@ -181,7 +181,7 @@ def serve(
     channel: type[Channel] = Channel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Serve until SIGTERM or SIGINT, or until `options` says, and return the exit code.
+    """Serve until a signal or the options end it; return the exit code.
 
     The code is 1, with the reason on stderr, when it cannot begin.
 
@@ -195,7 +195,7 @@ def serve(
         versions: Distributions whose objects a home holds.
     """
     with contextlib.ExitStack() as cleanup:
-        scratch = Owned.temporary(f"isthmus-{cloud}-")
+        scratch = OwnedFolder.temporary(f"isthmus-{cloud}-")
         cleanup.callback(scratch.remove)
         persistent = None
         if options.home is not None:
@@ -277,7 +277,7 @@ def serve(
 
 
 def _forget(ready: Path) -> None:
-    """Remove the file, unless it tells of the next stack already.
+    """Remove the ready file, unless it names a newer stack.
 
     That one may have begun once this one let go of its home.
     """
@@ -296,7 +296,7 @@ def leave(code: int) -> NoReturn:
 
 
 def _watch_for_end(options: Options, server: Server) -> int:
-    """Run the server, and watch for what ends it.
+    """Run the server until something ends it.
 
     The descriptor that is returned can be read once the stack is to end.
     """
@@ -325,7 +325,7 @@ def _watch_for_end(options: Options, server: Server) -> int:
 
 
 def _read_stdin(write: Callable[[], None]) -> None:
-    """Call `write()` once the process that started us is gone, however it went.
+    """Call `write()` when the parent process has ended.
 
     Its end of the pipe is closed then.
     """
@@ -336,7 +336,7 @@ def _read_stdin(write: Callable[[], None]) -> None:
 
 
 def _show_life(ready: Path) -> None:
-    """Touch the file again and again.
+    """Touch the ready file from time to time, as a sign of life.
 
     After a death that nobody saw, it says until when this process was alive.
     """
@@ -349,7 +349,7 @@ def _show_life(ready: Path) -> None:
 
 
 def _write(path: Path, value: object) -> None:
-    """Write a value as JSON, so that no reader sees a part of it."""
+    """Write a value as JSON, so that no reader sees a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(msgspec.json.encode(value))

@@ -63,7 +63,7 @@ class State:
             return first
 
     def put(self, owner: tuple[str, ...], store: object) -> None:
-        """Put back a store that a home kept."""
+        """Restore a store from a home."""
         self._stores[owner, type(store)] = store
 
     def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
@@ -93,7 +93,7 @@ class State:
 
     @contextmanager
     def request(self, *, mutating: bool) -> Iterator[None]:
-        """Surround a request, also one that a thread makes within another.
+        """Wrap a request, so that its changes are saved together.
 
         What a reading request asked for has not changed by it.
         """
@@ -107,6 +107,7 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
+        """Return the keys of the state that the running request has touched."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 
@@ -125,7 +126,7 @@ class State:
         return thread
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Call `function()` at the next reset or at shutdown; at once when that has been."""
+        """Register a function for the next reset or shutdown; call it at once if that is over."""
         with self._lock:
             if not self.stopping.is_set():
                 self._on_stop.append(function)
@@ -133,7 +134,7 @@ class State:
         _logged(function)
 
     def stop(self) -> None:
-        """Set `stopping`, and call what `on_stop` noted."""
+        """Signal the end, and call the functions registered by `on_stop`."""
         with self._lock:
             self.stopping.set()
             functions, self._on_stop = self._on_stop, []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Start the stack that the command line describes, and serve it until it is told to end.
+    """Start a Google Cloud stack from the command line, and serve it until a signal.
 
     Returns:
         The process's exit code.

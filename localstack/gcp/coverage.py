@@ -61,7 +61,7 @@ def coverage(service: str | None = None) -> list[Covered]:
 
 
 def count(operations: Iterable[Covered]) -> Count:
-    """Return how many of the operations there are of each level."""
+    """Return how many operations have each level of support."""
     levels = Counter(operation.level for operation in operations)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]

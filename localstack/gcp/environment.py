@@ -40,7 +40,7 @@ STRAY = (
 
 
 def ways_into(url: str) -> Environment:
-    """Return the ways into the stack at `url`, which answers with its own keys and gRPC port."""
+    """Return the ways to connect to the stack at `url`."""
     return _fetch(url)
 
 
@@ -55,7 +55,7 @@ def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG0
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return what to export for each way in, with a remark."""
+    """Return the variables to export for each way to connect, with a remark."""
     stack = ways_into(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
@@ -82,7 +82,7 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
 
 
 def stray(name: str) -> bool:
-    """Return whether a variable must not stand beside the stack's own."""
+    """Return whether a variable conflicts with the stack's own."""
     return name in STRAY or name.startswith("CLOUDSDK_")
 
 

@@ -67,7 +67,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(folder: Path, mount: str) -> Container:
-    """Make the folders of a container whose files are to be at `mount`."""
+    """Make the folders that a container expects below `mount`."""
     container = Container(
         folder=folder,
         mount=mount,

@@ -20,7 +20,7 @@ from . import process_group
 _TICK = 0.02
 
 
-class Ended(msgspec.Struct, frozen=True, kw_only=True):
+class ProcessEnd(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a command."""
 
     code: int  # as a shell counts: 128 + signal
@@ -39,7 +39,7 @@ def run(
     overdue: Callable[[], bool],
     grace: float,
     on_stop: Callable[[Callable[[], object]], None],
-) -> Ended:
+) -> ProcessEnd:
     """Run the command to its end.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
@@ -93,7 +93,7 @@ def run(
     reader.join(timeout=5)
     while _drain(lines, line, wait=0):
         pass
-    return Ended(code=code if code >= 0 else 128 - code, why=why)
+    return ProcessEnd(code=code if code >= 0 else 128 - code, why=why)
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
@@ -104,7 +104,7 @@ def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Hand over the lines that are there, after waiting for the first.
+    """Return the lines that have come, after waiting for the first.
 
     Return whether there was any.
     """
@@ -120,5 +120,6 @@ def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wa
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
+    """Send a signal to a process and its children, if it still runs."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -64,7 +64,7 @@ def start(
 
 
 def kill(process: subprocess.Popen[bytes]) -> None:
-    """End the command and all that it started, at once.
+    """Kill the command and all processes that it started.
 
     It does not matter whether the command itself has ended.
     """

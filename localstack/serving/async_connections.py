@@ -88,7 +88,7 @@ class AsyncConnections:
 
 
 def _session() -> aiohttp.ClientSession:
-    """Return a client that says nothing of itself, and opens as many connections as it needs."""
+    """Return an aiohttp session without headers of its own and without a limit of connections."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,7 +104,7 @@ async def _close(session: aiohttp.ClientSession) -> None:
 
 
 def _sent(value: str) -> str:
-    """Return a header's value as aiohttp sends it, which is as UTF-8.
+    """Return a header's value in the encoding that aiohttp sends.
 
     A caller's bytes were read as latin-1. They go out as they came where they are UTF-8; a
     character of genuine latin-1 becomes its UTF-8.

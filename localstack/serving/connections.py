@@ -66,7 +66,7 @@ class _Response(http.client.HTTPResponse):
     fp: Any
 
     def begin(self) -> None:
-        """Read the head. IncompleteRead: the connection ended within it, or it is malformed."""
+        """Read an answer's head; raise IncompleteRead if it is cut or malformed."""
         received = self.fp
         self.fp = lines = _Lines(received)
         try:
@@ -208,7 +208,7 @@ def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
 
 
 def _sent(headers: Headers) -> Mapping[str, str]:
-    """Return a request's headers as urllib3 sends them: as latin-1, with ? for what has none."""
+    """Return headers in the encoding that urllib3 sends."""
     return {name: clean(value).encode("latin-1", "replace") for name, value in headers}  # type: ignore[misc]  # bytes pass as they are
 
 

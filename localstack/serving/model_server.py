@@ -104,7 +104,7 @@ class ModelServer:
         self._changed = threading.Condition(self._counting)
 
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
-        """Fill the model's folder, run the command, wait until it is healthy.
+        """Fill the model's folder, start the server, and wait until it is healthy.
 
         Return what went wrong, else None; `fill` may raise.
         """
@@ -138,7 +138,7 @@ class ModelServer:
         return self.connections.ask("POST", self._contract.predict, body, headers, within=seconds)
 
     def enter(self) -> bool:
-        """Count a request; False: the server has gone, so pick another."""
+        """Count a request that begins; return False if the server has been retired."""
         with self._counting:
             if self._retired:
                 return False
@@ -151,14 +151,14 @@ class ModelServer:
         return self._busy
 
     def leave(self) -> None:
-        """Count a request less."""
+        """Count a request that ends."""
         with self._counting:
             self._busy -= 1
             if self._retired:
                 self._changed.notify_all()
 
     def retire(self) -> None:
-        """Take no new request; the process ends when those under way are done."""
+        """Retire the server: it takes no more requests and ends after those under way."""
         with self._changed:
             if self._retired:
                 return
@@ -175,7 +175,7 @@ class ModelServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def revive(self) -> None:
-        """Start the process again if it has ended by itself, as SageMaker restarts a container.
+        """Start a server that ended by itself again, as SageMaker does.
 
         It returns at once.
         """
@@ -187,12 +187,12 @@ class ModelServer:
 
     @property
     def ready(self) -> bool:
-        """Whether its process is there, and has answered since its last start."""
+        """Whether the server runs and has answered since its start."""
         return not (self._retired or self._reviving) and self.ended is None
 
     @property
     def ended(self) -> int | None:
-        """The process's code, if it has ended by itself."""
+        """The exit code, if the server ended by itself."""
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:
@@ -206,7 +206,7 @@ class ModelServer:
             self._reviving = False
 
     def _end(self) -> None:
-        """Wait for the requests under way, then end the process."""
+        """End the process after the requests under way."""
         deadline = time.monotonic() + _DRAIN
         with self._changed:
             while self._busy and (left := max(deadline, self._until) - time.monotonic()) > 0:
@@ -242,7 +242,7 @@ class ModelServer:
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
-        """Ask for the health until it is good; return what is wrong in the end, or None."""
+        """Poll the health route; return what is wrong in the end, or None."""
         deadline = time.monotonic() + seconds
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"

@@ -37,7 +37,7 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
 
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
-    """Return the choice among weighed things.
+    """Return the weighted choice among things.
 
     What weighs nothing is left out, so that rounding at an end cannot pick it.
     """

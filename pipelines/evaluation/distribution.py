@@ -99,11 +99,13 @@ def drift(previous: Distribution, column: Any) -> float:
 
 
 def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
+    """Return shares with half a count added to each bin, so that none is 0."""
     shares: NDArray[Any] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     return shares
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
+    """Return how many numbers fall into each bin between the edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)
@@ -111,7 +113,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: Any) -> NDArray[Any] | None:
-    """Return the values as floats; None when there is none, or when they are levels."""
+    """Return a column's numbers, or None if it has none or holds levels."""
     kind = values.type
     if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
@@ -131,6 +133,7 @@ def _levels(values: Any, most: int | None = _LEVELS) -> dict[str, float]:
 
 
 def _age(age: Any) -> tuple[float, float] | None:
+    """Return the median and 95th percentile of features' ages in seconds."""
     if age is None:
         return None
     seconds = np.asarray(age, dtype=float)
@@ -141,7 +144,7 @@ def _age(age: Any) -> tuple[float, float] | None:
 def drifts(
     previous: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """Return the index of every feature that both have, if they are of one kind.
+    """Return the drift index of every feature that two distributions share.
 
     `names` says which column of `data` a feature is.
     """
@@ -158,6 +161,7 @@ def drifts(
 
 
 def _is_number(column: Any) -> bool:
+    """Return whether a column holds numbers or booleans."""
     kind = column.type
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)

@@ -9,7 +9,7 @@ import msgspec
 
 from ...core.formats import StoredDocument
 from .statistics import Estimate
-from .worth import Worth
+from .worth import FeatureWorth
 
 _RENAMED = {"clicks": "positives", "trained_clicks": "trained_positives"}
 
@@ -71,10 +71,11 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
     unit: str | None = None  # the attribute whose values intervals draw; None: rows
     units: int = 0
     ranked: Ranked | None = None
-    worth: tuple[Worth, ...] = ()  # of every feature, the worthiest first
+    worth: tuple[FeatureWorth, ...] = ()  # of every feature, the worthiest first
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored evaluation of an earlier release."""
         return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:
@@ -91,10 +92,9 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     rows: int = 0
     difference: Estimate | None = None  # of AUC
     differences: dict[str, Estimate] = {}  # of every other metric
-    ceiling: float | None = (
-        None  # the AUC that the champion's predictions would have, were they the true rates
-    )
-    ceiling_of: str | None = None  # the entity whose rates they are, when they are one entity's
+    ceiling: float | None = None  # the AUC of knowing the true rate of every `ceiling_of`
+    ceiling_high: float | None = None  # the upper end of its 95 % interval
+    ceiling_of: str | None = None  # the entity that all features of the champion are of
     why_not: str | None = None
 
     def figures(self) -> dict[str, Estimate]:

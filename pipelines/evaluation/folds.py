@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from ...project.specs.description import Model
 from ..models import predictor, trainers
 from . import worth
-from .worth import Shuffled
+from .worth import ShuffledSample
 
 # seconds of fits ahead that are worth starting processes for: each imports everything again
 WORTH = 20.0
@@ -50,7 +50,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     hits: int
     rows: int
     predictions: NDArray[np.float64] | None
-    shuffled: Shuffled | None = None
+    shuffled: ShuffledSample | None = None
     seconds: float
 
     def __str__(self) -> str:
@@ -87,7 +87,7 @@ def predict_fold(
     *,
     keeps: bool = False,
 ) -> FoldResult:
-    """Fit on what was known before a period, and predict it.
+    """Train on what was known before a period, and predict the period.
 
     Raises:
         Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.
@@ -180,18 +180,19 @@ def predict_folds(
 
 
 def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
-    """Return the seconds that the rest takes in one process: a fit's time grows with its rows."""
+    """Return the estimated seconds for the remaining folds in one process."""
     return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
 
 def _known_rows(data: pa.Table, fold: Fold) -> int:
+    """Return how many of the rows were known already when the fold's test period began."""
     return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
 
 
 def _elsewhere(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
-    """Yield the results in order, from processes that each read the rows once.
+    """Yield the results in order, from worker processes that each read the rows once.
 
     They are not forked: Arrow and BLAS have threads, and a fork of threads may hang.
     """
@@ -208,6 +209,7 @@ _here: Callable[[Fold], FoldResult]
 
 
 def _begin(source: Path, model: Model, folder: Path) -> None:
+    """Prepare a worker process: read the training set and find the trainer."""
     import pyarrow.parquet as pq
 
     global _here  # noqa: PLW0603  a worker has one evaluation, and a pool hands its tasks nothing else
@@ -218,6 +220,7 @@ def _begin(source: Path, model: Model, folder: Path) -> None:
 
 
 def _predict_here(fold: Fold) -> FoldResult:
+    """Train and test one fold, in a worker process."""
     return _here(fold)
 
 
@@ -229,8 +232,10 @@ def _end_with_parent() -> None:
 
 
 def _minutes(seconds: float) -> str:
+    """Return seconds as text, long ones in minutes."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _scalar(moment: datetime) -> Any:
+    """Return a moment as an Arrow timestamp without a zone."""
     return pa.scalar(moment.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))

@@ -19,11 +19,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.specs.description import Model, Objective, ProjectSpec
+from ...project.specs.description import ROW, Model, Objective, ProjectSpec
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
-from .worth import Shuffled
+from .worth import ShuffledSample
 
 _COLUMNS: dict[str, pa.DataType] = {
     "event_id": pa.string(),
@@ -68,7 +68,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """Return which attributes group the rows, as the objective says.
+    """Return the attributes that group rows, from the objective.
 
     The item is the entity key that differs most among rows that were ranked together.
     """
@@ -126,7 +126,7 @@ def forward(
     shuffle: bool = False,
     keeps: bool = False,
 ) -> Forward:
-    """Train and predict period by period.
+    """Train and test a model period by period, forward in time.
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
     can be learnt from them.
@@ -157,7 +157,7 @@ def forward(
             for fold in planned
         )
     tables: list[pa.Table] = []
-    shuffles: list[tuple[pa.Table, Shuffled]] = []
+    shuffles: list[tuple[pa.Table, ShuffledSample]] = []
     trained: list[tuple[datetime, int, int]] = []
     for tested in folds.predict_folds(
         data, trainer, model, planned, folder=folder, log=log, source=source, keeps=keeps
@@ -189,7 +189,7 @@ def forward(
     )
 
 
-def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]:
+def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray[Any]]:
     """Return each feature's shuffled predictions of all periods together.
 
     A feature that one of the periods says nothing of is left out.
@@ -205,6 +205,7 @@ def _predictions_of_all(shuffles: Sequence[Shuffled]) -> dict[str, NDArray[Any]]
 
 
 def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
+    """Return a period's predictions as a table: ids, outcomes, scores."""
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
@@ -212,7 +213,7 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
         pa.array(np.full(rows, tested.hits / tested.known)),
         pa.array(np.full(rows, period)),
         *(
-            pa.nulls(rows) if name is None else test[name]
+            pa.nulls(rows) if name in (None, ROW) else test[name]
             for name in (among.unit, among.ranked_within, among.item)
         ),
     ]
@@ -220,9 +221,11 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
 
 
 def _midnight(moment: datetime) -> datetime:
+    """Return the midnight that begins a day, in UTC."""
     return moment.replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _in_words(length: timedelta) -> str:
+    """Return a length of time in days, as text."""
     days = length / timedelta(days=1)
     return f"{days:g} day{'s' if days != 1 else ''}"

@@ -13,7 +13,8 @@ import msgspec
 
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
-from .leak_alarm import Looked
+from .evaluation import Evaluation
+from .leak_alarm import FeatureFinding
 from .statistics import Estimate
 
 Verdict = Literal["pass", "fail", "inconclusive"]
@@ -45,9 +46,16 @@ def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
     """Return the configuration's bounds, and the default one if rows were `ranked`.
 
     The default compares the ranking with the champion's; it is left out if a bound does so itself.
+    Rows of which no two were ranked together have no order: no default is asked of them.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
+
+
+def has_order(evaluation: Evaluation) -> bool:
+    """Return whether any two of a run's rows were ranked together."""
+    ranked = evaluation.ranked
+    return ranked is not None and ranked.groups + ranked.left_out < evaluation.rows
 
 
 def cutoffs_of(gate: Gate) -> tuple[int, ...]:
@@ -58,7 +66,7 @@ def cutoffs_of(gate: Gate) -> tuple[int, ...]:
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """Judge an estimate: its whole interval inside passes, the whole interval outside fails.
+    """Judge an estimate: its whole interval inside passes, wholly outside fails.
 
     Outside means on one side.
     """
@@ -77,10 +85,20 @@ def judge(
     *,
     no_champion: str | None = None,
     leaks: Check | None = None,
+    notes: Sequence[str] = (),
+    no_unit: str | None = None,
 ) -> GateResult:
     """Return the worst verdict of all checks, `leaks` (no_leaks) among them.
 
-    `differences` are to the champion's figures; `no_champion` says why there are none.
+    Args:
+        bounds: What is asked for.
+        figures: The model's, with their intervals.
+        differences: Of them to the champion's.
+        no_champion: Why there are no differences.
+        leaks: The check of leaks.
+        notes: What else is to be remarks of the gate.
+        no_unit: Why nobody knows which rows are independent of each other: no interval is wide
+            enough for a pass then.
     """
     checks = []
     for bound in bounds:
@@ -100,32 +118,39 @@ def judge(
             )
         )
     checks += [leaks] if leaks is not None else []
+    verdict = _worst([check.verdict for check in checks])
+    remarks = [_disagreement(differences), *notes]
+    if no_unit is not None and verdict == "pass" and bounds:
+        verdict = "inconclusive"
+        remarks.append(no_unit)
     return GateResult(
-        verdict=_worst([check.verdict for check in checks]),
-        checks=tuple(checks),
-        note=_disagreement(differences),
+        verdict=verdict, checks=tuple(checks), note="; ".join(filter(None, remarks)) or None
     )
 
 
-def no_leaks(gate: Gate, looked: Sequence[Looked]) -> Check | None:
+def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
     """Return the check `leaks: none`; None if the gate does not ask for it.
 
-    It fails with an alarm, and is inconclusive where no feature could be looked at.
+    It fails with an alarm, and is inconclusive while a feature was not looked at.
     """
     if gate.leaks is None:
         return None
     alarms = [feature.feature for feature in looked if feature.warnings]
-    looked_at = sum(feature.auc is not None for feature in looked)
-    reason = (
-        f"the leak alarm calls {', '.join(alarms)}"
-        if alarms
-        else f"{looked_at} of {len(looked)} features looked at"
-    )
+    unseen = [
+        f"{feature.feature} ({feature.why_not or 'it has no order'})"
+        for feature in looked
+        if feature.auc is None and not feature.warnings
+    ]
+    verdict: Verdict = "fail" if alarms else "inconclusive" if unseen or not looked else "pass"
     return Check(
         name="leaks",
         wanted="none",
-        verdict="fail" if alarms else "pass" if looked_at else "inconclusive",
-        reason=reason,
+        verdict=verdict,
+        reason={
+            "fail": f"the leak alarm calls {', '.join(alarms)}",
+            "inconclusive": f"not looked at: {', '.join(unseen) or 'any feature'}",
+            "pass": f"{len(looked)} of {len(looked)} features looked at",
+        }[verdict],
     )
 
 
@@ -151,12 +176,14 @@ def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
 
 
 def _range_text(bound: Bound) -> str:
+    """Return a gate's bound as text."""
     if bound.low is not None and bound.high is not None:
         return f"within {bound.low:g} .. {bound.high:g}"
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
 
 
 def _unknown(metric: str) -> str:
+    """Say why a metric has no value."""
     if ranks(metric):
         return "too few groups hold both outcomes"
     return (
@@ -167,9 +194,11 @@ def _unknown(metric: str) -> str:
 
 
 def spoken_figure(estimate: Estimate) -> str:
+    """Return a figure with its 95 % interval, as text."""
     return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:
+    """Return the worst of several verdicts."""
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in verdicts), None)

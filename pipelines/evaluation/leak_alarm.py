@@ -4,16 +4,18 @@ Such a feature ranks the label far better on one day than on the others, or far 
 earlier. One that leaks on one day (a first day whose outcomes were counted with it) stands out
 among the days. One that leaks every day does not, but what it saw was known too early by some
 minutes: with the values that were known twice the outcome's time earlier its worth falls. A feature
-that honestly lives for minutes only falls, too: the alarm asks, people answer. Neither sees a value
-that holds later outcomes long before them (a mean over the whole log, as a static table): that is
-the as-known check's business, where the table says when it knew.
+that honestly lives for minutes only falls, too: the alarm asks, people answer.
+
+Neither sees an attribute of the row itself, nor a value that holds later outcomes long before them
+(a mean over the whole log, as a static table). These are held against what can be known at all: the
+true rates of the entity that a feature describes (true_rates.py), an AUC of 0.9, rows that all have
+the outcome where the feature has some value, an id that ranks.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from datetime import date, datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...project.reading.quantities import duration_text
+from ...project.specs.description import ROW
 from ..models.lineage import histories
-from . import metrics, ranking
+from . import metrics, true_rates
+from .daily_auc import FAR, FEWEST, Codes, DailyAuc, daily_auc, fall, standing_out
+from .feature_values import FeatureValues, feature_values, why_not_ordered
 from .statistics import sums
 
 if TYPE_CHECKING:
@@ -32,27 +37,24 @@ if TYPE_CHECKING:
     from ...project.specs.description import Model
 
 _ALPHA = 0.01  # of a false alarm anywhere in one call
-_STRONG = (
-    0.2  # a day's AUC this far from chance is worth a warning; drift that ranks nothing is not
-)
-_FAR = 0.1  # and this far from that of the other days, or of the values known earlier
-_FEWEST = 10  # units that can be judged, on a day or in all
-
-Floats = NDArray[np.float64]
-Codes = NDArray[np.int64]
+_PLAUSIBLE = 0.9  # the AUC that a single feature is taken to have honestly
+_SURE = 0.9  # the share of rows with the outcome that a value is taken to have honestly
+_CONSTANT = 0.999  # share of entities that need one value only, for a feature of the entity
 
 
-class Looked(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
     """The finding of the alarm about one feature."""
 
     feature: str
-    # that hold both outcomes; none: it has no order (text), or no value, and was not looked at
-    days: int = 0
-    auc: float | None = None  # within days
+    days: int = 0  # that hold both outcomes
+    auc: float | None = None  # within days; None: it was not looked at
     lowest: float | None = None  # of a day
     highest: float | None = None
     earlier: float | None = None  # AUC of the values known earlier, on the rows that have both
     warnings: tuple[str, ...] = ()
+    why_not: str | None = None  # it was not looked at
+    entity: str | None = None  # that it describes: one value for all rows of one
+    best: float | None = None  # the AUC that knowing every true rate of that entity would give
 
     def __str__(self) -> str:
         return f"{self.feature}: {self.finding()}"
@@ -62,27 +64,47 @@ class Looked(msgspec.Struct, frozen=True, kw_only=True):
         if self.warnings:
             return f"{'; '.join(self.warnings)}: has it seen the label?"
         if self.auc is None:
-            return "not looked at: it has no order, or no day holds both outcomes"
+            return f"not looked at: {self.why_not or 'it has no order'}"
         then = "" if self.earlier is None else f", {self.earlier:.3f} with what was known earlier"
+        most = (
+            ""
+            if self.best is None or self.entity is None
+            else f"; every {self.entity}'s true rate would give about {self.best:.3f}"
+        )
         return (
             f"AUC {self.auc:.3f}, {self.lowest:.3f} .. {self.highest:.3f} over {self.days} "
-            f"days{then}: nothing stands out"
+            f"days{then}{most}: nothing stands out"
         )
 
 
-class _Days(msgspec.Struct, frozen=True, kw_only=True):
-    """The pairs of a positive and a negative row, as arrays over the days that can be judged."""
+class _Log(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows that features are looked at on."""
 
-    day: NDArray[np.datetime64]
-    auc: Floats
-    positives: Floats
-    negatives: Floats
-    spread: Floats  # the variance of each day's AUC over its units; 0 without units
-    design: float  # how many times wider the AUC of all days is than of independent rows
+    table: pa.Table
+    truth: NDArray[np.bool_]
+    days: NDArray[np.datetime64]
+    units: Codes
+    clustered: bool  # rows have units
+    unit: str | None
+    lists: Codes | None  # rows that were ranked together
+    entities: dict[str, tuple[str, Codes]]  # by name: the column of the key, and its codes
 
-    @property
-    def pairs(self) -> Floats:
-        return self.positives * self.negatives
+
+class _Described(msgspec.Struct, frozen=True, kw_only=True):
+    """An entity (or its day) for all of whose rows a feature has one value."""
+
+    entity: str
+    own: bool  # the objective's unit is the entity
+    rows: true_rates.Alike  # those with a value
+    has_value: NDArray[np.bool_]
+
+
+class _Feature(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    values: FeatureValues
+    by_day: DailyAuc
+    present: DailyAuc | None  # of having a value at all, where some rows have none
+    described: tuple[_Described, ...] = ()
 
 
 def leak_alarm(
@@ -94,11 +116,23 @@ def leak_alarm(
     earlier: pa.Table | None = None,
     back: timedelta = timedelta(),
     time: str = "event_timestamp",
-) -> tuple[Looked, ...]:
-    """Look at numeric and bool features (nulls left out; other types have no order).
+    within: str | None = None,
+    entities: Mapping[str, str] | None = None,
+) -> tuple[FeatureFinding, ...]:
+    """Look at every feature that can be ordered: numbers, times, texts (nulls are left out).
 
-    `earlier`: the same rows with what was known `back` before them. `unit`: the column that says
-    whose a row is. A day d stands out when all of these hold:
+    Args:
+        table: The training set.
+        label: The column of the outcome.
+        features: The columns to look at.
+        unit: The column that says whose a row is.
+        earlier: The same rows with what was known `back` before them.
+        back: See `earlier`.
+        time: The column of a row's time.
+        within: The column that says which rows were ranked together.
+        entities: The columns of entities' keys, by the entity's name.
+
+    A day d stands out when all of these hold:
 
         z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),
         |z| > Phi^-1(1 - alpha / (2 m)),
@@ -119,52 +153,66 @@ def leak_alarm(
 
     Values known earlier: the fall of AUC on the rows that have both, with its variance over units
     (or rows), beyond the same limit and 0.1.
+
+    The AUC A of all days is an alarm beyond the limit above 0.9; that of an id (nearly every row or
+    list has one of its own) beyond the limit above 0.5, 0.1 from it, and from that of the row's
+    time. So is a value, or the having of one, where the rarer outcome's share is above 0.9 (the
+    lower end of Wilson's interval, rows divided by D, of ten units). A feature that has one value
+    for all rows of an entity, or of an entity's day, is one when true_rates.excess is beyond it.
     """
-    days = np.array(table[time].to_numpy(zero_copy_only=False), "datetime64[D]")
-    truth = np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool)
-    codes = None if unit is None else metrics.codes(table, unit)
-    units = np.arange(table.num_rows) if codes is None else codes
-    ordered = [
-        name for name in features if _has_order(table, name)
-    ]  # the numbers of one feature at a time: of millions of rows
-    judged = {
-        name: _days(_numbers(table, name), truth, days, units, clustered=unit is not None)
-        for name in ordered
-    }
-    with_earlier = [name for name in ordered if earlier is not None and _has_order(earlier, name)]
-    tests = sum(len(by_day.day) for by_day in judged.values() if len(by_day.day) > 1) + len(
-        with_earlier
-    )
+    log = _log(table, label, unit=unit, time=time, within=within, entities=entities or {})
+    why_not = {name: why_not_ordered(table, name) for name in features}
+    judged = {name: _judged(log, name) for name in features if why_not[name] is None}
+    with_earlier = [
+        name for name in judged if earlier is not None and why_not_ordered(earlier, name) is None
+    ]
+    tests = len(with_earlier) + sum(_tests(feature) for feature in judged.values())
     limit = NormalDist().inv_cdf(1 - _ALPHA / (2 * max(tests, 1)))
+    by_time = (
+        _of_time(log, table[time])
+        if any(feature.values.is_id for feature in judged.values())
+        else 0.5
+    )
     looked = []
     for name in features:
-        by_day = judged.get(name)
-        if by_day is None or not len(by_day.day):
-            looked.append(Looked(feature=name))
+        feature = judged.get(name)
+        if feature is None:
+            looked.append(FeatureFinding(feature=name, why_not=why_not[name]))
             continue
-        warnings = [*_standing_out(by_day, limit)]
+        by_day = feature.by_day
+        warnings = [*standing_out(by_day, limit), *_implausible(log, feature, limit, by_time)]
+        if not len(by_day.day):
+            looked.append(FeatureFinding(feature=name, why_not=_NO_DAY, warnings=tuple(warnings)))
+            continue
         held_back = None
         if earlier is not None and name in with_earlier:
-            held_back = _fall(_numbers(table, name), _numbers(earlier, name), truth, days, units)
+            then = feature_values(earlier, name, log.truth, log.units, log.lists).numbers
+            held_back = fall(feature.values.numbers, then, log.truth, log.days, log.units)
         if held_back is not None:
-            now, then, z = held_back
-            if abs(now - 0.5) - abs(then - 0.5) >= _FAR and z > limit:
+            now, then_auc, z = held_back
+            if abs(now - 0.5) - abs(then_auc - 0.5) >= FAR and z > limit:
                 warnings.append(
-                    f"AUC {now:.3f}, and {then:.3f} with what was known "
+                    f"AUC {now:.3f}, and {then_auc:.3f} with what was known "
                     f"{duration_text(back)} earlier"
                 )
+        entity, best = _best(feature)
         looked.append(
-            Looked(
+            FeatureFinding(
                 feature=name,
                 days=len(by_day.day),
-                auc=float((by_day.auc * by_day.pairs).sum() / by_day.pairs.sum()),
+                auc=by_day.pooled,
                 lowest=float(by_day.auc.min()),
                 highest=float(by_day.auc.max()),
                 earlier=held_back[1] if held_back else None,
                 warnings=tuple(warnings),
+                entity=entity,
+                best=best,
             )
         )
     return tuple(looked)
+
+
+_NO_DAY = f"no day holds both outcomes, of {FEWEST} units"
 
 
 def look(
@@ -175,7 +223,7 @@ def look(
     start: datetime,
     end: datetime,
     as_of: datetime,
-) -> tuple[Looked, ...]:
+) -> tuple[FeatureFinding, ...]:
     """Look at a configuration's training set.
 
     Features of past outcomes are also looked at as they were known twice `within` earlier.
@@ -191,154 +239,175 @@ def look(
             project, model.objective, past, start=start, end=end, as_of=as_of, earlier=back
         )
         earlier = earlier.select([feature.name for feature in past])
-    names = [feature.name for feature in model.features]
-    return leak_alarm(table, "outcome", names, unit=objective.unit, earlier=earlier, back=back)
+    return leak_alarm(
+        table,
+        "outcome",
+        [feature.name for feature in model.features],
+        unit=objective.unit,
+        earlier=earlier,
+        back=back,
+        within=objective.ranked_within,
+        entities={name: entity.key for name, entity in project.spec.entities.items()},
+    )
 
 
-def _has_order(table: pa.Table, name: str) -> bool:
-    if name not in table.column_names:
-        return False
-    kind = table.schema.field(name).type
-    return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-
-
-def _numbers(table: pa.Table, name: str) -> Floats:
-    return np.asarray(table[name].cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-
-
-def _days(
-    values: Floats,
-    truth: NDArray[np.bool_],
-    days: NDArray[np.datetime64],
-    units: Codes,
+def _log(
+    table: pa.Table,
+    label: str,
     *,
-    clustered: bool,
-) -> _Days:
-    has_value = ~np.isnan(values)
-    names, day = np.unique(days[has_value], return_inverse=True)
-    number, hit = len(names), truth[has_value]
-    won, pairs = ranking.pair_shares(values[has_value], hit, day.astype(np.int64))
-    positives, rows = sums(day, hit, number), sums(day, 1.0, number)
-    wins, all_pairs = sums(day, won, number), positives * (rows - positives)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        auc = wins / all_pairs
-    good = all_pairs > 0
-    spread, design = np.zeros(number), 1.0
-    if clustered and good.any():
-        own = units[has_value]
-        cell, places = np.unique(own * number + day, return_inverse=True)  # a unit on a day
-        of_day = cell % number
-        good &= np.bincount(of_day, minlength=number) >= _FEWEST
-        influence = (
-            2
-            * (sums(places, won, len(cell)) - auc[of_day] * sums(places, pairs, len(cell)))
-            / all_pairs[of_day]
-        )
-        spread = sums(of_day, np.nan_to_num(influence) ** 2, number)
-        design = _design(
-            own, won, pairs, positives[all_pairs > 0], (rows - positives)[all_pairs > 0]
-        )
-    return _Days(
-        day=names[good],
-        auc=auc[good],
-        positives=positives[good],
-        negatives=(rows - positives)[good],
-        spread=spread[good],
-        design=design,
+    unit: str | None,
+    time: str,
+    within: str | None,
+    entities: Mapping[str, str],
+) -> _Log:
+    unit = None if unit == ROW else unit
+    codes, lists = (None if name is None else metrics.codes(table, name) for name in (unit, within))
+    by_entity = {name: (key, metrics.codes(table, key)) for name, key in entities.items()}
+    return _Log(
+        table=table,
+        truth=np.asarray(table[label].to_numpy(zero_copy_only=False)).astype(bool),
+        days=np.array(table[time].to_numpy(zero_copy_only=False), "datetime64[D]"),
+        units=np.arange(table.num_rows) if codes is None else codes,
+        clustered=codes is not None,
+        unit=unit,
+        lists=lists,
+        entities={
+            name: (key, owners) for name, (key, owners) in by_entity.items() if owners is not None
+        },
     )
 
 
-def _design(
-    units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats
-) -> float:
-    """Return the design effect of the AUC of all days together."""
-    total = float(pairs.sum())
-    area = float(won.sum()) / total
-    codes = np.unique(units, return_inverse=True)[1].astype(np.int64)
-    parts = 2 * sums(codes, won - area * pairs, int(codes.max()) + 1) / total
-    weights = positives * negatives / total
-    independent = float((weights**2 * _variance(area, positives, negatives)).sum())
-    return max(1.0, float((parts**2).sum()) / independent) if independent > 0 else 1.0
-
-
-def _standing_out(by_day: _Days, limit: float) -> Iterator[str]:
-    for place in range(len(by_day.day)):
-        others = np.arange(len(by_day.day)) != place
-        pairs = by_day.pairs[others]
-        if not pairs.sum():
-            continue
-        weights = pairs / pairs.sum()
-        pooled = float((weights * by_day.auc[others]).sum())
-        own, theirs = (
-            by_day.design * _variance(pooled, by_day.positives[side], by_day.negatives[side])
-            for side in (place, others)
+def _judged(log: _Log, name: str) -> _Feature:
+    values = feature_values(log.table, name, log.truth, log.units, log.lists)
+    has_value = ~np.isnan(values.numbers)
+    present = None
+    if not has_value.all():
+        present = daily_auc(
+            has_value.astype(float), log.truth, log.days, log.units, clustered=log.clustered
         )
-        between = _between(by_day.auc[others], theirs)
-        variance = (
-            max(float(own), float(by_day.spread[place]))
-            + between
-            + float((weights**2 * (theirs + between)).sum())
-        )
-        # the other days are ranked perfectly, or exactly in reverse: nothing can stand out above
-        # that
-        if own <= 0:
-            continue
-        area = float(by_day.auc[place])
-        away = area - pooled
-        flatters = away * (area - 0.5) > 0
-        if (
-            flatters
-            and abs(away) / math.sqrt(variance) > limit
-            and abs(area - 0.5) >= _STRONG
-            and abs(away) >= _FAR
-        ):
-            day: date = by_day.day[place].astype(date)
-            yield f"AUC {area:.3f} on {day:%-d %B %Y} and {pooled:.3f} on the other days"
+    return _Feature(
+        name=name,
+        values=values,
+        by_day=daily_auc(values.numbers, log.truth, log.days, log.units, clustered=log.clustered),
+        present=present,
+        described=tuple(_described(log, name, values, has_value)),
+    )
 
 
-def _between(areas: Floats, variances: Floats) -> float:
-    """Return the variance between days beyond their own, by moments."""
-    if len(areas) < 3 or not (variances > 0).all():
-        return 0.0
-    weights = 1 / variances
-    mean = (weights * areas).sum() / weights.sum()
-    excess = (weights * (areas - mean) ** 2).sum() - (len(areas) - 1)
-    return max(0.0, float(excess / (weights.sum() - (weights**2).sum() / weights.sum())))
-
-
-def _fall(
-    now: Floats, then: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes
-) -> tuple[float, float, float] | None:
-    """Return the AUC within days now, that of the earlier values, and the standard errors between.
-
-    None where there is no pair of rows.
-    """
-    both = ~np.isnan(now) & ~np.isnan(then)
-    day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)
-    shares = [ranking.pair_shares(values[both], truth[both], day) for values in (now, then)]
-    total = float(shares[0][1].sum())
-    if not total:
-        return None
-    first, second = (float(won.sum()) / total for won, _ in shares)
-    codes = np.unique(units[both], return_inverse=True)[1].astype(np.int64)
-    (won, pairs), (won_then, _) = shares
-    number = int(codes.max()) + 1
-    parts = 2 * sums(codes, won - won_then - (first - second) * pairs, number) / total
-    error = math.sqrt(float((parts**2).sum()))
-    if number < _FEWEST or first == second:
-        return first, second, 0.0
+def _tests(feature: _Feature) -> int:
+    days = len(feature.by_day.day)
     return (
-        first,
-        second,
-        abs(first - second) / error if error else math.inf,
-    )  # without error: the feature is the label itself
-
-
-def _variance(area: float, positives: Any, negatives: Any) -> Any:
-    first, second = area / (2 - area), 2 * area * area / (1 + area)
-    spread = (
-        area * (1 - area)
-        + (positives - 1) * (first - area * area)
-        + (negatives - 1) * (second - area * area)
+        (days if days > 1 else 0) + 3 + 2 * (feature.present is not None) + len(feature.described)
     )
-    return spread / (positives * negatives)
+
+
+def _described(
+    log: _Log, name: str, values: FeatureValues, has_value: NDArray[np.bool_]
+) -> Iterator[_Described]:
+    """Yield the entities of which the feature is a property, lasting or of a day."""
+    equal = values.codes
+    if equal is None:
+        equal = np.unique(values.numbers, return_inverse=True)[1].astype(np.int64)
+    equal = equal[has_value]
+    if len(equal) < 2 or equal.min() == equal.max():
+        return
+    day = np.unique(log.days[has_value], return_inverse=True)[1].astype(np.int64)
+    for entity, (key, codes) in log.entities.items():
+        if key == name:
+            continue
+        of_entity = np.unique(codes[has_value], return_inverse=True)[1].astype(np.int64)
+        of_day = np.unique(of_entity * (int(day.max()) + 1) + day, return_inverse=True)[1]
+        for described, cell in ((entity, of_entity), (f"{entity} and day", of_day)):
+            number = int(cell.max()) + 1
+            pairs = np.unique(cell * (int(equal.max()) + 1) + equal)
+            if number > _CONSTANT * len(pairs):
+                block = _blocks(log, key)[has_value]
+                yield _Described(
+                    entity=described,
+                    own=key == log.unit,
+                    rows=true_rates.alike(log.truth[has_value], day, cell.astype(np.int64), block),
+                    has_value=has_value,
+                )
+                break
+
+
+def _blocks(log: _Log, key: str) -> Codes:
+    """Return what rows of one entity may share by chance: a unit; of the unit itself a list."""
+    if key != log.unit:
+        return log.units
+    if log.lists is not None:
+        return log.lists
+    return np.unique(log.days, return_inverse=True)[1].astype(np.int64)
+
+
+def _best(feature: _Feature) -> tuple[str | None, float | None]:
+    for described in feature.described:
+        spread = true_rates.spread(described.rows)
+        if spread is not None:
+            return described.entity, spread.best_auc()
+    return None, None
+
+
+def _of_time(log: _Log, times: Any) -> float:
+    numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
+    by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
+    return by_day.pooled if len(by_day.day) else 0.5
+
+
+def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> Iterator[str]:
+    """Yield what no honest feature is taken to do."""
+    present = feature.present
+    if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
+        yield f"AUC {present.pooled:.3f} of having a value at all"
+    yield from _sure(log, feature, limit)
+    by_day = feature.by_day
+    if not len(by_day.day):
+        return
+    area = by_day.pooled
+    if by_day.errors_above(_PLAUSIBLE) > limit:
+        yield f"AUC {area:.3f} alone, more than what is known beforehand is likely to give"
+    if feature.values.is_id and (
+        by_day.errors_above(0.5) > limit and min(abs(area - 0.5), abs(area - by_time)) >= FAR
+    ):
+        yield f"AUC {area:.3f}, though nearly every row or list has a value of its own"
+    for described in feature.described:
+        codes = feature.values.codes if feature.values.text else None
+        values = (feature.values.numbers if codes is None else codes)[described.has_value]
+        if true_rates.excess(described.rows, values, visible=described.own) > limit:
+            spread = true_rates.spread(described.rows)
+            about = "" if spread is None else f" (about {spread.best_auc():.3f})"
+            yield (
+                f"AUC {area:.3f}: it agrees with these very rows better than the true rate of "
+                f"every {described.entity} could{about}"
+            )
+
+
+def _sure(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
+    """Yield the value of a feature, or the having of one, that nearly always has the outcome."""
+    rate = float(log.truth.mean())
+    rarer = log.truth if rate <= 0.5 else ~log.truth
+    codes = feature.values.codes
+    if codes is None or feature.values.is_id:
+        codes = np.where(np.isnan(feature.values.numbers), -1, 0)
+    number = int(codes.max(initial=-1)) + 1
+    rows, hits = sums(codes + 1, 1.0, number + 1), sums(codes + 1, rarer, number + 1)
+    design = max(side.design for side in (feature.by_day, feature.present) if side is not None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        share, effective = hits / rows, rows / design
+        low = (
+            share
+            + limit**2 / (2 * effective)
+            - limit * np.sqrt((share * (1 - share) + limit**2 / (4 * effective)) / effective)
+        ) / (1 + limit**2 / effective)
+    for code in np.flatnonzero(np.nan_to_num(low) > _SURE):
+        of_value = codes + 1 == code
+        if len(np.unique(log.units[of_value])) < FEWEST:
+            continue
+        column = log.table[feature.name]
+        value = column[int(np.flatnonzero(of_value)[0])].as_py()
+        where = "has no value" if code == 0 else "has a value" if number == 1 else f"is {value!r}"
+        yield (
+            f"where it {where} {int(hits[code]):,} of {int(rows[code]):,} rows have "
+            f"{'the' if rate <= 0.5 else 'no'} outcome, of all {100 * min(rate, 1 - rate):.2g} %"
+        )
+        return

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...project.models.gate_figures import CUTOFF
-from . import metrics, statistics, units, worth
+from ...project.specs.description import ROW
+from . import metrics, statistics, true_rates, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
@@ -38,6 +39,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
     )
     base_loss = statistics.log_loss(base, outcomes)
     figures = _figures(table, base_loss, cutoffs, among)
+    unit = forward.grouping.unit
     return Evaluation(
         rows=table.num_rows,
         positives=int(outcomes.sum()),
@@ -51,7 +53,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
         log_loss_difference=figures.pop(_TO_BASE, None),
         calibration=figures.pop("calibration", None),
         metrics=figures,
-        unit=forward.grouping.unit if among.dependent else None,
+        unit=unit if among.dependent or unit == ROW else None,
         units=among.units if among.dependent else 0,
         ranked=_ranking(forward, among),
         worth=worth.measure(forward.sampled, forward.shuffled)
@@ -63,7 +65,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return figures by the names of gates; `auc` is always there."""
+    """Return the evaluation's figures by their names in gates."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -87,6 +89,7 @@ def _figures(
 
 
 def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
+    """Return what is needed to measure ranking within groups, or None without groups."""
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -103,6 +106,7 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
+    """Return the figures of one test period."""
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
     area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(
@@ -119,7 +123,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """Return the rows of `ours` that `theirs` predicted too, and its `prediction` of each.
+    """Return the rows that both tables predicted, with the other table's predictions.
 
     Rows are matched by event_id and have all columns of `ours`.
     """
@@ -129,10 +133,22 @@ def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any
     return ours.filter(both), np.asarray(predictions.to_numpy(), dtype=float)
 
 
+def figures_of(
+    common: pa.Table, scores: Any, cutoffs: Sequence[int] = (CUTOFF,)
+) -> dict[str, Estimate]:
+    """Return the figures of these predictions of the rows, by the names of gates."""
+    place = common.column_names.index("prediction")
+    table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
+    base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
+    figures = _figures(table, base, cutoffs, clusters(table))
+    figures.pop(_TO_BASE, None)
+    return figures
+
+
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Return every metric of `common` minus that of `other`, predictions of the same rows.
+    """Return each metric of `common` minus that of `other`, two predictions of the same rows.
 
     `other` are another model's. `auc` is always there.
     """
@@ -154,13 +170,9 @@ def against(
     *,
     version: str,
     run: str,
-    rates_of: str | None,
     cutoffs: Sequence[int] = (CUTOFF,),
 ) -> Champion:
-    """Compare with the champion's own forward predictions of the same rows.
-
-    `rates_of`: the one entity whose rates it predicts.
-    """
+    """Compare with the champion's own forward predictions of the same rows."""
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(
@@ -175,8 +187,6 @@ def against(
         rows=common.num_rows,
         difference=estimates.pop("auc"),
         differences=estimates,
-        ceiling=best_possible(other, day_of(common)),
-        ceiling_of=rates_of,
     )
 
 
@@ -192,13 +202,34 @@ def auc(table: pa.Table) -> Estimate:
     )
 
 
-def best_possible(rates: Any, groups: Any) -> float | None:
-    """Return the AUC of perfect knowledge if `rates` were true; None when they are no rates."""
-    rates = np.asarray(rates, dtype=float)
-    if not len(rates) or not chances(rates):
+def best_possible(
+    predictions: pa.Table, data: pa.Table, *, key: str, unit: str | None, within: str | None
+) -> true_rates.Spread | None:
+    """Return how far the true rates of an entity lie apart, over the rows that were predicted.
+
+    Args:
+        predictions: A table of predictions.
+        data: Its training set.
+        key: The entity's column in `data`.
+        unit: The objective's.
+        within: The column that says which rows were ranked together.
+    """
+    place = pc.index_in(predictions["event_id"], data["event_id"].combine_chunks())
+    rows = data.take(place.filter(pc.is_valid(place)))
+    entity = metrics.codes(rows, key)
+    if entity is None:
         return None
-    area = statistics.ceiling(rates, groups)
-    return None if math.isnan(area) else area
+    names = (unit, within) if unit != key else (within,)
+    blocks = (metrics.codes(rows, name) for name in names if name not in (None, ROW))
+    alone = np.arange(rows.num_rows) if unit != key else _days(rows)
+    block = next((codes for codes in blocks if codes is not None), alone)
+    return true_rates.spread(
+        true_rates.alike(rows["outcome"].to_numpy(), day_of(rows), entity, block)
+    )
+
+
+def _days(rows: pa.Table) -> NDArray[np.int64]:
+    return np.unique(day_of(rows), return_inverse=True)[1].astype(np.int64)
 
 
 def _finite(area: float) -> float:

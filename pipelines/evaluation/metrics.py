@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from . import ranking, statistics, units
-from .ranking import Codes, Groups, Top
+from .ranking import Codes, Groups, TopSpread
 from .units import Totals
 
 
@@ -34,6 +34,7 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clusters(predictions: pa.Table) -> Clusters:
+    """Return which rows belong together, by unit and by ranked group."""
     unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)
@@ -56,7 +57,7 @@ def clusters(predictions: pa.Table) -> Clusters:
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Return codes for a column's values; each null has its own.
+    """Return a column's values as integer codes; each null gets its own.
 
     None when there is no value at all, or no such column (an older run).
     """
@@ -87,7 +88,7 @@ def chances(scores: Any) -> bool:
 def totals(
     predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Totals]:
-    """Return every metric as sums by unit: with groups those of a ranking, too.
+    """Return every metric as sums by unit, ranking metrics included if there are groups.
 
     `auc` is within days; `log_loss` and `calibration` are of chances only; groups add ndcg@k,
     recall@k, `mrr` and `group_auc`.
@@ -140,8 +141,8 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
     return int(((hits > 0) & (hits < rows)).sum())
 
 
-def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> Top | None:
-    """Return what would stand first; None without groups, or when the rows name no item."""
+def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:
+    """Return what a ranking puts first in each group, or None without groups or items."""
     items = codes(predictions, "item")
     return (
         None

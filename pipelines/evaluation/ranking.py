@@ -35,7 +35,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tell(self) -> NDArray[np.bool_]:
-        """Return which groups have both outcomes: the others say nothing of an order."""
+        """Return which groups have both outcomes, without which an order cannot be judged."""
         both: NDArray[np.bool_] = self.pairs > 0
         return both
 
@@ -79,6 +79,7 @@ def measure(
 
 
 def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
+    """Sort rows by group and score, and mark runs of equal scores."""
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
     new = np.ones(len(order), dtype=bool)
@@ -90,7 +91,7 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the values before it in its own, contiguous group."""
+    """Return for each row the sum of the earlier values of its group."""
     sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
@@ -100,7 +101,7 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """Return for each group the sum of what its outcomes' places are worth.
+    """Return for each group the sum of the discounted gains of its outcomes.
 
     Each outcome may stand anywhere in its run; `cumulated` is over places.
     """
@@ -136,7 +137,7 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
-    """Return (won, pairs) of each row: its pairs with rows of the other outcome in its group.
+    """Return (won, pairs) of each row, over its pairs with rows of the other outcome in its group.
 
     Each pair is counted half for either row.
     """
@@ -158,7 +159,7 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
     return won, pairs
 
 
-class Top(msgspec.Struct, frozen=True, kw_only=True):
+class TopSpread(msgspec.Struct, frozen=True, kw_only=True):
     """The spread of first places over items, in groups of two rows and more.
 
     Equal scores share the place.
@@ -169,7 +170,7 @@ class Top(msgspec.Struct, frozen=True, kw_only=True):
     gini: float  # of their shares of first places: 0 all alike, near 1 always the same
 
 
-def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
+def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
     """Return how first places are spread over items.
 
     `items` are codes of each row's item from 0 to `number` - 1.
@@ -183,7 +184,7 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> Top:
     share = 1 / np.bincount(groups[first], minlength=len(rows))[groups[first]]
     is_ranked = np.bincount(items[ranked], minlength=number) > 0
     places = np.sort(sums(items[first], share, number)[is_ranked])
-    return Top(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
+    return TopSpread(items=int(is_ranked.sum()), shown=int((places > 0).sum()), gini=gini(places))
 
 
 def gini(sorted_shares: Floats) -> float:

@@ -56,6 +56,7 @@ def _values(values: Any) -> list[tuple[str, Any]]:
 
 
 def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | None) -> Segment:
+    """Return the figures of the rows where an attribute has one value."""
     among = clusters(part)
     totals = metrics.totals(part, part["prediction"].to_numpy(), (CUTOFF,), among)
     differences: dict[str, Estimate] = {}

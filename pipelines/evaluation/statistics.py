@@ -80,12 +80,13 @@ class Pairs:
         )
 
     def auc_of(self, rows: NDArray[np.int64]) -> float:
-        """Return the AUC of these rows, by number, each as often as it is named."""
+        """Return the AUC of these rows; a row may come several times."""
         return self._share(
             np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1])
         )
 
     def _share(self, counts: NDArray[Any]) -> float:
+        """Return the AUC when each row counts so many times; ties count half."""
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]
         clicks = counts[self._bunches :][: self._bounds.shape[1]]
@@ -96,7 +97,7 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Split a group's rows: the clicks, and the rest by score.
+    """Split a group's rows by outcome, sorting those without a click by score.
 
     Further, for each click: how many of the rest score less, and how many no more.
     """
@@ -109,6 +110,7 @@ def _split_by_outcome(
 
 
 def _concatenate(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    """Join arrays of integers; none gives an empty one."""
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
@@ -151,13 +153,14 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
+    """Return a value with its 95 % interval, from bootstrap draws."""
     areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
     low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
 def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
-    """Return the sum of the values of each code, 0 to `number` - 1; one value may stand for all."""
+    """Return the sum of the values of each code, 0 to `number` - 1."""
     weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
     return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
 
@@ -213,6 +216,7 @@ def poisson_interval(count: int) -> tuple[float, float]:
 
 
 def _poisson_cdf(count: int, mean: float) -> float:
+    """Return the chance that a Poisson count is at most this."""
     steps = np.arange(count + 1)
     log_factorials = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return float(np.exp(steps * math.log(mean) - mean - log_factorials).sum())
@@ -227,23 +231,6 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
     return (low + high) / 2
 
 
-def ceiling(rates: Any, groups: Any) -> float:
-    """Return the AUC within groups to expect if `rates` were the rows' true click rates.
-
-    That is what perfect knowledge would show. NaN without rows.
-    """
-    rates, groups = np.asarray(rates, dtype=float), np.asarray(groups)
-    won = pairs = 0.0
-    for group in np.unique(groups):
-        levels, level_numbers = np.unique(rates[groups == group], return_inverse=True)
-        number = np.bincount(level_numbers)
-        hits, misses = number * levels, number * (1 - levels)
-        below = np.cumsum(misses) - misses
-        won += float((hits * (below + misses / 2)).sum())
-        pairs += float(hits.sum() * misses.sum())
-    return won / pairs if pairs else math.nan
-
-
 def positives_needed(distance: float) -> int:
     """Return how many positives show an AUC this far from chance four times in five, at 95 %.
 
@@ -254,7 +241,7 @@ def positives_needed(distance: float) -> int:
 
 
 def distance_shown(positives: int) -> float:
-    """Return the distance from chance that so many positives show four times in five.
+    """Return the distance from 0.5 that so many positives show with a power of 80 %.
 
     It is the inverse of `positives_needed`; 0.5 is all there is.
     """

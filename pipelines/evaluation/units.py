@@ -48,7 +48,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def totals(
     numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1
 ) -> Totals:
-    """Return sums by unit of what each row adds; `units` are codes from 0 to `number` - 1."""
+    """Return the sums by unit of the rows' values."""
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
@@ -78,7 +78,7 @@ def differences(
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Return our metrics minus theirs, both on the units of each sample."""
+    """Return our metrics minus theirs on the same bootstrap samples."""
     names = [
         name
         for name, metric in ours.items()
@@ -100,7 +100,7 @@ def differences(
 
 
 def _unit_count(metric: Totals) -> int:
-    """Return the number of units that a metric has something of."""
+    """Return the number of units that contribute to a metric."""
     return int(np.count_nonzero(metric.denominator))
 
 
@@ -127,7 +127,7 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
 
 
 def freedom(influence: Floats, number: int) -> float:
-    """Return the degrees of freedom of the variance of so many parts (the others are 0).
+    """Return the degrees of freedom of a variance of weighted parts.
 
     They are number - 1 for normal parts, fewer where some decide it: 2 n / (kurtosis - (n - 3) / (n
     - 1)). A chi-square of so many has the variance's own variance (O'Neill, American Statistician
@@ -141,7 +141,7 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """Return the percentile at which a 95 % interval ends: a little further out than 2.5 %.
+    """Return the percentile at which a 95 % interval ends, corrected for few units.
 
     It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
     Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and

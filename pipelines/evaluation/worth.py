@@ -33,7 +33,7 @@ _NEARLY = 0.95  # of the lists
 _FIGURES = ("auc", f"ndcg@{CUTOFF}", "log_loss")
 
 
-class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
+class ShuffledSample(msgspec.Struct, frozen=True, kw_only=True):
     """A period's sample: places of its rows, and their predictions with one feature shuffled.
 
     A prediction is None where the predictor refused such rows.
@@ -43,7 +43,7 @@ class Shuffled(msgspec.Struct, frozen=True, kw_only=True):
     predictions: dict[str, NDArray[np.float64] | None]
 
 
-class Worth(msgspec.Struct, frozen=True, kw_only=True):
+class FeatureWorth(msgspec.Struct, frozen=True, kw_only=True):
     """The loss without a feature's values (`falls`), above 0 when the feature helps.
 
     It is by `auc`, `ndcg@10` and `log_loss` (a rise of it).
@@ -55,7 +55,7 @@ class Worth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_size(features: int, periods: int) -> int:
-    """Return how many rows of one period are predicted again."""
+    """Return how many rows of a period are predicted again with shuffled features."""
     return -(-max(CELLS // max(features, 1), FEWEST) // max(periods, 1))
 
 
@@ -68,8 +68,8 @@ def shuffle(
     within: str | None,
     number: int,
     seed: int,
-) -> Shuffled:
-    """Predict about `number` rows again, once for each feature with its values in another order.
+) -> ShuffledSample:
+    """Predict some rows again, once for each feature with its values shuffled.
 
     `within` is the column that says a row's list.
     """
@@ -98,13 +98,13 @@ def shuffle(
             # a predictor may refuse values that never come together: then nothing is known of this
             # feature
             predictions[name] = None
-    return Shuffled(places=places.tolist(), predictions=predictions)
+    return ShuffledSample(places=places.tolist(), predictions=predictions)
 
 
 def _places(
     rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the places of all rows of units that are drawn until there are `number` rows.
+    """Return the rows of randomly drawn units, at least `number` of them.
 
     Of rows without a unit each is its own.
     """
@@ -140,7 +140,7 @@ def _values(column: Any) -> NDArray[np.int64]:
 
 
 def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
-    """Return whether nearly every list of two rows and more holds one value."""
+    """Return whether nearly every list holds only one value of a feature."""
     pairs = np.unique(np.column_stack([lists, values]), axis=0)[:, 0]
     different, rows = np.bincount(pairs), np.bincount(lists)
     several = rows > 1
@@ -148,7 +148,7 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 
 
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-    """Return for each row the place of the row whose value it gets.
+    """Return a permutation that exchanges values between lists.
 
     Values come from another list, over again where that is shorter.
     """
@@ -162,8 +162,8 @@ def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[
     return taken
 
 
-def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Worth, ...]:
-    """Return what each feature is worth, the worthiest first.
+def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[FeatureWorth, ...]:
+    """Return the permutation importance of each feature, the highest first.
 
     It compares the sampled rows' forward predictions (forward_evaluation.SCHEMA) with those with
     each feature shuffled.
@@ -182,7 +182,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
                 )
     falls = units.differences(whole, without)
     worths = [
-        Worth(
+        FeatureWorth(
             feature=feature,
             rows=predicted.num_rows,
             falls={
@@ -196,7 +196,8 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Wor
     return tuple(sorted(worths, key=lambda worth: -_deciding(worth)))
 
 
-def _deciding(worth: Worth) -> float:
+def _deciding(worth: FeatureWorth) -> float:
+    """Return the fall of the metric by which features are ordered."""
     fall = next(
         (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None
     )

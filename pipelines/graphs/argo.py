@@ -51,6 +51,7 @@ def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
+    """Return a step as a task of an Argo workflow."""
     task: dict[str, Any] = {"name": task_name(spec.name), "template": _template_name(spec)}
     if needs := dict.fromkeys((*spec.needs, *(condition.step for condition in conditions))):
         task["depends"] = " && ".join(f"{task_name(name)}.Succeeded" for name in needs)
@@ -64,6 +65,7 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
 
 
 def _template_name(spec: StepSpec) -> str:
+    """Return the name of a step's Argo template."""
     return f"step-{task_name(spec.name)}"
 
 
@@ -83,6 +85,7 @@ def _expression(condition: Condition, kind: ValueType) -> str:
 
 
 def _template(spec: StepSpec, settings: Settings) -> dict[str, Any]:
+    """Return the Argo template that runs a step in its container."""
     arguments = ["--run", f"{{{{workflow.parameters.{RUN_URI}}}}}", "--step", spec.name]
     for output in spec.outputs:
         arguments += ["--output", output.name, f"{_FOLDER}/{output.name}"]

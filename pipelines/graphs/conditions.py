@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Return whether the outputs of a condition's step meet it.
+    """Return whether a condition is true of its step's outputs.
 
     Raises:
         Invalid: the output is not there; what cannot be judged is not false.
@@ -35,11 +35,12 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
 
 
 def text(when: Condition) -> str:
+    """Return a condition as text."""
     return f"{when.step}.{when.output} {when.op} {when.value}"
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return every condition under which each step runs: its own, and those of all that it needs.
+    """Return the conditions under which each step runs, those of its needs included.
 
     The steps come in order.
     """

@@ -85,7 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Return whether a value may stand where `kind` is declared.
+    """Return whether a value is of a declared type.
 
     An int is a float; a bool is only a bool.
     """
@@ -170,10 +170,12 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
 
 
 def _problem_text(name: str, problems: list[str]) -> str:
+    """Return a pipeline's problems as one message."""
     return "\n  ".join([f"pipeline {name}: {len(problems)} problems", *problems])
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
+    """Yield what is wrong with a pipeline."""
     yield from _name_problems("pipeline", pipeline.name)
     if not pipeline.steps:
         yield "it has no steps"
@@ -190,6 +192,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 def _step_problems(
     step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
 ) -> Iterator[str]:
+    """Yield what is wrong with a step."""
     yield from _name_problems("its name", step.name)
     for name in (*(output.name for output in step.outputs), *step.artifacts):
         yield from _name_problems("output", name)
@@ -203,7 +206,7 @@ def _step_problems(
 
 
 def _own_problems(step: Step) -> Iterator[str]:
-    """Yield the problems of a step that need no other step to be seen."""
+    """Yield the problems of a step that can be seen without the other steps."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
         "it needs either a command or a function": (step.command is None)
@@ -220,10 +223,12 @@ def _own_problems(step: Step) -> Iterator[str]:
 
 
 def _is_function(name: str | None) -> bool:
+    """Return whether a text names a function as module:function."""
     return name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None
 
 
 def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
+    """Yield what is wrong with a step's inputs."""
     for name, source in step.inputs.items():
         if isinstance(source, str):
             if not _URI.fullmatch(source):
@@ -238,6 +243,7 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
 def _parameter_problems(
     step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
 ) -> Iterator[str]:
+    """Yield what is wrong with a step's parameters."""
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
             yield (
@@ -254,6 +260,7 @@ def _parameter_problems(
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
+    """Yield the placeholders of a step's command that name nothing it has."""
     declared = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
         for placeholder in PLACEHOLDER.finditer(argument):
@@ -264,6 +271,7 @@ def _placeholder_problems(step: Step) -> Iterator[str]:
 
 
 def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
+    """Yield what is wrong with a step's condition."""
     when = step.when
     if when is None or when.step not in steps:
         return
@@ -293,6 +301,7 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
 
 
 def _name_problems(what: str, name: str) -> Iterator[str]:
+    """Yield what is wrong with a name."""
     if not _NAME.fullmatch(name) or len(name) > 28:
         yield (
             f"{what} {name!r} is no name: lower-case letters, digits and single underscores, "
@@ -301,7 +310,7 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Follow unmet needs until a step comes up again, and return that circle."""
+    """Return a circle among the steps' needs."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))
@@ -309,8 +318,10 @@ def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
 
 
 def _article(kind: str) -> str:
+    """Return a word with "a" or "an"."""
     return f"an {kind}" if kind == "int" else f"a {kind}"
 
 
 def _names(names: Any) -> str:
+    """Return names in order, with commas between."""
     return ", ".join(sorted(names)) or "none"

@@ -96,6 +96,7 @@ def task_name(step: str) -> str:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
+    """Return a step as a task of a Kubeflow pipeline."""
     task: dict[str, Any] = {
         "taskInfo": {"name": task_name(spec.name)},
         "componentRef": {"name": f"comp-{task_name(spec.name)}"},
@@ -116,6 +117,7 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
 
 
 def _input(condition: Condition) -> str:
+    """Return the name of the task's input that a condition reads."""
     return f"{condition.step}--{condition.output}"
 
 
@@ -133,6 +135,7 @@ def _expression(condition: Condition, kind: ValueType) -> str:
 
 
 def _literal(value: bool | str) -> str:
+    """Return a value as a literal of Kubeflow's conditions."""
     if isinstance(value, bool):
         return json.dumps(value)
     return (
@@ -143,6 +146,7 @@ def _literal(value: bool | str) -> str:
 
 
 def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
+    """Return a step's Kubeflow component: its inputs and outputs."""
     inputs: dict[str, Any] = {RUN_URI: {"parameterType": "STRING"}}
     for condition in conditions:
         inputs[_input(condition)] = {
@@ -163,6 +167,7 @@ def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) 
 
 
 def _container(spec: StepSpec, settings: Settings) -> dict[str, Any]:
+    """Return the container in which Kubeflow runs a step."""
     arguments = ["--run", f"{{{{$.inputs.parameters['{RUN_URI}']}}}}", "--step", spec.name]
     for output in spec.outputs:
         arguments += [

@@ -36,7 +36,7 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_scalar(value: object) -> bool:
-    """Return whether every target carries the value to a model as it is.
+    """Return whether a value reaches a model unchanged on every target.
 
     It is of exactly these types, finite, and a text has no lone surrogate.
     """
@@ -96,6 +96,7 @@ def _keywords(predictor: object, method: str) -> dict[str, object]:
 
 
 def _parameter(where: str, name: str, default: object) -> CallParameter:
+    """Return one parameter of predict, with the type of its default."""
     if default is inspect.Parameter.empty:
         raise Invalid(
             f"{where} has no default for {name}",
@@ -113,7 +114,7 @@ def _parameter(where: str, name: str, default: object) -> CallParameter:
 def fitting(
     sent: Mapping[str, object], parameters: Mapping[str, CallParameter]
 ) -> dict[str, Scalar]:
-    """Return those of `sent` that are accepted, in the declared types; others are left out.
+    """Return the accepted parameters in their declared types; others are left out.
 
     Raises:
         ValueError: one is of another type.

@@ -34,7 +34,7 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
-    """Cut `source` down to what the top-level `name` needs, with the local modules that it imports.
+    """Return the part of a module that `name` needs, with its local imports.
 
     `source` is that of the dotted `module` below `root`. Imports of modules below `root` are made
     relative, so that the copy can live under any package name.
@@ -50,6 +50,7 @@ def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False)
 
 
 def _whole_because(tree: ast.Module) -> str | None:
+    """Return why a module must be kept whole, or None if a part of it will do."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return f"line {node.lineno}: from {node.module} import *"
@@ -64,7 +65,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     uses: set[str]
 
     def matters_to(self, needed: set[str], own: set[str]) -> bool:
-        """Return whether the statement binds a needed name, or may change one of the module's own.
+        """Return whether the statement binds a needed name, or may change a variable of the module.
 
         The module's own names are those that are not imported.
         """
@@ -72,7 +73,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
 
 
 def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
-    """Return the statements that `name` needs, in their order; None when that cannot be known."""
+    """Return the statements that `name` needs, in order, or None if that is unknown."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
     defined = {bound for statement in statements for bound in statement.binds}
@@ -115,12 +116,14 @@ def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> 
 
 
 def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:
+    """Return whether a statement is the module's docstring."""
     return (
         node is tree.body[0] and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
     )
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
+    """Return whether a statement is `if __name__ == ...`."""
     return isinstance(node, ast.If) and "__name__" in {
         n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
     }
@@ -156,6 +159,7 @@ def _text(source: str, node: ast.stmt) -> str:
 
 
 def _bindings(node: ast.stmt, text: str) -> set[str]:
+    """Return the names that a statement binds."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     table = symtable.symtable(text, "<slice>", "exec")
@@ -192,7 +196,7 @@ def _place(
     *,
     is_package: bool,
 ) -> None:
-    """Write one module, its local imports made relative, and the local modules that it imports."""
+    """Write a module into the archive, with relative imports, and the local modules it imports."""
     parts = module.split(".")
     files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
     imports = _LocalImports(parts if is_package else parts[:-1], root)
@@ -207,6 +211,7 @@ def _place(
 
 
 def _path(module: str, *, is_package: bool) -> str:
+    """Return a module's file within an archive of code."""
     return "/".join(module.split(".")) + ("/__init__.py" if is_package else ".py")
 
 
@@ -223,6 +228,7 @@ class _LocalImports(ast.NodeTransformer):
         self.changed = False
 
     def rewritten(self, source: str, node: ast.stmt) -> str:
+        """Return a statement's text with the project's own imports rewritten."""
         original = _text(source, node)
         self.changed = False
         new = self.visit(node)
@@ -231,6 +237,7 @@ class _LocalImports(ast.NodeTransformer):
         return "\n".join(map(ast.unparse, new)) if isinstance(new, list) else ast.unparse(new)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | list[ast.stmt]:
+        """Rewrite an import of the project's own modules."""
         local = [alias for alias in node.names if self._note(alias.name)]
         if not local:
             return node
@@ -254,6 +261,7 @@ class _LocalImports(ast.NodeTransformer):
         return ast.parse("\n".join(lines)).body
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
+        """Rewrite a from-import of the project's own modules."""
         if node.module == "__future__":
             return node
         base = self.package[: len(self.package) - node.level + 1] if node.level else []
@@ -328,6 +336,7 @@ def _distributions(names: Collection[str]) -> set[str]:
 
 
 def _installs(distribution: Distribution, names: Collection[str]) -> bool:
+    """Return whether an installed distribution brings one of these modules."""
     if declared := (distribution.read_text("top_level.txt") or "").split():
         return not set(declared).isdisjoint(names)
     paths = distribution.read_text("RECORD") or "".join(

@@ -75,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return what each thing is made of. A view's sources are read from its SQL."""
+    """Return the edges of the lineage."""
     return tuple(
         dict.fromkeys(
             (
@@ -89,12 +89,14 @@ def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    """Yield the edges from events to objectives."""
     for objective in spec.objectives.values():
         for event in dict.fromkeys((objective.exposure, objective.outcome)):
             yield Edge(Node("event", event), Node("objective", objective.name))
 
 
 def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    """Yield the edges from what feature views read to the views."""
     for view in spec.feature_views.values():
         yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
 
@@ -123,6 +125,7 @@ def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
+    """Yield the edges from models to the endpoints that serve them."""
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
             makers = [
@@ -141,7 +144,7 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
-    """Return the views that are made of an objective, or of the events that decide it."""
+    """Return the views that are made of an objective or of its events."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
     return frozenset(
         edge.target.name
@@ -151,6 +154,7 @@ def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
 
 
 def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
+    """Yield the events, objectives and tables that SQL reads."""
     import sqlglot
     from sqlglot import expressions
 
@@ -172,7 +176,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
 
 
 def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """Draw from what is served down to the events.
+    """Draw the lineage as text, from endpoints down to events.
 
     Endpoints come first, then whatever nothing is made of.
     """
@@ -201,6 +205,7 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    """Draw the lineage in Mermaid's language."""
     lines = ["flowchart LR"]
     lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
     lines += [
@@ -210,6 +215,7 @@ def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+    """Draw the lineage in Graphviz's language."""
     lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
     lines += [
@@ -220,4 +226,5 @@ def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _id(node: Node) -> str:
+    """Return a node's identifier in a drawing."""
     return f"{node.kind}_{node.name}"

@@ -160,7 +160,7 @@ def save(
 
 
 def check_keepable(predictor: Predictor, model: Model) -> None:
-    """Save and load the predictor in a scratch folder.
+    """Check that the predictor can be saved and loaded again.
 
     Raises:
         Invalid: it cannot be saved, as `save` says.
@@ -217,6 +217,7 @@ def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
 
 
 def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
+    """Return the parameters of predict with their defaults, as text."""
     return (
         ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items())
         or "no parameters"
@@ -224,7 +225,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
 
 
 def whole(folder: Path) -> Manifest:
-    """Return the manifest of a model folder whose files are all as they were saved.
+    """Return a model folder's manifest; raise if a file is not as it was saved.
 
     Raises:
         NotFound: there is no manifest.
@@ -262,7 +263,7 @@ def whole(folder: Path) -> Manifest:
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """Raise Invalid if the folder is not what the registry's digest says.
+    """Raise Invalid if a model folder differs from the registry's digest.
 
     A folder says itself what it should hold, so one that was exchanged, or to which a file was
     added, still is whole.
@@ -298,6 +299,7 @@ def _write(
     *,
     whole: bool,
 ) -> Manifest:
+    """Write a trained model's folder: its state, code and manifest."""
     kind = type(predictor)
     where, code, reason = _write_code(kind, folder / "code", whole=whole)
     if own := _has_own_form(kind):
@@ -342,6 +344,7 @@ def _write(
 
 
 def _has_own_form(kind: type) -> bool:
+    """Return whether a predictor has save and load of its own."""
     own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
     if any(own) and not all(own):
         raise Invalid(
@@ -354,6 +357,7 @@ def _has_own_form(kind: type) -> bool:
 def _write_code(
     kind: type, folder: Path, *, whole: bool
 ) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
+    """Write the predictor's code into the folder: a part, the module, or just its name."""
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None or kind.__module__ == "__main__" or "." in kind.__qualname__:
@@ -376,6 +380,7 @@ def _write_code(
 
 
 def _is_installed(path: Path) -> bool:
+    """Return whether a file is part of an installed package."""
     places = {*site.getsitepackages(), *map(sysconfig.get_path, ("purelib", "platlib", "stdlib"))}
     return any(path.is_relative_to(Path(place).resolve()) for place in places)
 
@@ -420,12 +425,13 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
 
 
 def _slots(base: type) -> tuple[str, ...]:
+    """Return the attribute names that a class declares."""
     slots = base.__dict__.get("__struct_fields__") or base.__dict__.get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """Return what JSON would refuse, or change in silence; None if there is nothing.
+    """Return what JSON would refuse or change in a value, or None.
 
     A tuple comes back as a list: that is allowed.
     """
@@ -447,6 +453,7 @@ def _not_json(value: object, where: str) -> str | None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 of each file of a folder."""
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
@@ -457,6 +464,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
+    """Return a manifest's digest, which its version numbers do not change."""
     plain = msgspec.to_builtins(manifest)
     plain = {
         key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}
@@ -490,6 +498,7 @@ def _import(folder: Path, manifest: Manifest) -> ModuleType:
 
 
 def _version() -> str:
+    """Return the installed version of Isthmus."""
     from importlib.metadata import version
 
     return version("isthmus")

@@ -58,7 +58,7 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
 
 
 def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path) -> Predictor:
-    """Train once.
+    """Train a model once, and check what the trainer returns.
 
     Raises:
         Invalid: the user's code raised, whatever it was. The error has the line.
@@ -121,6 +121,7 @@ def predict(
 
 
 def _message(error: Exception) -> str:
+    """Return an error's type and message."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 

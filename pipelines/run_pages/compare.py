@@ -15,7 +15,7 @@ from ...project.models.gate_figures import CUTOFF
 from ...reports.results import Rows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation
-from ..evaluation.statistics import Estimate
+from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, runs
 from .figure_text import estimate, interval, signed
 from .records import Run
@@ -37,12 +37,16 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     second: Run
     rows: int
     positives: int
+    first_figures: dict[str, Estimate] = {}  # on these rows, by the names of gates
+    second_figures: dict[str, Estimate] = {}
+    base_log_loss: float | None = None  # of always answering the rate known at training
     difference: Estimate  # of AUC
     differences: dict[str, Estimate] = {}  # of the other metrics
     metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
 
     def deciding(self) -> Estimate:
+        """Return the difference in the metric that decides."""
         return self.differences.get(self.metric, self.difference)
 
     def __str__(self) -> str:
@@ -59,6 +63,7 @@ class Comparisons(Rows[Comparison]):
 
     @property
     def runs(self) -> tuple[Run, ...]:
+        """The compared runs, the first one first."""
         return (self[0].first, *(pair.second for pair in self))
 
 
@@ -92,6 +97,7 @@ def compare(project: Project, *names: str) -> Comparisons:
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:
+    """Return a run's predictions; raise NotFound if they were removed."""
     try:
         return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
@@ -102,6 +108,7 @@ def _predictions(project: Project, run: Run) -> pa.Table:
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
+    """Compare two runs on the rows that both were tested on."""
     common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
@@ -117,6 +124,11 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
         second=second,
         rows=common.num_rows,
         positives=int(common["outcome"].to_numpy().sum()),
+        first_figures=measure.figures_of(common, other),
+        second_figures=measure.figures_of(common, common["prediction"].to_numpy()),
+        base_log_loss=float(
+            log_loss(common["base_rate"].to_numpy(), common["outcome"].to_numpy()).mean()
+        ),
         difference=auc,
         differences=differences,
         metric=ranking if ranking in differences else "auc",
@@ -142,7 +154,7 @@ def text(comparison: Comparison) -> str:
     first_evaluation, second_evaluation = figures(first), figures(second)
     note = []
     if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
-        note = [f"paired on the {comparison.rows:,} rows that both were tested on"]
+        note = [f"figures   of the {comparison.rows:,} rows that both were tested on"]
     return "\n".join(
         [
             *lines,
@@ -194,7 +206,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """Return what the console prints of three runs and more."""
+    """Return the table that compares three runs or more."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -204,6 +216,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
     return "\n".join(
         [
             *lines,
+            "figures   of a run are those of its own rows, differences those of the rows of both",
             f"intervals {figure_text.independence(figures(pairs[-1].second))}",
             several(len(pairs)),
         ]
@@ -211,7 +224,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """Return a sentence on what many comparisons do to 95 %."""
+    """Say how much several comparisons weaken a 95 % interval."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -219,58 +232,46 @@ def several(number: int) -> str:
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """Return (metric, first, second, difference) of every figure that either run has."""
-    first_evaluation, second_evaluation = figures(comparison.first), figures(comparison.second)
-    first, second = first_evaluation.figures(), second_evaluation.figures()
+    """Return (metric, first, second, difference) of every figure, on the rows of both."""
+    first, second = comparison.first_figures, comparison.second_figures
 
     def difference(name: str) -> str:
         between = comparison.difference if name == "auc" else comparison.differences.get(name)
         return f"{signed(between.value, 3)}{gap}{interval(between, sign=True)}" if between else ""
 
-    rows = [
-        (name.replace("_", " "), first.get(name), second.get(name), name)
-        for name in (
-            "auc",
-            *ranking_figures({**first_evaluation.metrics, **second_evaluation.metrics}),
-        )
-    ]
     lines = [
-        (label, _short(left, gap), _short(right, gap), difference(name))
-        for label, left, right, name in rows
+        (
+            name.replace("_", " "),
+            _short(first.get(name), gap),
+            _short(second.get(name), gap),
+            difference(name),
+        )
+        for name in ("auc", *ranking_figures({**first, **second}))
     ]
-    if first_evaluation.log_loss is not None or second_evaluation.log_loss is not None:
-        lines.append(
-            (
-                "log loss",
-                _loss(first_evaluation),
-                _loss(second_evaluation),
-                f"base rate {second_evaluation.base_log_loss:.5f}",
-            )
-        )
-    if first_evaluation.calibration is not None or second_evaluation.calibration is not None:
-        lines.append(
-            (
-                "obs/exp",
-                _short(first_evaluation.calibration, gap, 2),
-                _short(second_evaluation.calibration, gap, 2),
-                "",
-            )
-        )
+    if "log_loss" in first or "log_loss" in second:
+        base = comparison.base_log_loss
+        base_text = "" if base is None else f"base rate {base:.5f}"
+        lines.append(("log loss", _loss(first), _loss(second), base_text))
+    if "calibration" in first or "calibration" in second:
+        left, right = (_short(side.get("calibration"), gap, 2) for side in (first, second))
+        lines.append(("obs/exp", left, right, ""))
     return lines
 
 
 def figures(run: Run) -> Evaluation:
+    """Return a run's evaluation; raise Invalid if it failed."""
     if run.evaluation is None:
         raise Invalid(f"run {run.name} has no figures: {run.failure}")
     return run.evaluation
 
 
 def version_of(run: Run) -> str:
+    """Return a run's model version and its alias, as text."""
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """Return what the deciding figure says, and what it would take to say more.
+    """Say what the deciding figure shows, and how many more data would decide.
 
     It also says where AUC differs.
     """
@@ -289,9 +290,9 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """Return what so much data can show of the deciding figure."""
+    """Say which differences so many data can show."""
     evaluation = figures(comparison.second)
-    if evaluation.unit is not None:
+    if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
             comparison.deciding(),
             evaluation.units,
@@ -302,6 +303,7 @@ def power(comparison: Comparison) -> str:
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
+    """Return a figure and its interval, as text."""
     return (
         "not known"
         if figure is None
@@ -309,5 +311,5 @@ def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
     )
 
 
-def _loss(evaluation: Evaluation) -> str:
-    return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
+def _loss(figures_: dict[str, Estimate]) -> str:
+    return f"{figures_['log_loss'].value:.5f}" if "log_loss" in figures_ else "no rates"

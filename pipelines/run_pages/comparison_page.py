@@ -23,7 +23,7 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html` and return where it is.
+    """Write `reports/<a>-<b>.html`, and return its path.
 
     On a cloud target that is a copy in the project's .isthmus/.
     """
@@ -46,7 +46,7 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def heading(compared: Comparisons) -> tuple[str, str]:
-    """Return what is compared, and the line below."""
+    """Return the page's heading: the compared runs."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
         return (
@@ -86,6 +86,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
+    """Return the page's parts for a comparison of two runs."""
     first, second = pair.first, pair.second
     rows = [
         ("version", compare.version_of(first), compare.version_of(second), ""),
@@ -107,6 +108,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
 
 
 def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
+    """Return the page's parts for a comparison of several runs."""
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
         f"{pair.second.name} {pair.second.title()}: {_first_word(pair)}. {_sentence(pair)}"
@@ -120,7 +122,8 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
             "Figures",
             page.table(head, rows),
             page.words(
-                "Differences are on the rows that both models of a pair were tested on; "
+                "A run's figures are of its own rows; differences are on the rows that both models "
+                "of a pair were tested on; "
                 f"{_interval_note(compared.runs[-1])}.",
                 "soft",
             ),
@@ -131,6 +134,7 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
 
 
 def _interval_note(run: Run) -> str:
+    """Say how the intervals were computed."""
     evaluation = compare.figures(run)
     drawn = figure_text.independence(evaluation)
     return (
@@ -139,6 +143,7 @@ def _interval_note(run: Run) -> str:
 
 
 def _first_word(pair: Comparison) -> str:
+    """Say which of two runs ranks better."""
     return {
         "undecided": "undecided",
         "better": f"{pair.second.name} ranks better",
@@ -147,6 +152,7 @@ def _first_word(pair: Comparison) -> str:
 
 
 def _sentence(pair: Comparison) -> str:
+    """Say whether the interval of the difference holds 0."""
     if pair.verdict == "undecided":
         return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
     return (

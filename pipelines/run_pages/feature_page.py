@@ -11,7 +11,7 @@ from ...reports import page, plots
 from ..evaluation.distribution import Distribution, spoken_age
 from ..evaluation.evaluation import Evaluation
 from ..evaluation.statistics import Estimate
-from ..evaluation.worth import Worth
+from ..evaluation.worth import FeatureWorth
 from . import figure_text
 from .records import Run
 from .run_text import outcome_of
@@ -68,7 +68,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
         (full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names))
         for worth in evaluation.worth
     ]
-    drawn = figure_text.people(evaluation.unit) if evaluation.unit else "rows"
+    drawn = figure_text.people(evaluation.unit) if evaluation.unit and evaluation.units else "rows"
     exchanged = (
         "What is the same for a whole list is exchanged between lists. "
         if evaluation.ranked
@@ -93,7 +93,8 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _fall(worth: Worth, name: str) -> str:
+def _fall(worth: FeatureWorth, name: str) -> str:
+    """Return by how much a metric falls without a feature, as text."""
     fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
     return (
         "not known"
@@ -104,6 +105,7 @@ def _fall(worth: Worth, name: str) -> str:
 
 
 def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[str]:
+    """Return the page's table of the features' values."""
     types = run.data.types if run.data else {}
     rows = [
         (
@@ -150,6 +152,7 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
 
 
 def _values(column: Distribution) -> str:
+    """Return a feature's quantiles, or its most frequent values."""
     if column.quantiles:
         _, low, _, middle, _, high, _ = column.quantiles
         return f"{low:.4g}, {middle:.4g}, {high:.4g}"
@@ -158,6 +161,7 @@ def _values(column: Distribution) -> str:
 
 
 def _drift(run: Run, column: Distribution) -> str:
+    """Return a feature's drift index, with a word where it is large."""
     index = run.drift.get(column.feature)
     if index is None:
         return ""
@@ -208,6 +212,7 @@ def segments(run: Run) -> list[str]:
 
 
 def _figure(figure: Estimate | None, *, sign: bool = False) -> str:
+    """Return a figure and its interval, as text; empty for None."""
     if figure is None:
         return ""
     return (

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from ...project.specs.description import ROW
+
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Evaluation
     from ..evaluation.statistics import Estimate
@@ -26,6 +28,7 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
 
 
 def signed(value: float, digits: int) -> str:
+    """Return a number with its sign."""
     return f"{value:+.{digits}f}"
 
 
@@ -54,7 +57,7 @@ def two_figures(number: float) -> str:
 
 
 def power(number: int, outcome: str) -> str:
-    """Return which AUC so many positives would show, and what a smaller distance would take."""
+    """Say which AUC so many positives can show, and how many more a smaller one takes."""
     from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
@@ -73,12 +76,14 @@ def power(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return the plural of who an attribute names: `users` for `user_id`."""
+    """Return the plural of what an attribute names: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
 def independence(evaluation: Evaluation) -> str:
     """Return a sentence on what the intervals take as independent."""
+    if evaluation.unit == ROW:
+        return f"draw rows, which the objective calls independent of each other (unit: {ROW})"
     if evaluation.unit is not None:
         return (
             f"draw {evaluation.units:,} {people(evaluation.unit)}: rows of one are not independent"
@@ -91,13 +96,14 @@ def independence(evaluation: Evaluation) -> str:
 
 
 def _few(number: int) -> str:
+    """Say that a number is too small for an interval, if it is."""
     from ..evaluation.units import FEWEST
 
     return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """Return what so many units can show of a figure with this interval.
+    """Say what so many units can show of a figure.
 
     It also says how many would show less: an interval narrows with the root of their number.
     """

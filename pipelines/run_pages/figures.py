@@ -101,6 +101,7 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
 
 
 def roc_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
+    """Return the chart of the ROC curves, and a table of its points."""
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
     shares = (0.05, 0.1, 0.2, 0.5)
     rows = []

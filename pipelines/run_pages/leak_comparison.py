@@ -46,7 +46,7 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
     leaked: Estimate
     model_honest: Estimate
     model_leaked: Estimate
-    alarmed: bool  # whether the alarm by day saw it
+    alarmed: bool  # whether the leak alarm calls it
     page: Path
 
 
@@ -93,7 +93,16 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
         leaked=auc(alone_leaky),
         model_honest=auc(ours),
         model_leaked=auc(evaluated.predictions),
-        alarmed=bool(leak_alarm(leaky, "outcome", [chosen.name], unit=among.unit)[0].warnings),
+        alarmed=bool(
+            leak_alarm(
+                leaky,
+                "outcome",
+                [chosen.name],
+                unit=among.unit,
+                within=among.ranked_within,
+                entities={entity.name: entity.key},
+            )[0].warnings
+        ),
         page=Path(),
     )
     drawn = figure_text.independence(record.evaluation) if record.evaluation else ""
@@ -136,7 +145,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 
 
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
-    """Return the first feature, or the named one, that its view makes of the objective's outcomes.
+    """Return the named feature, or the first, that is computed from the objective's outcomes.
 
     A mere count of impressions is none.
     """
@@ -161,11 +170,13 @@ def _choose(description: Description, model: Model, chosen_name: str | None) -> 
 
 
 def _reads_outcomes(description: Description, model: Model, feature: Feature) -> bool:
+    """Return whether a feature is computed from the model's outcomes."""
     view = description.spec.feature_views[feature.view or ""]
     return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
 
 
 def _short(figure: Estimate) -> str:
+    """Return a figure and its interval, as text."""
     return f"{figure.value:.3f} ({figure_text.interval(figure)})"
 
 
@@ -178,6 +189,7 @@ def _page(
     *,
     intervals: str,
 ) -> str:
+    """Return the page that compares honest features with leaking ones."""
     entity, outcome = leak.entity, record.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),
@@ -190,10 +202,11 @@ def _page(
         ChartedRun(name="whole window: a leak", style="b", predictions=leaked),
     ]
     alarm = (
-        "The leak alarm saw it: on one day it stands out."
+        "The leak alarm calls it: it agrees with these rows better than every "
+        f"{entity}'s true rate could, or stands out on one day."
         if leak.alarmed
-        else "The leak alarm cannot see it: no day stands out, and the whole window is no less "
-        "known earlier. The join prevents it."
+        else "The leak alarm does not call it: no day stands out, and there are too few "
+        f"{outcome}s to tell it from every {entity}'s true rate. The join prevents it."
     )
     return page.page(
         "The leak beside the honest join",

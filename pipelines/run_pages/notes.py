@@ -29,11 +29,12 @@ class Notes(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def notes_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's notes are stored."""
     return f"{runs_folder(blobs.root)}/{run}/notes.json"
 
 
 def read(blobs: BlobStore, run: str) -> Notes:
-    """Return a run's notes; empty ones if nothing was said of it.
+    """Return a run's notes, or empty ones.
 
     Raises:
         Refused: they are of a newer format.
@@ -42,7 +43,7 @@ def read(blobs: BlobStore, run: str) -> Notes:
 
 
 def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
-    """Raise Invalid for what is no tag, or too long a note."""
+    """Raise Invalid for a malformed tag, or a note that is too long."""
     if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
         raise Invalid(
             f"{wrong!r} is not a tag",
@@ -58,7 +59,7 @@ def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
 def tag(
     project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()
 ) -> Notes:
-    """Give a run tags, and take others away; again changes nothing.
+    """Add and remove tags of a run.
 
     Raises:
         NotFound: there is no such run.
@@ -87,6 +88,7 @@ def _change(
     remove: Collection[str] = (),
     note: str | None = None,
 ) -> Notes:
+    """Change a run's tags and note, and store them."""
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):

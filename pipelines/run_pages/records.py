@@ -13,7 +13,7 @@ from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
 from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
-from ..evaluation.leak_alarm import Looked
+from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
 
 
@@ -44,14 +44,16 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     empty: dict[str, int] = {}  # rows without any value of a view, by its name
     warnings: tuple[str, ...] = ()  # the leak alarm
     distributions: tuple[Distribution, ...] = ()  # of every feature
-    leaks: tuple[Looked, ...] = ()  # what the leak alarm saw of every feature
+    leaks: tuple[FeatureFinding, ...] = ()  # what the leak alarm saw of every feature
+    late: tuple[str, ...] = ()  # views whose history became known too late for many rows
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored record of an earlier release."""
         return renamed(old)
 
 
-class Corrected(msgspec.Struct, frozen=True, kw_only=True):
+class Corrections(msgspec.Struct, frozen=True, kw_only=True):
     """How many events were corrected since an earlier run: `3 corrections since r4`."""
 
     corrections: int
@@ -101,7 +103,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         str, float
     ] = {}  # of every feature from the champion's training set: distribution.drift
     segments: tuple[Segment, ...] = ()
-    corrected: Corrected | None = (
+    corrected: Corrections | None = (
         None  # events of its window that were corrected since the configuration's run before
     )
     overrides: tuple[
@@ -110,6 +112,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored record of an earlier release, with its inner documents."""
         inner = {
             name: kind.upgraded(old[name], 1) | {"schema": schema(kind)}
             for name, kind in _INNER.items()
@@ -118,7 +121,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
     def title(self) -> str:
-        """Return the configuration's name, with what was changed in it."""
+        """Return the configuration's name, with its overrides."""
         return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:
@@ -131,10 +134,12 @@ _INNER: dict[str, type[Data | Evaluation]] = {"data": Data, "evaluation": Evalua
 
 
 def record_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's record is stored."""
     return f"{runs_folder(blobs.root)}/{run}/record.json"
 
 
 def keep(blobs: BlobStore, run: Run) -> None:
+    """Store a run's record."""
     write(blobs, record_uri(blobs, run.name), run)
 
 
@@ -149,4 +154,5 @@ def fetch(blobs: BlobStore, run: str) -> Run:
 
 
 def peek(blobs: BlobStore, run: str) -> Run | None:
+    """Return a run's record, or None if there is none."""
     return find(blobs, record_uri(blobs, run), Run)

@@ -23,12 +23,14 @@ def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | N
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
+    """Return a run's page as HTML."""
     heading = page.heading(title(run), when(run))
     body = [heading, page.links(_links(run)), *parts(run, ours, champion)]
     return page.page(f"{run.name} {run.configuration}", body, page.footer(run.ended, run.target))
 
 
 def title(run: Run) -> str:
+    """Return the page's title."""
     return f"Run {run.name}: {run.model} / {run.title()}"
 
 
@@ -90,11 +92,13 @@ def _links(run: Run) -> list[tuple[str, str]]:
 
 
 def _configuration(run: Run) -> str:
+    """Return the run's configuration file, trainer and overrides."""
     changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
     return f"{run.path}, trainer {run.trainer}{changed}"
 
 
 def _gate(run: Run) -> str:
+    """Return the page's part about the gate."""
     sentence = {
         None: "No gate: the configuration asks for none.",
         "pass": "Gate: pass",
@@ -113,17 +117,16 @@ def _gate(run: Run) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
-    ceiling = run.champion.ceiling
-    best_known = (
-        f"; knowing every {run.champion.ceiling_of}'s true rate would give about {ceiling:.2f}"
-        if run.champion.ceiling_of
-        else ""
-    )
-    rows = [("AUC within days", _short(evaluation.auc), f"chance is 0.5{best_known}")]
+    rows = [
+        (
+            "AUC within days",
+            _short(evaluation.auc),
+            f"chance is 0.5{run_text.best_known(run.champion)}",
+        )
+    ]
     if evaluation.ranked is not None:
-        about = run_text.ranking_line(evaluation.ranked)
         rows += [
-            (name.replace("_", " "), _short(figure), about)
+            (name.replace("_", " "), _short(figure), "")
             for name, figure in run_text.ranking_figures(evaluation.metrics).items()
         ]
         rows += (
@@ -137,8 +140,8 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             if evaluation.ranked.item
             else []
         )
-    paired = f"{run.champion.version}, paired on the same {run.champion.rows:,} rows"
-    for name, figure in run.champion.figures().items():
+    differences = run.champion.figures()
+    for name, figure in differences.items():
         digits = run_text.digits_of(name)
         value = (
             f"{figure_text.signed(figure.value, digits)}   "
@@ -148,7 +151,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             (
                 f"{'AUC' if name == 'auc' else name.replace('_', ' ')} against the champion",
                 value,
-                paired,
+                "",
             )
         )
     if run.champion.difference is None and run.champion.why_not:
@@ -162,12 +165,24 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     )
     sure = "1 is perfect" if evaluation.units else "1 is perfect; exact Poisson interval"
     rows.append(("observed / expected", _short(evaluation.calibration, 2), sure))
-    return page.table(("", "value (95 %)", ""), rows, wordy=2)
+    notes = (
+        [f"{', '.join(ranked).replace('_', ' ')}: {run_text.ranking_line(evaluation.ranked)}."]
+        if evaluation.ranked is not None
+        and (ranked := run_text.ranking_figures(evaluation.metrics))
+        else []
+    )
+    if differences:
+        champion = f"The champion is {run.champion.version}"
+        notes.append(f"{champion}, paired on the same {run.champion.rows:,} rows.")
+    return page.table(("", "value (95 %)", ""), rows, wordy=2) + "".join(
+        page.words(note, "soft") for note in notes
+    )
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
+    """Say how many rows the figures rest on, and what they can tell."""
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
-    if evaluation.unit is None:
+    if not evaluation.units or evaluation.unit is None:
         return (
             f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
             f"{figure_text.independence(evaluation)}."
@@ -179,6 +194,7 @@ def _power(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
+    """Return the page's table of test periods."""
     rows = [
         (
             f"{period.start:%a %-d %b %Y}"
@@ -204,6 +220,7 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _data(run: Run) -> list[str]:
+    """Return the page's part about the training set."""
     from .run_text import description
 
     data = run.data
@@ -218,10 +235,11 @@ def _data(run: Run) -> list[str]:
         ),
     ]
     parts += [page.verdict([f"Leak alarm. {warning}"], "fail") for warning in data.warnings]
+    parts += [page.verdict([f"Known too late. {late}"], "fail") for late in data.late]
     if data.leaks:
         summary = (
-            "Leak alarm: AUC of each feature alone, by day, and with what was known earlier "
-            "where it is made of past outcomes."
+            "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
+            "is made of past outcomes, and beside the true rates of the entity it describes."
         )
         parts += [
             page.words(summary, "soft"),
@@ -233,6 +251,7 @@ def _data(run: Run) -> list[str]:
 
 
 def _short(figure: object, digits: int = 3) -> str:
+    """Return a figure and its interval, as text."""
     from ..evaluation.statistics import Estimate
 
     return (
@@ -243,10 +262,12 @@ def _short(figure: object, digits: int = 3) -> str:
 
 
 def _loss(evaluation: Evaluation) -> str:
+    """Return the log loss as text."""
     return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
 
 
 def when(run: Run) -> str:
+    """Say when a run was, how long it took, and from which commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

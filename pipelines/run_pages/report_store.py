@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 def run_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's page is stored."""
     return f"{runs_folder(blobs.root)}/{run}/report.html"
 
 

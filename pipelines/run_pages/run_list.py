@@ -32,7 +32,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
         return "\n".join([super().__str__(), *note_lines(self)])
 
     def overview(self, figures: Sequence[str] = ("auc",)) -> dict[str, object]:
-        """Return what a list of runs shows of this one, by column, with these of its figures."""
+        """Return a run's row in a list of runs, with these figures."""
         estimates = {name: figure(self, name) for name in figures}
         return {
             "run": self.name,
@@ -50,6 +50,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
 
 
 def with_notes(run: Run, notes: Notes) -> NotedRun:
+    """Return a run together with its tags and note."""
     return NotedRun(
         **{name: getattr(run, name) for name in run.__struct_fields__},
         tags=notes.tags,
@@ -126,6 +127,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
 
 
 def _condition(text: str) -> Callable[[NotedRun], bool]:
+    """Return the test that a --where condition stands for; raise Invalid if it is none."""
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(

@@ -22,7 +22,9 @@ def text(run: Run) -> str:
     if run.data:
         lines.append(_line("rows", description(run.data)))
     lines += [_line("corrected", str(run.corrected))] if run.corrected else []
-    lines += [f"  warning       {warning}" for warning in run.data.warnings] if run.data else []
+    if run.data:
+        warnings = (*run.data.warnings, *run.data.late)
+        lines += [f"  warning       {warning}" for warning in warnings]
     if run.evaluation:
         lines += _figures(run, run.evaluation)
     if run.status == "failed":
@@ -56,6 +58,7 @@ def next_steps(run: Run) -> tuple[str, ...]:
 
 
 def _line(name: str, rest: str) -> str:
+    """Return a line of the report."""
     return f"  {name:<13} {rest}"
 
 
@@ -81,6 +84,7 @@ def description(data: Data) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about the figures."""
     number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
     length = (
@@ -94,7 +98,7 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         _line(
             "auc",
             _with_verdict(
-                run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{_ceiling(run.champion)}"
+                run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{best_known(run.champion)}"
             ),
         )
     )
@@ -124,16 +128,17 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those figures that are of rows ranked against each other."""
+    """Return the figures about ranking within groups."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
-    """Return a figure's text with what the gate says of it."""
+    """Return a figure's text with the gate's verdict on it."""
     return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the report's lines about ranking within groups."""
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
@@ -209,24 +214,23 @@ def _against(run: Run) -> list[str]:
 
 
 def digits_of(metric: str) -> int:
+    """Return how many digits a metric is shown with."""
     return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
-def _ceiling(champion: Champion) -> str:
-    if champion.ceiling is None:
+def best_known(champion: Champion) -> str:
+    """Return what perfect knowledge of the entity would give, to follow `chance 0.5`."""
+    if champion.ceiling is None or champion.ceiling_of is None:
         return ""
-    if champion.ceiling_of:
-        return (
-            f"; knowing every {champion.ceiling_of}'s true rate would give about "
-            f"{champion.ceiling:.2f}"
-        )
+    most = "" if champion.ceiling_high is None else f", {champion.ceiling_high:.2f} at most"
     return (
-        "; were the champion's predictions the true rates, it would be about "
-        f"{champion.ceiling:.2f}"
+        f"; knowing every {champion.ceiling_of}'s true rate would give about "
+        f"{champion.ceiling:.2f}{most}"
     )
 
 
 def _gate(run: Run) -> str:
+    """Say what the gate decided."""
     if run.gate is None:
         return "none asked for"
     return {

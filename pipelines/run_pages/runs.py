@@ -28,6 +28,7 @@ def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]
 
 
 def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
+    """Return the records of all runs, or of the newest."""
     every = run_names.names(blobs)
     names = every if newest is None else every[max(0, len(every) - newest) :]
     return tuple(run for name in names if (run := records.peek(blobs, name)))
@@ -52,7 +53,7 @@ def get_run(project: Project, name: str) -> Run:
 
 
 def of_version(blobs: BlobStore, version: str) -> Run | None:
-    """Return the newest run that became a version, such as ranker@2; None if there is none."""
+    """Return the newest run that made a version such as ranker@2, or None."""
     return next((run for run in reversed(_all(blobs)) if run.version == version), None)
 
 
@@ -74,6 +75,7 @@ def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
 
 
 def log_uri(blobs: BlobStore, run: str) -> str:
+    """Return where a run's log is stored."""
     return f"{runs_folder(blobs.root)}/{run}/log.txt"
 
 

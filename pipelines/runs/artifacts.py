@@ -32,10 +32,12 @@ class Manifest(StoredDocument, frozen=True):
 
 
 def digest_text(text: str | bytes) -> str:
+    """Return the SHA-256 of text or bytes."""
     return hashlib.sha256(text.encode() if isinstance(text, str) else text).hexdigest()
 
 
 def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -66,7 +68,7 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """Return what is wrong with an artifact by now, or None.
+    """Return how an artifact is damaged, or None.
 
     Local files are read again; elsewhere names and sizes are compared.
     """

@@ -93,13 +93,14 @@ def key_parts(
 
 
 def key_of(parts: Mapping[str, str]) -> str:
+    """Return the cache key of a step, from the digests of all that it depends on."""
     return digest_text(msgspec.json.encode(dict(parts), order="sorted"))[:32]
 
 
 def look_up(
     blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
 ) -> StepResult | KeyRecord:
-    """Return the result to use, or why there is none.
+    """Return a step's cached result, or why there is none.
 
     A result whose artifacts are missing or changed is none.
     """
@@ -134,7 +135,7 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Enter a result of this run into the index.
+    """Add a result to the cache's index.
 
     A result that was itself a hit is only noted as the last.
     """
@@ -147,12 +148,14 @@ def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepRe
 
 
 def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
+    """Return the folder of a step's cached results."""
     return f"{blobs.root.rstrip('/')}/cache/{document.pipeline}/{step.name}"
 
 
 def _changes(
     step: str, old_parts: Mapping[str, str], new_parts: Mapping[str, str]
 ) -> list[KeyChange]:
+    """Return which parts of a step's cache key differ from the last run's."""
     if "function" in old_parts:  # the same function by its name of before is no change
         old_parts = {**old_parts, "function": stable(old_parts["function"])}
     names = sorted(
@@ -177,6 +180,7 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _canonical(value: object) -> str:
+    """Return a parameter as canonical JSON; raise Invalid if it cannot be JSON."""
     try:
         return msgspec.json.encode(value, order="sorted").decode()
     except TypeError as error:
@@ -184,6 +188,7 @@ def _canonical(value: object) -> str:
 
 
 def _shorten(text: str) -> str:
+    """Shorten a long text, with its digest."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}... sha256:{digest_text(text)}"
 
 

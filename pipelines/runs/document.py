@@ -58,6 +58,7 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     )
 
     def step(self, name: str) -> Step:
+        """Return the run's step of this name; raise NotFound if there is none."""
         for step in self.steps:
             if step.name == name:
                 return step
@@ -100,10 +101,12 @@ class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def runs_folder(root: str) -> str:
+    """Return the folder of all runs."""
     return f"{root.rstrip('/')}/runs"
 
 
 def run_uri(root: str, run: str) -> str:
+    """Return where a run's document is stored."""
     return f"{runs_folder(root)}/{run}/run.json"
 
 
@@ -121,6 +124,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def encode_run(document: RunDocument) -> bytes:
+    """Encode a run's document; wrapped values keep their types."""
     steps = tuple(
         msgspec.structs.replace(
             step,
@@ -135,7 +139,7 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """Return run.json as it was written, each parameter unwrapped.
+    """Decode run.json, with its parameters unwrapped.
 
     Raises:
         Refused: it is of a newer format.
@@ -146,6 +150,7 @@ def decode_run(data: bytes, uri: str) -> RunDocument:
 
 
 def _unwrap(step: Step) -> Step:
+    """Unwrap the parameter values of a stored step."""
     values = {
         name: msgspec.convert(wrapped, _Given | Value | Parameter)
         for name, wrapped in step.parameters.items()
@@ -157,7 +162,7 @@ def _unwrap(step: Step) -> Step:
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """Return a document of ours.
+    """Read a document; raise NotFound if there is none.
 
     Raises:
         NotFound: it is not there.
@@ -173,7 +178,7 @@ def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
-    """Return a document, or None when it is absent or damaged.
+    """Read a document, or return None if it is absent or damaged.
 
     Raises:
         Refused: it is of a newer format.
@@ -185,6 +190,7 @@ def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
 
 
 def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
+    """Store a document as JSON."""
     blobs.put(uri, msgspec.json.encode(document))
 
 

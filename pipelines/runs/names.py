@@ -28,6 +28,7 @@ class Counter(StoredDocument, frozen=True, kw_only=True):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
+        """Convert a stored counter of an earlier release."""
         return {"last": old}  # a bare number
 
 
@@ -56,12 +57,13 @@ def names(blobs: BlobStore) -> tuple[str, ...]:
 
 
 def _age(name: str) -> tuple[int, str]:
+    """Return a run name's sort key: its number."""
     digits = name[1:]
     return (int(digits) if digits.isdigit() else 0, name)
 
 
 def pending_names(project: Project) -> tuple[str, ...]:
-    """Return names that were given after that of the newest training run that ended."""
+    """Return the names that were given after the newest run that has ended."""
     stored = project.target.state.get(COUNTER)
     last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
     ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)

@@ -30,7 +30,7 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules", "build", "dist"})
 
 
 def keep_code(project: Project) -> StoredFolder | None:
-    """Upload what a job needs of the project's folder, unless the same is there.
+    """Upload the project's code for a job, unless the same is stored.
 
     None: the steps run where the files are.
 
@@ -55,7 +55,7 @@ def keep_code(project: Project) -> StoredFolder | None:
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return the paths, relative to the folder, of what travels, and `also`.
+    """Return the files of a project that a job gets.
 
     No hidden files, no data/, no caches or virtual environments travel.
     """
@@ -82,6 +82,7 @@ def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
+    """Yield the project's files, without hidden folders and what Isthmus makes."""
     for place, folders, names in os.walk(folder):
         current = Path(place)
         folders[:] = [
@@ -100,7 +101,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def place_code(blobs: BlobStore, document: RunDocument, scratch: Path) -> RunDocument:
-    """Return the document of a job whose project is the uploaded one, downloaded.
+    """Download the project's code, and return the document that points to it.
 
     Raises:
         Invalid: it is not what was submitted.

@@ -34,6 +34,7 @@ def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyCh
 
 
 def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyChange, ...]:
+    """Return the changes that made a step run again."""
     record = _record(project, document, step)
     return record.changes if record else ()
 

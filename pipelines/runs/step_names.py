@@ -20,6 +20,6 @@ def module_of(function: str) -> str:
 
 
 def stable(function: str) -> str:
-    """Return a step's function by its stable name; one of a project's own as it is."""
+    """Return a step's function by its stable name; a function of a project keeps its name."""
     module, colon, name = function.partition(":")
     return f"{_FORMER.get(module, module)}{colon}{name}"

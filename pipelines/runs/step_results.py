@@ -32,6 +32,7 @@ def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]
 def input_digests(
     blobs: BlobStore, step: Step, results: Mapping[str, StepResult]
 ) -> dict[str, str]:
+    """Return the digest of each input of a step."""
     return {
         name: results[source.step].artifacts[source.name].digest
         if isinstance(source, Artifact)
@@ -67,4 +68,5 @@ def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepRes
 
 
 def step_folder(blobs: BlobStore, run: str, step: str) -> str:
+    """Return the folder of a step's results."""
     return f"{folder_of(run_uri(blobs.root, run))}/{step}"

@@ -32,7 +32,7 @@ def submit(
     run: str,
     retry_of: str | None = None,
 ) -> PipelineRun:
-    """Start a pipeline under a short name such as r7 and return at once; `watch` follows it.
+    """Start a pipeline under a short name such as r7, and return at once.
 
     Steps whose result is known are not submitted. To resume after a crash, submit again under a new
     name: what finished is found in the cache. The same submit again changes nothing.
@@ -63,7 +63,7 @@ def prepare(
     retry_of: str | None = None,
     settle: bool = True,
 ) -> PipelineRun:
-    """Do what `submit` does before it starts anything.
+    """Check and resolve a pipeline, as `submit` does before it starts anything.
 
     Those are the checks, and the project's files and run.json in the blobs. `settle=False`: every
     step is in the graph, also one whose result is known; the step finds it then.
@@ -93,12 +93,12 @@ def prepare(
 
 
 def run_id(project: Project, run: str) -> str:
-    """Return the id that an engine knows a run by: one in the world."""
+    """Return the id by which an engine knows a run, unique in the world."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
-    """Return what the engine was given for a run.json."""
+    """Return what the engine is given for a run."""
     return PipelineRun(
         run_id=document.run_id,
         pipeline=document.pipeline,
@@ -108,7 +108,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 
 
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
-    """Return what the engine must know of the steps that have to run.
+    """Return the specifications of the steps that have to run.
 
     A settled step, and a condition over one, is out of the graph.
     """
@@ -138,6 +138,7 @@ def _document(
     run: str,
     retry_of: str | None,
 ) -> RunDocument:
+    """Return the document of a new run."""
     from importlib.metadata import version
 
     file = project.folder / "project.yaml"
@@ -159,7 +160,7 @@ def _document(
 
 
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
-    """Return the run.json of an earlier submit of the same run; None if there was none.
+    """Return the document of an earlier submit of the same run, or None.
 
     That submit may have been cut before the engine heard of it.
     """
@@ -180,7 +181,7 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Walk the graph as far as every input is known, and return the steps whose result is known.
+    """Look up every step in the cache whose inputs are known; return those with results.
 
     A hit gets its result under the new run at once.
     """

@@ -82,7 +82,7 @@ def watch(
 
 
 def end_beside_failure(target: Target, state: RunState) -> None:
-    """Cancel a run in which a step failed while others run.
+    """Cancel a run once a step has failed while others run.
 
     Nothing can come of them, and what ended well stays for the next run.
     """
@@ -96,6 +96,7 @@ def end_beside_failure(target: Target, state: RunState) -> None:
 
 
 def has_ended(state: RunState) -> bool:
+    """Return whether a run has ended."""
     return state.phase not in ("running", "cancelling")
 
 
@@ -124,6 +125,7 @@ def going_on(project: Project) -> tuple[str, ...]:
 
 
 def _goes_on(project: Project, run: str) -> bool:
+    """Return whether a run has not ended yet."""
     try:
         return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted
@@ -131,7 +133,7 @@ def _goes_on(project: Project, run: str) -> bool:
 
 
 def cancel(project: Project, run: str) -> None:
-    """Ask a run to stop, and do not wait. A finished one is left as it is.
+    """Ask a run to stop, without waiting; one that has ended stays as it is.
 
     Raises:
         NotFound: there is no such run.
@@ -166,13 +168,13 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
 
 
 def failure(project: Project, run: str, step: str) -> StepFailure | None:
-    """Return what a failed step wrote down itself; None if it had no time to, or has not failed."""
+    """Return a failed step's own account of its failure, or None."""
     blobs = project.target.blobs
     return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
 
 
 def log(project: Project, run: str, step: str) -> str:
-    """Return what a step wrote so far; of a cached step, what it wrote when it ran.
+    """Return a step's output so far; a cached step's from when it ran.
 
     Raises:
         NotFound: it has not begun.
@@ -188,6 +190,7 @@ def log(project: Project, run: str, step: str) -> str:
 
 
 def _result(project: Project, run: str, step: str) -> StepResult:
+    """Return a step's result; raise NotFound if there is none."""
     blobs = project.target.blobs
     try:
         return read(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
@@ -201,7 +204,7 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 
 
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
-    """Return the engine's state, with the steps that it was never given put in their places."""
+    """Return the engine's state, with the cached steps put in their places."""
     blobs = project.target.blobs
     engine_state = (
         project.target.pipelines.observe(run.run_id)
@@ -242,6 +245,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:
+    """Say why a step was skipped."""
     skipped = next(
         (name for name in dependencies(step) if document.settled.get(name) == "skipped"), None
     )

@@ -46,7 +46,7 @@ class StepContext:
         self._types = types
 
     def project(self) -> Project:
-        """Return the project that submitted the run, opened again on the same target.
+        """Open the project that submitted the run, on the same target.
 
         Raises:
             Invalid: the run has no project.yaml.

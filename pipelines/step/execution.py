@@ -44,7 +44,7 @@ def run_command(
     timeout: timedelta,
     start: Callable[[Callable[[], Process]], Process],
 ) -> None:
-    """Run a command in a process group of its own, which is gone when this returns.
+    """Run a command in a process group of its own, and leave none of its processes behind.
 
     Raises:
         StepFailed: it failed or took too long. The text has none of the log's words.
@@ -110,6 +110,7 @@ def run_function(function: str, context: StepContext, *, timeout: timedelta) -> 
 
 
 def kill_group(group: int, number: int) -> None:
+    """Send a signal to a group of processes, if it still runs."""
     with suppress(
         ProcessLookupError, PermissionError
     ):  # PermissionError: macOS, for a group of zombies
@@ -136,5 +137,6 @@ def _within(timeout: timedelta) -> Iterator[None]:
 
 
 def _in_words(timeout: timedelta) -> str:
+    """Return a time limit as text."""
     seconds = timeout.total_seconds()
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"

@@ -51,6 +51,7 @@ from .supervision import Supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
+    """Run one step of a submitted pipeline, as the command line says."""
     parser = ArgumentParser(
         prog="python -m isthmus.pipelines.step",
         description="Run one step of a submitted pipeline.",
@@ -84,6 +85,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _cancel(_number: int, _frame: object) -> None:
+    """Handle SIGTERM: raise Cancelled, once."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Cancelled
 
@@ -115,6 +117,7 @@ class _Work:
         self.attempts = 0
 
     def run(self) -> int:
+        """Run the step, and remove the temporary folder."""
         try:
             return self._run()
         finally:
@@ -122,6 +125,7 @@ class _Work:
                 rmtree(self.scratch, ignore_errors=True)
 
     def _run(self) -> int:
+        """Run the step, unless it has a result, and store its result and log."""
         done = find(self.blobs, f"{self.uri}/step.json", StepResult)
         if done is not None:  # a provider may start a job again whose success it did not hear of
             self._deliver(done.outputs)
@@ -151,6 +155,7 @@ class _Work:
         return 0
 
     def _result(self, log: Path) -> StepResult:
+        """Return the step's result, from the cache or by running it."""
         document, step = self.document, self.step
         results = {
             name: read(self.blobs, f"{folder_of(self.uri)}/{name}/step.json", StepResult)
@@ -171,6 +176,7 @@ class _Work:
         return self._publish(lookup, values, started)
 
     def _input(self, name: str, source: Artifact | str, results: Mapping[str, StepResult]) -> Path:
+        """Fetch an input, and return its folder."""
         place = self.scratch / "inputs" / name
         if isinstance(source, Artifact):
             return fetch(self.blobs, results[source.step].artifacts[source.name], place)
@@ -179,6 +185,7 @@ class _Work:
     def _attempts(
         self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
     ) -> dict[str, Scalar]:
+        """Try the step as often as it may be tried."""
         while True:
             self.attempts += 1
             try:
@@ -196,6 +203,7 @@ class _Work:
     def _attempt(
         self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
     ) -> dict[str, Scalar]:
+        """Run the step's function or command once, and return its values."""
         step = self.step
         outputs = {name: _empty(self.scratch / name) for name in step.artifacts}
         folder = Path(self.document.folder) if Path(self.document.folder).is_dir() else Path.cwd()
@@ -222,6 +230,7 @@ class _Work:
     def _context(
         self, parameters: dict[str, Any], inputs: dict[str, Path], outputs: dict[str, Path]
     ) -> StepContext:
+        """Return what the step's function is told about its run."""
         return StepContext(
             run=self.document.run,
             step=self.step.name,
@@ -236,6 +245,7 @@ class _Work:
     def _publish(
         self, record: KeyRecord, values: dict[str, Scalar], started: datetime
     ) -> StepResult:
+        """Store the outputs, and return the step's result."""
         artifacts = {
             name: keep(self.blobs, self.scratch / name, f"{self.uri}/{name}")
             for name in self.step.artifacts
@@ -269,6 +279,8 @@ class _Work:
 
 
 def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
+    """Return a step's command with its placeholders filled in."""
+
     def text(value: object) -> str:
         return str(value) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
 
@@ -286,6 +298,7 @@ def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: P
 
 
 def _read_values(file: Path) -> dict[str, Any]:
+    """Read the values that a command wrote; raise StepFailed if they are no JSON object."""
     if not file.is_file():
         return {}
     try:
@@ -297,7 +310,7 @@ def _read_values(file: Path) -> dict[str, Any]:
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Return every declared output, each of its type; raise if any other is there."""
+    """Return the declared outputs in their types; raise for missing or undeclared ones."""
     declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:
@@ -313,6 +326,7 @@ def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _empty(folder: Path) -> Path:
+    """Make a folder, or empty it."""
     if folder.exists():
         rmtree(folder)
     folder.mkdir(parents=True)
@@ -320,10 +334,12 @@ def _empty(folder: Path) -> Path:
 
 
 def _scratch() -> Path:
+    """Make a temporary folder for the step."""
     from tempfile import mkdtemp
 
     return Path(mkdtemp(prefix="isthmus-step-"))
 
 
 def _now() -> datetime:
+    """Return the current time in milliseconds."""
     return utc_milliseconds(datetime.now(UTC))

@@ -18,7 +18,7 @@ _UPLOAD = 15  # copies between uploads
 
 @contextmanager
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
-    """Point this process's output, and so its children's, at the log. Yield the log's local path.
+    """Redirect the output of this process and its children to the log; yield its local path.
 
     Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log,
     and uploaded now and then.
@@ -57,10 +57,12 @@ class _Copy:
         self.thread.start()
 
     def stop(self) -> None:
+        """Stop copying, after the last lines."""
         self.stopping.set()
         self.thread.join()
 
     def _run(self) -> None:
+        """Copy new lines of the log at intervals until told to stop."""
         rounds = 0
         while not self.stopping.wait(_COPY):
             rounds += 1
@@ -68,6 +70,7 @@ class _Copy:
         self._copy(upload=True)
 
     def _copy(self, *, upload: bool) -> None:
+        """Copy the log's new bytes to stdout, and upload it."""
         with self.path.open("rb") as file:
             file.seek(self.seen)
             new = file.read()
@@ -80,7 +83,7 @@ class _Copy:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line that is not blank; empty when there is none."""
+    """Return the last line that is not blank, or an empty text."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")
@@ -88,5 +91,6 @@ def last_line(path: Path) -> str:
 
 
 def _flush() -> None:
+    """Flush what Python has buffered for stdout and stderr."""
     sys.stdout.flush()
     sys.stderr.flush()

@@ -36,7 +36,7 @@ class Supervisor:
         return supervisor
 
     def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        """Start a command with a function that puts it into a process group of its own.
+        """Start a command, which the given function puts into its own process group.
 
         The step does not stop before it knows of that group.
         """
@@ -46,6 +46,7 @@ class Supervisor:
         return process
 
     def _watch(self, lifeline: int) -> None:
+        """Kill the step's processes once the parent is gone."""
         while os.read(lifeline, 64):
             pass
         with self._starting:

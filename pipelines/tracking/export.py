@@ -75,10 +75,12 @@ def mirror(project: Project, run: Run) -> None:
 
 
 def _warn(run: Run, why: str) -> None:
+    """Warn that a run could not be exported."""
     warnings.warn(f"run {run.name} is not in MLflow: {why}", IsthmusWarning, stacklevel=3)
 
 
 def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]:
+    """Export runs to an MLflow server, and return what was done with each."""
     if not chosen:
         return Rows()
     with server.client(project, uri) as client:
@@ -92,6 +94,7 @@ def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]
 def _export_run(
     project: Project, client: MlflowClient, uri: str, experiment: str, run: Run
 ) -> Exported:
+    """Export one run to MLflow, if it is new or changed."""
     noted = notes.read(project.target.blobs, run.name)
     existing = copying.find(client, experiment, copying.identity(project, run.name))
     digest = copying.digest(run, noted)
@@ -105,10 +108,12 @@ def _export_run(
 
 
 def _state(existing: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
+    """Return whether the run in MLflow is unchanged or deleted; None: it must be written."""
     if existing.info.lifecycle_stage == "deleted":
         return "deleted"
     return "unchanged" if existing.data.tags.get(fields.DIGEST) == digest else None
 
 
 def _page(uri: str, experiment: str, run: str) -> str:
+    """Return the address of a run's page in MLflow."""
     return f"{uri}/#/experiments/{experiment}/runs/{run}"

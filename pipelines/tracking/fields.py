@@ -31,7 +31,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(name: str) -> str:
-    """Return a name as MLflow takes it, without @: ndcg@10 is its own ndcg_at_10."""
+    """Return a metric's name as MLflow accepts it: ndcg@10 becomes ndcg_at_10."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
 
 
@@ -53,6 +53,7 @@ def parameters(run: Run) -> dict[str, str]:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested values under dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{name}.")
@@ -61,6 +62,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _text(value: object) -> str:
+    """Return text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -78,6 +80,7 @@ def metrics(run: Run) -> tuple[Metric, ...]:
 
 
 def _figures(run: Run) -> Iterator[tuple[str, float]]:
+    """Yield a run's figures as MLflow metrics."""
     if run.data:
         yield from (("rows", run.data.rows), ("positives", run.data.positives))
     if run.evaluation:
@@ -94,6 +97,7 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
 
 
 def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
+    """Yield an estimate as three metrics: value and bounds."""
     yield from (
         (name, estimate.value),
         (f"{name}_min", estimate.low),
@@ -102,6 +106,7 @@ def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
 
 
 def _periods(run: Run) -> Iterator[Metric]:
+    """Yield the AUC of each test period as a step of a metric."""
     for step, period in enumerate(run.evaluation.periods if run.evaluation else ()):
         if period.auc is not None and math.isfinite(period.auc):
             yield Metric(
@@ -110,6 +115,7 @@ def _periods(run: Run) -> Iterator[Metric]:
 
 
 def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:
+    """Return a run's tags in MLflow."""
     recorded = {
         "mlflow.source.name": run.path,
         "mlflow.source.git.commit": run.git and run.git.revision,
@@ -165,4 +171,5 @@ def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return moment.isoformat().replace("+00:00", "Z")

@@ -29,6 +29,7 @@ class Predictor:
         self.features = features
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> list[Any]:
+        """Predict for the rows of a data frame, as MLflow's pyfunc asks."""
         columns = [
             [_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features
         ]
@@ -42,6 +43,7 @@ class Predictor:
 
 
 def _load_pyfunc(path: str) -> Predictor:
+    """Load a logged model, as MLflow's pyfunc loader asks."""
     folder = Path(path)
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     kind = getattr(_module(folder, manifest), manifest["predictor"])
@@ -55,7 +57,7 @@ def _load_pyfunc(path: str) -> Predictor:
 
 
 def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
-    """Return the predictor's module, below a package of its own: two models never share one."""
+    """Import the predictor's module in a package of its own, so that two models never share one."""
     if manifest["code"] == "installed":
         return importlib.import_module(manifest["module"])
     package = ModuleType(f"isthmus_model_{manifest['digest'][:12]}_{next(_numbers)}")
@@ -65,6 +67,7 @@ def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
 
 
 def _column(frame: Any, name: str) -> list[Any]:
+    """Return a data frame's column, or None for each row if it is absent."""
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 

@@ -38,12 +38,12 @@ def identity(project: Project, run: str) -> str:
 
 
 def digest(run: Run, notes: Notes) -> str:
-    """Return the digest of what is copied, and of how it is told."""
+    """Return a digest of all that is copied to MLflow."""
     return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
 
 
 def experiment(project: Project, client: MlflowClient) -> str:
-    """Return the id of the project's experiment, which is made where there is none."""
+    """Return the id of the project's MLflow experiment, creating it if needed."""
     from mlflow.exceptions import MlflowException
 
     name = project.spec.name
@@ -59,7 +59,7 @@ def experiment(project: Project, client: MlflowClient) -> str:
 
 
 def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
-    """Return the MLflow run of a run of ours; a deleted one where there is no other."""
+    """Return the MLflow run of one of our runs, or a deleted one if there is no other."""
     from mlflow.entities import ViewType
 
     copies = client.search_runs(
@@ -84,7 +84,7 @@ def copy(
     *,
     existing: MlflowRun | None,
 ) -> str:
-    """Write all of a run over what MLflow has of it, and return MLflow's id of it.
+    """Write a run to MLflow, over what is there, and return its MLflow id.
 
     The digest goes last.
     """
@@ -108,6 +108,7 @@ def copy(
 
 
 def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -> None:
+    """Log a run's metrics, parameters and tags."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [
@@ -124,6 +125,7 @@ def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -
 
 
 def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
+    """Log a run's training set as an MLflow dataset."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if run.data is None:
@@ -141,7 +143,7 @@ def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) 
 
 
 def _log_files(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
-    """Copy the record, the page, the log and the configuration's text, as far as they are there."""
+    """Log the record, the page, the log and the configuration, as far as they exist."""
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

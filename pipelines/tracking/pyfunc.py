@@ -58,6 +58,7 @@ def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
+    """Return a digest that marks a version, so that it is exported once."""
     return digest_text(
         f"{project.target.blobs.root}\n{project.spec.name}\n{version.model}@{version.version}"
     )[:32]
@@ -72,6 +73,7 @@ def _put(
     name: str,
     mlflow_id: str,
 ) -> None:
+    """Register a version in MLflow with its files."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -152,7 +154,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
 
 
 def _requirements(folder: Path, manifest: Manifest) -> list[str]:
-    """Return MLflow, pandas, and what the predictor's code imports, with installed versions."""
+    """Return the packages that the predictor needs, with installed versions."""
     from importlib.metadata import version
 
     code = {str(path): path.read_text(encoding="utf-8") for path in (folder / "code").rglob("*.py")}
@@ -164,7 +166,7 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """Move MLflow's aliases of a model to where ours are, as far as MLflow has those versions."""
+    """Move MLflow's aliases of a model to the versions of our aliases."""
     name = registered_name(project, model)
     mlflow_versions = {
         version.tags.get(VERSION_ID): version

@@ -45,7 +45,7 @@ def uri(project: Project) -> str | None:
 
 @contextmanager
 def client(project: Project, server: str) -> Generator[MlflowClient]:
-    """Give MLflow's client, once its server takes connections; MLflow is imported then.
+    """Return MLflow's client, once its server accepts connections.
 
     Raises:
         Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
@@ -85,6 +85,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
 
 
 def _reach(server: str) -> None:
+    """Raise Unavailable if the MLflow server does not accept connections."""
     parts = urlsplit(server)
     place = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
     try:
@@ -98,6 +99,7 @@ def _reach(server: str) -> None:
 
 
 def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
+    """Return MLflow's error as ours."""
     words = f"MLflow at {server}: {str(error).partition(chr(10))[0]}"
     response = getattr(error, "response", None)
     status = error.get_http_status_code() if response is None else response.status_code

@@ -77,6 +77,7 @@ def compile_run(
 def _compile(
     project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str
 ) -> Compiled:
+    """Compile a pipeline to Argo or Kubeflow."""
     name = f"{project.spec.name}-{prepared.pipeline}".replace("_", "-")
     settings = ir.Settings(name=name, image=image)
     if to == "argo":
@@ -92,6 +93,7 @@ def _compile(
 
 
 def _image(project: Project) -> str:
+    """Return the image in which steps run; raise Invalid if none is named."""
     target = project.target
     if image := target.profile.options.get("image"):
         return str(image)

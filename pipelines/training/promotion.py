@@ -39,6 +39,7 @@ class Promotion(StoredDocument, frozen=True, kw_only=True):
 
 
 def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
+    """Return a model's version by number or alias, or None if there is none."""
     try:
         return registry.get(model, ref)
     except NotFound:
@@ -69,27 +70,42 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
     return "approved" if verdict in (None, "pass") or first else "pending"
 
 
-def refusal(alias: str, verdict: Verdict | None, *, first: bool) -> str | None:
+def refusal(
+    alias: str, verdict: Verdict | None, *, first: bool, leaks: Verdict | None = None
+) -> str | None:
     """Return why a version with this verdict may not take an alias by itself, or None.
 
-    `first`: no other version is champion.
+    Args:
+        alias: The alias.
+        verdict: The gate's.
+        first: Whether no other version is champion: there is nobody to beat then.
+        leaks: The verdict of the check of leaks, which asks for no champion.
     """
     if verdict == "fail":
         return "its gate fails"
-    if verdict == "inconclusive" and alias == CHAMPION and not first:
+    if verdict == "inconclusive" and alias == CHAMPION and (not first or leaks == verdict):
         return "its gate is inconclusive"
     return None
+
+
+def chosen(project: Project, model: str, version: int) -> bool:
+    """Return whether a person gave a reason for a version whose gate did not pass."""
+    return any(
+        promotion.version == version and promotion.because and promotion.gate != "pass"
+        for promotion in promotions(project, model)
+    )
 
 
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version; the same again changes nothing.
+    """Move an alias to a version.
 
     `because` is recorded.
 
     Raises:
-        Refused: its gate fails; or it is inconclusive, would become champion, and nobody says why.
+        Refused: its gate fails, or it is inconclusive and would become champion, and nobody says
+            why; or a person has rejected it.
         NotFound: there is no such version.
     """
     with project.lock("promote"):
@@ -101,16 +117,17 @@ def promote(
         previous = current(registry, model, alias)
         champion = current(registry, model, CHAMPION)
         first = champion is None or champion.version == version
-        why = refusal(alias, verdict, first=first)
-        if verdict == "fail" or candidate.approval == "rejected":
+        leaks = run.checks.verdict_of("leaks") if run else None
+        why = refusal(alias, verdict, first=first, leaks=leaks)
+        if candidate.approval == "rejected" and verdict != "fail":
             raise Refused(
-                f"{name} cannot become {alias}: {why or 'it was rejected'}",
+                f"{name} cannot become {alias}: it was rejected",
                 remedy=f"isthmus runs show {run.name}" if run else None,
             )
         reason = (because or "").strip()
         if why and not reason:
             raise Refused(
-                f"{name} cannot become {alias}: {why}{_figures(run)}",
+                f"{name} cannot become {alias}: {why}{_figures(run, verdict)}",
                 remedy=f"a person may decide: isthmus models promote {name} --alias {alias} "
                 '--because "..."',
             )
@@ -129,7 +146,9 @@ def promote(
                 at=_iso(project.wall()),
             ),
         )
-        if alias == CHAMPION and candidate.approval != "approved":
+        if candidate.approval == "rejected" or (
+            alias == CHAMPION and candidate.approval != "approved"
+        ):
             registry.set_approval(model, version, "approved", reason or f"promoted to {alias}")
         registry.set_alias(model, alias, version)
         return registry.get(model, version)
@@ -147,6 +166,7 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
+    """Return the prefix under which a model's promotions are stored."""
     return f"models/{model}/promotions/"
 
 
@@ -162,12 +182,11 @@ def _record(project: Project, promotion: Promotion) -> None:
     project.target.state.put(key, msgspec.json.encode(promotion), expect=None)
 
 
-def _figures(run: Run | None) -> str:
-    checks = (
-        [check for check in run.checks.checks if check.verdict == "inconclusive"] if run else []
-    )
+def _figures(run: Run | None, verdict: Verdict | None) -> str:
+    checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

@@ -10,13 +10,12 @@ import msgspec
 
 from ...core.formats import Kind, decode
 from ...errors import NotFound
-from ...project.specs.description import Feature, Model, ProjectSpec
+from ...project.specs.description import ROW, Feature, Model, Objective, ProjectSpec
 from ...storage import BlobStore
 from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation
 from ..evaluation.gate import GateResult
-from ..evaluation.metrics import day_of
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def register(context: StepContext, model: Model) -> None:
-    """Register what a run made.
+    """Register the model that a run made.
 
     It may be run again at any time: every effect is by name or by digest.
     """
@@ -47,13 +46,20 @@ def register(context: StepContext, model: Model) -> None:
     manifest = _document(context.inputs["model"] / MANIFEST, Manifest)
     champion = promotion.current(registry, model.model, promotion.CHAMPION)
     other = champion is not None and champion.digest != manifest.digest
-    bounds = gate.bounds_of(model.gate, ranked=measured.ranked is not None, champion=other)
+    ordered = gate.has_order(measured)
+    bounds = gate.bounds_of(model.gate, ranked=ordered, champion=other)
     compared = _comparison(
-        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec
+        blobs, ours, champion, own=manifest.digest, model=model, spec=project.spec, data=table
     )
     leaks = gate.no_leaks(model.gate, data.leaks)
     judged = gate.judge(
-        bounds, measured.figures(), compared.figures(), no_champion=compared.why_not, leaks=leaks
+        bounds,
+        measured.figures(),
+        compared.figures(),
+        no_champion=compared.why_not,
+        leaks=leaks,
+        notes=[_no_ranking(measured)] if measured.ranked and not ordered else (),
+        no_unit=_no_unit(project.spec.objectives[model.objective]),
     )
     uri = publish(blobs, context.inputs["model"], manifest)
     target = context.target
@@ -99,13 +105,30 @@ def register(context: StepContext, model: Model) -> None:
     context.log(str(run))
 
 
+def _no_ranking(measured: Evaluation) -> str:
+    """Say why ranking cannot be judged."""
+    within = measured.ranked.within if measured.ranked else ""
+    return f"no ranking is judged: no two rows have the same {within}, so that none has an order"
+
+
+def _no_unit(objective: Objective) -> str | None:
+    """Return what to write into an objective whose rows nobody called independent or not."""
+    if objective.unit is not None:
+        return None
+    return (
+        "it would pass if rows were independent of each other, which nobody has said: write unit: "
+        f"(who a row of {objective.exposure} is about) into objectives.{objective.name}, or unit: "
+        f"{ROW} where each row is somebody else's"
+    )
+
+
 def names_of(model: Model) -> dict[str, str]:
     """Return each feature's column in the training set."""
     return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
-    """Copy a model folder to its place by digest, unless it is there whole, and return the URI."""
+    """Copy a model folder to its place by digest, if it is not there, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
     stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
     if not {MANIFEST, *manifest.files} <= stored_files:
@@ -114,12 +137,12 @@ def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
 
 
 def _submission(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what the submitter knew and a job cannot: the file's text, git, when it began."""
+    """Return what only the submitter knew: the file's text, git revision, start."""
     git = about["git"]
     return {
         "config": about["config"],
         "settings": about["settings"],
-        "corrected": msgspec.convert(about.get("corrected"), records.Corrected | None),
+        "corrected": msgspec.convert(about.get("corrected"), records.Corrections | None),
         "overrides": tuple(
             about.get("overrides", ())
         ),  # of a run that was submitted before there were any
@@ -129,10 +152,12 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(path: Path, kind: type[Kind]) -> Kind:
+    """Read a document of a step's output folder."""
     return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:
+    """Read the predictions of an evaluation's output folder."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(folder / "predictions.parquet").read()
@@ -146,13 +171,13 @@ def _comparison(
     own: str,
     model: Model,
     spec: ProjectSpec,
+    data: pa.Table,
 ) -> Champion:
+    """Compare the new version with the champion on common rows."""
     if champion is None:
         entity = entity_of(model.features, spec)
-        best = (
-            measure.best_possible(ours["prediction"].to_numpy(), day_of(ours)) if entity else None
-        )
-        return Champion(ceiling=best, ceiling_of=entity, why_not="no champion yet")
+        none_yet = Champion(why_not="no champion yet")
+        return _with_ceiling(none_yet, entity, ours, data, model=model, spec=spec)
     name = f"{champion.model}@{champion.version}"
     if champion.digest == own:
         return Champion(version=name, why_not=f"it is the champion, {name}")
@@ -171,13 +196,42 @@ def _comparison(
         msgspec.convert(previous_run.settings["features"], tuple[Feature, ...]), spec
     )
     cutoffs = gate.cutoffs_of(model.gate)
-    return measure.against(
-        ours, theirs, version=name, run=previous_run.name, rates_of=theirs_of, cutoffs=cutoffs
+    compared = measure.against(ours, theirs, version=name, run=previous_run.name, cutoffs=cutoffs)
+    return _with_ceiling(compared, theirs_of, ours, data, model=model, spec=spec)
+
+
+def _with_ceiling(
+    compared: Champion,
+    entity: str | None,
+    ours: pa.Table,
+    data: pa.Table,
+    *,
+    model: Model,
+    spec: ProjectSpec,
+) -> Champion:
+    """Add the AUC that knowing every true rate of an entity would give; not without an entity."""
+    if entity is None:
+        return compared
+    objective = spec.objectives[model.objective]
+    spread = measure.best_possible(
+        ours,
+        data,
+        key=spec.entities[entity].key,
+        unit=objective.unit,
+        within=objective.ranked_within,
+    )
+    if spread is None:
+        return compared
+    return msgspec.structs.replace(
+        compared,
+        ceiling=spread.best_auc(),
+        ceiling_high=spread.highest_auc(),
+        ceiling_of=entity,
     )
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the entity that alone decides a model's predictions; None if there are several.
+    """Return the entity that a model's predictions depend on, or None if several do.
 
     It is the one that all of the model's features are of.
     """
@@ -197,19 +251,20 @@ def _place(
     judged: GateResult,
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve a version and give it the alias as far as the gate allows.
+    """Approve a version and give it the alias, as far as the gate allows.
 
     Returns:
         The alias that it got, and why it did not get the one asked for.
     """
     registry = context.target.registry
     first = champion is None or champion.version == version.version
-    approval = promotion.approval_for(
-        judged.verdict, first=first and model.alias == promotion.CHAMPION
-    )
-    if approval != version.approval and not (
-        version.approval == "approved" and approval == "pending"
-    ):  # a person's approval stays
+    leaks = judged.verdict_of("leaks")
+    nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
+    approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
+    stays = version.approval == "approved" and (
+        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+    )  # a person's approval
+    if approval != version.approval and not stays:
         registry.set_approval(
             version.model,
             version.version,
@@ -218,7 +273,7 @@ def _place(
         )
     if model.alias is None:
         return None, None
-    refusal = promotion.refusal(model.alias, judged.verdict, first=first)
+    refusal = promotion.refusal(model.alias, judged.verdict, first=first, leaks=leaks)
     if (
         refusal is None
         and champion is not None

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from ..evaluation.distribution import Distribution
     from ..evaluation.forward_evaluation import Forward
-    from ..evaluation.leak_alarm import Looked
+    from ..evaluation.leak_alarm import FeatureFinding
     from ..run_pages.records import Data
 
 
@@ -34,6 +34,7 @@ def dataset(context: StepContext) -> None:
     """
     import pyarrow.parquet as pq
 
+    from ...feature_store.offline.late_history import late_histories
     from ...feature_store.offline.training_set import STAMP, training_set
     from ..evaluation.leak_alarm import look
 
@@ -53,11 +54,12 @@ def dataset(context: StepContext) -> None:
         as_of=as_of,
         stamped=stamped,
         looked=looked,
+        late=tuple(map(str, late_histories(project, stamped))),
     )
     context.log(
         f"{record.rows:,} rows, {record.positives:,} with the outcome, hash {record.digest}"
     )
-    for warning in record.warnings:
+    for warning in (*record.warnings, *record.late):
         context.log(f"warning: {warning}")
     pq.write_table(table, context.outputs["data"] / "data.parquet")
     (context.outputs["data"] / "data.json").write_bytes(msgspec.json.encode(record))
@@ -65,7 +67,7 @@ def dataset(context: StepContext) -> None:
 
 
 def fit(context: StepContext) -> None:
-    """Fit the model on all rows, and save it as `model/`."""
+    """Fit the model on all rows, and save it as the artifact `model`."""
     from ..models import predictor, trainers
     from .dataset import read_data
 
@@ -82,7 +84,7 @@ def fit(context: StepContext) -> None:
 
 
 def evaluate(context: StepContext) -> None:
-    """Predict the test periods to `forward/predictions.parquet`, and measure the predictions.
+    """Predict the test periods, and measure the predictions.
 
     The figures are in `forward/evaluation.json`.
     """
@@ -134,8 +136,10 @@ def _known_data(
     end: datetime,
     as_of: datetime,
     stamped: pa.Table,
-    looked: tuple[Looked, ...],
+    looked: tuple[FeatureFinding, ...],
+    late: tuple[str, ...],
 ) -> Data:
+    """Return what the run's record says of its training set; raise Invalid if it is empty."""
     import pyarrow.compute as pc
 
     from ...feature_store.offline.training_set import canonical_hash
@@ -175,6 +179,7 @@ def _known_data(
         distributions=tuple(_distribution(feature, stamped) for feature in model.features),
         leaks=looked,
         warnings=tuple(str(finding) for finding in looked if finding.warnings),
+        late=late,
     )
 
 
@@ -193,14 +198,17 @@ def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
 
 
 def _model(context: StepContext) -> Model:
+    """Return the model's specification from the step's parameters."""
     return msgspec.convert(context.parameters["model"], Model)
 
 
 def _moment(context: StepContext, name: str) -> datetime:
+    """Return a moment from the step's parameters."""
     return msgspec.convert(context.parameters[name], datetime)
 
 
 def _folder(context: StepContext) -> Path:
+    """Return the project's folder; raise Invalid if it has no file."""
     if context.project_file is None:
         raise Invalid(
             "a trainer is a module beside project.yaml, and this project has no file",

@@ -31,7 +31,7 @@ class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):
 def stored_events(
     project: Project, model: Model, start: datetime, end: datetime, *, since: datetime | None
 ) -> StoredEvents:
-    """Return what is stored of a configuration's window.
+    """Return how many events of a configuration's window are stored, and corrected.
 
     Nothing where there are no tables yet; `since` None: no correction is counted.
     """

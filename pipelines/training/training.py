@@ -21,7 +21,7 @@ from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
-from ..run_pages.records import Corrected, Git, Run
+from ..run_pages.records import Corrections, Git, Run
 from ..runs import names as run_names
 from ..runs import step_names
 from ..runs.document import write
@@ -41,7 +41,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> Run:
-    """Train, evaluate and register one configuration, and return the run's record.
+    """Train, evaluate and register a configuration, and return the run's record.
 
     The gate decides which alias the version gets; a gate that fails is a result and not an error.
 
@@ -91,7 +91,7 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
-    """Return [start, end) of a configuration's rows: as it says, else its length back from now."""
+    """Return [start, end) of a configuration's training rows."""
     if model.window:
         return model.window
     now = project.now()
@@ -107,7 +107,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     last_run = previous_run(project, model)
     stored = stored_events(project, model, start, end, since=last_run.started if last_run else None)
     corrected = (
-        Corrected(corrections=stored.corrections, since=last_run.name)
+        Corrections(corrections=stored.corrections, since=last_run.name)
         if last_run and stored.corrections
         else None
     )
@@ -169,6 +169,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
+    """Train a configuration, wait for the end, and return the run."""
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -242,6 +243,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
 
 
 def _progress(state: RunState, total: int) -> tuple[int, int]:
+    """Return how many steps are done, and of how many."""
     return sum(step.phase in ("done", "skipped") for step in state.steps), total
 
 
@@ -262,6 +264,7 @@ def _period(project: Project, run: str) -> str:
 def _failed_run(
     project: Project, model: Model, name: str, *, planned: Pipeline, failure: str
 ) -> Run:
+    """Return the record of a run that failed."""
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,
@@ -299,7 +302,7 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 
 
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
-    """Return when outcomes must be known.
+    """Return the time by which outcomes must be known.
 
     A replayed log is closed: its last outcomes are known though their time ends after `now:`.
     """
@@ -322,7 +325,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return which events are stored and how far views are published: the cache sees new data."""
+    """Return up to when events are stored and views published, as a part of the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -335,7 +338,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def _code(project: Project, model: Model) -> str:
-    """Return a digest of the trainer's code as far as it is the project's.
+    """Return a digest of the trainer's code within the project.
 
     The versions of what it imports are in the digest, too.
 
@@ -366,8 +369,9 @@ def _about(
     model: Model,
     settings: dict[str, Any],
     overrides: tuple[str, ...],
-    corrected: Corrected | None,
+    corrected: Corrections | None,
 ) -> dict[str, Any]:
+    """Return what a run's record says of its configuration."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
@@ -380,7 +384,7 @@ def _about(
 
 
 def git(folder: Path, file: str = ".") -> Git | None:
-    """Return the revision that a folder is at, and whether it, or a file of it, differs.
+    """Return a folder's git revision, and whether it or a file of it is modified.
 
     None outside a repository, or without git.
     """
@@ -401,5 +405,6 @@ def git(folder: Path, file: str = ".") -> Git | None:
 
 
 def _iso(moment: datetime) -> str:
+    """Return a time as JSON has it."""
     text: str = msgspec.to_builtins(moment)
     return text

@@ -30,7 +30,7 @@ _SETTLED = timedelta(
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Note a run while it is written: what is left of it goes with the next `train`.
+    """Record that a run is being written, so that the next `train` removes it if it never starts.
 
     It is called under the project's lock. The note goes when the block is left without an error.
 
@@ -50,7 +50,7 @@ def starting(project: Project, run: str) -> Iterator[None]:
 
 
 def remove_unstarted(project: Project) -> None:
-    """Remove what was written and never started; it is called under the project's lock.
+    """Remove runs that were written and never started; the caller holds the project's lock.
 
     If the provider may not remove objects the run stays, and a warning says so.
     """
@@ -67,18 +67,22 @@ def remove_unstarted(project: Project) -> None:
 
 
 def _document(project: Project, run: str) -> RunDocument | None:
+    """Return a run's document, or None if it was not written."""
     return find(project.target.blobs, run_uri(project.target.blobs.root, run), RunDocument)
 
 
 def _folder(project: Project) -> Path:
+    """Return the folder of notes about runs that are being submitted."""
     return project.folder / FOLDER / "starting"
 
 
 def _is_started(project: Project, run: str) -> bool:
+    """Return whether a run was submitted to the target."""
     return project.target.pipelines.observe(run_id(project, run)) is not None
 
 
 def _is_settled(project: Project, run: str) -> bool:
+    """Return whether it is certain that a run will not start any more."""
     document = _document(project, run)
     return (
         document is None
@@ -88,6 +92,7 @@ def _is_settled(project: Project, run: str) -> bool:
 
 
 def _remove(project: Project, run: str, note: Path) -> None:
+    """Remove a run that was never submitted."""
     blobs = project.target.blobs
     try:
         for blob in list(blobs.list(f"{folder_of(run_uri(blobs.root, run))}/")):

@@ -36,7 +36,7 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
-    """Return the run and the things that a version is made of, and every move of an alias of it.
+    """Return a version's lineage: its run, its sources, and every move of an alias.
 
     Raises:
         NotFound: there is no such version.
@@ -57,7 +57,7 @@ def version_lineage(project: Project, model: str, number: int) -> VersionLineage
 
 
 def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return what leads to a run's version.
+    """Return the lineage's edges that lead to a run's version.
 
     That is its own objective and features, then what those are made of.
     """
@@ -80,6 +80,7 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
+    """Return the edges that lead to these nodes, from far above."""
     every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
     while pending:
         node = pending.pop()

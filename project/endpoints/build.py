@@ -17,8 +17,11 @@ from ..sections.values import (
 )
 from ..specs.description import Endpoint, Parameter, Shadow, Variant
 
+_WITHOUT_OBJECTIVE = ("objective", "variants")  # the keys that need none
+
 
 def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+    _check_objective(values, key, report)
     variants = tuple(
         Variant(
             name=variant, model=about["model"][0], ref=about["model"][1], traffic=about["traffic"]
@@ -50,7 +53,22 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
     return Endpoint(name=name, **values | built)
 
 
+def _check_objective(values: Values, key: str, report: Report) -> None:
+    """Report that objective or unit is missing, where other keys need them."""
+    needing = [name for name, value in values.items() if name not in _WITHOUT_OBJECTIVE and value]
+    if "objective" in values and "unit" not in values:
+        report.add(key, "unit is missing", "write unit: visitor_id")
+    elif "objective" not in values and needing:
+        report.add(
+            key,
+            f"objective is missing, and {', '.join(needing)} "
+            f"{'need' if len(needing) > 1 else 'needs'} it",
+            "write objective: ctr, or variants alone: then only traffic can be moved",
+        )
+
+
 def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
+    """Build an endpoint's shadow, and report a variant that is not declared."""
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
@@ -71,6 +89,7 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
 
 
 def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
+    """Build a serving parameter, and report a default that its own rules refuse."""
     fields: Values = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )

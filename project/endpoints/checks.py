@@ -11,7 +11,7 @@ from ..specs.description import Endpoint, ProjectSpec, Variant
 def check(
     spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report
 ) -> None:
-    """Report objectives and models that endpoints name and that are not there.
+    """Report objectives and models that endpoints name and nothing declares.
 
     Args:
         spec: what is sound so far.
@@ -30,8 +30,9 @@ def _check_endpoint(
     registered: dict[str, set[str]],
     report: Report,
 ) -> None:
+    """Report mistakes in an endpoint: undeclared objective or model, wrong unit or alias."""
     key = f"endpoints.{endpoint.name}"
-    if check_declared(
+    if endpoint.objective and check_declared(
         endpoint.objective,
         declared.objectives,
         f"{key}.objective",
@@ -63,7 +64,7 @@ def _check_endpoint(
 def _check_number(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """Warn of a misspelt model whose version a variant names by number.
+    """Warn of a model, named with a version number, that nothing registers.
 
     A number says that the version is registered: no file in models/ knows of one that was
     adopted (`isthmus import`).

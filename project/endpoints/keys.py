@@ -19,6 +19,7 @@ MODEL_REF = rf"{NAME}@({NAME}|[1-9][0-9]*)"
 
 
 def _model_ref(text: str) -> tuple[str, str]:
+    """Parse `model@alias` or `model@number`."""
     if not re.fullmatch(MODEL_REF, text):
         name = text.partition("@")[0]
         raise Mistake(
@@ -30,6 +31,7 @@ def _model_ref(text: str) -> tuple[str, str]:
 
 
 def _duration_or_zero(text: str) -> timedelta:
+    """Parse a duration; 0 is allowed."""
     return timedelta(0) if text == "0" else quantities.duration(text)
 
 
@@ -38,13 +40,14 @@ _NO_KEYWORD = (*OF_EVERY_ENDPOINT, "rows", "self")
 
 
 def attribute_problem(name: str) -> tuple[str, str] | None:
+    """Return why an attribute may not have this name and what to do, or None."""
     if name in _OF_A_REQUEST:
         return f"{name} is a key of every request", "choose another name"
     return column_problem(name)
 
 
 def parameter_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of the name of a parameter of predict; None if it is fine."""
+    """Return why a parameter of predict may not have this name and what to do, or None."""
     if name in OF_EVERY_ENDPOINT:
         return (
             f"{name} is a parameter of every endpoint",
@@ -128,12 +131,16 @@ SHADOW = Record(
 ENDPOINT = Record(
     noun="an endpoint",
     keys={
-        "objective": Key(shape=NAME_SHAPE, required=True, example="ctr"),
+        "objective": Key(
+            shape=NAME_SHAPE,
+            example="ctr",
+            description="What it ranks for. Without one its traffic can be moved, if it was "
+            "imported; nothing is deployed to it and nothing ranks through it.",
+        ),
         "unit": Key(
             shape=COLUMN,
-            required=True,
             example="visitor_id",
-            description="Sent by the caller; exposures go by it.",
+            description="Sent by the caller; exposures go by it. It goes with the objective.",
         ),
         "variants": Key(
             shape=MapOf(

@@ -35,7 +35,7 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a name by which a rule reads a candidate, or None."""
+    """Return why a rule may not read this feature and what to do, or None."""
     if not re.fullmatch(FEATURE, name):
         return (
             f"{name!r} names nothing of a candidate",
@@ -45,13 +45,14 @@ def feature_problem(name: str) -> tuple[str, str] | None:
 
 
 def _feature(text: str) -> str:
+    """Check a feature's name."""
     if problem := feature_problem(text):
         raise Mistake(*problem)
     return text
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time; a day stands for its midnight, UTC."""
+    """Parse a time; a day means its midnight, UTC."""
     if not re.fullmatch(_DAY, text):
         return quantities.moment(text)
     try:
@@ -67,6 +68,7 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a number or a parameter's name."""
         if isinstance(node, yaml.Scalar) and re.fullmatch(_PARAMETER, node.text):
             return node.text
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str):
@@ -79,14 +81,17 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
         return self._number.read(node, key, report)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {"anyOf": [self._number.schema(), {"type": "string", "pattern": f"^{_PARAMETER}$"}]}
 
     @property
     def _number(self) -> Number:
+        """The shape of the number."""
         return Number(whole=self.whole, least=self.least)
 
 
 def _length(text: str) -> timedelta:
+    """Parse the length of a cap's window: 1 hour to 28 days."""
     length = quantities.duration(text)
     if not _SHORTEST <= length <= _LONGEST:
         raise Mistake(f"{text} is not between 1h and 28d", "write in: 24h, or 7d")
@@ -195,6 +200,7 @@ class _Pin(msgspec.Struct, frozen=True):
     """`{item_id: 7, position: 1}`: beside its own keys one more, an entity's."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a pin: an item by its key, and a place."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -212,6 +218,7 @@ class _Pin(msgspec.Struct, frozen=True):
         )
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         schema = Record(noun="a pin", keys=_PIN).schema()
         return schema | {
             "patternProperties": {f"^{NAME}$": {}},
@@ -223,6 +230,7 @@ class _Cap(msgspec.Struct, frozen=True):
     """A cap, which has the key `in` if it is per unit, and else has not."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a cap, and report keys that do not go together."""
         values = CAP.read(node, key, report)
         if values is WRONG or "per" not in values:
             return values
@@ -239,6 +247,7 @@ class _Cap(msgspec.Struct, frozen=True):
         return WRONG
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         per_unit = {"properties": {"per": {"const": "unit"}}}
         return CAP.schema() | {
             "if": per_unit,
@@ -260,6 +269,7 @@ class _Rule(msgspec.Struct, frozen=True):
     """Reads to (kind, its values)."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a rule of one kind."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -284,6 +294,7 @@ class _Rule(msgspec.Struct, frozen=True):
         return WRONG if values is WRONG else (kind, values)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         properties = {kind: shape.schema() for kind, shape in KINDS.items()}
         return {
             "type": "object",

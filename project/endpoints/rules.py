@@ -26,10 +26,12 @@ _FIELDS = {"from": "since", "in": "window"}
 
 
 def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
+    """Build an endpoint's rules from its section of project.yaml."""
     return tuple(_rule(kind, values) for kind, values in rules)
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
+    """Build one rule."""
     rule_type = (
         UnitCap
         if values.get("per") == "unit"
@@ -54,7 +56,7 @@ def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
 
 
 def reads(rule: Rule) -> tuple[str, ...]:
-    """Return what a rule reads of a candidate: keys of entities, and `view.feature`."""
+    """Return what a rule reads of a candidate: entity keys and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
     return (
@@ -65,7 +67,7 @@ def reads(rule: Rule) -> tuple[str, ...]:
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
-    """Return the entity whose key, or whose view's feature, a name is; None if there is none."""
+    """Return the entity of a key or of a view's feature, or None."""
     view, dot, _ = name.partition(".")
     if not dot:
         return next((entity for entity in spec.entities.values() if entity.key == name), None)
@@ -75,6 +77,7 @@ def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the endpoints' rules: names, conditions, dates, figures."""
     for endpoint in spec.endpoints.values():
         for rule, key in places(endpoint):
             _names(rule, spec, declared, key, report)
@@ -95,21 +98,23 @@ def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
 
 
 def kind_of(rule: Rule) -> str:
+    """Return the key of project.yaml that stands for a rule's kind."""
     return _KINDS[type(rule)]
 
 
 def counts_units(endpoint: Endpoint) -> bool:
-    """Tell whether a rule asks how often a unit was shown what."""
+    """Return whether a rule caps how often a unit is shown something."""
     return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
-    """Return the key below which it is written that a rule reads `name`."""
+    """Return the place in project.yaml at which a rule reads `name`."""
     below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
     return child(key, below or f"where.{name}")
 
 
 def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> None:
+    """Report names in a rule that are not declared or belong to another entity."""
     first: Entity | None = None
     for name in reads(rule):
         place = reading_key(rule, name, key)
@@ -137,7 +142,7 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
 
 
 def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, remedy) of the values that a rule compares a key or a feature with.
+    """Yield the values of a rule that do not fit the type of what they are compared with.
 
     The type of a feature follows from its SQL (feature_store/check.py).
     """
@@ -149,6 +154,7 @@ def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
 def _unknown(
     name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
 ) -> None:
+    """Report a name that a rule reads and nothing declares."""
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
@@ -167,6 +173,7 @@ def _unknown(
 
 
 def _window(rule: Rule, key: str, report: Report) -> None:
+    """Report a rule that ends before it begins."""
     if rule.since is not None and rule.until is not None and rule.until <= rule.since:
         report.add(
             child(key, "until"),
@@ -176,6 +183,7 @@ def _window(rule: Rule, key: str, report: Report) -> None:
 
 
 def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
+    """Report figures of a rule that are out of range or no parameters."""
     if isinstance(rule, Boost):
         if rule.times == 1 and rule.add == 0:
             report.add(key, "it changes no score", "write times: 1.5, or add: 0.1")
@@ -194,7 +202,7 @@ def _figure(
     kinds: tuple[str, ...],
     least: float | None = None,
 ) -> None:
-    """Report a parameter that stands in place of a number and is of a wrong type or too small."""
+    """Report a parameter that stands for a number and is of a wrong type or too small."""
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")
@@ -223,12 +231,14 @@ def _figure(
 
 
 def _at_least(parameter: Parameter, least: float) -> bool:
+    """Return whether a parameter can never be below a number."""
     if parameter.allowed is not None:
         return all(value >= least for value in parameter.allowed)
     return parameter.min is not None and parameter.min >= least
 
 
 def _reserved(endpoint: Endpoint, report: Report) -> None:
+    """Report places that two rules reserve."""
     first: dict[int, str] = {}
     for rule, key in places(endpoint):
         for position_index, position in enumerate(

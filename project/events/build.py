@@ -8,13 +8,14 @@ from ..specs.description import Attribute, Entity, Event
 
 
 def build_entity(name: str, values: Values) -> Entity:
+    """Build an entity from its section of project.yaml."""
     return Entity(name=name, **values)
 
 
 def build_event(
     name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report
 ) -> Event:
-    """`entity` and `event` of each attribute are derived from its name."""
+    """Build an event; the entity or event that an attribute refers to follows from its name."""
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
     key = f"events.{name}.attributes"

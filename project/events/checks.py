@@ -9,6 +9,7 @@ from ..specs.description import ProjectSpec
 
 
 def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
+    """Report entities that share a key."""
     first: dict[str, str] = {}
     for entity in spec.entities.values():
         if entity.key in first:
@@ -21,6 +22,7 @@ def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
 
 
 def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
+    """Report an event with two sources: a key of project.yaml and a SQL file."""
     file = f"sources/{event}.sql"
     if source is not None and (folder / file).is_file():
         report.add(

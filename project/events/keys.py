@@ -18,6 +18,7 @@ _URIS = {
 
 
 def _source(text: str) -> str:
+    """Check the path or address of an event's source."""
     scheme, separator, rest = text.partition("://")
     if not text.strip():
         raise Mistake("it is empty", "write a path or a URI, or leave the key out")

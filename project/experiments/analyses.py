@@ -15,6 +15,7 @@ from ..specs.experiments import Analysis, ExperimentGuardrail
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
+    """Build an analysis: an experiment whose arms another system assigned."""
     event, attribute = values["arm"]
     fields = {
         key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")
@@ -31,6 +32,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
 
 
 def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[ExperimentGuardrail, ...]:
+    """Build the guardrails of an experiment."""
     entries = values.get("guardrails", ())
     return tuple(
         _guardrail(about, item(child(key, "guardrails"), position), report)
@@ -39,6 +41,7 @@ def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[Experi
 
 
 def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
+    """Build a guardrail, and report one that has no margin or two."""
     drop, rise = about.get("max_drop"), about.get("max_rise")
     if (drop is None) == (rise is None):
         report.add(
@@ -52,6 +55,7 @@ def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGua
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the analyses."""
     for experiment in spec.analyses.values():
         key = f"experiments.{experiment.name}"
         arm = _arm(experiment, spec, declared, key, report)
@@ -76,7 +80,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
-    """Every objective that it names, and where."""
+    """Yield every objective that an experiment names, with its place."""
     yield experiment.metric, child(key, "metric")
     for position, guardrail in enumerate(experiment.guardrails):
         yield guardrail.metric, child(item(child(key, "guardrails"), position), "metric")
@@ -87,6 +91,7 @@ def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
 def _arm(
     experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Attribute | None:
+    """Return the attribute that holds the arm; report one that is not declared."""
     place = child(key, "arm")
     if not check_declared(
         experiment.event, declared.events, place, report, noun="an event", has="events are"
@@ -121,6 +126,7 @@ def _arm(
 
 
 def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:
+    """Report an objective that counts exposures of another event."""
     if objective.exposure != experiment.event:
         report.add(
             place,

@@ -22,7 +22,7 @@ _ALL = Decimal(100)
 def layers(
     values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
 ) -> dict[str, Layer]:
-    """Return the layers that are written, and one of its own for each endpoint without any."""
+    """Build the layers that are declared, and a default one for each endpoint without any."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
     named = {layer.endpoint for layer in written.values()}
     default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}
@@ -33,12 +33,14 @@ def layers(
 
 
 def _layer(name: str, values: Values, report: Report) -> Layer:
+    """Build a layer."""
     layer = Layer(name=name, **values)
     _below_all(layer.holdout, f"layers.{name}.holdout", report)
     return layer
 
 
 def _below_all(holdout: Decimal, key: str, report: Report) -> None:
+    """Report a holdout that leaves no units."""
     if holdout >= _ALL:
         report.add(key, "nobody is left", "write a share below 100%")
 
@@ -112,7 +114,7 @@ def _layer_of(
 
 
 def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
-    """Return the names of all layers, including those of endpoints that are not sound."""
+    """Return the names of all layers, those of endpoints with mistakes included."""
     unsound = [name for name in declared.endpoints if name not in spec.endpoints]
     return (
         *spec.layers,
@@ -123,6 +125,7 @@ def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
 def _only_layer(
     endpoint: str | None, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Layer | None:
+    """Return the only layer of an endpoint; report if there is none or several."""
     if endpoint is None and len(declared.endpoints) != 1:
         report.add(
             key,
@@ -150,6 +153,7 @@ def _only_layer(
 
 
 def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]:
+    """Return an experiment's arms, from the short form, too."""
     short = [role for role in ("control", "treatment") if role in values]
     if "arms" in values and short:
         report.add(
@@ -194,6 +198,7 @@ def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -
 
 
 def _weights(values: Values | None, arms: list[str], key: str, report: Report) -> dict[str, float]:
+    """Return the arms' weights; report arms without one and names that are no arms."""
     if values is None:
         return {}
     for name in values:
@@ -230,6 +235,7 @@ def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
 def _conditions(
     values: Mapping[str, Values], attributes: Mapping[str, Attribute]
 ) -> tuple[Condition, ...]:
+    """Build the conditions of a targeted experiment."""
     return tuple(
         Condition(attribute=name, **_condition(about, attributes.get(name)))
         for name, about in values.items()
@@ -237,6 +243,7 @@ def _conditions(
 
 
 def _condition(about: Values, attribute: Attribute | None) -> Values:
+    """Return a condition's values in the attribute's type."""
     kind = attribute.type if attribute else ""
     return {
         name: tuple(typed(value, kind) for value in value_list)
@@ -247,6 +254,7 @@ def _condition(about: Values, attribute: Attribute | None) -> Values:
 
 
 def _plan(values: Values, key: str, report: Report) -> Plan:
+    """Build the plan: effect, power and false alarms; report an effect of 0."""
     if not values["minimum_effect"]:
         report.add(
             child(key, "minimum_effect"),

@@ -19,6 +19,7 @@ from .build import arm_key
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the layers and experiments."""
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
             check_declared(
@@ -35,7 +36,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         _name(experiment, spec, report)
         endpoint_of = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
         _metrics(experiment, endpoint_of, spec, declared, report)
-        if endpoint_of is not None:
+        if endpoint_of is not None and not endpoint_of.objective:
+            report.add(
+                f"experiments.{experiment.name}.layer",
+                f"endpoint {endpoint_of.name} has no objective: nobody is assigned there",
+                f"write endpoints.{endpoint_of.name}.objective, or name another layer",
+            )
+        elif endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
             _duel(experiment, spec, report)
             _check_requests(experiment, endpoint_of, spec, report)
@@ -43,6 +50,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
+    """Report attributes of an endpoint that clash with keys or exposures."""
     keys = {entity.key: entity.name for entity in spec.entities.values()}
     shown = exposure_attributes(spec, endpoint)
     for attribute in endpoint.attributes:
@@ -69,6 +77,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
 
 
 def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+    """Report an experiment with a layer's name."""
     if experiment.name in spec.layers:
         message = (
             f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
@@ -83,6 +92,7 @@ def _metrics(
     declared: Declared,
     report: Report,
 ) -> None:
+    """Report metrics of an experiment that cannot be measured for its units."""
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     reported_names: set[str] = set()
@@ -108,7 +118,7 @@ def _metrics(
 def _metric_names(
     experiment: Experiment, key: str, report: Report
 ) -> Iterator[tuple[str, str, bool]]:
-    """(name, where, whether it is told by itself)."""
+    """Yield each metric's name, its place, and whether it is told by itself."""
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
         yield name, item(child(key, "metric"), position) if several else child(key, "metric"), True
@@ -119,6 +129,7 @@ def _metric_names(
 
 
 def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
+    """Report arms' parameters that the endpoint does not have or refuses."""
     for arm, name, place in _places(experiment, report):
         value = arm[name]
         if name == "variant":
@@ -143,7 +154,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a parameter's value; None if it fits.
+    """Return why a parameter's value does not fit and what to do, or None.
 
     None, too, where the parameter itself is not sound.
     """
@@ -155,7 +166,7 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """Yield (an arm's parameters, the name of one, the key at which it is written)."""
+    """Yield the arms' parameters, each with its name and its place in project.yaml."""
     for position, variant in enumerate(experiment.interleave or ()):
         yield (
             {"variant": variant},
@@ -192,7 +203,7 @@ def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
 
 
 def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a metric whose events are no clicks on a place."""
+    """Return why a metric's events cannot be credited to a place and what to do, or None."""
     if metric.numerator.attribute is not None or metric.at_most is not None:
         extra = (
             "at_most"
@@ -252,7 +263,7 @@ def _check_requests(
 def _unversioned(
     experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]
 ) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) where there is nothing to compare by the model's version."""
+    """Return why arms cannot be compared by model version and what to do, or None."""
     if MODEL_VERSION in attributes:
         return (
             (

@@ -20,6 +20,7 @@ _SHARE = r"[0-9]{1,3}(\.[0-9]{1,2})?%"
 
 
 def _arm(text: str) -> tuple[str, str]:
+    """Parse `event.attribute`."""
     event, dot, attribute = text.partition(".")
     if not (event and dot and attribute):
         raise Mistake(
@@ -30,7 +31,7 @@ def _arm(text: str) -> tuple[str, str]:
 
 
 def _hundredths(text: str) -> Decimal:
-    """Parse a percentage with two decimals at most: units are told apart by 10,000 buckets."""
+    """Parse a percentage with at most two decimals, as there are 10,000 buckets."""
     share = quantities.percent(text)
     if share != share.quantize(Decimal("0.01")):
         raise Mistake(
@@ -41,10 +42,9 @@ def _hundredths(text: str) -> Decimal:
 
 
 def _salt(text: str) -> str:
+    """Check a salt."""
     if not text.strip() or ":" in text:
-        raise Mistake(
-            f"{text!r} is not a salt", "write what the other system hashed with, without a colon"
-        )
+        raise Mistake(f"{text!r} is not a salt", "write a text without a colon")
     return text
 
 
@@ -54,8 +54,9 @@ _PERCENT = Text(
 _BUCKETS = Text(what="a share of units", pattern=_SHARE, parse=_hundredths, example="20%")
 _SALT_KEY = Key(
     shape=Text(what="a salt", pattern=_SALT, parse=_salt, example="home_2025"),
-    description="What the hash of units begins with, where they are to stay as another system had "
-    "them.",
+    description="What is hashed with a unit's name, instead of the name of the layer or the run: "
+    "two runs with one salt give a unit the same place. The hash is MurmurHash3 of "
+    "`isthmus/1:<layer or arm>:<salt>:<unit>`: buckets of another system are not reproduced.",
 )
 LAYER = Record(
     noun="a layer",
@@ -152,12 +153,14 @@ class _OneOrMany(msgspec.Struct, frozen=True):
     of: Any  # a Shape: msgspec cannot check a Protocol
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a value or a list of values; return them as a tuple."""
         if isinstance(node, yaml.Sequence):
             return ListOf(of=self.of).read(node, key, report)
         value = self.of.read(node, key, report)
         return WRONG if value is WRONG else (value,)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {"anyOf": [self.of.schema(), ListOf(of=self.of).schema()]}
 
 
@@ -176,6 +179,7 @@ class Targeted(msgspec.Struct, frozen=True):
     """`JP`, `[JP, TW]`, `{not: web}`, `{min: 18, max: 65}`: reads to the fields of a Condition."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a condition: values, or a mapping of comparisons."""
         if not isinstance(node, yaml.Mapping):
             values = _VALUES.read(node, key, report)
             return WRONG if values is WRONG else {"among": values}
@@ -189,6 +193,7 @@ class Targeted(msgspec.Struct, frozen=True):
         return {"not_among" if name == "not" else name: value for name, value in fields.items()}
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {
             "if": {"type": "object"},
             "then": _COMPARISON.schema() | {"minProperties": 1},
@@ -316,6 +321,7 @@ class _Experiment(msgspec.Struct, frozen=True):
     """An experiment: one that has `arm:` was assigned elsewhere, any other the gateway assigns."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read an experiment in the shape that its keys show."""
         written = node.entries if isinstance(node, yaml.Mapping) else ()
         shape = (
             ANALYSIS if "arm" in written else INTERLEAVED if "interleave" in written else ASSIGNED
@@ -323,6 +329,7 @@ class _Experiment(msgspec.Struct, frozen=True):
         return shape.read(node, key, report)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         of_gateway = {
             "if": {"type": "object", "required": ["interleave"]},
             "then": INTERLEAVED.schema(),

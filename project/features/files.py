@@ -11,7 +11,7 @@ from ..reading.report import Report, child
 
 
 def view_sql(fence: Fence, view: str, report: Report) -> str:
-    """Return features/<view>.sql without a closing semicolon, to stand inside other SQL.
+    """Return the text of features/<view>.sql, without a closing semicolon.
 
     "" after reporting an error.
     """
@@ -41,7 +41,7 @@ def view_sql(fence: Fence, view: str, report: Report) -> str:
 
 
 def table_file(fence: Fence, table: str, path: str, report: Report) -> None:
-    """Report a static table's file that is not there, or that may not be read."""
+    """Report a static table's file that is missing or may not be read."""
     folder = fence.folder
     if problem := fence.problem(folder / path, path):
         report.add(child("tables", table), *problem)

@@ -16,7 +16,7 @@ _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 
 
 def _counted(text: str) -> Total:
-    """`click`: its events; `purchase.amount`: an attribute's values."""
+    """Parse `click` (its events) or `purchase.amount` (an attribute's values)."""
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",
@@ -27,6 +27,7 @@ def _counted(text: str) -> Total:
 
 
 def _any(text: str) -> Total:
+    """Parse `any`: an event."""
     if not re.fullmatch(NAME, text):
         raise Mistake(
             f"{text!r} is not an event",
@@ -36,6 +37,7 @@ def _any(text: str) -> Total:
 
 
 def _rate(text: str) -> tuple[Total, Total]:
+    """Parse `rate`: a ratio of two totals."""
     if not re.fullmatch(_RATE, text):
         raise Mistake(
             f"{text!r} is not a ratio of two totals",
@@ -68,8 +70,8 @@ METRIC = Record(
         ),
         "within": Key(
             shape=DAYS,
-            description="How long from a unit's first exposure, in whole days. Default: to the "
-            "last look.",
+            description="UTC days from a unit's first exposure on; 1d is what is left of that "
+            "day. Default: to the last look.",
         ),
         "before": Key(
             shape=DAYS,

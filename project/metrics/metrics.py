@@ -16,6 +16,7 @@ KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
+    """Build a metric, and report one of no kind or several."""
     key = f"metrics.{name}"
     kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
@@ -37,6 +38,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
 
 
 def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
+    """Check a limit on a unit's sum."""
     if kind != "sum":
         report.add(key, f"it bounds a unit's sum, and this is {kind}", "take it out")
     elif at_most <= 0:
@@ -60,6 +62,7 @@ def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the metrics."""
     for name in declared.metrics:
         if name in declared.objectives:
             report.add(
@@ -86,6 +89,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> None:
+    """Report a total over an attribute that is not there or no number."""
     if total.attribute is None or total.event not in spec.events:
         return
     attributes = {attribute.name: attribute for attribute in spec.events[total.event].attributes}
@@ -102,7 +106,7 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    """Return what a metric adds up.
+    """Return the totals of a metric: numerator and denominator.
 
     An objective's exposures come first, as its outcomes refer to them.
     """
@@ -133,7 +137,7 @@ def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """Return an event of the metric that leads to none of the units; None: there is none."""
+    """Return an event of the metric that cannot be joined to the unit, or None."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (
@@ -146,6 +150,7 @@ def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | N
 
 
 def unreachable(metric: str, event: str, unit: str) -> tuple[str, str]:
+    """Say that a metric's events cannot be joined to units, and what to add."""
     return (
         f"{metric} counts {event}, which says neither its {unit} nor what it followed",
         (

@@ -14,13 +14,13 @@ from .gate_figures import AGAINST, ranks
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what the sound configurations name and that is not there."""
+    """Report what the configurations name and nothing declares."""
     for model in spec.models.values():
         check_model(model, spec, declared, report)
 
 
 def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what a configuration names and that does not exist."""
+    """Report what a configuration names and nothing declares."""
     prefix = f"{model.path}:"
     exposure = None
     if check_declared(
@@ -48,6 +48,12 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
         first.setdefault(feature.name, str(feature))
         if feature.view is None:
             _check_attribute_feature(feature.name, exposure, declared, key, report)
+        elif exposure is not None and feature.view == exposure.name:
+            report.add(
+                key,
+                f"{feature.view} is an event, and a feature of a view is written with the view",
+                f"an attribute of the exposure stands alone: write {feature.name}",
+            )
         elif check_declared(
             feature.view,
             declared.feature_views,
@@ -62,6 +68,7 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
 
 
 def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> None:
+    """Report a gate on ranking when nothing says what was ranked together."""
     for bound in model.gate.bounds:
         if ranks(bound.metric):
             report.add(
@@ -76,6 +83,7 @@ def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> No
 def _check_attribute_feature(
     name: str, exposure: Event | None, declared: Declared, key: str, report: Report
 ) -> None:
+    """Report a feature that is no attribute of the exposure."""
     if exposure is None:
         return
     names = [a.name for a in exposure.attributes]
@@ -100,6 +108,7 @@ def _check_attribute_feature(
 def _check_view_feature(
     name: str, exposure: Event | None, spec: ProjectSpec, key: str, report: Report
 ) -> None:
+    """Report a feature view whose entity the exposure does not name."""
     view = spec.feature_views.get(name)
     entity = spec.entities.get(view.entity) if view else None
     if exposure is None or entity is None or entity.key in {a.name for a in exposure.attributes}:
@@ -113,6 +122,7 @@ def _check_view_feature(
 
 
 def _check_segments(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+    """Report segments that are no attributes, or of a type with too many values."""
     types = (
         {attribute.name: attribute.type for attribute in exposure.attributes} if exposure else {}
     )
@@ -133,6 +143,7 @@ def _check_segments(model: Model, exposure: Event | None, prefix: str, report: R
 
 
 def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
+    """Report `serve_as` of something that is no feature of the request."""
     attributes = [f.name for f in model.features if f.view is None]
     for name, value in model.serve_as.items():
         key = child(f"{prefix}serve_as", name)
@@ -159,6 +170,7 @@ def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: R
 
 
 def _check_serving_value(name: str, value: Any, exposure: Event, key: str, report: Report) -> None:
+    """Report a serving value that is not of its attribute's type."""
     attribute = next((a for a in exposure.attributes if a.name == name), None)
     if attribute is None:
         return
@@ -184,5 +196,6 @@ def _check_serving_value(name: str, value: Any, exposure: Event, key: str, repor
 
 
 def _example_value(name: str, exposure: Event | None) -> str:
+    """Return a value that an attribute may have, for a message."""
     attribute = next((a for a in exposure.attributes if a.name == name), None) if exposure else None
     return str(attribute.allowed[0]) if attribute and attribute.allowed else "1"

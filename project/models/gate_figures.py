@@ -19,7 +19,7 @@ CUTOFF = 10  # of ndcg and recall, beside those that a gate names
 
 
 def check_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a gate's key; None if it is fine."""
+    """Return why a gate may not have this check and what to do, or None."""
     if re.fullmatch(CHECK, name):
         return None
     names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
@@ -36,6 +36,6 @@ def ranks(metric: str) -> bool:
 
 
 def cutoffs(metrics: Iterable[str]) -> tuple[int, ...]:
-    """Every k to measure: 10, and those of the metrics."""
+    """Return every k at which ranking is measured: 10 and those of the metrics."""
     named_cutoffs = {int(metric.partition("@")[2]) for metric in metrics if "@" in metric}
     return tuple(sorted({CUTOFF, *named_cutoffs}))

@@ -49,6 +49,7 @@ def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
 
 
 def _file(folder: Path, module: str) -> Path | None:
+    """Return a module's file beside project.yaml, or None."""
     path = folder.joinpath(*module.split("."))
     return next(
         (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None
@@ -56,6 +57,7 @@ def _file(folder: Path, module: str) -> Path | None:
 
 
 def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
+    """Parse a trainer's module, and report one that is no Python."""
     shown = file.relative_to(folder).as_posix()
     if file.stat().st_size > LARGEST_TEXT:
         report.add_file(
@@ -83,6 +85,7 @@ def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
 
 
 def _function(tree: ast.Module, name: str, model: Model, key: str, report: Report) -> None:
+    """Report a trainer that its module does not define, or with wrong parameters."""
     named = dict(_top_level(tree.body))
     if "*" in named:
         return
@@ -101,7 +104,7 @@ def _function(tree: ast.Module, name: str, model: Model, key: str, report: Repor
 
 
 def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Names that a module has after its import; "*" when only running it would tell."""
+    """Yield the names that a module defines; "*" where only running it would tell."""
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -130,7 +133,7 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
-    """Report parameters that a trainer does not take, and those it needs that have no value.
+    """Report parameters that a trainer does not take, and those that it lacks.
 
     It is called as trainer(data, label=..., features=..., **parameters).
     """
@@ -178,6 +181,7 @@ def _by_name(arguments: ast.arguments) -> list[str]:
 
 
 def _with_default(arguments: ast.arguments) -> set[str]:
+    """Return the arguments that have a default."""
     in_order = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
     by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     return {

@@ -21,6 +21,7 @@ _OF_KIND = {
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
+    """Build a monitor, and report one that groups nothing or two things."""
     key = f"monitors.{name}"
     kinds = [kind for kind in _OF_KIND if kind in values]
     if len(kinds) != 1:
@@ -43,7 +44,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(figure, what is wrong, remedy) of limits that no figure could keep or break."""
+    """Yield limits of a monitor that no figure could ever keep or break."""
     low, high = alarm.get("calibration", (0, 1))
     if not 0 <= low < high:
         yield (
@@ -70,6 +71,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
+    """Report every mistake in the monitors."""
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
         if not check_declared(
@@ -84,6 +86,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         endpoint = spec.endpoints.get(monitor.endpoint)
         if endpoint is None or len(spec.events) < len(declared.events):
             continue
+        if not endpoint.objective:
+            report.add(
+                child(key, "endpoint"),
+                f"endpoint {endpoint.name} has no objective: nothing is shown through it",
+                f"write endpoints.{endpoint.name}.objective, or name another endpoint",
+            )
+            continue
         if monitor.items:
             _items(monitor, spec, declared, key, report)
             _clicks(monitor, endpoint, spec, key, report)
@@ -94,6 +103,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _items(
     monitor: Monitor, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> None:
+    """Report items that are no feature of a declared view."""
     view, dot, _ = monitor.items.partition(".")
     if dot:
         check_declared(
@@ -118,7 +128,7 @@ def _items(
 def _clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report limits on clicks where no click can be traced to what was shown."""
+    """Report limits on clicks where clicks cannot be joined to exposures."""
     of_clicks = [
         figure
         for figure in ("shown_to_organic", "calibration")
@@ -142,7 +152,7 @@ def _clicks(
 
 
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
-    """Return the event that names the exposure of an outcome; None: there is none.
+    """Return the outcome event that names its exposure, or None.
 
     It is the outcome itself, or the objective's exposure.
     """
@@ -158,7 +168,7 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """Return (event, attribute) of the outcomes a monitor counts and of the way to its groups.
+    """Return each (event, attribute) that a monitor reads.
 
     The attribute is None where events are only counted.
     """
@@ -178,6 +188,7 @@ def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 def _units(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
+    """Report units that are no attribute of the request."""
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")
     if check_declared(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[

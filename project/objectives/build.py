@@ -2,12 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from ..sections.values import Values
-from ..specs.description import Objective
+from ..specs.description import ROW, Endpoint, Event, Objective
 
 
 def build_objective(name: str, values: Values) -> Objective:
-    """Rows are ranked within their unit unless the objective says within what."""
+    """Build an objective; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
-    within = {"ranked_within": values["unit"]} if "unit" in values else {}
+    unit = values.get("unit", ROW)
+    within = {} if unit == ROW else {"ranked_within": unit}
     return Objective(name=name, outcome=outcome, exposure=exposure, **within | values)
+
+
+def with_units_of_endpoints(
+    objectives: Mapping[str, Objective],
+    endpoints: Mapping[str, Endpoint],
+    events: Mapping[str, Event],
+) -> dict[str, Objective]:
+    """Give objectives that name no unit that of their endpoints, where it is one and is logged."""
+    return {
+        name: objective
+        if objective.unit is not None
+        else _with_unit(objective, endpoints, events.get(objective.exposure))
+        for name, objective in objectives.items()
+    }
+
+
+def _with_unit(
+    objective: Objective, endpoints: Mapping[str, Endpoint], exposure: Event | None
+) -> Objective:
+    """Set an objective's unit from its endpoint, where the exposure has that attribute."""
+    units = {e.unit for e in endpoints.values() if e.objective == objective.name}
+    logged = {
+        attribute.name
+        for attribute in (exposure.attributes if exposure else ())
+        if attribute.type in ("int", "string")
+    }
+    if len(units) != 1 or not units <= logged:
+        return objective
+    (unit,) = units
+    return msgspec.structs.replace(
+        objective, unit=unit, ranked_within=objective.ranked_within or unit
+    )

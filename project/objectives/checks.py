@@ -5,11 +5,11 @@ from __future__ import annotations
 from ..reading.names import did_you_mean
 from ..reading.report import Report
 from ..sections.references import Declared, check_declared
-from ..specs.description import Event, Objective, ProjectSpec
+from ..specs.description import ROW, Event, Objective, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report events, units and groupings that objectives name and that are not there."""
+    """Report events, units and groupings that objectives name and nothing declares."""
     for objective in spec.objectives.values():
         _check_objective(objective, spec, declared, report)
 
@@ -17,6 +17,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _check_objective(
     objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
 ) -> None:
+    """Report events of an objective that are not declared or not joined."""
     key = f"objectives.{objective.name}.rate"
     both = [
         check_declared(name, declared.events, key, report, noun="an event", has="events are")
@@ -47,7 +48,7 @@ def _check_grouping(
     role: str, name: str, objective: Objective, exposure: Event, report: Report
 ) -> None:
     """Report a name that is no attribute by which rows of the exposure can be grouped."""
-    if role == "ranked_within" and name == objective.unit:  # its default
+    if name == (ROW if role == "unit" else objective.unit):  # the unit is the default
         return
     key = f"objectives.{objective.name}.{role}"
     attributes = {attribute.name: attribute for attribute in exposure.attributes}

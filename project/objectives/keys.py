@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from ..reading import quantities
-from ..reading.common_shapes import COLUMN, DURATION
+from ..reading.common_shapes import COLUMN, DURATION, column
+from ..reading.names import NAME
 from ..reading.shapes import Key, OneOf, Record, Text
+from ..specs.description import ROW
 
+
+def _unit(text: str) -> str:
+    """Return the name of a column, or of the one by which each row is a unit."""
+    return text if text == ROW else column(text)
+
+
+_UNIT = Text(what="a column's name", pattern=NAME, parse=_unit)
 OBJECTIVE = Record(
     noun="an objective",
     keys={
@@ -33,10 +42,11 @@ OBJECTIVE = Record(
             )
         ),
         "unit": Key(
-            shape=COLUMN,
+            shape=_UNIT,
             example="user_id",
             description="The exposure's attribute whose rows are not independent of each other, a "
-            "person: intervals draw units, not rows.",
+            "person: intervals draw units, not rows. `event_id`: each row is a unit. Default: the "
+            "unit of the endpoints that serve the objective, where the exposure has it.",
         ),
         "ranked_within": Key(
             shape=COLUMN,

@@ -35,14 +35,17 @@ NO_SECRETS = (
 
 
 def secret_key(name: str) -> bool:
+    """Return whether an option's name looks like a secret's."""
     return bool(_SECRET_KEY.search(name))
 
 
 def secret_value(text: str) -> bool:
+    """Return whether a text looks like a secret."""
     return bool(_SECRET_VALUE.search(text))
 
 
 def on_this_machine(url: str) -> bool:
+    """Return whether a URL points to this machine."""
     return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
@@ -53,6 +56,7 @@ class _StandIn(msgspec.Struct, frozen=True):
     """
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a server that stands in for the cloud; report one on another machine."""
         server = _SERVER.read(node, key, report)
         url = server.get("endpoint_url") if isinstance(server, dict) else None
         if url and not on_this_machine(url) and not server.get("allow_remote"):
@@ -65,6 +69,7 @@ class _StandIn(msgspec.Struct, frozen=True):
         return server
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return _SERVER.schema()
 
 
@@ -85,9 +90,11 @@ class _Budget(msgspec.Struct, frozen=True):
     """A limit, or a limit and what becomes of an unknown price."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a budget: one limit, or one for each resource."""
         return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
 
 
@@ -133,7 +140,7 @@ def adopted(native: Text, what: str) -> Key:
 
 
 def budget(profile: Profile) -> Decimal | None:
-    """USD an hour; None: nobody set one."""
+    """Return the budget in USD an hour, or None if there is none."""
     written = profile.options.get("budget")
     limit = str(
         (written.get("limit") if isinstance(written, dict) else written) or ""
@@ -142,7 +149,7 @@ def budget(profile: Profile) -> Decimal | None:
 
 
 def takes_unknown_prices(profile: Profile) -> bool:
-    """Tell whether the budget allows what nobody knows the price of."""
+    """Return whether the budget allows machines of unknown price."""
     written = profile.options.get("budget")
     return isinstance(written, dict) and written.get("unknown") == "allow"
 

@@ -41,7 +41,9 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
     mlflow: str | None = None  # the URI of the server that runs are copied to
 
 
-def profiles(description: Description, *, complete: bool = False) -> dict[str, Profile]:
+def profiles(
+    description: Description, *, complete: bool = False, used: str | None = None
+) -> dict[str, Profile]:
     """Return the targets of profiles.yaml whose variables are set, and the default one.
 
     The default target is always there.
@@ -49,10 +51,13 @@ def profiles(description: Description, *, complete: bool = False) -> dict[str, P
     Args:
         description: the project.
         complete: a variable that is not set is an error, too.
+        used: the target whose variables must be set, whatever the others' are.
 
     Raises:
         ProjectError: every error of profiles.yaml.
     """
+    if used is not None:
+        return _read(description, used=lambda _default: (used,)).targets
     return _read(description, used=None if complete else _nobody).targets
 
 
@@ -64,7 +69,7 @@ def profile(
     options: Mapping[str, object],
     stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
 ) -> Profile:
-    """Return one target, with `options` laid over its own.
+    """Return one target, with `options` in place of its own.
 
     Args:
         description: the project.
@@ -115,11 +120,12 @@ def mlflow(description: Description) -> str | None:
 
 
 def _nobody(_default: str) -> tuple[str, ...]:
+    """Return no target: none is used."""
     return ()
 
 
 def read(fence: Fence, report: Report) -> str | None:
-    """Return the file's text; None when there is none, or it cannot be read, which is reported."""
+    """Return the file's text, or None if it is missing or unreadable, which is reported."""
     path = fence.folder / FILE
     return files.read_text(path, FILE, report, fence) if path.exists() else None
 
@@ -179,6 +185,7 @@ def check(
 
 
 def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
+    """Return the MLflow server that profiles.yaml names, or None."""
     node = top.get("tracking")
     if node is None or (not needed and variables.unset(node)):
         return None
@@ -193,6 +200,7 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
+    """Read profiles.yaml, or only the targets that are used."""
     report = Report()
     profiles_read = check(
         description.profiles,
@@ -208,6 +216,7 @@ def _read(
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
+    """Return the default target's name; report one that is not declared."""
     if "default" not in top:
         return DEFAULT
     node = top["default"]
@@ -226,6 +235,7 @@ def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], rep
 def _target(
     name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
 ) -> Profile | None:
+    """Read one target of profiles.yaml."""
     key = child(f"{_PREFIX}targets", name)
     if not re.fullmatch(TARGET, name):
         report.add(
@@ -267,7 +277,7 @@ def _target(
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
-    """Return the target and what it extends, nearest first; None if the chain is broken."""
+    """Return a target and those that it extends, nearest first, or None."""
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
@@ -295,6 +305,7 @@ def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
 
 
 def _scalar(node: yaml.Node, name: str) -> str:
+    """Return a scalar's text, or an empty text."""
     value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
@@ -344,6 +355,7 @@ def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> d
 
 
 def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
+    """Check options that are given in Python: known, no secrets, of the right type."""
     keys = keys_of(adapter)
     for name in options:
         if secret_key(name):
@@ -359,7 +371,7 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Report what looks like a secret and drop it.
+    """Report and remove values that look like secrets.
 
     Nothing else is reported of it, and its value is never repeated.
     """

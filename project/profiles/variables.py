@@ -52,6 +52,7 @@ def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
 
 
 def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
+    """Replace the variables in a scalar; report those that are not set."""
     variables = _VARIABLE.findall(node.text)
     if not variables:
         return node
@@ -66,7 +67,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
 
 
 def _problem(written: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a variable, written as `NAME}`; None if it is fine."""
+    """Return why a variable cannot be replaced and what to do, or None."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
         return (
@@ -81,6 +82,7 @@ def _problem(written: str) -> tuple[str, str] | None:
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.Scalar]:
+    """Yield every scalar below a node."""
     if isinstance(node, yaml.Scalar):
         yield node
     else:

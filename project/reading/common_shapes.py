@@ -11,6 +11,8 @@ from .shapes import Text
 
 
 def name_text(longest: int = NAME_LENGTH) -> Text:
+    """Return the shape of a name of limited length."""
+
     def parse(text: str) -> str:
         if problem := name_problem(text, longest=longest):
             raise Mistake(*problem)
@@ -19,13 +21,15 @@ def name_text(longest: int = NAME_LENGTH) -> Text:
     return Text(what="a name", pattern=NAME, parse=parse)
 
 
-def _column(text: str) -> str:
+def column(text: str) -> str:
+    """Check a column's name."""
     if problem := column_problem(text):
         raise Mistake(*problem)
     return text
 
 
 def _days(text: str) -> timedelta:
+    """Parse a duration of whole days."""
     length = quantities.duration(text)
     if length % timedelta(days=1):
         raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")
@@ -38,7 +42,7 @@ DURATION = Text(
     what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m"
 )
 DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
-COLUMN = Text(what="a column's name", pattern=NAME, parse=_column)
+COLUMN = Text(what="a column's name", pattern=NAME, parse=column)
 SHARE = Text(
     what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True
 )

@@ -23,12 +23,12 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     declared: tuple[Path, ...] = ()
 
     def allows(self, path: Path) -> bool:
-        """Tell whether the end of a path lies in the folder or below a declared path."""
+        """Return whether a path, links resolved, lies in the project's folder or a declared one."""
         end = Path(path).resolve()
         return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
 
     def problem(self, path: Path, shown: str) -> tuple[str, str] | None:
-        """Return (what is wrong, remedy) of reading a file.
+        """Return why a file may not be read and what to do, or None.
 
         None where it may be read, or does not exist.
         """

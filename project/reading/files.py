@@ -49,7 +49,7 @@ def read_text(path: Path, file: str, report: Report, fence: Fence | None = None)
 def read_yaml(
     path: Path, file: str, key: str, report: Report, fence: Fence | None = None
 ) -> yaml.Node | None:
-    """Return a file's tree, located below `key`; None when it has none (which is reported).
+    """Return a file's YAML tree, or None if it has none, which is reported.
 
     `fence` as in read_text.
     """
@@ -112,6 +112,7 @@ def _with_files(
     drafts: Mapping[str, str],
     fence: Fence,
 ) -> yaml.Mapping:
+    """Add a section's files to it, and report names that are in both."""
     entries, lines = dict(section_node.entries), dict(section_node.lines)
     for path in paths:
         file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
@@ -149,6 +150,7 @@ def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: 
 
 
 def yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
+    """Yield the YAML files of a folder; report what does not belong there."""
     folder = fence.folder / shown
     if not folder.is_dir():
         return

@@ -47,7 +47,7 @@ SQL_WORDS = frozenset(
 
 
 def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a name; None if it is fine."""
+    """Return why a thing may not have this name and what to do, or None."""
     if not re.fullmatch(NAME, name):
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
@@ -69,11 +69,13 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
 
 
 def _example(name: str) -> str:
+    """Return an example of a name that is allowed."""
     rest = neutral(name.removeprefix(OURS))
     return f", for example {rest}" if rest else ""
 
 
 def column_problem(name: str) -> tuple[str, str] | None:
+    """Return why a column may not have this name and what to do, or None."""
     if problem := name_problem(name, longest=COLUMN_LENGTH):
         return problem
     if name in OWN_COLUMNS:
@@ -82,7 +84,7 @@ def column_problem(name: str) -> tuple[str, str] | None:
 
 
 def relation_problem(name: str) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a table's or column's name; None if it is fine.
+    """Return why a table or column may not have this name and what to do, or None.
 
     It is written in SQL without quotes, on every engine.
     """
@@ -97,13 +99,13 @@ def neutral(text: str) -> str:
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the known word that a mistyped one was probably meant to be; None if none is near."""
+    """Return the known word nearest to a mistyped one, or None."""
     near = get_close_matches(word, list(names), n=1)
     return near[0] if near else None
 
 
 def did_you_mean(word: str, names: Iterable[str], *, has: str | None = None) -> str | None:
-    """Return a remedy, `did you mean X?   <has> A, B`; None when there is nothing to say."""
+    """Return a remedy, `did you mean X?   <has> A, B`, or None."""
     listed_names = list(names)
     near = nearest(word, listed_names)
     parts = [f"did you mean {near}?"] if near else []

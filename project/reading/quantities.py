@@ -39,6 +39,7 @@ class Mistake(Exception):
 
 
 def duration(text: str) -> timedelta:
+    """Parse a duration: a whole number and a unit."""
     if not re.fullmatch(DURATION, text):
         if re.fullmatch(r"[0-9]+", text) and int(text[:9]):
             raise Mistake(f"{text} has no unit", f"write {text}s, {text}m, {text}h or {text}d")
@@ -133,7 +134,7 @@ def window(text: str) -> tuple[datetime, datetime] | timedelta:
 
 
 def rate(text: str) -> tuple[str, str]:
-    """`click / impression` -> (outcome, exposure)."""
+    """Parse `click / impression` as (outcome, exposure)."""
     if not re.fullmatch(RATE, text):
         raise Mistake(
             f"{text!r} is not a rate",
@@ -144,7 +145,7 @@ def rate(text: str) -> tuple[str, str]:
 
 
 def latency(text: str) -> float:
-    """`50ms` or `1.2s` -> ms, above 0."""
+    """Parse `50ms` or `1.2s` as milliseconds above 0."""
     if not re.fullmatch(LATENCY, text) or not float(text.rstrip("ms")):
         raise Mistake(f"{text!r} is not a latency", "write a number above 0 and ms or s: 50ms")
     return (
@@ -155,7 +156,7 @@ def latency(text: str) -> float:
 
 
 def weekdays(text: str) -> tuple[int, ...]:
-    """`mon-fri`, `mon, wed-fri`, `sat-mon` -> days, 0 being Monday."""
+    """Parse `mon-fri` or `mon, wed-fri` as numbers of days, Monday being 0."""
     if not re.fullmatch(WEEKDAYS, text):
         raise Mistake(
             f"{text!r} are not days of a week", f"write mon-fri, or some of {', '.join(_DAY_NAMES)}"
@@ -169,7 +170,7 @@ def weekdays(text: str) -> tuple[int, ...]:
 
 
 def hours(text: str) -> tuple[int, int]:
-    """`09:00-17:00` -> minutes since midnight, the end not included; 24:00 is the day's end."""
+    """Parse `09:00-17:00` as minutes since midnight, end not included; 24:00 ends the day."""
     if not re.fullmatch(HOURS, text):
         raise Mistake(f"{text!r} are not hours of a day", 'write them as "09:00-17:00"')
     start, end = (60 * int(part[:2]) + int(part[3:]) for part in map(str.strip, text.split("-")))
@@ -198,6 +199,7 @@ def zone(text: str) -> str:
 
 
 def _day(text: str) -> date:
+    """Parse a day."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -19,6 +19,7 @@ def child(key: str, name: str) -> str:
 
 
 def item(key: str, position: int) -> str:
+    """Return the key of an entry of a list."""
     return f"{key}[{position}]"
 
 
@@ -36,7 +37,7 @@ class Report:
         self._wrong: list[str] = []  # the keys of errors
 
     def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
-        """Remember where everything below `key` is written."""
+        """Record the file and line of everything below `key`."""
         self.places[key] = Place(file=file, line=node.line if line is None else line)
         if isinstance(node, Mapping):
             for name, value in node.entries.items():
@@ -73,10 +74,11 @@ class Report:
         self.problems.extend(problems)
 
     def sound(self, key: str) -> bool:
-        """Return whether there is no error at the key or below it."""
+        """Return whether a key and all below it are free of errors."""
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:
+        """Return the keys that have a mistake."""
         return tuple(self._wrong)
 
     def sorted(self) -> tuple[Problem, ...]:
@@ -90,6 +92,7 @@ class Report:
         )
 
     def _place(self, key: str) -> Place:
+        """Return the file and line of a key, or of the nearest key above it."""
         while key not in self.places:
             shorter = max(key.rfind("."), key.rfind("["))
             colon = key.rfind(":")
@@ -122,6 +125,7 @@ def problem_at(
 
 
 def _below(key: str, above: str) -> bool:
+    """Return whether a key is another one or lies below it."""
     return key == above or (
         key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".[")
     )

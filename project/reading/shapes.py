@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import msgspec
 
 from . import yaml
-from .names import did_you_mean
+from .names import did_you_mean, nearest
 from .quantities import Mistake
 from .report import Report, child, item
 
@@ -50,6 +50,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     numbers: bool = False
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a text, and report one that the shape refuses."""
         if not isinstance(node, yaml.Scalar) or node.value is None:
             report.add(
                 key,
@@ -80,6 +81,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         text: Schema = {"type": "string"}
         if self.pattern is not None:
             text["pattern"] = f"^({self.pattern})$"
@@ -89,6 +91,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _filled(text: str) -> str:
+    """Check that a text is not empty."""
     if not text.strip():
         raise Mistake("it is empty", "write a value, or leave the key out")
     return text
@@ -106,17 +109,20 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
     default: str
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a folder's path."""
         return FILLED.read(node, key, report)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return FILLED.schema()
 
     def resolve(self, text: str | None, project: Path) -> str:
+        """Return the folder's path from the project's folder."""
         return str(project / Path(text or self.default).expanduser())
 
 
 def _typed(node: yaml.Node) -> object:
-    """Return a scalar's value; a variable's as if its text were written there."""
+    """Return a scalar's value; a replaced variable counts as if it were written out."""
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value
@@ -127,6 +133,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a number, and report one that is out of range."""
         value = _typed(node)
         kinds = int if self.whole else int | float
         if (
@@ -144,6 +151,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         schema: Schema = {"type": "integer" if self.whole else "number"}
         if self.least is not None:
             schema["minimum"] = self.least
@@ -152,12 +160,14 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
 class Flag(msgspec.Struct, frozen=True):
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read true or false."""
         if isinstance(value := _typed(node), bool):
             return value
         report.add(key, f"{shown(node)} is neither true nor false", "write true or false")
         return WRONG
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {"type": "boolean"}
 
 
@@ -169,6 +179,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
     near: dict[str, str] = {}  # what people write instead, beyond typing mistakes
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read one of several words."""
         text = node.text if isinstance(node, yaml.Scalar) else ""
         if text in self.words:
             return text
@@ -188,6 +199,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
         return WRONG
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {"enum": list(self.words)}
 
 
@@ -195,9 +207,11 @@ class Free(msgspec.Struct, frozen=True):
     """A value that is not ours to judge: any JSON."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:  # noqa: ARG002  the shape of all shapes
+        """Read any value."""
         return yaml.plain(node)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         return {}
 
 
@@ -207,6 +221,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a list, and report one that is too short or too long."""
         if not isinstance(node, yaml.Sequence):
             report.add(
                 key, f"{shown(node)} is not a list", "write [a, b], or one line with - for each"
@@ -227,6 +242,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
         return WRONG if any(value is WRONG for value in values) else tuple(values)
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         schema: Schema = {"type": "array", "items": self.of.schema(), "minItems": self.least}
         if self.most is not None:
             schema["maxItems"] = self.most
@@ -243,6 +259,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
     own: dict[str, Any] = {}  # names with a shape of their own
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a mapping of names to values of one shape."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -257,6 +274,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
         return values
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         anything = self.pattern == ".*"
         schema: Schema = {"type": "object", "minProperties": self.least}
         if anything:
@@ -286,10 +304,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[str, ...] = ()
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Read a mapping with known keys; report unknown and missing ones."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
         values: dict[str, Any] = {}
+        misspelt: set[str | None] = set()
         for name, value in entries.items():
             if name in self.keys:
                 result = self.keys[name].shape.read(value, child(key, name), report)
@@ -302,13 +322,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                     "take it out: a later version brings it, and ignoring it would not be safe",
                 )
             else:
+                misspelt.add(nearest(name, self.keys))
                 report.add(
                     child(key, name),
                     f"{name} is not a key of {self.noun}",
                     did_you_mean(name, self.keys, has=f"{self.noun} has"),
                 )
         for name, about in self.keys.items():
-            if about.required and name not in entries:
+            if about.required and name not in entries and name not in misspelt:
                 report.add(
                     key,
                     f"{name} is missing",
@@ -319,6 +340,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return values
 
     def schema(self) -> Schema:
+        """Return the JSON schema of what this shape reads."""
         properties: Schema = {}
         for name, about in self.keys.items():
             properties[name] = dict(about.shape.schema())
@@ -348,6 +370,7 @@ def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node
 
 
 def shown(node: yaml.Node) -> str:
+    """Return a node as a message shows it."""
     if isinstance(node, yaml.Mapping):
         return "a mapping"
     if isinstance(node, yaml.Sequence):

@@ -48,6 +48,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
+    """Return a scalar with its value in the type that its text has."""
     if quoted:
         value: str | int | float | bool | None = text
     elif text in _WORDS:
@@ -71,7 +72,7 @@ def plain(node: Node) -> Any:
 
 
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Parse one document.
+    """Parse a file of one YAML document.
 
     None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
     """
@@ -115,6 +116,7 @@ def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
 
 
 def _by_tab(text: str, line: int) -> bool:
+    """Return whether a line is indented by a tab."""
     lines = text.splitlines()
     return line < len(lines) and re.match(r" *\t", lines[line]) is not None
 
@@ -131,6 +133,7 @@ class _Composer:
         self.problems: list[Problem] = []
 
     def document(self, events: Iterator[Event]) -> Node | None:
+        """Build the tree of a file's one document."""
         from yaml import events as kinds
 
         tree: Node | None = None
@@ -152,6 +155,7 @@ class _Composer:
     def _node(
         self, event: Any, events: Iterator[Event], depth: int
     ) -> Node:  # PyYAML's stubs know no fields of an event
+        """Build a node from the parser's events."""
         from yaml import events as kinds
 
         line = _line(event)
@@ -186,6 +190,7 @@ class _Composer:
         return self._mapping(line, events, depth)
 
     def _mapping(self, line: int, events: Iterator[Event], depth: int) -> Mapping:
+        """Build a mapping; report keys that come twice."""
         from yaml import events as kinds
 
         entries: dict[str, Node] = {}
@@ -207,10 +212,12 @@ class _Composer:
         return Mapping(entries=entries, lines=lines, line=line)
 
     def _wrong(self, event: Event, message: str, remedy: str) -> None:
+        """Report a mistake in the YAML."""
         self.problems.append(
             Problem(file=self.file, line=_line(event), message=message, remedy=remedy)
         )
 
 
 def _line(event: Event) -> int:
+    """Return the line of an event of the parser."""
     return int(event.start_mark.line) + 1 if event.start_mark else 0

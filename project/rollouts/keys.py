@@ -15,7 +15,7 @@ _PERCENT = Text(
 
 
 def _max(text: str) -> Decimal | float:
-    """Parse a part of the requests in percent, or milliseconds; the metric says which is due."""
+    """Parse a percentage or milliseconds; which one the metric needs is checked later."""
     return quantities.percent(text) if text.endswith("%") else quantities.latency(text)
 
 

@@ -30,7 +30,7 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """Return a value of YAML as its type has it: a whole number may stand for a float."""
+    """Return a YAML value in an attribute's type: a whole number may be a float."""
     return float(value) if kind == "float" and type(value) is int else value
 
 
@@ -47,6 +47,7 @@ def fits(value: Any, kind: str) -> bool:
 def build_attribute(
     name: str, about: Values, key: str, report: Report, **derived: str | None
 ) -> Attribute:
+    """Build an attribute, and report rules that contradict each other."""
     fields: Values = about | allowed_values(about) | derived
     built = Attribute(name=name, **fields)
     check_domain(built, key, report)
@@ -54,6 +55,7 @@ def build_attribute(
 
 
 def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+    """Report bounds and allowed values that do not fit the type."""
     kind = attribute.type
     for bound in ("min", "max"):
         if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
@@ -67,6 +69,7 @@ def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> 
 
 
 def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -> None:
+    """Report allowed values that are not of the type or out of bounds."""
     if attribute.type == "timestamp":
         report.add(key, "timestamp has no list of values", "leave allowed out")
         return
@@ -90,7 +93,7 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
 
 
 def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, str] | None:
-    """Return (what is wrong, remedy) of a value of an attribute or a parameter; None if it fits."""
+    """Return why a value does not fit an attribute or parameter and what to do, or None."""
     if not fits(value, attribute.type):
         quotes = attribute.type == "string" and isinstance(value, int | float)
         return (
@@ -115,7 +118,7 @@ def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, st
 
 
 def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield (what is wrong, remedy) of a condition's values and bounds."""
+    """Yield why a condition's values and bounds do not fit its attribute."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
     yield from dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values)))
     if (condition.min is not None or condition.max is not None) and attribute.type not in (
@@ -131,6 +134,7 @@ def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[t
 
 
 def _bounds(attribute: Attribute | Parameter) -> str:
+    """Return the bounds as text."""
     return " .. ".join(
         "" if bound is None else f"{bound:g}" for bound in (attribute.min, attribute.max)
     ).strip()

@@ -58,6 +58,9 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     source: str | None = None
 
 
+ROW = "event_id"  # as an objective's unit: its rows are independent of each other
+
+
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
     """`rate: <outcome> / <exposure>`.
 
@@ -121,8 +124,8 @@ class Shadow(msgspec.Struct, frozen=True, kw_only=True):
 
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     name: str
-    objective: str
-    unit: str
+    objective: str = ""  # "": only traffic is moved, and there is no unit
+    unit: str = ""
     variants: tuple[Variant, ...]
     # of a request, beside those of the exposure: targeting and segments read them
     attributes: tuple[Attribute, ...] = ()
@@ -162,6 +165,7 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
+        """The kind of the limit."""
         return (
             "max"
             if self.max is not None
@@ -172,12 +176,14 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limit(self) -> float:
+        """The limit's number."""
         return next(
             limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None
         )
 
     @property
     def name(self) -> str:
+        """The guardrail's name: metric and kind."""
         return f"{self.metric} {self.kind}"
 
 

@@ -85,6 +85,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def salted(self) -> str:
+        """The salt; by default the layer's name."""
         return self.salt or self.name
 
 

@@ -13,7 +13,7 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the attributes that lead from an event to a unit by the shortest way, None if none do.
+    """Return the attributes that lead from an event to a unit by the shortest way, or None.
 
     `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
     """
@@ -60,14 +60,15 @@ def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str
 
 
 def has_exposure(event: Event) -> bool:
-    """Return whether an event says what it followed, so that it has the view `<event>_exposed`."""
+    """Return whether an event names its exposure, so that it has the view `<event>_exposed`."""
     return any(map(_exposure, event.attributes))
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
+    """Return whether an attribute leads to the unit or to an exposure."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 
 def _exposure(attribute: Attribute) -> bool:
-    """One that refers to an event named exposure is another thing."""
+    """Return whether an attribute refers to an exposure, and not to an event of that name."""
     return attribute.name == EXPOSURE_ID and attribute.type == "string" and attribute.event is None

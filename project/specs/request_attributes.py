@@ -30,7 +30,7 @@ def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attr
 
 
 def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Return the attributes that a request may carry, without what ranking decides."""
+    """Return the attributes that a request may have besides those that ranking sets."""
     shown = exposure_attributes(spec, endpoint)
     exposed = {
         name: attribute

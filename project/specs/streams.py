@@ -12,6 +12,8 @@ Stream = Literal["exposures", "rankings", "assignments", "shadows"]
 
 def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
     """Return the streams that an endpoint's gateways fill, in the order of delivery."""
+    if not endpoint.objective:
+        return ()
     shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
     if _assigns(spec, endpoint):
         return ("exposures", "rankings", "assignments", *shadows)
@@ -41,7 +43,7 @@ def applied(spec: ProjectSpec) -> bool:
 
 
 def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
-    """Return whether there may be anything to assign at an endpoint.
+    """Return whether units are assigned at an endpoint: a layer has experiments or a holdout.
 
     An endpoint's own layer always exists, and may be empty.
     """

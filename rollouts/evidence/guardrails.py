@@ -120,7 +120,7 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
-    """Return the numbers behind the verdict, in one clause."""
+    """Return the verdict's numbers in one clause."""
     verdict = _verdict(measured, needed)
     if measured.outright or verdict == "no data":
         return measured.outright or measured.missing

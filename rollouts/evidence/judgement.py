@@ -48,7 +48,7 @@ def is_alone(state: State) -> bool:
 def judge(
     state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """Judge the new minutes, at most MOST_MINUTES.
+    """Judge the minutes that have come since the last judgement, at most MOST_MINUTES.
 
     `plan` says which variant is judged beside which, if not the rollout's.
 
@@ -89,7 +89,7 @@ def wait_for_data(state: State, observation: Observation, until: datetime) -> ti
 
 
 def is_behind(state: State, observation: Observation) -> bool:
-    """Return whether minutes that were read are still to be judged.
+    """Return whether minutes that were read are not judged yet.
 
     Until they are, at the next looks, nothing is decided.
     """
@@ -135,17 +135,17 @@ def _with_more_time(
     lacking = [
         check for check in checks if check.verdict == "no data" and check.guardrail not in dry
     ]
-    if not lacking or not all(
-        check.guardrail in state.checks and check.n > state.checks[check.guardrail].check.n
-        for check in lacking
+    if (
+        state.hold_until is None
+        or not lacking
+        or not all(
+            check.guardrail in state.checks and check.n > state.checks[check.guardrail].check.n
+            for check in lacking
+        )
     ):
         return state
     later = until + state.plan.metrics_delay + wait_for_data(state, observation, until)
-    if state.hold_until is not None:
-        state = replace(state, hold_until=max(state.hold_until, later))
-    if state.phase == "handing" and state.shift_by is not None:
-        state = replace(state, shift_by=max(state.shift_by, later))
-    return state
+    return replace(state, hold_until=max(state.hold_until, later))
 
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:

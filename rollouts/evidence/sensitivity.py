@@ -97,7 +97,7 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
 
 
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return what a guardrail sees, as `at 600/min sees 3 % or more in step 1, nine times in ten`.
+    """Say what a guardrail can detect: `at 600/min sees 3 % or more in step 1, nine times in ten`.
 
     It is of the first step in which it sees anything.
     """
@@ -114,7 +114,7 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 
 
 def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return what a guardrail sees in the first step in which it sees anything, or ""."""
+    """Return what a guardrail can detect in the first step in which it detects anything, or ""."""
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     for number, stage in enumerate(plan.stages, 1):
         if guardrail.max is None and stage.traffic == 100:
@@ -141,7 +141,7 @@ def _amount(guardrail: Guardrail, value: float) -> str:
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return that no minute has enough requests, and which other latency could be judged."""
+    """Say that no minute has enough requests, and which other latency could be judged."""
     others = [
         name
         for name, about in METRICS.items()
@@ -316,7 +316,7 @@ def _at_least(count: float, mean: float) -> float:
 
 
 def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
-    """Return the fewest errors whose evidence fails; one more than `most` if none do."""
+    """Return the fewest errors that fail the test; `most` + 1 if none do."""
     low, high = 0, most + 1
     while low < high:
         middle = (low + high) // 2
@@ -327,7 +327,7 @@ def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> in
 
 
 def _root(power: Callable[[float], float], low: float, high: float) -> float | None:
-    """Return the smallest value between two whose power is OFTEN, within a thousandth, or None."""
+    """Return the smallest effect, of those between two, that the test mostly detects, or None."""
     if low >= high or power(high) < OFTEN:
         return None
     while high > low * 1.001:

@@ -76,7 +76,7 @@ def sign_evidence(above: int, minutes: int) -> float:
 
 
 def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
-    """Return how many times wider the errors' parts scatter than those of independent requests.
+    """Return how many times wider error shares scatter than those of independent requests.
 
     They scatter around the stage's own ratio; it is at least 1.
     """

@@ -50,7 +50,7 @@ def report_uri(ports: Ports, state: State) -> str:
 
 
 def write(ports: Ports, state: State) -> str:
-    """Write the page beside the stored minutes, and return its URI. It can be repeated."""
+    """Write the rollout's page, and return its URI. Repeating it is safe."""
     uri = report_uri(ports, state)
     ports.blobs.put(
         uri,
@@ -168,22 +168,22 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
 
 def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:
     """Yield a section for each guardrail: its value and its evidence, minute by minute."""
+    unjudged = []
     for guardrail in state.plan.guardrails:
         drawn = [point for point in points.get(guardrail.name, ()) if point.check.value is not None]
         title = f"Guardrail {guardrail.name}" + (
             " (dry run: it decides nothing)" if guardrail.dry_run else ""
         )
         if not drawn:
-            yield page.section(
-                title,
-                page.words(
-                    "It was never judged: no minutes with data, or nothing to compare with.", "soft"
-                ),
-            )
+            unjudged.append(guardrail.name)
             continue
         yield page.section(
             title, page.charts(_values(state, guardrail, drawn), _evidence(state, drawn))
         )
+    if unjudged:
+        why = "they had no minutes with data, or nothing to compare with."
+        words = page.words(f"{', '.join(unjudged)}: {why}", "soft")
+        yield page.section("Guardrails that were never judged", words)
 
 
 def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
@@ -309,7 +309,7 @@ def _marks(
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
-    """Return dots on a line, one for each entry."""
+    """Return a dot for each entry of the history."""
     spots = [
         (minute, [y for x, y in line if x <= minute][-1])
         for minute in (_minutes(since, entry.at) for entry in entries)

@@ -55,7 +55,7 @@ def unready(state: State, now: datetime) -> str:
 
 
 def has_drifted(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint has another split than the intent, or another token.
+    """Return whether the endpoint's split or token differs from the intent.
 
     A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
     leave it as it is.
@@ -76,7 +76,7 @@ def with_token(state: State, observation: Observation) -> State:
 
 
 def _correct_drift(state: State, now: datetime) -> State:
-    """Correct somebody else's change, in any case, and begin a whole new bake."""
+    """Take back a change of the split that somebody else made, and begin the bake anew."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
@@ -87,7 +87,7 @@ def _correct_drift(state: State, now: datetime) -> State:
 
 
 def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
-    """Decide at the end of a bake: on, wait, or back."""
+    """Decide at the end of a bake: next step, wait for a person, or roll back."""
     plan, verdict = state.plan, overall_verdict(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
@@ -138,14 +138,14 @@ def _hold_without_data(state: State, observation: Observation, now: datetime) ->
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
-    """Wait for a person."""
+    """Wait for a person's answer."""
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
 
 
 def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
-    """Go to the next step, if the target is as it should be, in the hours, and not paused."""
+    """Go to the next step, unless the target, the office hours or a pause forbid it."""
     if (
         observation.endpoint is None
         or not is_converged(state, state.plan.spec, observation.endpoint)

@@ -70,7 +70,7 @@ def end(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _watch(state: State, observation: Observation, endpoint: EndpointState, now: datetime) -> Step:
-    """Correct what came late."""
+    """Correct changes that reach the endpoint after the end."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
@@ -87,7 +87,7 @@ def _watch(state: State, observation: Observation, endpoint: EndpointState, now:
 
 
 def _is_settled(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint is as it is to stay."""
+    """Return whether the endpoint is in its final state."""
     if observation.endpoint is None:
         return observation.absent
     if not state.taken or state.end in ("refused", "lost") or is_lost(state, observation):
@@ -100,7 +100,7 @@ def _is_settled(state: State, observation: Observation) -> bool:
 
 
 def _final_spec(state: State) -> EndpointSpec:
-    """Return the spec that stays; one without variants if everything stays as it is.
+    """Return the endpoint's final spec; without variants if nothing is to change.
 
     That is so if nobody scaled, or the hand-over stopped half-way.
     """
@@ -110,7 +110,7 @@ def _final_spec(state: State) -> EndpointSpec:
 
 
 def _alias_back(state: State, observation: Observation) -> tuple[Action, ...]:
-    """Return the action that takes the alias back from a wrong version, if there is one.
+    """Return the action that moves the alias back from a wrong version, if one is needed.
 
     The wrong version is the one that was taken back, or, after a promotion, the one from before. If
     it names another one, that is a person's.

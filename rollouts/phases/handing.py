@@ -45,7 +45,7 @@ def handing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _failure(state: State, now: datetime) -> str:
-    """Return why the hand-over fails, or ""."""
+    """Return why the hand-over fails, or an empty text."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -95,7 +95,7 @@ def _resizing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _small(state: State, observation: Observation, now: datetime) -> Step:
-    """Give the old variant's name a small share, for as long as two minutes take to be known."""
+    """Send a small share to the old variant's name, until two minutes of metrics are final."""
     endpoint, plan = observation.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
         if endpoint is None or not is_converged(state, hand_over_spec(plan), endpoint):
@@ -125,7 +125,7 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Begin the bake of the small share anew, as often as any bake of a rollout."""
+    """Begin the small share's bake anew after a foreign change, as often as any bake."""
     state = note(state, now, "drift", "somebody else changed the endpoint")
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
@@ -141,7 +141,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _to_all(state: State, now: datetime) -> State:
-    """Give it all of the traffic, once the small share's minutes are known."""
+    """Send all traffic to it, once the small share's minutes are final."""
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
@@ -201,7 +201,7 @@ def _hand_over_failed(state: State, observation: Observation, now: datetime) -> 
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
-    """Return the split with everything for one variant of the pair."""
+    """Return the split that gives one variant of the pair all of their traffic."""
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

@@ -19,7 +19,7 @@ from .shifting import correct_split, may_go_on
 
 
 def promote(state: State, observation: Observation, now: datetime) -> Step:
-    """Judge the grace time: a guardrail that fails, or a person, takes it back, with the alias.
+    """Judge the minutes after the promotion; undo it, alias included, if a guardrail fails.
 
     Only another split is drift: in a day somebody also changes replicas, or deploys.
     """
@@ -44,7 +44,7 @@ def model_of(state: State) -> str:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Correct somebody else's split."""
+    """Take back a change of the split that somebody else made."""
     if state.held_for != "drift":
         state = note(
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
@@ -58,7 +58,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _undrifted(state: State, observation: Observation, now: datetime) -> State:
-    """Note that no drift is left, and the endpoint's token."""
+    """Record that the drift is corrected, with the endpoint's token."""
     if observation.endpoint is None:
         return state
     if state.held_for == "drift":
@@ -67,7 +67,7 @@ def _undrifted(state: State, observation: Observation, now: datetime) -> State:
 
 
 def _alias(state: State, observation: Observation, now: datetime) -> Step:
-    """Set the alias until it is seen.
+    """Set the alias, and repeat until it is read back.
 
     Later it is set again only if a late call put the old version back; another version is a
     person's.
@@ -87,7 +87,7 @@ def _alias(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _after_grace(state: State, observation: Observation, now: datetime) -> State:
-    """Go on to the hand-over, once the grace time is over."""
+    """Begin the hand-over once the grace time is over."""
     if (yes := state.wish.promote) is not None:
         state = note(
             state,

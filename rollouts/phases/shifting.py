@@ -27,7 +27,7 @@ from ..state.transitions import (
 
 
 def starting(state: State, observation: Observation, now: datetime) -> Step:
-    """Take the traffic.
+    """Take ownership of the endpoint's traffic.
 
     If it is somebody else's, or other variants run than were planned, the rollout is refused;
     nothing was touched.
@@ -75,7 +75,7 @@ def sizing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def shifting(state: State, observation: Observation, now: datetime) -> Step:
-    """Shift until the intent is what serves, all of it ready.
+    """Shift traffic until the target serves the intended split with every variant ready.
 
     What does not follow in its time, or after six calls, is taken back.
     """
@@ -111,7 +111,7 @@ def shifting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _going_on(state: State, observation: Observation, now: datetime) -> State:
-    """Judge what serves; abort if it is broken."""
+    """Judge the minutes while the split is moving; abort if a guardrail fails."""
     state, cause = judge(state, observation, now)
     return to_aborting(state, now, cause) if cause else state
 
@@ -119,7 +119,7 @@ def _going_on(state: State, observation: Observation, now: datetime) -> State:
 def correct_split(
     state: State, observation: Observation, now: datetime, *, anyhow: bool = False
 ) -> Step:
-    """Shift once more if the target was told another split than the intent, and is ready.
+    """Shift once more if the target was told another split and is ready.
 
     With `anyhow` it need not be ready. A variant that never gets ready must not stand in the way of
     taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
@@ -139,7 +139,7 @@ def correct_split(
 
 
 def may_go_on(state: State, now: datetime) -> bool:
-    """Return whether a step may go up: not paused, and in the hours of `advance`.
+    """Return whether a step up is allowed now: not paused, and within `advance`'s hours.
 
     Down it may go at any time.
     """

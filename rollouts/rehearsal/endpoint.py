@@ -44,7 +44,7 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Register versions up to this one.
+    """Register versions until this number exists.
 
     Each is a model of its own, as the same one would be the same version.
     """
@@ -71,7 +71,7 @@ def _register(target: Target, model: str, version: int) -> None:
 
 
 def _settle(target: Target, name: str) -> EndpointState:
-    """Wait until the endpoint is ready, as late as the provider's own clock says.
+    """Wait until the endpoint is ready, on the provider's own clock.
 
     That clock is moved meanwhile.
     """

@@ -24,7 +24,7 @@ from ..state.documents import Stored
 from ..state.planning import beginning
 from ..state.ports import Ports
 from ..state.states import Phase, Plan, State
-from .results import Happened, Rehearsal, judge
+from .results import PlayedEvent, Rehearsal, judge
 from .scenario import Event, Killed, Person, Provider, Scenario, Second, Somebody, Stopped
 from .setting import Setting
 from .traps import ControllerDied, Trap, Traps, trapped_ports
@@ -45,7 +45,7 @@ _AGAIN = 8  # looks at once, when one says that there is more to do
 
 
 def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Rehearsal:
-    """Play a scenario until the rollout is over, or waits for a person who will not come."""
+    """Play a scenario until the rollout ends, or waits for a person who does not come."""
     began = time.perf_counter()
     shorter = plan.remove_old > _GRACE
     plan = msgspec.structs.replace(plan, remove_old=min(plan.remove_old, _GRACE))
@@ -87,7 +87,7 @@ class _Player:
             event for event in scenario.events if event.at.stage is not None
         ]  # for a stage's traffic to converge
         self.converged: set[int] = set()
-        self.events: list[Happened] = []
+        self.events: list[PlayedEvent] = []
         for event in scenario.events:
             if event.at.stage is None:
                 self.schedule(self.started + event.at.after, partial(self.happen, event))
@@ -115,7 +115,7 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Let every controller that is not stopped look once.
+        """Let every running controller take one look.
 
         Events that waited for a stage's traffic to converge are then scheduled.
         """
@@ -133,7 +133,7 @@ class _Player:
         return state
 
     def look_as(self, name: str) -> None:
-        """Let one controller look."""
+        """Let one controller take one look."""
         try:
             for _ in range(_AGAIN):
                 remembered = self.remembered.pop(name, None)
@@ -154,7 +154,7 @@ class _Player:
             return  # the next look sees what happened
 
     def pass_time(self, span: timedelta) -> None:
-        """Move the clock, and do what is due on the way."""
+        """Move the clock on, and play what is due on the way."""
         end = self.setting.now() + span
         while self.setting.now() < end:
             due = self.due[0][0] if self.due else end
@@ -164,12 +164,12 @@ class _Player:
             self.do_what_is_due()
 
     def do_what_is_due(self) -> None:
-        """Do what is due by now."""
+        """Play the events that are due by now."""
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Do something at a time."""
+        """Schedule a function for a time."""
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
@@ -180,11 +180,13 @@ class _Player:
         )
 
     def happen(self, event: Event) -> None:
-        """Let an event happen."""
+        """Play an event."""
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(
-            Happened(at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text)
+            PlayedEvent(
+                at=self.setting.now(), seq=stored.state.seq if stored else 0, text=event.text
+            )
         )
         match event.happens:
             case Person(verb=verb, because=because):
@@ -222,7 +224,7 @@ class _Player:
                     self.schedule(self.setting.now() + event.lasts, end)
 
     def shift(self, changes: Mapping[str, Decimal]) -> None:
-        """Move the traffic as somebody else, as soon as the target takes it."""
+        """Shift traffic as somebody else would, once the target accepts it."""
         host = self.outside.endpoints
         state = host.observe(self.endpoint)
         if state is None:
@@ -238,7 +240,7 @@ class _Player:
             self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
-        """Stop a controller in the middle of its call, while another one goes on."""
+        """Halt a controller within a call while another one takes over."""
         self.stopped.add(controller)
         if self.stopped.issuperset(self.controllers):
             self.start_controller()
@@ -250,15 +252,15 @@ class _Player:
 
 
 def _die(controller: str) -> None:
-    """End the controller."""
+    """Kill the controller."""
     raise ControllerDied(controller)
 
 
 def _throttle(controller: str) -> None:
-    """Refuse the call."""
+    """Refuse the controller's call with a throttling error."""
     raise Throttled(f"{controller}: slow down")
 
 
 def _lose(controller: str) -> None:
-    """Lose the reply."""
+    """Lose the reply to the controller's call."""
     raise OutcomeUnknown(f"{controller}: the reply was lost")

@@ -31,7 +31,7 @@ _WEEK = timedelta(days=7)
 
 
 def rehearse(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse a rollout; models, traffic and time are made up, and the target is not touched.
+    """Rehearse a rollout with simulated models, traffic and time; the target is not touched.
 
     Raises:
         ProjectError: The scenario has mistakes.
@@ -42,13 +42,13 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 def rehearse_in(
     project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]
 ) -> Rehearsal:
-    """Rehearse in another setting than the scripted world. It is closed afterwards."""
+    """Rehearse in a given setting, which is closed afterwards."""
     scenario = read(Path(path), project.spec.rollouts)
     return _play(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
 def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse the same scenario with nobody who looks.
+    """Rehearse the same scenario without guardrails, to compare.
 
     No guardrail decides, and no step waits for a person.
     """
@@ -62,7 +62,7 @@ def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
 
 
 def blind(rollout: Rollout) -> Rollout:
-    """Return a rollout whose guardrails decide nothing, and whose steps do not pause."""
+    """Return a rollout whose guardrails decide nothing and whose steps do not wait."""
     return msgspec.structs.replace(
         rollout,
         guardrails=tuple(
@@ -129,12 +129,12 @@ def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
-    """Return a scripted world that begins when steps may go up."""
+    """Return a scripted world whose clock starts when steps up are allowed."""
     return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 
 def opening(hours: OfficeHours, since: datetime) -> datetime:
-    """Return the first quarter of an hour from `since` on in which steps may go up.
+    """Return the first quarter of an hour from `since` on in which steps up are allowed.
 
     So a rehearsal is not one of waiting.
     """

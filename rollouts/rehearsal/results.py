@@ -24,7 +24,7 @@ Step = tuple[
 ]  # what, stage, attempt, (guardrail, verdict)
 
 
-class Happened(msgspec.Struct, frozen=True, kw_only=True):
+class PlayedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """An event of the scenario as it came, after the entry `seq` of the history."""
 
     at: datetime
@@ -38,7 +38,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
     scenario: Scenario
     state: State
     entries: tuple[Entry, ...]
-    events: tuple[Happened, ...]  # of the scenario, as they came
+    events: tuple[PlayedEvent, ...]  # of the scenario, as they came
     never: tuple[str, ...]  # events that it was over before
     started: datetime
     grace: timedelta | None  # the grace time that was rehearsed in the place of a longer one
@@ -49,7 +49,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def end(self) -> str:
-        """How the rollout ended, else its phase."""
+        """The rollout's end, or its phase if it has not ended."""
         return self.state.end or self.state.phase
 
     @property
@@ -65,7 +65,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detected(self) -> Entry | None:
-        """The first check in which a guardrail failed after something had happened, or None."""
+        """The first failing check after an event, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
             (
@@ -139,12 +139,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(rehearsal: Rehearsal) -> Rehearsal:
-    """Return the rehearsal with what is not as the scenario expects it."""
+    """Return the rehearsal with what differs from the scenario's expectations."""
     return msgspec.structs.replace(rehearsal, unexpected=tuple(_unexpected(rehearsal)))
 
 
 def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
-    """Yield what is not as the scenario expects it."""
+    """Yield what differs from the scenario's expectations."""
     expect, decided = rehearsal.scenario.expect, rehearsal.decided
     if rehearsal.end != expect.end:
         yield f"it ended {rehearsal.end}, not {expect.end}" + (
@@ -178,7 +178,7 @@ _TOLD = (
 
 
 def _clause(entry: Entry, state: State) -> str:
-    """Return an entry in a few words; "" for what only the history tells."""
+    """Return an entry in a few words, or "" for one of the history alone."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":

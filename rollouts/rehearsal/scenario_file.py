@@ -46,7 +46,7 @@ from .scenario import (
 
 
 def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
-    """Read a scenario.
+    """Read a scenario's file.
 
     Raises:
         ProjectError: Everything that is wrong with the file.
@@ -142,7 +142,7 @@ def _event_time(text: str) -> At:
 
 
 def _provider(text: str) -> Provider | Somebody:
-    """Read what a provider does."""
+    """Parse a provider's behaviour."""
     if text in ("throttled", "lost reply", "silent rollback"):
         return Provider(does=text)  # type: ignore[arg-type]  # one of the three
     if match := re.fullmatch(rf"busy ({DURATION})", text):
@@ -159,7 +159,7 @@ def _provider(text: str) -> Provider | Somebody:
 
 
 def _controller(text: str) -> Killed | Stopped | Second:
-    """Read what happens to a controller."""
+    """Parse what happens to a controller."""
     if text == "a second one starts":
         return Second()
     operations = "|".join(get_args(Operation))
@@ -287,7 +287,7 @@ def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) 
 
 
 def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> Happening:
-    """Return what happens in an event."""
+    """Return an event from its YAML."""
     if name in variants:
         return Answers(variant=name, changes=value[name])
     if name == "traffic":
@@ -303,7 +303,7 @@ def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> H
 
 
 def _text(event: yaml.Node) -> str:
-    """Return an event as it was written, without its time: challenger error_rate 3%."""
+    """Return an event as it is written, without its time: challenger error_rate 3%."""
     if not isinstance(event, yaml.Mapping):
         return ""
     return ", ".join(

@@ -28,19 +28,19 @@ class Setting(Protocol):
     def now(self) -> datetime: ...
 
     def ports(self) -> Ports:
-        """Return the ports of one more controller, or of anybody else."""
+        """Return the ports for one more controller or another user."""
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock; requests come meanwhile."""
+        """Move the clock on, with simulated requests."""
         ...
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Begin a change, and return what ends it."""
+        """Apply a scripted change; return the function that undoes it."""
         ...
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """Return what was sent to each variant."""
+        """Return what each variant answered, minute by minute."""
         ...
 
     def close(self) -> None: ...
@@ -68,15 +68,19 @@ class WorldSetting:
         )
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self.world.now()
 
     def ports(self) -> Ports:
+        """Return the ports of the simulated world."""
         return self.world.ports()
 
     def advance(self, span: timedelta) -> None:
+        """Move the simulated clock on."""
         self.world.advance(span)
 
     def change(self, change: Change) -> Callable[[], None]:
+        """Apply a scripted change; return the function that undoes it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 return self._answers(variant, changes)
@@ -95,19 +99,21 @@ class WorldSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
+        """Return what each variant answered, minute by minute."""
         return self.world.minutes
 
     def close(self) -> None:
+        """Do nothing: a simulated world holds no resources."""
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
-        """Change how a variant answers, and return what ends that."""
+        """Change a variant's answers; return the function that undoes it."""
         usual: Behaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)
 
 
 def aliases_of(plan: Plan) -> tuple[str | None, ...]:
-    """Return the alias by which each variant is declared, as far as the plan says."""
+    """Return the alias by which each variant is declared, as far as the plan names it."""
     names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
     return tuple(names.get(variant.name) for variant in plan.spec.variants)

@@ -72,9 +72,11 @@ class TargetSetting:
         self._script: TrafficScript = self._outside.extra("traffic_script")  # noqa: S610  not Django's
 
     def now(self) -> datetime:
+        """Return the rehearsal's own time."""
         return self._now
 
     def ports(self) -> Ports:
+        """Return the target's ports, with a smoke test by one request."""
         target = self._open_target()
 
         def smoke(endpoint: str, variant: str) -> None:
@@ -93,7 +95,7 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock in steps, each of which is served by one split.
+        """Move the clock on in steps; one split serves throughout a step.
 
         They are short while the target changes something.
         """
@@ -112,6 +114,7 @@ class TargetSetting:
                 self._touch()
 
     def change(self, change: Change) -> Callable[[], None]:
+        """Apply a scripted change; return the function that undoes it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 usual = self._behaviours.get(variant, self._usual)
@@ -133,9 +136,11 @@ class TargetSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
+        """Return what each variant answered, minute by minute."""
         return self._minutes
 
     def close(self) -> None:
+        """Close every target that was opened."""
         for target in self._targets:
             target.close()
 
@@ -152,7 +157,7 @@ class TargetSetting:
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
-        """Return the endpoint's state, read again if it may have changed."""
+        """Return the endpoint's state, from memory unless it may have changed."""
         if (
             self._moved
             or self._seen is None
@@ -196,7 +201,7 @@ class TargetSetting:
             self._moved = moved
 
     def _touch(self) -> None:
-        """Shift to the present split as somebody else, as soon as the target takes it."""
+        """Shift to the present split as somebody else would, which changes only the token."""
         state = self._state()
         if state.phase == "ready":
             try:
@@ -215,6 +220,7 @@ class _Metrics:
         self._metrics, self._outage = metrics, outage
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """Read metrics, or fail while the script says that they are out."""
         if self._outage():
             raise Unavailable("the metrics cannot be read", remedy="try again in a minute")
         return self._metrics.read(endpoint, window)

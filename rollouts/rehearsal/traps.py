@@ -43,18 +43,18 @@ class Traps:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
-        """Set a trap."""
+        """Add a trap."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
-        """Spring the traps before and after a call."""
+        """Spring the controller's traps before and after the block."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        """Spring the traps of one operation."""
+        """Spring the traps of one operation, and count them down."""
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -84,14 +84,17 @@ class _Endpoints:
         self._host, self._traps, self._controller = host, traps, controller
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
+        """Apply a specification, with the traps of this call."""
         with self._traps.around(self._controller, "apply"):
             return self._host.apply(spec)
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Shift traffic, with the traps of this call."""
         with self._traps.around(self._controller, "shift"):
             self._host.shift(endpoint, split, expect=expect)
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """Return the endpoint's state."""
         return self._host.observe(endpoint)
 
     def invoke(
@@ -103,6 +106,7 @@ class _Endpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
+        """Invoke the endpoint."""
         return self._host.invoke(
             endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
         )
@@ -121,16 +125,20 @@ class _State:
         )
 
     def get(self, key: str) -> Versioned | None:
+        """Read a stored document."""
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """Write a document; a write of the rollout's own springs the traps of this call."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):
             return self._state.put(key, value, expect=expect)
 
     def delete(self, key: str, *, expect: str) -> None:
+        """Delete a stored document."""
         self._state.delete(key, expect=expect)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        """Return the keys with this prefix."""
         return self._state.keys(prefix)

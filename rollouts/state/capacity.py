@@ -49,7 +49,7 @@ def final_spec(plan: Plan) -> EndpointSpec:
 
 
 def new_variant_alone(plan: Plan) -> EndpointSpec:
-    """Return what is left of the hand-over's spec if the old variant did not come up."""
+    """Return the hand-over's spec without the old variant, for when that did not start."""
     spec = hand_over_spec(plan)
     return msgspec.structs.replace(
         spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.source)
@@ -57,7 +57,7 @@ def new_variant_alone(plan: Plan) -> EndpointSpec:
 
 
 def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """Return whether every variant of the spec runs as many instances as it says.
+    """Return whether every variant runs as many instances as the spec says.
 
     A variant whose count is left to the profile may have any number.
     """
@@ -89,7 +89,7 @@ def _variant(plan: Plan, name: str) -> VariantSpec:
 
 
 def _with(spec: EndpointSpec, changed: VariantSpec) -> EndpointSpec:
-    """Return a spec with one variant changed."""
+    """Return a spec with some fields of one variant changed."""
     return msgspec.structs.replace(
         spec,
         variants=tuple(

@@ -28,7 +28,7 @@ def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
 
 
 def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Return the split that the target was told to serve."""
+    """Return the split that the target was told."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
@@ -44,7 +44,7 @@ def is_split(split: Mapping[str, Decimal], other: Mapping[str, Decimal], plan: P
 
 
 def is_served(state: State, endpoint: EndpointState) -> bool:
-    """Return whether the intent is what serves, and what the target was told."""
+    """Return whether the intended split is told to the target and served by it."""
     return is_split(serving_split(endpoint), state.intent, state.plan) and is_split(
         target_split(endpoint), state.intent, state.plan
     )
@@ -104,7 +104,7 @@ def next_minute(moment: datetime) -> datetime:
 
 
 def is_open(hours: OfficeHours, now: datetime) -> bool:
-    """Return whether steps may go up at this time."""
+    """Return whether steps up are allowed at this time, by the office hours."""
     local = now.astimezone(ZoneInfo(hours.zone))
     return (
         local.weekday() in hours.days and hours.start <= 60 * local.hour + local.minute < hours.end

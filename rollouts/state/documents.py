@@ -195,7 +195,7 @@ def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
-    """Read stored minutes."""
+    """Decode stored minutes of metrics."""
     written = decode(data, _WrittenMinutes, what=what)
     try:
         minutes = {

@@ -90,7 +90,7 @@ def plan(
 def beginning(
     number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
 ) -> State:
-    """Return the document of a rollout that nobody has looked at yet.
+    """Return the document of a new rollout.
 
     `number` is its id from documents.begin, such as ro3.
     """

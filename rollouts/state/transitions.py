@@ -50,7 +50,7 @@ def note(
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
 ) -> State:
-    """Add an entry to the history; it is in the outbox until it is written there.
+    """Add an entry to the history, by way of the document's outbox.
 
     `who` is a person; by default it is the driver.
     """
@@ -102,7 +102,7 @@ def to_shifting(state: State, now: datetime) -> State:
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Return the state that shifts again, then to a whole new bake.
+    """Return the state that shifts once more and then begins a new bake.
 
     What was measured beside somebody else's change says nothing, nor does a yes to it.
     """
@@ -161,7 +161,7 @@ def to_handing(state: State, now: datetime) -> State:
 
 
 def to_aborting(state: State, now: datetime, cause: str) -> State:
-    """Return the state that gives the old variant all that the two had. Nothing takes this back."""
+    """Return the state that gives the old variant all traffic of the two; this is final."""
     basis = evidence(state)
     moved = to_split(
         replace(_unbaked(state), phase="aborting", cause=cause),
@@ -172,7 +172,7 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
 
 
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
-    """Return the state of an ended rollout, which watches for what comes late.
+    """Return the state of an ended rollout, which still watches for late changes.
 
     Only a shift that is not fenced, and an alias, can be late. A rollout that was refused before
     the traffic was its own has moved nothing.

@@ -22,7 +22,7 @@ _TRIES = 20  # a controller writes at most once a look
 
 
 def _any(_state: State) -> None:
-    """Allow any state."""
+    """Accept the wish in any state."""
 
 
 def ask(
@@ -61,7 +61,7 @@ def ask(
 
 
 def with_wish(state: State, verb: Verb, wish: Wish) -> State:
-    """Return the state with a wish. Nothing takes an abort back; the first one stands."""
+    """Return the state with a person's wish; a first abort is final."""
     wishes = state.wish
     if verb == "abort":
         return state if wishes.abort else replace(state, wish=replace(wishes, abort=wish))

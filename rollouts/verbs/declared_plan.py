@@ -23,7 +23,7 @@ from .target_check import check_target
 
 
 def plan_of(project: Project, endpoint: str) -> Plan:
-    """Return the plan of the declared rollout on what runs now, versions in the place of aliases.
+    """Return the plan of the declared rollout, with aliases resolved to versions.
 
     Raises:
         NotFound: There is no such rollout, or endpoint.
@@ -119,7 +119,7 @@ def _check_running(project: Project, spec: EndpointSpec, state: EndpointState) -
 
 
 def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
-    """Raise Refused if the new variant has the old one's version."""
+    """Raise Refused if both variants have the same version."""
     if (old.model, old.version) == (new.model, new.version):
         raise Refused(
             f"{endpoint}: {new.name} is {new.model}@{new.version}, which {old.name} serves "
@@ -167,7 +167,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Return whether project.yaml says something else by now than the running plan.
+    """Return whether project.yaml differs from the plan that runs.
 
     A hand-over that an experiment began is not in it.
     """

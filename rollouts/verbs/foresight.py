@@ -65,7 +65,7 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
 
 
 def _more(project: Project, plan: Plan) -> Decimal | None:
-    """Return what the largest stage costs more an hour than what runs now, or None."""
+    """Return how much more the largest step costs an hour than what runs now, or None."""
     largest = [
         _hourly(project, spec)
         for spec in (

@@ -26,7 +26,7 @@ from ..state.transitions import SHIFT_TIME, note
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """Return the hand-over from a run of an experiment, or None if it was not begun.
+    """Return the state of the hand-over that follows an experiment's run, or None.
 
     It is the endpoint's newest rollout.
     """
@@ -37,7 +37,7 @@ def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
 def hand_over(
     project: Project, endpoint: str, *, to: str, source: str, heir_of: str, who: str, because: str
 ) -> State:
-    """Write down that the version of variant `to` becomes `source`'s; return the rollout.
+    """Begin a hand-over: variant `source` gets the version of variant `to`.
 
     If it was begun already, that one is returned. Nothing moves until somebody drives it
     (rollout.run_to_end, tick).
@@ -112,7 +112,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
-    """Return the spec of what runs."""
+    """Return the spec of the running endpoint."""
     variants = tuple(
         VariantSpec(
             name=v.name,

@@ -95,11 +95,11 @@ class Rollout:
         return self.started.id
 
     def status(self) -> Status:
-        """Return its status."""
+        """Return the rollout's status."""
         return status(self._project, self._endpoint)
 
     def wait(self, *, timeout: timedelta | None = None) -> Outcome:
-        """Drive it until it is promoted or over, or a person is asked.
+        """Drive the rollout until it is promoted, over, or waits for a person.
 
         Somebody must drive it after that: see `run`.
         """
@@ -212,7 +212,7 @@ def history(project: Project, endpoint: str) -> Rows[Entry]:
 
 
 def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Ask for no step up until `resume`; guardrails and abort go on.
+    """Pause the rollout: no step up until `resume`; guardrails and abort still work.
 
     Raises:
         Refused: Nothing runs that could go up.
@@ -229,7 +229,7 @@ def pause(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Take a pause back; raise Refused if there is none."""
+    """Take back a pause; raise Refused if there is none."""
 
     def check(state: State) -> None:
         if state.phase == "ended" or state.wish.pause is None:
@@ -242,7 +242,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Say yes where a person is asked; in the grace time: end it now.
+    """Approve what waits for a person; in the grace time, end it now.
 
     Raises:
         Refused: Nothing waits, or data do not pass and there is no reason.
@@ -273,7 +273,7 @@ def _ask(
 
 
 def _check_promotable(state: State, because: str, now: datetime) -> None:
-    """Raise Refused if nothing waits, or data do not pass and there is no reason."""
+    """Raise Refused if nothing waits for a person, or data fail and no reason is given."""
     if state.phase not in ("waiting", "promoted"):
         raise Refused(
             f"{state.id} of {state.endpoint} is {state.phase}: it asks nobody",
@@ -301,7 +301,7 @@ def abort(
     timeout: timedelta | None = None,
     watch: Callable[[LookResult], None] | None = None,
 ) -> Status:
-    """Bring the traffic back, and see that it came. Nothing takes an abort back.
+    """Abort the rollout, and wait until the traffic is back. An abort is final.
 
     If nothing runs, nothing is called. It takes the lease at once: nobody waits for another
     controller.
@@ -335,7 +335,7 @@ def abort(
 
 
 def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Drive the rollout until it is promoted, alias and all, or over, or a person is asked.
+    """Drive the rollout until it is promoted, over, or waits for a person.
 
     It may be killed at any time, and two do no harm. What is left then (guardrails while a person
     thinks, the grace time, the hand-over) is for `run_to_end`, or a schedule's `tick`.
@@ -346,7 +346,7 @@ def run(project: Project, endpoint: str, *, timeout: timedelta | None = None) ->
 def run_to_end(
     project: Project, endpoint: str, *, watch: Callable[[LookResult], None] | None = None
 ) -> Outcome:
-    """Drive the rollout through grace time, hand-over and watch, until nothing is left to do.
+    """Drive the rollout to its very end: grace time, hand-over and the watch after it.
 
     `watch` is called with each look.
     """
@@ -364,7 +364,7 @@ def run_to_end(
 
 
 def wait_released(project: Project, endpoint: str) -> None:
-    """Look at a rollout that has ended until it gives the traffic back, some minutes.
+    """Look at an ended rollout until it releases the traffic, which takes some minutes.
 
     Any other rollout is left alone, and not waited for. A KeyboardInterrupt gets the note that
     nothing was changed.
@@ -404,7 +404,7 @@ def _drive(
     every: timedelta = EVERY,
     watch: Callable[[LookResult], None] | None = None,
 ) -> State:
-    """Drive the rollout until `over`, and return its state."""
+    """Drive the rollout until `over` is true of its state, and return that."""
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -432,18 +432,18 @@ def _drive(
 
 
 def _asks(state: State) -> bool:
-    """Return whether a person is asked, or the rollout needs no driver."""
+    """Return whether a person must answer, or nothing is left to drive."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
 def _is_settled(state: State) -> bool:
-    """Return whether the driver may leave: what was decided is done."""
+    """Return whether every decision is carried out, so that the driver may leave."""
     moved = state.alias == "moved" or state.plan.promote_alias is None
     return moved if state.phase == "promoted" else _asks(state)
 
 
 def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -> Outcome:
-    """Wait, without driving, until the rollout is promoted, over, or asks a person.
+    """Wait, without driving, until the rollout is promoted, over, or waits for a person.
 
     It does not wait for the grace time. After `timeout` the result is "timeout".
     """
@@ -456,7 +456,7 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """Look once at each rollout that has not ended, for a schedule.
+    """Take one look at each rollout that has not ended, for use by a scheduler.
 
     Return a line for each endpoint.
 

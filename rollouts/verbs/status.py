@@ -32,8 +32,13 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
     project_differs: bool = False  # project.yaml says something else by now
 
     def __str__(self) -> str:
+        unwatched = unwatched_text(self)
         lines = [
-            *unwatched_lines(self),
+            *(
+                [f"{unwatched}. It goes on with   isthmus rollout run {self.endpoint}"]
+                if unwatched
+                else []
+            ),
             *_headlines(self),
             *map(_check_line, shown_checks(self.state)),
             *next_lines(self),
@@ -94,23 +99,18 @@ def duration(span: timedelta) -> str:
     )
 
 
-def unwatched_lines(status: Status) -> list[str]:
-    """Return a warning if nobody has looked for long."""
+def unwatched_text(status: Status) -> str:
+    """Return a warning if nobody has looked for long, or ""."""
     state = status.state
     last_look = looked_at(state)
     if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
-        return []
+        return ""
     since = duration(status.now - last_look)
-    return [
-        (
-            f"NOBODY HAS LOOKED FOR {since}: the split stays as it is. It goes on with   isthmus "
-            f"rollout run {status.endpoint}"
-        )
-    ]
+    return f"NOBODY HAS LOOKED FOR {since}: the split stays as it is"
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last wrote that it was there, or None."""
+    """Return when a controller last looked, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
@@ -186,7 +186,7 @@ def _last_look(status: Status) -> str:
 
 
 def shown_checks(state: State) -> Iterable[Check]:
-    """Return the checks to show."""
+    """Return the checks that the status shows."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -255,7 +255,7 @@ def next_lines(status: Status) -> list[str]:
 
 
 def _without_data(state: State) -> str:
-    """Return what happens, and when, if a bake goes on without data; "" where it has some.
+    """Say what happens, and when, if a bake gets no data; empty if it has some.
 
     A pause does not stop that: nobody could say that the new variant does no harm.
     """

@@ -24,7 +24,7 @@ SPARE = timedelta(minutes=2)
 def check_target(
     description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
 ) -> tuple[Problem, ...]:
-    """Return a problem for each step that a target refuses, where it is written.
+    """Return a problem for each step that a target refuses, with its line.
 
     A capability that a target says nothing of is not judged.
     """

@@ -22,18 +22,19 @@ class VirtualClock:
         self._count = itertools.count()
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self._now
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Do something at a time."""
+        """Schedule a function for a time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 
     def next_due(self) -> datetime | None:
-        """Return when something is due next, or None."""
+        """Return the time of the next scheduled event, or None."""
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:
-        """Move to `moment`, at most the next thing that is due; then do what is due."""
+        """Move to `moment` or the next scheduled event before it, and run the event."""
         self._now = max(self._now, moment)
         while self._due and self._due[0][0] <= self._now:
             heapq.heappop(self._due)[2]()

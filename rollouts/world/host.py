@@ -102,18 +102,21 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
+        """Whether the fleet has any variants."""
         return bool(self.variants)
 
     @property
     def updating(self) -> bool:
+        """Whether a change of the fleet is under way."""
         return self._change is not None
 
     @property
     def token(self) -> str:
+        """The version of the fleet's state, for fenced writes."""
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
-        """Return the percent of the requests by variant: what serves now."""
+        """Return each variant's percent of the requests that is served now."""
         return {name: variant.percent for name, variant in self.variants.items()}
 
     def room(self) -> dict[str, int] | None:
@@ -125,7 +128,7 @@ class Fleet:
         }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """Begin a change of the provider's, which happens at once or after its time.
+        """Begin a change that is done at once or after a time.
 
         A silent rollback ends it ready, with nothing changed but the token.
         """
@@ -139,14 +142,14 @@ class Fleet:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Make the endpoint Busy for a while by somebody else's change that changes nothing.
+        """Make the endpoint Busy for a while, as by somebody else's change.
 
         What was under way ends with it.
         """
         self.begin(self._change or (lambda: None), takes=span)
 
     def set_split(self, split: Mapping[str, Decimal]) -> None:
-        """Move the traffic as somebody else: served at once, whatever is under way."""
+        """Move traffic as somebody else would: at once, whatever is under way."""
         self._version += 1
         for name, percent in split.items():
             self.variants[name].percent = self.variants[name].target = percent
@@ -214,7 +217,7 @@ class Fleet:
         )
 
     def _end(self, change: Callable[[], None]) -> None:
-        """End a change."""
+        """Complete a change."""
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
@@ -232,7 +235,7 @@ class Fleet:
             self._version += 1
 
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
-        """Return how a variant answers; a version that moves to another one goes on as it did."""
+        """Return how a variant answers; a moved version keeps its behaviour."""
         same = (
             v.behaviour
             for v in self.variants.values()
@@ -260,6 +263,7 @@ class WorldEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
+        """Begin to change the simulated fleet to a specification."""
         fleet = self._fleet
         hosting.check_spec(spec, self._rules)
         for variant in spec.variants:
@@ -292,6 +296,7 @@ class WorldEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
+        """Set the simulated traffic split, unless the endpoint changed since `expect` was read."""
         fleet = self._fleet
         self._must(endpoint)
         if fleet.routing == "sticky":
@@ -316,6 +321,7 @@ class WorldEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
+        """Return the fleet's state, or None for another endpoint."""
         self._calls.reading("endpoints.observe", endpoint)
         return self._fleet.state() if endpoint == self._fleet.name else None
 
@@ -328,6 +334,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
+        """Answer a request by the variant that the simulated split draws."""
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
@@ -348,7 +355,7 @@ class WorldEndpoints:
             raise hosting.not_found(endpoint)
 
     def _free(self) -> None:
-        """Raise Busy if a change is under way."""
+        """Raise Busy if a change of the endpoint is under way."""
         if self._fleet.updating:
             raise Busy(
                 f"{self._fleet.name} is Updating", remedy="try again when the change has ended"
@@ -366,7 +373,7 @@ class WorldEndpoints:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
     def _still(self, saw: EndpointState) -> None:
-        """Raise if somebody came between looking and acting."""
+        """Raise an error if the endpoint changed between the look and the call."""
         self._must(saw.name)
         if self._traits.fenced and self._fleet.token != saw.token:
             raise Conflict(f"{saw.name} was changed by somebody else since it was observed")

@@ -38,10 +38,12 @@ class WorldState:
         self._documents, self._clock, self._calls = documents, clock, calls
 
     def get(self, key: str) -> Versioned | None:
+        """Return a document of the simulated store."""
         self._calls.reading("state.get", key)
         return self._documents.values.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
+        """Write a document of the simulated store, if `expect` is its token."""
         check_document(key, value)
         with self._calls.mutating("state.put", key):
             self._expect(key, expect)
@@ -53,11 +55,13 @@ class WorldState:
         return token
 
     def delete(self, key: str, *, expect: str) -> None:
+        """Delete a document of the simulated store, if `expect` is its token."""
         with self._calls.mutating("state.delete", key):
             self._expect(key, expect)
             del self._documents.values[key]
 
     def keys(self, prefix: str) -> tuple[str, ...]:
+        """Return the simulated keys with this prefix, sorted."""
         self._calls.reading("state.keys", prefix)
         return tuple(sorted(key for key in self._documents.values if key.startswith(prefix)))
 
@@ -80,32 +84,38 @@ class WorldBlobs:
         self._blobs, self._clock, self._calls = blobs, clock, calls
 
     def get(self, uri: str) -> bytes:
+        """Return a blob of the simulated store."""
         self._calls.reading("blobs.get", uri)
         if uri not in self._blobs:
             raise NotFound(f"there is nothing at {uri}")
         return self._blobs[uri][0]
 
     def put(self, uri: str, data: bytes) -> None:
+        """Write a blob of the simulated store."""
         with self._calls.mutating("blobs.put", uri):
             self._blobs[uri] = (bytes(data), self._clock())
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
+        """Yield the simulated blobs with this prefix."""
         self._calls.reading("blobs.list", prefix)
         for uri in sorted(uri for uri in self._blobs if uri.startswith(prefix)):
             data, modified = self._blobs[uri]
             yield BlobInfo(uri=uri, size=len(data), modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
+        """Refuse to upload a folder: a simulated world has none."""
         raise Unsupported(
             f"a scripted world takes no folder ({folder} to {prefix})", capability="blobs.upload"
         )
 
     def download(self, prefix: str, folder: Path) -> None:
+        """Refuse to download a folder: a simulated world has none."""
         raise Unsupported(
             f"a scripted world gives no folder ({prefix} to {folder})", capability="blobs.download"
         )
 
     def delete(self, uri: str) -> None:
+        """Delete a blob of the simulated store."""
         with self._calls.mutating("blobs.delete", uri):
             self._blobs.pop(uri, None)
 
@@ -128,12 +138,14 @@ class WorldRegistry:
         self._models, self._calls = models, calls
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
+        """Refuse to register a model: a simulated world has none."""
         raise Unsupported(
             f"a scripted world registers no models ({model} from {uri}, {digest}, {image})",
             capability="registry.register",
         )
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
+        """Return a model version of the simulated registry."""
         self._calls.reading("registry.get", f"{model}@{number_or_alias}")
         number = (
             self._models.aliases.get((model, number_or_alias))
@@ -143,6 +155,7 @@ class WorldRegistry:
         return self._version(model, number, number_or_alias)
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
+        """Return a model's versions in the simulated registry."""
         self._calls.reading("registry.versions", model)
         return tuple(
             self._version(model, number, number)
@@ -150,6 +163,7 @@ class WorldRegistry:
         )
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
+        """Point an alias of the simulated registry at a version, or remove it."""
         with self._calls.mutating("registry.set_alias", f"{model}@{alias}"):
             if version is None:
                 self._models.aliases.pop((model, alias), None)
@@ -158,6 +172,7 @@ class WorldRegistry:
                 self._models.aliases[model, alias] = version
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:  # noqa: ARG002  the port's
+        """Set whether a simulated model version is approved."""
         with self._calls.mutating("registry.set_approval", f"{model}@{version}"):
             judged = msgspec.structs.replace(
                 self._version(model, version, version), approval=approval

@@ -128,7 +128,7 @@ class Traffic:
         *,
         room: Mapping[str, int] | None = None,
     ) -> None:
-        """Add a stretch of one minute, served by these percents.
+        """Add up to one minute of traffic, served in these shares.
 
         `room` is the most requests a minute that a variant answers; the rest fail.
         """

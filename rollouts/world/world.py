@@ -62,10 +62,11 @@ class World:
         self.outage = False  # the metrics cannot be read
 
     def now(self) -> datetime:
+        """Return the simulated time."""
         return self.clock.now()
 
     def ports(self, calls: CallLog | None = None) -> Ports:
-        """Return one controller's ports. In `calls` its calls are noted, and can be stopped."""
+        """Return one controller's ports; `calls` records its calls, and can stop them."""
         calls = calls or CallLog()
         state = WorldState(self.documents, self.now, calls)
         endpoints = RoutedEndpoints(WorldEndpoints(self.fleet, calls), state, self.now)
@@ -84,7 +85,7 @@ class World:
         )
 
     def shares(self) -> dict[str, Decimal]:
-        """Return the percent of the requests by variant: what serves now.
+        """Return each variant's percent of the requests that is served now.
 
         Gateways take over a split as late as they may.
         """
@@ -108,7 +109,7 @@ class World:
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
     def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
-        """Move the traffic as somebody else, whatever is under way.
+        """Move traffic as somebody else would, whatever is under way.
 
         `written` is of a sticky endpoint's split, by default now.
         """
@@ -127,7 +128,7 @@ class World:
         state.put(key, msgspec.json.encode(document), expect=stored.token if stored else None)
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock: what serves answers requests, minutes end, what is due happens."""
+        """Move the clock on: requests are answered, minutes end, scheduled events run."""
         end = self.now() + span
         while self.now() < end:
             minute = floor_minute(self.now())
@@ -166,6 +167,7 @@ class WorldMetrics:
         self._world, self._calls = world, calls
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
+        """Return the simulated metrics of the window; raise while they are out."""
         world = self._world
         self._calls.reading("metrics.read", endpoint)
         hosting.check_window(window)

@@ -18,6 +18,7 @@ events:
 objectives:
   ctr: {rate: click / impression, within: 30m}
 """
+BARE = "name: conf\n"  # a project that ranks nothing: it moves the traffic of what stands
 ROLLOUT = {
     "from": "old_1",
     "to": "new",

@@ -70,14 +70,16 @@ def test_ingest_says_why_events_were_refused_and_where(shop):
     del rows[376]["impression_id"]
     rows[801]["event_timestamp"] = "2026-01-07T10:00:00"
     (shop / "clicks.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    said = isthmus(shop, "ingest", "clicks.jsonl", "--event", "click", ok=False)
+    said = isthmus(
+        shop, "ingest", "clicks.jsonl", "--event", "click", "--max-bad", "0.2%", ok=False
+    )
     assert said.code == 1
     first, *reasons = said.out.splitlines()
     assert first.startswith("click   1,200 read   1,194 stored   0 already there   6 quarantined")
     assert (
         reasons[0]
         == "  4   impression_id     refers to no impression (late ones are tried again at the "
-        "next ingest)"
+        "next ingest)   first: line 4"
     )
     assert sorted(reason.split()[-2:] for reason in reasons[1:]) == [
         ["line", "377"],
@@ -93,7 +95,7 @@ def test_ingest_says_why_events_were_refused_and_where(shop):
     )
     assert (
         said.err
-        == "error  0.5 % quarantined, more than the 0.1 % allowed (--max-bad)    see: isthmus "
+        == "error  0.5 % quarantined, more than the 0.2 % allowed (--max-bad)    see: isthmus "
         "events quarantine click\n"
     )
     groups = isthmus(shop, "events", "quarantine", "click", "--json").json["groups"]
@@ -110,7 +112,8 @@ def test_the_reports_of_a_refused_ingest_are_in_its_json(shop):
     said = isthmus(shop, "ingest", "clicks.jsonl", "--event", "click", "--json", ok=False)
     assert said.code == 1
     (report,) = said.json["error"]["reports"]
-    assert (report["event"], report["read"], report["quarantined"]) == ("click", 1, 1)
+    assert (report["event"], report["read"], report["stored"]) == ("click", 1, 0)
+    assert report["reasons"][0]["first_line"] == 1
 
 
 def test_a_breaking_change_of_an_event_fails_the_review(shop):
@@ -183,9 +186,12 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["ingest", "project.yaml"], "error  say which event DATA holds: --event NAME\n"),
         (
             ["ingest", "--max-bad", "much"],
-            "error  --max-bad is a share such as 0.1% or 0.001, not 'much'\n",
+            "error  --max-bad is a share such as 1% or 0.01, or a number of rows, not 'much'\n",
         ),
-        (["ingest", "--max-bad", "101%"], "error  --max-bad is between 0% and 100%, not 101%\n"),
+        (
+            ["ingest", "--max-bad", "101%"],
+            "error  --max-bad is between 0% and 100%, or a number of rows, not 101%\n",
+        ),
         (
             ["traffic", "home", "20"],
             "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n",

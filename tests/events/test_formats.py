@@ -190,7 +190,7 @@ def test_a_json_array_is_one_error_with_the_command_that_mends_it(project, tmp_p
     (tmp_path / "rows.json").write_text(json.dumps([impression(1)]))
     with pytest.raises(Invalid, match="one JSON array") as error:
         ingest(project, event="impression", data=tmp_path / "rows.json")
-    assert error.value.remedy.startswith("jq -c")
+    assert "sources/impression.sql, which reads both: SELECT * FROM" in error.value.remedy
 
 
 def test_a_time_beyond_the_calendar_is_that_rows_fault(project):

@@ -14,8 +14,9 @@ import pytest
 
 from isthmus.core.user_state import make
 from isthmus.errors import Busy, LimitExceeded, NotFound, Refused
-from isthmus.events.intake.ingest import _percents, ingest
+from isthmus.events.intake.ingest import ingest
 from isthmus.events.intake.settlement import settle
+from isthmus.events.intake.tolerance import share_and_limit
 from isthmus.events.refusals.open_rows import quarantine, summary
 from isthmus.events.sources.sql import bounded
 
@@ -97,31 +98,65 @@ def test_each_refusal_has_its_attribute_its_words_and_its_line(project, lines):
     assert quarantine(project, "click").num_rows == 12
 
 
-def test_more_than_the_allowed_share_is_an_error_after_the_good_ones_are_stored(project, lines):
-    rows = [impression(n) for n in range(1193)]
+@pytest.mark.parametrize(("max_bad", "allowed"), [(0.01, "1 %"), (5, "5")])
+def test_more_bad_rows_than_allowed_are_refused_before_anything_is_stored(
+    project, lines, max_bad, allowed
+):
+    rows = [impression(n) for n in range(300)]
     for n in range(6):
-        rows[n * 100]["item_id"] = 412
+        rows[n * 10 + 3]["item_id"] = 412
     with pytest.raises(Refused) as refusal:
-        ingest(project, event="impression", data=lines(rows))
-    assert str(refusal.value) == "0.5 % quarantined, more than the 0.1 % allowed (--max-bad)"
-    assert refusal.value.remedy == "see: isthmus events quarantine impression"
-    assert counts(refusal.value.reports[0]) == (1193, 1187, 0, 6)
-    assert len(seen(project, "impression")) == 1187
-    (group,) = summary(project, "impression")
-    assert (group.count, group.reason) == (6, "412 is over the maximum, 79")
+        ingest(project, event="impression", data=lines(rows), max_bad=max_bad)
+    share = "2 %" if max_bad < 1 else "6 rows"
+    assert str(refusal.value).startswith(
+        f"impression: {share} of 300 read cannot be taken, more than the {allowed} allowed "
+        "(--max-bad); nothing was stored. The first: "
+    )
+    assert str(refusal.value).endswith("rows.jsonl, line 4: item_id 412 is over the maximum, 79")
+    (report,) = refusal.value.reports
+    assert counts(report) == (300, 0, 0, 0)
+    assert [(r.count, r.reason, r.first_line) for r in report.reasons] == [
+        (6, "412 is over the maximum, 79", 4)
+    ]
+    assert raw_count(project, "impression") == 0
+    assert summary(project, "impression") == ()
+    allowed_report = ingest(project, event="impression", data=lines(rows), max_bad=6)[0]
+    assert counts(allowed_report) == (300, 294, 0, 6)
+
+
+def test_nothing_of_another_event_is_stored_when_one_is_refused(project, lines, tmp_path):
+    (tmp_path / "sources").mkdir()
+    for name, rows in {"impression": [impression(1)], "click": [click(1, item_id=99)]}.items():
+        lines(rows, f"{name}.jsonl")
+        (tmp_path / "sources" / f"{name}.sql").write_text(
+            "SELECT * REPLACE (CAST(event_timestamp AS TIMESTAMPTZ) AS event_timestamp) "
+            f"FROM '{name}.jsonl'"
+        )
+    with pytest.raises(Refused, match=r"click: 100 % of 1 read .* line 1: item_id 99 is over"):
+        ingest(project)
+    assert raw_count(project, "impression") == 0
+
+
+def test_more_lost_references_than_allowed_are_an_error_after_the_others_are_stored(project, lines):
+    ingest(project, event="impression", data=lines([impression(n) for n in range(98)]))
+    with pytest.raises(Refused) as refusal:
+        ingest(project, event="click", data=lines([click(n) for n in range(100)], "c.jsonl"))
+    assert str(refusal.value) == "2 % quarantined, more than the 1 % allowed (--max-bad)"
+    assert refusal.value.remedy == "see: isthmus events quarantine click"
+    assert counts(refusal.value.reports[0]) == (100, 98, 0, 2)
 
 
 def test_exactly_the_allowed_share_is_allowed(project, lines):
-    rows = [impression(n) for n in range(1000)]
+    rows = [impression(n) for n in range(100)]
     rows[7]["item_id"] = -1
-    assert counts(ingest(project, event="impression", data=lines(rows))[0]) == (1000, 999, 0, 1)
+    assert counts(ingest(project, event="impression", data=lines(rows))[0]) == (100, 99, 0, 1)
 
 
 def test_bad_rows_that_come_again_are_counted_again_and_kept_once(project, lines):
     path = lines([impression(1), impression(2, item_id=99)])
     for _ in range(2):
-        with pytest.raises(Refused, match="quarantined"):
-            ingest(project, event="impression", data=path)
+        (report,) = ingest(project, event="impression", data=path, max_bad=1)
+        assert report.quarantined == 1
     assert quarantine(project, "impression").num_rows == 1
 
 
@@ -253,14 +288,15 @@ def test_a_disk_that_fills_while_a_batch_is_judged_is_said_and_the_repeat_goes_o
 
 
 @pytest.mark.parametrize(
-    ("share", "allowed", "text"),
+    ("bad", "read", "allowed", "text"),
     [
-        (6 / 1193, 0.001, "0.5 % 0.1 %"),
-        (1.0, 0.001, "100 % 0.1 %"),
-        (0.00104, 0.001, "0.104 % 0.1 %"),
-        (1e-6, 0.0, "0.0001 % 0 %"),
-        (0.5, 0.25, "50 % 25 %"),
+        (6, 1193, 0.001, "0.5 % 0.1 %"),
+        (1, 1, 0.001, "100 % 0.1 %"),
+        (104, 100_000, 0.001, "0.104 % 0.1 %"),
+        (1, 1_000_000, 0.0, "0.0001 % 0 %"),
+        (1, 2, 0.25, "50 % 25 %"),
+        (21, 100, 20, "21 rows 20"),
     ],
 )
-def test_two_shares_are_written_so_that_they_differ(share, allowed, text):
-    assert " ".join(_percents(share, allowed)) == text
+def test_what_is_bad_and_what_is_allowed_are_written_so_that_they_differ(bad, read, allowed, text):
+    assert " ".join(share_and_limit(bad, read, allowed)) == text

@@ -7,14 +7,16 @@ import pytest
 from isthmus.endpoints.gateway.log.streams import EXPOSURES
 from isthmus.events.intake.emit import emit_stream
 from isthmus.lifecycle.demo.demo import _exposures
-from isthmus.lifecycle.demo.result import Served, _traffic
+from isthmus.lifecycle.demo.result import ServedTraffic, _traffic
 from isthmus.tests.endpoints import mini
 from isthmus.tests.endpoints.gateway.test_streams import SHOWN
 
 
 def served(**requests):
     split = {"champion": Decimal("90.00"), "challenger": Decimal("10.00")}
-    return Served(split=split, requests=requests, errors=0, p50_ms=1.0, p99_ms=2.0, exposures=0)
+    return ServedTraffic(
+        split=split, requests=requests, errors=0, p50_ms=1.0, p99_ms=2.0, exposures=0
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from isthmus_stack.client import Stack
 from isthmus_stack.core import detached as apart
 from isthmus_stack.core import process
 from isthmus_stack.core.detached import running
-from isthmus_stack.core.home.folders import Owned
+from isthmus_stack.core.home.folders import OwnedFolder
 from isthmus_stack.run import read_ready
 from isthmus_stack.testing.jobs_kit import Aws, alive, until
 
@@ -253,7 +253,7 @@ def test_a_home_that_an_ended_stack_lets_go_of_late_is_removed(tmp_path, monkeyp
     home.mkdir(parents=True)
     stacks.record(tmp_path, AWS).write_text("{}")
     monkeypatch.setattr("isthmus_stack.core.detached.stop_apart", lambda _: True)
-    threading.Timer(0.5, Owned(home).leave).start()
+    threading.Timer(0.5, OwnedFolder(home).leave).start()
     assert stacks.stop(tmp_path, forget=True)
     assert not home.exists()
 

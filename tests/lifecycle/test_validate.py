@@ -207,3 +207,32 @@ def test_an_experiment_that_one_target_cannot_aim_is_an_error_of_that_target_alo
         "there is no target vertx"
         in isthmus(example, "validate", "--target", "vertx", ok=False).err
     )
+
+
+def test_what_only_other_targets_cannot_do_is_a_warning_of_a_command_for_one(
+    tmp_path,
+):
+    new = create(tmp_path / "shop", example="shop")
+    edit(new / "project.yaml", "steps: [", "steps: [{traffic: 5, bake: 3m}, ")
+    assert {p.severity for p in im.validate(new / "project.yaml").problems} >= {"error"}
+    chosen = im.validate(new / "project.yaml", target="local")
+    assert chosen.errors == ()
+    assert [p for p in chosen.problems if "too short on vertex" in p.message]
+    with im.open(new / "project.yaml") as project:
+        planned = im.plan(project)
+    assert "warning" in str(planned)
+    assert {p.severity for p in planned.elsewhere_refused} == {"warning"}
+    refused = isthmus(new, "plan", "--target", "vertex", "--offline", ok=False)
+    assert "too short on vertex" in refused.err
+    assert "too short on sagemaker" not in refused.err
+
+
+def test_a_variable_that_another_target_lacks_keeps_nobody_from_a_plan(new):
+    edit(new / "profiles.yaml", "region: us-east-1", "region: ${NO_SUCH_REGION_OF_OURS}")
+    (problem,) = im.validate(new / "project.yaml").errors
+    assert "NO_SUCH_REGION_OF_OURS" in problem.message
+    assert im.validate(new / "project.yaml", target="local").errors == ()
+    with im.open(new / "project.yaml") as project:
+        assert any(
+            "NO_SUCH_REGION_OF_OURS" in p.message for p in im.plan(project).elsewhere_refused
+        )

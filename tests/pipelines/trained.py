@@ -31,7 +31,7 @@ events:
     attributes:
       impression_id: {type: string}
 objectives:
-  ctr: {rate: click / impression, within: 30m}
+  ctr: {rate: click / impression, within: 30m, unit: event_id}
 feature_views:
   item_history: {entity: item, ttl: 7d}
 """

@@ -104,6 +104,7 @@ CASES = {
     "an unknown key of a model": (L, "evaluate:", "evaluat:", "evaluat:", "evaluat is not a key of a model's configuration", "did you mean evaluate?"),
     "a model's missing trainer": (Q, "trainer: ranker.popularity", "", "model: ranker", "trainer is missing", "write trainer:"),
     "a model's objective": (L, "objective: ctr ", "objective: ctrs ", "ctrs", "ctrs is not an objective", "did you mean ctr?"),
+    "an attribute with its event": (L, "item_history.item", "impression.item", "impression.item", "features[4]: impression is an event, and a feature of a view is written with the view", "an attribute of the exposure stands alone: write item"),
     "a feature's view": (L, "item_history.item", "item_histroy.item", "item_histroy", "features[4]: item_histroy is not a feature view", "did you mean item_history?"),
     "an attribute that is none": (L, "- position ", "- postion ", "- postion", "postion is not an attribute of impression", "did you mean position?"),
     "a view as a feature": (L, "item_history.item_ctr_7d", "item_history", "- item_history", "item_history is a view, not a feature", "item_history.<feature>"),

@@ -184,6 +184,7 @@ def test_a_gate_may_ask_for_any_figure_and_for_its_difference(example):
 
 
 def test_an_endpoint_that_counts_another_unit_is_warned_of(example):
+    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: item_id, ")
     example.edit("project.yaml", "unit: visitor_id ", "unit: segment_id ")
     problems = example.problems()
     (warning,) = [
@@ -192,5 +193,19 @@ def test_an_endpoint_that_counts_another_unit_is_warned_of(example):
         if "evaluation and experiments count different units" in problem.message
     ]
     assert (warning.severity, warning.file) == ("warning", "project.yaml")
-    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: segment_id, ")
+    example.edit("project.yaml", "unit: item_id, ", "unit: segment_id, ")
     assert not example.problems()
+
+
+def test_an_objective_without_a_unit_has_that_of_its_endpoints_if_the_exposure_logs_it(example):
+    assert example.spec().objectives["ctr"].unit is None, "no visitor_id is logged"
+    example.edit("project.yaml", "unit: visitor_id ", "unit: segment_id ")
+    objective = example.spec().objectives["ctr"]
+    assert (objective.unit, objective.ranked_within) == ("segment_id", "segment_id")
+
+
+def test_a_unit_of_one_row_is_declared_by_event_id_and_ranks_nothing(example):
+    example.edit("project.yaml", "within: 30m, ", "within: 30m, unit: event_id, ")
+    assert not example.problems()
+    objective = example.spec().objectives["ctr"]
+    assert (objective.unit, objective.ranked_within) == ("event_id", None)

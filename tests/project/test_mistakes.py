@@ -38,7 +38,7 @@ def test_five_mistakes_are_told_at_once_each_at_its_line(example):
     }
     problems = example.problems()
     assert {(p.file, p.line) for p in problems} >= wanted
-    assert len(problems) == 6  # `unit is missing` besides
+    assert len(problems) == 5  # a typo is told once: not `unit is missing` besides
     assert [p.file for p in problems] == sorted(
         (p.file for p in problems), key=lambda f: (f != P, f)
     )

@@ -19,8 +19,8 @@ from isthmus.tests.ui.chromium import MISSING, PROGRAM
 BY_NAME = {path.stem: path for path in FILES}
 # Asks the page itself: what it fetched, whether anything stands out of a phone's screen, and what
 # was drawn how large
-PROBE = """<script>addEventListener("load", () => { const boxes = selector => [...document.querySelectorAll(selector)].map(
-  e => e.getBoundingClientRect()); document.title = JSON.stringify({ fetched: performance.getEntriesByType("resource").length,
+PROBE = """<script>addEventListener("load", () => { const boxes = selector => [...document.querySelectorAll(selector)].filter(
+  e => e.getClientRects().length).map(e => e.getBoundingClientRect()); document.title = JSON.stringify({ fetched: performance.getEntriesByType("resource").length,
   width: document.documentElement.scrollWidth, screen: innerWidth, pictures: boxes("svg").map(b => [b.width, b.height]),
   lines: boxes("polyline").length, sections: boxes("section").length }); });</script>"""
 

@@ -18,7 +18,7 @@ from isthmus.ui.application import Application
 PAPER = {"light": "rgb(255, 255, 255)", "dark": "rgb(22, 25, 29)"}
 OVERFLOW = "document.documentElement.scrollWidth - innerWidth"
 # marks of pictures that a phone would show only to who scrolls sideways
-OUTSIDE = """[...document.querySelectorAll("figure circle, figure rect")].filter(
+OUTSIDE = """[...document.querySelectorAll("figure svg:not(.flow) :is(circle, rect)")].filter(
   mark => mark.getClientRects().length && mark.getBoundingClientRect().right > innerWidth).length"""
 NO_AXE = "there is no axe-core here: make setup"
 TOLD = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")

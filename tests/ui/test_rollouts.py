@@ -42,9 +42,19 @@ def test_an_endpoint_without_a_rollout_has_the_command_that_starts_it(browser):
 
 def test_every_command_of_a_page_is_for_the_pages_target(desk):
     browser = Browser(desk.project, same=" --target vertex --offline")
-    for path in (PATH, "/endpoints/ranker", "/events/click"):
+    rollout.start(desk.project, "ranker")
+    desk.drive(lambda state: state.phase == "baking")
+    desk.sleep(3600)
+    assert "NOBODY HAS LOOKED FOR 1h" in browser.get(PATH).text
+    for path in (
+        PATH,
+        "/endpoints",
+        "/endpoints/ranker",
+        "/endpoints/ranker/rollout",
+        "/events/click",
+    ):
         commands = re.findall("isthmus [a-z]+ [^<`]*", browser.get(path).text)
-        assert commands, path
+        assert commands or path == "/endpoints", path
         assert {command for command in commands if "--target vertex" not in command} == set(), path
 
 

@@ -75,6 +75,7 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
 
 
 def _fold(fields: Sequence[Field]) -> str:
+    """Return the fields that are hidden behind "More"."""
     if not fields:
         return ""
     opened = " open" * any(field.value for field in fields)
@@ -86,6 +87,7 @@ def _fold(fields: Sequence[Field]) -> str:
 
 
 def _command(form: Form, words: str, same: str) -> str:
+    """Return the command that does the same as the form."""
     return (
         f'<p class="soft command"><code>{escape(form.command + same)}</code> {escape(words)}</p>'
         if form.command
@@ -94,6 +96,7 @@ def _command(form: Form, words: str, same: str) -> str:
 
 
 def _field(field: Field) -> str:
+    """Return a field as HTML."""
     name, value = _attribute(field.name), _attribute(field.value)
     if field.kind == "hidden":
         return f'<input type="hidden" name="{name}" value="{value}">'
@@ -102,6 +105,7 @@ def _field(field: Field) -> str:
 
 
 def _input(field: Field, name: str, value: str) -> str:
+    """Return a field's input as HTML."""
     required = " required" if field.required else ""
     if field.kind == "lines":
         rows = max(3, field.value.count("\n") + 2)
@@ -119,6 +123,7 @@ def _input(field: Field, name: str, value: str) -> str:
 
 
 def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a choice's options as HTML."""
     return [
         "<option "
         f'value="{_attribute(value)}"{" selected" * (value == chosen)}>{escape(text)}</option>'
@@ -127,4 +132,5 @@ def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _attribute(text: str) -> str:
+    """Escape a text for an attribute of HTML."""
     return escape(text, quote=True)

@@ -51,12 +51,13 @@ class Reads:
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
     def _note(self, unread: Unread) -> Unread:
+        """Keep what could not be read, for the page's last lines."""
         self.unread.append(unread)
         return unread
 
 
 def missing(unread: Unread) -> str:
-    """Return the text to show in place of what could not be read."""
+    """Return the text that replaces what could not be read."""
     return kit.words(f"{unread.what} could not be read: {unread.why}", "soft")
 
 

@@ -38,4 +38,5 @@ def write(blobs: BlobStore, execution: Execution) -> Execution:
 
 
 def _uri(blobs: BlobStore, run_id: str) -> str:
+    """Return where a pipeline run's executions are stored."""
     return f"{blobs.root.rstrip('/')}/executions/{run_id}.json"

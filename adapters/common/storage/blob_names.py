@@ -41,7 +41,7 @@ def parts_of(uri: str, names: BlobNames) -> list[str]:
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Split a URI prefix for a listing.
+    """Split a URI prefix for a listing into folder and beginning of a name.
 
     Returns:
         Both below the root: the folder of every blob whose URI begins with `prefix`, and the
@@ -86,6 +86,7 @@ def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path,
 
 
 def _outside(uri: str, names: BlobNames) -> Invalid:
+    """Return the error of an address that is not below the store's root."""
     return Invalid(
         f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root"
     )

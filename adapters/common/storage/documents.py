@@ -40,7 +40,7 @@ _ATTEMPTS = 7
 _PAUSE = 0.05
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class StoredObject(msgspec.Struct, frozen=True, kw_only=True):
     """An object with its bytes; an object without bytes is a tombstone."""
 
     body: bytes
@@ -62,8 +62,8 @@ class Objects(Protocol):
     Errors are Isthmus's; the SDK never repeats `write` and `remove`.
     """
 
-    def read(self, key: str) -> Stored | None:
-        """Return bytes, token and time of one version, or None if there is no object."""
+    def read(self, key: str) -> StoredObject | None:
+        """Read an object's bytes, token and time, or None if there is none."""
         ...
 
     def look(self, key: str) -> ObjectHead | None:
@@ -127,7 +127,7 @@ class Documents:
         self._folder = folder
 
     def get(self, key: str) -> Versioned | None:
-        """Return the value, its token and when it was written, or None if it is absent or deleted.
+        """Return a document's value, token and time of writing, or None.
 
         Raises:
             Invalid: The object is damaged.
@@ -180,7 +180,7 @@ class Documents:
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """Write on a condition, again while the store's answer leaves open whether it took effect.
+        """Write under a condition; repeat while a lost reply leaves open whether it took effect.
 
         Raises:
             Conflict: The document is not as expected.
@@ -210,11 +210,12 @@ class Documents:
         )
 
     def _look(self, key: str) -> ObjectHead | None:
+        """Return a document's token and nonce, or None if it is absent."""
         return self._objects.look(key)
 
 
 def _still(current: ObjectHead | None, expect: str | None) -> bool:
-    """Return whether the key is as the writer expects it: then the write may be sent again."""
+    """Return whether a document still has the expected token, so that a write may be repeated."""
     if current is None or current.tombstone:
         return expect is None
     return current.token == expect
@@ -223,7 +224,7 @@ def _still(current: ObjectHead | None, expect: str | None) -> bool:
 def _lost_reply(
     key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
 ) -> IsthmusError:
-    """Return the error for a write that did not take effect, or whose effect cannot be told."""
+    """Return the error for a write that failed, or that may have taken effect."""
     if unsure:
         return OutcomeUnknown(
             f"state {key}: the reply was lost and the key has changed since",

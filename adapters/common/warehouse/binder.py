@@ -32,7 +32,7 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
-    """Bind a query to the project's relations; return its columns and the parameters that it uses.
+    """Bind a query to the project's relations; return its columns and the parameters it uses.
 
     One query at a time in a process: opening a database costs more than binding in it.
 

@@ -141,7 +141,7 @@ def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.Chunk
 
 
 def _fits(arrow: pa.DataType, name: ColumnType) -> bool:
-    """Return whether values of an Arrow type become a column's without a loss that goes unnoticed.
+    """Return whether a column can hold values of an Arrow type without silent loss.
 
     An untyped null fits everywhere.
     """

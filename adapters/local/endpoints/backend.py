@@ -29,7 +29,7 @@ _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 def failed(
     status: int, error: str, message: str, *, code: str = "", headers: Headers = ()
 ) -> Answer:
-    """Return an answer of the router's own. `code` tells our client what happened."""
+    """Return an answer of the router itself; `code` tells our client what happened."""
     line = ((b"x-isthmus-error", code.encode()),) if code else ()
     return failure(status, error, message, headers=(*headers, *line))
 
@@ -52,7 +52,7 @@ class Exchange:
         self._answered = answered
 
     def done(self, answer: Answer) -> None:
-        """Hand the answer to whoever waits for it."""
+        """Hand the answer to the caller that waits for it."""
         self._answered(self, answer)
 
 
@@ -113,7 +113,7 @@ class Backend:
         self.balancer.ready(self)
 
     def close(self, why: str, *, returns: bool) -> None:
-        """Take no requests from now on; the one under way gets what its process still says."""
+        """Take no more requests; the one under way gets the answer that still comes."""
         self.port, self.why, self.returns = None, why, returns
         if not self.busy:
             self._hang_up()
@@ -138,12 +138,13 @@ class Backend:
         self.hung()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _hang_up(self) -> None:
-        """End the connection. Whoever still waits for its answer is told that it is lost."""
+        """Close the connection; a caller that still waits is told that its answer is lost."""
         session, self._session = self._session, None
         exchange, self.exchange, self.sent = self.exchange, None, None
         if session is not None:
@@ -152,6 +153,7 @@ class Backend:
             exchange.done(self._lost())
 
     async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
+        """Send a request to the model server, and hand the answer to whoever waits."""
         answer = await self._answer(session, port, exchange.request)
         if session is not self._session:
             return  # whoever hung up has told it
@@ -172,7 +174,7 @@ class Backend:
     async def _answer(
         self, session: aiohttp.ClientSession, port: int, request: Request
     ) -> Answer | None:
-        """Return what the process says, or that it is lost; None where nothing was sent."""
+        """Return the server's answer, or that it was lost; None if nothing was sent."""
         try:
             answer = await self._post(session, port, request)
         except aiohttp.ClientConnectorError:  # it is dying, or this process has no descriptor left
@@ -191,11 +193,12 @@ class Backend:
         return answer
 
     def _lost(self) -> Answer:
-        """Return the answer to a request that was sent and whose answer did not come."""
+        """Return the answer to a request whose reply was lost after it was sent."""
         words = f"variant {self.balancer.variant} ended the connection before it answered"
         return self.balancer.failure(502, "ConnectionLost", words, "lost")
 
     async def _post(self, session: aiohttp.ClientSession, port: int, request: Request) -> Answer:
+        """Post a request to the model server, and return its answer."""
         body = request.body if len(request.body) <= _LARGE else BytesIO(request.body)
         headers = {"content-type": request.headers[b"content-type"].decode("latin-1")}
         url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/invocations")

@@ -65,7 +65,7 @@ class Balancer:
             self._unavailable(exchange)
 
     def ready(self, backend: Backend) -> None:
-        """Give the next request to a process that is there and idle."""
+        """Send the next waiting request to a server that is idle."""
         if backend not in self.backends:
             return
         while self._queue:
@@ -79,7 +79,7 @@ class Balancer:
             self._idle.append(backend)
 
     def put_back(self, exchange: Exchange) -> None:
-        """Have an exchange answered of which nothing was sent: it is the next."""
+        """Put back a request of which nothing was sent, as the next to be answered."""
         if exchange.request.gone:
             return
         if any(backend.returns for backend in self.backends):
@@ -90,7 +90,7 @@ class Balancer:
             self._unavailable(exchange)
 
     def leave(self, backend: Backend) -> None:
-        """Give a process no requests until it is ready again."""
+        """Send a server no requests until it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
@@ -106,17 +106,17 @@ class Balancer:
             self.close()
 
     def add(self, backend: Backend) -> None:
-        """Add a process."""
+        """Add a model server."""
         self.backends.append(backend)
 
     def remove(self, backend: Backend) -> None:
-        """Forget a process."""
+        """Remove a model server."""
         self.leave(backend)
         if backend in self.backends:
             self.backends.remove(backend)
 
     def close(self) -> None:
-        """Tell whoever waits that nobody will answer."""
+        """Answer all waiting callers that the endpoint is closing."""
         waiting, self._queue = self._queue, deque()
         for exchange in waiting:
             if not exchange.request.gone:
@@ -127,6 +127,7 @@ class Balancer:
         return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
+        """Answer that the variant has no server that can answer, and why."""
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(
             self.failure(
@@ -135,11 +136,12 @@ class Balancer:
         )
 
     def _arm(self) -> None:
+        """Start the timer that looks for requests which waited too long."""
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """Look at what is overdue, of all requests at once.
+        """Fail the requests that have waited for too long.
 
         A timer for each request would cost more than the request's own time is worth.
         """

@@ -16,7 +16,7 @@ from ..processes import alive
 LOOK = 0.2  # seconds, where the system cannot tell by itself that a process has ended
 
 
-class Started:
+class ChildProcess:
     """A process that is a child of this one."""
 
     def __init__(self, process: Process) -> None:
@@ -25,9 +25,11 @@ class Started:
 
     @property
     def runs(self) -> bool:
+        """Whether the process still runs."""
         return self._process.returncode is None
 
     def send(self, number: Signals) -> None:
+        """Send the process a signal, if it still runs."""
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
@@ -39,7 +41,7 @@ class Started:
         )
 
 
-class TakenOver:
+class InheritedProcess:
     """A process that a supervisor before this one started.
 
     A process id alone may have been given to another, so its start is compared.
@@ -51,18 +53,22 @@ class TakenOver:
 
     @property
     def runs(self) -> bool:
+        """Whether the process still runs."""
         return alive(self.pid, self._started)
 
     def send(self, number: Signals) -> None:
+        """Send the process a signal, if it still runs."""
         if self.runs:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
+        """Wait for the process's end, and say what is known of it."""
         await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 
     async def _wait_for_end(self) -> None:
+        """Wait until the process has ended; it is no child of this one."""
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:
@@ -90,7 +96,7 @@ def _descriptor(pid: int) -> int:
     return -1
 
 
-async def stop(process: Started | TakenOver, *, within: float = 12.0) -> None:
+async def stop(process: ChildProcess | InheritedProcess, *, within: float = 12.0) -> None:
     """Ask a process to end, and kill it when it has not within some seconds."""
     if not process.runs:
         return

@@ -61,7 +61,7 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring the endpoint nearer to the spec; return what it saw before.
+        """Take one step towards the spec, and return the state that was seen before it.
 
         The models are copied first, so that what cannot be served changes nothing.
 
@@ -122,7 +122,7 @@ class LocalEndpointHost:
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the row, with what its supervisor says of the processes.
+        """Return the endpoint's state, with its supervisor's report on the processes.
 
         None: there is no row.
         """
@@ -139,7 +139,7 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Post to the router once, and again only where it was certainly not read.
+        """Post a request to the router; repeat it only if it was certainly not read.
 
         That is where the router had moved.
 
@@ -166,6 +166,7 @@ class LocalEndpointHost:
         )
 
     def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
+        """Post a request to the endpoint, and return the response; translate failures."""
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
@@ -199,6 +200,7 @@ class LocalEndpointHost:
         self._db.close()
 
     def _row(self, name: str) -> EndpointRow | None:
+        """Read the endpoint's row, or None if there is none."""
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
@@ -238,7 +240,7 @@ class LocalEndpointHost:
         )
 
     def _restore(self, row: EndpointRow) -> None:
-        """Copy again what is not whole of the models that the row names."""
+        """Copy the endpoint's models again where their folders are incomplete."""
         for variant in (
             variant
             for variant in row.spec.variants
@@ -296,6 +298,7 @@ class LocalEndpointHost:
         return new_row
 
     def _start(self, row: EndpointRow) -> None:
+        """Start the endpoint's supervisor process."""
         with self._target.calls.mutating("endpoints.start", row.name):
             limits = arguments(
                 self._target.profile.options, row.name, max_bytes=self._rules.max_bytes
@@ -338,6 +341,7 @@ class LocalEndpointHost:
             )
 
     def _client(self, name: str) -> tuple[Client, Address]:
+        """Return an HTTP client for the endpoint's supervisor, and its address."""
         from .client import Client
 
         connection = self._clients.get(name)
@@ -356,6 +360,7 @@ class LocalEndpointHost:
         return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
+        """Ask the supervisor for its report."""
         address = supervision.address(self._home, name)
         connection = self._clients.get(name)
         if connection is not None and (address is None or connection[0].key != address.key):
@@ -364,7 +369,7 @@ class LocalEndpointHost:
         return supervision.ask(client, address, follow=follow, again=again)
 
     def _replace(self, row: EndpointRow, report: Report) -> None:
-        """Have the installed code serve.
+        """Restart the supervisor with the code that is installed now.
 
         The socket stays open, and new model servers are ready before the old ones end.
 
@@ -423,6 +428,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
+        """Return the endpoint's state; start its supervisor again if it has died."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (
@@ -494,7 +500,7 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
-    """Return whether a model's folder holds all that its manifest says."""
+    """Return whether a model's folder is complete, by its manifest."""
     from ....pipelines.models.predictor import whole
 
     try:

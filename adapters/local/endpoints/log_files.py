@@ -28,6 +28,7 @@ def limit(log: Path, most: int = LIMIT) -> None:
 
 
 def _copy(log: Path, start: int, size: int) -> None:
+    """Copy a part of a log to its older neighbour."""
     with log.open("rb") as file:
         file.seek(start)
         log.with_name(f"{log.name}.1").write_bytes(file.read(size))

@@ -24,7 +24,7 @@ from ....storage import Phase
 from ..processes import start_time
 from .backend import Backend, ping
 from .balancer import Balancer
-from .child import Started, TakenOver, stop
+from .child import ChildProcess, InheritedProcess, stop
 from .rows import RunningServer, registered_digest
 from .serving_code import code_of, environment, own_code
 
@@ -72,7 +72,7 @@ class ModelServer:
         self._balancer = balancer
         self._life = life
         self._changed = changed
-        self._process: Started | TakenOver | None = None
+        self._process: ChildProcess | InheritedProcess | None = None
         self._killed = ""  # why we killed it
         self._again = asyncio.Event()
         self._model = model
@@ -94,7 +94,7 @@ class ModelServer:
             self._again.set()
 
     async def end(self) -> None:
-        """End the process once the requests under way are finished (at most 10 s)."""
+        """End the process once its requests are answered, after at most 10 s."""
         self.backend.close("it is being removed", returns=False)
         for _ in range(500):
             if not self.backend.busy:
@@ -113,12 +113,13 @@ class ModelServer:
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
+        """Kill the model server's process, and keep why."""
         if self._process is not None:
             self._killed = why
             self._process.send(SIGKILL)
 
     async def _keep(self) -> None:
-        """Run the process, and start it again whenever it ends."""
+        """Keep the process running: start it again whenever it ends."""
         pause = 0.0
         while True:
             began = monotonic()
@@ -156,7 +157,9 @@ class ModelServer:
         self._killed = ""
         self.backend.answered = 0
         if self.running is not None and not self._process:
-            process: Started | TakenOver = TakenOver(self.running.pid, self.running.started)
+            process: ChildProcess | InheritedProcess = InheritedProcess(
+                self.running.pid, self.running.started
+            )
             port = self.running.port
         else:
             process, port = await self._start(log)
@@ -186,7 +189,8 @@ class ModelServer:
             self._changed()
         return f"{self._why(how)}{_tail(self._log, start)}"
 
-    async def _start(self, log: int) -> tuple[Started, int]:
+    async def _start(self, log: int) -> tuple[ChildProcess, int]:
+        """Start a model server on a free port; return its process and port."""
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1024)
@@ -220,10 +224,10 @@ class ModelServer:
             port=port,
         )
         self._changed()
-        return Started(process), port
+        return ChildProcess(process), port
 
     async def _watch(self, port: int) -> None:
-        """See that the process answers while it has nothing to do.
+        """Check from time to time that an idle process still answers.
 
         For how long it may work at a request is the balancer's to see.
         """
@@ -239,6 +243,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
+        """Say how the process ended, and whether that was before it was ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (
@@ -247,18 +252,20 @@ class ModelServer:
         )
 
     def _log_file(self) -> BinaryIO:
+        """Open the model server's log for appending."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
         file = self._log.open("ab")
         file.seek(0, os.SEEK_END)
         return file
 
     def _note(self, text: str) -> None:
+        """Append a line of our own to the model server's log."""
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
-    """Return the last lines that this process wrote, each on a line of its own."""
+    """Return the last lines that a process has written to a log."""
     with log.open("rb") as file:
         size = log.stat().st_size
         file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew

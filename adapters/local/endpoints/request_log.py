@@ -49,6 +49,7 @@ class RequestLog:
             print(f"request log: {error}", file=sys.stderr, flush=True)
 
     def _open(self, hour: int) -> None:
+        """Open the log of an hour, and remove those that are too old."""
         if self._file >= 0:
             os.close(self._file)
         path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))
@@ -79,7 +80,7 @@ def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
 
 
 def remove_before(folder: Path, moment: datetime) -> None:
-    """Remove the files whose last request finished before a moment."""
+    """Remove the hours' logs that end before a moment."""
     for path in folder.glob("*.csv"):
         with suppress(OSError, ValueError):  # somebody else's file, or another removed it
             if (

@@ -130,6 +130,7 @@ class Router:
             self._forward(request)
 
     def _control(self, request: Request) -> Answer:
+        """Answer the supervisor's own routes, for whoever has its key."""
         if not hmac.compare_digest(request.headers.get(KEY, b""), self.key):
             return failed(403, "Denied", "the control routes are the supervisor's")
         try:
@@ -142,6 +143,7 @@ class Router:
         return Answer(status, body)
 
     def _forward(self, request: Request) -> None:
+        """Send a request to the variant that it names or that the split chooses."""
         explicit = request.headers.get(TARGET)
         name = self.choose() if explicit is None else explicit.decode("latin-1")
         balancer = self.balancers.get(name)
@@ -153,6 +155,7 @@ class Router:
         balancer.send(Exchange(request, name, self._answered))
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
+        """Log an answered request, and reply to the caller."""
         try:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
         except Exception as error:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log

@@ -99,7 +99,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
-    """Return an endpoint's row; None: there is none."""
+    """Return an endpoint's row, or None if there is none."""
     columns = connection.execute(
         "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?",
         (name,),
@@ -155,5 +155,5 @@ def registered_digest(folder: Path) -> str | None:
 
 
 def instances(spec: VariantSpec) -> tuple[int, int]:
-    """Return the fewest and the most processes; nothing scales by itself here."""
+    """Return the least and the greatest number of processes; nothing scales by itself here."""
     return spec.instances or (1, 1)

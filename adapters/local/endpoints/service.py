@@ -62,6 +62,7 @@ class LocalEndpointService:
 
 
 def _unit(target: Target, endpoint: str) -> str:
+    """Return the systemd unit that keeps an endpoint running."""
     folder = home(target).resolve()
     connection = database(folder)
     try:
@@ -118,13 +119,13 @@ def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
 
 
 def _quoted(word: str) -> str:
-    """Quote a word of a command: % is a specifier's first letter."""
+    """Quote a word for a systemd unit, in which % has a meaning."""
     escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("%", "%%")
     return escaped if _PLAIN.fullmatch(word) else f'"{escaped}"'
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Stand by, then become the endpoint's watcher."""
+    """Wait for the endpoint's lock, then become its watcher."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.service")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _same(descriptor: int, path: Path) -> bool:
-    """Return whether an open file is the one that stands at a path.
+    """Return whether an open file is still the one at a path.
 
     An endpoint that was made again under its name has another.
     """
@@ -170,6 +171,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _row(folder: Path, name: str) -> EndpointRow | None:
+    """Read an endpoint's row, or None if there is none."""
     connection = database(folder)
     try:
         prepare(connection, SCHEMA)

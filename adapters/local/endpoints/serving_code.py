@@ -17,7 +17,7 @@ _PARTS = ("endpoints", "adapters/local", "pipelines/models")
 
 
 def digest_of_files() -> str:
-    """Return the digest of the code as it is on the disk now."""
+    """Return the digest of the code on disk, which may be newer than the running code."""
     digest = hashlib.sha256()
     for path in sorted(path for part in _PARTS for path in (_PACKAGE / part).rglob("*.py")):
         digest.update(

@@ -20,7 +20,7 @@ def absent(name: str) -> EndpointState:
 
 
 def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointState:
-    """Return the state of an endpoint whose processes do not run."""
+    """Return the state of an endpoint whose processes do not run, with the reason."""
     variants = tuple(
         VariantState(
             name=v.name,
@@ -46,12 +46,12 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
 
 
 def older(report: Report) -> bool:
-    """Say whether the router, or a model server, runs other code than is installed here."""
+    """Say whether the router or a model server runs older code than is installed."""
     return report.code != own_code() or any(variant.older for variant in report.variants)
 
 
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
-    """Return the state of an endpoint whose supervisor has reported."""
+    """Return an endpoint's state from its row and its supervisor's report."""
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:
@@ -77,6 +77,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
 
 
 def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
+    """Return a variant's state from its row and the supervisor's report."""
     return VariantState(
         name=variant.name,
         model=variant.model,

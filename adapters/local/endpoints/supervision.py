@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Return whether somebody holds the supervisor's lock.
+    """Return whether an endpoint's supervisor runs, by its lock.
 
     The kernel frees it with its holder, so no pid can mislead.
     """
@@ -82,6 +82,7 @@ def listen(preferred: int) -> socket.socket:
 
 
 def _listening(port: int) -> socket.socket | None:
+    """Return a socket that listens on a port, or None if the port is taken."""
     listening = socket.socket()
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -151,6 +152,7 @@ def end_left(home: Path, name: str) -> None:
 
 
 def write_address(folder: Path, address: Address) -> None:
+    """Write the supervisor's address and key, readable by this user alone."""
     with replacing(folder / "supervisor.json") as file:
         os.fchmod(file.fileno(), 0o600)  # it holds the control routes' key
         file.write(msgspec.json.encode(address))
@@ -159,7 +161,7 @@ def write_address(folder: Path, address: Address) -> None:
 def start_watcher(
     fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a watcher.
+    """Start a process that watches over an endpoint's supervisor.
 
     `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
     own.
@@ -181,7 +183,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Take the lock. Return False where it is another's.
+    """Take a file lock; return False if another process holds it.
 
     Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
     """
@@ -195,6 +197,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _locked(descriptor: int, how: int) -> bool:
+    """Return whether a file lock could be taken at once."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -246,7 +249,7 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 
 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
-    """End an endpoint's processes, after its row is gone, so that nothing of it is left.
+    """End an endpoint's processes after its row was deleted, and remove their files.
 
     The supervisor is told, and its process group is killed if it does not end.
     """
@@ -269,13 +272,14 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
+    """Poll until a condition holds or the time is over."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:
-    """Return the last lines of the supervisor's log, each on a line of its own."""
+    """Return the last lines of the supervisor's log."""
     with suppress(FileNotFoundError):
         text = (
             (endpoint_folder(home, name) / "supervisor.log")
@@ -287,6 +291,7 @@ def last_words(home: Path, name: str, *, lines: int = 5) -> str:
 
 
 def _reap() -> None:
+    """Forget supervisors that this process started and that have ended."""
     for process in list(_started):
         if process.poll() is not None:
             with suppress(ValueError):

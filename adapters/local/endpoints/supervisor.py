@@ -183,7 +183,7 @@ class Supervisor:
         return 200, msgspec.json.encode(self.report())
 
     def report(self) -> Report:
-        """Report what runs."""
+        """Return what runs: variants, processes, split."""
         row = self.row
         return Report(
             token=row.token if row else "",
@@ -197,9 +197,11 @@ class Supervisor:
         )
 
     def _end(self, leaving: Variant | ModelServer) -> None:
+        """Begin to end a variant or a server."""
         self._begin(leaving.end())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        """Start a task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self.ending.add(task)
         task.add_done_callback(self.ending.discard)
@@ -257,7 +259,7 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """Return the logs.
+        """Yield the log of each variant.
 
         They grow by each request when asked (`-v`), and by what a model prints.
         """
@@ -292,7 +294,7 @@ class Supervisor:
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _watch_again(self) -> None:
-        """Start another watcher, as the last one is gone.
+        """Start another watcher, since the last one ended.
 
         The next one is started with the same files, and knows this process by a new pipe.
         """
@@ -315,7 +317,7 @@ class Supervisor:
         loop.add_reader(down, self._watch_again)
 
     def _end_strangers(self) -> None:
-        """End the model servers that nobody wants.
+        """End the model servers that no variant needs.
 
         They are of variants that were removed meanwhile, or were started in the moment in which a
         supervisor died.
@@ -334,7 +336,7 @@ class Supervisor:
 
 
 def _connections() -> int:
-    """Return how many clients there can be at once.
+    """Return how many client connections the process can have.
 
     It is below the limit of descriptors, as whoever is above it can only be left waiting.
     """
@@ -353,6 +355,7 @@ def _connections() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the supervisor of one endpoint, as the command line says."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)

@@ -42,6 +42,7 @@ class Variant:
         self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
     def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
+        """Return a new model server of this variant, or one that runs already."""
         return ModelServer(
             self.spec,
             self._model,
@@ -53,7 +54,7 @@ class Variant:
         )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
-        """Bring the number of processes into the spec's range. Return those that are to end."""
+        """Change the number of processes to the spec's range; return those to end."""
         fewest, most = instances(spec)
         count = min(max(len(self.servers), fewest), most)
         self.spec = spec

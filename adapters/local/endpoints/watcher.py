@@ -92,6 +92,7 @@ def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tup
 
 
 def _reap() -> None:
+    """Collect child processes that have ended."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0]:
             pass

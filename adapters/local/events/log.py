@@ -88,7 +88,7 @@ class LocalEventLog:
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Commit a ticket with all that are queued: one fsync serves every waiting thread.
+        """Commit the queued batches in one transaction: one fsync serves all waiting threads.
 
         The thread that gets the leader's lock does it for the others.
         """
@@ -125,6 +125,7 @@ class LocalEventLog:
             return catalogue.read(self._database.connection, stream)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
 

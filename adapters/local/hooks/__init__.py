@@ -37,13 +37,13 @@ class Upkeep:
     """See target.Maintained."""
 
     def sweep(self, target: Target) -> None:
-        """Remove what writers that were killed left behind; the project's lock is held."""
+        """Remove temporary files of killed writers; the caller holds the project's lock."""
         from ..warehouse.upkeep import sweep
 
         sweep(target)
 
     def examine(self, target: Target) -> Examination:
-        """Compare what is stored with what was written."""
+        """Compare what is stored with the checksums of what was written."""
         from ..warehouse.upkeep import examine
 
         return examine(target)

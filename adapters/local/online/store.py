@@ -236,12 +236,13 @@ class LocalOnlineStore:
         self._readers.clear()
 
     def close(self) -> None:
+        """Close the database."""
         self._readers.clear()
         self._database.close()
 
 
 def _make_reader(view: _View) -> _Reader:
-    """Prepare the read of a view."""
+    """Return the prepared statement that reads a view's rows."""
     names = ", ".join(
         ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
     )

@@ -32,6 +32,7 @@ class LocalPipelineEngine:
 
     @property
     def _db(self) -> sqlite3.Connection:
+        """The connection to the database."""
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
@@ -78,7 +79,7 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        """Send SIGTERM to the runner, or close the run here if it has none.
+        """Cancel a run: signal its runner, or close the run if it has none.
 
         The run may be finished or absent.
         """
@@ -98,6 +99,7 @@ class LocalPipelineEngine:
                 table.bury(self._db, run_id)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     def _start(self, run: PipelineRun) -> None:

@@ -130,6 +130,7 @@ class LocalModelRegistry:
             )
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     @contextmanager

@@ -59,7 +59,7 @@ class _Running:
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """Kill what the step left in its session, such as a command that it had no time to end."""
+        """Kill processes that the step left behind in its session."""
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
@@ -125,7 +125,7 @@ class Runner:
                     changed |= self._decide(spec)
 
     def _decide(self, spec: StepSpec) -> bool:
-        """Skip, fail or start a step that waits for nothing.
+        """Skip, fail or start a step whose needs have ended.
 
         Return False if there is no free slot.
         """
@@ -208,7 +208,7 @@ class Runner:
             self.kill_at = None
 
     def _cancel(self) -> None:
-        """Cancel the run, once."""
+        """Cancel the run, unless that is done already."""
         if self.cancelling:
             return
         self.cancelling = True
@@ -221,7 +221,7 @@ class Runner:
             running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
-        """Note how a step whose process has ended went."""
+        """Record how a step's process ended."""
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:
@@ -253,7 +253,7 @@ class Runner:
         return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
-        """Return why a step failed: in its own words, or by its exit code."""
+        """Return why a step failed: its own account, or its exit code."""
         try:
             return self._document(f"{step}/failed.json", StepFailure).reason
         except (OSError, Invalid):  # it had no time to say why
@@ -267,7 +267,7 @@ class Runner:
 
 
 def _path(uri: str) -> Path:
-    """Return the file of a URI; raise Invalid if it is not on this machine."""
+    """Return the path of a file URI; raise Invalid if it is not on this machine."""
     path = local_path(uri)
     if path is None:
         raise Invalid(f"the local engine runs what is on this machine's files, not {uri}")

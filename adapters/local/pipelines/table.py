@@ -158,7 +158,7 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
 
 
 def bury(db: sqlite3.Connection, run_id: str) -> None:
-    """Close a run whose runner died (kill -9, a reboot), so that nobody waits for it.
+    """Close a run whose runner died, so that nobody waits for it.
 
     It is cancelled if that was asked for, else failed.
     """
@@ -201,4 +201,5 @@ def now() -> datetime:
 
 
 def _moment(text: str | None) -> datetime | None:
+    """Parse a stored time, if there is one."""
     return datetime.fromisoformat(text) if text else None

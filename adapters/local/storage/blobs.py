@@ -62,7 +62,7 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a file beside the old one, and let it take its place once it is on the disk.
+        """Write a file next to the old one, sync it, and rename it into place.
 
         Raises:
             Invalid: The URI is below another blob, or outside of `root`.
@@ -82,6 +82,7 @@ class LocalBlobStore:
         return self._list(*listed_below(prefix, self._names))
 
     def _list(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
+        """Yield the blobs below a folder."""
         with translated(f"listing {self.root}/{prefix}"):
             yield from self._below(folder, prefix)
 

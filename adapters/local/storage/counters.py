@@ -138,6 +138,7 @@ class LocalCounters:
                 db.execute(_FORGOTTEN, (endpoint, unit, _encode(list(forget)).decode()))
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
 
@@ -162,7 +163,7 @@ def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
 
 
 def _sweep(db: Connection, now: int) -> None:
-    """Delete some of the units whose time is over."""
+    """Delete a few expired counters."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()

@@ -100,6 +100,7 @@ class LocalStateStore:
             return tuple(key for (key,) in rows)
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
 

@@ -78,6 +78,7 @@ class LocalMetricSource:
         return {variant: tuple(minutes) for variant, minutes in buckets.items()}
 
     def close(self) -> None:
+        """Close the database."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

@@ -46,7 +46,7 @@ class LocalTrafficScript:
                 file.write(_lines(minute))
 
     def advance(self, span: timedelta) -> None:
-        """Do nothing: endpoints here have no clock of their own."""
+        """Do nothing: local endpoints have no clock of their own."""
 
 
 def _lines(minute: TrafficMinute) -> bytes:

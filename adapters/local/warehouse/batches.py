@@ -35,6 +35,7 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _warn(text: str) -> None:
+    """Warn about a table's files, in the name of the caller."""
     warnings.warn(text, stacklevel=2)
 
 

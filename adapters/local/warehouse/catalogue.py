@@ -55,4 +55,5 @@ def remove(db: sqlite3.Connection, name: str) -> None:
 
 @lru_cache(maxsize=4096)
 def _decode(name: str, document: bytes) -> Document:
+    """Decode a table's document."""
     return decode(document, Document, what=f"the document of table {name}")

@@ -71,7 +71,7 @@ def forget(db: sqlite3.Connection, table: str) -> None:
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """Yield what is not as it was written or cannot be read at all, by path."""
+    """Yield the files of a batch that are missing, unreadable or altered."""
     unchecked = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
         path = unchecked.pop(name, None)

@@ -103,7 +103,7 @@ class Engine:
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
     ) -> None:
-        """Bind a query on a cursor of its own and hand it to `into`, which reads it.
+        """Bind a query on its own cursor, and pass the result to `into`, which reads it.
 
         It may happen twice, if the first try runs out of memory. The cursor is its own because one
         with a half-read result takes no other query.
@@ -258,7 +258,7 @@ class Engine:
         ) or more
 
     def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
-        """Make a batch of the waiting events when there are many; return whether one was made.
+        """Move waiting events into a batch if there are many; return whether that was done.
 
         Events that cannot be written stay in the spool, and are read there.
         """
@@ -272,7 +272,7 @@ class Engine:
         return False
 
     def _compare(self, name: str) -> None:
-        """Compare the batches that this process has not read before with what was noted of them.
+        """Verify the checksums of a table's batches, once in a process.
 
         Raises:
             Invalid: A file is not what was written.
@@ -391,5 +391,5 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return a relation without its files: new rows do not change what a view means."""
+    """Return a relation's columns without its files, which do not change a view's meaning."""
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

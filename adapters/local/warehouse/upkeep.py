@@ -53,7 +53,7 @@ def _note_published(target: Target, root: Path) -> None:
 
 
 def examine(target: Target) -> Examination:
-    """Read every batch of every table, and compare it with what was written."""
+    """Read every batch of every table, and verify its checksums."""
     root = home(target).absolute() / "warehouse"
     database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
     problems: list[str] = []

@@ -65,6 +65,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
+        """Create or extend a table, and write its document."""
         check_spec(spec)
         documents = self._documents()
         old = documents.get(spec.name)
@@ -145,7 +146,7 @@ class LocalWarehouse:
     def _write(
         self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]
     ) -> None:
-        """Write a batch of a table and note its contents; the first time, sweep old remains."""
+        """Write a batch of a table, and record its contents."""
         if not self._swept:
             files.sweep(self._folder / ".staging")
             files.sweep(self._folder)
@@ -169,7 +170,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what the neutral subset lacks, each with its line; nothing is opened or run."""
+        """Return what the neutral SQL lacks of a statement, with lines; nothing is run."""
         from ..sql import check
 
         return check(sql)
@@ -188,7 +189,7 @@ class LocalWarehouse:
                 inventory.forget(self._target, kind, name, connection=db)
 
     def remove_stream(self, name: str) -> None:
-        """Close a stream; its table keeps what was appended. The inventory calls this.
+        """Remove a stream; its table keeps its rows. The inventory calls this.
 
         The waiting events become a batch first.
         """
@@ -202,6 +203,7 @@ class LocalWarehouse:
             inventory.forget(self._target, "stream", name, connection=db)
 
     def close(self) -> None:
+        """Close DuckDB and the database."""
         self._engine.close()
         self._database.close()
 

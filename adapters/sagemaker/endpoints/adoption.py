@@ -14,7 +14,7 @@ from typing import Any, final
 
 import msgspec
 
-from ....endpoints.port import EndpointSpec, Standing, StandingVariant, VariantState
+from ....endpoints.port import EndpointSpec, RunningEndpoint, RunningVariant, VariantState
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import neutral
 from ....target import Target
@@ -22,7 +22,7 @@ from ...common import adoption
 from .. import names
 from ..session import Aws, aws_of
 from . import variants
-from .variants import Known, Planned
+from .variants import ConfiguredVariant, PlannedVariant
 
 VERSION_TAG = "isthmus:version:"
 
@@ -34,8 +34,8 @@ class SageMakerAdopter:
     def __init__(self, target: Target) -> None:
         self._aws: Aws = aws_of(target)
 
-    def look(self, native: str, *, name: str | None) -> Standing:
-        """Describe an endpoint as it stands, with what adoption would call it."""
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
+        """Describe a running endpoint, with the names that adoption would give."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
@@ -55,7 +55,7 @@ class SageMakerAdopter:
                 native, "the weights of all its variants are 0: there is no split to keep"
             )
         versions_by_content = versions(tags) if ours else {}
-        return Standing(
+        return RunningEndpoint(
             native=native,
             native_id=described["EndpointArn"],
             name=name,
@@ -69,8 +69,8 @@ class SageMakerAdopter:
             ),
         )
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Tag an endpoint as adopted, in one call, so that it is adopted as a whole or not at all.
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
+        """Tag an endpoint as adopted, in one call, so that no half remains.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.
@@ -114,7 +114,7 @@ class SageMakerAdopter:
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """Return what profiles.yaml must say of an adopted endpoint.
+        """Return the options that profiles.yaml needs for an adopted endpoint.
 
         It is nothing if its names follow our rules.
 
@@ -139,8 +139,8 @@ class SageMakerAdopter:
         state: VariantState,
         versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
-    ) -> StandingVariant:
-        """Describe a variant as it stands."""
+    ) -> RunningVariant:
+        """Describe a variant of a running endpoint."""
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
@@ -155,7 +155,7 @@ class SageMakerAdopter:
                 remedy="deploy it from that project",
             )
         packaged = self._with_package(container)
-        return StandingVariant(
+        return RunningVariant(
             name=state.name,
             native=label,
             runs=model,
@@ -193,7 +193,7 @@ class SageMakerAdopter:
         return containers[0]
 
     def _with_package(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a container with what its model package says, if it was made from one."""
+        """Return a container with the contents of the model package that it was made from."""
         if not (package := container.get("ModelPackageName")):
             return dict(container)
         with self._aws.reading("DescribeModelPackage", package):
@@ -228,8 +228,8 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 
 
 def as_tagged(
-    aws: Aws, described: Mapping[str, Any], configured: Sequence[Known]
-) -> tuple[Known, ...]:
+    aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
+) -> tuple[ConfiguredVariant, ...]:
     """Return variants that others made as the versions that the endpoint's tags say.
 
     Raises:
@@ -250,7 +250,7 @@ def as_tagged(
 
 
 def release(aws: Aws, native: str) -> bool:
-    """Take the tags off an adopted endpoint, which goes on as it is.
+    """Remove Isthmus's tags from an adopted endpoint, which keeps running.
 
     Returns:
         True if it was adopted, or if its tags are off already, as a list may come late. False if it
@@ -276,16 +276,18 @@ def release(aws: Aws, native: str) -> bool:
     return True
 
 
-def guard(spec: EndpointSpec, configured: Sequence[Known]) -> None:
-    """Refuse a version that does not run yet, on an endpoint whose containers others made."""
+def guard(spec: EndpointSpec, configured: Sequence[ConfiguredVariant]) -> None:
+    """Refuse to deploy a new version to an adopted endpoint whose containers are not ours."""
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
         adoption.guard(spec, running)
 
 
-def with_container(planned: Planned, configured: Sequence[Known]) -> Planned:
-    """Return a planned variant with the adopted container that stands for its version.
+def with_container(
+    planned: PlannedVariant, configured: Sequence[ConfiguredVariant]
+) -> PlannedVariant:
+    """Return a planned variant with the container that an adopted endpoint runs for its version.
 
     A variant of what Isthmus deployed itself is returned unchanged.
     """
@@ -332,7 +334,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
-    """Return a variant's name at SageMaker: by rule, or as it stands at an adopted endpoint."""
+    """Return a variant's name at SageMaker, by rule or as an adopted endpoint has it."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)
         with aws.reading("DescribeEndpoint", name):

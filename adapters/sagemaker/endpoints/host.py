@@ -28,7 +28,7 @@ from ...common import adoption as common
 from ..machines import serving_counts, serving_machine
 from ..session import CONTROL, Aws, aws_of
 from . import adoption, invocations, variants
-from .variants import Known, Planned
+from .variants import ConfiguredVariant, PlannedVariant
 
 _FRESH = timedelta(seconds=5)  # that a look at the endpoint is acted on
 
@@ -41,7 +41,7 @@ class SageMakerEndpoints:
         self._target = target
         self._aws: Aws = aws_of(target)
         # by endpoint and name: configs and models never change
-        self._configs: dict[tuple[str, ...], tuple[Known, ...]] = {}
+        self._configs: dict[tuple[str, ...], tuple[ConfiguredVariant, ...]] = {}
         # endpoint -> the config that this host asked for, LastModifiedTime before that
         self._asked: dict[str, tuple[str, object]] = {}
         self._lock = threading.Lock()
@@ -189,8 +189,8 @@ class SageMakerEndpoints:
         self._aws.described[name] = asked_at, described
         return described
 
-    def _known_variants(self, described: Mapping[str, Any]) -> tuple[Known, ...]:
-        """Return a config's variants with what their models or the endpoint's tags say of them.
+    def _known_variants(self, described: Mapping[str, Any]) -> tuple[ConfiguredVariant, ...]:
+        """Return an endpoint's variants with the specs that model names or tags give them.
 
         It is empty if the config was deleted under the endpoint.
         """
@@ -217,7 +217,7 @@ class SageMakerEndpoints:
                 self._configs[key] = configured
         return configured
 
-    def _known_variant(self, client: Any, variant: Mapping[str, Any]) -> Known:
+    def _known_variant(self, client: Any, variant: Mapping[str, Any]) -> ConfiguredVariant:
         """Read one variant of a config, with its model's container."""
         containers: list[dict[str, Any]] = []
         if model := variant.get("ModelName"):
@@ -234,11 +234,11 @@ class SageMakerEndpoints:
         spec: EndpointSpec,
         versions: Mapping[str, ModelVersion],
         weights: Mapping[str, Decimal],
-        configured: Sequence[Known] = (),
-    ) -> list[Planned]:
+        configured: Sequence[ConfiguredVariant] = (),
+    ) -> list[PlannedVariant]:
         """Return the variants as the next config will hold them."""
         planned = [
-            Planned(
+            PlannedVariant(
                 spec=variant,
                 version=versions[variant.name],
                 model_name=variants.model_name(name, variant, versions[variant.name], spec.routing),
@@ -250,8 +250,8 @@ class SageMakerEndpoints:
         ]
         return [adoption.with_container(variant, configured) for variant in planned]
 
-    def _create(self, name: str, spec: EndpointSpec, planned: Sequence[Planned]) -> None:
-        """Create the endpoint, unless somebody else was faster."""
+    def _create(self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant]) -> None:
+        """Create the endpoint, unless somebody else has."""
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(
@@ -310,7 +310,7 @@ class SageMakerEndpoints:
         self._asked[name] = config, described.get("LastModifiedTime")
 
     def _make_config(
-        self, name: str, spec: EndpointSpec, planned: Sequence[Planned], *, running: str = ""
+        self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant], *, running: str = ""
     ) -> str:
         """Make the models and the config, and return the config's name.
 
@@ -349,7 +349,7 @@ class SageMakerEndpoints:
         name: str,
         spec: EndpointSpec,
         described: Mapping[str, Any],
-        configured: Sequence[Known],
+        configured: Sequence[ConfiguredVariant],
     ) -> None:
         """Bring each variant's instances into its range; the weights stay.
 

@@ -59,7 +59,7 @@ _VARIANT: Mapping[str, Phase] = {
 }  # Updating, ActivatingTraffic, Baking: it serves
 
 
-class Planned(msgspec.Struct, frozen=True, kw_only=True):
+class PlannedVariant(msgspec.Struct, frozen=True, kw_only=True):
     """A variant as an endpoint config will hold it."""
 
     spec: VariantSpec
@@ -72,7 +72,7 @@ class Planned(msgspec.Struct, frozen=True, kw_only=True):
     standing: Mapping[str, Any] | None = None
 
 
-class Known(msgspec.Struct, frozen=True, kw_only=True):
+class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
     """A variant of a config, with its model's environment: immutable, so read once."""
 
     name: str
@@ -93,7 +93,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> VariantSpec:
-        """The variant as a spec of ours."""
+        """The variant's spec."""
         environment = self.environment
         return VariantSpec(
             name=self.name,
@@ -105,7 +105,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
-    """Return the variables that tell the model server who it is, and that `observe` reads back."""
+    """Return the environment variables that tell a model server its variant."""
     values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
     values |= {_MACHINE: variant.machine} if variant.machine else {}
     return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
@@ -117,7 +117,7 @@ def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routi
 
 
 def config_name(
-    endpoint: str, revision: str, variants: Iterable[Planned], capture_percent: int
+    endpoint: str, revision: str, variants: Iterable[PlannedVariant], capture_percent: int
 ) -> str:
     """Return `<endpoint>-<revision>-<hash of weights, counts, machines>`.
 
@@ -130,7 +130,7 @@ def config_name(
     return head + _digest([content, capture_percent])[: min(8, _LONGEST - len(head))]
 
 
-def container(planned: Planned, routing: str) -> dict[str, Any]:
+def container(planned: PlannedVariant, routing: str) -> dict[str, Any]:
     """Return a model's container, with its folder uncompressed at /opt/ml/model."""
     source = {
         "S3Uri": f"{planned.version.uri.rstrip('/')}/",
@@ -145,7 +145,7 @@ def container(planned: Planned, routing: str) -> dict[str, Any]:
     }
 
 
-def production_variant(planned: Planned) -> dict[str, Any]:
+def production_variant(planned: PlannedVariant) -> dict[str, Any]:
     """Return a variant as CreateEndpointConfig takes it."""
     return {
         "VariantName": names.variant(planned.spec.name),
@@ -159,9 +159,9 @@ def production_variant(planned: Planned) -> dict[str, Any]:
 
 def known_variant(
     variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
-) -> Known:
+) -> ConfiguredVariant:
     """Return a variant of a config, with its model's environment and a digest of its container."""
-    return Known(
+    return ConfiguredVariant(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
         machine=variant.get("InstanceType", ""),
@@ -174,7 +174,7 @@ def known_variant(
 
 
 def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the containers in DescribeModel's answer: one, or those of an inference pipeline."""
+    """Return the containers in DescribeModel's answer: one, or a pipeline's."""
     return (
         [model["PrimaryContainer"]]
         if model.get("PrimaryContainer")
@@ -183,13 +183,15 @@ def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
-    """Return a digest of what containers serve, whatever their model is called."""
+    """Return a digest of what containers serve, whatever the model's name."""
     return _digest(
         [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
     )[:32]
 
 
-def as_registered(variant: Known, versions: Mapping[str, tuple[str, int]]) -> Known:
+def as_registered(
+    variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
+) -> ConfiguredVariant:
     """Return a foreign variant as the version as which its container was registered, if any.
 
     `versions` gives (model, version) by content.
@@ -241,7 +243,9 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     return percents
 
 
-def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) -> EndpointState:
+def state(
+    name: str, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
+) -> EndpointState:
     """Return an endpoint's state from DescribeEndpoint's answer and its config's variants."""
     phase = PHASES.get(described["EndpointStatus"], "updating")
     by_name = {variant.name: variant for variant in configured}
@@ -276,7 +280,7 @@ def state(name: str, described: Mapping[str, Any], configured: Sequence[Known]) 
     )
 
 
-def revision(config: str, configured: Sequence[Known]) -> str:
+def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
     """Return the revision that runs; `foreign:<config>` if a variant is not ours."""
     if not configured or not all(variant.ours for variant in configured):
         return f"foreign:{config}"
@@ -285,7 +289,7 @@ def revision(config: str, configured: Sequence[Known]) -> str:
     )
 
 
-def routing(configured: Sequence[Known]) -> Literal["weighted", "sticky"]:
+def routing(configured: Sequence[ConfiguredVariant]) -> Literal["weighted", "sticky"]:
     """Return an endpoint's routing; an adopted one is weighted."""
     return (
         "sticky"
@@ -308,7 +312,7 @@ def token(described: Mapping[str, Any]) -> str:
     return _digest([identity, described["EndpointConfigName"], weights])[:16]
 
 
-def weight_of(running: Mapping[str, Any] | None, configured: Known | None) -> Decimal:
+def weight_of(running: Mapping[str, Any] | None, configured: ConfiguredVariant | None) -> Decimal:
     """Return a variant's desired weight, before it runs that of its config."""
     if running is not None and "DesiredWeight" in running:
         return _decimal(running["DesiredWeight"])
@@ -335,7 +339,7 @@ def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
 
 def _variant(
     name: str,
-    configured: Known | None,
+    configured: ConfiguredVariant | None,
     running: Mapping[str, Any] | None,
     *,
     phase: Phase,
@@ -372,8 +376,10 @@ def _decimal(number: float | Decimal) -> Decimal:
 
 
 def _number(text: str | None) -> int:
+    """Return a text as a number; 0 if it is none."""
     return int(text) if text and text.isdigit() else 0
 
 
 def _digest(value: object) -> str:
+    """Return the SHA-256 of a value's JSON."""
     return sha256(msgspec.json.encode(value)).hexdigest()

@@ -42,7 +42,7 @@ _BUFFER = {
 class _Ready(msgspec.Struct, frozen=True, kw_only=True):
     """A stream that takes events."""
 
-    stored: catalogue.Stored
+    stored: catalogue.StoredTable
     name: str  # Kinesis' and Firehose's
 
 
@@ -134,7 +134,7 @@ class KinesisEventLog:
         )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events by PutRecords, repeated for those that it did not take.
+        """Store events by PutRecords, repeating those that were not accepted.
 
         It waits for a stream that is being made.
 
@@ -159,7 +159,7 @@ class KinesisEventLog:
         return tuple(rejected)
 
     def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
-        """Send records, again only those that failed."""
+        """Send records, repeating those that failed."""
         failed: list[tuple[dict[str, Any], Any]] = []
         for attempt in range(_ATTEMPTS):
             try:
@@ -227,7 +227,7 @@ def _encode(
 
 @contextmanager
 def _there_is_fine() -> Iterator[None]:
-    """Pass over errors which say that the thing exists: somebody, or this process, made it."""
+    """Ignore errors that a resource exists already."""
     try:
         with translated("creating", effect=True):
             yield

@@ -60,7 +60,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Split records into the calls that they fit into."""
+    """Split records into calls within the service's limits."""
     calls: list[list[dict[str, Any]]] = [[]]
     size = 0
     for record in records:

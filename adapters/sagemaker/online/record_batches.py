@@ -49,7 +49,7 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
-    """Write records, again those that were not processed or failed.
+    """Write records, repeating those that were not processed.
 
     A record that is written twice with one EventTime is the same record.
     """
@@ -95,7 +95,7 @@ def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, lis
 
 
 def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Split (group, key) pairs into the calls that they fit into."""
+    """Split (group, key) pairs into calls within the service's limits."""
     call: list[tuple[str, str]] = []
     for pair in pairs:
         if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:
@@ -107,7 +107,7 @@ def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """Read records by one call, again those that were not processed or failed."""
+    """Read records in one call, repeating those that were not processed."""
     records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []
     names = sorted({name for name, _ in pairs})

@@ -80,7 +80,7 @@ def _escaped(special: Mapping[str, str]) -> str:
 
 
 def _text(value: object) -> tuple[str, bool]:
-    """Return a value's text, and whether Feature Store takes it as it is."""
+    """Return a value's text, and whether Feature Store accepts it unchanged."""
     if isinstance(value, bool):
         return ("true" if value else "false"), True
     if isinstance(value, datetime):

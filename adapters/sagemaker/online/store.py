@@ -120,7 +120,7 @@ class FeatureStoreOnline:
         self._readers.pop(view.name, None)
 
     def _create(self, view: str, name: str, definitions: list[dict[str, str]]) -> dict[str, Any]:
-        """Make the feature group, unless somebody else was faster."""
+        """Create the feature group, unless somebody else has."""
         with self._aws.mutating("CreateFeatureGroup", name):
             try:
                 with translated(f"making feature group {name}", effect=True):
@@ -316,7 +316,7 @@ class FeatureStoreOnline:
         return group
 
     def _stored_view(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
-        """Return the document of a view, unless it is an earlier group's."""
+        """Return a view's document, unless it belongs to an earlier feature group."""
         document = self._documents.get(view) if group is not None else None
         if document is None or group is None:
             return None
@@ -328,7 +328,7 @@ class FeatureStoreOnline:
         )
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
-        """Change a view's document, again if somebody else was faster.
+        """Change a view's document, repeating if somebody else changed it.
 
         The document of an earlier group counts as none.
         """
@@ -366,7 +366,7 @@ def _missing(group: dict[str, Any], definitions: list[dict[str, str]]) -> list[d
 
 
 def _updating(group: dict[str, Any]) -> bool:
-    """Return whether a group's last update is under way."""
+    """Return whether a feature group is being updated."""
     return str(group.get("LastUpdateStatus", {}).get("Status")) == "InProgress"
 
 

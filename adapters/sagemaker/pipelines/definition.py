@@ -131,7 +131,7 @@ def _seconds(spec: StepSpec) -> int:
 
 
 def _common(settings: Settings) -> dict[str, Any]:
-    """Return what all jobs have in common."""
+    """Return the settings that all jobs share."""
     common: dict[str, Any] = {"RoleArn": settings.role, "Environment": dict(settings.environment)}
     if settings.tags:
         common["Tags"] = [{"Key": key, "Value": value} for key, value in settings.tags]

@@ -150,7 +150,7 @@ class SageMakerRegistry:
             )
 
     def _lookup(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
-        """Return a version's summary and the model's aliases; raise NotFound if there is none."""
+        """Return a version's summary and the model's aliases; raise NotFound."""
         name = dashed(self._aws.project, model)
         group = self._group(name)
         packages = self._list(name) if group else ()
@@ -175,7 +175,7 @@ class SageMakerRegistry:
         return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
-        """Make a model's package group, unless somebody else was faster, and wait for it."""
+        """Make a model's package group, if nobody has, and wait for it."""
         try:
             with self._aws.mutating("CreateModelPackageGroup", name):
                 self._aws.client("sagemaker").create_model_package_group(

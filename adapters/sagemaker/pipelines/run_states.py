@@ -104,4 +104,5 @@ def _judgement(branch: Mapping[str, Any]) -> Judgement:
 
 
 def _moment(value: datetime | None) -> datetime | None:
+    """Return a time in UTC milliseconds, if there is one."""
     return utc_milliseconds(value) if value is not None else None

@@ -288,7 +288,7 @@ def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
 
 
 def _principal(aws: Aws) -> str:
-    """Return the ARN whose policies count: for a session that of its role."""
+    """Return the ARN whose policies apply: for a session, its role's."""
     arn = _identity(aws)
     if (session := _ASSUMED.fullmatch(arn)) is None:
         return arn
@@ -328,7 +328,7 @@ def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> I
 
 
 def _parts(actions: Sequence[str]) -> Iterator[list[str]]:
-    """Split actions into the simulations that they fit into."""
+    """Split actions into calls of the policy simulator within its limits."""
     for begin in range(0, len(actions), _AT_ONCE):
         yield list(actions[begin : begin + _AT_ONCE])
 
@@ -351,7 +351,7 @@ def smallest(profile: Profile) -> Profile:
 
 
 def hourly(profile: Profile) -> Estimate:
-    """Return the USD an hour of what the round runs at once.
+    """Return the USD an hour of everything that the round runs at the same time.
 
     Each machine counts as an ml.m5.large, which costs more.
     """
@@ -361,7 +361,7 @@ def hourly(profile: Profile) -> Estimate:
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """Return what in a profile is its owner's business, with what replaces it in a recording."""
+    """Return a profile's private names with replacements, for recordings."""
     options = profile.options
     own = {
         str(options.get("account", "")): "123456789012",

@@ -49,7 +49,7 @@ class AwsInventory:
 
     def list(self, project: str) -> Iterator[Resource]:
         """List a project's resources; of another project than the target's, what the tags say."""
-        arns = _tagged_resources(self._aws, project)
+        arns, adopted = _tagged_resources(self._aws, project)
         if project == self._aws.project:
             for kind, list_ in (
                 (events.KIND, events.streams),
@@ -68,6 +68,7 @@ class AwsInventory:
                 native_id=arn,
                 hourly_cost=_cost(self._aws, kind, name),
                 console_url=_url(self._aws, kind, name),
+                adopted=arn in adopted,
             )
 
     def delete(self, resource: Resource) -> None:
@@ -90,9 +91,10 @@ class AwsInventory:
             deleter(self._aws, resource.name)
 
 
-def _tagged_resources(aws: Aws, project: str) -> dict[tuple[str, str], str]:
-    """Return the ARNs of a project's tagged resources, by kind and name."""
+def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str], set[str]]:
+    """Return the ARNs of a project's tagged resources by kind and name, and the adopted ones."""
     arns: dict[tuple[str, str], str] = {}
+    adopted: set[str] = set()
     filters = [{"Key": names.PROJECT_TAG, "Values": [project]}]
     with aws.reading("GetResources", project):
         for page in (
@@ -110,11 +112,13 @@ def _tagged_resources(aws: Aws, project: str) -> dict[tuple[str, str], str]:
                     and (kind == whole or (whole, tags[names.NAME_TAG]) not in arns)
                 ):
                     arns[whole, tags[names.NAME_TAG]] = item["ResourceARN"]
-    return arns
+                    if kind == "endpoint" and adoption.versions(tags):
+                        adopted.add(item["ResourceARN"])
+    return arns, adopted
 
 
 def _tables(aws: Aws) -> dict[tuple[str, str], str]:
-    """Return Glue's tables, and folders of rows whose table is gone.
+    """Return Glue's tables, and folders of rows without a table.
 
     Those are left by a deletion that was cut, or hold Firehose's last objects.
     """
@@ -137,7 +141,7 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
 
 
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
-    """Return what a resource costs an hour, or None if that is unknown."""
+    """Return a resource's cost an hour, or None if it is unknown."""
     if kind in _FREE:
         return Decimal(0)
     return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None

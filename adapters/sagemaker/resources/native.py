@@ -33,7 +33,7 @@ class SageMakerObjects:
 
     @cached_property
     def session(self) -> Any:
-        """A sagemaker.core.helper.session_helper.Session, whose default bucket is the target's.
+        """Return a session of the sagemaker SDK on the target's bucket.
 
         The SDK makes no bucket of its own.
         """
@@ -98,7 +98,7 @@ class SageMakerObjects:
 
     @cached_property
     def wr(self) -> Any:
-        """awswrangler, bound to the project's session, database, workgroup and scratch folder."""
+        """Return awswrangler bound to the project's session, database and workgroup."""
         require(WRANGLER, "project.native.wr")
         import awswrangler
 

@@ -90,7 +90,7 @@ def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
 
 
 def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
-    """Return what variants need at least, by machine."""
+    """Return how many machines of each type variants need at least."""
     counts: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
@@ -99,7 +99,7 @@ def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Mach
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """Return what the variants would cost an hour in the profile's region."""
+    """Estimate what variants cost an hour in the profile's region."""
     machines, prices = machines_of(profile, variants), current(profile)
     return Estimate(
         hourly_cost=total(prices, machines),
@@ -117,7 +117,7 @@ def scanning(profile: Profile) -> Decimal | None:
 
 
 def counting(profile: Profile) -> Decimal | None:
-    """Return the USD for a million answers whose counts are read and added to, or None.
+    """Return the USD for counting a million answers, or None.
 
     It holds while a unit's item has 1 KB; each further KB costs a write more.
     """

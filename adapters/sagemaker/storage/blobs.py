@@ -72,6 +72,7 @@ class S3BlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
+        """Yield the blobs below a prefix."""
         base = len(self._aws.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for page in (

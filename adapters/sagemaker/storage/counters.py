@@ -196,7 +196,7 @@ class DynamoCounters:
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Repeat a call after a transient error, if that came at once.
+        """Repeat a call once after a transient error that came quickly.
 
         To count twice is allowed, not to count is not.
         """
@@ -231,6 +231,7 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
 
 
 def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
+    """Return the table's ARN and state if its tags say that it is the project's, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]
@@ -254,7 +255,7 @@ def _changes(
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """Return one change: names with what is added to each, or None to remove it."""
+    """Return one change of counters: names with amounts, None to remove."""
     values = {
         amount: f":{number}"
         for number, amount in enumerate(
@@ -287,4 +288,5 @@ def _key(unit: str) -> dict[str, dict[str, str]]:
 
 
 def _name(aws: Aws, endpoint: str) -> str:
+    """Return the name of an endpoint's counter table."""
     return f"{names.underscored(aws.project, endpoint)}-{KIND}"

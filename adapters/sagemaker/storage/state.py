@@ -9,7 +9,7 @@ from typing import Any, final
 from ....errors import NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, ObjectHead, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
 from ..session import Aws, aws_of
 
@@ -34,7 +34,7 @@ class _S3Objects:
         self._aws = aws
         self._folder = folder
 
-    def read(self, key: str) -> Stored | None:
+    def read(self, key: str) -> StoredObject | None:
         """Return an object's bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
@@ -43,9 +43,12 @@ class _S3Objects:
         except NotFound:
             return None
         written: datetime = reply["LastModified"]
-        return Stored(body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written))
+        return StoredObject(
+            body=body, token=_bare(reply["ETag"]), written_at=utc_milliseconds(written)
+        )
 
     def look(self, key: str) -> ObjectHead | None:
+        """Return an object's token and nonce, or None if it is absent."""
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
@@ -58,6 +61,7 @@ class _S3Objects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
+        """Write an object if its token is still the expected one; return the new token."""
         condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
         with translated(f"writing {key}", effect=True):
             reply = self._aws.s3(retrying=False).put_object(
@@ -66,10 +70,12 @@ class _S3Objects:
         return _bare(reply["ETag"])
 
     def remove(self, key: str, token: str) -> None:
+        """Delete an object if its token is still this one."""
         with translated(f"deleting {key}"):
             self._aws.s3(retrying=False).delete_object(**self._object(key), IfMatch=token)
 
     def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys with this prefix."""
         start = self._aws.key(self._folder, "")
         for page in (
             self._aws.s3()
@@ -81,9 +87,11 @@ class _S3Objects:
             )
 
     def uri(self, key: str) -> str:
+        """Return an object's address."""
         return f"s3://{self._aws.bucket}/{self._aws.key(self._folder, key)}"
 
     def _object(self, key: str) -> dict[str, str]:
+        """Return boto3's arguments that name an object."""
         return {"Bucket": self._aws.bucket, "Key": self._aws.key(self._folder, key)}
 
 

@@ -112,7 +112,7 @@ class CloudWatchMetrics:
     def _read(
         self, name: str, variants: Sequence[str], start: datetime, end: datetime
     ) -> dict[tuple[str, str], Values]:
-        """Read all series of a span: pages are joined, and a partial answer is asked for again."""
+        """Read all series of a span, with all pages, repeating partial answers."""
         ids: dict[str, tuple[str, str, float]] = {}
         queries: list[dict[str, Any]] = []
         for variant in variants:

@@ -33,7 +33,7 @@ from ..errors import translated
 from ..session import Aws
 from ..storage.blobs import delete_below
 from . import athena, catalogue, statements
-from .catalogue import Stored
+from .catalogue import StoredTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -57,7 +57,7 @@ class _Manifest(StoredDocument, frozen=True, kw_only=True):
     moves: tuple[_Move, ...]
 
 
-def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
+def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
     """Write rows as one object for each date.
 
     `data` is as the table declares it, in the order of its time.
@@ -77,7 +77,7 @@ def append(aws: Aws, stored: Stored, data: pa.Table, batch: str) -> None:
             pass
 
 
-def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
+def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
     """Write the rows of a query as a batch; they never come to this process.
 
     `select` is Athena's text of the table's columns and dt.
@@ -110,7 +110,7 @@ def save(aws: Aws, stored: Stored, select: str, batch: str) -> None:
         delete_below(aws, manifest.staging)
 
 
-def _folder(stored: Stored, day: str) -> str:
+def _folder(stored: StoredTable, day: str) -> str:
     """Return the prefix of a day's objects."""
     return f"{stored.prefix}{PARTITION}={day}/"
 
@@ -131,7 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
-    """Unload a query's rows, and write the manifest of the batch."""
+    """Unload a query's rows to S3, and write the batch's manifest."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
@@ -158,7 +158,7 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
-    """Unload a query a few dates at a time, as it has more dates than one UNLOAD may write."""
+    """Unload a query in groups of dates, since one UNLOAD writes a limited number."""
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"

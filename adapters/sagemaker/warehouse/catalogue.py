@@ -40,7 +40,7 @@ _INPUT = (  # what UpdateTable takes back of what GetTable gives
 )
 
 
-class Stored(msgspec.Struct, frozen=True, kw_only=True):
+class StoredTable(msgspec.Struct, frozen=True, kw_only=True):
     """A table or view in Glue."""
 
     document: Document
@@ -49,9 +49,9 @@ class Stored(msgspec.Struct, frozen=True, kw_only=True):
     table: Mapping[str, Any] = {}  # as GetTable gave it
 
 
-def read_all(aws: Aws) -> dict[str, Stored]:
-    """Return every table and view of this project; none if there is no database."""
-    tables: dict[str, Stored] = {}
+def read_all(aws: Aws) -> dict[str, StoredTable]:
+    """Return every table and view of this project."""
+    tables: dict[str, StoredTable] = {}
     with aws.reading("GetTables", aws.database):
         try:
             with translated("listing tables"):
@@ -68,14 +68,14 @@ def read_all(aws: Aws) -> dict[str, Stored]:
     return tables
 
 
-def read(aws: Aws, name: str) -> Stored | None:
+def read(aws: Aws, name: str) -> StoredTable | None:
     """Return a table or view, or None."""
     table = _get(aws, name)
     return None if table is None else _stored_table(aws, table)
 
 
-def existing(aws: Aws, name: str) -> Stored:
-    """Return a table.
+def existing(aws: Aws, name: str) -> StoredTable:
+    """Return a table; raise NotFound if there is none.
 
     Raises:
         NotFound: There is no such table.
@@ -87,7 +87,7 @@ def existing(aws: Aws, name: str) -> Stored:
     return stored
 
 
-def documents(stored: Mapping[str, Stored]) -> dict[str, Document]:
+def documents(stored: Mapping[str, StoredTable]) -> dict[str, Document]:
     """Return the documents of tables."""
     return {name: table.document for name, table in stored.items()}
 
@@ -125,7 +125,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
 
 
 def mark_view(aws: Aws, document: Document) -> None:
-    """Note a view's project and its neutral SQL, beside what Athena wrote."""
+    """Write a view's project and neutral SQL into its Glue entry."""
     table = _get(aws, document.name)
     if table is None:
         raise NotFound(
@@ -133,11 +133,11 @@ def mark_view(aws: Aws, document: Document) -> None:
         )
     changed = {key: table[key] for key in _INPUT if key in table}
     changed["Parameters"] = {**table.get("Parameters", {}), **_ours(aws, document)}
-    _update(aws, Stored(document=document, table=table), changed)
+    _update(aws, StoredTable(document=document, table=table), changed)
 
 
-def widen(aws: Aws, stored: Stored, first: str, last: str) -> Stored:
-    """Project the dates from `first` to `last` too, and return the table."""
+def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
+    """Extend the table's partition projection to these dates, and return the table."""
     for _ in range(_ATTEMPTS):
         if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
@@ -176,7 +176,7 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
     return table
 
 
-def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
+def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
     """Return a table of this project from Glue's description, or None if it is another's."""
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
@@ -185,10 +185,10 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
         parameters[_DOCUMENT].encode(), Document, what=f"the document of table {table['Name']}"
     )
     if document.view_sql is not None:
-        return Stored(document=document, table=table)
+        return StoredTable(document=document, table=table)
     first, _, last = parameters.get(_RANGE, ",").partition(",")
     location: str = table["StorageDescriptor"]["Location"]
-    return Stored(
+    return StoredTable(
         document=document,
         prefix=location.removeprefix(f"s3://{aws.bucket}/"),
         dates=(first, last),
@@ -196,8 +196,8 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> Stored | None:
     )
 
 
-def _update(aws: Aws, old: Stored, changed: dict[str, Any]) -> None:
-    """Change a table under the version that was read."""
+def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
+    """Change a table, unless it changed since it was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
         aws.client("glue").update_table(

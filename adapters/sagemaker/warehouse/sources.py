@@ -46,7 +46,7 @@ class AwsSources:
                 self._aws.s3().download_file(bucket, name, str(goal))
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Yield the rows of a table with its own columns and types.
+        """Yield a table's rows with its own columns and types.
 
         Athena unloads it as Parquet into the project's scratch/, whose files are read one after
         another.

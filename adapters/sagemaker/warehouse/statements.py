@@ -95,7 +95,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for what Athena cannot say."""
+    """Raise Invalid, with the line, for SQL that Athena cannot express."""
     if problems := athena.check(sql):
         first = problems[0]
         raise Invalid(
@@ -109,7 +109,7 @@ def _render(tree: exp.Query) -> str:
 
 
 def _checked(text: str) -> str:
-    """Return a statement; raise Invalid if it is too long."""
+    """Return a statement; raise Invalid if it is too long for Athena."""
     if len(text.encode()) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text.encode()):,} bytes are more than the {_LONGEST:,} that Athena takes",

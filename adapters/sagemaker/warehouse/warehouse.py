@@ -39,7 +39,7 @@ class AthenaWarehouse:
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Return a table's columns, its bytes, and its rows if few footers tell them.
+        """Return a table's columns and size, and its rows if few files tell them.
 
         None if none.
         """
@@ -57,7 +57,7 @@ class AthenaWarehouse:
         return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
 
     def _count(self, objects: Sequence[athena.Object]) -> int | None:
-        """Count rows by the files' footers if they are few; None if only a query could tell."""
+        """Return the number of rows by the files' footers, or None if there are too many files."""
         if len(objects) > _COUNTED:
             return None
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
@@ -120,7 +120,7 @@ class AthenaWarehouse:
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what Athena cannot say, each with its line; no call is made."""
+        """Return what Athena's SQL cannot express of a statement, with lines; no call is made."""
         from ..sql import check
 
         return check(sql)

@@ -36,7 +36,7 @@ def guard(spec: EndpointSpec, endpoint: Any) -> None:
 
 
 def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
-    """Return the DeployedModel that serves a version again, under the variant's name.
+    """Return the deployed model that serves an adopted version under the variant's name.
 
     It is as large as what has that name now, unless the variant says otherwise.
     """

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, final
 
-from ....endpoints.port import Standing, StandingVariant, VariantSpec
+from ....endpoints.port import RunningEndpoint, RunningVariant, VariantSpec
 from ....errors import Busy, Conflict, NotFound, Refused
 from ....project.reading.names import VARIANT_LENGTH, neutral
 from ....target import Target
@@ -26,8 +26,8 @@ class VertexAdopter:
     def __init__(self, target: Target) -> None:
         self._session: Session = session_of(target)
 
-    def look(self, native: str, *, name: str | None) -> Standing:
-        """Describe an endpoint as it stands, with what adoption would call it."""
+    def look(self, native: str, *, name: str | None) -> RunningEndpoint:
+        """Describe a running endpoint, with the names that adoption would give."""
         session = self._session
         endpoint = self._endpoint(native)
         number = endpoint.name.rpartition("/")[2]
@@ -50,7 +50,7 @@ class VertexAdopter:
                 remedy=f"isthmus deploy {name}",
             )
         called = variant_names(endpoint.deployed_models, known_specs)
-        return Standing(
+        return RunningEndpoint(
             native=number,
             native_id=endpoint.name,
             name=name,
@@ -63,8 +63,8 @@ class VertexAdopter:
             token=_token(endpoint),
         )
 
-    def tag(self, standing: Standing, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted, in one call, under the etag of a look equal to the first.
+    def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
+        """Label an endpoint as adopted, in one call, if it is still as it was seen.
 
         Raises:
             Conflict: The endpoint has changed since.
@@ -115,7 +115,7 @@ class VertexAdopter:
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """Return what profiles.yaml must say of an adopted endpoint.
+        """Return the options that profiles.yaml needs for an adopted endpoint.
 
         It is nothing if its id follows our rules.
 
@@ -135,8 +135,8 @@ class VertexAdopter:
 
     def _variant(
         self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
-    ) -> StandingVariant:
-        """Describe a variant as it stands."""
+    ) -> RunningVariant:
+        """Describe a variant of a running endpoint."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
@@ -144,7 +144,7 @@ class VertexAdopter:
                 remedy="deploy it from that project",
             )
         resources = model.dedicated_resources
-        return StandingVariant(
+        return RunningVariant(
             name=name,
             native=model.id,
             runs=f"{version.display_name}@{version.version_id}",
@@ -221,7 +221,7 @@ def _cut(name: str, ending: str) -> str:
 
 
 def release(session: Session, name: str) -> bool:
-    """Take the labels off an adopted endpoint, which goes on as it is.
+    """Remove Isthmus's labels from an adopted endpoint, which keeps running.
 
     Returns:
         True if it was adopted, or if its labels are off already, as a list may come late. False if
@@ -273,7 +273,7 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
 
 
 def _token(endpoint: Any) -> str:
-    """Return a digest of what was read and is written anew: all labels, and the description."""
+    """Return a digest of the labels and description, to detect changes."""
     return labels.digest(
         deployed_models.token(endpoint),
         endpoint.description,
@@ -282,7 +282,7 @@ def _token(endpoint: Any) -> str:
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:
-    """Change some fields of an endpoint under its etag."""
+    """Change fields of an endpoint, unless its etag changed."""
     from google.cloud.aiplatform_v1 import Endpoint
 
     changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

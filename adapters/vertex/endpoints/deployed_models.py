@@ -55,7 +55,7 @@ class EndpointLook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def failures(self) -> list[Any]:
-        """The deployments that failed for what is requested now."""
+        """The failed deployments of the requested state."""
         forgiven = intention(self.endpoint).failed
         return [
             operation
@@ -87,7 +87,7 @@ def spec_of(name: str) -> VariantSpec | None:
 
 
 def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
-    """Return the deployed variants by DeployedModel's id; None for those of others."""
+    """Return each deployed model's spec by its id; None for foreign ones."""
     labels = dict(endpoint.labels)
     return {
         model.id: adopted_as(labels, model) or spec_of(model.display_name)
@@ -138,7 +138,7 @@ def description(
 
 
 def intention(endpoint: Any) -> Intention:
-    """Return what an endpoint's description requests.
+    """Return the requested state that an endpoint's description stores.
 
     If others wrote it, that is just what is deployed.
     """
@@ -177,7 +177,7 @@ def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by name; those of others have their own.
+    """Return the deployed variants by name; foreign ones keep their own names.
 
     Of two with one name, while it is replaced, it is the one with traffic.
     """
@@ -187,7 +187,7 @@ def running(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by DeployedModel's id; those of others by their names there."""
+    """Return the deployed variants by id; foreign ones keep their own names."""
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
     return {
         key: spec or VariantSpec(name=names[key], model="", version=0)
@@ -196,7 +196,7 @@ def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def state(name: str, look: EndpointLook) -> EndpointState:
-    """Return an endpoint's state; it is updating only while an operation runs.
+    """Return an endpoint's state; its phase is updating only while an operation runs.
 
     What a killed `apply` left undone waits for the next `apply`.
     """
@@ -237,7 +237,7 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """Return what changes only if somebody changes a deployed model, or deploys its id again."""
+    """Return what identifies a deployment of a model: it changes if the model is deployed again."""
     bounds = [
         (resources.min_replica_count, resources.max_replica_count)
         for resources in (model.dedicated_resources, model.automatic_resources)

@@ -46,7 +46,7 @@ class Deployer:
         self._session, self._profile, self._shared = session, profile, shared
 
     def create(self, name: str, endpoint_id: str, description: str) -> None:
-        """Make an endpoint labelled by our endpoint's `name`, unless somebody else was faster."""
+        """Create an endpoint with our label, unless somebody else has."""
         from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
 
         endpoint = Endpoint(
@@ -104,7 +104,7 @@ class Deployer:
         )
 
     def remove(self, spec: EndpointSpec, look: EndpointLook) -> None:
-        """Undeploy an endpoint's models, or delete it if it has none."""
+        """Undeploy an endpoint's models, then delete it."""
         endpoint = look.endpoint
         if not endpoint.deployed_models:
             with suppress(NotFound), self._session.mutating("DeleteEndpoint", endpoint.name):
@@ -248,7 +248,7 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change some fields of an endpoint, and return it as it is then.
+        """Change fields of an endpoint, and return the result.
 
         Raises:
             Conflict: It has changed since the look that `endpoint` is.

@@ -93,7 +93,7 @@ class VertexEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the split, fenced: a look is compared with `expect`, and its etag goes into the call.
+        """Set the split, unless the endpoint changed since `expect` was read.
 
         An etag also becomes stale by what changes neither split nor models (a monitoring job): then
         the endpoint is looked at once more.
@@ -186,7 +186,7 @@ class VertexEndpoints:
         return None if described is None else EndpointLook(endpoint=described, operations=listed)
 
     def _require_endpoint(self, endpoint: str, variant: str | None = None) -> EndpointLook:
-        """Look at an endpoint; raise NotFound if there is none."""
+        """Read an endpoint; raise NotFound if there is none."""
         look = self._look(endpoint, variant)
         if look is None:
             raise hosting.not_found(endpoint)
@@ -249,7 +249,7 @@ class VertexEndpoints:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in what cannot be changed.
+    """Return how a running endpoint differs from the profile in settings that cannot change.
 
     It is "" if it differs in nothing, or does not exist.
     """

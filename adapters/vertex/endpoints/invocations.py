@@ -104,7 +104,7 @@ class Invoker:
         )
 
     def _post(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
-        """Post a request to an endpoint."""
+        """Post a request to an endpoint, and return the answer."""
         headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
         with translated(f"invoking {endpoint}"):
             return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
@@ -128,7 +128,7 @@ class Invoker:
 
 
 def _asked_nobody(answer: Any) -> bool:
-    """Return whether there is no such endpoint, or no model with traffic is deployed to it."""
+    """Return whether an answer means that no model was asked."""
     return answer.status_code == 404 or (
         answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION"
     )

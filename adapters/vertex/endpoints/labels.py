@@ -44,7 +44,7 @@ def is_adopted(labels: Mapping[str, str]) -> bool:
 def with_variants(
     labels: Mapping[str, str], variants: Mapping[str, VariantSpec], models: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return an endpoint's labels with those of the adopted variants.
+    """Return an endpoint's labels with those for adopted variants.
 
     `variants` and `models` are by DeployedModel's id.
     """
@@ -56,7 +56,7 @@ def with_variants(
 
 
 def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return an endpoint's labels without those of Isthmus."""
+    """Return an endpoint's labels without Isthmus's own."""
     return {
         key: value
         for key, value in labels.items()

@@ -16,7 +16,7 @@ from . import deployed_models
 
 
 def number(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return the id at Vertex AI: by rule, or for an adopted endpoint as it stands there."""
+    """Return an endpoint's id at Vertex AI, by rule or as it was adopted."""
     if variant is None and endpoint in session.adopted:
         return session.adopted[endpoint]
     return endpoint_id(session.name, endpoint, variant)
@@ -64,7 +64,7 @@ def _get(session: Session, name: str) -> Any | None:
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:
-    """Return the endpoints to which models are deployed; raise NotFound if there is none."""
+    """Return the endpoints that hold a sticky endpoint's models; raise NotFound."""
     head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)

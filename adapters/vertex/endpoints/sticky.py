@@ -29,7 +29,7 @@ def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
 
 
 def is_described(spec: EndpointSpec, head: Any) -> bool:
-    """Return whether the empty endpoint says what the spec requests.
+    """Return whether the head endpoint's description stores this spec.
 
     It may also name variants that are gone.
     """
@@ -48,7 +48,7 @@ def description(spec: EndpointSpec, parts: Parts) -> str:
 
 
 def state(name: str, head: Any, parts: Parts) -> EndpointState:
-    """Return the endpoint's state: requested variants in their order, then those that are leaving.
+    """Return a sticky endpoint's state: requested variants, then those being removed.
 
     All traffic is the first one's; see endpoints/traffic/router.py.
     """
@@ -103,7 +103,7 @@ def _missing(spec: VariantSpec) -> VariantState:
 
 
 def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
-    """Return the states of a variant that is no longer requested, until its endpoint is gone."""
+    """Yield the states of variants that are being removed."""
     if part.endpoint.deployed_models:
         return state.variants
     spec = next(

@@ -48,7 +48,7 @@ class PubSubEventLog:
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the table, a topic and one for what BigQuery refuses, and their subscriptions.
+        """Make the table, the topics for events and rejects, and their subscriptions.
 
         It does not wait until they are ready.
 
@@ -239,7 +239,7 @@ def _keeping(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _topics(session: Session, stream: str) -> tuple[str, str]:
-    """Return the topics of a stream's events and of those that are rejected."""
+    """Return the topics for a stream's events and for rejected ones."""
     path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
     return path, f"{path}.{_DEAD}"  # no dashed name has a dot
 

@@ -56,7 +56,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(messages: list[bytes]) -> list[list[bytes]]:
-    """Split messages into the calls that they fit into."""
+    """Split messages into calls within the service's limits."""
     calls: list[list[bytes]] = [[]]
     size = 0
     for body in messages:

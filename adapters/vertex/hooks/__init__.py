@@ -42,7 +42,7 @@ class Prices:
     """See target.Priced."""
 
     def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
-        """Return what these variants would cost an hour."""
+        """Estimate what variants cost an hour."""
         from ..resources.prices import estimate
 
         return estimate(profile, variants)
@@ -70,7 +70,7 @@ class Adoption:
     """See target.Adoptable."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return what looks at an endpoint of the provider and makes it the project's."""
+        """Return the means to take over an endpoint that runs at Vertex AI."""
         from ..endpoints.adoption import VertexAdopter
 
         return VertexAdopter(target)

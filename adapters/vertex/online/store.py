@@ -361,7 +361,7 @@ def _source_query(session: Session, document: _View) -> str:
 
 
 def _document(session: Session, view: str, table: Any) -> _View:
-    """Return the document of a BigQuery view; raise AlreadyExists if it is not a view's source."""
+    """Return a feature view's document; raise AlreadyExists if the source is not a view's."""
     if (
         table.labels.get(names.KIND_LABEL) != f"{KIND}_source"
         or table.labels.get(names.PROJECT_LABEL) != session.name

@@ -69,7 +69,7 @@ class VertexRegistry:
         return _ours(model, version)
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a version by its number or alias; NotFound names those that exist."""
+        """Return a version by its number or alias; raise NotFound with those that exist."""
         versions = self._versions(self._name(model))
         return _ours(model, _find_version(model, versions, number_or_alias))
 
@@ -78,7 +78,7 @@ class VertexRegistry:
         return tuple(_ours(model, version) for version in self._versions(self._name(model)))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias; one call takes it from the version that had it, which is read back."""
+        """Move an alias to a version, and read it back."""
         check_alias(alias)
         name, theirs = self._name(model), alias.replace("_", "-")
         versions = self._versions(name)
@@ -203,7 +203,7 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """Wait for uploads under way: a killed process may have begun the one that is needed."""
+        """Wait for uploads under way: a killed process may have begun the needed one."""
         for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"
@@ -219,7 +219,7 @@ class VertexRegistry:
 
     @contextmanager
     def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Claim a digest, so that nobody else registers it meanwhile.
+        """Hold a claim on a digest, so that nobody else registers it.
 
         It yields a function that renews the claim: an upload may take longer than a claim stands.
         """
@@ -251,11 +251,11 @@ class VertexRegistry:
                 state.delete(key, expect=token or "")
 
     def _claim_until(self, moment: datetime) -> bytes:
-        """Return a claim that stands until a moment."""
+        """Return a claim that is valid until a moment."""
         return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
-        """Return the claim's token, or None if somebody else's claim stands."""
+        """Take a claim; return its token, or None if somebody else holds it."""
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:
@@ -306,7 +306,7 @@ def _digest(version: Any) -> str:
 
 
 def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
-    """Return a version by its number or alias; NotFound names those that exist."""
+    """Return a version by its number or alias; raise NotFound with those that exist."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:
         if (

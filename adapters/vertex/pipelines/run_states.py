@@ -85,4 +85,5 @@ def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> Step
 
 
 def _moment(value: datetime | None) -> datetime | None:
+    """Return a time in UTC milliseconds, if there is one."""
     return utc_milliseconds(value) if value is not None else None

@@ -26,7 +26,7 @@ _EMPTY = timedelta(minutes=10)
 
 
 def endpoint(session: Session, name: str) -> None:
-    """Delete an endpoint; it serves nobody from the first call on.
+    """Delete an endpoint, after its traffic and models.
 
     Of a sticky one the variants' endpoints go first. An adopted one is given back, and goes on.
     """
@@ -44,7 +44,7 @@ def endpoint(session: Session, name: str) -> None:
 
 
 def _take_traffic(session: Session, path: str) -> bool:
-    """Take an endpoint's traffic away; return False if it is absent."""
+    """Remove an endpoint's traffic; return False if it is absent."""
     described = _get_endpoint(session, path)
     if described is not None and described.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
@@ -55,7 +55,7 @@ def _take_traffic(session: Session, path: str) -> bool:
 
 
 def _empty(session: Session, path: str) -> None:
-    """Undeploy all models of an endpoint, which may be absent."""
+    """Undeploy all models of an endpoint, if it exists."""
     endpoints = _control(session)
     requested: set[str] = set()
 
@@ -86,7 +86,7 @@ def _empty(session: Session, path: str) -> None:
 
 
 def pipeline(session: Session, name: str) -> None:
-    """Delete the jobs of a pipeline's runs; what they recorded stays in the bucket.
+    """Delete a pipeline's jobs; their results stay in the bucket.
 
     Raises:
         Busy: A job runs.
@@ -104,7 +104,7 @@ def model(session: Session, name: str) -> None:
 
 
 def store(session: Session, _name: str) -> None:
-    """Delete the online store once its views are gone, which takes them a moment."""
+    """Delete the online store, once its views are gone."""
 
     def gone() -> bool:
         try:

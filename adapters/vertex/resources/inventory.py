@@ -10,6 +10,7 @@ from ....errors import Invalid
 from ....storage import Resource
 from ....target import Target
 from ...common.storage.counters import KIND as COUNTERS
+from ..endpoints.labels import is_adopted
 from ..events import log as events
 from ..names import NAME_LABEL, is_of_variant, label_filter
 from ..online import store as online
@@ -46,7 +47,7 @@ class VertexInventory:
     def list(self, project: str) -> Iterator[Resource]:
         """List a project's resources; of another project than the target's, what the labels say."""
         session = self._session
-        resources = _labelled_resources(session, project)
+        resources, adopted = _labelled_resources(session, project)
         if project == session.name:
             resources |= online.resources(session) | warehouse.resources(session)
             resources |= {
@@ -69,6 +70,7 @@ class VertexInventory:
                 native_id=native,
                 hourly_cost=cost,
                 console_url=_url(session, kind, native),
+                adopted=native in adopted,
             )
 
     def delete(self, resource: Resource) -> None:
@@ -87,8 +89,11 @@ class VertexInventory:
             deleter(self._session, resource.name)
 
 
-def _labelled_resources(session: Session, project: str) -> Found:
-    """Return endpoints, models, and pipelines by the jobs that ran them, by kind and name."""
+def _labelled_resources(session: Session, project: str) -> tuple[Found, set[str]]:
+    """Return endpoints, models, and pipelines by the jobs that ran them, by kind and name.
+
+    Return the paths of the adopted endpoints with them.
+    """
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (
             "ListEndpoints",
@@ -101,6 +106,7 @@ def _labelled_resources(session: Session, project: str) -> Found:
         ),
     }
     resources: Found = {}
+    adopted: set[str] = set()
     for kind, (operation, listed) in lists.items():
         with session.reading(operation, project):
             for item in listed({"parent": session.parent, "filter": label_filter(project)}):
@@ -109,7 +115,9 @@ def _labelled_resources(session: Session, project: str) -> Found:
                 ):
                     # of a sticky endpoint's several its own, if that is listed
                     resources[kind, name] = item.name
-    return resources
+                    if kind == "endpoint" and is_adopted(dict(item.labels)):
+                        adopted.add(item.name)
+    return resources, adopted
 
 
 _PAGES: dict[str, str] = {

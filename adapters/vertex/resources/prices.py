@@ -107,7 +107,7 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """Return what the variants would cost an hour in the profile's location.
+    """Estimate what variants cost an hour in the profile's location.
 
     The nodes of the online store are left out: their price is not in the table.
     """

@@ -69,6 +69,7 @@ class GcsBlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
+        """Yield the blobs below a prefix."""
         base = len(self._session.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for blob in list_blobs(self._session, self._session.key(below)):

@@ -74,7 +74,7 @@ class FirestoreCounters:
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
-        """Change a field's settings; they hold at once, though the operation may take minutes."""
+        """Change a field's index or TTL settings."""
         name = _field(self._session, endpoint, field)
         with self._session.mutating("UpdateField", name):
             self._session.firestore_admin.update_field(field={"name": name, **settings})
@@ -168,7 +168,7 @@ def databases(session: Session) -> Iterator[tuple[str, str]]:
 def _commits(
     database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[Any]:
-    """Yield the changes as Commit takes them, usually one; the first has what is to go."""
+    """Yield the changes as Firestore commits, usually one; removals come first."""
     from google.cloud.firestore_v1 import types
 
     increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
@@ -221,7 +221,7 @@ def _client(session: Session) -> Any:
 
 
 def _again(session: Session, call: Callable[[], T]) -> T:
-    """Repeat a call after a transient error, or if too many write one document at once.
+    """Repeat a call after a transient error or contention.
 
     To count twice is allowed, not to count is not.
     """

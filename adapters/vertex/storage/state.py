@@ -12,7 +12,7 @@ from typing import Any, final
 from ....errors import Conflict, NotFound
 from ....target import Target
 from ....times import utc_milliseconds
-from ...common.storage.documents import Documents, ObjectHead, Stored, Words
+from ...common.storage.documents import Documents, ObjectHead, StoredObject, Words
 from ..errors import translated
 from ..session import CONTROL, Session, retry, session_of
 from .blobs import list_blobs
@@ -39,7 +39,7 @@ class _GcsObjects:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def read(self, key: str) -> Stored | None:
+    def read(self, key: str) -> StoredObject | None:
         """Return an object with the generation that was read, or None."""
         while (blob := self._get(key)) is not None:
             with (
@@ -47,12 +47,13 @@ class _GcsObjects:
                 translated(f"reading {key}"),
             ):  # another generation has taken its place in between
                 body = blob.download_as_bytes(if_generation_match=blob.generation, retry=retry())
-                return Stored(
+                return StoredObject(
                     body=body, token=str(blob.generation), written_at=utc_milliseconds(blob.updated)
                 )
         return None
 
     def look(self, key: str) -> ObjectHead | None:
+        """Return an object's token and nonce, or None if it is absent."""
         blob = self._get(key)
         if blob is None:
             return None
@@ -63,6 +64,7 @@ class _GcsObjects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
+        """Write an object if its token is still the expected one; return the new token."""
         blob = self._blob(key)
         blob.metadata = {"nonce": nonce}
         with translated(f"writing {key}", effect=True):
@@ -76,12 +78,14 @@ class _GcsObjects:
         return str(blob.generation)
 
     def remove(self, key: str, token: str) -> None:
+        """Delete an object if its token is still this one."""
         with translated(f"deleting {key}"):
             self._blob(key).delete(
                 if_generation_match=_generation(token), retry=None, timeout=CONTROL
             )
 
     def keys(self, prefix: str) -> Iterator[str]:
+        """Yield the keys with this prefix."""
         start = self._session.key(_FOLDER, "")
         return (
             blob.name[len(start) :]
@@ -90,9 +94,11 @@ class _GcsObjects:
         )
 
     def uri(self, key: str) -> str:
+        """Return an object's address."""
         return f"{self._session.root}/{_FOLDER}/{key}"
 
     def _blob(self, key: str) -> Any:
+        """Return the client's handle of an object."""
         return self._session.blobs().blob(self._session.key(_FOLDER, key))
 
     def _get(self, key: str) -> Any:

@@ -111,7 +111,7 @@ def _filter(session: Session, ref: str) -> str:
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
-    """Return the id of the DeployedModel of a variant; raise NotFound if there is none."""
+    """Return the id of a variant's deployed model; raise NotFound if there is none."""
     for number, spec in deployed_models.specs(described).items() if described is not None else ():
         if spec is not None and spec.name == variant:
             return number
@@ -136,7 +136,7 @@ def _moment(entry: Any) -> str:
 
 
 def _line(entry: Any) -> str:
-    """Return an entry's text; of a structured entry the message, or all of it."""
+    """Return a log entry's text, or a structured entry's message."""
     if entry.json_payload:
         payload = dict(entry.json_payload)
         return str(payload.get("message") or json.dumps(payload, default=str))

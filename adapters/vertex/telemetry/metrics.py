@@ -95,7 +95,7 @@ class CloudMonitoring:
 
 
 def _of_models(series: Iterable[Any]) -> list[Any]:
-    """Return the latencies of the models themselves, if they are told apart from the service's."""
+    """Return the series of the models' own latencies, if the metric tells them apart."""
     listed = list(series)
     apart = [line for line in listed if line.metric.labels.get("latency_type") == "model"]
     return apart or listed
@@ -132,7 +132,7 @@ def _distributions(
 def _points(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
-    """Yield (variant, the metric's labels, start of the minute, value) of what is deployed."""
+    """Yield (variant, labels, start of the minute, value) for deployed variants."""
     for line in series:
         labels = line.metric.labels
         number = labels.get("deployed_model_id", "")

@@ -61,7 +61,7 @@ class Catalogue(Mapping[str, Document]):
 
 
 def listing(session: Session) -> Catalogue:
-    """Return the catalogue as of now; empty if there is no dataset."""
+    """Return the catalogue of tables; empty if there is no dataset."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
         for item in session.bigquery.list_tables(
@@ -84,7 +84,7 @@ def read(session: Session, name: str) -> Any:
         return None
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class TableLabels(msgspec.Struct, frozen=True, kw_only=True):
     """A table's name, labels and description, named as BigQuery's client names them."""
 
     table_id: str
@@ -92,8 +92,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     description: str
 
 
-def look(session: Session, name: str) -> Look | None:
-    """Return what says whose a table is, or None, for a process that serves.
+def look(session: Session, name: str) -> TableLabels | None:
+    """Return a table's labels and description, or None, at the least cost for a gateway.
 
     BigQuery's own client would bring pandas and PyArrow, 100 MB.
     """
@@ -103,7 +103,7 @@ def look(session: Session, name: str) -> Look | None:
     except NotFound:
         return None
     answer: dict[str, Any] = msgspec.json.decode(content)
-    return Look(
+    return TableLabels(
         table_id=name, labels=answer.get("labels", {}), description=answer.get("description", "")
     )
 
@@ -124,7 +124,7 @@ def _get(session: Session, name: str) -> bytes:
 
 
 def document_of(session: Session, table: Any) -> Document | None:
-    """Return a table's document, or None if it is not this project's."""
+    """Return a table's document, or None if it is another project's."""
     if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
         return None
     return decode(

@@ -30,7 +30,7 @@ class Select(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> Select:
-    """Return SQL for a query's rows, under names that are theirs alone."""
+    """Return SQL that renames a query's columns, so that no two clash."""
     tree = _parsed(sql, params)
     names = named_outputs(tree, returned)
     return Select(text=_render(tree, dataset), names=tuple(names))
@@ -75,7 +75,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for what BigQuery cannot say."""
+    """Raise Invalid, with the line, for SQL that BigQuery cannot express."""
     if problems := bigquery.check(sql):
         first = problems[0]
         raise Invalid(
@@ -121,7 +121,7 @@ def _cast(column: Column, inside: str) -> str:
 
 
 def _checked(text: str) -> str:
-    """Return a statement; raise Invalid if it is too long."""
+    """Return a statement; raise Invalid if it is too long for BigQuery."""
     if len(text) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes",

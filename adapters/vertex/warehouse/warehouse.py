@@ -67,7 +67,7 @@ class BigQueryWarehouse:
         )
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Append rows by one load job whose id is the batch's, so that a repeat finds it.
+        """Append rows by a load job named after the batch, so that a repeat adds nothing.
 
         Raises:
             NotFound: There is no such table.
@@ -81,7 +81,7 @@ class BigQueryWarehouse:
                 _load(self._session, document, rows, batch)
 
     def save(self, table: str, sql: str, params: Params, *, batch: str) -> None:
-        """Append the rows of a query by one query job whose id is the batch's.
+        """Append a query's rows by a job named after the batch, so that a repeat adds nothing.
 
         Raises:
             NotFound: There is no such table.
@@ -113,7 +113,7 @@ class BigQueryWarehouse:
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what BigQuery cannot say, each with its line; no call is made."""
+        """Return what BigQuery's SQL cannot express of a statement, with lines; no call is made."""
         from ..sql import check
 
         return check(sql)
@@ -251,7 +251,7 @@ def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.T
 
 
 def _parameters(params: Mapping[str, object]) -> list[Any]:
-    """Return typed parameters; those that are None stand in the text (statements.py)."""
+    """Return typed query parameters; nulls are written into the text instead."""
     from google.cloud.bigquery import ScalarQueryParameter
 
     return [

@@ -79,7 +79,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
     def undrawn(self) -> Decision:
-        """Return the decision for a unit of a duel whose answer is ranked elsewhere.
+        """Return the decision of an interleaved unit whose product ranks elsewhere.
 
         The first variant answers, and the unit is compared with nobody's.
         """
@@ -98,7 +98,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
-    """0 .. 9999."""
+    """Return a unit's bucket, 0 to 9999: the same at every call with this salt."""
     return _hash(_prefix(purpose, salt) + unit.encode()) * BUCKETS >> 32
 
 
@@ -112,11 +112,12 @@ def uppers(weights: Sequence[float]) -> list[int]:
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
+    """Return whether a request's attributes meet all of a rule's conditions."""
     return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
 def is_met(condition: Condition, value: Any) -> bool:
-    """Null meets none.
+    """Return whether a value meets a condition; null meets none.
 
     A run outlives edits of project.yaml: a value that is no number any more meets no bound.
     """
@@ -185,6 +186,10 @@ class Assigner:
         )  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
+        """Return a unit's arm in every layer.
+
+        Units with the same outcomes share one decision, which is kept.
+        """
         name, key = unit.encode(), 0
         for choose, outcomes in self._choosers:
             key = key * outcomes + choose(name, attributes)
@@ -198,6 +203,7 @@ class Assigner:
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
+        """Return the outcome of every layer from the number that combines them."""
         chosen: list[_Outcome] = []
         for _, outcomes in reversed(self._parts):
             key, number = divmod(key, len(outcomes))
@@ -206,6 +212,7 @@ class Assigner:
 
 
 def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
+    """Return the layer's experiments that run now."""
     return [run for run in runs if run.state == "running" and run.layer == layer]
 
 
@@ -219,6 +226,7 @@ class _Outcome(msgspec.Struct, frozen=True):
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
 ) -> Decision:
+    """Merge the outcomes of all layers into one decision; a later layer's value wins."""
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters
@@ -243,6 +251,7 @@ def _decision(
 
 
 def _json(values: Mapping[str, Any]) -> str | None:
+    """Return values as JSON text with sorted keys, or None if there are none."""
     return json.dumps(values, sort_keys=True) if values else None
 
 
@@ -255,7 +264,7 @@ _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 
 
 def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_Outcome]]:
-    """outcomes: those of each variant."""
+    """Return how to choose the variant of a sticky endpoint, and an outcome for each."""
     variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
     for number, ranges in enumerate(split.values()):
         for low, high in ranges:
@@ -268,7 +277,7 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
-    """outcomes: none of its runs; its holdout; then those of each run."""
+    """Return how to choose a layer's outcome: no run, the holdout, or one of each run's."""
     inside, outside = (_in_or_out(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {
         setting: source
@@ -298,6 +307,7 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
 
 
 def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
+    """Return the assignment to log for a unit of a holdout; none where the holdout is 0 %."""
     return (
         (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),)
         if holdout
@@ -306,7 +316,7 @@ def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
 
 
 def _arm(run: LiveRun, *, first: int) -> _Choose:
-    """0: not one of its units; from `first` on its arms, then its holdout."""
+    """Return how to choose a run's arm: 0 if the unit is not in it, else counted from `first`."""
     targeting, last = run.targeting, first + len(run.arms)
     holdout, holdout_below, prefix = (
         _prefix("holdout", run.experiment),
@@ -326,7 +336,7 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
 
 
 def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
-    """Return the outcome of each arm, then of the holdout, which has the control's parameters."""
+    """Return the outcome of each arm, then of the holdout, which gets the control's parameters."""
     duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
 
     def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
@@ -369,6 +379,7 @@ def _sources(
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:
+    """Return what is hashed before a unit's name, so that each salt shuffles units anew."""
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 

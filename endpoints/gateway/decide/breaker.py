@@ -44,6 +44,7 @@ class Breaker:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Close the breaker and make new locks, for a process that was just forked."""
         self.away: IsthmusError | None = None  # the last failure; None: the store is there
         self._lock = (
             threading.RLock()
@@ -51,6 +52,7 @@ class Breaker:
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
+        """Return a unit's counts; fail at once while the store is known to be unreachable."""
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
     def add(
@@ -62,6 +64,7 @@ class Breaker:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
+        """Add to a unit's counts; fail at once while the store is known to be unreachable."""
         self._call(
             endpoint,
             unit,
@@ -75,6 +78,7 @@ class Breaker:
             self.away = None
 
     def _call(self, endpoint: str, unit: str, call: Callable[[], T]) -> T:
+        """Call the store, unless it failed lately; a transient failure opens the breaker."""
         if (away := self.away) is not None:
             raise type(away)(away.message, remedy=away.remedy)
         began = self._clock()
@@ -86,6 +90,7 @@ class Breaker:
             raise
 
     def _open(self, endpoint: str, unit: str, error: IsthmusError) -> None:
+        """Stop calling the store, and start a thread that asks whether it answers again."""
         with self._lock:
             if self.away is None:
                 self._ending = threading.Event()
@@ -102,7 +107,7 @@ class Breaker:
                 self.away = error
 
     def _ask(self, endpoint: str, unit: str, ending: threading.Event) -> None:
-        """One question at a time, until one is answered."""
+        """Ask the store until it answers, one question at a time."""
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:
@@ -113,6 +118,7 @@ class Breaker:
                     return
 
     def _problem(self, endpoint: str, unit: str) -> IsthmusError | None:
+        """Return why the store still cannot be reached, or None if it can."""
         try:
             self._store.get(endpoint, unit)
         except _TRANSIENT as error:

@@ -24,15 +24,16 @@ _encode = msgspec.json.Encoder().encode
 
 
 def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
+    """Return the rules that cap how often a unit is shown an item."""
     return tuple([rule for rule in rules if isinstance(rule, UnitCap)])
 
 
 def value_text(value: object) -> str:
-    """Return a key or a feature as the names of numbers write it."""
+    """Return a key or a feature's value as text, for the names of stored counts."""
     return _encode(value).decode()
 
 
-class Judged(msgspec.Struct, frozen=True):
+class UnitCounts(msgspec.Struct, frozen=True):
     """A unit's document at a moment."""
 
     before: dict[
@@ -43,8 +44,8 @@ class Judged(msgspec.Struct, frozen=True):
     ]  # the names that no window of any gateway reaches any more, of caps that are gone, too
 
 
-def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
-    """Add up a unit's counts by cap in one pass, as it is on the way of every answer."""
+def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
+    """Return each cap's counts of a unit, in one pass over what is stored."""
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
@@ -59,13 +60,13 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> Judged:
             gone.append(name)
         elif age >= -BUCKETS and (times := shown_counts.get(prefix)) is not None:
             times[value] = times.get(value, 0) + count
-    return Judged({cap: shown_counts[_prefix(cap)] for cap in caps}, gone)
+    return UnitCounts({cap: shown_counts[_prefix(cap)] for cap in caps}, gone)
 
 
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """Return the counts that an answer adds: one for each value shown, by its number's name.
+    """Return the counts to add for an answer: one for each value shown.
 
     `shown`: the features of its items that rules read.
     """
@@ -85,7 +86,7 @@ def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
 
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
-    """Return the prefix of the names of a cap's numbers.
+    """Return the prefix of the names under which a cap's counts are stored.
 
     Another `max`, or other days, go on with the same numbers.
     """

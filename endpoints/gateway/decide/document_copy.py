@@ -28,7 +28,7 @@ class _Numbered(Protocol):
 Document = TypeVar("Document", bound=_Numbered)
 
 
-class Known(msgspec.Struct, Generic[Document], frozen=True, kw_only=True):
+class CopyState(msgspec.Struct, Generic[Document], frozen=True, kw_only=True):
     """`value` None: the store has no document, or nobody knows (`seen` None)."""
 
     value: Document | None = None
@@ -45,19 +45,19 @@ class DocumentCopy(Generic[Document]):
     ) -> None:
         """Begin without a copy. `decoded` raises Invalid or Refused for an unsound document."""
         self.key = key
-        self.last: Known[Document] = Known()
+        self.last: CopyState[Document] = CopyState()
         self._read, self._decoded, self._clock = read, decoded, clock
         self._token = ""  # of the document that was looked at last
         self._fault = ""  # of that document
 
     @property
     def age(self) -> float | None:
-        """Seconds since this was what the store had; None: there was no answer yet."""
+        """The seconds since the copy was last confirmed; None before the first answer."""
         seen_at = self.last.seen
         return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
     def look(self) -> None:
-        """Once. Whatever goes wrong, the copy stays and the problem is noted."""
+        """Read the document once; on an error keep the copy and note the problem."""
         began = self._clock()
         try:
             self.last = self._accept(self._read(), began)
@@ -67,9 +67,10 @@ class DocumentCopy(Generic[Document]):
             self.note_problem(repr(error))
 
     def note_problem(self, problem: str) -> None:
+        """Keep the last good copy, and note why a newer one could not be read."""
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
-    def _accept(self, document: Versioned | None, began: float) -> Known[Document]:
+    def _accept(self, document: Versioned | None, began: float) -> CopyState[Document]:
         """Return the copy after a read of the store.
 
         Raises Invalid or Refused if the document is absent, unsound, or older than the copy.
@@ -78,7 +79,7 @@ class DocumentCopy(Generic[Document]):
         if document is None:
             if value is not None:
                 raise Invalid(f"the store has no {self.key} any more")
-            return Known(seen=began)
+            return CopyState(seen=began)
         if document.token != self._token:
             try:
                 value, self._fault = self._newer(self._decoded(document.value), value), ""
@@ -87,10 +88,10 @@ class DocumentCopy(Generic[Document]):
             self._token = document.token  # what fails in another way is decoded again
         if self._fault:
             raise Invalid(self._fault)
-        return Known(value=value, seen=began)
+        return CopyState(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Return a document, unless it is an old copy of the store's.
+        """Return a document, unless it is older than the copy.
 
         One that was begun anew has a lower version and was written later.
 

@@ -21,7 +21,7 @@ from ....errors import Invalid
 from ....project.specs.description import BUCKETS, Endpoint
 from ..processes.forks import renewed_when_forked
 from . import sticky_split as sticky
-from .document_copy import DocumentCopy, Known, Read
+from .document_copy import CopyState, DocumentCopy, Read
 from .live_document import LIVE, Live, LiveRun
 
 EVERY = timedelta(seconds=5)
@@ -62,7 +62,7 @@ class LiveReader:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Without a thread, and with the copy that there is: what a forked process begins with."""
+        """Reset to no thread, but with the last copy, for a process that was just forked."""
         self._lock = threading.Lock()
         self._looked = threading.Event()
         self._waits = True  # for the first look
@@ -70,11 +70,11 @@ class LiveReader:
         self._ending = threading.Event()
 
     @property
-    def last(self) -> Known[Live]:
+    def last(self) -> CopyState[Live]:
         """The copy of the live document after the last look at the store."""
         return self._live.last
 
-    def current(self) -> Known[Live]:
+    def current(self) -> CopyState[Live]:
         """Return the copy of the live document, starting the thread if there is none.
 
         The first requests wait for the first look, for a second at most.
@@ -96,22 +96,24 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """Seconds since this was what the store had; None: there was no answer yet."""
+        """The seconds since the copy was last confirmed; None before the first answer."""
         return self._live.age
 
     @property
     def version(self) -> int | None:
+        """The version of the live document that is served, or None before the first read."""
         return self.last.value.version if self.last.value else None
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Why experiments, or the split of a sticky endpoint, may be others than are known here."""
+        """Why assignments or a sticky split may be out of date."""
         return (
             *self._live_problems(),
             *(problem for copy in self._splits.values() if (problem := self._split_problem(copy))),
         )
 
     def _live_problems(self) -> tuple[str, ...]:
+        """Return why units get no assignment, or an old one, as sentences for the operator."""
         problem, age = self.last.problem, self.age
         if age is None:
             return (
@@ -130,6 +132,7 @@ class LiveReader:
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
+        """Return why calls are not aimed at a variant, or by an old split."""
         problem, age = copy.last.problem, copy.age
         if age is None:
             return (
@@ -145,6 +148,7 @@ class LiveReader:
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
+        """Begin to read the live document at intervals, in a thread."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -165,10 +169,11 @@ class LiveReader:
                 self._closers.add(self.close)
 
     def end(self) -> None:
-        """Without waiting for it."""
+        """Tell the reading thread to stop, without waiting for it."""
         self._ending.set()
 
     def close(self) -> None:
+        """Stop the thread that reads the live document."""
         with self._lock:
             thread, self._thread = self._thread, None
             self._ending.set()
@@ -178,6 +183,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
+        """Read the live document at each interval until told to end."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -186,7 +192,7 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Once. Whatever goes wrong, the copies stay and the problem is noted."""
+        """Read the documents once; on an error keep the copies and note the problem."""
         self._live.look()
         for copy in self._splits.values():
             copy.look()
@@ -202,11 +208,12 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
+    """Return whether a copy of the split is too old to send calls by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
 def _live(value: bytes) -> Live:
-    """Return the document of what runs, by which units can be assigned.
+    """Decode the document of running experiments; raise if units cannot be assigned by it.
 
     Raises:
         Invalid: It is damaged, or contradicts itself.
@@ -219,11 +226,13 @@ def _live(value: bytes) -> Live:
 
 
 def _split(endpoint: str, value: bytes) -> sticky.Split:
+    """Decode an endpoint's stored traffic split; raise if it is not valid."""
     what = sticky.key(endpoint)
     return sticky.sound(decode(value, sticky.Split, what=what), what)
 
 
 def _fault(run: LiveRun, live: Live) -> str:
+    """Return why a run's document cannot be served, or an empty text."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -243,6 +252,7 @@ def _fault(run: LiveRun, live: Live) -> str:
 
 
 def _unnamed_variants(run: LiveRun) -> str:
+    """Return how the interleaved variants differ from the arms', or an empty text."""
     named = {arm.parameters.get("variant") for arm in run.arms}
     return (
         ""
@@ -252,6 +262,7 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
+    """Name the running experiment of the same layer that holds some of the run's buckets."""
     ranges = sorted(
         span
         for other in live.runs

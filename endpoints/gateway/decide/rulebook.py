@@ -57,6 +57,7 @@ class Rulebook:
 
 
 def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
+    """Return whether a rule applies to a request: its dates and its conditions hold."""
     return (
         (rule.since is None or now >= rule.since)
         and (rule.until is None or now < rule.until)
@@ -86,6 +87,7 @@ def name_of(rule: Rule) -> str:
 
 
 def condition_text(condition: Condition) -> str:
+    """Return a condition as text, for example `country=de|at`."""
     name = _short(condition.attribute)
     parts = [
         f"{name}{sign}{'|'.join(map(str, operand))}"
@@ -101,9 +103,10 @@ def condition_text(condition: Condition) -> str:
 
 
 def _length(window: timedelta) -> str:
-    """Return the text of a window. A day is 24h, since it is no day of the calendar."""
+    """Return a window's length as text; a day is 24h, not a day of the calendar."""
     return "24h" if window == timedelta(days=1) else duration_text(window)
 
 
 def _short(name: str) -> str:
+    """Return an attribute's name without its prefix."""
     return name.rpartition(".")[2]

@@ -33,16 +33,17 @@ class Split(StoredDocument, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
+    """Return the key under which an endpoint's split is stored."""
     return f"split/{endpoint}"
 
 
 def whole(variant: str) -> dict[str, Ranges]:
-    """One variant has every unit: what an endpoint without a document serves."""
+    """Return the split in which one variant has every unit: the default of a sticky endpoint."""
     return {variant: ((0, BUCKETS - 1),)}
 
 
 def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
-    """Percent by variant."""
+    """Return each variant's percent, from its ranges of buckets."""
     return {
         variant: STEP * sum(high - low + 1 for low, high in spans)
         for variant, spans in ranges.items()
@@ -50,7 +51,7 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent by variant that every gateway serves by now.
+    """Return the percent of each variant that every gateway serves by now.
 
     Until no gateway can have an older copy, these are the shares before the change.
     """
@@ -58,7 +59,7 @@ def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """Return the ranges under another split: percents in steps of 0.01 that sum to 100.
+    """Return the ranges of buckets for a new split, moving as few buckets as possible.
 
     A variant that is not named gives all that it has.
     """
@@ -89,10 +90,12 @@ def sound(split: Split, what: str) -> Split:
 
 
 def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
+    """Return every bucket in these ranges, in order."""
     return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
 
 
 def _spans(buckets: Sequence[int]) -> Ranges:
+    """Join consecutive buckets into ranges."""
     spans: list[tuple[int, int]] = []
     for bucket in buckets:
         if spans and spans[-1][1] == bucket - 1:

@@ -119,11 +119,12 @@ class Application:
         return service
 
     async def warmed(self) -> None:
-        """Wait for the first try to warm up."""
+        """Wait until the first attempt to warm up has ended."""
         await self.open()
         await self._tried.wait()
 
     async def close(self) -> None:
+        """Stop serving: deliver what is logged, and end the threads."""
         if self._keeping is not None:
             self._keeping.cancel()
         if self._service is not None:
@@ -133,7 +134,7 @@ class Application:
 
     @property
     def still_running(self) -> bool:
-        """After `close`: a thread hangs, in a ranking or in a look.
+        """Return whether a thread still hangs after `close`.
 
         Python waits for it before it ends.
         """
@@ -142,12 +143,14 @@ class Application:
     def _in_thread(
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
     ) -> asyncio.Future[_Result]:
+        """Run a function in a pool's thread, and count it among those under way."""
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)
         return asyncio.wrap_future(work)
 
     async def _lifespan(self, receive: Receive, send: Send) -> None:
+        """Answer ASGI's lifespan protocol: open the service at startup, close it at shutdown."""
         await receive()
         try:
             await self.open()
@@ -160,7 +163,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it is done; once a second, publish to the other processes."""
+        """Warm up until it succeeds; publish figures to the other processes once a second."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -177,6 +180,7 @@ class Application:
             service.publish()
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request, and count its status and time."""
         began = time.perf_counter()
         service = self._service or await self.open()
         path = scope["path"]
@@ -215,6 +219,7 @@ class Application:
     async def _answer(
         self, service: Service, scope: Scope, receive: Receive
     ) -> tuple[Answer, bytes]:
+        """Return the answer to a request, and its content type."""
         path, headers = scope["path"], dict(scope["headers"])
         answer = self._refusal(scope, headers)
         if answer is None and _method(path) == "POST":
@@ -234,6 +239,7 @@ class Application:
         ), _JSON
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
+        """Return why a request is refused before its body is read, or None."""
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(
             self._door, scope["method"].encode(), path, headers, partial(self._stranger, scope)
@@ -253,7 +259,7 @@ class Application:
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return why the connection's user may not come.
+        """Return why the connection's user is refused, or None.
 
         Another server than ours keeps nothing for a connection: each request asks.
         """
@@ -265,6 +271,7 @@ class Application:
     async def _post(
         self, service: Service, receive: Receive, headers: Mapping[bytes, bytes], path: str
     ) -> Answer:
+        """Read a request's body and answer it; refuse it when too many wait already."""
         parts: list[bytes] = []
         try:
             await self._receive_body(receive, headers, parts)
@@ -335,20 +342,24 @@ class Application:
         return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _has_looked(self, _future: object) -> None:
+        """Note that the look at the live document has ended, and when."""
         self._looking, self._looked = None, time.monotonic()
 
 
 def _method(path: str) -> str | None:
+    """Return the one HTTP method that a path takes, or None for an unknown path."""
     return "POST" if _is_flag(path) else _METHODS.get(path)
 
 
 def _is_flag(path: str) -> bool:
+    """Return whether a path asks for one feature flag or for all (OpenFeature's protocol)."""
     return path == ofrep.PATH or (
         path.startswith(f"{ofrep.PATH}/") and len(path) > len(ofrep.PATH) + 1
     )
 
 
 def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
+    """Hand a request's body to the call that its path names."""
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return (
@@ -359,6 +370,7 @@ def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, byte
 
 
 def _tell(service: Service, seconds: float) -> None:
+    """Write to stderr how long each endpoint took to be ready, or why it is not."""
     for name, readiness in service.as_it_was().endpoints.items():
         state = (
             f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"
@@ -367,7 +379,7 @@ def _tell(service: Service, seconds: float) -> None:
 
 
 def _at_loopback(scope: Scope) -> bool:
-    """Tell whether this connection came to an address that only this machine reaches.
+    """Return whether the connection's address can be reached from this machine alone.
 
     A Unix socket has no address, and counts as one.
     """

@@ -40,12 +40,13 @@ class Background:
 
     @property
     def lost(self) -> int:
+        """The number of rows that could not be delivered to the log."""
         return self._application.lost
 
 
 @contextmanager
 def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
-    """Serve until the end of the `with`; then finish requests, deliver the log, close the target.
+    """Serve an endpoint in the background while the `with` block runs.
 
     Serving begins once it is known which experiments run: earlier callers would get the defaults,
     and count for no arm. Raises Unavailable if that is not known within a minute, or the gateway

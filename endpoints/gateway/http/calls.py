@@ -43,6 +43,8 @@ class Calls:
         self._first = next(iter(gateways))
 
     def rank(self, body: bytes) -> Answer:
+        """Answer POST /rank: choose and order the candidates."""
+
         def ranked(gateway: Gateway, request: dict[str, Any]) -> Answer:
             ranking = gateway.rank(request)
             self._count(ranking.assignments)
@@ -51,6 +53,8 @@ class Calls:
         return self._of_endpoint(body, ranked)
 
     def assign(self, body: bytes) -> Answer:
+        """Answer POST /assign: return a unit's arms, and log them unless `log` is false."""
+
         def assigned(gateway: Gateway, request: dict[str, Any]) -> Answer:
             log = request.pop("log", True)
             if not isinstance(log, bool):
@@ -64,6 +68,7 @@ class Calls:
         return self._of_endpoint(body, assigned)
 
     def track(self, body: bytes) -> Answer:
+        """Answer POST /track: check events, and write them to the event log."""
         try:
             sent = _decode_any(body)
         except _UNREADABLE as error:
@@ -87,6 +92,7 @@ class Calls:
         )
 
     def flag(self, key: str, body: bytes) -> Answer:
+        """Answer one feature flag, in OpenFeature's protocol."""
         name = key.partition(".")[0]
         if name not in self._gateways:
             return ofrep.refusal(
@@ -109,7 +115,7 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
     def flags(self, body: bytes, if_none_match: str) -> Answer:
-        """Answer with all flags. `if_none_match`: the header of that name."""
+        """Answer with all flags, or that they are unchanged since the caller's `if_none_match`."""
 
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
@@ -120,6 +126,7 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated))
 
     def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
+        """Evaluate an endpoint's settings for a context, and count the assignments."""
         decision, config = gateway.evaluate(context[ofrep.KEY], context)
         self._count(decision.arms)
         return decision, config
@@ -153,11 +160,13 @@ class Calls:
         )
 
     def _count(self, arms: Mapping[str, str]) -> None:
+        """Count a unit's assignments by run and arm."""
         for run, arm in arms.items():
             self._counters.add(_assignment_sample(run, arm))
 
 
 def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
+    """Answer a flag's evaluation context, and turn errors into OpenFeature's answers."""
     try:
         return answer(ofrep.context_of(body))
     except ofrep.RefusedError as refusal:
@@ -169,7 +178,7 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
 
 
 def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
-    """One request must not end the server, and whoever asked must hear."""
+    """Return the answer, or one that tells of the error: one request must not end the server."""
     try:
         return answer()
     except IsthmusError as error:
@@ -183,10 +192,12 @@ def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
 
 
 def has_field(project: Project, name: str, field: str) -> bool:
+    """Return whether a request to the endpoint may have this field."""
     shape = shape_of(project.spec, project.spec.endpoints[name])
     return field in {shape.unit, *shape.entities, *shape.attributes, *shape.of_request}
 
 
 @lru_cache(maxsize=1_000)
 def _assignment_sample(run: str, arm: str) -> str:
+    """Return the counter's name and labels for assignments to an arm."""
     return sample(counters.ASSIGNMENTS, run=run, arm=arm)

@@ -54,7 +54,7 @@ class RefusedError(Exception):
 
 
 def context_of(body: bytes) -> dict[str, Any]:
-    """Return the context of a request, which has a targetingKey. Raises RefusedError."""
+    """Return the context of a request; raise RefusedError without a targetingKey."""
     try:
         context = _decode(body).get("context", {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -83,6 +83,7 @@ def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -
 
 
 def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Flag]:
+    """Return the endpoint's flag and one for each of its settings."""
     settings = _settings(endpoint, decision)
     keys = [endpoint.name, *(f"{endpoint.name}.{name}" for name in settings)]
     return [evaluated for key in keys if (evaluated := flag(key, endpoint, decision, config))]
@@ -101,6 +102,7 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
+    """Return a flag's value with the reason and the runs that set it."""
     by_run = {source.run: source for source in sources}
     reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
     metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
@@ -124,6 +126,7 @@ def _reason(source: Source) -> Reason:
 
 
 def single(evaluated: Flag) -> Answer:
+    """Return one flag as an HTTP answer."""
     return Answer(status=200, body=_encode(evaluated))
 
 
@@ -143,6 +146,7 @@ def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
 
 
 def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
+    """Return OpenFeature's answer to a request that cannot be evaluated."""
     of_flag: Mapping[str, str] = {"key": key} if key else {}
     return Answer(
         status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})

@@ -79,7 +79,7 @@ _REFUSALS = {
 
 
 def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[str, Any]:
-    """Describe the endpoints `names`. `token`: callers must send ISTHMUS_TOKEN's value."""
+    """Return the OpenAPI document of these endpoints. `token`: callers must send ISTHMUS_TOKEN."""
     _, components = msgspec.json.schema_components(
         [Ranking, Assigned, Health, Rejection], ref_template="#/components/schemas/{name}"
     )
@@ -195,6 +195,7 @@ def _post(
     *,
     error: str = "Error",
 ) -> dict[str, Any]:
+    """Return the OpenAPI description of a POST path."""
     return {
         "post": {
             "summary": summary,
@@ -210,11 +211,13 @@ def _post(
 
 
 def _one_of(schemas: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema's reference, or `oneOf` where there are several."""
     references = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     return references[0] if len(references) == 1 else {"oneOf": references}
 
 
 def _assignment(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
+    """Return the JSON schema of a request to /assign."""
     shape = shape_of(spec, endpoint)
     log = {"type": "boolean", "description": "false: nobody is logged as assigned"}
     properties = _common(shape, endpoint, several=several) | {"log": log}
@@ -228,6 +231,7 @@ def _assignment(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict
 
 
 def _event(event: Event) -> dict[str, Any]:
+    """Return the JSON schema of an event that /track accepts."""
     own = {
         "event": {"const": event.name},
         "event_id": {
@@ -247,12 +251,13 @@ def _event(event: Event) -> dict[str, Any]:
 
 
 def _nullable(attribute: Attribute) -> dict[str, Any]:
+    """Return an attribute's JSON schema; one that is not required may be null."""
     schema = _attribute(attribute)
     return schema if attribute.required else {**schema, "type": [schema["type"], "null"]}
 
 
 def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """One shape for each key that may list the candidates: exactly one does."""
+    """Return the JSON schema of a request to /rank: one shape for each key of candidates."""
     shape = shape_of(spec, endpoint)
     places = {
         "type": "integer",
@@ -308,6 +313,7 @@ def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[s
 
 
 def _scalar(entity: Entity) -> dict[str, Any]:
+    """Return the JSON schema of an entity's key."""
     return {
         **_JSON_TYPES[entity.type],
         **({"description": entity.description} if entity.description else {}),
@@ -315,6 +321,7 @@ def _scalar(entity: Entity) -> dict[str, Any]:
 
 
 def _attribute(attribute: Attribute) -> dict[str, Any]:
+    """Return the JSON schema of an attribute."""
     return {
         **_JSON_TYPES[attribute.type],
         **({"description": attribute.description} if attribute.description else {}),
@@ -332,12 +339,15 @@ def _of_request(attribute: Attribute) -> dict[str, Any]:
 
 
 def _answer(description: str, schema: str) -> dict[str, Any]:
+    """Return the OpenAPI description of an answer whose schema is a named one."""
     return _json(description, {"$ref": f"#/components/schemas/{schema}"})
 
 
 def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the OpenAPI description of an answer in JSON."""
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
 def _words(name: str) -> str:
+    """Return a snake_case name in CamelCase."""
     return "".join(word.capitalize() for word in name.split("_"))

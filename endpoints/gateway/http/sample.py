@@ -26,7 +26,7 @@ class SampleFailed(Exception):
 
 class Samples(Protocol):
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """SampleFailed: there is none."""
+        """Return an example request; raise SampleFailed if there is none."""
         ...
 
 
@@ -42,13 +42,14 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
     folder: str
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """SampleFailed: the log has no row to make it from, or cannot be read."""
+        """Return an example request; raise SampleFailed if the log has no row to make it from."""
         try:
             return self._read_cache(endpoint)
         except OSError as error:
             raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
 
     def _read_cache(self, endpoint: str) -> dict[str, Any]:
+        """Return the endpoint's example request, and make it once for all workers."""
         path = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -59,6 +60,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
 
     def _run(self, endpoint: str) -> bytes:
+        """Make an example request in a process of its own, and return it as JSON."""
         command = [
             sys.executable,
             "-P",
@@ -86,6 +88,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def main(settings: str, endpoint: str) -> int:
+    """Make an example request in a process of its own, and print it as JSON."""
     from ....core.runtime.project import open as open_project
     from ..smoke import example_request
 

@@ -73,6 +73,7 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
 
 
 def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
+    """Return the service of one worker process."""
     sampler = Sampler(
         project=settings.project,
         target=settings.target,
@@ -96,7 +97,7 @@ def _run(
     *,
     warm_first: bool = False,
 ) -> bool:
-    """Serve until stopped. Return whether a thread hangs that Python would wait for at its end.
+    """Serve until stopped; return whether a thread hangs, for which Python would wait.
 
     All that was answered is delivered by then.
     """
@@ -122,6 +123,7 @@ def _run(
 
 
 def main(text: str) -> int:
+    """Run a worker: open the project, and serve until the supervisor stops it."""
     from ....core.runtime.project import open as open_project
 
     worker = msgspec.json.decode(text, type=Worker)
@@ -150,6 +152,7 @@ def main(text: str) -> int:
 
 
 def _end_with_parent() -> None:
+    """Stop this worker, as SIGTERM would, once the supervisor's process is gone."""
     while os.read(0, 1024):
         pass
     os.kill(os.getpid(), signal.SIGTERM)  # the supervisor was killed: as if it had asked

@@ -95,10 +95,11 @@ class Service:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of the endpoints that are served."""
         return tuple(self._served)
 
     def warm(self) -> bool:
-        """Read features and predict with every variant once, as first requests take seconds.
+        """Warm up: read features and predict with every variant, since first requests take seconds.
 
         False: try again later.
         """
@@ -113,6 +114,7 @@ class Service:
         return all(served.warm for served in self._served.values())
 
     def _warm_up(self, name: str, served: _Endpoint) -> Readiness:
+        """Send an endpoint an example request, and return whether it is ready to serve."""
         served.gateway.look()
         if served.request is None:
             try:
@@ -127,7 +129,7 @@ class Service:
         )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
-        """Return the reason of each variant that did not answer."""
+        """Return why a variant did not answer, for each that did not."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -163,7 +165,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health from the last checks, without a new one."""
+        """Return the health of the last checks, without a new one."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -179,6 +181,7 @@ class Service:
         )
 
     def _problems(self) -> list[str]:
+        """Return the problems of every endpoint, each after the endpoint's name."""
         return [
             f"{name}: {problem}"
             for name, served in self._served.items()
@@ -186,7 +189,7 @@ class Service:
         ]
 
     def metrics(self) -> str:
-        """Prometheus' text: sums over the gateway's processes."""
+        """Return the metrics of all processes in Prometheus's text format."""
         self.publish()
         now = time.monotonic()
         if now - self._ages[0] >= _AGES:
@@ -194,10 +197,11 @@ class Service:
         return counters.exposition(totals(self.folder) | self._ages[1])
 
     def openapi(self, *, token: bool) -> bytes:
+        """Return the OpenAPI document of what is served, as JSON."""
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
-        """Write this process's figures to where the gateway's other processes read them."""
+        """Write this process's figures to the file that the other processes read."""
         with self._counted:
             for name, served in self._served.items():
                 counted = _counts(name, served.gateway)
@@ -231,9 +235,11 @@ class Service:
 
     @property
     def _ready(self) -> bool:
+        """Return whether every endpoint is ready."""
         return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
+        """Return the seconds since each feature view was synced; a view that fails is left out."""
         ages = {}
         for view in self.project.spec.feature_views:
             try:
@@ -249,6 +255,7 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
+    """Return an endpoint's readiness; one whose logged rows are being lost is not ready."""
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
@@ -257,7 +264,7 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the endpoints of project.yaml, or those of them that are named.
+    """Return the endpoints of project.yaml that rank, or those of them that are named.
 
     Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """
@@ -268,7 +275,9 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
                 f"project.yaml has no endpoint {name}",
                 remedy=did_you_mean(name, declared, has="it has"),
             )
-    chosen = tuple(dict.fromkeys(names)) or tuple(declared)
+    chosen = tuple(dict.fromkeys(names)) or tuple(
+        name for name, endpoint in declared.items() if endpoint.objective
+    )
     if not chosen:
         raise NotFound("project.yaml has no endpoint", remedy="describe one under `endpoints:`")
     if len(chosen) > 1 and (
@@ -283,6 +292,7 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
 
 
 def _sum(figures: dict[str, float], name: str) -> int:
+    """Return the sum of a counter over all of its labels."""
     return int(sum(value for key, value in figures.items() if key.partition("{")[0] == name))
 
 

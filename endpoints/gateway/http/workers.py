@@ -68,6 +68,7 @@ class _Workers:
         self._code = 0
 
     def run(self) -> int:
+        """Start the workers and supervise them until a signal; return the exit code."""
         with calling(
             (signal.SIGINT, signal.SIGTERM), lambda number: self._events.put(("signal", number))
         ):
@@ -81,6 +82,7 @@ class _Workers:
         return self._code
 
     def _start(self, number: int) -> None:
+        """Start the worker process of a slot."""
         slot = self._slots[number]
         worker = Worker(
             settings=self._settings,
@@ -101,6 +103,7 @@ class _Workers:
         threading.Thread(target=self._wait, args=(number, slot.process), daemon=True).start()
 
     def _start_again(self, number: int, slot: _Slot) -> None:
+        """Start a worker again; try later if the machine has no room for a process."""
         try:
             self._start(number)
         except OSError as error:  # no memory, too many processes: the others serve on
@@ -111,11 +114,12 @@ class _Workers:
             )
 
     def _wait(self, number: int, process: subprocess.Popen[bytes]) -> None:
+        """Wait in a thread for a worker's end, and report it to the supervisor."""
         process.wait()
         self._events.put(("ended", number))
 
     def _until_an_event(self) -> bool:
-        """Handle the next event. Return False once everything has ended."""
+        """Wait for the next event and handle it; return False once every worker has ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
             kind, number = self._events.get(
@@ -138,6 +142,7 @@ class _Workers:
         return self._on_end(number, slot, code)
 
     def _on_end(self, number: int, slot: _Slot, code: int) -> bool:
+        """React to a worker's end: plan its restart; return False if the server must stop."""
         if (
             code == NOT_OPENED and slot.starts == 1
         ):  # it would end the same way again; it has said why
@@ -155,6 +160,7 @@ class _Workers:
         return True
 
     def _stop(self, number: int) -> bool:
+        """Stop the workers by SIGTERM; return False on a second signal, which kills them."""
         running = [slot.process for slot in self._slots if slot.process]
         if self._stopping:
             say("stopped at once: what was answered and not delivered is lost")
@@ -176,6 +182,7 @@ class _Workers:
         return bool(running)
 
     def _kill(self) -> None:
+        """Kill every worker that still runs."""
         for slot in self._slots:
             if slot.process:
                 slot.process.kill()

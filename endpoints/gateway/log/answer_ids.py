@@ -25,11 +25,13 @@ class AnswerNumbers:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Begin a new series of request ids, for a process that was just forked."""
         self._name = f"q-{secrets.token_hex(6)}"
         self._next = itertools.count(1)
         self._unused: deque[int] = deque()
 
     def take(self) -> str:
+        """Return a request id that is not in use."""
         try:
             number = self._unused.popleft()
         except IndexError:

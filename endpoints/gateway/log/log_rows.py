@@ -13,14 +13,14 @@ from ....events.port import Row
 from ....feature_store.joins.view_history import entity_key
 from ..decide.assignment import Assignment, Decision
 from ..rank.draft import Arranged
-from ..rank.ranking import Shown
+from ..rank.ranking import ShownItem
 from ..request.request import RankRequest
 
 _encode = msgspec.json.Encoder().encode
 _AND = "+"  # in no variant's name
 
 
-class Answered(msgspec.Struct, frozen=True, kw_only=True):
+class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """One answer, with the values that its rows share."""
 
     request_id: str  # <gateway's process>-<number>
@@ -37,10 +37,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def variant(self) -> str:
+        """The variant that scored the answer, or both variants of an interleaved one."""
         return _AND.join([variant for variant, _ in self.by])
 
     @property
     def version(self) -> str:
+        """The model version that scored the answer, or both of an interleaved one."""
         return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
@@ -60,10 +62,12 @@ class Answered(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exposure_id(request_id: str, position: int) -> str:
+    """Return an exposure's event id: the request's id and the place."""
     return f"{request_id}-{position}"
 
 
-def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
+def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
+    """Return the rows that log which items were shown, in which places."""
     shared = answered.shared()
     return [
         {
@@ -79,7 +83,7 @@ def exposures(answered: Answered, places: Iterable[Shown]) -> list[Row]:
     ]
 
 
-def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
+def _pick_columns(answered: LoggedAnswer, place: ShownItem) -> dict[str, object]:
     """Return the variant that picked an interleaved item, and the credit of a click on it.
 
     Empty for an answer of a single variant.
@@ -96,7 +100,7 @@ def _pick_columns(answered: Answered, place: Shown) -> dict[str, object]:
 
 
 def is_interleaved(variant: str) -> bool:
-    """Tell by the `variant` column of `rankings` whether two variants made the order."""
+    """Return whether two variants made an order, by the `variant` column of `rankings`."""
     return _AND in variant
 
 
@@ -105,7 +109,7 @@ def credit(run: str, variant: str) -> str:
     return _encode({run: variant}).decode()
 
 
-class Overruled(msgspec.Struct, frozen=True):
+class RuleEffects(msgspec.Struct, frozen=True):
     """The effects of an endpoint's rules on an answer; by default none."""
 
     digest: str | None = None  # of the rules as they are written; None: there are none
@@ -121,10 +125,10 @@ def attributes_of(context: Mapping[str, Any], names: Iterable[str]) -> str | Non
 
 
 def ranking(
-    answered: Answered,
+    answered: LoggedAnswer,
     request: RankRequest,
     orders: Sequence[Sequence[int]],
-    overruled: Overruled,
+    overruled: RuleEffects,
     attributes: str | None,
     *,
     explore: float,
@@ -191,5 +195,5 @@ def assignment(
 
 
 def _text(value: object) -> str:
-    """Return a value as JSON spells it, so that true is not True; text stays as it is."""
+    """Return a value as JSON spells it; text stays as it is."""
     return value if isinstance(value, str) else _encode(value).decode().strip('"')

@@ -136,7 +136,7 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try one of the lost rows again if nothing is on its way.
+        """Try to store one of the lost rows again, if nothing is being delivered.
 
         Callers who learn of the loss send no more requests, so no other row would come. A row that
         was stored after all is read once: it has its id.
@@ -181,12 +181,15 @@ class LogWriter:
         return (problem,) if problem else ()
 
     def _count(self, answers: Iterable[_Answer], sign: int) -> None:
+        """Add answers to the figures of what waits, or take them off (`sign` -1)."""
         for answer in answers:
             self._size += sign * answer.size
             for stream, rows in answer.rows.items():
                 self.waiting[stream] += sign * len(rows)
 
     def _has_no_room(self, answer: _Answer) -> bool:
+        """Wait for room in the queue; return whether there is none."""
+
         def fits() -> bool:
             return not self._size or self._size + answer.size <= self._room
 
@@ -214,7 +217,7 @@ class LogWriter:
         return ""
 
     def end(self) -> None:
-        """Deliver what waits, then end the thread; without waiting for it."""
+        """Tell the thread to deliver what waits and end, without waiting for it."""
         with self._arrived:
             self._ending = True
             self._arrived.notify()
@@ -244,6 +247,7 @@ class LogWriter:
                 self._gone()
 
     def _run(self) -> None:
+        """Deliver groups of waiting answers until the writer is closed."""
         while group := self._next():
             losses = self._deliver(group)
             with self._arrived:
@@ -281,12 +285,14 @@ class LogWriter:
             return group
 
     def _gone(self) -> None:
+        """Note that the delivering thread has ended."""
         self._thread = None
         self._on_its_way = []
         if self._closers is not None:
             self._closers.discard(self.close)
 
     def _deliver(self, group: Sequence[_Answer]) -> list[_Loss]:
+        """Send a group's rows stream by stream, and return what was lost."""
         given_up = time.monotonic() + self._retries
         losses: list[_Loss] = []
         for stream, rows in _by_stream(group):
@@ -317,11 +323,13 @@ class LogWriter:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
+        """Note that sending fails and why; return all rows as lost."""
         self._sample = (stream, rows[-1])
         self.failing = why
         return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:
+        """Mark a group's answers as handled, and wake those who wait for it."""
         self._untold = problem if problem and not self._durable else self._untold
         for answer in group:
             answer.done, answer.problem = True, problem
@@ -331,6 +339,7 @@ class LogWriter:
         self._left.notify_all()
 
     def _lost_whole(self, answers: Sequence[_Answer], why: str) -> str:
+        """Count every row of these answers as lost, and return why as text."""
         return self._lose(
             [
                 _Loss(stream=stream, rows=rows, lost=len(rows), why=why)
@@ -339,6 +348,7 @@ class LogWriter:
         )
 
     def _lose(self, losses: Sequence[_Loss]) -> str:
+        """Count lost rows, report them, and return the problems as text."""
         problems = []
         for loss in losses:
             self.undelivered[loss.stream] += loss.lost
@@ -353,10 +363,12 @@ class LogWriter:
 
 
 def _size(row: Row) -> int:
+    """Return how much of the queue's room a row takes: more for long texts."""
     return 1 + sum([len(value) for value in row.values() if type(value) is str]) // LONG
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
+    """Gather the rows of several answers by stream; streams without rows are left out."""
     rows: dict[Stream, list[Row]] = {
         stream: [row for answer in answers for row in answer.rows.get(stream, ())]
         for stream in STREAMS
@@ -365,4 +377,5 @@ def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
 
 
 def _error_text(error: IsthmusError) -> str:
+    """Return an error with its remedy in brackets."""
     return f"{error} ({error.remedy})" if error.remedy else str(error)

@@ -135,14 +135,17 @@ class Counters:
                 self.set(key, 0)
 
     def add(self, key: str, amount: float = 1) -> None:
+        """Add to a counter in the shared file."""
         with self._lock:
             self._raise(self._place(key), amount)
 
     def set(self, key: str, value: float) -> None:
+        """Set a gauge in the shared file."""
         with self._lock:
             _VALUE.pack_into(self._map, self._place(key), value)
 
     def answered(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
+        """Count an answer by endpoint, variant and status, and its time in the histogram."""
         with self._lock:
             places = self._answers.get((endpoint, variant, status))
             if places is None:
@@ -172,14 +175,17 @@ class Counters:
         )
 
     def _raise(self, offset: int, amount: float) -> None:
+        """Add to the number at an offset of the shared file."""
         _VALUE.pack_into(self._map, offset, _VALUE.unpack_from(self._map, offset)[0] + amount)
 
     def close(self) -> None:
+        """Unmap and close the shared file."""
         with self._lock:
             self._map.close()
             os.close(self._file)
 
     def _place(self, key: str) -> int:
+        """Return a counter's offset in the shared file; a new one is appended."""
         offset = self._places.get(key)
         if offset is not None:
             return offset
@@ -242,6 +248,7 @@ def exposition(figures: Mapping[str, float]) -> str:
 
 
 def _order(entry: tuple[str, float]) -> tuple[str, float]:
+    """Return a counter's sort key, so that a histogram's buckets come in numeric order."""
     labels, _, bound = entry[0].rpartition(',le="')  # not the end of rule="
     return (labels, float(bound.removesuffix('"}'))) if labels else (entry[0], 0.0)
 
@@ -279,6 +286,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _is_locked(file: int) -> bool:
+    """Return whether another process holds a lock on the file: its worker still runs."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -287,4 +295,5 @@ def _is_locked(file: int) -> bool:
 
 
 def _escaped(value: str) -> str:
+    """Escape a label's value for Prometheus's text format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -13,11 +13,11 @@ from typing import Protocol
 
 class Renewing(Protocol):
     def renew(self) -> None:
-        """Begin anew in a forked child, before it has a second thread."""
+        """Start afresh in a forked child, before it has a second thread."""
 
 
 def renewed_when_forked(thing: Renewing) -> None:
-    """Renew `thing` in each forked process, for as long as something else refers to it."""
+    """Call `thing.renew()` in each forked process, while `thing` exists."""
     _things.add(thing)
 
 
@@ -25,6 +25,7 @@ _things: weakref.WeakSet[Renewing] = weakref.WeakSet()
 
 
 def _after_fork() -> None:
+    """Renew locks and threads in a process that was just forked."""
     for thing in _things:
         thing.renew()
 

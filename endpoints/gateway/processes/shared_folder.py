@@ -34,6 +34,7 @@ def shared_folder() -> Path:
 
 
 def _sweep(above: Path) -> None:
+    """Remove folders that servers left behind when they were killed."""
     for folder in above.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another user's, or removed meanwhile
             if folder.stat().st_uid != os.getuid():

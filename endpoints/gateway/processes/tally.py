@@ -28,40 +28,48 @@ class Tally:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Make a new lock, for a process that was just forked."""
         self._lock = threading.Lock()
 
     def answered(self, variant: str, seconds: float) -> None:
+        """Count an answered request of a variant and its time."""
         with self._lock:
             self.requests[variant] = self.requests.get(variant, 0) + 1
             self._seconds.setdefault(variant, deque(maxlen=KEPT)).append(seconds)
 
     def failed(self) -> None:
+        """Count a request that failed."""
         with self._lock:
             self.errors += 1
 
     def overruled(self, rules: Sequence[str]) -> None:
+        """Count the rules that changed an order."""
         if rules:
             with self._lock:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
+        """Count a request whose unit caps could not be read."""
         with self._lock:
             self.capless += 1
 
     def shadowed(self, outcome: str) -> None:
+        """Count a copy to the shadow variant by its outcome."""
         with self._lock:
             self.shadows[outcome] += 1
 
     def answered_alone(self) -> None:
+        """Count an interleaved request that one variant answered alone."""
         with self._lock:
             self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
+        """Count a request that was assigned to a variant which is not deployed."""
         with self._lock:
             self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
-        """Milliseconds, of one variant or of all; None before the first answer. Nearest rank."""
+        """Return a percentile of the latencies in ms (nearest rank), or None without answers."""
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]
             seconds = sorted(s for name in names for s in self._seconds.get(name, ()))

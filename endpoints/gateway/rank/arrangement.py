@@ -80,6 +80,7 @@ _Applied = tuple[_State, str, frozenset[int] | None]
 
 
 def _block(rule: Block, state: _State) -> _Applied:
+    """Remove the items that the rule blocks."""
     group = _members(rule.where, state.of)
     if not group:
         return state, "", frozenset()
@@ -88,7 +89,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """Remove the candidates whose group the unit has been shown often enough.
+    """Remove the candidates that the unit has been shown often enough.
 
     They may be pinned all the same.
     """
@@ -104,6 +105,7 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
 
 
 def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
+    """Remove a group of candidates from the order, and say which as text."""
     if not group:
         return state, ""
     leaving = [f"-{state.of.items[index]}" for index in state.ranked if index in group]
@@ -113,6 +115,7 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
+    """Multiply or raise the scores of the items that the rule boosts, and sort again."""
     group = _members(rule.where, state.of)
     times, add = (
         _figure(value, state.parameters, neutral)
@@ -126,6 +129,7 @@ def _boost(rule: Boost, state: _State) -> _Applied:
 
 
 def _pin(rule: Pin, state: _State) -> _Applied:
+    """Put the rule's item in its place, or say why it cannot be there."""
     place, slots = rule.position, state.of.slots
     index = state.of.items.index(rule.item) if place <= slots else -1
     stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == index), None)
@@ -148,6 +152,7 @@ def _pin(rule: Pin, state: _State) -> _Applied:
 
 
 def _reserve(rule: Reserve, state: _State) -> _Applied:
+    """Reserve the rule's places for the items that it names; say which stay empty."""
     group = _members(rule.where, state.of)
     state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
     lane = _arrangement(state).lanes[len(state.reserves) - 1]
@@ -156,6 +161,7 @@ def _reserve(rule: Reserve, state: _State) -> _Applied:
 
 
 def _cap(rule: Cap, state: _State) -> _Applied:
+    """Add a limit on how many items of a kind are shown."""
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
@@ -170,6 +176,7 @@ _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
 
 
 def _with_fields(state: _State, **fields: Any) -> _State:
+    """Return a copy of the state with some fields changed."""
     return msgspec.structs.replace(state, **fields)
 
 
@@ -184,6 +191,7 @@ def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -
 
 
 def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[int]:
+    """Return the indexes of the candidates that meet every condition."""
     inside: Sequence[int] = range(len(candidates.features))
     for condition in where:
         name = condition.attribute
@@ -192,7 +200,7 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
 
 
 def _is_arranged_alike(previous: _State, changed: _State) -> bool:
-    """Tell whether a rule left the state as it was, so that its arrangement still holds."""
+    """Return whether a rule changed nothing, so that the last arrangement still holds."""
     return (
         previous.pins is changed.pins
         and previous.reserves is changed.reserves
@@ -202,6 +210,7 @@ def _is_arranged_alike(previous: _State, changed: _State) -> bool:
 
 
 def _arrangement(state: _State) -> Arrangement:
+    """Return the order that results from the pins, reserves and caps so far."""
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
@@ -329,7 +338,7 @@ def places_of(arrangement: Arrangement) -> dict[int, int]:
 def _moves(
     old: Arrangement, new: Arrangement, group: frozenset[int] | None
 ) -> list[tuple[int, int | str, int | str]]:
-    """Return (candidate, old place, new place) for each move, by the old place.
+    """Return (candidate, old place, new place) for each candidate that moved.
 
     Only the moves of a `group`, or without one only those of candidates that fall.
     """
@@ -348,5 +357,6 @@ def _moves(
 
 
 def _enumeration(words: Sequence[str], between: str) -> str:
+    """Join words, at most so many: the rest are counted as "and N more"."""
     more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
     return between.join(words[:TOLD]) + more

@@ -33,6 +33,7 @@ class Round(msgspec.Struct, frozen=True):
 
     @property
     def shared(self) -> bool:
+        """Whether both variants pick the same item in this round."""
         return self.first == self.second
 
 
@@ -78,6 +79,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def paired(first: Arrangement, second: Arrangement) -> Arranged:
+    """Combine two arrangements of the same candidates, so that their items can be interleaved."""
     pairs = [
         LanePair(
             places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups
@@ -88,7 +90,7 @@ def paired(first: Arrangement, second: Arrangement) -> Arranged:
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Return the coin of an answer's rounds.
+    """Return the coin that decides which variant picks first in each round.
 
     It is the hash of assignments (assignment.py), so that a reader of the log can toss it again.
     """
@@ -125,11 +127,12 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
 
 
 def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
+    """Yield the candidates that are not placed yet."""
     return (candidate for candidate in arranged if candidate not in closed)
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """Count one more member of each group. Yield the groups that are full by it."""
+    """Count one more member of each group; yield the groups that are now full."""
     for group in groups:
         if group is not None:
             left[group] -= 1

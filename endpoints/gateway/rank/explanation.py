@@ -11,7 +11,7 @@ from ....reports.results import Shown
 from ..decide.rulebook import name_of
 from .arrangement import Step, effect_texts, places_of
 from .ranking import Item
-from .scores import Scored
+from .scores import ScoredCandidates
 
 _BEFORE = "by the model"
 
@@ -55,8 +55,13 @@ class Explanation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def explanation(
-    endpoint: str, scored: Scored, every: Sequence[Step], *, problems: tuple[str, ...] = ()
+    endpoint: str,
+    scored: ScoredCandidates,
+    every: Sequence[Step],
+    *,
+    problems: tuple[str, ...] = (),
 ) -> Explanation:
+    """Return what every rule did to the order, step by step."""
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
@@ -72,6 +77,7 @@ def explanation(
 
 
 def _explain_step(pair: tuple[Step | None, Step], items: Sequence[Item]) -> Explained:
+    """Return one step of the explanation: the rule, its effect and the order after it."""
     previous_step, step = pair
     place_of = places_of(step.arrangement)
     at_place = {place: items[index] for index, place in place_of.items()}

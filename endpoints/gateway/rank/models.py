@@ -12,7 +12,7 @@ import msgspec
 
 from ....core.runtime.project import Project
 from ....errors import Invalid, NotFound
-from ....feature_store.online.reads import OnlineReader, Served
+from ....feature_store.online.reads import OnlineReader, ServedFeatures
 from ....feature_store.online.row_cache import RowCache
 from ....pipelines.models.predictor import Manifest
 from ....project.specs.description import Endpoint
@@ -35,7 +35,7 @@ class Rows(msgspec.Struct, frozen=True):
     ]  # the key, and `view.feature` of those that rules read; none without rules
 
 
-class Deployed(msgspec.Struct, frozen=True):
+class DeployedModels(msgspec.Struct, frozen=True):
     inputs: Inputs
     models: dict[str, str]  # by variant
     seen: float  # monotonic time of the observation
@@ -56,7 +56,7 @@ class Models:
         self._refresh = refresh.total_seconds()
         self._keys = view_keys(project)
         self._manifests: dict[tuple[str, int], Manifest] = {}
-        self._deployed: Deployed | None = None
+        self._deployed: DeployedModels | None = None
         self._local = threading.local()
         self._ruled = rulebook.features
         self._cache = (
@@ -65,7 +65,7 @@ class Models:
             else None
         )
 
-    def now(self) -> Deployed:
+    def now(self) -> DeployedModels:
         """Return the deployed models and their inputs, observed anew every few seconds.
 
         Raises NotFound if the endpoint is not deployed.
@@ -81,19 +81,22 @@ class Models:
                 remedy=f"isthmus deploy {self._endpoint.name}",
             )
         manifests = [self._manifest(v.model, v.version) for v in state.variants]
-        deployed = self._deployed = Deployed(
+        deployed = self._deployed = DeployedModels(
             union(manifests, self._keys), {v.name: v.model for v in state.variants}, now
         )
         return deployed
 
-    def again(self) -> Deployed:
+    def again(self) -> DeployedModels:
+        """Read the deployed models again."""
         self.forget()
         return self.now()
 
     def forget(self) -> None:
+        """Drop the copy of what is deployed: the next look reads it."""
         self._deployed = None
 
     def _manifest(self, model: str, version: int) -> Manifest:
+        """Return a model version's manifest, from memory after the first time."""
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
@@ -151,7 +154,7 @@ def keys_by_view(
 def join(
     request: RankRequest,
     inputs: Inputs,
-    served: Mapping[str, Served],
+    served: Mapping[str, ServedFeatures],
     *,
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
@@ -187,7 +190,7 @@ def join(
 def _check_complete(
     request: RankRequest, inputs: Inputs, candidates_key: str, endpoint: str
 ) -> None:
-    """Raise Invalid if a model reads a key or an attribute that the request lacks."""
+    """Raise Invalid if a request lacks a key or an attribute that a model reads."""
     for name in inputs.attributes:
         if name not in request.attributes:
             raise Invalid(
@@ -202,7 +205,7 @@ def _check_complete(
             )
 
 
-def _fill(rows: Sequence[dict[str, Any]], served: Served, names: Mapping[str, str]) -> None:
+def _fill(rows: Sequence[dict[str, Any]], served: ServedFeatures, names: Mapping[str, str]) -> None:
     """Copy features into the rows. `names`: the feature of each name that the rows use."""
     for name, feature in names.items():
         for row, stored in zip(rows, served.rows, strict=True):

@@ -18,7 +18,7 @@ from ....errors import ModelError
 Item = int | str
 
 
-class Shown(msgspec.Struct, frozen=True, kw_only=True):
+class ShownItem(msgspec.Struct, frozen=True, kw_only=True):
     """One place of an answer; position counts from 1."""
 
     item: Item
@@ -91,14 +91,14 @@ def shown_places(
     *,
     explore: float,
     rng: Random,
-) -> tuple[tuple[Shown, ...], bool]:
+) -> tuple[tuple[ShownItem, ...], bool]:
     """Return the places to show, and whether they are a random order.
 
     Of a share `explore` of all answers each lane is in random order; the others are as arranged.
     """
     explored = explore > 0 and rng.random() < explore
     places = [
-        Shown(
+        ShownItem(
             item=items[index],
             position=place,
             score=scores[index],
@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the probability that a lane's candidate `at` is shown at this place of the lane."""
+    """Return the probability that a candidate is shown at this place of the lane."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],
@@ -155,7 +155,7 @@ def permute(lane: Lane, rng: Random) -> list[int]:
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
-    """Check that a ranker answered one finite number for each item, and return the numbers.
+    """Check that a model returned one finite number for each item, and return the numbers.
 
     Raises ModelError, naming the model, when it did not.
     """
@@ -178,8 +178,10 @@ def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[fl
 
 
 def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
+    """Return whether every value is a float: no bool, no int."""
     return set(map(type, values)) <= {float}
 
 
 def _wrong(words: str) -> ModelError:
+    """Return the error of a model that answered with something else than scores."""
     return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

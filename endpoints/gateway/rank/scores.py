@@ -21,9 +21,9 @@ from ..processes.forks import renewed_when_forked
 from ..processes.tally import Tally
 from ..request.request import RankRequest
 from .arrangement import Candidates
-from .models import Deployed, Models, Rows
+from .models import DeployedModels, Models, Rows
 from .ranking import as_scores, order
-from .unit_caps import Counted
+from .unit_caps import CapCounts
 
 _SECOND_CALLS = 32  # calls of second variants that are under way at once; more wait
 
@@ -33,15 +33,15 @@ class Question(msgspec.Struct, frozen=True):
 
     asked: RankRequest
     assigner: Assigner
-    deployed: Deployed
+    deployed: DeployedModels
     rows: Rows
     sent: int  # candidates; those after them are there for a pin
     rules: tuple[Rule, ...]
-    counted: Counted
+    counted: CapCounts
     began: float
 
 
-class Scored(msgspec.Struct, frozen=True, kw_only=True):
+class ScoredCandidates(msgspec.Struct, frozen=True, kw_only=True):
     """A request's candidates as a model scored them."""
 
     decision: Decision
@@ -66,11 +66,12 @@ class Scoring:
         renewed_when_forked(self)
 
     def renew(self) -> None:
+        """Make a new lock and no threads, for a process that was just forked."""
         self._lock = threading.Lock()
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Let running calls finish and give up the threads.
+        """Let running calls finish, then end the threads.
 
         A later request starts threads of its own, which end with it.
         """
@@ -79,7 +80,7 @@ class Scoring:
         if threads is not None:
             threads.shutdown(wait=False)
 
-    def scored(self, question: Question, request_id: str, decision: Decision) -> Scored:
+    def scored(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
         """Score the candidates by the variant of the `decision`.
 
         Where that variant is not deployed the call goes where any goes, with the defaults, and
@@ -96,7 +97,7 @@ class Scoring:
 
     def rivals(
         self, question: Question, request_id: str, decision: Decision, duel: Duel
-    ) -> tuple[Scored, ...]:
+    ) -> tuple[ScoredCandidates, ...]:
         """Score the candidates by both variants of a duel. Return one result if only one answers.
 
         Such an answer credits nobody, and is counted. Raises the error of a variant if neither
@@ -105,7 +106,7 @@ class Scoring:
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
         second_future = self._start_second(question, f"i-{request_id}", second)
         tries = (self._try(question, request_id, first), second_future.result())
-        answered = tuple(attempt for attempt in tries if isinstance(attempt, Scored))
+        answered = tuple(attempt for attempt in tries if isinstance(attempt, ScoredCandidates))
         if len(answered) < len(tries):
             self._tally.answered_alone()
         if answered:
@@ -117,7 +118,8 @@ class Scoring:
 
     def _start_second(
         self, question: Question, request_id: str, decision: Decision
-    ) -> Future[Scored | IsthmusError]:
+    ) -> Future[ScoredCandidates | IsthmusError]:
+        """Ask the second variant of an interleaved request in a thread."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -127,7 +129,8 @@ class Scoring:
 
     def _try(
         self, question: Question, request_id: str, decision: Decision
-    ) -> Scored | IsthmusError:
+    ) -> ScoredCandidates | IsthmusError:
+        """Ask a decision's variant for scores; return its error instead of raising it."""
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
@@ -136,10 +139,12 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> Decision:
+        """Count the miss, and return the decision of a unit in no experiment."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
-    def _ask(self, question: Question, request_id: str, decision: Decision) -> Scored:
+    def _ask(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
+        """Ask the endpoint for scores, and return them with the version that answered."""
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)
@@ -160,7 +165,7 @@ class Scoring:
             maximise=self._maximise,
             before=question.counted.before,
         )
-        return Scored(
+        return ScoredCandidates(
             decision=decision,
             variant=reply.variant,
             version=version,
@@ -171,6 +176,7 @@ class Scoring:
     def _invoke(
         self, instances: list[dict[str, Any]], request_id: str, decision: Decision
     ) -> Reply:
+        """Invoke the endpoint, and record the call as a span."""
         began = time.perf_counter()
         try:
             with spans.span(

@@ -20,10 +20,10 @@ from ..decide import caps as capping
 from ..decide.breaker import Breaker
 from ..processes.tally import Tally
 from .arrangement import Candidates
-from .ranking import Shown
+from .ranking import ShownItem
 
 
-class Counted(msgspec.Struct, frozen=True, kw_only=True):
+class CapCounts(msgspec.Struct, frozen=True, kw_only=True):
     """The counts that one request is judged by.
 
     Without caps that hold for it nothing is read and nothing is added.
@@ -37,7 +37,7 @@ class Counted(msgspec.Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
 
 
-_NOTHING = Counted()
+_NOTHING = CapCounts()
 
 
 @final
@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """Why caps per unit are not checked at present; empty: they are."""
+        """The reason why caps per unit are not checked at present; empty if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""
@@ -67,7 +67,7 @@ class Counting:
         if self._counters is not None:
             self._counters.end()
 
-    def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> Counted:
+    def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> CapCounts:
         """Read the unit's counts for the caps among `rules`, which hold for the request."""
         caps = capping.caps_of(rules)
         if self._counters is None or not caps:
@@ -75,18 +75,18 @@ class Counting:
         try:
             counts = self._counters.get(self._endpoint, unit)
         except IsthmusError as error:
-            return Counted(
+            return CapCounts(
                 caps=caps, problems=(_error_text("caps per unit were not checked", error),)
             )
         judged = capping.judge(caps, counts, now)
-        return Counted(caps=caps, before=judged.before, gone=judged.gone)
+        return CapCounts(caps=caps, before=judged.before, gone=judged.gone)
 
     def add(
         self,
-        counted: Counted,
+        counted: CapCounts,
         unit: str,
         candidates: Candidates,
-        places: Sequence[Shown],
+        places: Sequence[ShownItem],
         moment: datetime,
     ) -> tuple[str, ...]:
         """Count an answer for its unit, before it is given. Return the problems of counting.
@@ -102,7 +102,8 @@ class Counting:
             self._tally.uncapped()
         return problems
 
-    def _add(self, counted: Counted, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
+    def _add(self, counted: CapCounts, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
+        """Add to the unit's counts of shown items; return problems as text."""
         if self._counters is None or not amounts:
             return ()
         # by every cap: what one that does not hold for this request has counted stands in the same
@@ -116,4 +117,5 @@ class Counting:
 
 
 def _error_text(what: str, error: IsthmusError) -> str:
+    """Return a problem as text: what failed, the error and its remedy."""
     return f"{what}: {error}" + (f"; {error.remedy}" if error.remedy else "")

@@ -29,7 +29,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_adopted(version: ModelVersion) -> bool:
-    """Tell whether the version was adopted (endpoints/deploy/adoption.py).
+    """Return whether a version was taken over from a running endpoint.
 
     Of an adopted version we know neither its features nor a request.
     """
@@ -84,6 +84,7 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
 
 
 def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Merge the constant columns of all variants; raise Invalid if they disagree."""
     constants: dict[str, Any] = {}
     for manifest in manifests:
         for name, value in manifest.serve_as.items():
@@ -107,6 +108,7 @@ def _check_place(feature: ModelFeature, configuration: str, view: str | None, fi
 
 
 def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
+    """Return the key by which a feature is looked up; raise Invalid if its view is gone."""
     key = feature.key or keys.get(feature.view or "")
     if key is None:
         raise Invalid(
@@ -118,9 +120,11 @@ def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> 
 
 
 def _place(view: str | None) -> str:
+    """Say in words where a model's column comes from: the request or a feature view."""
     return "an attribute of the request" if view is None else f"a feature of {view}"
 
 
 def view_keys(project: Project) -> dict[str, str]:
+    """Return the entity key of each feature view."""
     spec = project.spec
     return {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}

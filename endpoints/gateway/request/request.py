@@ -46,6 +46,7 @@ class RequestShape(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
+    """Return the fields that a request to an endpoint may have, with their types."""
     exposure = spec.events[spec.objectives[endpoint.objective].exposure]
     entities = {entity.key: entity for entity in spec.entities.values()}
     return RequestShape(
@@ -94,7 +95,7 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """Return the unit and the context of a request that ranks nothing. Raises Invalid."""
+    """Return the unit and the context of a request without candidates; raise Invalid."""
     for name in request:
         if not _is_known(name, shape):
             raise _unknown(name, shape)
@@ -118,6 +119,7 @@ def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any
 
 
 def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
+    """Check and return the attributes that a request has."""
     return {
         name: _attribute(request[name], attribute, shape.endpoint)
         for name, attribute in shape.attributes.items()
@@ -144,11 +146,12 @@ def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, An
 
 
 def _is_known(name: object, shape: RequestShape) -> bool:
+    """Return whether a request may have a field of this name."""
     return name == shape.unit or name in shape.attributes or name in shape.of_request
 
 
 def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
-    """Return the error for a name that a request cannot have.
+    """Return the error for a field that a request cannot have.
 
     `others`: the names that it may have besides the unit and the attributes.
     """
@@ -165,6 +168,7 @@ def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
 def _candidates(
     values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape
 ) -> list[int | str]:
+    """Check and return a request's candidates: not empty, of the key's type, no duplicates."""
     if not values:
         raise Invalid(
             f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank",
@@ -190,7 +194,7 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """Tell by a quick look at all values whether each is a valid key of the entity.
+    """Return whether all values look like valid keys of the entity.
 
     False does not mean that one is invalid: then each must be checked.
     """
@@ -204,6 +208,7 @@ def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
 
 
 def _check_key(value: object, entity: Entity, endpoint: str) -> None:
+    """Raise Invalid if a key is not of its entity's type."""
     expected = int if entity.type == "int" else str
     if not isinstance(value, expected) or isinstance(value, bool):
         raise Invalid(
@@ -245,6 +250,13 @@ def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
         if attribute.required:
             raise Invalid(f"{kind} is null", remedy=f"{remedy}: give a value, or leave it out")
         return None
+    if isinstance(value, list | tuple):
+        raise Invalid(
+            f"{kind} is a list, and one value holds for the whole request",
+            remedy="what differs from candidate to candidate is a feature of their entity, which "
+            "the gateway reads itself: put it into a feature view, or a table that a view reads "
+            "(project.yaml, features/)",
+        )
     if not isinstance(value, _SCALARS):
         raise Invalid(f"{kind} {_quoted(value)} is not of type {attribute.type}", remedy=remedy)
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
@@ -257,6 +269,7 @@ def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
 
 
 def _slots(slots: object, candidates: int, endpoint: str) -> int:
+    """Return how many places to fill; by default as many as there are candidates."""
     if slots is None:
         return candidates
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:

@@ -24,7 +24,7 @@ _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 def on_behalf_of() -> Caller | None:
-    """Return the caller whose rights the stack's own calls need now, in this thread.
+    """Return the caller whose rights apply to the stack's own calls in this thread.
 
     None: they need the stack's own rights, which are not limited.
     """

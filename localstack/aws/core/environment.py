@@ -39,7 +39,7 @@ STRAY = (
 
 
 def variables(url: str) -> dict[str, str]:
-    """Return the variables with which every AWS SDK talks to the stack at `url` alone.
+    """Return the variables that point every AWS SDK at the stack at `url`.
 
     A server that is not ours takes any key.
     """
@@ -49,7 +49,7 @@ def variables(url: str) -> dict[str, str]:
 
 
 def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Return the variables that lead an AWS SDK to `url` with one pair of keys."""
+    """Return the variables that point an AWS SDK at `url` with a pair of keys."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": access_key,

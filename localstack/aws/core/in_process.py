@@ -47,7 +47,7 @@ class Clients:
             return self._made[key]
 
     def _make(self, service: str, account: str, region: str) -> Any:
-        """Make a client whose requests are answered in the process."""
+        """Make a client whose requests are answered within this process."""
         client = _session().create_client(
             service,
             region_name=region,
@@ -76,6 +76,7 @@ class _Raw(io.BytesIO):
     """The body of an answer, in the form in which botocore expects urllib3's."""
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
+        """Yield the answer's bytes in parts."""
         while chunk := self.read(1 << 20):
             yield chunk
 

@@ -10,7 +10,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 
-class Found(msgspec.Struct, frozen=True):
+class ListedObject(msgspec.Struct, frozen=True):
     """An object in a listing."""
 
     uri: str
@@ -24,7 +24,7 @@ class NoSuchBucket(Exception):
 
 
 def split(uri: str) -> tuple[str, str]:
-    """Split s3://bucket/some/key into the bucket and the key.
+    """Split s3://bucket/some/key into bucket and key.
 
     Raises:
         ValueError: It is not such a URI.
@@ -54,7 +54,7 @@ def write(s3: Any, uri: str, data: bytes) -> None:
         s3.put_object(Bucket=bucket, Key=key, Body=data)
 
 
-def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
+def objects_below(s3: Any, prefix: str) -> Iterator[ListedObject]:
     """Yield every object below an s3:// prefix, in the order of the keys.
 
     Raises:
@@ -64,7 +64,7 @@ def objects_below(s3: Any, prefix: str) -> Iterator[Found]:
     with _of_bucket(bucket):
         for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=key):
             for item in page.get("Contents", ()):
-                yield Found(
+                yield ListedObject(
                     f"s3://{bucket}/{item['Key']}", item["Size"], item["ETag"], item["LastModified"]
                 )
 

@@ -127,10 +127,12 @@ class Context(StackContext):
 
     @property
     def _owner(self) -> tuple[str, ...]:
+        """The account and region that own the state."""
         return self.account, self.region
 
     @property
     def _called(self) -> tuple[str, str]:
+        """The service and operation of the request."""
         incoming = self.incoming
         return (incoming.service, incoming.operation) if incoming is not None else ("", "")
 
@@ -173,7 +175,7 @@ class Context(StackContext):
         return acting_for(self.caller)
 
     def moto(self, service: str, operation: str, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what moto alone answers to an operation, even to one that has a handler of ours.
+        """Return moto's own answer to an operation, even if we have a handler for it.
 
         Raises:
             AwsError: moto refuses.
@@ -181,7 +183,7 @@ class Context(StackContext):
         return self._services.moto(service, operation, params, self.account, self.region)
 
     def forward(self) -> dict[str, Any]:
-        """Return what moto alone answers to this very request.
+        """Return moto's own answer to the request.
 
         Raises:
             AwsError: moto refuses.
@@ -195,7 +197,7 @@ class Context(StackContext):
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take a throttle or an error that is meant for a call that the stack makes itself.
+        """Take a throttling fault or an error fault for a call that the stack itself makes.
 
         Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
         the operation count: the others are for what clients ask.
@@ -205,7 +207,7 @@ class Context(StackContext):
         return self.stack.faults.take(("throttle", "error"), service, operation, names)
 
     def without_request(self) -> Context:
-        """Return a context for what outlives the request: it does not hold the request's body."""
+        """Return a context for background work, which does not hold the request."""
         context = Context(self.stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller

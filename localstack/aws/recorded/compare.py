@@ -75,7 +75,7 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
     client = _clients(url, about.region)
     for bucket in _existing_buckets(calls):
         client("s3").create_bucket(Bucket=bucket, **_location(about.region))
-    learnt = Learnt()
+    learnt = Replacements()
     learnt.add(STACK, url)
     differences: list[Difference] = []
     passing = 0
@@ -133,7 +133,7 @@ def _location(region: str) -> dict[str, Any]:
     )
 
 
-class Learnt:
+class Replacements:
     """The texts of the recording that stand for other ones now, and those that were used."""
 
     def __init__(self) -> None:
@@ -164,7 +164,7 @@ class Learnt:
         return text in self._used and not WORD.fullmatch(text)
 
     def translated(self, value: Any) -> Any:
-        """Return a recorded value with the texts that stand for its own now."""
+        """Return a recorded value with ids replaced by those of the repetition."""
         if isinstance(value, Mapping):
             return {name: self.translated(member) for name, member in value.items()}
         if isinstance(value, list):
@@ -176,7 +176,7 @@ class Learnt:
 
 
 def on_its_way(answer: Any) -> bool:
-    """Return whether something in an answer says that it is not over: Creating, InProgress."""
+    """Return whether an answer says that something is still in progress."""
     if isinstance(answer, Mapping):
         return any(
             member.lower().endswith(_ON_ITS_WAY)
@@ -188,7 +188,7 @@ def on_its_way(answer: Any) -> bool:
 
 
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Return the calls without repeated looks at what was on its way.
+    """Return the calls without repeated polling.
 
     Who waits looks often; the last look before something is changed counts.
     """
@@ -244,7 +244,9 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
     return _Answer(status, None, value)
 
 
-def _differences(call: Call, answer: _Answer, shape: Any, learnt: Learnt) -> Iterator[Difference]:
+def _differences(
+    call: Call, answer: _Answer, shape: Any, learnt: Replacements
+) -> Iterator[Difference]:
     """Yield the differences between a recorded answer and one that came."""
     if call.error != answer.error:
         places = [("error", call.error or "an answer", answer.error or "an answer")]
@@ -265,9 +267,9 @@ def _differences(call: Call, answer: _Answer, shape: Any, learnt: Learnt) -> Ite
 
 
 def _value_differences(
-    recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
+    recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where answers differ, what was recorded, and what came.
+    """Yield where two answers differ, with both values.
 
     `learnt` None: names and kinds alone are compared.
     """
@@ -285,8 +287,8 @@ def _value_differences(
         yield where, str(expected), str(answered)
 
 
-def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
-    """Return whether a value is the same from one time to the next."""
+def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
+    """Return whether a value is the same in every repetition."""
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
@@ -294,7 +296,7 @@ def _is_stable(recorded: Any, shape: Any, learnt: Learnt) -> bool:
 
 
 def _object_differences(
-    recorded: Any, answered: Any, shape: Any, where: str, learnt: Learnt | None
+    recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
     """Yield the differences between two objects."""
     if getattr(shape, "type_name", "") == "map":
@@ -317,7 +319,7 @@ def _object_differences(
 
 
 def _list_differences(
-    recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Learnt | None
+    recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
     """Compare lists pair by pair where they are as long, else by names and kinds.
 
@@ -335,7 +337,7 @@ def _list_differences(
 
 
 def kind(value: Any) -> str:
-    """Return the kind of a value, as it is kept or as boto3 gives it."""
+    """Return a value's kind for the comparison."""
     if isinstance(value, Mapping):
         return {
             "$time": "time",

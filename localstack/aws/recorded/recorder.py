@@ -58,7 +58,7 @@ class Recorder:
         session.events.register("after-call", self._on_answer)
 
     def begin(self) -> None:
-        """Keep the calls from now on."""
+        """Begin to record calls."""
         self._begun = True
 
     def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:

@@ -50,7 +50,7 @@ class Scrubber:
         self._numbered: dict[str, str] = {}
 
     def request_value(self, value: Any) -> Any:
-        """Return a request's value as it is kept."""
+        """Return a request's value with private texts replaced."""
         if isinstance(value, Mapping):
             return {str(name): self.request_value(member) for name, member in value.items()}
         if isinstance(value, list | tuple):
@@ -66,7 +66,7 @@ class Scrubber:
         )
 
     def answered(self, value: Any, shape: Any = None) -> Any:
-        """Return an answer's value as it is kept.
+        """Return an answer's value with private texts replaced.
 
         Args:
             value: The value.
@@ -92,14 +92,14 @@ class Scrubber:
         )
 
     def message(self, text: str) -> str:
-        """Return an error's words as they are kept: without names."""
+        """Return an error message without names."""
         text = _PERSON.sub(
             lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text)
         )
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
-        """Return a text of an answer as it is kept."""
+        """Return an answer's text with private parts replaced."""
         masked = self.text(text)
         return (
             masked
@@ -117,13 +117,13 @@ class Scrubber:
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
-        """Return a request's text as it is kept, and note that it was used."""
+        """Return a request's text with private parts replaced, and note their use."""
         replacement = self._words.get(text) or self.text(text)
         self._used.add(replacement)
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Return the body of a request as it is kept: the names alone are replaced.
+        """Return a request's body with names replaced.
 
         It is the caller's own, and others know it by its digest.
         """
@@ -149,7 +149,7 @@ class Scrubber:
             )
 
     def _stand_in(self, text: str, pattern: str) -> str:
-        """Return what stands for a text: always the same; a stand-in stands for itself."""
+        """Return the replacement of a text: always the same one."""
         if text in self._numbered.values():
             return text
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))
@@ -161,7 +161,7 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _content(stream: Any) -> bytes:
-    """Return what a request's body holds; a file is left where it stands.
+    """Return the bytes of a request's body; a file's position is restored.
 
     b"": it cannot be read twice.
     """

@@ -20,7 +20,7 @@ class Taken(RuntimeError):
     """Another process owns the folder, or has just removed it."""
 
 
-class Owned:
+class OwnedFolder:
     """A folder that belongs to this process until `remove`, `leave` or the process's end."""
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,7 @@ class Owned:
 
     @classmethod
     def temporary(cls, prefix: str) -> Self:
-        """Make a temporary folder; those of the same prefix whose owners are dead go first."""
+        """Make a temporary folder, after removing those of dead processes."""
         sweep(prefix)
         while True:
             try:
@@ -65,14 +65,14 @@ def is_taken(folder: Path) -> bool:
     if not (folder / LOCK).exists():
         return False
     try:
-        Owned(folder).leave()
+        OwnedFolder(folder).leave()
     except Taken:
         return True
     return False
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all that is in it; what goes meanwhile is well.
+    """Remove a folder; files that vanish during this are no error.
 
     Raises:
         OSError: Something stays.
@@ -83,10 +83,10 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(prefix: str) -> None:
-    """Remove the temporary folders of this prefix whose owners are dead.
+    """Remove temporary folders of dead processes.
 
     One that never had an owner's lock is let alone.
     """
     for lock in Path(gettempdir()).glob(f"{prefix}*/{LOCK}"):
         with contextlib.suppress(Taken, OSError):
-            Owned(lock.parent).remove()
+            OwnedFolder(lock.parent).remove()

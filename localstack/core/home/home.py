@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from . import pickles, seals
-from .folders import LOCK, Owned, Taken, remove_tree
+from .folders import LOCK, OwnedFolder, Taken, remove_tree
 
 FORMAT = 2
 _UNSEALED = 1  # the format in which records carried no seal
@@ -75,7 +75,7 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, expected: _About) -> None:
-        """Take the folder, make it a home if it is new, and check it if it is one."""
+        """Lock the folder, and make it a home or check that it is one."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -91,7 +91,7 @@ class Home:
                 "commands as you; name a folder of your own"
             )
         try:
-            self._owned = Owned(self.folder)
+            self._owned = OwnedFolder(self.folder)
         except Taken as error:
             raise NotUsable(
                 f"another stack runs in {self.folder}; stop it, or name another folder"
@@ -108,7 +108,7 @@ class Home:
             raise
 
     def write(self, name: str, record: bytes) -> None:
-        """Write a record, which is on the disk when this returns.
+        """Write a record durably.
 
         Raises:
             OSError: That is impossible; then the record is as it was.
@@ -116,11 +116,11 @@ class Home:
         _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
-        """Return a record."""
+        """Read a record."""
         return (self.folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
-        """Remove a record; the disk knows of it when this returns. Absent is success."""
+        """Remove a record durably; an absent one is no error."""
         path = self.folder / name
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
@@ -133,7 +133,7 @@ class Home:
                 yield str(path.relative_to(self.folder))
 
     def drop(self, name: str) -> None:
-        """Remove a record that no other names, so that a power cut may bring it back.
+        """Remove a record without syncing; a power cut may restore it.
 
         Absent is success.
         """
@@ -141,7 +141,7 @@ class Home:
             (self.folder / name).unlink()
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder; the disk knows of it when this returns.
+        """Remove every record below a folder durably.
 
         Raises:
             OSError: A record stays.
@@ -152,12 +152,12 @@ class Home:
             _sync(folder.parent)
 
     def close(self) -> None:
-        """Give the folder back: another stack may have it now."""
+        """Release the folder for another stack."""
         self._owned.leave()
 
 
 def adopt(folder: Path) -> None:
-    """Put this user's seal on a home that came from elsewhere, or from an older stack.
+    """Seal a home that comes from elsewhere or from an older stack, so that it can be used.
 
     Nothing is unpickled; it may be done again.
 
@@ -176,7 +176,7 @@ def adopt(folder: Path) -> None:
             f"{folder} was written by another stack (format {about.format}, this one has {FORMAT})"
         )
     try:
-        owned = Owned(folder)
+        owned = OwnedFolder(folder)
     except Taken as error:
         raise NotUsable(f"a stack runs in {folder}; stop it first") from error
     try:
@@ -208,7 +208,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
-    """Write a record whole: beside its place, then into it."""
+    """Write a record to a temporary file, then rename it into place."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,11 +226,12 @@ def _write(home: Path, name: str, record: bytes) -> None:
 
 
 def _private(path: str, flags: int) -> int:
+    """Open a file that only this user may read."""
     return os.open(path, flags, 0o600)
 
 
 def _sync(folder: Path) -> None:
-    """Have the disk know what names a folder has."""
+    """Sync a folder's names to disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -239,7 +240,7 @@ def _sync(folder: Path) -> None:
 
 
 def _check(folder: Path, text: bytes, expected: _About) -> None:
-    """Raise NotUsable if a home is not what the stack expects."""
+    """Raise NotUsable if a home does not match the stack."""
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:

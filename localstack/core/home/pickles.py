@@ -121,6 +121,11 @@ def thaw(
 
 
 def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
+    """Unpickle an object that an earlier version may have written.
+
+    Classes that have moved are found at their new address; `outside` returns what the pickle only
+    names.
+    """
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
     for written, fields in classes.items():
         module, name = present_address(*written)
@@ -137,6 +142,7 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler that finds classes where they are today."""
 
     def find_class(self, module: str, name: str) -> Any:
+        """Find a class, also one that has moved since it was pickled."""
         return super().find_class(*present_address(module, name))
 
 
@@ -152,6 +158,7 @@ class _Pickler(pickle.Pickler):
         self._left = left
 
     def reducer_override(self, obj: Any) -> Any:
+        """Pickle locks and the like as new ones."""
         kind = type(obj)
         if kind in _NEW:
             return _NEW[kind], ()
@@ -176,15 +183,17 @@ class _Reducing(_Pickler):
         self._reduce = reduce
 
     def persistent_id(self, obj: object) -> str | None:
+        """Return the name of an object that is not pickled."""
         return obj.name if type(obj) is Outside else None
 
     def reducer_override(self, obj: Any) -> Any:
+        """Pickle an object by our own rules, or by the caller's."""
         reduced = super().reducer_override(obj)
         return self._reduce(obj) if reduced is NotImplemented else reduced
 
 
 def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
-    """Return how `obj` is pickled, with other values of some attributes."""
+    """Return how an object is pickled with some attributes replaced."""
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]
@@ -195,7 +204,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Return the names of what an instance of a class holds."""
+    """Return the names of the fields of a class's instances."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)

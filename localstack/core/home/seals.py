@@ -63,7 +63,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 @cache
 def _key(path: Path) -> bytes:
-    """Read this user's key, and make it first where there is none."""
+    """Read this user's sealing key, making it on first use."""
     try:
         if not path.exists():
             _make(path)
@@ -90,7 +90,7 @@ def _key(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Make the key. Of two stacks that do so at once, the first to give it its name wins."""
+    """Make the key; if two stacks do so at once, the first one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:

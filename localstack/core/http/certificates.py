@@ -110,6 +110,7 @@ class Authority:
 
 
 def _name(text: str) -> Any:
+    """Return an X.509 name."""
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -117,6 +118,7 @@ def _name(text: str) -> Any:
 
 
 def _pem(certificate: Any) -> bytes:
+    """Return a certificate in PEM."""
     from cryptography.hazmat.primitives import serialization
 
     content: bytes = certificate.public_bytes(serialization.Encoding.PEM)
@@ -124,7 +126,7 @@ def _pem(certificate: Any) -> bytes:
 
 
 def _certifi() -> bytes:
-    """Return the public authorities, for the hosts that are let through."""
+    """Return the public certificate authorities, for hosts that are passed through."""
     try:
         import certifi
     except ImportError:

@@ -21,7 +21,7 @@ _OWNER = (
 
 
 def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
-    """Return whether a client is known to be another user's, and not root's.
+    """Return whether a client belongs to another user, and not to root.
 
     `peer` is its address, `port` the one of ours to which it is connected.
     """
@@ -30,7 +30,7 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
 
 
 def is_own(peer: tuple[str, int], port: int) -> bool:
-    """Return whether a client is known to be ours, or root's.
+    """Return whether a client belongs to this user or root.
 
     It is False where nobody says whose it is.
     """
@@ -38,7 +38,7 @@ def is_own(peer: tuple[str, int], port: int) -> bool:
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """Return the user of the socket at this address; None where it is not known.
+    """Return the user of the socket at an address, or None if unknown.
 
     The kernel is asked for this socket: its list takes 5 ms. Nobody's is what its process has
     closed: the kernel calls it root's.
@@ -111,6 +111,7 @@ class _Kernel:
             return answer
 
     def _opened(self) -> socket.socket:
+        """Open the kernel's socket for questions about connections."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
         self._socket.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE

@@ -27,7 +27,7 @@ class _Ports:
         self._lock = threading.Lock()
 
     def free(self) -> int:
-        """Return a port that nobody has been told of for a while."""
+        """Return a port that was not handed out recently."""
         with self._lock:
             while True:
                 stale_before = time.monotonic() - _LISTENS
@@ -52,13 +52,13 @@ class _Ports:
         raise OSError(f"no port from {_FIRST} to {_FIRST + _BLOCKS * _SIZE - 1} is free")
 
     def close(self) -> None:
-        """Give up all blocks."""
+        """Release all blocks of ports."""
         for guard in self._guards:
             guard.close()
 
 
 def _bound(port: int) -> socket.socket | None:
-    """Bind a port and return its socket; None: it is taken."""
+    """Bind a port and return the socket, or None if it is taken."""
     bound = socket.socket()
     try:
         bound.bind(("127.0.0.1", port))
@@ -72,7 +72,7 @@ _ours = _Ports()
 
 
 def _after_fork() -> None:
-    """Give a process that was forked ports of its own."""
+    """Give a forked process its own block of ports."""
     global _ours  # noqa: PLW0603  one a process
     _ours.close()
     _ours = _Ports()
@@ -82,7 +82,7 @@ os.register_at_fork(after_in_child=_after_fork)
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 for a process that is told of it before it listens.
+    """Return a free port of 127.0.0.1 for a process that will listen on it.
 
     Until that listens, seconds later, nobody else is given the port: neither by the kernel nor by
     another process that asks here.

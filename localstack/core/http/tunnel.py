@@ -16,7 +16,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """Connect a client to the genuine host, and hand bytes on as they are."""
+    """Connect a client to the real host, passing bytes through."""
     between = _Between()
     transport.set_protocol(between)
     try:
@@ -36,7 +36,7 @@ async def end_tls(
     context: Callable[[], ssl.SSLContext],
     onward: Callable[[Any], Awaitable[asyncio.Protocol]],
 ) -> None:
-    """Answer the CONNECT, end TLS, and hand what comes in the clear to a protocol.
+    """Answer a CONNECT, end TLS, and pass the clear text to a protocol.
 
     Args:
         transport: The client's.
@@ -73,13 +73,15 @@ class _Between(asyncio.Protocol):
         self._closed: tuple[Exception | None] | None = None
 
     def data_received(self, data: bytes) -> None:
+        """Keep bytes that arrive before the tunnel is open."""
         self._early.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Note that the connection was closed before the tunnel was open."""
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
-        """Hand the transport, and what has come, to the protocol that reads it."""
+        """Hand the connection and early bytes to its final protocol."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:
@@ -95,18 +97,23 @@ class Pipe(asyncio.Protocol):
         self._other = other
 
     def connection_made(self, transport: Any) -> None:
+        """Limit what is buffered for a slow reader."""
         transport.set_write_buffer_limits(high=_HIGH)
 
     def data_received(self, data: bytes) -> None:
+        """Pass bytes to the other side."""
         self._other.write(data)
 
     def pause_writing(self) -> None:
+        """Stop reading from the other side until this one takes more."""
         with contextlib.suppress(RuntimeError):
             self._other.pause_reading()
 
     def resume_writing(self) -> None:
+        """Read from the other side again."""
         with contextlib.suppress(RuntimeError):
             self._other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Close the other side."""
         self._other.close()

@@ -26,13 +26,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     _head_began = 0.0
 
     def received(self, data: bytes) -> Any:
-        """Parse what has come."""
+        """Parse received bytes."""
         if self.request is None:
             self._head_began = time.time()
         return super().received(data)
 
     def overdue(self, now: float) -> bool:
-        """Return whether a request is begun, and its head is late or its body stands still."""
+        """Return whether a begun request is too slow."""
         if (request := self.request) is None or self.requests:
             return False
         in_body: bool = request.headers_finished
@@ -65,7 +65,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         )
 
     def handle_accept(self) -> None:
-        """Take up a connection, in the place of one that waits where there is no other.
+        """Accept a connection; if the server is full, drop one that is idle.
 
         The other is closed afterwards, or the new one could get its descriptor, and with that what
         poll() has told of it.
@@ -106,12 +106,12 @@ class WsgiServer:
         self._server.run()
 
     def close(self, seconds: float) -> None:
-        """Let what is being answered end, for so many seconds."""
+        """Stop the server; open requests get so many seconds."""
         self._server.task_dispatcher.shutdown(timeout=seconds)
 
 
 def _cutting(front: Any) -> Any:
-    """Return the application for waitress, to which a cut is a client that has gone.
+    """Wrap the application so that a cut connection looks to waitress like a client that left.
 
     It closes such a connection without a word.
     """

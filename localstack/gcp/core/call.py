@@ -79,7 +79,7 @@ class Call(StackContext):
         return answer
 
     def new_id(self) -> str:
-        """Return 19 random digits, as Google numbers what has no name of its own."""
+        """Return 19 random digits, as Google numbers unnamed resources."""
         return str(secrets.randbelow(8 * 10**18) + 10**18)
 
     def now_pb(self) -> Timestamp:
@@ -91,7 +91,7 @@ class Call(StackContext):
         return moment
 
     def without_request(self) -> Call:
-        """Return the same context for what outlives the request."""
+        """Return a context for background work, which does not hold the request."""
         call = Call(self._front, self.service, self.operation, {})
         call.state = self.state
         return call

@@ -108,7 +108,7 @@ def route(
 
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
-    """Yield the routes of a method whose template a path fits, with the path's match."""
+    """Yield the routes that match a method and path."""
     for verb, segments in (
         (verb_of(path), path.count("/")),
         ("", path.count("/")),

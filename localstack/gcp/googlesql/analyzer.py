@@ -120,7 +120,7 @@ def analyzer_options(
 
 
 def inline_functions(options: Any) -> None:
-    """Have calls of functions in SQL replaced by what they compute: a with_expr for each."""
+    """Let the analyzer replace calls of SQL functions by their bodies."""
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import ResolvedASTRewrite
 
     options.enabled_rewrites.append(ResolvedASTRewrite.Value(_INLINE))
@@ -153,6 +153,7 @@ def catalog_of(
 
 
 def _write_function(message: Any, name: str, function: Function) -> None:
+    """Write a SQL function into the analyzer's catalogue message."""
     message.name_path.append(name)
     message.group, message.mode = _TEMPLATE, _SCALAR
     message.signature.add().ParseFromString(function.signature)
@@ -162,7 +163,7 @@ def _write_function(message: Any, name: str, function: Function) -> None:
 
 
 def _catalog_below(catalog: Any, path: Path) -> Any:
-    """Return the catalog at a path below another one, and make it where it is missing."""
+    """Return the catalogue at a path, making those on the way."""
     for name in path:
         inner = next((part for part in catalog.catalog if part.name.lower() == name.lower()), None)
         catalog = catalog.catalog.add(name=name) if inner is None else inner

@@ -75,7 +75,7 @@ def load(engine: Any) -> Any:
 
 
 def compile_here() -> None:
-    """Compile in this process, which needs 1 GB for it, unless it is done already.
+    """Compile the module in this process, which takes 1 GB, unless it is done.
 
     Raises:
         NotCompiled: As `load`.
@@ -150,7 +150,7 @@ def _private_folder() -> Iterator[int]:
 
 
 def _sound_file(folder: int) -> str | None:
-    """Return the name of the machine code whose content has the digest in its name.
+    """Return the file of compiled code whose content matches the digest in its name.
 
     Files that differ are removed. None: there is none.
     """
@@ -166,7 +166,7 @@ def _sound_file(folder: int) -> str | None:
 
 
 def _compile_elsewhere(folder: int) -> str:
-    """Compile in another process, or wait for one who is at it.
+    """Compile in another process, or wait for one that does.
 
     Return the file's name. NotCompiled when that fails.
     """
@@ -188,6 +188,7 @@ def _compile_elsewhere(folder: int) -> str:
 
 @contextmanager
 def _exclusive(folder: int) -> Iterator[None]:
+    """Lock the folder of compiled modules against other processes."""
     with os.fdopen(
         os.open(f"{_kind()}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder),
         "w",

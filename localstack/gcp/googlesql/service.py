@@ -150,6 +150,7 @@ class _Instance:
         return base + place
 
     def _error(self) -> SqlRejected:
+        """Return the analyzer's last error."""
         size = self._exports["wasm_get_last_error_size"](self._store)
         text = ctypes.string_at(
             self._address(self._exports["wasm_get_last_error"](self._store)), size

@@ -90,6 +90,6 @@ def _parse(tokens: list[str], text: str) -> Any:
 
 
 def _expect(tokens: list[str], token: str, text: str) -> None:
-    """Take a token away, or raise ValueError where it is another one."""
+    """Take a token; raise ValueError if another one comes."""
     if not tokens or tokens.pop(0) != token:
         raise ValueError(f"{text!r} is not a type of GoogleSQL: a {token} is missing")

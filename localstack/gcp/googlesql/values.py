@@ -76,25 +76,30 @@ def decoded_value(message: Any, kind: Any) -> Any:
 
 
 def _timestamp(message: Any, _: Any) -> datetime:
+    """Return a timestamp from a ValueProto."""
     stamp = message.timestamp_value
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def _date(message: Any, _: Any) -> date:
+    """Return a date from a ValueProto."""
     return _EPOCH.date() + timedelta(days=message.date_value)
 
 
 def _numeric(message: Any, _: Any) -> Decimal:
+    """Return a NUMERIC from a ValueProto."""
     return Decimal(int.from_bytes(message.numeric_value, "little", signed=True)) / _SCALE
 
 
 def _array(message: Any, kind: Any) -> list[object]:
+    """Return an array from a ValueProto."""
     return [
         decoded_value(item, kind.array_type.element_type) for item in message.array_value.element
     ]
 
 
 def _struct(message: Any, kind: Any) -> dict[str, object]:
+    """Return a struct from a ValueProto."""
     fields = zip(kind.struct_type.field, message.struct_value.field, strict=True)
     return {field.field_name: decoded_value(value, field.field_type) for field, value in fields}
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from isthmus_stack.core import launch
-from isthmus_stack.core.home.folders import Owned, Taken, sweep
+from isthmus_stack.core.home.folders import OwnedFolder, Taken, sweep
 from isthmus_stack.jobs import process_group
 from isthmus_stack.run import start_aws
 from isthmus_stack.testing.jobs_kit import Aws, alive, processing_request, training_request, until
@@ -84,10 +84,10 @@ def test_folders_of_a_killed_stack_are_swept_at_the_next_start_and_no_living_one
 
 
 def test_a_folder_has_one_owner_and_without_a_lock_it_is_let_alone(scratch):
-    mine = Owned.temporary("isthmus-test-")
+    mine = OwnedFolder.temporary("isthmus-test-")
     (scratch / "isthmus-test-other").mkdir()
     with pytest.raises(Taken):
-        Owned(mine.folder)
+        OwnedFolder(mine.folder)
     sweep("isthmus-test-")
     assert mine.folder.exists()
     mine.leave()

@@ -23,7 +23,7 @@ class Slow:
         self.now, self.changed, self.number, self.object = 0.0, -1.0, 0, None
 
     def read(self, _key):
-        return self.object and documents.Stored(
+        return self.object and documents.StoredObject(
             body=self.object[1], token=self.object[0], written_at=datetime.now(UTC)
         )
 

@@ -13,7 +13,7 @@ from isthmus.experiments.simulation.behaviour import Setting
 from isthmus.experiments.simulation.clock import MovedClock, SimulatedTime
 from isthmus.experiments.simulation.drive import Drive, Stopping
 from isthmus.experiments.simulation.http_calls import Reply
-from isthmus.experiments.simulation.simulation import Action, Broken, Late, Simulation
+from isthmus.experiments.simulation.simulation import Action, BrokenSplit, LateEvents, Simulation
 from isthmus.experiments.simulation.visits import DAY
 from isthmus.experiments.simulation.world import world_of
 
@@ -32,7 +32,7 @@ PLAIN = Simulation(
     visitors=100,
     slots=3,
     actions=ACTIONS,
-    late=Late(share=0.3, by=DAY),
+    late=LateEvents(share=0.3, by=DAY),
 )
 
 
@@ -135,7 +135,7 @@ def test_ctrl_c_ends_after_the_group_that_is_under_way_and_the_rest_comes_later(
 
 
 def test_of_a_broken_split_nobody_of_another_arm_is_lost_and_no_request_is_sent_for_who_is(driven):
-    played, _, gateway = driven(replace(PLAIN, broken=Broken(arm="treatment", loses=1.0)))
+    played, _, gateway = driven(replace(PLAIN, broken=BrokenSplit(arm="treatment", loses=1.0)))
     units = {body["visitor_id"] for body in gateway.asked}
     assert {int(unit[-1]) % 2 for unit in units} == {1}
     assert played.lost > 0

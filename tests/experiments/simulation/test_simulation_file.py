@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from isthmus.errors import ProjectError
-from isthmus.experiments.simulation.simulation import Action, Bots, Broken, Late
+from isthmus.experiments.simulation.simulation import Action, Bots, BrokenSplit, LateEvents
 from isthmus.experiments.simulation.simulation_file import read
 
 from ..shop import Shop
@@ -66,10 +66,10 @@ def test_a_file_says_who_comes_what_they_do_and_what_is_true(tmp_path, spec):
     ), "what follows stands after what it follows"
     assert simulation.effects == {"treatment": {"click": 0.1, "purchase": -0.05}}
     assert (simulation.daily, simulation.weekly) == (0.6, 0.2)
-    assert simulation.late == Late(share=0.05, by=timedelta(days=2))
+    assert simulation.late == LateEvents(share=0.05, by=timedelta(days=2))
     assert (simulation.bots, simulation.broken) == (
         Bots(share=0.02, requests=40),
-        Broken(arm="treatment", loses=0.1),
+        BrokenSplit(arm="treatment", loses=0.1),
     )
 
 

@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid
-from isthmus.experiments.simulation.behaviour import Answered, Setting, events, is_lost, request
+from isthmus.experiments.simulation.behaviour import Setting, ShownAnswer, events, is_lost, request
 from isthmus.experiments.simulation.simulation import (
     Action,
     Bots,
-    Broken,
-    Late,
+    BrokenSplit,
+    LateEvents,
     Simulation,
     true_effect,
 )
@@ -127,7 +127,7 @@ def test_a_bot_comes_often_within_an_hour_and_does_nothing(setting):
 
 def shown(count, arm=None):
     items = list(range(count))
-    return Answered(
+    return ShownAnswer(
         items=items, positions=range(1, count + 1), exposures=[f"q-1-{n}" for n in items], arm=arm
     )
 
@@ -187,7 +187,7 @@ def test_events_name_who_saw_what_and_what_they_follow(setting):
 
 
 def test_a_share_of_the_events_comes_late_with_the_time_at_which_it_happened(setting):
-    of = setting(replace(PLAIN, late=Late(share=0.3, by=2 * DAY)), alike(PLAIN))
+    of = setting(replace(PLAIN, late=LateEvents(share=0.3, by=2 * DAY)), alike(PLAIN))
     visit = Visit(START, "v1", 0, False, {"visitor_id": "v1"})
     heard = [
         waiting
@@ -222,7 +222,7 @@ def test_units_are_numbers_where_the_log_has_numbers(project):
 
 
 def test_a_broken_split_loses_its_share_of_units(setting):
-    of = setting(replace(PLAIN, broken=Broken(arm="treatment", loses=0.25)))
+    of = setting(replace(PLAIN, broken=BrokenSplit(arm="treatment", loses=0.25)))
     gone = sum(is_lost(of, f"v{number}") for number in range(4000))
     assert abs(gone - 1000) < 4 * sqrt(4000 * 0.25 * 0.75)
     assert not any(is_lost(setting(PLAIN), f"v{number}") for number in range(100))

@@ -3,8 +3,10 @@ its margin.
 """
 
 import math
+from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given
@@ -13,7 +15,7 @@ from scipy import stats
 
 from isthmus.experiments.statistics.conclusion import compared
 from isthmus.experiments.statistics.ratio import Difference
-from isthmus.experiments.statistics.split import check
+from isthmus.experiments.statistics.split import Split, check
 from isthmus.experiments.statistics.verdict import judge
 from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs.experiments import ExperimentGuardrail
@@ -21,42 +23,106 @@ from isthmus.project.specs.experiments import ExperimentGuardrail
 EVEN = {"control": 50.0, "treatment": 50.0}
 
 
+DAY = date(2026, 1, 1)
+
+
+def by_day(arrivals, a_day):
+    """The split at the end of a run: of each day the units of the control and of the treatment."""
+    days = [
+        (DAY + timedelta(day), {"control": came, "treatment": a_day - came})
+        for day, came in enumerate(arrivals)
+    ]
+    control = sum(arrivals)
+    counts = {"control": control, "treatment": a_day * len(arrivals) - control}
+    return counts, days
+
+
+def alarms(arrivals, a_day, planned=EVEN):
+    """How many runs are called at some of their daily looks."""
+    called = 0
+    for run in arrivals.tolist():
+        counts, days = by_day(run, a_day)
+        so_far = {"control": 0, "treatment": 0}
+        by_odds = False
+        for _, came in days:
+            so_far = {arm: count + came[arm] for arm, count in so_far.items()}
+            by_odds = by_odds or check(so_far, planned).alarm
+        called += by_odds or check(counts, planned, days=days).alarm
+    return called
+
+
 @given(st.integers(0, 3000), st.integers(0, 3000), st.floats(1, 99))
-def test_the_odds_are_those_of_the_beta_binomial_against_the_binomial(control, treatment, weight):
+def test_the_odds_are_those_of_two_beta_binomials_against_the_binomial(control, treatment, weight):
     planned = {"control": weight, "treatment": 100 - weight}
     seen = control + treatment
-    expected = stats.betabinom.logpmf(control, seen, weight, 100 - weight) - stats.binom.logpmf(
-        control, seen, weight / 100
-    )
+    mixed = np.logaddexp(
+        *(
+            stats.betabinom.logpmf(control, seen, prior * weight, prior * (100 - weight))
+            for prior in (0.02, 1)
+        )
+    ) - math.log(2)
+    expected = mixed - stats.binom.logpmf(control, seen, weight / 100)
     assert check({"control": control, "treatment": treatment}, planned).log_odds == pytest.approx(
         expected, abs=1e-6
     )
 
 
-def test_twenty_eight_daily_looks_alarm_in_at_most_one_of_a_thousand():
-    runs, looks = 5000, 28
-    came = np.random.default_rng(20260106).binomial(500, 0.5, (runs, looks)).cumsum(axis=1)
-    alarms = sum(
-        any(
-            check({"control": int(control), "treatment": 500 * day - int(control)}, EVEN).alarm
-            for day, control in enumerate(run, 1)
-        )
-        for run in came
-    )
-    assert alarms <= runs * 0.001 + 4 * math.sqrt(runs * 0.001)
+@pytest.mark.parametrize(
+    ("share", "a_day", "seed"), [(0.5, 357, 20260106), (0.99, 357, 20260108), (0.7, 40, 20260109)]
+)
+def test_twenty_eight_daily_looks_alarm_in_at_most_one_of_a_thousand(share, a_day, seed):
+    runs, looks = 2000, 28
+    came = np.random.default_rng(seed).binomial(a_day, share, (runs, looks))
+    called = alarms(came, a_day, {"control": 100 * share, "treatment": 100 * (1 - share)})
+    assert called <= runs * 0.001 + 4 * math.sqrt(runs * 0.001)
 
 
-def test_a_share_of_49_percent_for_50_is_seen_by_48_000_units_in_half_of_the_cases():
-    runs, looks, a_day = 400, 24, 2000
-    came = np.random.default_rng(20260107).binomial(a_day, 0.49, (runs, looks)).cumsum(axis=1)
-    seen = sum(
-        any(
-            check({"control": int(n), "treatment": a_day * day - int(n)}, EVEN).alarm
-            for day, n in enumerate(run, 1)
-        )
-        for run in came
+def test_a_share_of_48_percent_for_50_of_10_000_units_is_seen_in_two_of_three_runs():
+    runs, looks = 1000, 28
+    came = np.random.default_rng(20260107).binomial(357, 0.48, (runs, looks))
+    assert alarms(came, 357) >= runs * 0.65 - 4 * math.sqrt(runs * 0.65 * 0.35)
+
+
+def test_all_units_in_one_arm_are_told_by_twenty_units_without_a_day_that_is_over():
+    assert check({"control": 20, "treatment": 0}, EVEN).alarm
+    assert not check({"control": 10, "treatment": 10}, EVEN).alarm
+
+
+@given(st.integers(1, 5000), st.floats(0.01, 0.99), st.data())
+def test_a_look_at_a_day_goes_by_the_binomial(total, share, data):
+    control = data.draw(st.integers(0, total))
+    counts = {"control": control, "treatment": total - control}
+    planned = {"control": share, "treatment": 1 - share}
+    look = check(counts, planned, days=[(DAY, counts)], planned_days=1).by_day
+    off = abs(control - total * share) / math.sqrt(total * share * (1 - share))
+    rare = (
+        stats.binom.sf(control - 1, total, share)
+        if control > total * share
+        else stats.binom.cdf(control, total, share)
     )
-    assert abs(seen - runs / 2) <= 4 * math.sqrt(runs / 4)
+    expected = off if off < 2 else stats.norm.isf(max(min(rare, 0.5), 1e-300))
+    assert look.distance == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_bound_that_was_crossed_on_a_day_stays_crossed_and_its_day_is_told():
+    counts, days = by_day([600, 400, 400, 500], 1000)
+    look = check(counts, EVEN, days=days)
+    assert look.alarm
+    assert look.by_day.day == "2026-01-01"
+    assert "standard errors off on 2026-01-01; alarm at" in str(look)
+
+
+def test_three_arms_are_each_compared_with_the_rest():
+    planned = {"a": 50.0, "b": 25.0, "c": 25.0}
+    counts = {"a": 5000, "b": 2700, "c": 2300}
+    assert check(counts, planned, days=[(DAY, counts)], planned_days=1).alarm
+    fitting = {"a": 5000, "b": 2520, "c": 2480}
+    assert not check(fitting, planned, days=[(DAY, fitting)], planned_days=1).alarm
+
+
+def test_results_of_earlier_releases_are_judged_by_their_own_odds():
+    stored = {"counts": {"a": 9, "b": 1}, "planned": {"a": 50, "b": 50}, "log_odds": math.log(2000)}
+    assert msgspec.convert(stored, Split).alarm
 
 
 def difference(low, high):

@@ -14,6 +14,7 @@ from isthmus.pipelines.evaluation.leak_alarm import leak_alarm
 
 WITHIN = 1800  # seconds until an outcome is known
 DAY = 86_400
+PAST = ("person_rate", "item_rate", "trait", "hour", "of_list", "noise", "leaky")  # joined earlier
 
 
 def log(people, seed, days=14):
@@ -34,7 +35,7 @@ def log(people, seed, days=14):
     weekend = 0.4 * (np.arange(days) % 7 >= 5)
     chance = 1 / (1 + np.exp(2 - liking[person] - worth[day, item] - weekend[day]))
     outcome = (random.random(len(person)) < chance).astype(int)
-    return person, item, time, of_row, outcome, liking
+    return person, item, time, of_row, outcome, liking, worth.mean(axis=0)
 
 
 def rate(key, time, outcome, ahead):
@@ -55,7 +56,7 @@ def rate(key, time, outcome, ahead):
 
 
 def features(drawn, ahead):
-    person, item, time, of_row, outcome, liking = drawn
+    person, item, time, of_row, outcome, liking, worth = drawn
     chance = np.random.default_rng(of_row.size)
     noise = chance.normal(size=person.size)
     trait = np.round(liking + chance.normal(0, 0.5, liking.size), 1)[person]
@@ -66,7 +67,55 @@ def features(drawn, ahead):
         "hour": (time % DAY) // 3600.0,
         "of_list": chance.normal(size=of_row.max() + 1)[of_row],
         "noise": noise,
+        **properties(item, person, liking, worth),
     }
+
+
+def properties(item, person, liking, worth):
+    """What a static table says of an item or a person, as numbers and texts; and ids."""
+    chance = np.random.default_rng(item.size + 1)
+    guess = worth + chance.normal(0, 0.4, worth.size)
+    brand = np.argsort(np.argsort(worth + chance.normal(0, 1, worth.size))) // 8
+    segment = np.digitize(liking + chance.normal(0, 0.7, liking.size), [-1, 0, 1])
+    spoken = np.where(chance.random(liking.size) < 0.3, np.nan, liking)
+    return {
+        "quality": guess[item],  # an editor's
+        "brand": np.array([f"brand {number}" for number in brand])[item],
+        "name": np.array([f"item {number}" for number in range(worth.size)])[item],
+        "segment": np.array(["rare", "some", "often", "always"])[segment][person],
+        "survey": spoken[person],  # not all answer
+        "row_id": np.arange(item.size),
+        "person_id": np.array([f"p{number}" for number in range(liking.size)])[person],
+    }
+
+
+LEAKS = {
+    "text": "a text that is the label",
+    "flag": "the label as an int, 2 % wrong",
+    "id": "a number that is given once the outcome is known",
+    "table": "an item's rate over the whole log, in a static table",
+    "filled": "a value that seven of ten clicks have, and nothing else",
+    "daily": "an item's rate of the whole day, known when the day begins",
+}
+
+
+def leaky(kind, drawn, seed):
+    """A feature that has seen the label, by the names of LEAKS."""
+    _, item, time, _, outcome, *_ = drawn
+    chance = np.random.default_rng([seed, 7])
+    rows, day = outcome.size, time // DAY
+    if kind == "text":
+        return np.where(outcome == 1, "opened", "sent")
+    if kind == "flag":
+        return np.where(chance.random(rows) < 0.02, 1 - outcome, outcome)
+    if kind == "id":
+        given = time + outcome * chance.integers(0, DAY // 2, rows)
+        return np.argsort(np.argsort(given, kind="stable"), kind="stable")
+    if kind == "filled":
+        return np.where((outcome == 1) & (chance.random(rows) < 0.7), time / 1000, np.nan)
+    key = item if kind == "table" else item * 1000 + day
+    place = np.unique(key, return_inverse=True)[1]
+    return (np.bincount(place, outcome) / np.bincount(place))[place]
 
 
 def tables(people, seed, leak=None):
@@ -75,16 +124,24 @@ def tables(people, seed, leak=None):
     `leak`: what `leaky` is, if there is one.
     """
     drawn = log(people, seed)
-    person, item, time, _, outcome, _ = drawn
+    person, item, time, of_row, outcome, *_ = drawn
     stamps = pa.array((time * 1000).astype("int64")).cast(pa.timestamp("ms"))
     now, then = (features(drawn, ahead) for ahead in (0, 2 * WITHIN))
-    if (
+    if leak in LEAKS:
+        now["leaky"] = leaky(leak, drawn, seed)
+    elif (
         leak is not None
     ):  # a person's clicks as if they were known at once: their own list's are among them
         clicks = rate(person * 80 + item, time, outcome, -WITHIN)
         now["leaky"] = np.where(time < DAY, clicks, now["noise"]) if leak == "first day" else clicks
         then["leaky"] = rate(person * 80 + item, time, outcome, WITHIN)
-    shared = {"event_timestamp": stamps, "outcome": outcome, "user_id": person}
+    shared = {
+        "event_timestamp": stamps,
+        "outcome": outcome,
+        "user_id": person,
+        "item_id": item,
+        "list_id": of_row,
+    }
     sides = (
         pa.table({**shared, **{name: pa.array(v, from_pandas=True) for name, v in side.items()}})
         for side in (now, then)
@@ -96,6 +153,13 @@ def alarmed(people, seed, leak=None):
     """What the alarm calls a leak, a line a feature."""
     table, earlier, names = tables(people, seed, leak)
     looked = leak_alarm(
-        table, "outcome", names, unit="user_id", earlier=earlier, back=timedelta(seconds=2 * WITHIN)
+        table,
+        "outcome",
+        names,
+        unit="user_id",
+        earlier=earlier.drop_columns([name for name in earlier.column_names if name not in PAST]),
+        back=timedelta(seconds=2 * WITHIN),
+        within="list_id",
+        entities={"user": "user_id", "item": "item_id"},
     )
     return [str(one) for one in looked if one.warnings]

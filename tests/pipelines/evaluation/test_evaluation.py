@@ -378,7 +378,7 @@ def test_the_champion_is_compared_on_common_rows_only(tmp_path):
         trained.data(), Recorder(lambda rows: [row["item_ctr"] or 0.1 for row in rows]), tmp_path
     ).predictions
     theirs = ours.slice(100, 300).set_column(3, "prediction", pa.array(np.full(300, 0.2)))
-    found = measure.against(ours, theirs, version="ranker@1", run="r1", rates_of="item")
+    found = measure.against(ours, theirs, version="ranker@1", run="r1")
     assert found.rows == 300
     assert found.difference.value == pytest.approx(
         statistics.auc(
@@ -388,9 +388,7 @@ def test_the_champion_is_compared_on_common_rows_only(tmp_path):
         ).value
         - 0.5
     )
-    apart = measure.against(
-        ours.slice(0, 50), theirs, version="ranker@1", run="r1", rates_of="item"
-    )
+    apart = measure.against(ours.slice(0, 50), theirs, version="ranker@1", run="r1")
     assert apart.difference is None
     assert "other rows" in apart.why_not
 

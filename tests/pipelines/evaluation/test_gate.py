@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isthmus.pipelines.evaluation import gate
-from isthmus.pipelines.evaluation.leak_alarm import Looked
+from isthmus.pipelines.evaluation.leak_alarm import FeatureFinding
 from isthmus.pipelines.evaluation.statistics import Estimate
 from isthmus.project.specs.description import Bound, Gate
 
@@ -98,15 +98,19 @@ def test_an_interval_passes_inside_and_fails_outside(low, high, bottom, top):
     assert (found == "fail") == (high < bottom or low > top)
 
 
-def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_when_nothing_could_be_looked_at():
-    quiet, text = Looked(feature="a", days=3, auc=0.6), Looked(feature="c")
-    alarm = Looked(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
+def test_leaks_none_fails_with_an_alarm_and_is_inconclusive_while_a_feature_was_not_looked_at():
+    quiet, tags = (
+        FeatureFinding(feature="a", days=3, auc=0.6),
+        FeatureFinding(feature="c", why_not="it is a list"),
+    )
+    alarm = FeatureFinding(feature="b", days=3, auc=0.9, warnings=("AUC 0.9",))
     asked = Gate(leaks="none")
     verdicts = [
         gate.no_leaks(asked, looked).verdict
-        for looked in ([quiet, text], [quiet, alarm], [text], [])
+        for looked in ([quiet], [quiet, tags], [tags, alarm], [])
     ]
-    assert verdicts == ["pass", "fail", "inconclusive", "inconclusive"]
+    assert verdicts == ["pass", "inconclusive", "fail", "inconclusive"]
+    assert gate.no_leaks(asked, [quiet, tags]).reason == "not looked at: c (it is a list)"
     judged = gate.judge((), {}, {}, leaks=gate.no_leaks(asked, [quiet, alarm]))
     assert (judged.verdict, judged.verdict_of("leaks"), judged.checks[0].reason) == (
         "fail",

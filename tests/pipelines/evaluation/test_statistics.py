@@ -117,19 +117,6 @@ def test_log_loss_of_a_certain_mistake_is_finite():
     assert statistics.log_loss([0.25], [1])[0] == pytest.approx(-math.log(0.25))
 
 
-@given(st.lists(st.tuples(st.floats(0.01, 0.99), st.integers(0, 1)), min_size=2, max_size=20))
-def test_the_ceiling_is_the_expected_auc_over_pairs(found):
-    rates, groups = (np.array(one) for one in zip(*found, strict=True))
-    won = pairs = 0.0
-    for rate, group in found:
-        for other, other_group in found:
-            if group == other_group:
-                weight = rate * (1 - other)
-                pairs += weight
-                won += weight * (1.0 if rate > other else 0.5 if rate == other else 0.0)
-    assert statistics.ceiling(rates, groups) == pytest.approx(won / pairs)
-
-
 def test_power_is_said_as_an_auc_and_in_percent():
     assert (
         figure_text.power(62, "click")

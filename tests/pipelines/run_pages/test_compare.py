@@ -12,6 +12,7 @@ def shop(tmp_path_factory):
     folder = trained.make_project(tmp_path_factory.mktemp("compare") / "shop")
     trained.configure(folder, "worse", "parameters: {sign: -1}\n")
     trained.configure(folder, "same", "parameters: {digits: 2}\n")
+    trained.configure(folder, "shorter", "parameters: {digits: 3}\n")
     with pytest.MonkeyPatch.context() as patch, trained.open_project(folder) as project:
         for name in ("good", "worse", "same"):
             trained.run_here(project, name, trained.data(), patch)
@@ -36,6 +37,23 @@ def test_what_cannot_be_told_apart_is_undecided_and_says_what_it_would_take(shop
     found = compare(shop, "r1", "r3")[0]
     assert found.verdict == "undecided"
     assert "With 270 clicks an AUC of 0.55 would be found in 80 % of cases" in str(found)
+
+
+@pytest.mark.slow
+def test_both_columns_are_figures_of_the_rows_of_both_runs(shop):
+    """The second run was tested on later days, too."""
+    table = trained.data()
+    shorter = table.slice(0, 1500)
+    with pytest.MonkeyPatch.context() as patch:
+        run = trained.run_here(shop, "shorter", shorter, patch)
+    pair = compare(shop, run.name, "r1")[0]
+    assert pair.rows == run.evaluation.rows < pair.second.evaluation.rows
+    assert pair.first_figures["auc"].value == pytest.approx(run.evaluation.auc.value)
+    assert pair.second_figures["auc"].value == pytest.approx(
+        pair.first_figures["auc"].value + pair.difference.value
+    )
+    assert f"{pair.second_figures['auc'].value:.3f}" in str(pair)
+    assert f"figures   of the {pair.rows:,} rows that both were tested on" in str(pair)
 
 
 def test_runs_without_a_common_row_do_not_compare(shop):

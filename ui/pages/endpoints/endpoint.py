@@ -35,6 +35,7 @@ from ..experiments import experiments
 from ..experiments.experiments import LayerNow, layers_now
 from .endpoints import owner_of, owner_text, path
 from .minutes import minutes_parts
+from .rollouts import standing
 from .rules import rules_parts, unit_parts
 
 _MINUTES, _MOST_MINUTES = 60, 1440
@@ -98,7 +99,9 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return View(
         title=name,
         below=f"Ranks for {endpoint.objective}, by {endpoint.unit}, {endpoint.routing} routing, on "
-        f"{project.target.name}.",
+        f"{project.target.name}."
+        if endpoint.objective
+        else f"Has no objective: its traffic is moved, on {project.target.name}.",
         parts=(
             *reads.box(),
             *_parts(project, endpoint, data, window),
@@ -127,6 +130,12 @@ def _parts(
     project: Project, endpoint: Endpoint, data: EndpointData, window: Window
 ) -> list[str | Form]:
     whose = owner_text(data.owner)
+    holder, status = data.owner, data.rollout
+    ends = (
+        [Form(action="", button="", command=holder.command, note="What ends that:")]
+        if isinstance(holder, owner.Owner) and holder.lasting
+        else []
+    )
     deploy = Form(action="", button="", command=f"isthmus deploy {endpoint.name}")
     start = Form(action="", button="", command=f"isthmus rollout start {endpoint.name}")
     return [
@@ -137,8 +146,9 @@ def _parts(
             kit.words(f"{whose[:1].upper()}{whose[1:]}."),
             *_experiments(data.layers),
         ),
+        *ends,
         kit.section("Rollout", *_rollout(endpoint.name, data.rollout)),
-        *([start] if data.rollout is None else []),
+        *([start] if status is None else []),
         kit.section(
             f"Minutes from {window.start:%H:%M} to {window.end:%H:%M} UTC",
             *_minutes(data.minutes, window),
@@ -162,11 +172,13 @@ def _variants(state: EndpointState | Unread | None) -> list[str]:
 
 
 def _table(state: EndpointState) -> str:
+    """Return the table of variants."""
     head = ("variant", "version", "serves", "shall serve", "instances", "phase")
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
 def _variant(variant: VariantState) -> tuple[str, ...]:
+    """Return a variant's row."""
     version = version_link(f"{variant.model}@{variant.version}")
     instances = (
         f"{variant.instances}"
@@ -184,7 +196,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the split as it is, and as it shall be where that differs."""
+    """Draw the present split, and the intended one if it differs."""
     lines = [
         plots.Strip(
             name="now",
@@ -208,6 +220,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
+    """Return the parts of a bar that shows shares of traffic."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -228,6 +241,7 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
+    """Return the experiments that run on the endpoint."""
     holders = (
         []
         if isinstance(layers, Unread)
@@ -245,17 +259,19 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
+    """Return the endpoint's rollout."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
         return [kit.words("There was none.", "soft")]
     return [
-        kit.code(str(status)),
+        standing(status),
         kit.links([(f"{status.state.id} in full", f"{path(name)}/rollout")]),
     ]
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
+    """Return the charts of the endpoint's last minutes."""
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):

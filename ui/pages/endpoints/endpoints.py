@@ -30,6 +30,7 @@ class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all endpoints."""
     reads = Reads()
     listed = reads.attempt("endpoints", lambda: listing(project))
     shown = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
@@ -65,10 +66,12 @@ _HEAD = ("endpoint", "phase", "variants", "traffic of")
 
 
 def path(endpoint: str) -> str:
+    """Return the path of an endpoint's page."""
     return f"/endpoints/{quote(endpoint, safe='')}"
 
 
 def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
+    """Return who owns an endpoint's traffic, or None."""
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 
@@ -76,6 +79,7 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 def _row(
     name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
+    """Return an endpoint's row."""
     if state is None:
         return (kit.link(name, path(name)), "not there", "", "")
     split = ", ".join(
@@ -85,14 +89,14 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Describe in a few words who has an endpoint's traffic."""
+    """Say who owns an endpoint's traffic."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":
         return "nobody: deploy and traffic may move it"
     since = f"since {holder.changed:%Y-%m-%d %H:%M} UTC"
     return (
-        f"{holder.owner} {holder.name} {since}; {holder.command} ends it"
+        f"{holder.owner} {holder.name} {since}"
         if holder.lasting
         else f"isthmus {holder.owner} {since}"
     )

@@ -19,6 +19,7 @@ from ....rollouts.verbs.status import Status
 from ...parts.view import View
 from .endpoint import declared_endpoint
 from .endpoints import path
+from .rollouts import commands, standing
 
 
 class RolloutData(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,7 +40,8 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         title=f"Rollout {status.state.id} of {name}",
         below=report.about(status.state),
         parts=(
-            kit.code(str(status)),
+            standing(status),
+            *commands(status),
             *report.parts(status.state, entries, minutes),
             kit.links([(name, path(name))]),
         ),

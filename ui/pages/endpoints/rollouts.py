@@ -20,7 +20,7 @@ from ....rollouts.verbs.status import (
     next_lines,
     phase_text,
     shown_checks,
-    unwatched_lines,
+    unwatched_text,
 )
 from ...parts.forms import Form
 from ...parts.reads import Reads, Unread, missing
@@ -34,6 +34,7 @@ class RolloutsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all rollouts."""
     reads = Reads()
     statuses = {
         name: reads.attempt(f"the rollout of {name}", partial(_status, project, name))
@@ -54,35 +55,43 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def _status(project: Project, endpoint: str) -> Status | None:
+    """Return the status of an endpoint's rollout, or None if it never had one."""
     return rollout.status(project, endpoint) if rollout.has_any(project, endpoint) else None
 
 
 def _parts(
     endpoint: str, status: Status | Unread | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
+    """Return the parts about one endpoint's rollout."""
     if isinstance(status, Unread):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)
     if status is None:
         return [kit.section(endpoint, kit.words("There was none.")), start]
-    rows = [[name, text] for name, text in _rows(status) if text]
     links = kit.links(
         [(f"{status.state.id} in full", f"{path(endpoint)}/rollout"), (endpoint, path(endpoint))]
     )
     shown = kit.section(
         endpoint,
         kit.words(report.about(status.state), "soft"),
-        *(kit.verdict([line], "fail") for line in unwatched_lines(status)),
-        kit.table(("", ""), rows, wordy=1),
+        standing(status),
         links,
     )
     if status.state.phase == "ended":
         return [shown, start]
-    return [shown, *(Form(action="", button="", command=line) for line in _commands(status))]
+    return [shown, *commands(status)]
+
+
+def standing(status: Status) -> str:
+    """Return how a rollout stands: its step, weights and guardrails, and what comes next."""
+    rows = [[name, text] for name, text in _rows(status) if text]
+    unwatched = unwatched_text(status)
+    warning = kit.verdict([unwatched], "fail") if unwatched else ""
+    return warning + kit.table(("", ""), rows, wordy=1)
 
 
 def _start(endpoint: str, declared: Rollout | None) -> Form:
-    """Return the command that starts a rollout, or that it is not declared."""
+    """Say how to start a rollout, or that none is declared."""
     if declared is None:
         note = f"project.yaml declares none: rollouts.{endpoint} says its steps and guardrails."
         return Form(action="", button="", command="isthmus schema", note=note)
@@ -95,6 +104,7 @@ def _start(endpoint: str, declared: Rollout | None) -> Form:
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:
+    """Return the rows about a rollout: phase, split, guardrails."""
     state = status.state
     ended = state.phase == "ended"
     weights = status.serves or state.intent or state.plan.initial
@@ -106,20 +116,24 @@ def _rows(status: Status) -> list[tuple[str, str]]:
         ("state", (state.end or "ended") if ended else phase_text(status)),
         ("why", state.cause),
         ("step", f"{state.stage} of {len(stages)}{share}"),
-        ("weights", ", ".join(f"{name} {percent_text(of)} %" for name, of in weights.items())),
-        *((each.name, _judged(judged.get(each.name))) for each in guardrails),
+        (
+            "weights",
+            ", ".join(f"{name} {percent_text(percent)} %" for name, percent in weights.items()),
+        ),
+        *((guardrail.name, _judged(judged.get(guardrail.name))) for guardrail in guardrails),
         ("next", _next(status)),
     ]
 
 
 def _judged(check: Check | None) -> str:
+    """Return what a guardrail's check says."""
     if check is None:
         return "not judged yet"
     return f"{check.verdict}: {check.why}" if check.why else check.verdict
 
 
 def _next(status: Status) -> str:
-    """Return what happens next if nobody does anything, or who is asked."""
+    """Say what happens next by itself, or who is asked."""
     match status.state.phase:
         case "baking":
             return next_lines(status)[0].partition("    ")[0]
@@ -133,12 +147,17 @@ def _next(status: Status) -> str:
             return ""
 
 
-def _commands(status: Status) -> list[str]:
+def commands(status: Status) -> list[Form]:
     """Return the commands by which a person changes what happens."""
     state = status.state
+    if state.phase == "ended":
+        return []
     verbs = ["abort {}"]
     if state.phase in ("waiting", "promoted"):
         verbs = ['promote {} --because "..."', *verbs]
     elif state.phase == "baking":
         verbs = ["resume {}" if state.wish.pause else "pause {}", *verbs]
-    return [f"isthmus rollout {verb.format(status.endpoint)}" for verb in verbs]
+    if unwatched_text(status):
+        verbs = ["run {}", *verbs]
+    lines = [f"isthmus rollout {verb.format(status.endpoint)}" for verb in verbs]
+    return [Form(action="", button="", command=line) for line in lines]

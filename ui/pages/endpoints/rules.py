@@ -19,6 +19,7 @@ _DAYS = (1, 7, 28)
 
 
 def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | None) -> list[str]:
+    """Return the table of an endpoint's rules."""
     if not endpoint.rules:
         return [kit.words("It has none.", "soft")]
     hits = counted if isinstance(counted, RuleHits) else None
@@ -48,6 +49,7 @@ _COST = (
 
 
 def _counts(endpoint: str) -> list[tuple[str, str]]:
+    """Return links that count how often each rule had an effect."""
     return [
         (
             f"count in the answers of {days} day{'s' if days > 1 else ''}",
@@ -58,6 +60,7 @@ def _counts(endpoint: str) -> list[tuple[str, str]]:
 
 
 def _answer_count(hits: RuleHits) -> list[str]:
+    """Say how many answers were counted."""
     return [
         kit.words(
             f"Of {hits.answers:,} answers since {hits.since:%Y-%m-%d}, on the project's clock.",
@@ -67,6 +70,7 @@ def _answer_count(hits: RuleHits) -> list[str]:
 
 
 def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
+    """Return a rule's row."""
     when = ", ".join(map(condition_text, rule.when)) or "any"
     return (
         name_of(rule),
@@ -78,6 +82,7 @@ def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
 
 
 def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
+    """Return how often a rule had an effect, and in what share of answers."""
     count = hits.hits.get(name_of(rule), 0)
     return f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else ""
 
@@ -85,7 +90,7 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 def unit_parts(
     endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
 ) -> list[str | Form]:
-    """Draw what caps have counted for one unit, and a form to choose a unit."""
+    """Show how often one unit was shown what caps count, with a form to choose a unit."""
     if not counts_units(endpoint):
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
@@ -130,10 +135,12 @@ def _does(rule: Rule) -> str:
 
 
 def _number(value: float | str) -> str:
+    """Return a number, or a parameter's name."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def _in_force(rule: Rule, now: datetime) -> str:
+    """Say when a rule applies, and whether that is now."""
     since = f"from {rule.since:%Y-%m-%d %H:%M}" if rule.since else ""
     until = f"until {rule.until:%Y-%m-%d %H:%M}" if rule.until else ""
     span = " ".join(filter(None, (since, until)))

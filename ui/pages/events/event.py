@@ -85,6 +85,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _about(event: EventEntry) -> list[str]:
+    """Return what reads an event, who owns it and how late it may come."""
     lines = [
         f"Objectives: {', '.join(event.objectives)}." if event.objectives else "",
         f"Referred to by {', '.join(event.referred_by)}." if event.referred_by else "",
@@ -103,6 +104,7 @@ _HEAD = ("attribute", "type", "values", "refers to", "read by", "")
 
 
 def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
+    """Return an attribute's row."""
     kind, _, name = attribute.refers_to.partition(" ")
     refers = kit.link(attribute.refers_to, path(name)) if kind == "event" else attribute.refers_to
     type_ = attribute.type if attribute.required else f"{attribute.type}, may be missing"
@@ -117,6 +119,7 @@ def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
 
 
 def _volume_section(data: EventData, days: int | None, price: str) -> str:
+    """Return the section about an event's stored rows."""
     name = data.event.name
     rows = (
         [kit.words(f"{data.rows:,} rows are stored, copies included.")]
@@ -137,6 +140,7 @@ def _volume_section(data: EventData, days: int | None, price: str) -> str:
 
 
 def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
+    """Return the chart of events by day, or why there is none."""
     if isinstance(volumes, Unread):
         return [missing(volumes)]
     if not volumes:
@@ -171,6 +175,7 @@ def dates(first: date, last: date) -> plots.Axis:
 
 
 def _quarantine(data: EventData) -> str:
+    """Return the section about quarantined rows."""
     link = kit.links([("read the quarantine", f"{path(data.event.name)}?quarantine=yes")])
     groups = data.quarantine
     if groups is None:

@@ -37,17 +37,18 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list[str]:
+    """Return the table of all events."""
     if not entries:
         return [kit.words("project.yaml names no event.", "soft")]
     stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
-    head = ("event", "", "owner", "attributes", "rows stored", "read by")
+    head = ("event", "", "rows stored", "owner", "attributes", "read by")
     rows = [
         (
             kit.link(e.name, path(e.name)),
             e.description,
+            stored.get(e.name, ""),
             e.owner,
             f"{len(e.attributes)}",
-            stored.get(e.name, ""),
             readers_text(e),
         )
         for e in entries
@@ -56,6 +57,7 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
 
 
 def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
+    """Return the table of the gateway's streams."""
     if isinstance(read, Unread):
         return [missing(read)]
     rows = [
@@ -83,14 +85,17 @@ _STREAMS = {
 
 
 def path(event: str) -> str:
+    """Return the path of an event's page."""
     return f"/events/{quote(event, safe='')}"
 
 
 def rows_text(table: TableLine) -> str:
+    """Return a table's rows as text."""
     if not table.made:
         return "not made yet"
     return "not counted" if table.rows is None else f"{table.rows:,}"
 
 
 def readers_text(entry: EventEntry) -> str:
+    """Return who reads an event, as text."""
     return ", ".join(entry.readers) or "nobody"

@@ -71,6 +71,7 @@ def _trim(name: str, value: str) -> str:
 
 
 def _lines(fields: Mapping[str, str]) -> Iterator[str]:
+    """Yield the lines of a new experiment's YAML."""
     for name in ("layer", "owner", "hypothesis"):
         yield from _scalar(name, fields[name])
     yield from _block("arms", fields["arms"])
@@ -105,6 +106,7 @@ def _block(name: str, value: str) -> list[str]:
 
 
 def _nonempty_lines(value: str) -> list[str]:
+    """Return the lines that are not empty."""
     return [line.rstrip() for line in value.splitlines() if line.strip()]
 
 
@@ -120,6 +122,7 @@ def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
 
 
 def _percent(value: str) -> str:
+    """Return a text as a percentage."""
     return value if value.endswith("%") else f"{value}%"
 
 

@@ -83,6 +83,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
+    """Return the page of a run."""
     experiment = run.definition.experiment
     history = runs.history(project.target.state, experiment.name)
     status = standing.status(project, experiment.name, counted=False)
@@ -101,7 +102,7 @@ def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> Vie
         *_verdict(data, run.run),
         *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
         *_looks(recorded_looks.read(project.target.state, run.run), data, run.run),
-        *_standing(data, run, startable=startable),
+        *_state_parts(data, run, startable=startable),
         results_page.definition_section(experiment),
         results_page.history_section(data.history),
         *(
@@ -128,6 +129,7 @@ def _look(project: Project, run: str, name: str) -> Results | None:
 
 
 def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
+    """Yield the result of the newest look, or how to look."""
     if data.results:
         if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(run))])
@@ -139,7 +141,8 @@ def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
         yield kit.links([("How it stands", "#stands"), ("Change it", "#change")])
 
 
-def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
+def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
+    """Yield the state of a run, and the forms that change it."""
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")
         return
@@ -153,6 +156,7 @@ def _standing(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterat
 
 
 def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
+    """Return the figures of a run; hidden while the split of units looks wrong."""
     results = data.results
     if results is None:
         return []
@@ -169,6 +173,7 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
+    """Return the table of earlier looks."""
     rows = []
     for number, look in enumerate(looks.looks, 1):
         name = results_store.name_of(look.until)
@@ -220,6 +225,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
+    """Return the page of an experiment that was never started."""
     location = place(project.description, f"experiments.{experiment.name}")
     uncommitted = (
         [f"{location.file} is not committed: a run keeps the revision that it was started from"]
@@ -252,6 +258,7 @@ def _is_loose(project: Project, file: str) -> bool:
 
 
 def _status_rows(status: RunStatus) -> list[list[str]]:
+    """Return the rows about a run's state."""
     state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
     holds = (
         f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}"
@@ -283,6 +290,7 @@ def _status_rows(status: RunStatus) -> list[list[str]]:
 
 
 def _change_text(change: Change) -> str:
+    """Return an entry of a run's history as text."""
     moved = f"{change.before} -> {change.after}" if change.before else change.after
     because = f": {change.because}" if change.because else ""
     return f"{change.what}, {moved}, by {change.who} at {change.at:%Y-%m-%d %H:%M} UTC{because}"

@@ -39,6 +39,7 @@ class Experiments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all experiments."""
     lines = listing(project, counted=False)
     layers = layers_now(project)
     return View(
@@ -56,6 +57,7 @@ def path(name: str) -> str:
 
 
 def _table(project: Project, lines: Iterable[Listed]) -> str:
+    """Return the table of experiments."""
     rows = [_row(project, line) for line in lines]
     if not rows:
         return kit.words("project.yaml has no experiments yet.")
@@ -67,6 +69,7 @@ def _table(project: Project, lines: Iterable[Listed]) -> str:
 
 
 def _row(project: Project, line: Listed) -> list[str]:
+    """Return an experiment's row."""
     age = (
         ""
         if line.since is None
@@ -86,7 +89,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 
 def layers_now(project: Project) -> list[LayerNow]:
-    """Return who holds which part of each layer of project.yaml and of live runs."""
+    """Return who holds which part of each layer."""
     live = runs.current(project.target.state, project.log_time()).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}
@@ -94,6 +97,7 @@ def layers_now(project: Project) -> list[LayerNow]:
 
 
 def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
+    """Return who holds which part of a layer."""
     members = [run for run in live.runs if run.layer == name and run.ranges]
     declared = project.spec.layers.get(name)
     holdout = (
@@ -113,10 +117,12 @@ def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
 
 
 def _holder(run: LiveRun) -> Holder:
+    """Return the part of a layer that a run holds."""
     return Holder(run=run.run, buckets=list(run.ranges), share=float(buckets.share(run.ranges)))
 
 
 def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
+    """Return the section about the layers."""
     if not layers:
         return []
     rows = [
@@ -146,6 +152,7 @@ def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
 
 
 def _holders_text(layer: LayerNow) -> str:
+    """Return who holds a layer, as text."""
     return (
         "; ".join(
             f"{holder.run} {holder.share:g} %: {buckets.text(tuple(holder.buckets))}"
@@ -156,6 +163,7 @@ def _holders_text(layer: LayerNow) -> str:
 
 
 def _strip(layer: LayerNow) -> plots.Strip:
+    """Return the bar that shows who holds a layer."""
     styles = dict(
         zip(
             (holder.run for holder in layer.holders),
@@ -171,6 +179,7 @@ def _strip(layer: LayerNow) -> plots.Strip:
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
+    """Return a run's part of a layer's bar."""
     return plots.Stretch(
         name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}"
     )

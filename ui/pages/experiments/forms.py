@@ -18,6 +18,7 @@ _WHY = Field(name="because", label="Why", required=True)
 
 
 def start(name: str) -> Form:
+    """Return the form that starts a run."""
     return Form(
         action=f"{path(name)}/start",
         button="Start a run",
@@ -53,6 +54,7 @@ def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Fo
 
 
 def _ramp(name: str, status: RunStatus) -> Form:
+    """Return the form that changes a run's share."""
     share = Field(
         name="share",
         label="Share of the layer",
@@ -71,6 +73,7 @@ def _ramp(name: str, status: RunStatus) -> Form:
 
 
 def _stop(name: str) -> Form:
+    """Return the form that stops a run."""
     return Form(
         action=f"{path(name)}/stop",
         button="Stop the run",
@@ -82,6 +85,7 @@ def _stop(name: str) -> Form:
 
 
 def _ship(name: str, run: FrozenRun) -> Form:
+    """Return the form that ships an arm."""
     arms = tuple((arm.name, arm.name) for arm in run.shippable)
     arm = Field(
         name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True
@@ -104,37 +108,43 @@ def look(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def begin(project: Project, fields: Mapping[str, str]) -> str:
+    """Start a run, as the form asks."""
     experiment.start(project, fields["name"])
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
+    """Change a run's share, as the form asks."""
     because = fields.get("because", "").strip()
     if not because:
         raise Invalid(
             "a share is changed for a reason, which the history keeps", remedy="write why"
         )
     experiment.ramp(project, fields["name"], _percent(fields.get("share", "")), because=because)
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def stop(project: Project, fields: Mapping[str, str]) -> str:
+    """Stop a run, as the form asks."""
     experiment.stop(project, fields["name"], because=fields.get("because", ""))
-    return _stands(fields)
+    return _state_path(fields)
 
 
 def ship(project: Project, fields: Mapping[str, str]) -> str:
+    """Ship an arm, as the form asks."""
     if not (arm := fields.get("arm", "")):
         raise Invalid("no arm is named", remedy="choose the one that ships")
     experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
-    return _stands(fields)
+    return _state_path(fields)
 
 
-def _stands(fields: Mapping[str, str]) -> str:
+def _state_path(fields: Mapping[str, str]) -> str:
+    """Return the path of the run's state on its page."""
     return f"{path(fields['name'])}#stands"
 
 
 def _percent(text: str) -> Decimal:
+    """Parse a share of a layer."""
     try:
         return Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:

@@ -57,10 +57,12 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
+        """The problems that make the experiment invalid."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def sound(self) -> bool:
+        """Whether the experiment has no errors."""
         return bool(self.text) and not self.errors
 
 
@@ -87,6 +89,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 def _view(
     data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]
 ) -> View:
+    """Return the page of a new experiment."""
     below = (
         "Nothing starts here: the file is committed first, and then started from the "
         "experiment's page, or in a terminal."
@@ -101,6 +104,7 @@ def _view(
 
 
 def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
+    """Return the file that the form would write, and its problems."""
     name = query.get("name", "").strip()
     try:
         file, text = draft.file_of(name), draft.text(query)
@@ -121,6 +125,7 @@ def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -
 
 
 def _too_few(experiment: Experiment, layers: Iterable[LayerNow]) -> str:
+    """Say that a layer has too few free units, if so."""
     free = next((layer.free for layer in layers if layer.layer == experiment.layer), 100)
     if experiment.share <= free:
         return ""
@@ -131,10 +136,12 @@ def _too_few(experiment: Experiment, layers: Iterable[LayerNow]) -> str:
 
 
 def _file(project: Project) -> Path:
+    """Return the path of project.yaml."""
     return project.folder / project.description.places[""].file
 
 
 def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
+    """Return what the form's answer says: problems, or the file and its power."""
     if not data.sound:
         rows = [
             [f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""]
@@ -153,6 +160,7 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
 
 
 def _how_long(data: NewExperiment) -> str:
+    """Return how long the experiment takes to find its effect."""
     power = data.power
     if power is None:
         return kit.section("How long it takes", kit.words(data.no_power))
@@ -174,6 +182,7 @@ def _how_long(data: NewExperiment) -> str:
 
 
 def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
+    """Return the file's text with the form that writes it."""
     write = Form(
         action=PATH,
         button=f"Write {data.file}",
@@ -197,13 +206,14 @@ def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | For
 
 
 def _query(query: Mapping[str, str]) -> str:
+    """Return the form's fields as a query string."""
     return urlencode({name: query[name] for name in draft.FIELDS if query.get(name)})
 
 
 def _power(
     project: Project, description: Description, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
-    """Return the power of the experiment, or None with the reason why it is not known."""
+    """Return the experiment's power, or None with the reason."""
     as_if = Project(description, project.target)
     experiment = description.spec.experiments[name]
     try:
@@ -231,7 +241,7 @@ def _power(
 
 
 def _arms_power(power: Power | PreferencePower) -> Power | None:
-    """Return the power of an experiment with arms, which is all that the form describes."""
+    """Return the power of an experiment with arms."""
     return power if isinstance(power, Power) else None
 
 
@@ -267,7 +277,7 @@ def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
 def _fields(
     project: Project, layers: list[LayerNow], query: Mapping[str, str]
 ) -> tuple[Field, ...]:
-    """Return the form's fields with what was typed, and the project's choices."""
+    """Return the form's fields with the typed values and the project's choices."""
     spec = project.spec
     free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
     field = partial(_field, query or _EMPTY)
@@ -311,6 +321,7 @@ def _fields(
 
 
 def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
+    """Return the form's optional fields."""
     field = partial(_field, query)
     return (
         field("owner", "Owner", "whom to ask"),
@@ -329,14 +340,17 @@ def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
 
 
 def _field(typed: Mapping[str, str], name: str, label: str, hint: str = "", **about: Any) -> Field:
+    """Return a field with what was typed into it."""
     return Field(name=name, label=label, hint=hint, value=typed.get(name, ""), **about)
 
 
 def _parameters_text(endpoints: Iterable[Endpoint]) -> str:
+    """Return the endpoints' parameters as text."""
     return "; ".join(map(_endpoint_parameters, endpoints))
 
 
 def _endpoint_parameters(endpoint: Endpoint) -> str:
+    """Return an endpoint's parameters as text."""
     variants = ", ".join(variant.name for variant in endpoint.variants)
     own = [
         f"{parameter.name} ({parameter.type}, {parameter.default})"
@@ -371,7 +385,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Write a file that is whole and on the disk, or not there at all.
+    """Write a file to disk whole or not at all.
 
     With half of a file no page and no command would read the project.
     """

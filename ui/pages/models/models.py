@@ -35,6 +35,7 @@ class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
+    """Return the page of all models."""
     reads = Reads()
     versions = reads.attempt("versions", lambda: promotion.versions(project))
     trained = reads.attempt("runs", lambda: runs.list_runs(project, newest=_RUNS))
@@ -57,6 +58,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def makers(trained: Sequence[Run]) -> dict[str, str]:
+    """Return the run that made each version."""
     return {run.version: run.name for run in trained if run.version}
 
 
@@ -102,6 +104,7 @@ def _versions(data: ModelsData) -> list[str | Form]:
 
 
 def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
+    """Return a version's row."""
     version = f"{registered.model}@{registered.version}"
     run = data.runs.get(version)
     maker = run_link(run) if run else ""
@@ -116,17 +119,20 @@ def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
 
 
 def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
+    """Return the section about promotions."""
     if isinstance(promotions, Unread) or not promotions:
         return []
     return [kit.section("Promotions", promotion_table(promotions))]
 
 
 def promotion_table(promotions: Sequence[Promotion]) -> str:
+    """Return the table of promotions."""
     head = ("at (UTC)", "alias", "became", "before", "gate", "because")
     return kit.table(head, map(_promotion, promotions), wordy=5)
 
 
 def _promotion(entry: Promotion) -> tuple[str, ...]:
+    """Return a promotion's row."""
     previous = "" if entry.before is None else f"{entry.model}@{entry.before}"
     return (
         entry.at[:16].replace("T", " "),

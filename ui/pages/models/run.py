@@ -43,6 +43,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _finished_view(project: Project, run: Run) -> View:
+    """Return the page of a run that has ended."""
     reads = Reads()
     stored = reads.attempt("its notes", lambda: notes.read(project.target.blobs, run.name))
     remarks = Notes() if isinstance(stored, Unread) else stored
@@ -56,6 +57,7 @@ def _finished_view(project: Project, run: Run) -> View:
 
 
 def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
+    """Return the parts of a run's page."""
     blobs, champion = project.target.blobs, run.champion.run
     ours = reads.attempt(
         f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name)
@@ -73,6 +75,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
 
 
 def _failure_parts(run: Run) -> list[str]:
+    """Return what is known of a failed run."""
     return [
         kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"),
         kit.code(str(run)),
@@ -80,6 +83,7 @@ def _failure_parts(run: Run) -> list[str]:
 
 
 def _links(run: Run) -> str:
+    """Return links to the version and the champion's run."""
     version = [version_link(run.version)] if run.version else []
     champion: list[str] = []
     if run.champion.run:
@@ -92,6 +96,7 @@ def _links(run: Run) -> str:
 
 
 def _note_parts(remarks: Notes) -> list[str]:
+    """Return the run's tags and note."""
     return (
         [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())]
         if remarks.tags or remarks.note
@@ -100,6 +105,7 @@ def _note_parts(remarks: Notes) -> list[str]:
 
 
 def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
+    """Return the page of a run that has not ended."""
     try:
         state: RunState = watch.observe(project, name)
     except NotFound:

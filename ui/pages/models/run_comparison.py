@@ -28,8 +28,8 @@ def page(project: Project, query: Mapping[str, str]) -> View:
         Invalid: There are no runs or too many, or they do not compare.
         NotFound: There is no such run.
     """
-    given = " ".join(query.get(name, "") for name in ("run", "first", "others"))
-    names = given.replace(",", " ").split()
+    typed = " ".join(query.get(name, "") for name in ("run", "first", "others"))
+    names = typed.replace(",", " ").split()
     if len(names) < 2:
         raise Invalid(
             f"{'one run is' if names else 'no runs are'} named, and two are compared",

@@ -58,10 +58,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _order(sort: str | None) -> str:
+    """Say how the runs are sorted."""
     return f"best {sort} first" if sort else "oldest first"
 
 
 def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
+    """Return the form that sorts and selects runs."""
     sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
     hint = "model=logistic gate=pass tag=..."
     fields = (
@@ -125,6 +127,7 @@ def _ticked(listed: Sequence[NotedRun]) -> set[str]:
 
 
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
+    """Return links to the runs that have not ended."""
     if isinstance(names, Unread) or not names:
         return []
     return [kit.line("Running", *(run_link(name) for name in names))]

@@ -60,6 +60,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
+    """Return the table about a version."""
     version = lineage.version
     run = run_link(lineage.run) if lineage.run else "none that is known here"
     rows = [
@@ -73,6 +74,7 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
 
 
 def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
+    """Return the drawing of what a version is made of."""
     ends = [
         Edge(
             Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]
@@ -101,11 +103,12 @@ def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[s
 
 
 def _edge_text(edge: Edge) -> str:
+    """Return an edge as text."""
     return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
 
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """Return columns of boxes, each left of everything that is made of it."""
+    """Return columns of boxes, each to the left of what is made of it."""
     targets: dict[Node, list[Node]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
@@ -124,6 +127,7 @@ def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
 
 
 def _promotions(lineage: VersionLineage) -> list[str]:
+    """Return the section about promotions."""
     return (
         [kit.section("Promotions", promotion_table(lineage.promotions))]
         if lineage.promotions

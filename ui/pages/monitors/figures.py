@@ -27,6 +27,7 @@ class _Shown(msgspec.Struct, frozen=True):
     digits: int = 1
 
     def text(self, row: Row) -> str:
+        """Return a row's value with its interval and alarm."""
         ends = (
             ""
             if row.low is None or row.high is None
@@ -35,6 +36,7 @@ class _Shown(msgspec.Struct, frozen=True):
         return f"{self.number(row.value)}{self.unit}{ends}{'   ALARM' if row.alarm else ''}"
 
     def number(self, value: float) -> str:
+        """Return a number in the figure's unit."""
         return f"{self.factor * value:,.{self.digits}f}"
 
 
@@ -71,11 +73,12 @@ _VERSIONED: tuple[Figure, ...] = (
 
 
 def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
+    """Return whether a figure is measured by group."""
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
 def newest_parts(look: Snapshot) -> list[str]:
-    """Draw the newest window: a line for each group, then what has no group, or two."""
+    """Show the newest window: a line for each group, then figures without a group."""
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
@@ -105,20 +108,23 @@ def newest_parts(look: Snapshot) -> list[str]:
 
 
 def _is(row: Row, figure: Figure) -> bool:
+    """Return whether a row is of a figure."""
     return row.figure == figure
 
 
 def _cell(row: Row | None, figure: Figure) -> str:
+    """Return a row's figure as text."""
     return "" if row is None else FIGURES[figure].text(row)
 
 
 def _name(row: Row) -> str:
+    """Return the title of a row's figure."""
     against = f": {row.group} / {row.against}" if row.against else ""
     return f"{FIGURES[row.figure].title}{against}"
 
 
 def over_time(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw each day by itself, as the newest look that has it says."""
+    """Draw each day's figures, from the newest look that covers it."""
     days = {row.of: look for look in looks for row in look.rows if row.scope == "day"}
     rows = [
         row for day in sorted(days) for row in days[day].rows if (row.scope, row.of) == ("day", day)
@@ -148,6 +154,7 @@ def over_time(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
+    """Return an alarm's row."""
     return (
         f"{look.until}",
         FIGURES[row.figure].title,
@@ -158,13 +165,14 @@ def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
 
 
 def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
+    """Return the chart of a figure by day."""
     first, last = (date.fromisoformat(choose(row.of for row in rows)) for choose in (min, max))
     places = {row.of: float((date.fromisoformat(row.of) - first).days) for row in rows}
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
 
 
 def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw amplification: what one version after the other does to the groups.
+    """Draw amplification: how the groups change from version to version.
 
     Each version is as the newest look that has it says. Fewer than two are not drawn.
     """
@@ -204,7 +212,7 @@ class _Across(msgspec.Struct, frozen=True):
 
 
 def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
-    """Draw a series for each group, or a single one for a ratio, whose groups change."""
+    """Draw a series for each group, or a single one for a ratio."""
     shown = FIGURES[figure]
     series: dict[str, list[Row]] = {}
     for row in rows:
@@ -260,6 +268,7 @@ def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
 
 
 def _limit(value: float, across: plots.Axis) -> plots.Series:
+    """Return a limit as a line of the chart."""
     return plots.Series(
         name=f"limit {value:g}", style="quiet", x=[across.low, across.high], y=[value, value]
     )
@@ -271,7 +280,7 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 def _series(
     name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
-    """Return a group's series; `place` is its number, and how many there are."""
+    """Return one group's series, with a small shift so that groups do not overlap."""
     shown, (number, several) = FIGURES[rows[0].figure], place
     return plots.Series(
         name=name,
@@ -286,8 +295,10 @@ def _series(
 
 
 def _group(row: Row) -> str:
+    """Return a row's group as text."""
     return f"{row.group} / {row.against}" if row.against else row.group or "all"
 
 
 def _line(row: Row, shown: _Shown) -> tuple[str, ...]:
+    """Return a row of the table of figures."""
     return (row.of, _group(row), shown.text(row), f"{row.count:,}")

@@ -62,6 +62,7 @@ def look(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _looks(looks: Sequence[Snapshot]) -> list[str]:
+    """Return what a monitor's looks show."""
     if not looks:
         return [kit.words("Nobody has looked yet.")]
     newest = looks[-1]
@@ -69,6 +70,7 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _verdict(newest: Snapshot) -> str:
+    """Return whether the newest look raised alarms."""
     summary = f"{newest.since} to {newest.until}, {newest.units:,} active units"
     if newest.alarm == Alarms():
         return kit.verdict(["No limit is set, so nothing is an alarm", summary])
@@ -81,10 +83,12 @@ def _verdict(newest: Snapshot) -> str:
 
 
 def _look(name: str) -> Form:
+    """Return the form that looks now."""
     return Form(action=f"{path(name)}/look", button="Look now", command=f"isthmus monitor {name}")
 
 
 def _more(name: str) -> str:
+    """Say what a look costs, with links to longer spans of looks."""
     cost = kit.words(
         "A look is one query of the log, and the last one of a day stays. Run it daily.", "soft"
     )

@@ -34,25 +34,28 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def path(monitor: str) -> str:
+    """Return the path of a monitor's page."""
     return f"/bias/{quote(monitor, safe='')}"
 
 
 def _table(lines: tuple[Listed, ...]) -> list[str]:
+    """Return the table of monitors."""
     if not lines:
         return [kit.words("project.yaml has no monitors yet.")]
-    head = ("monitor", "endpoint", "groups", "window", "last day", "alarms")
-    return [kit.table(head, map(_row, lines), wordy=5)]
+    head = ("monitor", "alarms", "last day", "groups", "window", "endpoint")
+    return [kit.table(head, map(_row, lines), wordy=1)]
 
 
 def _row(line: Listed) -> tuple[str, ...]:
+    """Return a monitor's row."""
     quiet = "none" if line.until else "nobody has looked"
     alarms = ", ".join(line.alarms).replace("_", " ") or quiet
     window = f"{line.window} day{'s' if line.window > 1 else ''}"
     return (
         kit.link(line.monitor, path(line.monitor)),
-        line.endpoint,
+        alarms,
+        line.until or "",
         f"{line.kind} by {line.groups}",
         window,
-        line.until or "",
-        alarms,
+        line.endpoint,
     )

@@ -51,7 +51,7 @@ class Backends:
         self._lock = threading.Lock()
 
     def note(self, service: str) -> None:
-        """Note that something of a service has changed."""
+        """Note that a service's state has changed."""
         with self._lock:
             self._services.add(service)
 
@@ -90,7 +90,7 @@ class Backends:
             self._records[name] = record
 
     def restore(self) -> None:
-        """Put back every backend that the home holds."""
+        """Restore every backend from the home."""
         for name in self._home.names(_FOLDER):
             _, service, place = name.split("/")
             account, _, region = place.partition(".")
@@ -100,7 +100,7 @@ class Backends:
             dict.__setitem__(backends[account], region, record)
 
     def clear(self) -> None:
-        """Drop all records."""
+        """Remove all records."""
         self._records, self._services = {}, set()
         self._home.clear(_FOLDER)
 

@@ -26,13 +26,13 @@ _AFTER_RESTART: list[Callable[[ContextOf], None]] = []
 
 
 def not_kept(store: type[T]) -> type[T]:
-    """Declare, as a class decorator, that a store begins empty in every stack."""
+    """Declare, as a class decorator, that a store is not kept over restarts."""
     NOT_KEPT.add(store)
     return store
 
 
 def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T]]:
-    """Declare, as a class decorator, attributes that no record holds.
+    """Declare, as a class decorator, attributes that are not written into records.
 
     Args:
         attributes: What makes an attribute's value when a record is read, by the attribute's name.
@@ -46,7 +46,7 @@ def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T
 
 
 def resumes(store: type) -> Callable[[Resume], Resume]:
-    """Declare the function that goes on with what a store of this class held at the stack's end."""
+    """Declare the function that resumes what a store held when the stack ended."""
 
     def declare(function: Resume) -> Resume:
         _RESUMPTIONS[store] = function
@@ -56,19 +56,19 @@ def resumes(store: type) -> Callable[[Resume], Resume]:
 
 
 def after_restart(function: Callable[[ContextOf], None]) -> Callable[[ContextOf], None]:
-    """Declare a function that is called once after all stores have been resumed."""
+    """Declare a function that is called after a restart, when every store is restored."""
     _AFTER_RESTART.append(function)
     return function
 
 
 def resume_store(ctx: Context, store: object) -> None:
-    """Go on with what a store holds, where its service has declared how."""
+    """Resume what a restored store held, if its service has declared how."""
     resume = _RESUMPTIONS.get(type(store))
     if resume is not None:
         resume(ctx, store)
 
 
 def finish_restart(context_of: ContextOf) -> None:
-    """Call what services have declared for the end of a restart."""
+    """Call the functions that services declared for the end of a restart."""
     for function in _AFTER_RESTART:
         function(context_of)

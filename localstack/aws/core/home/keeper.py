@@ -52,7 +52,7 @@ class Keeper:
         self._moment: datetime | None = None  # the clock's, as it is written
 
     def restore(self) -> None:
-        """Put back what the home holds.
+        """Restore the state from the home.
 
         Raises:
             Changed: A class has changed since its record was written.
@@ -66,7 +66,7 @@ class Keeper:
             self._stack.clock.catch_up(self._moment)
 
     def resume(self) -> None:
-        """Go on with what was put back, and begin to keep what comes."""
+        """Resume restored work, and begin to save changes."""
         for owner, _, store in self._stack.state.stores():
             declarations.resume_store(self._context(*owner), store)
         declarations.finish_restart(self._context)
@@ -85,7 +85,7 @@ class Keeper:
             self._backends.note(incoming.service)
 
     def save(self) -> None:
-        """Write what this thread's request has changed so far; it is on the disk when this returns.
+        """Write what this thread's request has changed to disk.
 
         Raises:
             OSError: It cannot be written.
@@ -112,7 +112,7 @@ class Keeper:
         self._save_everything(last=True)
 
     def _look(self) -> None:
-        """Save once a second until the stack ends."""
+        """Save changes once a second until the stack ends."""
         while not self._closed.wait(_PERIOD):
             try:
                 self._save_everything()
@@ -121,7 +121,7 @@ class Keeper:
                 traceback.print_exc()
 
     def _save_everything(self, *, last: bool = False) -> None:
-        """Write what may have changed, and the clock; with `last` all stores."""
+        """Write everything that may have changed, with the clock; `last`: every store."""
         with self._saving:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return

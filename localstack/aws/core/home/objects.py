@@ -89,7 +89,7 @@ class Objects:
         self._buckets: dict[str, bytes] = {}
 
     def note(self, incoming: Incoming) -> None:
-        """Note that a request which changes something has succeeded."""
+        """Note the objects that a successful request has changed."""
         if incoming.operation in _OF_AN_UPLOAD:
             return
         try:
@@ -103,11 +103,11 @@ class Objects:
                 self._everything = True
 
     def look(self) -> None:
-        """Let the next save compare every key, for changes of which no request told."""
+        """Let the next save compare every object, after changes outside of requests."""
         self._everything = True
 
     def save(self) -> None:
-        """Write what was noted and differs from its record."""
+        """Write the noted objects whose records differ."""
         with self._lock:
             keys, self._keys = self._keys, set()
             everything, self._everything = self._everything, False
@@ -133,7 +133,7 @@ class Objects:
             raise
 
     def restore(self) -> None:
-        """Put back the buckets and objects that the home holds."""
+        """Restore buckets and objects from the home."""
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
             state, tags = thaw(self._home.read(name), name=name)
@@ -152,7 +152,7 @@ class Objects:
                 self._home.drop(name)
 
     def clear(self) -> None:
-        """Drop all records."""
+        """Remove all records."""
         with self._lock:
             self._keys, self._everything = set(), False
             self._written, self._bodies, self._buckets = {}, {}, {}
@@ -226,7 +226,7 @@ class Objects:
             self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
-        """Return the file of a version's bytes, which never change; write it when there is none."""
+        """Return the file with a version's bytes, writing it on first use."""
         body: str = getattr(version, _MARK, "")
         if not body:
             body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")
@@ -253,7 +253,7 @@ class Objects:
 
 
 def _places(incoming: Incoming) -> Iterator[Place]:
-    """Yield the keys that a request changes; none when it is about more than keys.
+    """Yield the S3 keys that a request changes; none if it changes more than keys.
 
     Raises:
         KeyError: The request names no key.
@@ -268,6 +268,7 @@ def _places(incoming: Incoming) -> Iterator[Place]:
 
 
 def _all_buckets() -> list[FakeBucket]:
+    """Return every bucket of every account."""
     return [bucket for _, _, backend in _backends() for bucket in list(backend.buckets.values())]
 
 
@@ -281,7 +282,7 @@ def _backends() -> list[tuple[str, str, S3Backend]]:
 
 
 def _bucket(name: str) -> FakeBucket | None:
-    """Return a bucket of whatever account; None: there is none."""
+    """Return a bucket of any account, or None."""
     partition, account = s3_backends.bucket_accounts.get(name, ("", ""))
     return s3_backends[account][partition].buckets.get(name) if account else None
 
@@ -292,11 +293,12 @@ def _backend(bucket: FakeBucket) -> S3Backend:
 
 
 def _versions(bucket: FakeBucket, key: str) -> list[Any]:
+    """Return all versions of an object."""
     return list(bucket.keys.getlist(key, []))
 
 
 def _fingerprint(versions: list[Any]) -> tuple[object, ...]:
-    """Return what changes whenever a version is added, removed or replaced."""
+    """Return a fingerprint of an object's versions."""
     return tuple((id(v), getattr(v, "last_modified", None)) for v in versions)
 
 

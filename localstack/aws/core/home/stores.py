@@ -30,7 +30,7 @@ _LARGE = 1 << 18
 Owner = tuple[str, ...]
 
 
-class Frozen(NamedTuple):
+class StoreSnapshot(NamedTuple):
     """A store as it was at a moment, and the name of its record."""
 
     key: Key
@@ -46,7 +46,7 @@ class Stores:
         self._written: dict[str, tuple[int, bytes]] = {}  # size and digest
         self._touched: set[Key] = set()  # and not written since
 
-    def of_request(self, state: State) -> list[Frozen]:
+    def of_request(self, state: State) -> list[StoreSnapshot]:
         """Return the stores that this thread's request has used, as they are now.
 
         Large ones wait for the next `changed`.
@@ -59,7 +59,7 @@ class Stores:
             if (owner, kind) in touched and not self._large(owner, kind)
         ]
 
-    def changed(self, state: State, *, last: bool = False) -> list[Frozen]:
+    def changed(self, state: State, *, last: bool = False) -> list[StoreSnapshot]:
         """Return the stores that may differ from their records, as they are now.
 
         They are the large ones that were used, and all small ones, which background work may have
@@ -72,7 +72,7 @@ class Stores:
             if last or (owner, kind) in self._touched or not self._large(owner, kind)
         ]
 
-    def write(self, frozen: Iterable[Frozen]) -> None:
+    def write(self, frozen: Iterable[StoreSnapshot]) -> None:
         """Write the stores that differ from their records."""
         for key, name, record in frozen:
             written = len(record), blake2b(record).digest()
@@ -82,7 +82,7 @@ class Stores:
             self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
-        """Yield every store that the home holds, with its account and region.
+        """Restore stores from the home, and yield each with its account and region.
 
         Raises:
             Changed: A record's class does not exist any more, or has other fields.
@@ -102,18 +102,18 @@ class Stores:
         return size > _LARGE
 
     def clear(self) -> None:
-        """Drop all records."""
+        """Remove all records."""
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
 
-def _frozen(owner: Owner, kind: type, store: object) -> Frozen:
-    """Return a store as it is now, as bytes, with its record's name."""
-    return Frozen((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
+def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
+    """Return a store as bytes, with its record's name."""
+    return StoreSnapshot((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
-    """Yield the stores that are kept."""
+    """Yield the stores that are saved."""
     for owner, kind, store in state.stores():
         if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store

@@ -95,7 +95,7 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
-    """Identify a request's sender, and return the error for one who may not use the stack.
+    """Identify a request's sender; return an error if the sender may not use the stack.
 
     The caller and the account are set in `incoming`. The request's body can be read again.
     """
@@ -116,7 +116,7 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
 def _refusal(
     incoming: Incoming, signed: Signature | OldUrl, owner: Known | None
 ) -> AwsError | None:
-    """Return the error for a signature that does not hold; None: it holds."""
+    """Return the error for a wrong signature, or None."""
     if owner is None:
         s3 = incoming.service == "s3" or isinstance(signed, OldUrl)
         return _error(
@@ -143,7 +143,7 @@ def _refusal(
 
 
 def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> AwsError | None:
-    """Return the error for a request that was signed too long ago or too early, or is over."""
+    """Return the error for a request signed too early or too long ago, or None."""
     if isinstance(signed, OldUrl):
         begins, ends = now, datetime.fromtimestamp(min(signed.expires, _FAR), UTC)
     elif signed.expires is not None:
@@ -245,7 +245,7 @@ def sessions(stack: Stack) -> Sessions:
 
 
 def _check_unsigned(incoming: Incoming) -> AwsError | None:
-    """Return the error for an unsigned request; None: it reads what everybody may read."""
+    """Return the error for an unsigned request, or None if it reads something public."""
     environ = incoming.environ
     if _is_public(environ):
         return None

@@ -109,7 +109,7 @@ def is_signed_with(signed: Signature | OldUrl, environ: Mapping[str, Any], secre
 
 
 def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]:
-    """Return the unsigned headers that would make another request of a signed URL of S3.
+    """Return unsigned headers that would change the meaning of a signed URL.
 
     Whoever gets hold of such a URL could ask for a copy with them, or set an ACL.
     """
@@ -191,7 +191,7 @@ def _signature_in_query(query: Mapping[str, str]) -> Signature:
 def _signature(
     scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
 ) -> Signature:
-    """Return a signature made of its parts, once they are checked."""
+    """Return a signature, after a check of its parts."""
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
         raise Malformed(
@@ -267,7 +267,7 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
 
 
 def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
-    """Return what stands for the body in the signed text.
+    """Return the body's hash as it is part of the signed text.
 
     None: the body is not the one that the request declares.
     """
@@ -290,7 +290,7 @@ def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def split(environ: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the path and the query of a request as they came."""
+    """Return a request's path and query, undecoded."""
     target = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/")
     if not target.startswith("/"):  # a proxy's form
         parts = urlsplit(target)
@@ -301,12 +301,12 @@ def split(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
     def _get_date(self) -> str:
-        """Return the time that stands in the URL, instead of a new one."""
+        """Return the time in the URL, in place of the present one."""
         return str(self._expires)  # of the URL, not of one that is made now
 
 
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
-    """Return the signature that botocore would give such a URL.
+    """Return the signature that botocore's old scheme gives a URL.
 
     Headers that were signed may stand in its query.
     """

@@ -44,11 +44,11 @@ class Access:
             return previous
 
     def reset(self) -> None:
-        """Set the switch as it was when the stack was started."""
+        """Reset whether policies are enforced to how the stack was started."""
         self.start(self._initially)
 
     def applies_to_next_call(self, *, counts: bool) -> bool:
-        """Return whether the next call is held to policies.
+        """Return whether policies are enforced on the next call.
 
         Args:
             counts: Whether the call uses up one of those that pass unchecked.
@@ -140,7 +140,7 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """Return whether a statement's conditions hold, which may be on iam:PassedToService alone.
+    """Return whether a statement's conditions are true.
 
     They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
     Deny does.
@@ -160,6 +160,7 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
 
 
 def _as_list(value: Any) -> list[str]:
+    """Return one text or a list of texts as a list."""
     return [value] if isinstance(value, str) else list(value)
 
 

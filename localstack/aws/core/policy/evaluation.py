@@ -64,7 +64,7 @@ class Used:
             self._seen.clear()
 
     def policy(self) -> dict[str, Any]:
-        """Return a policy that allows what was called, and nothing more."""
+        """Return the policy of least rights for the calls so far."""
         with self._lock:
             return document(self._grants)
 
@@ -163,7 +163,7 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
 
 
 def _is_covered(resource: str, others: set[str]) -> bool:
-    """Return whether a pattern among others stands for a resource."""
+    """Return whether another pattern covers a resource."""
     return any(
         other.endswith("*") and other != resource and resource.startswith(other[:-1])
         for other in others
@@ -181,7 +181,7 @@ def _common(first: str, last: str) -> str:
 
 
 def _kind(resource: str) -> str:
-    """Return what resources must share to be put together: the bucket, or their type."""
+    """Return what resources must share to be put into one statement: bucket or type."""
     start = resource.find("/")
     return resource if start < 0 else resource[: start + 1]
 
@@ -192,7 +192,7 @@ def _last_cut(text: str) -> int:
 
 
 def _resources(request: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ARNs of what a call's parameters name."""
+    """Yield the ARNs that a call's parameters name."""
     prefix = PREFIXES.get(request.service, request.service)
     base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else request.region}:{request.account}:"
     if request.service == "glue":
@@ -231,7 +231,7 @@ def _resource(prefix: str, pattern: str, name: str) -> str:
 
 
 def _lasting_arn(arn: str, service: str) -> str:
-    """Return the ARN that a policy needs for a resource whose id is made anew each time.
+    """Return the ARN with * in place of an id that is new each time.
 
     An execution of a pipeline becomes all executions of the pipeline.
     """
@@ -258,7 +258,7 @@ def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _roles(value: object, key: str = "") -> Iterator[str]:
-    """Yield every role that a request hands over."""
+    """Yield the roles that a request passes to a service."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _roles(item, str(name))

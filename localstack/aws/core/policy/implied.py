@@ -75,7 +75,7 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """Return the further action of a call that tags what it makes; None: it tags nothing."""
+    """Return the tagging action that a call implies, or None."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 

@@ -113,7 +113,7 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _all(shape: Shape) -> str:
-    """Return every constraint of what is in a list or a map.
+    """Return all constraints within a list or a map.
 
     Of these the services do not say which one is broken.
     """
@@ -162,7 +162,7 @@ def _lenient(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
-    """Return a value as a violation names it; a secret one stays unnamed."""
+    """Return a value for an error message; a secret one is hidden."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
@@ -177,6 +177,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
-    """Return the path of a member."""
+    """Return the path of a member within a value."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

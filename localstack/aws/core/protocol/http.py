@@ -75,7 +75,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
     """
 
     def execute(self) -> None:
-        """Write the refusal."""
+        """Write an error in place of the answer."""
         request: Any = self.request
         error = request.error
         refusal = AwsError(
@@ -90,7 +90,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
 
 
 def _environ(headers: dict[str, str]) -> dict[str, Any]:
-    """Return the part of an environment that tells for which API a request is."""
+    """Return the part of a WSGI environment from which moto tells the API."""
     return {
         "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
         "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),

@@ -69,6 +69,7 @@ def _members() -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=1)
 def _response_headers() -> tuple[tuple[str, str], ...]:
+    """Return which headers of an invocation's answer hold its members."""
     return _headers(_model().output_shape)
 
 

@@ -105,7 +105,7 @@ def _scalar(kind: type) -> Write:
 
 
 def _real(value: Any) -> float:
-    """Return a number as it is written."""
+    """Return a number as JSON writes it."""
     if type(value) not in (float, int) or not isfinite(value):
         raise _Other
     return float(value)

@@ -80,7 +80,7 @@ _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:
-    """Return what moto answers.
+    """Return moto's answer to a request.
 
     What it does not have, or cannot do, is a refusal that no SDK tries again.
     """
@@ -113,7 +113,7 @@ def answer(incoming: Incoming) -> Answer:
 
 
 def made_up(incoming: Incoming) -> AwsError | None:
-    """Return the error for an operation whose work moto only claims; None for every other one."""
+    """Return an error for an operation that moto only pretends to do, else None."""
     if incoming.operation not in MADE_UP.get(incoming.service, ()):
         return None
     return AwsError(
@@ -135,7 +135,7 @@ def not_there(incoming: Incoming) -> AwsError:
 
 
 def reset() -> None:
-    """Drop everything that moto holds."""
+    """Remove all of moto's state."""
     moto_api_backend.reset()
 
 
@@ -161,7 +161,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
 
 
 def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
-    """Return the error code in an answer; None: it is no error."""
+    """Return the error code in an answer, or None."""
     if status < 400:
         return None
     for key, value in headers:
@@ -201,7 +201,7 @@ def configure(*, moto_answers: bool) -> None:
 
 
 def _no_roles(_iam: IAMBackend) -> None:
-    """Make no roles, as moto does."""
+    """Return no roles, as moto does."""
 
 
 def _notebook_role(iam: IAMBackend) -> None:

@@ -26,7 +26,7 @@ _QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")
 
 @cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a model's pattern, for `fullmatch`.
+    """Compile a pattern of a botocore model for `fullmatch`.
 
     Raises:
         re.error: Python has no such expression.
@@ -36,7 +36,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
 
 
 def _properties(pattern: str) -> str:
-    r"""Write out each \p{...}: bare within a class, in a class of its own elsewhere."""
+    r"""Expand each \p{...} of a pattern."""
     parts, end = [], 0
     for match in _PROPERTY.finditer(pattern):
         plain = pattern[end : match.start()]

@@ -55,7 +55,7 @@ class Proxy:
             self._close = lambda: None
 
     def _begin(self) -> dict[str, str]:
-        """Start the proxy in a thread of its own, and return its variables."""
+        """Start the proxy's thread, and return the variables that point to it."""
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
@@ -72,11 +72,13 @@ class Proxy:
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run the proxy's event loop in its thread."""
     loop.run_forever()
     loop.close()
 
 
 def _stop(loop: asyncio.AbstractEventLoop, server: asyncio.Server) -> None:
+    """Stop the proxy's server and its event loop."""
     server.close()
     loop.stop()
 
@@ -92,6 +94,7 @@ class _Connect(asyncio.Protocol):
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Wait for the head of a CONNECT; refuse other users of the machine."""
         self._transport = transport
         self._late = self._loop.call_later(HEAD_WITHIN, transport.close)
         if is_other_user(
@@ -100,9 +103,11 @@ class _Connect(asyncio.Protocol):
             self._refuse("403 Forbidden", "this stack belongs to another user of this machine")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
+        """Cancel the time limit of a closed connection."""
         self._late.cancel()
 
     def data_received(self, data: bytes) -> None:
+        """Gather the head of a CONNECT, and open the tunnel when it is complete."""
         self._head += data
         head, end, _ = self._head.partition(b"\r\n\r\n")
         if end:
@@ -113,7 +118,7 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
-        """Connect the client with its host, or with the stack."""
+        """Connect the client to its host or to the stack."""
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -145,6 +150,6 @@ class _Connect(asyncio.Protocol):
 
 
 def _abort_on_error(transport: Any, done: asyncio.Task[None]) -> None:
-    """Abort a connection whose task failed: its client would wait for ever."""
+    """Close a connection whose task failed, so that its client does not wait for ever."""
     if not done.cancelled() and done.exception() is not None:
         transport.abort()

@@ -63,7 +63,7 @@ _PATHS = {
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
-    """Return what a request asks, and who sends it.
+    """Parse a request: service, operation, parameters, sender.
 
     The body is read once and can be read again from environ["wsgi.input"].
     """
@@ -160,7 +160,7 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
 
 
 def malformed_error(incoming: Incoming) -> AwsError | None:
-    """Return what is wrong with a request by botocore's model; None: nothing is.
+    """Return how a request breaks botocore's model, or None.
 
     It does not parse, lacks what is required, or has values of other types.
     """
@@ -217,7 +217,7 @@ def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """Return an error in the service's own shape, so that botocore raises its own exception."""
+    """Return an error in the service's own form, so that botocore raises its exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
     shaped = _Shaped(error.message)
@@ -277,7 +277,7 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
 
 
 def _protocol(incoming: Incoming) -> str:
-    """Return the protocol of a request, of those that its service has."""
+    """Return the protocol of a request."""
     if incoming.model is None or incoming.request is None:
         raise ValueError("a request without a model has no protocol")
     service_model: Any = incoming.model.service_model
@@ -313,7 +313,7 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
 
 
 def _token(environ: Mapping[str, Any]) -> str:
-    """Return the session token of a request; "": there is none."""
+    """Return the session token of a request, or an empty text."""
     query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
     return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
 

@@ -30,5 +30,5 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def every(self) -> tuple[Column, ...]:
-        """All columns, those of the partitions last."""
+        """All columns, the partitions' last."""
         return (*self.columns, *self.partitions)

@@ -145,7 +145,7 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(
     things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a page of what a Describe operation lists."""
+    """Return a page of a Describe operation."""
     page_params = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
     part, more = paging.page(
         things,

@@ -42,7 +42,7 @@ def reconcile(ctx: Context, managed: Managed) -> bool:
 
 
 def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
-    """Yield the template's resources of SageMaker, what others refer to first."""
+    """Yield the template's SageMaker resources, dependencies first."""
     written_resources = stack.resource_map._resource_json_map  # noqa: SLF001  moto has no other way to them
     conditions = stack.resource_map.lazy_condition_map
     for kind in CLASSES:
@@ -70,7 +70,7 @@ def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Proper
 def _apply_properties(
     ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
 ) -> None:
-    """Bring one resource to what the template says of it."""
+    """Bring a resource to the template's properties."""
     current = managed.resources.get(logical)
     name = properties.get(placeholder.name_property())
     if current is not None and current.properties == properties:
@@ -94,10 +94,12 @@ def _apply_properties(
 
 
 def _without_tags(properties: Properties) -> Properties:
+    """Return properties without tags."""
     return {name: value for name, value in properties.items() if name != "Tags"}
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
+    """Change a resource of a stack to new properties."""
     previous = current.properties
     if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))
@@ -111,7 +113,7 @@ def _replace(
     placeholder: Placeholder,
     properties: Properties,
 ) -> None:
-    """Make a resource anew under another name; the old one goes later."""
+    """Create a resource anew under another name; the old one is removed later."""
     name = properties.get(placeholder.name_property())
     back = next(
         (
@@ -137,6 +139,7 @@ def _replace(
 def _resource(
     placeholder: Placeholder, logical: str, name: str, properties: Properties
 ) -> Resource:
+    """Return a placeholder as a resource of the stack."""
     return Resource(
         resource_type=placeholder.cf_resource_type,
         logical=logical,
@@ -152,7 +155,7 @@ def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resourc
 
 
 def clean(ctx: Context, managed: Managed) -> None:
-    """Remove what an update has replaced or dropped, last made first.
+    """Remove what an update replaced or dropped, last created first.
 
     What cannot be removed is left, as CloudFormation leaves it.
     """

@@ -41,6 +41,7 @@ def create_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "CreateStackSet", "UpdateStackSet", executes=False)
 def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer the operations of stack sets by moto, after a check of the template."""
     _prepare(ctx, params, sets=True)
     return ctx.forward()
 
@@ -61,7 +62,7 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a stack; it goes on until the endpoints are gone.
+    """Delete a stack, in the background until its endpoints are gone.
 
     A creation or update that is under way ends first.
     """
@@ -80,6 +81,7 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Give moto the stacks' present states, and let it answer."""
     del params
     managing.show(ctx)
     return ctx.forward()
@@ -107,11 +109,12 @@ def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> Non
 
 
 def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that name a change set and its stack."""
     return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
 
 
 def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """Return the template and the parameters that an update goes back to.
+    """Return the template and parameters to which an update rolls back.
 
     None: moto knows no such stack, and says so.
 

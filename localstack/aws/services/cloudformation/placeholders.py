@@ -22,7 +22,7 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 
 @contextmanager
 def only_in(stack: str) -> Iterator[None]:
-    """Let moto make resources of one stack (name or ARN) in this thread for a while.
+    """Let moto create resources of one stack in this thread, within the block.
 
     Resources of SageMaker in a stack nested in it are refused.
     """
@@ -34,7 +34,7 @@ def only_in(stack: str) -> Iterator[None]:
 
 
 def refusal(kinds: set[str]) -> AwsError:
-    """Return the error for kinds of resources that are not made here."""
+    """Return the error for unsupported kinds of resources."""
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
         "CloudFormation does. Make them by SageMaker's API"
@@ -66,6 +66,7 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
+        """Return whether Fn::GetAtt knows an attribute."""
         return attr == cls.name_property()
 
     def get_cfn_attribute(self, attribute: str) -> str:
@@ -83,6 +84,7 @@ class Placeholder(CloudFormationModel):
         region_name: str,
         **more: Any,
     ) -> Placeholder:
+        """Return a placeholder for a new resource; the stack makes it later."""
         del resource_name
         if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
             raise refusal({f"{more['ResourceType']} in a nested stack"})
@@ -102,6 +104,7 @@ class Placeholder(CloudFormationModel):
         account_id: str,
         region_name: str,
     ) -> Placeholder:
+        """Return a placeholder for a changed resource; the stack changes it later."""
         del new_resource_name, cloudformation_json, account_id, region_name
         return original_resource
 
@@ -109,7 +112,7 @@ class Placeholder(CloudFormationModel):
         """Do nothing: the stack's own changes delete the resource."""
 
     def is_created(self) -> bool:
-        """Return False: the stack is not complete when moto is through with it."""
+        """Return False: the stack completes its resources after moto."""
         return False
 
 
@@ -134,6 +137,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """Return a name for a resource whose template names none."""
+    """Return a generated name for a resource."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

@@ -42,10 +42,12 @@ class Resource(msgspec.Struct):
 
     @property
     def kind(self) -> type[Placeholder]:
+        """The class of the resource's type."""
         return CLASSES[self.resource_type]
 
     @property
     def is_endpoint(self) -> bool:
+        """Whether the resource is a SageMaker endpoint."""
         return self.resource_type == _ENDPOINT
 
 
@@ -165,7 +167,7 @@ def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properti
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Return whether an endpoint serves what its properties say; False while it changes.
+    """Return whether an endpoint has its properties; False while it changes.
 
     Raises:
         Failure: It does not come to that.
@@ -191,7 +193,7 @@ def ready(ctx: Context, resource: Resource) -> bool:
 
 
 def remove(ctx: Context, resource: Resource) -> bool:
-    """Remove a resource, as far as that is possible now. Return whether it is gone."""
+    """Remove a resource if possible now; return whether it is gone."""
     description = _describe(ctx, resource)
     if description is None:
         return True
@@ -205,6 +207,7 @@ def remove(ctx: Context, resource: Resource) -> bool:
 
 
 def _name_parameter(resource: Resource) -> Properties:
+    """Return the parameter that names a resource in its own API."""
     return {resource.kind.name_property(): resource.name}
 
 

@@ -42,7 +42,7 @@ def begin(
     previous: tuple[str, dict[str, str]] | None,
     params: Properties,
 ) -> None:
-    """Do for a stack what moto, which has just executed the same call, did not."""
+    """Carry out the part of a stack's change that moto does not."""
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
     if managed is None and not any(bringing.declared_in(stack)):
@@ -68,7 +68,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
 
 @resumes(Stacks)
 def resume(ctx: Context, stacks: Stacks) -> None:
-    """Go on with the changes that were under way, after the stack's restart.
+    """Resume the changes under way after a restart.
 
     What moto tells of a stack may be older than what is known here: it was written with another
     request.
@@ -84,7 +84,7 @@ def resume(ctx: Context, stacks: Stacks) -> None:
 
 
 def show(ctx: Context) -> None:
-    """Bring the statuses that moto tells up to date."""
+    """Update the stacks' statuses in moto."""
     for managed in list(ctx.store(Stacks).by_id.values()):
         settle(ctx, managed)
         stack = stack_of(ctx, managed.id)
@@ -93,7 +93,7 @@ def show(ctx: Context) -> None:
 
 
 def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
-    """Begin a change, and watch it if it does not end at once."""
+    """Begin a change, and watch it if it does not complete at once."""
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -111,7 +111,7 @@ def _watch(ctx: Context, managed: Managed) -> None:
 
 
 def settle(ctx: Context, managed: Managed) -> None:
-    """Do what can be done now, with the rights of the change's caller."""
+    """Carry out what is possible now, with the caller's rights."""
     with managed.lock, acting_for(managed.caller):
         # a home that moto's stacks could not be kept in
         if managed.verb and stack_of(ctx, managed.id) is None:
@@ -142,7 +142,7 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
-    """Note a failure, and return what follows: a rollback, or nothing."""
+    """Record a failure; return whether a rollback follows."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
     _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
@@ -174,7 +174,7 @@ def _go_back(ctx: Context, managed: Managed) -> None:
 
 
 def _remove(ctx: Context, managed: Managed) -> str | None:
-    """Remove everything that the stack has, what refers to others first.
+    """Remove all of a stack's resources, dependants first.
 
     None while an endpoint is being deleted, else what follows.
     """

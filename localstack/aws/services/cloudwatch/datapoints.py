@@ -64,13 +64,13 @@ def series(
 
 
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
-    """Return whether a window ends later than what is to be seen of a namespace."""
+    """Return whether a window ends later than a namespace's visible datapoints."""
     visible = variants.settled_until(ctx)
     return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
-    """Return the unit of a metric; None: it is not known."""
+    """Return a metric's unit, or None if unknown."""
     if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
         return sagemaker.UNITS[name]
     return next(
@@ -105,7 +105,7 @@ def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Sum
 def _custom_points(
     data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
-    """Yield the datapoints that were put."""
+    """Yield the datapoints from PutMetricData."""
     for datum in list(data):
         if (
             datum.namespace != query.namespace
@@ -126,7 +126,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
-    """Check a period."""
+    """Raise an error for a wrong period."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

@@ -86,7 +86,7 @@ def _combine(
 
 
 def _apply(op: ast.operator, left: float, right: float) -> float | None:
-    """Return the result of an operator on two numbers; None: there is none."""
+    """Return an operator's result on two numbers, or None."""
     try:
         match op:
             case ast.Add():

@@ -63,7 +63,7 @@ class Queues:
 def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
-    """Note how a queue stands now."""
+    """Record a queue's size and age."""
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
@@ -106,7 +106,7 @@ def points(
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every metric that there is, with its dimensions."""
+    """Yield every queue metric with its dimensions."""
     store = ctx.store(Queues)
     with store.lock:
         endpoints, values = sorted(store.levels), sorted(store.values)

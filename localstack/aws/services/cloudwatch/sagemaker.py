@@ -16,7 +16,7 @@ UNITS = {**queues.UNITS, **variants.UNITS}
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a metric in [start, end) that are to be seen yet.
+    """Yield a metric's visible values in [start, end).
 
     Each stands at the start of its minute.
     """
@@ -28,7 +28,7 @@ def points(
 
 
 def metrics(ctx: Context) -> list[dict[str, object]]:
-    """Return every metric with something to be seen, as ListMetrics has it."""
+    """Return every visible metric, as ListMetrics shows it."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return [
         {

@@ -34,6 +34,7 @@ class Datapoints(msgspec.Struct):
 
     @property
     def count(self) -> float:
+        """The number of observations."""
         return len(self.values) + sum(s.count for s in self.summaries)
 
 
@@ -101,7 +102,7 @@ def periods(
 
 
 def _basic(name: str, points: Datapoints) -> float | None:
-    """Return a basic statistic; None: there are no datapoints."""
+    """Return a basic statistic, or None without datapoints."""
     if not points.count:
         return None
     match name:

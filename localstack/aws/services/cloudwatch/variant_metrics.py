@@ -86,7 +86,7 @@ def record(
     instances: int,
     called_at: datetime,
 ) -> None:
-    """Note one call.
+    """Record one invocation.
 
     Args:
         ctx: The handler's context.
@@ -106,7 +106,7 @@ def record(
 
 
 def delay(ctx: Context) -> float:
-    """Return the seconds after which a minute is seen."""
+    """Return the seconds after which a minute becomes visible."""
     seconds = os.environ.get(DELAY)
     if seconds is not None:
         return float(seconds)
@@ -114,7 +114,7 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Return the moment until which minutes are to be seen.
+    """Return the moment until which minutes are visible.
 
     None: every minute is, the running one, too.
     """
@@ -165,7 +165,7 @@ def _silent(
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
-    """Let a minute without calls be a 0 from the next one on; with `until_now` no longer.
+    """Record 0 for minutes without calls from the next minute on, or only until now.
 
     A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
     emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
@@ -183,7 +183,7 @@ def _number(moment: datetime) -> int:
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every metric that there is, with its dimensions."""
+    """Yield every variant metric with its dimensions."""
     sources = sorted(ctx.store(Variants).of)
     of_variants = [
         dict(zip(_DIMENSIONS, source[:2], strict=False))

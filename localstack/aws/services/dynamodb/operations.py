@@ -48,7 +48,7 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "UpdateTimeToLive")
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Set the time to live. It holds at once.
+    """Set the TTL attribute, which takes effect at once.
 
     AWS takes up to an hour, in which items only stay longer.
     """
@@ -70,6 +70,7 @@ def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 @handles("dynamodb", "GetItem", "PutItem", "UpdateItem", "DeleteItem")
 def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer an operation on one item, after items whose time is over were removed."""
     if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
         raise AwsError(
             "ValidationException",
@@ -90,7 +91,7 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _forward_whole(
     ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
 ) -> dict[str, Any]:
-    """Have moto execute an operation on an item, whose time may be over.
+    """Let moto execute an operation on an item that may have expired.
 
     Of an update that is refused on the way moto leaves a part: it is put back.
     """
@@ -115,6 +116,7 @@ def _forward_whole(
     "TransactWriteItems",
 )
 def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer an operation on several items, after those whose time is over were removed."""
     with SERIAL:
         for name in sorted(_tables_of(params)):
             table = _table(ctx, name)
@@ -124,6 +126,7 @@ def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto reads the statements
+    """Answer PartiQL statements, after items whose time is over were removed."""
     with SERIAL:
         for table in dynamodb_backends[ctx.account][ctx.region].tables.values():
             _expire(ctx, table, list(table.all_items()))
@@ -148,7 +151,7 @@ def _tables_of(params: Mapping[str, Any]) -> set[str]:
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
-    """Delete items whose time is over by the clock; AWS takes days."""
+    """Delete items that have expired by the stack's clock."""
     field = table.ttl.get("AttributeName") if table.ttl["TimeToLiveStatus"] == "ENABLED" else None
     now = ctx.clock.now().timestamp()
     for item in items:
@@ -164,7 +167,7 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 def _without_key(
     answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
-    """Leave a new item's key out of what was updated: nothing can update it, but moto tells it."""
+    """Remove the key of a new item from the reported updates, in which moto includes it."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
     return {
@@ -184,7 +187,7 @@ def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) ->
 
 
 def _table(ctx: Context, name: str) -> Any:
-    """Return moto's table.
+    """Return moto's table; raise an error if there is none.
 
     Raises:
         AwsError: There is none, or it is not ready yet.

@@ -66,7 +66,7 @@ class Object(msgspec.Struct, frozen=True):
 
 
 def partition_keys(query: str) -> frozenset[str]:
-    """Return the names that a metadata query gives.
+    """Return the partition keys that a metadata query yields.
 
     Raises:
         JqError: The query does not parse, or makes no object.
@@ -129,7 +129,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
-    """Return the records that records hold."""
+    """Return the records within aggregated records."""
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -240,6 +240,7 @@ class _Columns:
         )
 
     def _row(self, record: Record) -> list[object]:
+        """Return a JSON record as a row of the table's columns."""
         by_key = {key.lower(): value for key, value in json.loads(record.data).items()}
         return [read(by_key.get(key)) for key, read in self._reads]
 

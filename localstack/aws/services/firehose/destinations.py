@@ -46,7 +46,7 @@ def check(destination: dict[str, Any]) -> None:
 
 
 def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
-    """Return the keys that metadata extraction gives; None without extraction."""
+    """Return the keys that metadata extraction yields, or None."""
     keys = None
     for processor in _processors(destination):
         if processor["Type"] == "Lambda":
@@ -83,7 +83,7 @@ def _parameter(processor: dict[str, Any], name: str) -> str | None:
 
 
 def current(ctx: Context, name: str) -> dict[str, Any] | None:
-    """Return the destination as it is now; None: the stream does not exist.
+    """Return a stream's present destination, or None without a stream.
 
     UpdateDestination may have changed it. Each put and each flush asks moto's backend.
     """

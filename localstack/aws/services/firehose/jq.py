@@ -56,25 +56,25 @@ class _Reader:
         self.index = 0
 
     def peek(self) -> str | None:
-        """Return the next word; None: there is none."""
+        """Return the next token, or None."""
         return self.tokens[self.index][1] if self.index < len(self.tokens) else None
 
     def next(self) -> tuple[str, str]:
-        """Pass a word, and return its kind and itself."""
+        """Take the next token: kind and text."""
         if self.index >= len(self.tokens):
             raise JqError(f"jq: syntax error, unexpected end of {self.query!r}")
         self.index += 1
         return self.tokens[self.index - 1]
 
     def accept(self, word: str) -> bool:
-        """Pass a word if it comes next. Return whether it did."""
+        """Take a token if it comes next; return whether it did."""
         if self.peek() == word:
             self.index += 1
             return True
         return False
 
     def expect(self, word: str) -> None:
-        """Pass a word.
+        """Take a token; raise an error if another one comes.
 
         Raises:
             JqError: Another one comes next.
@@ -97,7 +97,7 @@ class _Reader:
         return left
 
     def postfix(self) -> Filter:
-        """Read a filter with what follows it: .name, [...] and ?."""
+        """Parse a filter with its suffixes: .name, [...] and ?."""
         term = self.primary()
         while self.peek() in (".", "[", "?"):
             if self.accept("?"):
@@ -133,11 +133,12 @@ class _Reader:
         raise JqError(f"jq: syntax error, unexpected {word!r} in {self.query!r}")
 
     def _name(self) -> str:
+        """Read a name or a quoted text."""
         kind, word = self.next()
         return str(json.loads(word)) if kind == "text" else word
 
     def _bracket(self) -> Filter:
-        """Read what follows an opening bracket: a name, an index or a slice."""
+        """Parse what follows an opening bracket: name, index or slice."""
         kind, word = self.next()
         if kind == "text":
             self.expect("]")
@@ -201,7 +202,7 @@ def _alternative(first: Filter, other: Filter) -> Filter:
 
 
 def _quiet(inner: Filter) -> Filter:
-    """Return a filter whose errors are null."""
+    """Return a filter that yields null in place of errors."""
 
     def apply(value: Any) -> Any:
         try:
@@ -252,6 +253,7 @@ def _number(value: Any) -> float:
 
 
 def _strftime(value: Any, form: Any) -> str:
+    """Format a time, as jq's strftime does."""
     try:
         return datetime.fromtimestamp(float(value), UTC).strftime(form)
     except (TypeError, ValueError, OverflowError, OSError) as error:
@@ -259,6 +261,7 @@ def _strftime(value: Any, form: Any) -> str:
 
 
 def _fromdate(value: Any) -> int:
+    """Parse a time, as jq's fromdate does."""
     try:
         return int(datetime.fromisoformat(value).timestamp())
     except (TypeError, ValueError) as error:

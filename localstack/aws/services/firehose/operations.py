@@ -48,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """Make a stream active. What its Kinesis stream got meanwhile is delivered, too."""
+    """Activate a stream, and deliver what its Kinesis stream received before."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -59,13 +59,13 @@ def _activate(ctx: Context, stream: Stream) -> None:
 
 @resumes(Streams)
 def resume(ctx: Context, store: Streams) -> None:
-    """Go on with all delivery streams, after the stack's restart."""
+    """Resume all delivery streams after a restart."""
     for stream in list(store.by_name.values()):
         _resume_stream(ctx, stream)
 
 
 def _resume_stream(ctx: Context, stream: Stream) -> None:
-    """Set the timers of a stream again.
+    """Set a stream's timers again.
 
     What was put is delivered, though a Kinesis stream comes back empty.
     """
@@ -139,6 +139,7 @@ def _target(ctx: Context, name: str) -> Stream | None:
 
 
 def _record_id() -> str:
+    """Return a new record's id."""
     return f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
 
 
@@ -155,7 +156,7 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take a fault that lets what comes now be delivered twice.
+    """Take a fault that delivers the next records twice.
 
     What came before, on the instant clock, is delivered first, once.
     """
@@ -228,7 +229,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 
 
 def flush(ctx: Context, stream: Stream) -> None:
-    """Deliver what there is.
+    """Deliver all buffered records.
 
     A record counts as read once it is written: a failure leaves it for the next time.
     """

@@ -23,7 +23,7 @@ _LETTERS = string.ascii_letters + string.digits
 def check(  # noqa: PLR0911
     prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool
 ) -> str | None:
-    """Return what is wrong with a stream's prefixes, in the service's words; None: nothing is."""
+    """Return what is wrong with a stream's prefixes, or None."""
     expressions = _EXPRESSION.findall(prefix or "")
     if not expressions:
         if dynamic:
@@ -90,6 +90,7 @@ def fill(
 
 
 def _time(pattern: str, moment: datetime) -> str:
+    """Format a time by a pattern of Java's DateTimeFormatter."""
     formatted = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()

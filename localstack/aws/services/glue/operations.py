@@ -26,7 +26,7 @@ _COMPARED: dict[str, Callable[[datetime, datetime], bool]] = {
 
 @handles("glue", "UpdateTable")
 def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Update a table in moto, which keeps the previous version whatever SkipArchive says."""
+    """Update a table, keeping its previous version."""
     if not params.get("SkipArchive"):
         return ctx.forward()
     named = {
@@ -108,6 +108,7 @@ def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
 
 
 def _moment(text: str) -> datetime:
+    """Parse a time in ISO 8601; raise InvalidInputException if it is none."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

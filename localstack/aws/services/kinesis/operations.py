@@ -54,11 +54,12 @@ _decode = msgspec.json.Decoder(_Iterator).decode
 
 
 def _invalid(message: str) -> AwsError:
+    """Return Kinesis's error of a wrong argument."""
     return AwsError("InvalidArgumentException", message)
 
 
 def _stream(ctx: Context, name: str) -> Stream:
-    """Return moto's stream.
+    """Return moto's stream; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -72,7 +73,7 @@ def _stream(ctx: Context, name: str) -> Stream:
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
-    """Return moto's shard.
+    """Return moto's shard; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -88,12 +89,13 @@ def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
 
 
 def _name(params: dict[str, Any]) -> str:
+    """Return the name of a request's stream."""
     name: str = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
     return name
 
 
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Return what moto answers to PutRecord and PutRecords.
+    """Let moto answer PutRecord and PutRecords.
 
     Its backend is called: its server takes longer than all the rest of a put.
     """
@@ -222,7 +224,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
-    """Return the first records, at most so many and of so many bytes; one at least."""
+    """Return the first records within limits of number and bytes, at least one."""
     size = 0
     for index, record in enumerate(records[:most]):
         size += len(record.data) * 3 // 4  # it is base64
@@ -232,7 +234,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    """Return the shards that go on after a closed one."""
+    """Return the shards that continue a closed one."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]
@@ -250,7 +252,7 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
 
 
 def _token(iterator: _Iterator) -> str:
-    """Return an iterator as text."""
+    """Return a shard iterator's text."""
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 
@@ -282,7 +284,7 @@ def _iterator(text: str, now: datetime) -> _Iterator:
 
 @handles("kinesis", "SplitShard", "MergeShards", "UpdateShardCount")
 def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change a stream's shards in moto, and leave the records in their old shards.
+    """Change a stream's shards, leaving records in the old ones.
 
     Moto moves them to the new ones.
     """

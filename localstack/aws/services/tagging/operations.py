@@ -63,7 +63,7 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Refuse what the API reference of GetResources forbids."""
+    """Raise an error for parameters that GetResources refuses."""
     arns = params.get("ResourceARNList")
     if arns and params.get("ResourceTypeFilters"):
         raise AwsError(
@@ -165,7 +165,7 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Have moto tag or untag the resources that are moto's."""
+    """Let moto tag or untag its own resources."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
@@ -201,6 +201,7 @@ def _every(ctx: Context) -> list[dict[str, Any]]:
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of values with the token of the next."""
     start = _start(params)
     more = str(start + 100) if start + 100 < len(values) else ""
     return {key: values[start : start + 100], "PaginationToken": more}

@@ -65,7 +65,7 @@ class Callers:
         )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Return the error that refuses a request, or None for a request that may be answered.
+        """Return the error for a request that is refused, or None.
 
         Args:
             authorization: The request's Authorization header, empty if it has none.
@@ -86,7 +86,7 @@ class Callers:
         return _refusal("authError", "Request had invalid authentication credentials.")
 
     def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
-        """Return whether the peer is known to be a process of this user's or of root's."""
+        """Return whether the peer is a process of this user or root."""
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
     def grpc_pipe(self, own: bool) -> Callable[[Any], Pipe]:
@@ -131,7 +131,7 @@ class Callers:
         return until
 
     def _note(self, token: str, until: float) -> None:
-        """Remember a token, and forget expired ones when there are too many."""
+        """Remember a token, and drop expired ones if there are many."""
         if len(self._until) >= _MOST:
             now = time.time()
             self._until = {issued: ends for issued, ends in self._until.items() if ends > now}
@@ -180,11 +180,13 @@ class _Led(Pipe):
         self._name: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: Any) -> None:
+        """Note the address of a connection that is led here."""
         super().connection_made(transport)
         self._name = transport.get_extra_info("sockname")[:2]
         self._led.add(self._name)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the address of a closed connection."""
         self._led.discard(self._name)
         super().connection_lost(exc)
 

@@ -79,7 +79,7 @@ def set_policy(call: Call, resource: str, policy: Any) -> Any:
 
 
 def test_permissions(permissions: Any) -> Any:
-    """Grant every permission that is asked for, if it is spelt like one."""
+    """Grant every permission that is spelt like one."""
     for permission in permissions:
         if "*" in permission or permission.count(".") < 2:
             raise GcpError(

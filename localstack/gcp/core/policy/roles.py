@@ -23,7 +23,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the predefined roles that cover `needed` and grant the least besides.
+    """Return the predefined roles that cover `needed` with the fewest extra permissions.
 
     Each service is solved by itself, as one service's role grants nothing of weight in another.
 
@@ -63,7 +63,7 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
-    """Return a role of `size` permissions, of which `text` names those that a call can need."""
+    """Return a role of `size` permissions; `text` names those that calls here can need."""
     parts = (words.split() for words in text.split("; "))
     return Role(
         size=size,

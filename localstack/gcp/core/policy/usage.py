@@ -44,7 +44,7 @@ class UsedPermissions:
             self._plain.clear()
 
     def policy(self) -> dict[str, Any]:
-        """Return the permissions, roles that cover them, a custom role, and all of it as text."""
+        """Return the used permissions, roles that cover them, and a custom role."""
         with self._lock:
             permissions = sorted(self._permissions)
         roles, unknown = smallest_roles(permissions)

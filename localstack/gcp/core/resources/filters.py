@@ -98,7 +98,7 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 def _parse(
     text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
 ) -> Test:
-    """Return the test that a filter describes; cached, as programs send the same ones again."""
+    """Return the test that a filter describes, cached by its text."""
     return _Parser(text, dict(functions), anywhere).whole()
 
 
@@ -226,7 +226,7 @@ class _Parser:
         return re.sub(r"\\(.)", r"\1", string[0][1:-1])
 
     def _keyword(self, word: str) -> bool:
-        """Skip a keyword if it comes next, and return whether it did."""
+        """Take a keyword if it comes next; return whether it did."""
         end = self._at + len(word)
         if self._text.startswith(word, self._at) and (
             end == len(self._text) or self._text[end] in " \t\r\n("
@@ -237,7 +237,7 @@ class _Parser:
         return False
 
     def _take(self, mark: str) -> bool:
-        """Skip a mark if it comes next, and return whether it did."""
+        """Take a mark if it comes next; return whether it did."""
         if not self._text.startswith(mark, self._at):
             return False
         self._at += len(mark)
@@ -284,7 +284,7 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
 
 
 def _plain(field: Any, value: Any) -> object:
-    """Return a field's value as the filter compares it: an enum's name, a datetime, or as it is."""
+    """Return a field's value for the comparison: an enum by its name, a time as datetime."""
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
     if (
@@ -314,7 +314,7 @@ def _equal(value: object, argument: str) -> bool:
 
 
 def _has(value: object, argument: str) -> bool:
-    """Return whether `:` holds: presence, a map's key, a list's member, or a text's part."""
+    """Return whether `:` is true: presence, a map's key, a list's member, or part of a text."""
     if argument == "*":
         return value not in (None, "", [], {})
     if isinstance(value, Mapping):

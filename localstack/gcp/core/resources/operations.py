@@ -40,6 +40,7 @@ class Operations:
             return self._cancels.setdefault(operation.name, threading.Event())
 
     def get(self, name: str) -> Any:
+        """Return a copy of an operation; raise NOT_FOUND if there is none."""
         with self._lock:
             operation = self._operations.get(name)
             if operation is None:
@@ -61,7 +62,7 @@ class Operations:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
     async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
-        """Return an operation once it is done, or after `seconds`, without occupying a thread."""
+        """Wait for an operation's end, at most `seconds`, without occupying a thread."""
         until = time.monotonic() + seconds
         while not (operation := self.get(name)).done:
             if time.monotonic() > until or stopping.is_set():
@@ -75,6 +76,7 @@ class Operations:
         self._cancels[name].set()
 
     def delete(self, name: str) -> None:
+        """Delete an operation; raise NOT_FOUND if there is none."""
         with self._lock:
             self.get(name)
             del self._operations[name]
@@ -89,7 +91,7 @@ class Progress:
         self.cancelled = cancelled
 
     def metadata(self, message: Any) -> None:
-        """Show this metadata from now on."""
+        """Set the operation's metadata."""
         self._operations.change(self.name, lambda operation: operation.metadata.Pack(message))
 
 
@@ -140,7 +142,7 @@ def start(
 def completed_operation(
     call: Call, parent: str, response: Any = None, *, metadata: Any = None
 ) -> Any:
-    """Return an operation that is already done when it is answered."""
+    """Return an operation that is already complete."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
         operation.metadata.Pack(metadata)
@@ -181,11 +183,13 @@ def _run(store: Operations, name: str, work: Callable[[Progress], Any], progress
 
 @handles("google.longrunning.Operations.GetOperation")
 def get_operation(call: Call, request: Any) -> Any:
+    """Answer GetOperation of google.longrunning."""
     return call.store(Operations).get(canonical(call, request.name))
 
 
 @handles("google.longrunning.Operations.ListOperations")
 def list_operations(call: Call, request: Any) -> Any:
+    """Answer ListOperations of google.longrunning."""
     operations = call.store(Operations).below(canonical(call, request.name))
     if request.filter:
         is_done = {
@@ -207,6 +211,7 @@ def list_operations(call: Call, request: Any) -> Any:
 
 @handles("google.longrunning.Operations.WaitOperation")
 async def wait_operation(call: Call, request: Any) -> Any:
+    """Answer WaitOperation of google.longrunning."""
     seconds = (
         request.timeout.seconds + request.timeout.nanos / 1e9
         if request.HasField("timeout")
@@ -217,12 +222,14 @@ async def wait_operation(call: Call, request: Any) -> Any:
 
 @handles("google.longrunning.Operations.CancelOperation")
 def cancel_operation(call: Call, request: Any) -> Any:
+    """Answer CancelOperation of google.longrunning."""
     call.store(Operations).cancel(canonical(call, request.name))
     return empty_pb2.Empty()
 
 
 @handles("google.longrunning.Operations.DeleteOperation")
 def delete_operation(call: Call, request: Any) -> Any:
+    """Answer DeleteOperation of google.longrunning."""
     call.store(Operations).delete(canonical(call, request.name))
     return empty_pb2.Empty()
 
@@ -237,6 +244,7 @@ _ALL = tuple(
 
 @route("Operations.GetOperation", "GET", *_ALL)
 def get_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer GetOperation over REST."""
     return answer_of(
         get_operation(call, operations_pb2.GetOperationRequest(name=request.params["name"])),
         request,
@@ -249,6 +257,7 @@ def get_over_http(call: Call, request: HttpRequest) -> Any:
     *(template.replace("/operations/*}", "}/operations") for template in _ALL),
 )
 def list_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer ListOperations over REST."""
     query = request.query
     rpc_request = operations_pb2.ListOperationsRequest(
         name=request.params["name"],
@@ -269,6 +278,7 @@ def _page_size(text: str) -> int:
 
 @route("Operations.WaitOperation", "POST", *(f"{template}:wait" for template in _ALL))
 async def wait_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer WaitOperation over REST."""
     rpc_request = operations_pb2.WaitOperationRequest(name=request.params["name"])
     if "timeout" in request.query:
         try:
@@ -280,6 +290,7 @@ async def wait_over_http(call: Call, request: HttpRequest) -> Any:
 
 @route("Operations.CancelOperation", "POST", *(f"{template}:cancel" for template in _ALL))
 def cancel_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer CancelOperation over REST."""
     return answer_of(
         cancel_operation(call, operations_pb2.CancelOperationRequest(name=request.params["name"])),
         request,
@@ -288,6 +299,7 @@ def cancel_over_http(call: Call, request: HttpRequest) -> Any:
 
 @route("Operations.DeleteOperation", "DELETE", *_ALL)
 def delete_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer DeleteOperation over REST."""
     return answer_of(
         delete_operation(call, operations_pb2.DeleteOperationRequest(name=request.params["name"])),
         request,

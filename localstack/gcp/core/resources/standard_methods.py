@@ -152,7 +152,7 @@ def update(
 
 
 def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change a stored resource in place, if it still exists; for work in the background."""
+    """Change a stored resource, if it still exists."""
     resources = call.store(Resources)
     with resources.lock:
         message = resources.find(name)

@@ -103,7 +103,7 @@ def page(
 
 
 def _offset(token: str) -> int:
-    """Return the position that a page token stands for."""
+    """Return the position in a page token."""
     if not token:
         return 0
     try:
@@ -116,6 +116,7 @@ def _offset(token: str) -> int:
 
 
 def _copy(message: Any) -> Any:
+    """Return a copy of a protobuf message."""
     copy = type(message)()
     copy.CopyFrom(message)
     return copy

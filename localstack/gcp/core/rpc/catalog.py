@@ -45,7 +45,7 @@ class Catalog:
 
     @property
     def default(self) -> Api:
-        """The API that is meant where a request does not say which one is."""
+        """The API that is assumed where a request names none."""
         return self.apis[0]
 
     def load(self, api: Api) -> None:
@@ -68,7 +68,7 @@ class Catalog:
             self.load(api)
 
     def emulator_variables(self, url: str, grpc_address: str) -> dict[str, str]:
-        """Return the SDKs' own variables that lead to this stack: first those for HTTP."""
+        """Return the SDKs' environment variables for this stack, HTTP first."""
         variables = {api.emulator: url for api in self.apis if api.emulator and not api.module}
         return variables | {
             api.emulator: grpc_address for api in self.apis if api.emulator and api.module
@@ -116,7 +116,7 @@ class Catalog:
     def route_of(
         self, api: Api, request: HttpRequest
     ) -> tuple[Invocation, Callable[..., Any]] | None:
-        """Return what a request over HTTP asks for, and its handler; None if nothing serves it.
+        """Return a REST request's meaning and handler, or None.
 
         The request's `params` are set. The API's handlers are loaded.
         """
@@ -142,7 +142,7 @@ class Catalog:
         return None
 
     def _serves(self, route: Route, api: Api) -> bool:
-        """Return whether a route is an API's own, or one that every API with RPCs offers."""
+        """Return whether a route belongs to an API, or to the services that every API offers."""
         service = route.operation.partition(".")[0]
         return service == api.service or (service not in self.by_service and bool(api.module))
 

@@ -35,7 +35,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def handler_of(method: Method) -> Callable[..., Any]:
-    """Return an RPC's handler, or one that says that the RPC is not supported."""
+    """Return an RPC's handler, or one that answers that it is not supported."""
     rpc = RPCS.get(method.name)
     return rpc.handler if rpc is not None else unsupported(method.name)
 
@@ -54,7 +54,7 @@ def unsupported(name: str) -> Callable[..., Any]:
 
 
 def invocation_of(method: Method, message: Any) -> Invocation:
-    """Return what a call of this RPC with this message asks for."""
+    """Return the invocation of an RPC with a message."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 
@@ -83,7 +83,7 @@ def _names(message: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a message that may name something, in their order.
+    """Return the fields of a message that may name resources.
 
     Each comes with whether it is a resource with a name; else it is a text.
     """

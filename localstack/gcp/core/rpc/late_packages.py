@@ -37,6 +37,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Find packages that are imported late."""
         spec = (
             PathFinder.find_spec(fullname, path, target)
             if self._names.fullmatch(fullname)
@@ -55,6 +56,7 @@ class _LateLoader(Loader):
         self.genuine = genuine
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return a package that is imported when something of it is used."""
         return _LatePackage(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -81,7 +81,7 @@ def package_of(path: str) -> str:
 
 
 def is_shared(service: str) -> bool:
-    """Return whether every API offers a service besides its own ones."""
+    """Return whether a service is offered by every API (operations, locations, IAM)."""
     return service in _SHARED
 
 
@@ -96,7 +96,7 @@ def method_of(api: Api, service: str, name: str) -> Method | None:
 
 @functools.cache
 def shared_method(service: str, name: str, api: Api) -> Method | None:
-    """Return an RPC of one of the services that every API offers besides its own, or None."""
+    """Return an RPC of the services that every API offers, or None."""
     module = importlib.import_module(_SHARED[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:

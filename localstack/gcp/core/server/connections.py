@@ -36,7 +36,7 @@ class Connections:
         loop.call_soon_threadsafe(self._sweep)
 
     def add(self, connection: Waiting) -> None:
-        """Take up a connection, and drop the one that has waited longest if there are too many.
+        """Add a connection, dropping the longest idle one if there are too many.
 
         If all the others are at work, the new one is closed.
         """
@@ -52,7 +52,7 @@ class Connections:
         self._open.discard(connection)
 
     def _sweep(self) -> None:
-        """Drop connections whose head is slow or whose body stands still; once a second."""
+        """Drop connections whose requests are too slow; once a second."""
         now = self._loop.time()
         for connection in [other for other in self._open if not (other.busy or other.idle())]:
             if now - connection.heard > (HEAD_WITHIN if connection.in_head else BODY_SILENT):

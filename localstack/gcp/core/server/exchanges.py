@@ -59,11 +59,11 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """How many seconds a fault delays the call."""
+        """The seconds by which a fault delays the call."""
         return self.faults["latency"].seconds if "latency" in self.faults else 0.0
 
     def refuse(self) -> None:
-        """Raise what the faults refuse the call with, before it takes effect."""
+        """Raise the error that a fault sets for the call, before it takes effect."""
         if "throttle" in self.faults:
             raise _throttling(self._invocation.api)
         if "error" in self.faults:

@@ -60,12 +60,12 @@ class Front(StackFront):
     # What process.serve and control ask for.
 
     def begin(self) -> None:
-        """Make the keys and admit callers: the stack's URL is now known."""
+        """Make the keys and admit callers, once the stack's URL is known."""
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
     def services(self) -> frozenset[str]:
-        """Return the services whose calls the log and the faults know."""
+        """Return the services that logs and faults can name."""
         return self._services.names
 
     def operations(self, service: str | None) -> frozenset[str]:
@@ -90,7 +90,7 @@ class Front(StackFront):
         return self._keys
 
     def environment(self) -> Environment:
-        """Return the variables that lead SDKs here: through the door, or one by one."""
+        """Return the variables that lead SDKs to the stack."""
         door = {
             STACK: self.stack.url,
             "HTTPS_PROXY": self.stack.url,
@@ -111,11 +111,11 @@ class Front(StackFront):
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that lead every SDK through the stack's door."""
+        """Return the variables that point every SDK at the stack's door."""
         return self.environment().door
 
     def _coverage(self) -> object:
-        """Return what the stack does with each operation."""
+        """Return each operation's level of support."""
         return self._services.coverage(None)
 
     # HTTP.
@@ -202,7 +202,7 @@ class Front(StackFront):
         request: Any,
         headers: Mapping[str, str],
     ) -> Any:
-        """Return a handler's result: in the loop if it is a coroutine function, else from a thread.
+        """Return a handler's result: a coroutine's in the loop, another's from a thread.
 
         Raises:
             GcpError: The call is refused.

@@ -82,7 +82,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return self._known[key]
 
     def _api_of(self, metadata: Any) -> Api:
-        """Return the API whose policies or operations a call is about, if its path does not say it.
+        """Return the API that a shared service's call is about.
 
         Clients name the resource in a header.
         """
@@ -198,7 +198,7 @@ class _Stream:
             yield item
 
     def end(self) -> None:
-        """Let the handler's thread end: the client has gone, or the answer is complete."""
+        """End the handler's thread."""
         self._call.ended.set()
         self._incoming.put(_END)
         self._room.release(_AHEAD)
@@ -238,7 +238,7 @@ class _Stream:
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
-        """Pass a message or an error to the loop, once a slow reader has room for it."""
+        """Pass a message or an error to the loop, waiting while the reader is slow."""
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 
@@ -293,7 +293,7 @@ async def _abort(context: Any, error: GcpError | Cut) -> None:
 
 
 def _short(text: str) -> str:
-    """Return an error's text cut to what fits into headers.
+    """Return an error's text, cut to the limit of gRPC's headers.
 
     Clients refuse more headers than 8 kB, and then report that instead of the error.
     """

@@ -93,7 +93,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 @lru_cache(maxsize=256)
 def _read(head: bytes) -> Head | None:
-    """Return the head that httptools parses from these bytes, or None if it is not simple."""
+    """Parse a head with httptools, or return None if it needs the full parser."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:
@@ -120,10 +120,13 @@ class _Reader:
         self.complete = False
 
     def on_url(self, target: bytes) -> None:
+        """Gather the request's target."""
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather a header."""
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Note that the head is complete."""
         self.complete = True

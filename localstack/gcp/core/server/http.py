@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """Prepare the parser for the connection's first request."""
+        """Prepare the parser for the first request."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -93,14 +93,17 @@ class Connection(asyncio.Protocol):
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
+        """Forget a closed connection, and wake whoever waits to write."""
         self._connections.discard(self)
         self._writable.set()
         self._transport = None
 
     def pause_writing(self) -> None:
+        """Let writers wait: the client does not read."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
+        """Let writers go on."""
         self._writable.set()
 
     def abort(self) -> None:
@@ -113,14 +116,14 @@ class Connection(asyncio.Protocol):
         return not self._parsing and self._head is None
 
     def data_received(self, data: bytes) -> None:
-        """Read a part of a request, by the short way if its head is known."""
+        """Read received bytes, by the short path if the head is known."""
         if not self.in_head:  # whoever sends a byte now and then is no faster
             self.heard = self._loop.time()
         if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
     def _take_known_head(self, data: bytes) -> bool:
-        """Read bytes of a request whose head was parsed before; return whether they are such."""
+        """Read a request whose head was parsed before; return whether it is one."""
         if self._head is None:
             if (beginning := heads.read_head(data)) is None:
                 return False
@@ -153,22 +156,26 @@ class Connection(asyncio.Protocol):
     # The parser's.
 
     def on_message_begin(self) -> None:
+        """Begin a new request."""
         self._parsing = self.in_head = True
         self._read_unparsed = 0
 
     def on_url(self, target: bytes) -> None:
+        """Gather the request's target; refuse one that is too long."""
         self._target += target
         self._read += len(target)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Gather a header; refuse a head that is too long."""
         self._read += len(name) + len(value)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
         self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
+        """Note that the head is complete, and ask for the body if the client waits for that."""
         self.in_head = False
         if (
             self._headers.get("expect", "").lower() == "100-continue"
@@ -177,6 +184,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
+        """Gather a part of the body; refuse one that is too large."""
         self._size += len(part)
         if self._size > _BODY:
             self._refuse(413, f"a request's body has at most {_BODY:,} bytes here")
@@ -184,6 +192,7 @@ class Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
+        """Hand the complete request over, and begin anew."""
         self._parsing = False
         if self._parser.should_upgrade():
             return
@@ -202,7 +211,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
-        """Queue a whole request, and answer the queue unless that is under way."""
+        """Queue a complete request, and answer the queue."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
@@ -244,7 +253,7 @@ class Connection(asyncio.Protocol):
             self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
-        """Return the answer to one request, or an awaitable of it."""
+        """Return a request's answer, or an awaitable of it."""
         if not head.programs:
             text = (
                 b"this is a local GCP stack for programs on this machine; it does not answer web "
@@ -291,14 +300,14 @@ class Connection(asyncio.Protocol):
         return int(self._front.stack.url.rpartition(":")[2])
 
     def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
-        """Send an answer whose body is whole."""
+        """Write a complete answer."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
     async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
-        """Send an answer whose body comes in parts, chunked."""
+        """Write an answer in chunks."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
@@ -353,14 +362,14 @@ class Connection(asyncio.Protocol):
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
-        """Hand the connection over to the coroutine `to`."""
+        """Hand the connection over to another coroutine."""
         transport, self._transport = self._transport, None
         self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
-        """Free the connection's place once somebody else has ended it."""
+        """Remove the connection once its new owner has ended it."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()
@@ -368,7 +377,7 @@ class Connection(asyncio.Protocol):
 
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
-    """Return a header's name in small letters; cached, as clients send the same ones again."""
+    """Return a header's name in lower case, cached."""
     return name.decode("latin-1").lower()
 
 

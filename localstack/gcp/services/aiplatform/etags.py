@@ -41,7 +41,7 @@ def _etag(nonce: bytes, revision: str) -> str:
 
 
 def _nonce(etag: str) -> bytes:
-    """Return an etag's nonce, or no bytes if the etag is not one of ours."""
+    """Return an etag's nonce; empty if it is a foreign etag."""
     try:
         return urlsafe_b64decode(etag.removeprefix(_PREFIX))[:_NONCE]
     except ValueError:

@@ -50,7 +50,7 @@ class BigQueryError(Exception):
         return _STATUS[self.reason][1]
 
     def proto(self) -> dict[str, Any]:
-        """Return the ErrorProto that stands in a job's status."""
+        """Return the error as a job's status shows it."""
         place = {"location": self.location} if self.location else {}
         return {"reason": self.reason, "message": self.message, **place}
 
@@ -66,5 +66,5 @@ def invalid_query(message: str) -> BigQueryError:
 
 
 def not_run(subject: str) -> BigQueryError:
-    """Return the error for what BigQuery does and this stack cannot do truly."""
+    """Return the error for what BigQuery supports and this stack does not."""
     return BigQueryError("notImplemented", f"not supported by the offline BigQuery yet: {subject}")

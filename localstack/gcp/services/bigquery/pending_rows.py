@@ -30,7 +30,7 @@ class PendingRows:
             self._writers[owner] = writer
 
     def settle(self) -> None:
-        """Let every writer write, once.
+        """Let every pending writer write once.
 
         It costs nothing where there is none, nor for a writer that reads itself.
         """
@@ -48,7 +48,7 @@ class PendingRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Call the writers, and those that they note themselves, such as a dead letter's table.
+        """Run the pending writers, and those that they add.
 
         What an owner that has written notes waits for the next read.
         """
@@ -71,7 +71,7 @@ class PendingRows:
             }
 
     def _busy(self) -> bool:
-        """Return whether another thread is settling: its rows are not there yet."""
+        """Return whether another thread is writing pending rows."""
         if self._settling.acquire(blocking=False):
             self._settling.release()
             return False

@@ -8,7 +8,7 @@ from .errors import BigQueryError
 
 
 def whole_number(text: str, name: str) -> int:
-    """Read a whole number.
+    """Parse a whole number.
 
     Raises:
         BigQueryError: `invalid`, by the parameter's name.

@@ -30,7 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
-    """Return a database's name if it is one; GcpError INVALID_ARGUMENT."""
+    """Return a database's name after a check."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
@@ -56,6 +56,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def _check_id(segment: str, *, kind: str) -> None:
+    """Raise if an id of a collection or document is not allowed."""
     if len(segment.encode()) > _LONGEST_ID:
         raise invalid(f"The key path element name is longer than {_LONGEST_ID} bytes.")
     if _RESERVED.fullmatch(segment):

@@ -18,7 +18,7 @@ PERMISSIONS: Mapping[str, str] = {
 
 
 def of_commit(request: Any) -> Iterator[str]:
-    """Yield what a commit's writes may do to documents.
+    """Yield the permissions that a commit needs.
 
     A write without a precondition may create a document, and may change one.
     """

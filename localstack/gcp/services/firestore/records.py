@@ -52,7 +52,7 @@ class Database:
         return results
 
     def _keep(self, changed: dict[str, Any | None]) -> None:
-        """Store changed documents; None stands for a deleted one."""
+        """Store changed documents; None deletes one."""
         for path, document in changed.items():
             if document is None:
                 self._documents.pop(path, None)

@@ -57,7 +57,7 @@ def _check_value(name: str, value: Any, depth: int) -> None:
 
 
 def size(path: str, fields: Fields) -> int:
-    """Return the bytes of a document: those of its name and its fields, and 32."""
+    """Return a document's size by Firestore's rules."""
     return (
         sum(len(segment.encode()) + 1 for segment in path.split("/"))
         + 16

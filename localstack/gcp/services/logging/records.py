@@ -58,7 +58,7 @@ def _time(entry: Any) -> int:
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
-    """Return what makes an entry the same as another one: log, time and insert id."""
+    """Return an entry's identity: log, time, insert id."""
     return entry.log_name, _time(entry), entry.insert_id
 
 
@@ -70,6 +70,7 @@ class Exports:
         self.lock = threading.RLock()
 
     def get(self, name: str) -> Any:
+        """Return a sink or metric; raise NOT_FOUND if there is none."""
         message = self.messages.get(name)
         if message is None:
             kind, _, identifier = name.rpartition("/")
@@ -80,6 +81,7 @@ class Exports:
         return message
 
     def below(self, parent: str, collection: str) -> list[Any]:
+        """Return the sinks or metrics of a parent."""
         return [
             message
             for name, message in sorted(self.messages.items())

@@ -51,10 +51,12 @@ _NUMERIC: tuple[ValueType, ...] = ("INT64", "DOUBLE")
 
 
 def _mean(values: Numbers) -> float:
+    """Return the mean."""
     return sum(values) / len(values)
 
 
 def _deviation(values: Numbers) -> float:
+    """Return the standard deviation of the population."""
     mean = _mean(values)
     return sqrt(sum((value - mean) ** 2 for value in values) / len(values))
 
@@ -100,7 +102,7 @@ def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Ser
 
 
 def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> list[Series]:
-    """Merge aligned series of the same groups by a reducer such as REDUCE_SUM.
+    """Reduce aligned series within groups, for example by REDUCE_SUM.
 
     Raises:
         BadAggregation: The metric does not take the reducer.

@@ -30,6 +30,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def count(self) -> int:
+        """The number of observations."""
         return sum(self.counts)
 
 
@@ -70,7 +71,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def percentile(histogram: Histogram, share: float) -> float:
-    """Return the value below which a share lies, interpolated within its bucket."""
+    """Return a percentile, interpolated within its bucket."""
     left = share * histogram.count
     for place, count in enumerate(histogram.counts):
         if count and left <= count:

@@ -29,7 +29,7 @@ def record_request(
     predictions: int,
     received_at: datetime | None = None,
 ) -> None:
-    """Record one request.
+    """Record a prediction request in the metrics.
 
     Args:
         call: The call.

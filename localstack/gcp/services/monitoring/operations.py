@@ -178,7 +178,7 @@ def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa:
 
 
 def _project(name: str) -> str:
-    """Return the project in a name, as it is written there."""
+    """Return the project in a name."""
     match = re.match(r"projects/([^/]+)", name)
     if match is None:
         raise invalid(f"{name!r} does not begin with projects/PROJECT.")
@@ -212,7 +212,7 @@ def _matches(text: str, values: Mapping[str, str]) -> bool:
 
 
 def _within(series: Series, start: datetime, end: datetime) -> Series:
-    """Return a series with the points that end in (start, end]; if both are equal, those at it."""
+    """Return a series' points within an interval."""
     points = tuple(
         point for point in series.points if start < point.end <= end or point.end == start == end
     )
@@ -268,7 +268,7 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Yield the labels whose names begin with a prefix, without it."""
+    """Yield the labels with a prefix, without it."""
     return (
         (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
     )

@@ -87,6 +87,7 @@ class _Parser:
         return self._comparison()
 
     def _prefix(self) -> Predicate:
+        """Parse hasPrefix(attributes.KEY, "VALUE")."""
         self.tokens.pop(0)
         self._expect("(")
         self._expect("attributes")
@@ -98,6 +99,7 @@ class _Parser:
         return lambda attributes: attributes.get(key, "").startswith(value) and key in attributes
 
     def _comparison(self) -> Predicate:
+        """Parse a comparison or a test for an attribute."""
         self._expect("attributes")
         mark = self._next()
         if mark == ":":
@@ -115,16 +117,19 @@ class _Parser:
         raise FilterError(f"{operator!r} is no comparison of a filter: = and != are")
 
     def _next(self) -> str:
+        """Take the next token; raise FilterError at the end."""
         if not self.tokens:
             raise FilterError("the filter ends too early")
         return self.tokens.pop(0)
 
     def _expect(self, token: str) -> None:
+        """Take the next token; raise FilterError if it is another one."""
         actual = self._next()
         if actual != token:
             raise FilterError(f"expected {token!r} and not {actual!r}")
 
     def _word(self) -> str:
+        """Parse an attribute's key."""
         token = self._next()
         if token.startswith('"'):
             return _unquoted(token)
@@ -133,6 +138,7 @@ class _Parser:
         return token
 
     def _string(self) -> str:
+        """Parse a quoted text."""
         token = self._next()
         if not token.startswith('"'):
             raise FilterError(f"{token} is no value: it must be quoted")

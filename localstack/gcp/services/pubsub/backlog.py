@@ -96,7 +96,7 @@ class Backlog:
         deadline: float | None = None,
         most_bytes: int | None = None,
     ) -> list[Delivery]:
-        """Lease up to `most` messages that are ready; none ready: an empty list.
+        """Lease up to `most` ready messages.
 
         They have up to `most_bytes` together, but for the first.
         """
@@ -131,12 +131,12 @@ class Backlog:
             self.changed.wait_for(lambda: self.closed or self.changes != changes, timeout)
 
     def wake(self) -> None:
-        """Let whoever waits look again."""
+        """Wake those who wait for messages."""
         with self.changed:
             self._tell()
 
     def acknowledge(self, ack_ids: Iterable[str]) -> list[str]:
-        """Acknowledge messages, and return the ids that name no current lease.
+        """Acknowledge messages; return the ids without a current lease.
 
         What those name may be delivered again.
         """
@@ -201,7 +201,7 @@ class Backlog:
             ]
 
     def replace(self, messages: Iterable[Any]) -> None:
-        """Begin again with these messages (Seek): every lease is over."""
+        """Replace all messages (Seek) and end every lease."""
         with self.changed:
             self._ready, self._later, self._ends = [], [], []
             self._leases.clear()
@@ -210,7 +210,7 @@ class Backlog:
             self.add(messages)
 
     def change(self, rules: Rules) -> None:
-        """Follow other rules from now on."""
+        """Change the delivery rules."""
         with self.changed:
             self.rules = rules
 
@@ -224,7 +224,7 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """Guard a change: first settle what time has brought, then notify who waits.
+        """Wrap a change: settle expired leases before, wake waiters after.
 
         Dead letters are sent at its end. `quiet`: notify only of what time has brought.
         """
@@ -242,7 +242,7 @@ class Backlog:
                     self._tell()
 
     def _tell(self) -> None:
-        """Wake whoever waits."""
+        """Wake those who wait for messages."""
         self.changes += 1
         self.changed.notify_all()
 
@@ -260,7 +260,7 @@ class Backlog:
         return key not in blocked and (not lane or next(iter(lane.values())).holder is holder)
 
     def _lease(self, entry: Entry, holder: object, deadline: float) -> Delivery:
-        """Lease an entry to a holder until its deadline."""
+        """Lease a message to a holder until a deadline."""
         entry.ack_id = f"{entry.number}-{next(self._numbers)}"
         entry.holder, entry.until = holder, self._clock.now() + timedelta(seconds=deadline)
         self._leases[entry.ack_id] = entry
@@ -274,7 +274,7 @@ class Backlog:
         )
 
     def _take_back(self, entry: Entry) -> None:
-        """End an entry's lease."""
+        """End a message's lease."""
         self._leases.pop(entry.ack_id, None)
         entry.ack_id, entry.holder, entry.until = "", None, None
         lane = self._lanes.get(entry.message.ordering_key)
@@ -284,7 +284,7 @@ class Backlog:
                 del self._lanes[entry.message.ordering_key]
 
     def _fail(self, entry: Entry) -> None:
-        """Note a nack or the end of a lease: the message is delivered again.
+        """Count a failed delivery: a nack or an expired lease.
 
         With ordering, so is what was sent after it under its key.
         """
@@ -304,14 +304,14 @@ class Backlog:
             heapq.heappush(self._later, (due, other.number, other))
 
     def _backoff(self, failures: int) -> float:
-        """Return how many seconds a message waits after so many failures."""
+        """Return a message's delay after so many failures."""
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
         return min(least * 2.0 ** min(failures - 1, 30), most)
 
     def _settle(self) -> bool:
-        """Apply what time has brought; return whether something became ready."""
+        """End expired leases; return whether something became ready."""
         now = self._clock.now()
         ready = len(self._ready)
         while self._ends and self._ends[0][0] <= now:
@@ -328,7 +328,7 @@ class Backlog:
         return len(self._ready) > ready
 
     def _release(self, now: datetime) -> None:
-        """Make ready what was in backoff until now."""
+        """Make messages ready whose delay is over."""
         while self._later and self._later[0][0] <= now:
             _, number, entry = heapq.heappop(self._later)
             heapq.heappush(self._ready, (number, entry))
@@ -352,11 +352,12 @@ class Backlog:
         )
 
     def _wake(self) -> None:
-        """Settle what time has brought; called by the timer."""
+        """End expired leases, from the timer."""
         with self._change():
             pass
 
 
 def _publish_time(entry: Entry) -> datetime:
+    """Return when a message was published."""
     moment: datetime = entry.message.publish_time.ToDatetime(tzinfo=UTC)
     return moment

@@ -30,7 +30,7 @@ _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
 def complete_config(call: Call, subscription: Any) -> None:
-    """Complete the bigquery_config of a subscription.
+    """Complete a subscription's bigquery_config.
 
     Raises:
         GcpError: Something in it is not supported, or the table does not exist or lacks a column.
@@ -101,6 +101,7 @@ def write_waiting(call: Call, subscription: Subscription) -> None:
 
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
+    """Write messages into the subscription's BigQuery table, and acknowledge them."""
     from ..bigquery.data import decode
     from ..bigquery.operations import in_process
 
@@ -133,12 +134,12 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
-    """Write again when somebody reads next."""
+    """Retry the write when somebody reads next."""
     call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:
-    """Return the columns of a message; the table refuses what is no JSON object."""
+    """Return a message as a row of the table."""
     config = subscription.bigquery_config
     row: dict[str, Any] = {}
     if config.use_table_schema:

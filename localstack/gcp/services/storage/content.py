@@ -70,7 +70,7 @@ class Writer:
         return Content(path=self.path, size=self.size, md5=md5, crc32c=crc32c)
 
     def discard(self) -> None:
-        """Delete what was written."""
+        """Delete the partial content."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -119,7 +119,7 @@ def decompressed(content: Content) -> Iterator[bytes]:
 
 
 def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
-    """Raise unless the checksums that came with the bytes, `md5Hash` and `crc32c`, are theirs."""
+    """Raise an error if md5Hash or crc32c differs from the content's."""
     for name, words, actual in (
         ("md5Hash", "MD5 hash", content.md5),
         ("crc32c", "CRC32C", content.crc32c),

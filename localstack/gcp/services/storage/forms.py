@@ -27,7 +27,7 @@ _FREE = frozenset({"policy", "file", "x-goog-signature"})  # of which a policy s
 
 
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store the form's file, and answer 204, or what success_action_status says.
+    """Store the file of an HTML form upload.
 
     Raises:
         GcpError: The policy is not signed by the stack, or does not allow these fields.

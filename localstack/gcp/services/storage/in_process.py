@@ -37,6 +37,7 @@ def write(
 
 
 def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> None:
+    """Write an object of Cloud Storage."""
     bucket_name, name = split_uri(uri)
     check_object_name(name)
     store = store_of(call)

@@ -27,29 +27,30 @@ class ListQuery(msgspec.Struct, frozen=True, kw_only=True):
     token: str = ""
 
 
-class Listed(msgspec.Struct, frozen=True, order=True):
+class ListedEntry(msgspec.Struct, frozen=True, order=True):
     """A version of an object; or a prefix, whose generation is 0."""
 
     name: str
     generation: int
 
 
-_listed = msgspec.json.Decoder(Listed).decode  # made here: see control.py
+_listed = msgspec.json.Decoder(ListedEntry).decode  # made here: see control.py
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    entries: Sequence[Listed]
+    entries: Sequence[ListedEntry]
     token: str | None
 
     @property
     def prefixes(self) -> list[str]:
+        """The common prefixes of the page."""
         return [entry.name for entry in self.entries if not entry.generation]
 
 
 def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
     """Return a page of `versions`: names and generations in order."""
     after = _decoded(query.token)
-    entries: list[Listed] = []
+    entries: list[ListedEntry] = []
     for entry in _entries(versions, query):
         if after is not None and entry <= after:
             continue
@@ -59,7 +60,7 @@ def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
     return Page(entries=entries, token=None)
 
 
-def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[Listed]:
+def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[ListedEntry]:
     """Yield the objects and prefixes that a query shows, in order."""
     pattern = glob(query.glob) if query.glob else None
     folded = ""
@@ -74,17 +75,17 @@ def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[
         is_prefix = bool(query.delimiter) and end >= 0
         if is_prefix and whole != folded:
             folded = whole
-            yield Listed(whole, 0)
+            yield ListedEntry(whole, 0)
         if not is_prefix or (query.trailing and whole == name):
-            yield Listed(name, generation)
+            yield ListedEntry(name, generation)
 
 
-def _encoded(entry: Listed) -> str:
+def _encoded(entry: ListedEntry) -> str:
     """Return the page token that continues behind an entry."""
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
-def _decoded(token: str) -> Listed | None:
+def _decoded(token: str) -> ListedEntry | None:
     """Return the entry behind which a page token continues; None for no token."""
     if not token:
         return None

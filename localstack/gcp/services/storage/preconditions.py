@@ -13,7 +13,7 @@ import msgspec
 from .errors import invalid, precondition_failed
 
 
-class Dated(Protocol):
+class VersionedResource(Protocol):
     """A bucket or a version of an object, which preconditions are about."""
 
     generation: int
@@ -33,12 +33,12 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     etag: str | None = None
     not_etag: str | None = None
 
-    def require(self, dated: Dated | None) -> None:
+    def require(self, dated: VersionedResource | None) -> None:
         """Raise 412 unless the preconditions of a write hold."""
         if not (self._matches(dated) and self._differs(dated)):
             raise precondition_failed()
 
-    def is_modified(self, dated: Dated | None) -> bool:
+    def is_modified(self, dated: VersionedResource | None) -> bool:
         """Return whether a read has something new; False is a 304, without a body.
 
         Raises:
@@ -48,16 +48,16 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
             raise precondition_failed()
         return self._differs(dated)
 
-    def _matches(self, dated: Dated | None) -> bool:
-        """Return whether what must be equal is."""
+    def _matches(self, dated: VersionedResource | None) -> bool:
+        """Return whether the conditions on equality hold."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
             and _fits(self.etag, None if dated is None else dated.etag)
         )
 
-    def _differs(self, dated: Dated | None) -> bool:
-        """Return whether what must differ does."""
+    def _differs(self, dated: VersionedResource | None) -> bool:
+        """Return whether the conditions on inequality hold."""
         if dated is None:
             return self.not_generation != 0
         return (

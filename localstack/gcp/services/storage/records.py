@@ -54,6 +54,7 @@ class Version(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
+        """The version's etag."""
         return etag(self.generation, self.metageneration)
 
     def hold(self) -> str | None:
@@ -81,15 +82,17 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
+        """The bucket's etag."""
         return base64.b64encode(b"\x08" + _varint(self.metageneration)).decode()
 
     @property
     def versioned(self) -> bool:
+        """Whether the bucket keeps old versions."""
         return bool((self.fields.get("versioning") or {}).get("enabled"))
 
     @property
     def uniform(self) -> bool:
-        """Whether uniform bucket-level access is on: there are no ACLs."""
+        """Whether uniform bucket-level access is on."""
         return bool(
             ((self.fields.get("iamConfiguration") or {}).get("uniformBucketLevelAccess") or {}).get(
                 "enabled"
@@ -98,6 +101,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def soft_delete(self) -> timedelta:
+        """How long the bucket keeps deleted objects."""
         return timedelta(
             seconds=int(
                 (self.fields.get("softDeletePolicy") or {}).get(
@@ -118,7 +122,7 @@ class Bucket(msgspec.Struct, kw_only=True):
         return versions[-1] if versions and versions[-1].replaced is None else None
 
     def version(self, name: str, generation: int | None) -> Version | None:
-        """Return the live version of an object, or that of a generation; None if there is none."""
+        """Return an object's live version or a generation, or None."""
         if generation is None:
             return self.live(name)
         return next(
@@ -179,7 +183,7 @@ class Store:
         self._generation = 0
 
     def folder(self, call: Call) -> Path:
-        """Return the folder of the objects' bytes; it goes with the store."""
+        """Return the folder of the objects' content."""
         with self.lock:
             if self._folder is None:
                 folder = Path(tempfile.mkdtemp(prefix="storage-", dir=call.home))

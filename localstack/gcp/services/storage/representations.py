@@ -195,7 +195,7 @@ def location_type(fields: Mapping[str, Any]) -> str:
 def with_server_fields(
     fields: dict[str, Any], previous: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """Return a bucket's fields after a write, with those that the server adds.
+    """Return a bucket's fields with those that the server sets.
 
     Raises:
         GcpError: A field that may not be changed was.

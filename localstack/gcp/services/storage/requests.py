@@ -23,7 +23,7 @@ def store_of(call: Call) -> Store:
 
 
 def base_of(request: HttpRequest) -> str:
-    """Return the URL under which this caller reaches the stack: links in answers lead there."""
+    """Return the URL by which this caller reaches the stack, for links."""
     host = request.headers.get("host", "storage.googleapis.com")
     return f"https://{host}" if request.host.endswith(".googleapis.com") else f"http://{host}"
 

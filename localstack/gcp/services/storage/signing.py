@@ -50,6 +50,7 @@ def verify(call: Call, request: HttpRequest) -> None:
 
 
 def _verify_v4(call: Call, request: HttpRequest) -> None:
+    """Check a signed URL of version 4."""
     query = request.query
     email, _, scope = query.get("X-Goog-Credential", "").partition("/")
     moment = _moment(query.get("X-Goog-Date", ""))
@@ -100,6 +101,7 @@ def _verify_v4(call: Call, request: HttpRequest) -> None:
 
 
 def _verify_v2(call: Call, request: HttpRequest) -> None:
+    """Check a signed URL of version 2."""
     query, headers = request.query, request.headers
     _check_account(query.get("GoogleAccessId", ""))
     expires = query.get("Expires", "")
@@ -200,7 +202,7 @@ def _moment(text: str) -> datetime:
 
 
 def _bytes_of_hex(text: str) -> bytes:
-    """Return the bytes of a hexadecimal text; no bytes if it is none."""
+    """Decode hexadecimal text; empty if it is none."""
     try:
         return bytes.fromhex(text)
     except ValueError:

@@ -41,7 +41,7 @@ class NewObject:
         self.begin()
 
     def begin(self) -> None:
-        """Raise for what can be refused before any byte is read."""
+        """Raise the errors that can be told before any byte is read."""
         with self.store.lock:
             self.conditions.require(self.store.bucket(self.bucket_name).live(self.name))
 
@@ -88,7 +88,7 @@ def new_version(
     fields: dict[str, Any],
     in_class: str | None = None,
 ) -> Version:
-    """Return a version with what a bucket gives to all its new objects, not yet in the bucket."""
+    """Return a new version with the bucket's defaults."""
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
         fields = {"eventBasedHold": True} | fields

@@ -25,6 +25,7 @@ from isthmus.rollouts.verbs.declared_plan import plan_of
 from isthmus.rollouts.verbs.rollout import start, tick
 from isthmus.storage import wait
 from isthmus.tests.adapters.adoption_kit import (
+    BARE,
     MODELS,
     PROJECT,
     add,
@@ -262,6 +263,36 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_tags_changes(
     assert tags(theirs, arn) == {"team": "ranking"}
     assert asked(stack, "UpdateEndpoint") == asked(stack, "DeleteEndpoint") == 0
     assert theirs.describe_endpoint(EndpointName=NAME)["EndpointConfigName"] == "ab-7"
+
+
+def test_a_project_without_an_objective_takes_an_endpoint_over_and_moves_its_traffic(
+    folder, theirs, standing
+):
+    (folder / "project.yaml").write_text(BARE)
+    shown = command(
+        folder, "import", "sagemaker", "endpoint", NAME, *CALL, "--adopt", "--json"
+    ).json
+    assert "objective" not in shown["yaml"]
+    add(folder, "sagemaker", shown["yaml"])
+    planned = command(folder, "plan", *CALL, "--detailed-exitcode")
+    assert (planned.code, "= 1 in place: nothing to do" in planned.out) == (0, True)
+    command(folder, "traffic", "prod_ab", "new=30", *CALL)
+    planned = command(folder, "plan", *CALL, "--detailed-exitcode")
+    assert planned.code == 0
+    assert (
+        "prod_ab: serves old_1 70 %, new 30 %; project.yaml begins with old_1 75 %, new 25 %"
+        in planned.out
+    )
+    assert command(folder, "status", *CALL).code == 0
+    refused = command(folder, "deploy", "prod_ab", *CALL, ok=False)
+    assert "endpoints.prod_ab has no objective" in refused.err
+    refused = command(folder, "endpoints", "invoke", "prod_ab", "{}", *CALL, ok=False)
+    assert "endpoints.prod_ab has no objective" in refused.err
+    with isthmus.open(folder / "project.yaml", target="sagemaker", offline=True) as project:
+        assert plan_of(project, "prod_ab").stages  # of a rollout, which nothing refuses
+    gone = command(folder, "destroy", "--yes", *CALL)
+    assert "endpoint prod_ab released, keeps running" in gone.out
+    assert theirs.describe_endpoint(EndpointName=NAME)["EndpointStatus"] == "InService"
 
 
 def test_a_rollout_moves_it_and_the_promoted_version_takes_the_old_variants_name_with_the_container_that_stands(

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from isthmus.adapters.sagemaker import names
 from isthmus.adapters.sagemaker.endpoints import variants
-from isthmus.adapters.sagemaker.endpoints.variants import Known, Planned
+from isthmus.adapters.sagemaker.endpoints.variants import ConfiguredVariant, PlannedVariant
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
 from isthmus.endpoints.traffic.convergence import has_converged, variants_ready
 from isthmus.pipelines.port import ModelVersion
@@ -78,7 +78,7 @@ def described(status="InService", weights=((90, 90), (10, 10)), **more):
 
 
 def test_a_container_is_told_the_registry_s_digest_and_of_a_version_without_one_nothing():
-    planned = variants.Planned(
+    planned = variants.PlannedVariant(
         spec=CHAMPION, version=version(), model_name="m", machine="", count=1, weight=Decimal(100)
     )
     assert variants.container(planned, "weighted")["Environment"]["ISTHMUS_DIGEST"] == "d"
@@ -140,7 +140,7 @@ def test_another_machine_version_or_attempt_is_another_revision():
 
 
 def test_an_endpoint_that_somebody_else_made_is_foreign():
-    theirs = Known(
+    theirs = ConfiguredVariant(
         name="AllTraffic",
         model_name="xgboost",
         machine="ml.m5.large",
@@ -204,7 +204,7 @@ def test_the_token_is_of_what_is_wanted_not_of_how_far_it_is():
 def test_names_come_from_content_and_fit_into_63_characters():
     endpoint = f"{'p' * 16}-{'n' * 28}"
     planned = [
-        Planned(
+        PlannedVariant(
             spec=CHAMPION,
             version=version(),
             model_name="m",

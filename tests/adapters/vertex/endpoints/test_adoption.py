@@ -239,7 +239,7 @@ def test_a_standing_endpoint_is_taken_over_and_nothing_but_its_labels_changes(
             for resource in project.target.inventory.list("conf")
             if resource.kind == "endpoint"
         )
-        isthmus.destroy(project)
+        assert "endpoint prod_ab released, keeps running" in str(isthmus.destroy(project))
         assert [resource.kind for resource in project.target.inventory.list("conf")] == [
             "model"
         ]  # destroy keeps the registry

@@ -50,25 +50,30 @@ def alter(session: Session, words: Words) -> None:
 
 
 def _add_columns(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE ADD COLUMNS."""
     columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
     _replace(session, words, table, Columns=columns)
 
 
 def _replace_columns(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE REPLACE COLUMNS."""
     _replace(session, words, table, Columns=clauses.columns(words))
 
 
 def _set_location(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE SET LOCATION."""
     _replace(session, words, table, Location=words.string())
 
 
 def _set_properties(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE SET TBLPROPERTIES."""
     properties = {**table.parameters, **clauses.pairs(words)}
     words.done()
     session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
 def _add_partitions(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE ADD PARTITION."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     new = []
     while words.accept("PARTITION"):
@@ -87,6 +92,7 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _drop_partitions(session: Session, words: Words, table: Table) -> None:
+    """Run ALTER TABLE DROP PARTITION."""
     missing_ok = words.accept("IF", "EXISTS")
     old = []
     while words.accept("PARTITION"):
@@ -100,7 +106,7 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
-    """Return a change that is refused, as Athena has it and this stack does not."""
+    """Return a refusal of a change that Athena supports and this stack does not."""
 
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
@@ -143,7 +149,7 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
-    """Delete a partition."""
+    """Drop a partition."""
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)

@@ -58,5 +58,6 @@ def values(words: Words) -> dict[str, str]:
 
 
 def _pair(words: Words, key: str) -> tuple[str, str]:
+    """Parse KEY = VALUE."""
     words.expect("=")
     return key, words.next("<value>").text

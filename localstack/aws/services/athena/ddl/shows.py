@@ -12,10 +12,12 @@ from .session import Session, Shown, named_table
 
 
 def show_tables(session: Session, words: Words) -> Shown:
+    """Run SHOW TABLES."""
     return _tables(session, words, views=False)
 
 
 def show_views(session: Session, words: Words) -> Shown:
+    """Run SHOW VIEWS."""
     return _tables(session, words, views=True)
 
 
@@ -45,6 +47,7 @@ def _tables(session: Session, words: Words, *, views: bool) -> Shown:
 
 
 def show_databases(session: Session, words: Words) -> Shown:
+    """Run SHOW DATABASES."""
     words.accept("LIKE")
     pages = session.catalog.glue.get_paginator("get_databases").paginate()
     names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
@@ -52,6 +55,7 @@ def show_databases(session: Session, words: Words) -> Shown:
 
 
 def show_partitions(session: Session, words: Words) -> Shown:
+    """Run SHOW PARTITIONS."""
     relation = named_table(session, words, views=False)
     names = [column.name for column in relation.partitions]
     if relation.parameters.get("projection.enabled") == "true":
@@ -64,6 +68,7 @@ def show_partitions(session: Session, words: Words) -> Shown:
 
 
 def show_columns(session: Session, words: Words) -> Shown:
+    """Run SHOW COLUMNS."""
     if not words.accept("IN"):
         words.expect("FROM")
     return Shown(
@@ -118,6 +123,7 @@ def show_create(session: Session, words: Words) -> Shown:
 
 
 def show_create_view(session: Session, words: Words) -> Shown:
+    """Run SHOW CREATE VIEW."""
     relation = named_table(session, words)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")

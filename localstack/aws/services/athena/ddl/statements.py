@@ -56,6 +56,7 @@ def check(text: str) -> None:
 
 
 def _create_database(session: Session, words: Words) -> None:
+    """Run CREATE DATABASE."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database: dict[str, Any] = {"Name": words.identifier()}
     while words.peek() is not None:
@@ -79,6 +80,7 @@ def _create_database(session: Session, words: Words) -> None:
 
 
 def _alter_database(session: Session, words: Words) -> None:
+    """Run ALTER DATABASE SET DBPROPERTIES."""
     name = words.identifier()
     words.expect("SET", "DBPROPERTIES")
     pairs = clauses.pairs(words)
@@ -99,6 +101,7 @@ def _alter_database(session: Session, words: Words) -> None:
 
 
 def _drop_database(session: Session, words: Words) -> None:
+    """Run DROP DATABASE."""
     missing_ok = words.accept("IF", "EXISTS")
     name = words.identifier()
     cascade = words.accept("CASCADE")

@@ -45,7 +45,7 @@ def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
-    """Return the object in a line; an empty one for a malformed line that is to be ignored."""
+    """Return the object in a line, or an empty one for an ignored malformed line."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):

@@ -63,7 +63,7 @@ def lazy(options: Mapping[str, str]) -> Lazy:
 
 
 def _character(written: str | None, default: str) -> str:
-    """Return a delimiter: the first character of a text, or the one whose number is written.
+    """Return a delimiter: a text's first character, or the character of a number.
 
     Without any it is the default (Hive's LazyUtils).
     """
@@ -109,7 +109,7 @@ def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]
 
 
 def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
-    """Split a text at delimiters that are not escaped."""
+    """Split a text at unescaped delimiters."""
     if not escape:
         return text.split(delimiter)
     cells = re.findall(
@@ -192,7 +192,7 @@ def decimal(text: str, kind: Any) -> Decimal:
 
 
 def _boolean(text: str) -> bool:
-    """Return a truth value.
+    """Parse a boolean.
 
     Raises:
         ValueError: It is none.
@@ -210,7 +210,7 @@ def _moment(text: str, *, iso: bool) -> datetime:
 
 
 def binary(text: str) -> bytes:
-    """Return bytes from base64, as Hive writes them; a text that is none is taken as it is."""
+    """Decode base64; other text is taken as bytes."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -245,7 +245,7 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """Return a function that reads an item: one that is not of its type is null, as a cell is."""
+    """Return a function that reads an item, or null for one of another type."""
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:

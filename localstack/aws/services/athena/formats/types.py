@@ -174,16 +174,18 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
 
 
 def _expect(words: Iterator[str], expected: str) -> None:
+    """Take the next token; raise ValueError if it is another one."""
     _equal(next(words), expected)
 
 
 def _equal(token: str | None, expected: str) -> None:
+    """Raise ValueError if a token is not the expected one."""
     if token != expected:
         raise ValueError(token)
 
 
 def _parts(text: str) -> list[str]:
-    """Split a text at the commas that are in no bracket."""
+    """Split a text at commas outside of brackets."""
     parts, depth, start = [], 0, 0
     for index, letter in enumerate(text):
         depth += letter in "(<["

@@ -33,6 +33,7 @@ def _missing(name: str) -> AwsError:
 
 
 def _backend(ctx: Context) -> Any:
+    """Return moto's Athena of a context's account and region."""
     return athena_backends[ctx.account][ctx.region]
 
 

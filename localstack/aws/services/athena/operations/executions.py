@@ -47,7 +47,7 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
-    """Return an execution, once its statement parses and its output location is known."""
+    """Return a new execution, after its statement and output location are checked."""
     text = params["QueryString"]
     if len(text.encode()) > allowed.LONGEST_QUERY:
         raise refusal(f"The query is longer than {allowed.LONGEST_QUERY} bytes.")
@@ -99,7 +99,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
 
 
 def _parse(statement: statements.Statement) -> None:
-    """Refuse what does not parse; what parses and is wrong fails when it runs."""
+    """Raise an error for a statement that does not parse; others fail when they run."""
     if isinstance(statement, statements.Prepare):
         statement = statements.preparable(statement.query)
     if isinstance(statement, statements.Ddl):

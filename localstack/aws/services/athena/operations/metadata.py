@@ -85,7 +85,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
-    """Check that a catalog exists and is this one."""
+    """Raise an error unless the catalogue is this one."""
     try:
         Catalog(ctx).check_name(params["CatalogName"])
     except NotRun as error:
@@ -95,10 +95,12 @@ def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
 
 
 def _database(database: dict[str, Any]) -> dict[str, Any]:
+    """Return a Glue database as Athena's API shows it."""
     return {key: database[key] for key in ("Name", "Description", "Parameters") if key in database}
 
 
 def _table(table: dict[str, Any]) -> dict[str, Any]:
+    """Return a Glue table as Athena's API shows it."""
     descriptor = table.get("StorageDescriptor", {})
     parameters = dict(table.get("Parameters", {}))
     if descriptor.get("Location"):
@@ -123,9 +125,11 @@ def _table(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _column(column: dict[str, Any]) -> dict[str, Any]:
+    """Return a Glue column as Athena's API shows it."""
     return {key: column[key] for key in ("Name", "Type", "Comment") if key in column}
 
 
 def _page(key: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
+    """Return a page of rows with the token of the next."""
     page, more = paging.page(rows, params, 50, refusal("The NextToken is not valid."))
     return {key: page, **more}

@@ -72,7 +72,7 @@ class Databases:
             self._leave(database, reusable=reusable)
 
     def _take(self) -> Database:
-        """Return a database that waits for a query, or a new one."""
+        """Return an idle database, or a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -97,7 +97,7 @@ class Databases:
         return Database(connection, folder)
 
     def _leave(self, database: Database, *, reusable: bool) -> None:
-        """Let a database wait for another query, or close it."""
+        """Keep a database for another query, or close it."""
         with self._lock:
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(database)
@@ -108,7 +108,7 @@ class Databases:
 
 @cache
 def databases_of(folder: Path, memory: int) -> Databases:
-    """Return the databases of a stack; a reset leaves them, as there is nothing in them."""
+    """Return the stack's DuckDB databases; a reset keeps them, as they are empty."""
     return Databases(folder, memory)
 
 

@@ -69,7 +69,7 @@ class Executions:
         self.lock = threading.RLock()
 
     def stop(self) -> None:
-        """Stop what runs, and wait for its end.
+        """Stop all queries, and wait for their end.
 
         DuckDB's threads must not meet the interpreter's end.
         """
@@ -147,7 +147,7 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """Return the result of the same SELECT in the same place, if the call takes one of its age.
+    """Return the result of an equal earlier SELECT, if the call allows its age.
 
     Source: user guide, "Reuse query results".
     """

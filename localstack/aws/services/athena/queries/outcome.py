@@ -152,7 +152,7 @@ def _listing_outcome(shown: session.Shown) -> Outcome:
 
 
 def _row_count_outcome(count: int) -> Outcome:
-    """Return the outcome of a statement that changed so many rows."""
+    """Return the outcome of a statement that changed rows."""
     column = {
         "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows",
         "Type": "bigint", "Precision": 19, "Scale": 0, "Nullable": "UNKNOWN",
@@ -174,6 +174,7 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
+    """Return a query as the engine takes it."""
     return engine.Query(
         text=text,
         database=request.database,
@@ -192,7 +193,7 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
-    """Return a function that checks for a stop, and makes the effect stay after the last file."""
+    """Return a function that makes the query's effect final after the last file."""
     return lambda last: running.keep() if last else running.check()
 
 

@@ -12,7 +12,7 @@ from ..sql.errors import Malformed
 def resolve(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
-    """Return the statement that EXECUTE stands for, and the values of its question marks.
+    """Return the statement behind EXECUTE, and the values of its parameters.
 
     The values are those of USING, or else `values`, those of the call.
     """

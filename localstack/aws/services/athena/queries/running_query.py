@@ -90,7 +90,7 @@ class Running:
 
     @contextmanager
     def _interruptible(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Let a stop interrupt what runs in a connection."""
+        """Let `stop` interrupt what runs in a connection."""
         try:
             with self._lock:
                 self._connection = connection
@@ -106,7 +106,7 @@ class Running:
             raise self._reason
 
     def keep(self) -> None:
-        """Make the query's effect stay: a stop comes too late from here on.
+        """Make the query's effect final: it can no longer be stopped.
 
         It raises as `check` does.
         """
@@ -115,7 +115,7 @@ class Running:
             self._kept = True
 
     def stop(self, reason: Exception) -> bool:
-        """Make the query raise `reason` at once. Return False when it is too late."""
+        """Make the query raise `reason`; return False if it is too late."""
         with self._lock:
             if self._kept or self.ended.is_set():
                 return False
@@ -133,7 +133,7 @@ class Running:
             self.ended.set()
 
     def _interrupt(self) -> None:
-        """Interrupt DuckDB until the query ends.
+        """Interrupt DuckDB repeatedly until the query ends.
 
         DuckDB forgets an interrupt that comes between two statements.
         """

@@ -35,7 +35,7 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
 def _mark(parser: Any) -> exp.Placeholder:
-    """Return a question mark that knows its place in the text."""
+    """Return a parameter's node with its position."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark
@@ -107,7 +107,7 @@ def accept(text: str) -> exp.Query:
 
 
 def syntax(text: str) -> None:
-    """Refuse what does not parse; what parses and is wrong is let pass.
+    """Raise an error for a statement that does not parse.
 
     Raises:
         Malformed: It does not parse.
@@ -117,7 +117,7 @@ def syntax(text: str) -> None:
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
-    """Return the tree of one statement; None: there are several."""
+    """Return the syntax tree of a statement, or None for several statements."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
@@ -253,7 +253,7 @@ def _word_before(tokens: list[Token], token: Token) -> str:
 
 
 def _mismatch(text: str, token: Token) -> Malformed:
-    """Return the error for a token that must not stand there."""
+    """Return the error for a token in a wrong place."""
     return Malformed(
         f"mismatched input '{token.text}'. Expecting: <expression>",
         position=position(text, token.start),
@@ -261,7 +261,7 @@ def _mismatch(text: str, token: Token) -> Malformed:
 
 
 def place(text: str, node: exp.Expr) -> tuple[int, int]:
-    """Return the place of a node in the text: its own, or that of its first part that has one."""
+    """Return a node's position in the text."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if starts:
         return position(text, min(starts))

@@ -93,7 +93,7 @@ class Types:
         self._busy: set[str] = set()
 
     def kind_of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
-        """Return the kind of an expression; None: it is not known."""
+        """Return an expression's kind, or None if unknown."""
         if node is None or isinstance(node, exp.Null):
             return None
         if isinstance(node, exp.Literal):
@@ -135,7 +135,7 @@ class Types:
         return OTHER
 
     def _column(self, name: str) -> Kind | None:
-        """Return the kind of a column, if it is the same in all tables."""
+        """Return a column's kind, if all tables agree."""
         if name in self._busy:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))

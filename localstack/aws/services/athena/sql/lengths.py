@@ -102,7 +102,7 @@ class Lengths:
         return columns
 
     def _sources(self, select: exp.Select) -> Sources:
-        """Return what a SELECT reads from, with the limits of its columns."""
+        """Return what a SELECT reads, with its columns' length limits."""
         return {
             source.alias_or_name.lower(): _renamed(self._columns(source), source)
             for source in scopes.sources(select)
@@ -152,7 +152,7 @@ def _is_star(item: exp.Expr) -> bool:
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
-    """Return the columns that a star stands for."""
+    """Return the columns that a star expands to."""
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -200,7 +200,7 @@ def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _widest(lengths: Iterable[Length]) -> Length:
-    """Return the largest limit; none as soon as one text has none."""
+    """Return the largest limit; none if one text has none."""
     every = list(lengths)
     return (
         None

@@ -52,7 +52,7 @@ def _constant(tree: exp.Query) -> exp.Expr | None:
 
 
 def _value(parameter: str) -> exp.Expr | None:
-    """Return the constant that a parameter's text is; None where it is none.
+    """Return a parameter's text as a constant, or None.
 
     Raises:
         QueryFailed: Athena lacks its function or its type.

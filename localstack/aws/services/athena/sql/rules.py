@@ -192,7 +192,7 @@ def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
 
 
 def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
-    """Return a rule that refuses a node which DuckDB would answer in its own way."""
+    """Return a rule that refuses a function which DuckDB computes differently."""
 
     def refuse(node: exp.Expr, noted: _Noted) -> None:
         raise NotRun(name, position=check.place(noted.text, node))

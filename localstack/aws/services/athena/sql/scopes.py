@@ -122,14 +122,14 @@ def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
 
 
 def sources(select: exp.Select) -> list[exp.Expr]:
-    """Return what a SELECT reads from, after FROM and JOIN."""
+    """Return the sources of a SELECT: FROM and JOINs."""
     from_ = select.args.get("from_")
     joins = [join.this for join in select.args.get("joins") or ()]
     return [*([from_.this] if from_ is not None else []), *joins]
 
 
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
-    """Return the columns of all that a SELECT reads from; None: they are not known."""
+    """Return the columns of a SELECT's sources, or None if unknown."""
     names: set[str] = set()
     for source in sources(select):
         columns = outputs(source, columns_of)
@@ -140,7 +140,7 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
 
 
 def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
-    """Return the names of the columns that a source or a query gives; None: they are not known."""
+    """Return the output columns of a source or query, or None if unknown."""
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.columns:
         return frozenset(column.name.lower() for column in alias.columns)

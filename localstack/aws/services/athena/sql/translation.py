@@ -149,7 +149,7 @@ def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str])
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
-    """Return whether a.b.c is the column b's field c; else it is the table a.b's column c."""
+    """Return whether a.b.c names a field of column b, and not a column of table a.b."""
     database = column.args["db"].name.lower()
     return not any(read.table.database == database for read in reads)
 
@@ -190,7 +190,7 @@ def _name_columns(query: exp.Query) -> None:
 
 
 def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
-    """Replace typeof of what has an n, which DuckDB does not know, by its type."""
+    """Replace typeof by the type itself where DuckDB does not know the type's length."""
     for call in list(query.find_all(exp.Anonymous)):
         if (
             str(call.this).lower() == "typeof"

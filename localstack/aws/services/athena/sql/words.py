@@ -21,7 +21,7 @@ Name = tuple[str | None, str]  # database, table
 
 
 def _single(keywords: Mapping[str, TokenType]) -> dict[str, TokenType]:
-    """Return keywords without those of several words, such as PARTITIONED BY: a token is a word."""
+    """Return the keywords that are single words."""
     return {text: kind for text, kind in keywords.items() if " " not in text}
 
 
@@ -51,7 +51,7 @@ class Words:
         self.index = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
-        """Return the next word, or one further ahead; None: there is none."""
+        """Return the next word, or one further ahead, or None."""
         index = self.index + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
@@ -64,13 +64,13 @@ class Words:
         )
 
     def accept(self, *words: str) -> bool:
-        """Pass these words if they come next. Return whether they did."""
+        """Take these words if they come next; return whether they did."""
         accepted = self.follows(*words)
         self.index += len(words) * accepted
         return accepted
 
     def expect(self, *words: str) -> None:
-        """Pass these words.
+        """Take these words; raise an error if others come.
 
         Raises:
             Malformed: Others come next.
@@ -92,7 +92,7 @@ class Words:
         )
 
     def next(self, expecting: str = "<identifier>") -> Token:
-        """Pass the next word, and return it."""
+        """Take the next word."""
         token = self.peek()
         if token is None:
             raise self.mismatched(expecting)
@@ -100,7 +100,7 @@ class Words:
         return token
 
     def string(self) -> str:
-        """Pass a text, and return it."""
+        """Take a quoted text."""
         token = self.next("<string>")
         if token.token_type != TokenType.STRING:
             self.index -= 1
@@ -108,7 +108,7 @@ class Words:
         return token.text
 
     def number(self) -> int:
-        """Pass a whole number, and return it."""
+        """Take a whole number."""
         token = self.next("<number>")
         if not re.fullmatch("[0-9]+", token.text):
             self.index -= 1
@@ -116,7 +116,7 @@ class Words:
         return int(token.text)
 
     def identifier(self) -> str:
-        """Pass a name, and return it in lower case."""
+        """Take a name in lower case."""
         token = self.next()
         # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
         quoted = self.text[token.start] == '"'
@@ -128,7 +128,7 @@ class Words:
         return token.text.lower()
 
     def name(self) -> Name:
-        """Pass the name of a table, and return its database, if it has one, and the table."""
+        """Take a table's name: database, if any, and table."""
         parts = [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
@@ -154,7 +154,7 @@ class Words:
         )
 
     def blanked(self, start: int, end: int) -> str:
-        """Return the text from token to token at its own place; the last is not in it."""
+        """Return a part of the text at its own position, with the rest blanked."""
         if start >= len(self.tokens):
             raise self.mismatched("<query>")
         first = self.tokens[start].start
@@ -162,7 +162,7 @@ class Words:
         return re.sub(r"[^\n]", " ", self.text[:first]) + self.text[first:last]
 
     def rest(self) -> str:
-        """Return what follows, at its own place in the text."""
+        """Return the rest of the text at its own position."""
         end = len(self.tokens)
         while end > self.index and self.tokens[end - 1].token_type == TokenType.SEMICOLON:
             end -= 1

@@ -28,7 +28,7 @@ class Catalog:
         self._seen: dict[tuple[str, str], Table | None] = {}
 
     def table(self, database: str, name: str) -> Table | None:
-        """Return a table or view; None: there is none."""
+        """Return a table or view, or None."""
         key = (database.lower(), name.lower())
         if key not in self._seen:
             try:
@@ -68,7 +68,7 @@ class Catalog:
             raise NotRun(f"{what}, such as {name}", position=position)
 
     def forget(self) -> None:
-        """Forget the tables that were looked up, as one has changed."""
+        """Drop cached tables after a change."""
         self._seen.clear()
 
     def has_database(self, name: str) -> bool:
@@ -82,7 +82,7 @@ class Catalog:
         return True
 
     def needed(self, database: str, name: str, position: tuple[int, int] | None = None) -> Table:
-        """Return a table or view.
+        """Return a table or view; raise an error if there is none.
 
         Raises:
             QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
@@ -177,7 +177,7 @@ class Catalog:
 def check_kind(
     parameters: Mapping[str, str], reading: str = "", position: tuple[int, int] | None = None
 ) -> None:
-    """Refuse a table whose files a log of its own names: read without it they would be wrong.
+    """Raise an error for a table of a format with its own log (Iceberg, Delta), not read here.
 
     Args:
         parameters: The table's parameters.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Columns that every table has and no star shows (Athena, "$path"; Trino's Hive connector, "Metadata
 # columns"), from an object.
-HIDDEN: dict[str, Callable[[objects.Found], object]] = {
+HIDDEN: dict[str, Callable[[objects.ListedObject], object]] = {
     "$path": lambda item: item.uri,
     "$file_size": lambda item: item.size,
     "$file_modified_time": lambda item: item.modified,
@@ -90,7 +90,7 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
-    """Return the same rows with one column more, which has one value in the schema's type."""
+    """Return the rows with one more column of a constant value."""
     import pyarrow as pa
 
     return content.append_column(
@@ -112,6 +112,7 @@ def _partition_value(written: str | None, column: Column) -> object:
 
 
 def _zstd(data: bytes) -> bytes:
+    """Unpack zstd."""
     import pyarrow as pa
 
     return bytes(pa.CompressedInputStream(io.BytesIO(data), "zstd").read())
@@ -273,7 +274,7 @@ def _columns(
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
-    """Return a column of so many nulls."""
+    """Return a column of nulls."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)
@@ -312,7 +313,7 @@ def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> 
 
 
 def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
-    """Return whether Trino reads the one type as the other.
+    """Return whether Trino can read one type as another.
 
     It does where both are of one family, or a file's column is null throughout.
     """

@@ -23,7 +23,7 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 class Part(msgspec.Struct, frozen=True):
     """An object of a table."""
 
-    object: objects.Found
+    object: objects.ListedObject
     values: Values
     columns: tuple[Column, ...] | None = None  # the partition's own, when they are not the table's
 
@@ -48,7 +48,7 @@ def parts(
             yield from (Part(item, values) for item in _visible(s3, location))
 
 
-def _visible(s3: Any, location: str) -> Iterator[objects.Found]:
+def _visible(s3: Any, location: str) -> Iterator[objects.ListedObject]:
     """Yield the objects below a location that hold data."""
     prefix = location.rstrip("/") + "/"
     try:
@@ -104,7 +104,7 @@ def _projected_partitions(
 def _domain(
     table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Any:
-    """Return a predicate over the values that are projected for a column."""
+    """Return a predicate for the values that a projected column may have."""
     option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
@@ -142,7 +142,7 @@ def _option(table: Table, column: Column, name: str, default: str | None = None)
 
 
 def _integers(table: Table, column: Column) -> Any:
-    """Return a predicate over the integers that are projected for a column."""
+    """Return a predicate for a projected column of integers."""
 
     def numbers(name: str, count: int, default: str | None = None) -> list[int]:
         written = _option(table, column, name, default)
@@ -171,7 +171,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    """Return a predicate over the dates that are projected for a column."""
+    """Return a predicate for a projected column of dates."""
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:

@@ -350,7 +350,7 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 def table_input(
     name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the Glue table over what CREATE TABLE AS wrote."""
+    """Return the Glue table for what CREATE TABLE AS wrote."""
     count = len(result.names) - len(partitioned_by)
     columns = [
         {"Name": n.lower(), "Type": types.glue(k)}

@@ -41,7 +41,7 @@ def live(ctx: Context, target: Target) -> Variant | None:
 
 
 def keep_within(ctx: Context, target: Target) -> None:
-    """Change a count that is beyond the target's limits to the nearest one within."""
+    """Change a count outside of the target's limits to the nearest within."""
     variant = live(ctx, target)
     if variant is None:
         return
@@ -79,7 +79,7 @@ def change(
 
 
 def settle(ctx: Context) -> None:
-    """End the activities whose change has come to its end."""
+    """Complete the activities whose change has ended."""
     store = ctx.store(Scaling)
     with store.lock:
         for activity in store.activities:
@@ -88,7 +88,7 @@ def settle(ctx: Context) -> None:
 
 
 def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
-    """Return a target's last change in a direction that was not refused; None: there was none.
+    """Return a target's last successful change in a direction, or None.
 
     Args:
         ctx: The handler's context.
@@ -108,14 +108,14 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Return whether the time after a change has not passed yet."""
+    """Return whether a cooldown after a change has not passed yet."""
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)
 
 
 def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
-    """End an activity whose endpoint has changed, or is gone."""
+    """Complete an activity whose endpoint has changed or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])
     if endpoint is None or target is None:
@@ -134,7 +134,7 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
-    """Note how an activity ended."""
+    """Record how an activity ended."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"
@@ -148,6 +148,7 @@ def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
 
 
 def _description(activity: Activity) -> dict[str, Any]:
+    """Return a scaling activity as the API shows it."""
     return {
         "ActivityId": activity.id,
         **common(activity.resource),

@@ -47,7 +47,7 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
 
 
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Return the count that a policy is for; `count`: no other one."""
+    """Return the count that a policy asks for; `count` means no change."""
     if policy.kind == "StepScaling":
         return _step_scaling(ctx, policy, target, firing, count)
     if policy.alarms[0] == firing.alarm:
@@ -126,7 +126,7 @@ def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, 
 
 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
-    """Return the step whose interval the breach is in.
+    """Return the step whose interval contains the breach.
 
     Its lower bound belongs to it above the threshold, its upper bound below.
     """
@@ -141,7 +141,7 @@ def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[st
 
 
 def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
-    """Return a count changed by an adjustment, as AdjustmentType says.
+    """Return a count after an adjustment of the policy's AdjustmentType.
 
     Percentages are rounded as the user guide says: toward 0, but not to it.
     """

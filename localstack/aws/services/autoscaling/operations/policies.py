@@ -28,6 +28,7 @@ _PERIOD, _HIGH_PERIODS, _LOW_PERIODS = 60, 3, 15
 
 @handles(SERVICE, "PutScalingPolicy")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer PutScalingPolicy."""
     if not ours(ctx, params):
         return not_ours(ctx, params, "PutScalingPolicy")
     store, resource, name = ctx.store(Scaling), params["ResourceId"], params["PolicyName"]
@@ -59,6 +60,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DescribeScalingPolicies")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScalingPolicies."""
     if not ours(ctx, params):
         return ctx.forward()
     resource, requested_names = params.get("ResourceId"), params.get("PolicyNames") or None
@@ -77,6 +79,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeleteScalingPolicy")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteScalingPolicy."""
     if not ours(ctx, params):
         return ctx.forward()
     store = ctx.store(Scaling)
@@ -89,7 +92,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
-    """Return a policy's type and configuration, those of before where the call names none."""
+    """Return a policy's type and configuration; missing parts stay as before."""
     kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
         raise refusal(
@@ -253,6 +256,7 @@ def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
 
 
 def _description(ctx: Context, policy: Policy) -> dict[str, Any]:
+    """Return a scaling policy as the API shows it."""
     return {
         "PolicyARN": policy.arn,
         "PolicyName": policy.name,

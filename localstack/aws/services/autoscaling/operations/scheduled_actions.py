@@ -32,7 +32,7 @@ from . import activities, targets
 
 @handles(SERVICE, "PutScheduledAction")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Create or update an action. Of what an update leaves out only start and end are forgotten."""
+    """Create or update a scheduled action."""
     if not ours(ctx, params):
         return not_ours(ctx, params, "PutScheduledAction")
     store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
@@ -50,6 +50,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DescribeScheduledActions")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScheduledActions."""
     if not ours(ctx, params):
         return ctx.forward()
     resource, requested_names = params.get("ResourceId"), params.get("ScheduledActionNames") or None
@@ -68,6 +69,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeleteScheduledAction")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteScheduledAction."""
     if not ours(ctx, params):
         return ctx.forward()
     if (
@@ -86,7 +88,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @resumes(Scaling)
 def resume(ctx: Context, store: Scaling) -> None:
-    """Set the timers again after the stack's restart.
+    """Set the timers again after a restart.
 
     What was due while there was no stack is left out.
     """
@@ -96,7 +98,7 @@ def resume(ctx: Context, store: Scaling) -> None:
 
 
 def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) -> Scheduled:
-    """Return the action of a request, with what the previous one had."""
+    """Return a request's scheduled action; missing parts stay as before."""
     numbers = params.get("ScalableTargetAction") or (previous.numbers if previous else {})
     schedule = params.get("Schedule") or (previous.schedule if previous else None)
     if schedule is None:
@@ -120,12 +122,12 @@ def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) ->
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """Return a time with its zone, which is UTC where none is named."""
+    """Return a time with its zone, UTC by default."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _due(action: Scheduled) -> schedules.Due:
-    """Return when an action is due.
+    """Return the next time of an action.
 
     Raises:
         AwsError: Its schedule or time zone cannot be read.
@@ -141,7 +143,7 @@ def _due(action: Scheduled) -> schedules.Due:
 
 
 def _wait(ctx: Context, action: Scheduled) -> None:
-    """Set a timer for an action's next time, if there is one."""
+    """Set a timer for an action's next time."""
     now = ctx.clock.now()
     moment = _due(action)(max(now, action.start or now))
     if moment is not None and (action.end is None or moment <= action.end):
@@ -176,6 +178,7 @@ def _with_limits(target: Target, action: Scheduled) -> Target:
 
 
 def _description(action: Scheduled) -> dict[str, Any]:
+    """Return a scheduled action as the API shows it."""
     described = {
         "ScheduledActionName": action.name,
         "ScheduledActionARN": action.arn,

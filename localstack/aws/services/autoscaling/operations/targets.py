@@ -64,6 +64,7 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DescribeScalableTargets")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScalableTargets."""
     if not ours(ctx, params):
         return ctx.forward()
     resources = params.get("ResourceIds") or None
@@ -168,7 +169,7 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
 
 
 def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
-    """Return the target of a request, with what the previous one had."""
+    """Return a request's scalable target; missing parts stay as before."""
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if previous is None and (least is None or most is None):
         raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")
@@ -224,6 +225,7 @@ def check(ctx: Context, target: Target) -> None:
 
 
 def _description(target: Target, role: str) -> dict[str, Any]:
+    """Return a scalable target as the API shows it."""
     return {
         **common(target.resource),
         "MinCapacity": target.least,

@@ -84,7 +84,7 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "SetAlarmState")
 def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Set an alarm's state in moto, and do what a real alarm of that state does."""
+    """Set an alarm's state, and run its actions."""
     answer = ctx.forward()
     alarm = backend(ctx).alarms.get(params["AlarmName"])
     if alarm is not None and alarm.state_value == "ALARM":
@@ -105,7 +105,7 @@ def states(ctx: Context) -> dict[str, str]:
 
 @after_restart
 def resume(context_of: ContextOf) -> None:
-    """Look at every alarm again, after the stack's restart."""
+    """Evaluate every alarm after a restart."""
     for account, regions in list(cloudwatch_backends.items()):
         for region in list(regions):
             ctx = context_of(account, region)
@@ -114,7 +114,7 @@ def resume(context_of: ContextOf) -> None:
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:
-    """Let an alarm be looked at."""
+    """Begin to evaluate an alarm."""
     store = ctx.store(Evaluations)
     with store.lock:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
@@ -124,7 +124,7 @@ def _begin(ctx: Context, alarm: Alarm) -> None:
 
 
 def _look(ctx: Context) -> None:
-    """Evaluate the alarms that are due; on the instant clock those with datapoints, too."""
+    """Evaluate the due alarms; on the instant clock also those with new datapoints."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms
     for name, due in list(store.next.items()):
@@ -142,7 +142,7 @@ def _look(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
-    """Evaluate an alarm, and do what it does."""
+    """Evaluate an alarm, and run its actions."""
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _act(ctx, alarm)
@@ -210,7 +210,7 @@ def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
 
 
 def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
-    """Return the start and the end of what is evaluated, and its period."""
+    """Return start, end and period of an alarm's evaluation."""
     period = _period(alarm)
     end = floor(ctx.clock.now(), period) + (
         timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta()
@@ -263,6 +263,7 @@ def _query(query: Any) -> dict[str, Any]:
 
 
 def _period(alarm: Alarm) -> int:
+    """Return an alarm's period in seconds."""
     if alarm.period:
         return int(alarm.period)
     return max(
@@ -276,7 +277,7 @@ def _every(alarm: Alarm) -> float:
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """Refuse what moto takes and CloudWatch does not."""
+    """Raise an error for parameters that CloudWatch refuses and moto accepts."""
     comparison, missing = params.get("ComparisonOperator"), params.get("TreatMissingData")
     if comparison not in COMPARE:
         raise AwsError(

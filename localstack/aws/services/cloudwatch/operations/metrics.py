@@ -24,7 +24,7 @@ _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 @handles("cloudwatch", "PutMetricData")
 def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Put metrics into moto, with the stack's time for those that bring none."""
+    """Store metrics in moto, with the stack's time as the default."""
     data = params.get("MetricData") or []
     if not ctx.moto_answers:
         _check_times(ctx, data)
@@ -143,7 +143,7 @@ def compute(
 
 
 def try_out(queries: list[dict[str, Any]]) -> None:
-    """Refuse what cannot be computed, whatever its metrics are.
+    """Raise an error for expressions that cannot be computed.
 
     Raises:
         AwsError: A query cannot be computed.

@@ -17,6 +17,7 @@ def refusal(message: str) -> AwsError:
 
 
 def arn(ctx: Context, kind: str, name: str) -> str:
+    """Return the ARN of a SageMaker resource."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 

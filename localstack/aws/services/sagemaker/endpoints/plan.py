@@ -39,7 +39,7 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 
 
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
-    """Return the plan for a fleet of so many instances.
+    """Return the deployment plan for a fleet.
 
     Raises:
         AwsError: SageMaker refuses the configuration (ValidationException).
@@ -154,6 +154,7 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
 
 
 def _seconds(policy: Mapping[str, Any], key: str) -> float:
+    """Return a policy's seconds; raise if they are out of range."""
     value = policy.get(key) or 0
     if not 0 <= value <= 3600:
         raise _refusal(f"{key} must be between 0 and 3600 seconds, not {value}.")
@@ -161,6 +162,7 @@ def _seconds(policy: Mapping[str, Any], key: str) -> float:
 
 
 def _timeout(policy: Mapping[str, Any]) -> float:
+    """Return a deployment's time limit; raise if it is out of range."""
     value = policy.get("MaximumExecutionTimeoutInSeconds")
     if value is None:
         return _TIMEOUT
@@ -172,4 +174,5 @@ def _timeout(policy: Mapping[str, Any]) -> float:
 
 
 def _refusal(message: str) -> AwsError:
+    """Return a ValidationException."""
     return AwsError("ValidationException", message)

@@ -76,7 +76,7 @@ class Variant:
         self.statuses: list[dict[str, Any]] = []
 
     def pick(self) -> ModelServer | None:
-        """Return the instance that gets the next request, as RoutingConfig says.
+        """Return the instance for the next request, by the routing strategy.
 
         None: there is no healthy one.
         """
@@ -163,7 +163,7 @@ class Endpoint:
         self.lock = threading.RLock()
 
     def route(self) -> None:
-        """Make the routing from what the fleets are now."""
+        """Recompute the routing from the fleets."""
         self.routing = routing(self.fleet, self.pending if self.share > 0 else None, self.share)
 
     @property
@@ -173,7 +173,7 @@ class Endpoint:
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
-    """Return where requests go while a share of the traffic is on the new fleet.
+    """Return the routing while the new fleet has a share of the traffic.
 
     Args:
         live: The fleet that serves.
@@ -205,7 +205,7 @@ def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
 def _choice_for_name(
     targets: Mapping[tuple[bool, str], Target], name: str, share: float
 ) -> Choice[Target]:
-    """Return where the requests go that name a variant.
+    """Return the routing of requests that name a variant.
 
     One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
     all.
@@ -232,12 +232,12 @@ class Endpoints:
 
 
 def find(ctx: Context, name: str) -> Endpoint | None:
-    """Return an endpoint; None: there is none."""
+    """Return an endpoint, or None."""
     return ctx.store(Endpoints).endpoints.get(name)
 
 
 def require_endpoint(ctx: Context, name: str) -> Endpoint:
-    """Return an endpoint.
+    """Return an endpoint; raise an error if there is none.
 
     Raises:
         AwsError: There is none.

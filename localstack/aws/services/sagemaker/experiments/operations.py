@@ -28,6 +28,7 @@ _KEPT = {
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Let moto create a trial or its kin, and keep its tags."""
     answer = ctx.forward()
     arn = next(value for key, value in answer.items() if key.endswith("Arn"))
     tags.put(ctx, arn, params.get("Tags"))
@@ -36,6 +37,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteExperiment", "DeleteTrial", "DeleteTrialComponent", executes=False)
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Let moto delete a trial or its kin, and drop its tags."""
     kind = next(kind for kind in _KEPT if f"{kind}Name" in params)
     gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(
         params[f"{kind}Name"]
@@ -47,7 +49,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
-    """Yield what Describe says of each resource of a kind.
+    """Yield the descriptions of all resources of a kind.
 
     A component has its trials as Parents, too.
     """

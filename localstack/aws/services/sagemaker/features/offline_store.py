@@ -132,7 +132,7 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Return whether the table of that name was made for this group.
+    """Return whether the Glue table belongs to this group.
 
     A stack that ended before the group was Created may have made it.
     """
@@ -178,6 +178,7 @@ def _table(group: Group) -> dict[str, Any]:
 
 
 def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
+    """Return the storage descriptor of a group's Glue table."""
     return {
         "Columns": [{"Name": name, "Type": kind} for name, kind in columns],
         "Location": location,
@@ -194,7 +195,7 @@ def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]
 
 
 def append(ctx: Context, group: Group, row: Row) -> None:
-    """Queue a row; it is in S3 when the clock has passed the store's delay."""
+    """Queue a row for S3, which is written after the store's delay."""
     group.pending.append(row)
     if not group.flushing:
         await_flush(ctx.without_request(), group)

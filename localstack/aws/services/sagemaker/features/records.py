@@ -53,6 +53,7 @@ class Group(msgspec.Struct, kw_only=True):
 
     @property
     def storage(self) -> str:
+        """The type of the group's online storage."""
         storage_type: str = self.request.get("OnlineStoreConfig", {}).get("StorageType", "Standard")
         return storage_type
 

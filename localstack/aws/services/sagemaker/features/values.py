@@ -104,7 +104,7 @@ def _check(feature: Feature, text: str) -> None:
 
 
 def event_time(feature: Feature, text: str) -> datetime:
-    """Return an event time.
+    """Parse an event time.
 
     A Fractional feature has seconds since the epoch, a String one yyyy-MM-dd'T'HH:mm:ss[.SSS]Z.
 
@@ -130,12 +130,12 @@ def event_time(feature: Feature, text: str) -> datetime:
 
 
 def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
-    """Return a TtlDuration as a span; None: there is none."""
+    """Return a TtlDuration as a time span, or None."""
     return timedelta(seconds=_SECONDS[duration["Unit"]] * duration["Value"]) if duration else None
 
 
 def stamp(moment: datetime) -> str:
-    """Return ExpiresAt: whole seconds, or milliseconds where there are any."""
+    """Return ExpiresAt as text, with milliseconds only if needed."""
     return (
         moment.strftime("%Y-%m-%dT%H:%M:%S")
         + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")

@@ -39,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """Return what differs from SageMaker, for the job's log."""
+    """Return lines about what differs from SageMaker, for the job's log."""
     if container.mounted:
         return []
     words = (
@@ -96,6 +96,7 @@ def training_variables(
 
 
 def _json_or_text(value: str) -> object:
+    """Return a text as JSON, or as it is."""
     try:
         return json.loads(value)
     except ValueError:

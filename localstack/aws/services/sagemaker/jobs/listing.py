@@ -26,7 +26,7 @@ def register(
     *,
     tuning: str | None = None,
 ) -> Job:
-    """Take a job's name.
+    """Register a job under its name; raise an error if the name is taken.
 
     Raises:
         AwsError: It was used before, as names of jobs are never free again (ResourceInUse).
@@ -111,6 +111,7 @@ def page(
 
 
 def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
+    """Return the jobs with the status that a request asks for."""
     return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
 
 

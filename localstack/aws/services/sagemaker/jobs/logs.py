@@ -41,12 +41,12 @@ class LogStream:
         )
 
     def tick(self) -> None:
-        """Deliver what waits, if it is time."""
+        """Deliver queued lines, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
-        """Deliver what waits.
+        """Deliver queued lines.
 
         Lines stay when the service refuses (a fault of the test's): a log never fails its job.
         """

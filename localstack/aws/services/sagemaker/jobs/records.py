@@ -42,7 +42,7 @@ class Job:
         self.lock = threading.RLock()
 
     def moves(self, secondary: str, message: str, now: datetime) -> None:
-        """Enter a secondary status; the one before ends now."""
+        """Begin a secondary status, ending the one before."""
         with self.lock:
             if self.transitions:
                 self.transitions[-1].setdefault("EndTime", now)

@@ -14,7 +14,7 @@ from .....core.downloads import Refused
 from .....core.images import command_of, names_of
 from .....jobs import container as containers
 from .....jobs.container import Container
-from .....jobs.process import Ended, run
+from .....jobs.process import ProcessEnd, run
 from ....core.home.declarations import ENDED_WITH_STACK, resumes
 from ....core.registry import Context
 from . import contract
@@ -47,7 +47,7 @@ def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run a job, and end it Failed if something goes wrong."""
+    """Run a job; end it Failed if something goes wrong."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -68,7 +68,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Act out a fault on the operation `TrainingJob` or `ProcessingJob`.
+    """Act out a fault on the job.
 
     It is what goes wrong at the service's own hosts.
 
@@ -117,8 +117,8 @@ def contain(
     variables: dict[str, str],
     *,
     metrics: Metrics,
-) -> Ended:
-    """Run the container; its lines go to CloudWatch, its metrics to the job."""
+) -> ProcessEnd:
+    """Run the container, sending lines to CloudWatch and metrics to the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
     for remark in contract.remarks(container):
@@ -154,8 +154,8 @@ def contain(
         log.flush()
 
 
-def verdict(ended: Ended, failure: Path) -> None:
-    """Raise the failure of a container, with what it wrote to the failure file.
+def verdict(ended: ProcessEnd, failure: Path) -> None:
+    """Raise a container's failure, with what it wrote to its failure file.
 
     Raises:
         JobFailed: The container failed.
@@ -187,7 +187,7 @@ def unmapped_message(image: str | None) -> str:
 
 @resumes(Jobs)
 def resume(ctx: Context, store: Jobs) -> None:
-    """End the jobs that were under way when the stack ended: nothing runs them any more."""
+    """End the jobs that were under way when the stack ended."""
     for job in (
         *store.training.values(),
         *store.processing.values(),

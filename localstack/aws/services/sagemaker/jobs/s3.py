@@ -48,7 +48,7 @@ def split(uri: str) -> tuple[str, str]:
 def download(
     client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", required: bool = True
 ) -> int:
-    """Fetch what S3DataType says into a folder, and return the number of files.
+    """Download what S3DataType selects into a folder; return the number of files.
 
     Raises:
         TransferError: Nothing is there though it is required, or something cannot be fetched.

@@ -49,11 +49,12 @@ _REPLACED = (
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
+    """Return the ARN of a package or a group."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
 def _group(ctx: Context, name: str) -> Group:
-    """Return a group.
+    """Return a group; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -71,7 +72,7 @@ def has_group(ctx: Context, name: str) -> bool:
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
-    """Return a version.
+    """Return a version; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -102,6 +103,7 @@ def require_approved(ctx: Context, name: str) -> None:
 
 
 def _user(ctx: Context) -> dict[str, Any]:
+    """Return the user who made a package."""
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
@@ -129,6 +131,7 @@ def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[s
 
 
 def _group_summary(group: Group) -> dict[str, Any]:
+    """Return a group as a list shows it."""
     required = {
         "ModelPackageGroupName": group.name,
         "ModelPackageGroupArn": group.arn,
@@ -235,7 +238,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change what the call names; customer metadata are merged."""
+    """Change a version's fields; customer metadata are merged."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))
@@ -287,6 +290,7 @@ def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
+    """Return a package as a list shows it."""
     keys = (
         *(
             "ModelPackageName",

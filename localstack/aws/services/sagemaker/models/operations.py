@@ -13,6 +13,7 @@ _FORGOTTEN = ("EnableNetworkIsolation", "InferenceExecutionConfig")
 
 
 def _arn(ctx: Context, name: str) -> str:
+    """Return a model's ARN."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:model/{name}"
 
 
@@ -38,7 +39,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_servable(containers: list[dict[str, Any]]) -> None:
-    """Refuse what no endpoint and no transform job here would serve, before they fail.
+    """Raise an error for containers that cannot be served here.
 
     Raises:
         AwsError: It is such a model.
@@ -72,6 +73,7 @@ def _check(ctx: Context, container: dict[str, Any]) -> None:
 
 
 def _exists(ctx: Context, name: str) -> bool:
+    """Return whether there is a model of this name."""
     try:
         ctx.moto("sagemaker", "DescribeModel", {"ModelName": name})
     except AwsError:

@@ -44,6 +44,7 @@ class Pipeline(msgspec.Struct, kw_only=True):
 
     @property
     def latest(self) -> Version:
+        """The newest version."""
         return self.versions[-1]
 
 

@@ -41,17 +41,20 @@ _MISSING = object()
 
 
 def _pipelines(ctx: Context) -> Iterable[dict[str, Any]]:
+    """Yield all pipelines for Search."""
     for pipeline in list(ctx.store(Pipelines).named.values()):
         yield describe_pipeline(ctx, {"PipelineName": pipeline.name}) or {}
 
 
 def _executions(ctx: Context) -> Iterable[dict[str, Any]]:
+    """Yield all pipeline executions for Search."""
     for pipeline in list(ctx.store(Pipelines).named.values()):
         for arn in list(pipeline.executions):
             yield describe_pipeline_execution(ctx, {"PipelineExecutionArn": arn}) or {}
 
 
 def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    """Return all feature groups for Search."""
     return [
         describe_feature_group(ctx, {"FeatureGroupName": name}) or {}
         for name in list(ctx.store(Groups).by_name)
@@ -59,6 +62,7 @@ def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
 
 
 def _features(ctx: Context) -> Iterable[dict[str, Any]]:
+    """Yield all features for Search."""
     for group in list(ctx.store(Groups).by_name.values()):
         for name in list(group.features):
             yield (
@@ -70,6 +74,7 @@ def _features(ctx: Context) -> Iterable[dict[str, Any]]:
 
 
 def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
+    """Return all model package groups for Search."""
     return [
         describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {}
         for name in list(ctx.store(Registry).groups)
@@ -160,6 +165,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
+    """Return a resource's tags."""
     return tags.as_list(ctx.store(Tags).of.get(arn, {}))
 
 
@@ -200,7 +206,7 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 
 def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> bool:
-    """Compare a value with a filter's, which is always text and is read as the value's type."""
+    """Compare a value with a filter's text, read as the value's type."""
     try:
         if isinstance(value, datetime):
             return compare(value.timestamp(), parse_timestamp(expected).timestamp())

@@ -73,7 +73,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
-        """Return what the model gets of a record."""
+        """Return the part of a record that the model gets."""
         return (
             record
             if self.format is None or self.taken == _WHOLE
@@ -81,7 +81,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def answered(self, record: bytes, answer: bytes) -> bytes:
-        """Return what is stored of a record and its answer."""
+        """Return what is stored for a record and its answer."""
         if self.format is None or not self.outputs:
             return answer
         of_model = self._read(answer)
@@ -159,7 +159,7 @@ def select(value: Any, path: str) -> Any:
 
 
 def steps(path: str) -> list[Callable[[Any], Any]]:
-    """Return the operators of a path, which are those of the developer guide's table.
+    """Return the operators of a path (the developer guide's JSONPath subset).
 
     Raises:
         BadRecord: There is another one.
@@ -225,7 +225,7 @@ def _array(value: Any) -> Any:
 
 
 def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
-    """Return one object of the answers: as they are, or each on lines of its own."""
+    """Join answers into one object, by lines if asked."""
     if not by_line:
         return b"".join(parts)
     return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)

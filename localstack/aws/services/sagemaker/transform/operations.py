@@ -75,7 +75,7 @@ def _is_servable(ctx: Context, model: str) -> bool:
 
 
 def _check(ctx: Context, params: dict[str, Any]) -> None:
-    """Refuse what the service refuses, and what is not done here.
+    """Raise an error for parameters that the service refuses or that are not supported.
 
     Raises:
         AwsError: There is such a thing.
@@ -197,7 +197,7 @@ def _send_inputs(
 
 @contextmanager
 def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None, None]:
-    """Kill the server when the job is stopped: nobody waits for the request under way."""
+    """Kill the server if the job is stopped."""
     finished = threading.Event()
 
     def watch() -> None:
@@ -248,6 +248,7 @@ def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(job: Job) -> dict[str, Any]:
+    """Return a transform job as a list shows it."""
     summary = {
         "TransformJobName": job.name,
         "TransformJobArn": job.arn,

@@ -73,7 +73,7 @@ def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
 
 
 def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
-    """Return what a container says on GET /execution-parameters; nothing where it does not."""
+    """Return a container's execution parameters; empty if it has none."""
     try:
         answer = server.connections.ask("GET", "/execution-parameters")
         parameters = json.loads(answer.body) if answer.status == 200 else {}
@@ -93,7 +93,7 @@ class Asker:
         self._server = server
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
-        """Transform an object, and write `<name>.out`. Return why the job fails, or None.
+        """Transform an object into `<name>.out`; return why the job fails, or None.
 
         Of a bad object nothing is written; the others go on.
         """
@@ -132,7 +132,7 @@ class Asker:
         )
 
     def _part(self, batch: Sequence[bytes]) -> bytes:
-        """Return what is stored of a mini-batch."""
+        """Return what is stored for a mini-batch."""
         settings = self._settings
         if self._job.stop.is_set():
             return b""

@@ -41,7 +41,7 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) -> dict[str, str]:
-    """Return the next trial. It is random until enough scores are known."""
+    """Return the next trial's parameters: random at first, then by the model of the scores."""
     scored = [trial for trial in trials if trial.score is not None]
     if len(scored) < _FIRST + len(ranges):
         return sample(ranges, random)
@@ -88,7 +88,7 @@ def _standard(scored: Sequence[Trial]) -> Array:
 def _believing(
     ranges: Sequence[Range], scored: Sequence[Trial], pending: Sequence[Trial]
 ) -> _Model:
-    """Return the model; a trial that still runs is taken to give what the model expects of it."""
+    """Return the model, with running trials counted at their expected scores."""
     places, scores = _places(ranges, [trial.parameters for trial in scored]), _standard(scored)
     fits = (_fit(places, scores, length, noise) for length in _LENGTHS for noise in _NOISES)
     length, noise, model = max(fits, key=lambda fit: fit[2].likelihood)

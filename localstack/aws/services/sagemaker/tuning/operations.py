@@ -52,7 +52,7 @@ def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
-    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+    """End a job as moto does, if its image is unknown and --moto-answers is set.
 
     Nothing runs then, with success.
     """
@@ -72,7 +72,7 @@ def _with_metric(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Refuse what the service refuses, and what is not done here.
+    """Raise an error for parameters that the service refuses or that are not supported.
 
     Raises:
         AwsError: There is such a thing.
@@ -154,7 +154,7 @@ def _check_number(params: dict[str, Any]) -> None:
 
 
 def _find(ctx: Context, params: dict[str, Any]) -> Job:
-    """Return a tuning job.
+    """Return a tuning job; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -204,7 +204,7 @@ def description(ctx: Context, job: Job) -> dict[str, Any]:
 
 
 def properties(ctx: Context, job: Job) -> dict[str, Any]:
-    """Return what a pipeline's step tells: the description, and the best training jobs first."""
+    """Return a tuning job's description with its best training jobs, for a pipeline's step."""
     best = trials.by_objective(job, trials.training_jobs(ctx, job))[:_BEST]
     return {
         **description(ctx, job),

@@ -46,7 +46,7 @@ def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
 
 
 def value(tuning: Job, job: Job) -> float | None:
-    """Return the objective's final value; None where the job failed, runs, or told none."""
+    """Return the objective's final value, or None."""
     metric = (objective(tuning.params) or {}).get("MetricName", "")
     if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
         return None
@@ -61,7 +61,7 @@ def score(tuning: Job, job: Job) -> float | None:
 
 
 def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs whose objective is known, the best first."""
+    """Return the jobs with a known objective, best first."""
     scored = [(score(tuning, job), job) for job in jobs]
     return [
         job

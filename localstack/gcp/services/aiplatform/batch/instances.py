@@ -52,7 +52,7 @@ def items(call: Call, job: Any) -> Iterator[Item]:
 
 
 def _files(call: Call, uris: Any) -> list[str]:
-    """Return the names of every object that the URIs match; * stands for any characters."""
+    """Return the objects that the URIs match."""
     names: list[str] = []
     for uri in uris:
         present = storage.uris_below(call, uri.partition("*")[0])

@@ -89,7 +89,7 @@ def _check_formats(job: Any) -> None:
 def _check_format(
     name: str, place: str | None, places: dict[str, str], where: str, field: str
 ) -> None:
-    """Raise INVALID_ARGUMENT unless a format is known and its place is the one it needs."""
+    """Raise INVALID_ARGUMENT unless a format is known and has its destination."""
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
     if name not in places:

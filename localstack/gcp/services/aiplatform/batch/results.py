@@ -98,10 +98,12 @@ class _Files(Results):
 
 class _Lines(_Files):
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+        """Write predictions as JSON lines."""
         for item, prediction in zip(items, predictions, strict=True):
             self._results.write(_line({**item.shown, "prediction": prediction}))
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
+        """Write failed items as JSON lines."""
         for item in items:
             self._errors.write(_line({**item.shown, "error": failure}))
 
@@ -114,10 +116,12 @@ class _Csv(_Files):
         self._headed: set[Any] = set()
 
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+        """Write predictions as CSV."""
         for item, prediction in zip(items, predictions, strict=True):
             self._row(self._results, {**item.columns, "prediction": _text(prediction)})
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
+        """Write failed items as CSV."""
         for item in items:
             self._row(
                 self._errors,
@@ -155,6 +159,7 @@ class _Tables(Results):
         )
 
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+        """Append predictions to a BigQuery table."""
         rows = [
             {**item.columns, "prediction": _text(prediction)}
             for item, prediction in zip(items, predictions, strict=True)
@@ -162,6 +167,7 @@ class _Tables(Results):
         bigquery.append_rows(self._call, self._predictions, rows)
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
+        """Append failed items to a BigQuery table."""
         errors = {"code": failure.code, "message": failure.message}
         rows = [{**item.columns, "errors": errors} for item in items]
         bigquery.append_rows(

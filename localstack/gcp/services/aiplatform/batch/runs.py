@@ -86,7 +86,7 @@ class Work:
             self._server.kill()
 
     def _begin(self) -> None:
-        """Show the job as running."""
+        """Set the job's state to running."""
 
         def begun(job: Any) -> None:
             if not self._stop.is_set():
@@ -199,7 +199,7 @@ class Work:
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
-        """Store the job's end."""
+        """Store the job's final state."""
 
         def ended(job: Any) -> None:
             job.state = int(state)
@@ -225,7 +225,7 @@ _CANCELLED_END = (
 
 
 def _exit_code(server: ModelServer) -> int | None:
-    """Return a server's exit code, or None if it still runs after some seconds.
+    """Return a server's exit code, or None if it still runs.
 
     A process that exits closes its connections before it has a code.
     """

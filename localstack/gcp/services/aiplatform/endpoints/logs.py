@@ -29,13 +29,16 @@ class EndpointLog(Lines):
         self._waiting: list[str] = []
 
     def write(self, line: str) -> None:
+        """Queue a line for Cloud Logging, unless the log is switched off."""
         if not self._silent:
             self._waiting.append(line)
 
     def tick(self) -> None:
+        """Write the queued lines."""
         self.flush()
 
     def flush(self) -> None:
+        """Write the queued lines to Cloud Logging."""
         lines, self._waiting = self._waiting, []
         if lines:
             in_process.write(

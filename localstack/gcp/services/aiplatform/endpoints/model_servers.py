@@ -119,7 +119,7 @@ def expand_variables(word: str, environment: Mapping[str, str]) -> str:
 
 
 def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables whose values may refer to the variables before them."""
+    """Return variables whose values may refer to earlier ones, expanded."""
     values: dict[str, str] = {}
     for name, value in variables.items():
         values[name] = expand_variables(value, {**environment, **values})

@@ -47,7 +47,7 @@ class Routing(msgspec.Struct, frozen=True, kw_only=True):
     dedicated: bool = False
 
 
-class Hosted:
+class HostedEndpoint:
     """One endpoint. Hold its lock to read, decide and write."""
 
     def __init__(self, message: Any) -> None:
@@ -64,6 +64,7 @@ class Hosted:
 
     @property
     def name(self) -> str:
+        """The endpoint's full name."""
         name: str = self.message.name
         return name
 
@@ -109,7 +110,7 @@ class Endpoints:
     """The endpoints of one stack, by name."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Hosted] = {}
+        self.by_name: dict[str, HostedEndpoint] = {}
         self.lock = threading.RLock()
 
 
@@ -118,7 +119,7 @@ def location_of(name: str) -> str:
     return name.split("/")[3]
 
 
-def require_endpoint(call: Call, name: str) -> Hosted:
+def require_endpoint(call: Call, name: str) -> HostedEndpoint:
     """Return the endpoint of that name.
 
     Raises:
@@ -140,8 +141,8 @@ def require_endpoint(call: Call, name: str) -> Hosted:
     return hosted
 
 
-def show_former_state(call: Call, hosted: Hosted) -> None:
-    """Let readers see the present state for a while, if the fault eventual-consistency is set.
+def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
+    """Show the former state for a while, for the fault eventual-consistency.
 
     Call it before a change.
     """
@@ -152,21 +153,21 @@ def show_former_state(call: Call, hosted: Hosted) -> None:
             hosted.stale = until, _copy(hosted.message), hosted.revision
 
 
-def visible_copy(call: Call, hosted: Hosted) -> Any:
+def visible_copy(call: Call, hosted: HostedEndpoint) -> Any:
     """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
     return current_copy(call, hosted)
 
 
-def current_copy(call: Call, hosted: Hosted) -> Any:
-    """Return a copy of an endpoint as it is now."""
+def current_copy(call: Call, hosted: HostedEndpoint) -> Any:
+    """Return a copy of an endpoint's present state."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 
 
 def _read(call: Call, message: Any, revision: str) -> Any:
-    """Return one read of an endpoint: with a new etag and new times of its models' statuses.
+    """Return an endpoint as one read shows it, with a new etag.
 
     Recorded of the real service: see etags.py.
     """
@@ -179,6 +180,7 @@ def _read(call: Call, message: Any, revision: str) -> Any:
 
 
 def _copy(message: Any) -> Any:
+    """Return a copy of an endpoint's message."""
     copy = EndpointPb()
     copy.CopyFrom(message)
     return copy

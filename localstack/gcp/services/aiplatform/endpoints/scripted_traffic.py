@@ -5,7 +5,7 @@ from __future__ import annotations
 from .....core.minutes import Minutes
 from ....core.call import Call
 from ...monitoring import online_prediction
-from .records import Endpoints, Hosted
+from .records import Endpoints, HostedEndpoint
 
 
 def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
@@ -35,8 +35,8 @@ def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
             )
 
 
-def _endpoint(call: Call, name: str) -> Hosted:
-    """Return the endpoint of a name or an id; ValueError if there is none."""
+def _endpoint(call: Call, name: str) -> HostedEndpoint:
+    """Return an endpoint by name or id; raise ValueError if there is none."""
     number = name.rpartition("/")[2]
     for hosted in call.store(Endpoints).by_name.values():
         if hosted.name.rpartition("/")[2] == number:

@@ -66,7 +66,7 @@ def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source
 
 
 def view_sources(call: Call, view: Any, name: str) -> list[Source]:
-    """Return the sources of a feature view, whose full name is `name`.
+    """Return a feature view's sources.
 
     Raises:
         GcpError: A source does not exist, or is of a kind that is not supported.
@@ -120,7 +120,7 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
 
 
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
-    """Return every entity of a view as it is now, ready to be served.
+    """Return all of a view's entities with their present values.
 
     Raises:
         SourceError: The rows cannot be served.

@@ -26,7 +26,7 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 def start(call: Call, view: Any) -> str:
-    """Begin a sync of a view, and return its name.
+    """Begin a sync of a view; return the sync's name.
 
     Raises:
         GcpError: FAILED_PRECONDITION, another sync is running.
@@ -100,7 +100,7 @@ def _new_sync(call: Call, view: str) -> str:
 
 
 def _sync_if_changed(call: Call, name: str, view: str) -> None:
-    """Sync a continuous view once more.
+    """Sync a continuous view if its source has changed.
 
     On the instant clock it is called four times a second, so it skips a source that has not
     changed.
@@ -114,7 +114,7 @@ def _sync_if_changed(call: Call, name: str, view: str) -> None:
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read a view's source and serve the rows; if they cannot be served, keep the former ones."""
+    """Read a view's source and serve the rows; keep the former ones on failure."""
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -54,7 +54,7 @@ def make_folders(folder: Path, mounted: Path) -> Container:
 
 
 def differences(container: Container) -> list[str]:
-    """Return what differs from Vertex AI, for the job's log."""
+    """Return lines about what differs from Vertex AI, for the job's log."""
     if container.mounted:
         return []
     words = (

@@ -71,7 +71,7 @@ def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[
 
 
 def state(folder: Path) -> State:
-    """Return the files of a folder with what tells whether they have changed."""
+    """Return a folder's files with size and time, to detect changes."""
     return {
         str(path.relative_to(folder)): (entry.st_size, entry.st_mtime_ns)
         for path in sorted(folder.rglob("*"))

@@ -21,7 +21,7 @@ _TRAINING = re.compile(
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
-    """Return the command that an image starts by itself, or None for an unknown image."""
+    """Return the command of an image, or None for an unknown image."""
     mapped = command_of(images, image)
     if mapped is not None:
         return mapped

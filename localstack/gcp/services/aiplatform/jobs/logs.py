@@ -24,13 +24,16 @@ class Lines:
         }
 
     def write(self, line: str) -> None:
+        """Queue a line for Cloud Logging."""
         self._waiting.append(line)
 
     def tick(self) -> None:
+        """Write the queued lines, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
+        """Write the queued lines to Cloud Logging."""
         self._next = time.monotonic() + _EVERY
         lines, self._waiting = self._waiting, []
         if lines:

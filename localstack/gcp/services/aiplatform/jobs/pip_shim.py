@@ -43,7 +43,7 @@ SAY = "[local stack] pip:"
 
 
 def main(arguments: list[str]) -> int:
-    """Do what `pip` does with these arguments; return its exit code."""
+    """Act as `pip` for these arguments; return its exit code."""
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
         return 0
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """Let a virtual environment that a container made see the packages beside the stack.
+    """Make the packages beside the stack visible in a container's virtual environment.
 
     It would see those of its image in the same way.
     """
@@ -74,7 +74,7 @@ def join_stack() -> None:
 
 
 def read(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return the requirements, those of -r files included, and the installer's options."""
+    """Return the requirements and options in pip's arguments."""
     requirements: list[str] = []
     options: list[str] = []
     words = list(arguments)
@@ -96,7 +96,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def install(requirements: list[str], options: list[str]) -> int:
-    """Install what is not installed yet; return an exit code."""
+    """Install missing requirements; return an exit code."""
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -155,7 +155,7 @@ def is_satisfied(text: str) -> bool:
 
 
 def fetch(requirements: list[str], options: list[str]) -> int:
-    """Install a set of requirements once, and link it into this container's folder of packages."""
+    """Install requirements once, and link them into the container's packages."""
     text = json.dumps([sorted(requirements), options, sys.version])
     if any(is_file(word) and Path(word).is_file() for word in requirements):
         text += "".join(
@@ -185,7 +185,7 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Build a source archive that has only a setup.py, offline; return whether it is one.
+    """Build an old source archive offline; return whether it is one.
 
     Google's SDK makes such an archive of a script.
     """
@@ -236,7 +236,7 @@ def needs_of_newest() -> list[str]:
 
 
 def installer(folder: Path) -> list[str] | None:
-    """Return the command that installs into a folder, or None if there is none."""
+    """Return the command that installs into a folder, or None."""
     isolated = [sys.executable, "-I", "-m"]
     if (
         subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
@@ -286,7 +286,7 @@ def environment() -> dict[str, str]:
 
 
 def refuse(words: str) -> int:
-    """Print why `pip` does not do what was asked for, and return an exit code."""
+    """Print why something is not supported; return an exit code."""
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 

@@ -11,7 +11,7 @@ from google.cloud.aiplatform_v1.types import CustomJob, JobState
 from google.rpc.code_pb2 import DEADLINE_EXCEEDED, FAILED_PRECONDITION, INTERNAL, INVALID_ARGUMENT
 
 from .....core.http.ports import free_port
-from .....jobs.process import Ended, run
+from .....jobs.process import ProcessEnd, run
 from ....core.call import Call
 from ....core.errors import GcpError
 from ....core.resources.standard_methods import change_if_present
@@ -76,7 +76,7 @@ class _Work:
         self.mounted = self.folder / "mounted"
         self.spec = call.store(Resources).get("CustomJob", name).job_spec
         self.over = threading.Event()
-        self.ends: dict[str, Ended] = {}
+        self.ends: dict[str, ProcessEnd] = {}
         self.left_out: list[str] = []
 
     def run(self) -> None:
@@ -98,7 +98,7 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
-        """Store the job's end."""
+        """Store the job's final state."""
 
         def ended(job: Any) -> None:
             job.state = int(state)
@@ -170,7 +170,7 @@ class _Work:
                 self.ends[replica.name] = self._replica(programs[replica.pool], replicas, replica)
             except OSError as error:
                 self.running.tail.append(f"the container's command cannot be started: {error}")
-                self.ends[replica.name] = Ended(code=127, why="itself")
+                self.ends[replica.name] = ProcessEnd(code=127, why="itself")
             if replica.chief or self.ends[replica.name].code:
                 self.over.set()
 
@@ -199,7 +199,7 @@ class _Work:
                 )
         return JobState.JOB_STATE_SUCCEEDED
 
-    def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> Ended:
+    def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> ProcessEnd:
         """Run one replica, and return how it ended."""
         call = self.call
         container = containers.make_folders(self.folder / replica.name, self.mounted)
@@ -249,6 +249,7 @@ class _Either(threading.Event):
 
 
 def _on_images(program: Program) -> list[str]:
+    """Return log lines that say which Python stands for the job's image."""
     if not is_training(program.image):
         return []
     return [
@@ -260,4 +261,5 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
+    """Return a log line that says that an object cannot be seen as a file."""
     return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

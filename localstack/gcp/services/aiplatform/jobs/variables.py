@@ -22,10 +22,12 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
+        """The replica's name in a distributed job."""
         return f"workerpool{self.pool}-{self.index}"
 
     @property
     def chief(self) -> bool:
+        """Whether the replica is the first of the first pool."""
         return (self.pool, self.index) == (0, 0)
 
 

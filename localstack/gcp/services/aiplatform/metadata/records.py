@@ -21,6 +21,7 @@ class Lineage:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
     def members(self, context: str) -> list[str]:
+        """Return the artifacts and executions of a context."""
         with self.lock:
             return list(self._members.get(context, ()))
 
@@ -37,7 +38,7 @@ class Lineage:
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """Return the events of these executions and these artifacts; None stands for all."""
+        """Return the events of these executions and artifacts; None means all."""
         with self.lock:
             return [
                 event
@@ -73,6 +74,7 @@ class Points:
             return [steps[step] for step in sorted(steps)]
 
     def get(self, series: str) -> list[Any]:
+        """Return the points of a time series."""
         return self.add(series, ())
 
     def forget(self, series: str) -> None:

@@ -40,7 +40,7 @@ class Version:
         self.evaluations: dict[str, Any] = {}  # by id
 
 
-class Registered:
+class RegisteredModel:
     """One model. `shared` holds what all versions have in common, with the model's own labels."""
 
     def __init__(self, name: str, shared: Any) -> None:
@@ -62,12 +62,12 @@ class Models:
     """The models of one stack by name. Hold the lock to read, decide and write."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Registered] = {}
+        self.by_name: dict[str, RegisteredModel] = {}
         self.lock = threading.RLock()
 
 
 def parse(call: Call, name: str) -> Name:
-    """Return the parts of a model's name, which may end in @VERSION; GcpError if it is none."""
+    """Split a model's name, which may end in @VERSION."""
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(
@@ -77,7 +77,7 @@ def parse(call: Call, name: str) -> Name:
     return Name(match[1], match[2] or "")
 
 
-def registered_model(call: Call, name: Name) -> Registered:
+def registered_model(call: Call, name: Name) -> RegisteredModel:
     """Return the model of that name, with its versions.
 
     Raises:
@@ -89,7 +89,7 @@ def registered_model(call: Call, name: Name) -> Registered:
     return model
 
 
-def version_of(model: Registered, version: str) -> Version:
+def version_of(model: RegisteredModel, version: str) -> Version:
     """Return a model's version by number or alias; "" is the default version.
 
     Raises:
@@ -114,7 +114,7 @@ def version_by_name(call: Call, name: str) -> Any:
         )
 
 
-def version_message(model: Registered, version: Version, *, versioned: bool = False) -> Any:
+def version_message(model: RegisteredModel, version: Version, *, versioned: bool = False) -> Any:
     """Return a version as the API answers it; `versioned`: with its number in the name."""
     message = ModelPb()
     message.CopyFrom(version.content)
@@ -137,7 +137,7 @@ def version_message(model: Registered, version: Version, *, versioned: bool = Fa
     return message
 
 
-def note_change(call: Call, model: Registered, version: Version | None = None) -> None:
+def note_change(call: Call, model: RegisteredModel, version: Version | None = None) -> None:
     """Set the update time and a new revision of a model, and of one of its versions."""
     model.changes += 1
     model.shared.update_time.CopyFrom(call.now_pb())

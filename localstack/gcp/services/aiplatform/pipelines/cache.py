@@ -16,7 +16,7 @@ from .specification.spec import Component
 
 
 def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
-    """Return a hash of what Vertex AI compares: the task's interface and its container.
+    """Return the cache key of a task: a hash of its interface and container.
 
     Artifacts count by their names, not by their contents.
     """

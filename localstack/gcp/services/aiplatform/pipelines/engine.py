@@ -79,7 +79,7 @@ class _Dag:
             self.outcomes[key] = outcome
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
-        """Start the tasks that may start, and mark those that never will.
+        """Start the tasks that can start, and mark those that never will.
 
         Marking one may decide over others.
         """
@@ -202,7 +202,7 @@ class _Dag:
         ).run()
 
     def _loop(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
-        """Run a loop's iterations side by side, as many at once as its policy allows."""
+        """Run a loop's iterations in parallel, up to its limit."""
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, arguments)
         component = self.pipeline_run.pipeline.component_of(task)
@@ -242,7 +242,7 @@ class _Dag:
     def _side_by_side(
         self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int
     ) -> dict[int, Outcome] | None:
-        """Run `iterate` for each item, at most `limit` at once; return the outcomes by position.
+        """Run `iterate` for each item in parallel, up to `limit`; return the outcomes in order.
 
         Iterations that had not begun when the run was stopped are missing. None: the stack stops.
         """

@@ -277,7 +277,7 @@ def _check_ended(runs: list[Run]) -> None:
 
 @handles(f"{_SERVICE}.BatchCancelPipelineJobs")
 def batch_cancel_pipeline_jobs(call: Call, request: Any) -> Any:
-    """Cancel several jobs; those that have ended stay as they are."""
+    """Cancel several jobs; ended ones stay as they are."""
     parent = canonical(call, request.parent)
     runs = [_run_of(call, name) for name in _batch(request)]
     for run in runs:

@@ -23,7 +23,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] = {}
 
     def runtime(self) -> dict[str, Any]:
-        """Return the artifact as it is in an executor's input."""
+        """Return the artifact as the executor's input holds it."""
         kind = {
             name: value
             for name, value in (
@@ -53,6 +53,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def succeeded(self) -> bool:
+        """Whether the task succeeded."""
         return self.state in SUCCEEDED
 
 
@@ -76,6 +77,7 @@ class TaskRun(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def folder(self) -> str:
+        """The task's folder."""
         return f"{self.name}_{self.id}"
 
 
@@ -109,6 +111,7 @@ class Run:
 
     @property
     def store(self) -> str:
+        """The name of the metadata store."""
         return f"{self.location}/metadataStores/default"
 
     def task_root(self, task: TaskRun) -> str:

@@ -41,7 +41,7 @@ def output_artifacts(call: Call, run: Run, component: Component, root: str) -> d
 def executor_input(
     component: Component, arguments: Inputs, artifacts: Mapping[str, Artifact], root: str
 ) -> dict[str, Any]:
-    """Return the ExecutorInput as JSON, which `{{$}}` stands for."""
+    """Return the ExecutorInput as JSON."""
     inputs: dict[str, Any] = {}
     if arguments.parameters:
         inputs["parameterValues"] = arguments.parameters

@@ -46,7 +46,7 @@ def new_task(
 
 
 def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
-    """Show a task as running with these inputs."""
+    """Set a task's state to running, with its inputs."""
     with run.lock:
         row.inputs = arguments
         row.state = "RUNNING"
@@ -144,7 +144,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return outcome
 
     def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
-        """Run the executor, and again after a failure as the policy allows.
+        """Run the executor, with retries.
 
         The pauses are on the stack's clock.
         """
@@ -159,7 +159,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self._run_container(executor)
 
     def _let_pass(self, seconds: float) -> bool:
-        """Wait on the stack's clock, and return whether the next attempt is still wanted."""
+        """Wait on the stack's clock; return whether the next attempt is still wanted."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
             timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
@@ -170,7 +170,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return not self.run.stop.is_set()
 
     def _run_container(self, executor: Executor) -> Outcome:
-        """Run the container once as a custom job, and return what it left behind."""
+        """Run the container as a custom job; return its outputs."""
         call, root = self.call, self.run.task_root(self.row)
         expected = results.output_artifacts(call, self.run, self.component, root)
         executor_input = results.executor_input(self.component, self.arguments, expected, root)

@@ -21,7 +21,7 @@ EventPb = Event.pb()
 
 
 def record_run(call: Call, run: Run) -> None:
-    """Create the run's context below the pipeline's, and the default store if there is none."""
+    """Create the metadata context of a run."""
     with call.store(Resources).lock:
         _once(call, STORE, run.store, MetadataStore.pb()())
         pipeline = _once(

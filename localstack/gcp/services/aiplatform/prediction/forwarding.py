@@ -103,7 +103,7 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
-    """Return an endpoint's routing; GcpError if there is no such endpoint."""
+    """Return an endpoint's routing; raise NOT_FOUND."""
     return require_endpoint(call, endpoint).routing
 
 
@@ -151,7 +151,7 @@ async def forward(
 
 
 def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
-    """Choose a target, and count this request as under way at its server.
+    """Choose a target, and count the request at its server.
 
     The server's process must be told when the request leaves.
     """

@@ -43,7 +43,7 @@ _body = msgspec.json.Decoder(_Body)
 
 
 def note(call: Call, exchange: Exchange, body: bytes) -> None:
-    """Keep an exchange for the log, if it is sampled."""
+    """Record a request for the request log, if it is sampled."""
     config = exchange.routing.logging
     if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
         return

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def arrow_type(field: Field) -> pa.DataType:
-    """Return the Arrow type of a column's values on their way into DuckDB."""
+    """Return a column's Arrow type for DuckDB."""
     import pyarrow as pa
 
     if field.type == "BIGNUMERIC":
@@ -61,7 +61,7 @@ def selection(fields: Sequence[Field]) -> str:
 
 
 def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
-    """Rename and cast DuckDB's columns to what the Storage Read API shows.
+    """Cast a table to the types of the Storage Read API.
 
     The columns go by their place. They get the fields' names and BigQuery's Arrow types, with times
     in microseconds.
@@ -77,7 +77,7 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 
 
 def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
-    """Cast a column of DuckDB's to what the Storage Read API shows."""
+    """Cast a column to its type of the Storage Read API."""
     import pyarrow as pa
 
     if differs_in_duckdb(field):
@@ -91,7 +91,7 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
 
 
 def differs_in_duckdb(field: Field) -> bool:
-    """Return whether DuckDB holds a column in another shape than Arrow shows it."""
+    """Return whether DuckDB stores a column in another form than Arrow."""
     return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 

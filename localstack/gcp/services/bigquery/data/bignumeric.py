@@ -17,7 +17,7 @@ _DIGITS = 78
 
 
 def key(value: Decimal | str | int) -> str:
-    """Return the text that stands for a number; more than 38 decimals are rounded half up.
+    """Return a BIGNUMERIC's text, rounded to 38 decimals.
 
     Raises:
         BigQueryError: `invalid`, for what is no number or does not fit.
@@ -34,7 +34,7 @@ def key(value: Decimal | str | int) -> str:
 
 
 def number(text: str) -> Decimal:
-    """Return the number for which a text stands."""
+    """Parse a BIGNUMERIC's text."""
     with localcontext() as context:
         context.prec = 120
         return Decimal(int(text) - _OFFSET).scaleb(-SCALE)

@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
-    """Return each row of a table whose columns are those of `fields`, in order."""
+    """Return a table's rows as the REST API writes them."""
     columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
     return (
         [{"f": list(cells)} for cells in zip(*columns, strict=True)]
@@ -52,7 +52,7 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
-    """Return the function that writes one element of a column, which is not NULL."""
+    """Return the function that writes one non-null element of a column."""
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
@@ -84,6 +84,7 @@ def _seconds(value: datetime) -> str:
 
 
 def _iso(value: datetime) -> str:
+    """Return a time in ISO 8601 with Z."""
     return f"{datetime_text(value.astimezone(_EPOCH.tzinfo))}Z"
 
 
@@ -111,18 +112,22 @@ def decimal_text(value: Decimal) -> str:
 
 
 def datetime_text(value: datetime) -> str:
+    """Return a DATETIME as text."""
     return value.replace(tzinfo=None).isoformat()
 
 
 def _time_text(value: time) -> str:
+    """Return a TIME as text."""
     return value.isoformat()
 
 
 def _date_text(value: date) -> str:
+    """Return a DATE as text."""
     return value.isoformat()
 
 
 def _json_text(value: Any) -> str:
+    """Return JSON as compact text."""
     return (
         value
         if isinstance(value, str)

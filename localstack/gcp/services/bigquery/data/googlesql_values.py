@@ -61,7 +61,7 @@ def type_text(field: Field) -> str:
 
 
 def element_of(field: Field) -> Field:
-    """Return one value of a repeated field, as a field of its own."""
+    """Return a repeated field's element as a field."""
     return Field(name=field.name, type=field.type, fields=field.fields)
 
 
@@ -111,17 +111,20 @@ def proto_value(value: Any, field: Field) -> Any:
 
 
 def _timestamp(message: Any) -> datetime:
+    """Return a TIMESTAMP from a ValueProto."""
     stamp = message.timestamp_value
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // _NANO)
 
 
 def _write_timestamp(message: Any, value: datetime) -> None:
+    """Write a TIMESTAMP into a ValueProto."""
     stamp = message.timestamp_value
     stamp.seconds, rest = divmod(microseconds(value), 1_000_000)
     stamp.nanos = rest * _NANO
 
 
 def _time_of_bits(bits: int, micro: int) -> time:
+    """Return a time from its packed bits."""
     return time(bits >> 12 & 0x1F, bits >> 6 & 0x3F, bits & 0x3F, micro)
 
 
@@ -135,26 +138,31 @@ def _time(message: Any) -> time:
 
 
 def _write_time(message: Any, value: time) -> None:
+    """Write a TIME into a ValueProto."""
     message.time_value = _bits_of_time(value) << 30 | value.microsecond * _NANO
 
 
 def _bits_of_time(value: time | datetime) -> int:
+    """Return a time's packed bits."""
     return value.hour << 12 | value.minute << 6 | value.second
 
 
 def _datetime(message: Any) -> datetime:
+    """Return a DATETIME from a ValueProto."""
     bits = message.datetime_value.bit_field_datetime_seconds
     day = date(bits >> 26, bits >> 22 & 0xF, bits >> 17 & 0x1F)
     return datetime.combine(day, _time_of_bits(bits, message.datetime_value.nanos // _NANO))
 
 
 def _write_datetime(message: Any, value: datetime) -> None:
+    """Write a DATETIME into a ValueProto."""
     day = value.year << 26 | value.month << 22 | value.day << 17
     message.datetime_value.bit_field_datetime_seconds = day | _bits_of_time(value)
     message.datetime_value.nanos = value.microsecond * _NANO
 
 
 def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
+    """Return a decimal from the bytes of a ValueProto."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -163,6 +171,7 @@ def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
 
 
 def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
+    """Return a decimal as the bytes of a ValueProto."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -172,12 +181,12 @@ def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
-    """Refuse a literal of INTERVAL, which has no place in a query here."""
+    """Refuse INTERVAL literals."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
-    """Refuse GEOGRAPHY, which has no place in a query here."""
+    """Refuse GEOGRAPHY."""
     raise not_run("GEOGRAPHY in a query")
 
 

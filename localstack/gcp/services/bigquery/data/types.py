@@ -118,7 +118,7 @@ def from_rest(resource: Mapping[str, Any], within: str = "") -> Field:
 
 
 def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
-    """Return a column of RANGE, whose `fields` are its start and its end.
+    """Return a RANGE column, whose fields are start and end.
 
     Either is NULL where the range is unbounded.
     """
@@ -168,6 +168,7 @@ def to_rest(field: Field) -> dict[str, Any]:
 
 
 def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
+    """Return fields as a schema of the REST API."""
     return {"fields": [to_rest(field) for field in fields]}
 
 
@@ -240,6 +241,7 @@ def arrow_field(field: Field) -> pa.Field[Any]:
 
 
 def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
+    """Return fields as an Arrow schema."""
     import pyarrow as pa
 
     return pa.schema([arrow_field(field) for field in fields])

@@ -55,7 +55,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
-    """Split a CSV file into lines of values."""
+    """Split a CSV file into rows of values."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")
@@ -135,6 +135,7 @@ def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Fi
 
 
 def _detected_type(values: Sequence[str]) -> str:
+    """Return the type that fits all values of a CSV column."""
     return (
         schema_detection.common_type(map(schema_detection.text_type, values))
         if values

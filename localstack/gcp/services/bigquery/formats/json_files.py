@@ -45,6 +45,7 @@ def table_of(rows: Sequence[Mapping[str, Any]], fields: Sequence[Field]) -> Any:
 
 
 def _object(line: bytes, number: int) -> Any:
+    """Decode a line of JSON; raise BigQuery's error with its number."""
     try:
         return msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

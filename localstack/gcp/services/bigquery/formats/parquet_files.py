@@ -42,7 +42,7 @@ def read(
 def _fields(
     table: Any, schema: tuple[Field, ...] | None, decimals: Sequence[str]
 ) -> tuple[Field, ...]:
-    """Return the file's columns, typed by the schema where there is one.
+    """Return a Parquet file's columns, typed by the schema if there is one.
 
     `decimals` are the types that a decimal may become.
     """
@@ -81,6 +81,7 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
 
 
 def _column_index(table: Any, field: Field) -> int:
+    """Return the position of a field's column, whatever its case."""
     return next(
         i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
     )

@@ -79,6 +79,7 @@ def _field(name: str, values: Sequence[Any]) -> Field:
 
 
 def _json_type(value: Any) -> str:
+    """Return the type of a JSON value for schema detection."""
     if isinstance(value, bool):
         return "BOOLEAN"
     if isinstance(value, int):

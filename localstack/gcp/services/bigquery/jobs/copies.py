@@ -72,7 +72,7 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
 def _note_base(
     instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
 ) -> None:
-    """Note what a snapshot or a clone was made of.
+    """Record the base table of a snapshot or clone.
 
     Here it is a copy, which costs what a copy does.
     """

@@ -65,6 +65,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
 
 
 def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
+    """Return rows as CSV."""
     if any(field.repeated or field.fields for field in fields):
         raise invalid("Operation cannot be performed on a nested schema.")
     stream = io.StringIO()
@@ -79,6 +80,7 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
 
 
 def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
+    """Return rows as JSON lines."""
     lines = [
         json.dumps(_json_object(row, fields), ensure_ascii=False)
         for row in encode.rows(rows, fields, encode.ISO)
@@ -87,6 +89,7 @@ def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
 
 
 def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
+    """Return a row as a JSON object, without its nulls."""
     cells = zip(fields, row["f"], strict=True)
     return {
         field.name: _json_value(cell["v"], field) for field, cell in cells if cell["v"] is not None
@@ -94,12 +97,14 @@ def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, An
 
 
 def _json_value(value: Any, field: Field) -> Any:
+    """Return a field's value in extracted JSON."""
     if field.repeated:
         return [_json_element(member["v"], field) for member in value]
     return _json_element(value, field)
 
 
 def _json_element(value: Any, field: Field) -> Any:
+    """Return one element of a field in extracted JSON."""
     if field.type == "RECORD":
         return _json_object(value, field.fields)
     if field.type == "BOOLEAN":
@@ -112,6 +117,7 @@ def _json_element(value: Any, field: Field) -> Any:
 
 
 def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes:
+    """Return rows as Parquet."""
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()

@@ -60,7 +60,7 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
-    """Return what a job is to do, and complete its configuration.
+    """Return a query job's specification, completing its configuration.
 
     Raises:
         BigQueryError: `invalid`, where the configuration is.
@@ -136,7 +136,7 @@ def _parameters_as_text(value: Any) -> Any:
 
 
 def _anonymous_destination(project: str) -> dict[str, Any]:
-    """Return the destination of a query that names none; its result is kept for a day."""
+    """Return the hidden destination of a query that names none."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -147,7 +147,7 @@ def _anonymous_destination(project: str) -> dict[str, Any]:
 
 
 def dry_run(instance: Instance, spec: Spec) -> Outcome:
-    """Return what the query would give and read."""
+    """Return what a query would return and read."""
     if not analyzer.available():
         return Outcome(fields=unchecked_queries.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
@@ -202,7 +202,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
 
 
 def _target(instance: Instance, spec: Spec) -> row_writes.Target:
-    """Return where a query's rows go, and make its hidden dataset."""
+    """Return the target of a query's rows, making its hidden dataset."""
     target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)
@@ -213,7 +213,7 @@ def _target(instance: Instance, spec: Spec) -> row_writes.Target:
 
 
 def _forget_results(instance: Instance) -> None:
-    """Drop the oldest results before their time, where there are many: they are in memory."""
+    """Drop the oldest results if there are many."""
     results = [
         table
         for table in instance.catalog.every_table()
@@ -225,7 +225,7 @@ def _forget_results(instance: Instance) -> None:
 
 
 def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Run a query job, which is a statement or a script."""
+    """Run a query job: a statement or a script."""
     if not analyzer.available():
         return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
@@ -250,7 +250,7 @@ def _is_query(nodes: Sequence[Node]) -> bool:
 
 
 def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
-    """Return the last statement, with the functions that those before it make."""
+    """Return the last statement, with the functions that earlier ones define."""
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
@@ -303,7 +303,7 @@ def _open_session(instance: Instance, spec: Spec) -> None:
 
 
 def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Run a script, whose result is its last statement's, also of one that gives no rows.
+    """Run a script; its result is the last statement's.
 
     Source: [docs: bigquery/docs/multi-statement-queries].
     """
@@ -363,7 +363,7 @@ def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running)
 
 
 def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
-    """Make a hidden dataset, if there is none of this name."""
+    """Make a hidden dataset, if needed."""
     with instance.catalog.lock:
         try:
             instance.catalog.dataset(project, dataset)
@@ -403,5 +403,6 @@ def statement_type(meaning: Analysis) -> str:
 
 
 def _referenced_tables(meaning: Analysis) -> dict[str, Any]:
+    """Return the statistics' list of tables that a query reads."""
     listed = sources.referenced_tables(meaning.sources)
     return {"referencedTables": listed} if listed else {}

@@ -65,7 +65,7 @@ def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str)
 def _part(
     instance: Instance, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the rows of a page, and the next page's token where there is one."""
+    """Return a page of rows, and the next page's token."""
     limit = min(_PAGE, page.limit if page.limit is not None else _PAGE)
     with instance.warehouse.session() as cursor:
         part = warehouse.read(

@@ -105,6 +105,7 @@ def update_dataset(call: Call, request: HttpRequest) -> Answer:
 
 
 def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
+    """Change a dataset: a patch keeps what it does not name."""
     instance, content = instance_of(call), body(request)
     current = instance.catalog.dataset(request.params["project"], request.params["dataset"])
     if content.get("location") not in (None, current.location):

@@ -23,7 +23,7 @@ class Store:
 
 
 def instance_of(call: Call) -> Instance:
-    """Return the BigQuery of a call's stack, once rows on their way have arrived.
+    """Return the call's BigQuery, after pending rows are written.
 
     Tables whose expiration has passed are dropped.
     """

@@ -103,7 +103,7 @@ def _new_job(
 
 
 def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
-    """Return where the data is, as far as the configuration says; else US."""
+    """Return the data's location by the configuration, or US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
         for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
@@ -126,7 +126,7 @@ def _check_tables_location(instance: Instance, job: Job, location: str | None) -
 def _work(
     call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
-    """Return what the job does.
+    """Return the function that does the job's work.
 
     Raises:
         BigQueryError: What is wrong with its configuration.
@@ -150,7 +150,7 @@ def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome])
 
 
 def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
-    """Do a job's work, and note what came of it."""
+    """Run a job's work, and record its outcome."""
     try:
         job.running.check()
         job.outcome = work()
@@ -254,6 +254,7 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
+    """Return a time from a query parameter, or None."""
     text = request.query.get(name)
     return time_of_rest(whole_number(text, name)) if text else None
 
@@ -291,7 +292,7 @@ def _seconds(milliseconds: str | int | None) -> float:
 
 
 def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
-    """Return a GetQueryResultsResponse, which is a QueryResponse, too.
+    """Return a query's results as the REST API shows them.
 
     Raises:
         BigQueryError: What the job ended with.

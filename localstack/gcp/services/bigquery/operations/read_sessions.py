@@ -125,7 +125,7 @@ def _open_session(call: Call, instance: Instance, table: Table, request: Any) ->
 
 
 def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
-    """Drop the sessions that have expired, and the oldest where there are many."""
+    """Drop expired sessions, and the oldest if there are many."""
     open_sessions = list(sessions.by_name.values())
     gone = {session.name: session for session in open_sessions if session.expires <= instance.now()}
     gone |= {session.name: session for session in open_sessions[:-_MOST_SESSIONS]}
@@ -136,7 +136,7 @@ def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
 
 
 def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ...]:
-    """Divide rows into as many parts as the client allows; an empty table has none."""
+    """Divide rows into streams, at most as many as the client allows."""
     if not count:
         return ()
     parts = max(1, preferred, -(-count // _ROWS_A_STREAM))
@@ -166,6 +166,7 @@ def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
 
 
 def _session_message(request: Any, session: Session) -> Any:
+    """Return a read session as a message."""
     answer = type(request.read_session)()
     answer.CopyFrom(request.read_session)
     answer.name = session.name

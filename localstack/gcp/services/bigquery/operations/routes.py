@@ -67,7 +67,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """Return the request's JSON, whose members are of the API's kinds.
+    """Return a request's JSON body.
 
     Raises:
         BigQueryError: `invalid`: a member is of another kind.
@@ -76,7 +76,7 @@ def body(request: HttpRequest) -> dict[str, Any]:
 
 
 def with_project_id(content: dict[str, Any], request: HttpRequest) -> dict[str, Any]:
-    """Return what a request carries, with its project's id where it has the number."""
+    """Return a request's body with the project's id in place of its number."""
     number = request.params.get(_NUMBER)
     return (
         content if number is None else _with_project_id(content, number, request.params["project"])
@@ -108,6 +108,7 @@ def _with_project_id(value: Any, number: str, project: str) -> Any:
 
 
 def _member_with_project_id(key: str, value: Any, number: str, project: str) -> Any:
+    """Return a JSON member with the project's id instead of its number."""
     if key == "json":  # a row: what its columns are called, and hold, is its sender's
         return value
     return (
@@ -126,7 +127,7 @@ def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list
 
 
 def flag(request: HttpRequest, name: str) -> bool:
-    """Return whether a parameter of the request says true."""
+    """Return whether a boolean parameter is true."""
     return request.query.get(name, "").lower() == "true"
 
 

@@ -47,7 +47,7 @@ class Inserted:
         return inserted_at is None or now - inserted_at > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
-        """Remember the insertIds of rows, and forget old ones."""
+        """Remember insertIds, and forget old ones."""
         self._seen = {
             key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
         }
@@ -155,6 +155,7 @@ def _check_rows(
 
 
 def _error(reason: str, location: str, message: str) -> dict[str, str]:
+    """Return an error of one inserted row."""
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 
@@ -164,7 +165,7 @@ def _append_new(
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    """Append the rows whose insertIds are new."""
+    """Append the rows with new insertIds."""
     inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()

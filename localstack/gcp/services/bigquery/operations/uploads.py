@@ -106,7 +106,7 @@ def _wait(call: Call, job: Job) -> Job:
 
 
 def _add_part(part: bytearray, request: HttpRequest) -> bool:
-    """Add a request's bytes to a file, and return whether it is whole now.
+    """Append a request's bytes to a file; return whether it is complete.
 
     What was stored before stays, whatever comes again.
     """

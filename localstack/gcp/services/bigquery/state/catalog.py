@@ -75,7 +75,7 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def stored(self) -> bool:
-        """Whether it has rows of its own."""
+        """Whether the table stores rows."""
         return self.kind != "VIEW"
 
 
@@ -95,7 +95,7 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
-        """Return a dataset; `notFound` where there is none."""
+        """Return a dataset; raise `notFound`."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
@@ -111,6 +111,7 @@ class Catalog:
             )
 
     def datasets(self, project: str) -> list[Dataset]:
+        """Return a project's datasets by name."""
         with self.lock:
             return sorted(
                 (d for (owner, _), d in self._datasets.items() if owner == project),
@@ -118,6 +119,7 @@ class Catalog:
             )
 
     def add_dataset(self, dataset: Dataset) -> Dataset:
+        """Add a dataset; raise if its name is wrong or taken."""
         if not _DATASET_ID.fullmatch(dataset.id):
             words = (
                 "Dataset IDs must be alphanumeric (plus underscores) and must be at most 1024 "
@@ -134,23 +136,25 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
-        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
+        """Change a dataset, unless `if_match` is stale."""
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             check_etag(current.etag, if_match)
             return self._put_dataset(change(current))
 
     def _put_dataset(self, dataset: Dataset) -> Dataset:
+        """Store a dataset with a new etag."""
         stamped = msgspec.structs.replace(dataset, etag=_etag(dataset.written, dataset.modified))
         self._datasets[dataset.project, dataset.id] = stamped
         return stamped
 
     def remove_dataset(self, dataset: Dataset) -> None:
+        """Remove a dataset, if it is there."""
         with self.lock:
             self._datasets.pop((dataset.project, dataset.id), None)
 
     def table(self, ref: TableRef) -> Table:
-        """Return a table; `notFound` where there is none."""
+        """Return a table; raise `notFound`."""
         table = self.find(ref)
         if table is None:
             self.dataset(ref.project, ref.dataset)
@@ -170,6 +174,7 @@ class Catalog:
         return table
 
     def tables(self, project: str, dataset: str) -> list[Table]:
+        """Return a dataset's tables by name."""
         self.dataset(project, dataset)
         with self.lock:
             within = [
@@ -180,10 +185,12 @@ class Catalog:
         return sorted(within, key=lambda t: t.ref.table)
 
     def every_table(self) -> Iterator[Table]:
+        """Yield all tables of all datasets."""
         with self.lock:
             yield from list(self._tables.values())
 
     def add_table(self, table: Table) -> Table:
+        """Add a table; raise if its name is wrong or taken."""
         check_table_id(table.ref)
         with self.lock:
             self.dataset(table.ref.project, table.ref.dataset)
@@ -205,13 +212,14 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
-        """Replace a table by what `change` makes of it, unless `if_match` is a stale etag."""
+        """Change a table, unless `if_match` is stale."""
         with self.lock:
             current = self.table(ref)
             check_etag(current.etag, if_match)
             return self.put_table(change(current))
 
     def remove_table(self, ref: TableRef) -> None:
+        """Remove a table, if it is there."""
         with self.lock:
             self._tables.pop(ref, None)
             self.sizes.pop(ref, None)
@@ -234,4 +242,5 @@ def check_etag(etag: str, if_match: str | None) -> None:
 
 
 def _etag(*parts: object) -> str:
+    """Return an etag of these values."""
     return base64.b64encode(hashlib.blake2b(repr(parts).encode(), digest_size=16).digest()).decode()

@@ -29,7 +29,7 @@ class Running:
         self._cursor: duckdb.DuckDBPyConnection | None = None
 
     def end(self) -> None:
-        """Say that the work is over, which wakes everybody who waits for it."""
+        """End the work, and wake those who wait for it."""
         with self._lock:
             self.ended.set()
             waiting, self._waiting = self._waiting, []
@@ -37,7 +37,7 @@ class Running:
             wake()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for the end, or for so many seconds, without holding a thread."""
+        """Wait for the end, at most some seconds, without a thread."""
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -78,7 +78,7 @@ class Running:
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
 
     def _interrupt(self) -> None:
-        """Interrupt the connection again and again, until the work has ended."""
+        """Interrupt the connection repeatedly until the work ends."""
         import duckdb
 
         while not self.ended.wait(_AGAIN):

@@ -59,7 +59,7 @@ class Job(msgspec.Struct, kw_only=True):
 
     @property
     def done(self) -> bool:
-        """Whether it has ended."""
+        """Whether the job has ended."""
         return self.running.ended.is_set()
 
     @property
@@ -109,6 +109,7 @@ class Jobs:
         return job
 
     def remove(self, job: Job) -> None:
+        """Remove a job, if it is there."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
 

@@ -19,6 +19,7 @@ class Policies:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> dict[str, Any]:
+        """Return a resource's policy; an empty one by default."""
         return self._policies.get(name) or _with_etag({})
 
     def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:

@@ -122,6 +122,7 @@ class Warehouse:
             return self._locks.setdefault(relation, threading.RLock())
 
     def close(self) -> None:
+        """Close the connection to DuckDB."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -150,7 +151,7 @@ def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 
 
 def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Make the schema of a table's name, if there is none."""
+    """Make a table's schema in DuckDB, if needed."""
     if not name.startswith("memory."):
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
@@ -180,7 +181,7 @@ def column(field: Field) -> str:
 def insert(
     cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]
 ) -> None:
-    """Append rows whose columns have the fields' names."""
+    """Append rows from SQL, by column names."""
     if not fields or not rows.num_rows:
         return
     cursor.register("_rows", rows)

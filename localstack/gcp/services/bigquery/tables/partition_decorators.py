@@ -21,7 +21,7 @@ _NULL = "__NULL__"
 
 
 def split(ref: TableRef) -> tuple[TableRef, str | None]:
-    """Split a table's name from the partition that stands behind its `$`."""
+    """Split a partition decorator (`$20240101`) from a table's name."""
     name, dollar, partition = ref.table.partition("$")
     return msgspec.structs.replace(ref, table=name), partition if dollar else None
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def column_errors() -> Iterator[None]:
-    """Turn what a table's columns refuse into BigQuery's errors."""
+    """Translate DuckDB's errors about columns into BigQuery's."""
     import duckdb
 
     try:
@@ -95,7 +95,7 @@ def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
 
 
 def check(instance: Instance, target: Target) -> None:
-    """Raise what can be refused before anything is read."""
+    """Raise the errors that can be told before anything is read."""
     if instance.catalog.find(target.ref) is None:
         instance.catalog.dataset(target.ref.project, target.ref.dataset)
         if target.create == "CREATE_NEVER":
@@ -103,7 +103,7 @@ def check(instance: Instance, target: Target) -> None:
 
 
 def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
-    """Fill the target with rows, and return how many were added.
+    """Write rows into the target; return the number added.
 
     Readers see the table as it was until all rows are there.
     """
@@ -185,7 +185,7 @@ def _write_partition(
 def _prepare_columns(
     cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]
 ) -> tuple[Field, ...]:
-    """Return the columns that the table has once it is ready for the rows."""
+    """Return the table's columns once it can take the rows."""
     name = tables.relation(target.ref)
     if current is None:
         warehouse.create(cursor, name, fields)
@@ -267,7 +267,7 @@ def merged(
 
 
 def fill_from(sql: str) -> Fill:
-    """Return a function that inserts the rows of a query whose columns have the fields' names."""
+    """Return a function that inserts a query's rows."""
 
     def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
         from ..data import arrow
@@ -282,7 +282,7 @@ def fill_from(sql: str) -> Fill:
 
 
 def fill_rows(rows: Any) -> Fill:
-    """Return a function that inserts an Arrow table whose columns have the fields' names."""
+    """Return a function that inserts an Arrow table."""
     return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
 
 

@@ -91,7 +91,7 @@ def new_table(
     fields: Sequence[Field],
     expires: Any = None,
 ) -> Table:
-    """Return a new table, which is in no catalog yet.
+    """Return a new table, not yet in the catalogue.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -156,6 +156,7 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(fields: Sequence[Field]) -> None:
+    """Raise if a field's name has a reserved prefix."""
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
             words = (
@@ -251,7 +252,7 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
 
 
 def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
-    """Note that a table's rows have changed, and its columns, where they are given."""
+    """Record that a table's rows, and perhaps columns, have changed."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
@@ -269,7 +270,7 @@ def change(
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """Change what a table's owner wrote, its columns and its expiration.
+    """Change a table's fields, columns and expiration.
 
     Args:
         instance: The stack's BigQuery.
@@ -310,7 +311,7 @@ def change(
 def check_change(
     ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
 ) -> None:
-    """Raise `invalid` if a column becomes what it may not.
+    """Raise `invalid` for a change of columns that is not allowed.
 
     Source: [docs: bigquery/docs/managing-table-schemas].
     """
@@ -339,7 +340,7 @@ def check_change(
 
 
 def alter(instance: Instance, new: Table) -> Table:
-    """Note what a table has become.
+    """Store a table's new definition.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -387,7 +388,7 @@ def reshape(
     new: Sequence[Field],
     origins: Mapping[str, str] | None = None,
 ) -> None:
-    """Give a table new columns; what it lacks is NULL, or an empty array.
+    """Give a table new columns, filled with NULL or empty arrays.
 
     Args:
         cursor: A connection, in a transaction.
@@ -430,7 +431,7 @@ def drop(instance: Instance, ref: TableRef) -> None:
 
 
 def expire(instance: Instance) -> None:
-    """Drop the tables whose expiration has passed."""
+    """Drop expired tables."""
     now = instance.clock.now()
     for table in instance.catalog.every_table():
         if table.expires is not None and table.expires <= now:

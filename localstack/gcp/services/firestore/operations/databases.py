@@ -99,7 +99,7 @@ def delete_database(call: Call, request: Any) -> Any:
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
-    """Return a long-running operation of some `work`; on the instant clock it is already done."""
+    """Return a long-running operation; complete on the instant clock."""
     if call.clock.mode == "instant":
         return operations.completed_operation(
             call, canonical(call, parent), work(), metadata=metadata

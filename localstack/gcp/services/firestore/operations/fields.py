@@ -97,7 +97,7 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
 
 
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
-    """Return a copy of a field's settings, or of those that it inherits."""
+    """Return a field's settings, its own or inherited."""
     field = types.Field.pb()(name=full_name)
     settings = database.fields.get((name.collection, name.path))
     if settings is None:

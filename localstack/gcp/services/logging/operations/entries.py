@@ -79,7 +79,7 @@ def delete_log(call: Call, request: Any) -> Any:
 
 
 def _complete(call: Call, entry: Any, request: Any) -> None:
-    """Fill in what the request says for all its entries, and the defaults."""
+    """Complete a log entry with the request's defaults."""
     entry.log_name = _log_name(call, entry.log_name or request.log_name)
     if not entry.HasField("resource"):
         if not request.HasField("resource"):

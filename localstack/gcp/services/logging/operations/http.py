@@ -35,6 +35,7 @@ def list_entries(call: Call, request: HttpRequest) -> Any:
 
 @route("LoggingServiceV2.ListLogs", "GET", "/v2/{parent=*/*}/logs")
 def list_logs(call: Call, request: HttpRequest) -> Any:
+    """Answer ListLogs over REST."""
     query = request.query
     rpc_request = types.ListLogsRequest.pb()(
         parent=request.params["parent"],
@@ -46,6 +47,7 @@ def list_logs(call: Call, request: HttpRequest) -> Any:
 
 @route("LoggingServiceV2.DeleteLog", "DELETE", "/v2/{log_name=*/*/logs/*}")
 def delete_log(call: Call, request: HttpRequest) -> Any:
+    """Answer DeleteLog over REST."""
     name = request.path.removeprefix("/v2/")  # quoted, as the log's id is
     return answer_of(entries.delete_log(call, types.DeleteLogRequest.pb()(log_name=name)), request)
 

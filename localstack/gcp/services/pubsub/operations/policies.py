@@ -41,6 +41,7 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 @route("IAMPolicy.GetIamPolicy", "GET", *(f"{resource}:getIamPolicy" for resource in _RESOURCES))
 def get_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer GetIamPolicy over REST."""
     return answer_of(
         get_iam_policy(
             call, iam_policy_pb2.GetIamPolicyRequest(resource=request.params["resource"])
@@ -51,6 +52,7 @@ def get_over_http(call: Call, request: HttpRequest) -> Any:
 
 @route("IAMPolicy.SetIamPolicy", "POST", *(f"{resource}:setIamPolicy" for resource in _RESOURCES))
 def set_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer SetIamPolicy over REST."""
     return answer_of(
         set_iam_policy(call, _message(iam_policy_pb2.SetIamPolicyRequest(), request)), request
     )
@@ -62,6 +64,7 @@ def set_over_http(call: Call, request: HttpRequest) -> Any:
     *(f"{resource}:testIamPermissions" for resource in _RESOURCES),
 )
 def test_over_http(call: Call, request: HttpRequest) -> Any:
+    """Answer TestIamPermissions over REST."""
     return answer_of(
         test_iam_permissions(call, _message(iam_policy_pb2.TestIamPermissionsRequest(), request)),
         request,

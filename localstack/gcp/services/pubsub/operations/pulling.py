@@ -97,7 +97,7 @@ class _Stream:
         self._act(first)
 
     def read(self, requests: Iterator[Any]) -> None:
-        """Act on what the client sends, until it has ended."""
+        """Handle the client's messages on a streaming pull."""
         for request in requests:
             if request.stream_ack_deadline_seconds:
                 self._deadline = request.stream_ack_deadline_seconds
@@ -106,7 +106,7 @@ class _Stream:
         self._backlog.wake()
 
     def answers(self) -> Iterator[Any]:
-        """Yield messages as they become ready, no more at once than the client wants."""
+        """Yield ready messages, within the client's flow control."""
         rules = self._backlog.rules
         properties = types.StreamingPullResponse.SubscriptionProperties.pb()(
             exactly_once_delivery_enabled=rules.exactly_once, message_ordering_enabled=rules.ordered
@@ -130,7 +130,7 @@ class _Stream:
                 self._backlog.wait(changes, _LOOK)
 
     def _take(self) -> list[Delivery]:
-        """Lease the messages that are ready and that the client has room for."""
+        """Lease ready messages within the client's flow control."""
         messages, size = (
             self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
         )
@@ -146,7 +146,7 @@ class _Stream:
         )
 
     def _act(self, request: Any) -> None:
-        """Acknowledge and modify what a request names."""
+        """Handle a request's acknowledgements and deadlines."""
         answer = types.StreamingPullResponse.pb()()
         if request.ack_ids:
             invalid = self._backlog.acknowledge(request.ack_ids)
@@ -182,6 +182,7 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
 
 
 def _received_message(delivery: Delivery) -> Any:
+    """Return a delivery as a message of the API."""
     return types.ReceivedMessage.pb()(
         ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
     )

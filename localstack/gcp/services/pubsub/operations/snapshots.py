@@ -87,7 +87,7 @@ def delete_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.Seek")
 def seek(call: Call, request: Any) -> Any:
-    """Set what a subscription delivers to what a snapshot, or a time, leaves; end every lease."""
+    """Seek a subscription to a snapshot or a time."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)
@@ -119,7 +119,7 @@ def seek(call: Call, request: Any) -> Any:
 
 
 def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
-    """Return the messages that a subscription could deliver again, in their order.
+    """Return the messages that a subscription could deliver again.
 
     These are its own, and those that its topic retains.
     """

@@ -119,7 +119,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Accept only the config that leaves the subscription a pull subscription."""
+    """Refuse push delivery; accept an empty config."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(
@@ -151,7 +151,7 @@ def _seconds(duration: Any) -> float:
 
 
 def _complete(subscription: Any) -> None:
-    """Fill in Pub/Sub's defaults."""
+    """Set a subscription's defaults."""
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or _ACK_DEADLINE
     if not subscription.HasField("message_retention_duration"):
         subscription.message_retention_duration.FromTimedelta(_RETENTION)

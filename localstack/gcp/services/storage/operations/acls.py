@@ -42,6 +42,7 @@ class _List:
 
     @property
     def entries(self) -> Entries:
+        """The access control entries of the owner."""
         entries: Entries = getattr(self.owner, self._attribute)
         return entries
 

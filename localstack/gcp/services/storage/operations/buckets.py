@@ -107,7 +107,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Change a bucket's fields: the sent ones, or the `whole` bucket."""
+    """Change a bucket: the sent fields (patch) or all (update)."""
     body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -139,7 +139,7 @@ def _patchable(body: dict[str, Any]) -> set[str]:
 
 @route("storage.buckets.patch", "PATCH", _BUCKET)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Change the fields of a bucket that a request has (storage.buckets.patch)."""
+    """Answer storage.buckets.patch."""
     return _change(call, request, whole=False)
 
 
@@ -169,7 +169,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.buckets.restore", "POST", f"{_BUCKET}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Restore a softly deleted bucket (storage.buckets.restore)."""
+    """Answer storage.buckets.restore."""
     store, name = store_of(call), request.params["bucket"]
     with store.lock:
         bucket = _deleted_bucket(store, name, number(request.query, "generation"))

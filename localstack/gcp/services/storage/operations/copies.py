@@ -166,7 +166,7 @@ def _progress(token: str, source: Version) -> int:
 
 @route("storage.objects.move", "POST", "/storage/v1/b/{bucket}/o/{sourceObject}/moveTo/o/{object}")
 def move(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Rename an object (storage.objects.move)."""
+    """Answer storage.objects.move."""
     store = store_of(call)
     with store.lock:
         source, bucket = _source(store, request), store.bucket(request.params["bucket"])

@@ -99,7 +99,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Change an object's fields: the sent ones, or the `whole` object."""
+    """Change an object: the sent fields (patch) or all (update)."""
     body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -135,7 +135,7 @@ def _writable(body: dict[str, Any]) -> dict[str, Any]:
 
 @route("storage.objects.patch", "PATCH", _OBJECT)
 def patch(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Change the fields of an object that a request has (storage.objects.patch)."""
+    """Answer storage.objects.patch."""
     return _change(call, request, whole=False)
 
 
@@ -161,7 +161,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("storage.objects.restore", "POST", f"{_OBJECT}/restore")
 def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Restore a softly deleted object (storage.objects.restore)."""
+    """Answer storage.objects.restore."""
     store, generation, now = store_of(call), number(request.query, "generation"), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])

@@ -85,7 +85,7 @@ def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def policy_of(bucket: Bucket) -> dict[str, Any]:
-    """Return a bucket's policy, or what every new bucket has."""
+    """Return a bucket's policy, or a new bucket's default."""
     policy = bucket.policy or {"version": 1, "etag": "CAE=", "bindings": _new(bucket.project)}
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket.name}", **policy}
 

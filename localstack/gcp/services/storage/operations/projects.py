@@ -96,7 +96,7 @@ def get(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 @route("storage.projects.hmacKeys.update", "PUT", _KEY, executes=False)
 def update(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Activate or deactivate an HMAC key (storage.projects.hmacKeys.update)."""
+    """Answer storage.projects.hmacKeys.update."""
     body = checked(request.json(), HMAC_KEY)
     with store_of(call).lock:
         key = _key(call, request)
@@ -135,4 +135,5 @@ def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _etag() -> str:
+    """Return a random etag."""
     return base64.b64encode(secrets.token_bytes(6)).decode()

@@ -94,7 +94,7 @@ def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview
 def begin(
     call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
 ) -> HttpAnswer:
-    """Begin a resumable upload: answer where its parts are sent."""
+    """Begin a resumable upload; answer with its URL."""
     new = NewObject(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = ResumableUpload(new, Writer(new.store.folder(call)))
@@ -105,7 +105,7 @@ def begin(
 
 @route("storage.objects.insert", "PUT", *_UPLOAD)
 def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
-    """Take a part of a resumable upload, or answer `bytes */N`, which asks how far it is."""
+    """Handle a part of a resumable upload, or a question about its progress."""
     session = _session(call, request)
     with session.lock:
         if session.done is not None:
@@ -171,7 +171,7 @@ def _incomplete(writer: Writer, *, status: int = 308) -> HttpAnswer:
 
 
 def _content_range(request: HttpRequest) -> tuple[int | None, int | None, int | None]:
-    """Return the first and the last byte of this part, and how many there are in all.
+    """Return a part's first and last byte and the total size.
 
     None: the header does not say.
     """

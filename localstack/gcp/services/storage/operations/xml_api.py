@@ -174,7 +174,7 @@ def put(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST")
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Begin an upload in parts (?uploads), or end it (?uploadId=...)."""
+    """Begin or complete a multipart upload of the XML API."""
     bucket, name = request.params["bucket"], request.params["object"]
     if "uploads" in request.query:
         store_of(call).bucket(bucket)

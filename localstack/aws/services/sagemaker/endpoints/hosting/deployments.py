@@ -17,7 +17,7 @@ from . import fleets
 
 
 def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> None:
-    """Begin a deployment once its servers answer.
+    """Begin a deployment: start servers, then shift traffic.
 
     Args:
         ctx: The handler's context.
@@ -35,7 +35,7 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
 
 
 def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
-    """Roll back a deployment that is not done in time. Starting the containers counts."""
+    """Roll back a deployment that exceeds its time limit."""
     ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
@@ -60,7 +60,7 @@ def say(ctx: Context, fleet: Fleet, status: str) -> None:
 
 
 def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Move all traffic to the old fleet at once; the new one goes.
+    """Move all traffic back to the old fleet, and end the new one.
 
     The endpoint ends InService, with the old configuration's name.
     """
@@ -75,7 +75,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
-    """Move the traffic to a stage, and wait for the next one."""
+    """Move traffic to a stage, and wait for the next."""
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -103,7 +103,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Look at the alarms every few seconds for as long as this stage is the current one.
+    """Check the alarms every few seconds during a stage.
 
     On the instant clock, where none bakes, look once.
     """
@@ -121,7 +121,7 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
-    """Roll back if an alarm is in ALARM. Return whether the deployment is over."""
+    """Roll back if an alarm fires; return whether the deployment is over."""
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
     state_of_alarm = states(ctx)
@@ -132,7 +132,7 @@ def _rolled_back_by_alarm(
 
 
 def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Roll back a deployment that is still under way."""
+    """Roll back a deployment whose time is over."""
     if endpoint.pending is fleet and endpoint.status == "Updating":
         roll_back(
             ctx,
@@ -143,7 +143,7 @@ def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Let the new fleet take the place of the old one."""
+    """Replace the old fleet by the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
@@ -153,7 +153,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Let the old fleet stay, and stop the new one."""
+    """Keep the old fleet, and stop the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return

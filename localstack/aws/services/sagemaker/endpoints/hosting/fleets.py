@@ -42,7 +42,7 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 
 
 def processes(count: int) -> int:
-    """Return the number of processes for so many instances.
+    """Return how many processes stand for a number of instances.
 
     A serverless variant has 0 instances, and a process.
     """
@@ -58,7 +58,7 @@ def grows(fleet: Fleet) -> bool:
 
 
 def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
-    """Start the processes that the desired counts need, and end those that they do not.
+    """Start and end processes to match the desired counts.
 
     All of it is done, or nothing; then the reason is returned.
     """
@@ -80,7 +80,7 @@ def shrink(variant: Variant, count: int) -> None:
 
 
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Start a fleet's processes, and note what went wrong."""
+    """Start a fleet's processes, and record failures."""
     try:
         counts = {
             variant.name: 1 if variant.serverless else processes(variant.desired_count)
@@ -97,7 +97,7 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
-    """Start the missing ones of so many processes. Return what went wrong, else None.
+    """Start the missing processes; return what went wrong, or None.
 
     They take requests once all of them answer.
     """
@@ -121,7 +121,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
-    """Start a server. Return what went wrong, else None."""
+    """Start a server; return what went wrong, or None."""
     wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
     if wrong is None:
         return None
@@ -133,7 +133,7 @@ def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer)
 
 
 def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | None:
-    """Call a function with all things at once, and return the first thing that went wrong."""
+    """Call a function with all items in parallel; return the first failure."""
     todo = list(things)
     if len(todo) < 2:
         return function(todo[0]) if todo else None
@@ -158,4 +158,5 @@ def _patience(variant: Variant) -> float:
 
 
 def _words(variant: Variant, wrong: str) -> str:
+    """Say what is wrong with a variant."""
     return f"Variant {variant.name}: {wrong}"

@@ -30,7 +30,7 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content(ctx: Context, model: str) -> Content:
-    """Return the content of the one container of a model.
+    """Return a model's container; raise an error if it has several.
 
     Raises:
         NoModel: The model does not exist, or has several containers.
@@ -50,7 +50,7 @@ def content(ctx: Context, model: str) -> Content:
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
-    """Fill the folder that is /opt/ml/model.
+    """Download a model's data into the folder that becomes /opt/ml/model.
 
     Raises:
         NoModel: S3 has nothing there.

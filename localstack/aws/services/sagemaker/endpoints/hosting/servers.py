@@ -16,7 +16,7 @@ from .models import Content
 
 
 def contract(region: str) -> Contract:
-    """Return the contract that a container in this region meets."""
+    """Return what SageMaker's container contract demands in this region."""
     return Contract(
         mount=ROOT,
         model=f"{ROOT}/model",

@@ -63,20 +63,20 @@ class Backlog:
 
     @property
     def requests(self) -> list[Request]:
-        """All requests, the oldest first."""
+        """All requests, oldest first."""
         return sorted(
             [*(work.request for work in self.processed), *self.waiting],
             key=lambda request: request.received,
         )
 
     def decide(self, work: UnderWay) -> bool:
-        """Return whether the caller is the one to end a request."""
+        """Return whether the caller is the first to end a request."""
         with self.changed:
             first, work.decided = not work.decided, True
         return first
 
     def leave(self, work: UnderWay) -> bool:
-        """Take a request out. Return False when it has left before."""
+        """Remove a request; return False if it was removed before."""
         with self.changed:
             if work not in self.processed:
                 return False
@@ -99,7 +99,7 @@ class Backlogs:
             return self._of.setdefault(endpoint, Backlog())
 
     def drop(self, endpoint: str) -> None:
-        """Drop an endpoint's queue: what waits ends; what is processed goes on."""
+        """Drop an endpoint's queue; requests under way continue."""
         with self._lock:
             backlog = self._of.pop(endpoint, None)
         if backlog is not None:
@@ -109,13 +109,13 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """Return the AsyncInferenceConfig; None: the endpoint answers at once."""
+    """Return the AsyncInferenceConfig, or None for a synchronous endpoint."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Tell CloudWatch how the queue stands; `drop` does so for a deleted endpoint."""
+    """Record an endpoint's queue in CloudWatch's metrics."""
     if settings(endpoint) is None or endpoint.routing is None:
         return
     backlog = ctx.store(Backlogs).backlog_of(endpoint.name)
@@ -166,7 +166,7 @@ def look(backlog: Backlog) -> None:
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """Choose a variant by weight, and its instance with the fewest requests; None: none has room.
+    """Choose a variant by weight and its least busy instance, or None if all are full.
 
     An instance whose process has ended starts again, and takes no requests meanwhile.
     """

@@ -40,7 +40,7 @@ def capture(
     body: bytes,
     answer: Answer,
 ) -> None:
-    """Capture a call, if it is sampled."""
+    """Capture a call for data capture, if it is sampled."""
     config = target.fleet.capture
     if (
         not config
@@ -94,7 +94,7 @@ def record(
 def key(
     config: Mapping[str, Any], endpoint: str, variant: str, called_at: datetime, unique: str
 ) -> tuple[str, str]:
-    """Return the bucket and the key of a file whose first record is of that time."""
+    """Return bucket and key of a capture file, by its first record's time."""
     bucket, prefix = split(config["DestinationS3Uri"])
     folder = "/".join(
         part
@@ -136,7 +136,7 @@ class Buffer:
             ctx.spawn(self.flush, ctx.without_request())
 
     def flush(self, ctx: Context) -> None:
-        """Write what waits.
+        """Write the buffered records.
 
         What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops
         it.

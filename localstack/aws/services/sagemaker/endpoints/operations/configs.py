@@ -16,6 +16,7 @@ from .listing import page
 
 @handles("sagemaker", "CreateEndpointConfig")
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CreateEndpointConfig."""
     name = params["EndpointConfigName"]
     arn = checks.arn(ctx, "endpoint-config", name)
     checks.variants(params["ProductionVariants"], params.get("ShadowProductionVariants") or ())
@@ -37,6 +38,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DescribeEndpointConfig")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeEndpointConfig."""
     endpoint_config = config(ctx, params["EndpointConfigName"])
     variants = [{"InitialVariantWeight": 1.0, **variant} for variant in endpoint_config.production]
     return {
@@ -51,6 +53,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteEndpointConfig")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteEndpointConfig."""
     endpoint_config = config(ctx, params["EndpointConfigName"])
     ctx.store(Endpoints).configs.pop(endpoint_config.name, None)
     tags.drop(ctx, checks.arn(ctx, "endpoint-config", endpoint_config.name))
@@ -59,6 +62,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListEndpointConfigs")
 def list_configs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer ListEndpointConfigs."""
     rows = [
         {
             "EndpointConfigName": c.name,

@@ -13,6 +13,7 @@ from .listing import page
 
 @handles("sagemaker", "DescribeEndpoint")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeEndpoint."""
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.stale is not None and ctx.clock.now() < endpoint.stale[0]:
@@ -22,6 +23,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "ListEndpoints")
 def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer ListEndpoints."""
     rows = [
         {
             "EndpointName": e.name,
@@ -67,7 +69,7 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Note what an endpoint is before a change, for the fault eventual-consistency.
+    """Record an endpoint's state before a change, for the fault eventual-consistency.
 
     DescribeEndpoint shows that for as long as the fault says.
     """
@@ -110,6 +112,7 @@ def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
 
 
 def _pending_variant(variant: Variant) -> dict[str, Any]:
+    """Return a variant of a pending deployment as the API shows it."""
     summary = _summary(variant)
     kind = variant.config.get("InstanceType")
     return {**summary, **({"InstanceType": kind} if kind else {})}

@@ -88,7 +88,7 @@ def container_headers(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
-    """Return a target, and its server that counts this request as under way.
+    """Return a target whose server has counted this request.
 
     None: moto answers for the target (--moto-answers, its image is unmapped).
     """
@@ -105,7 +105,7 @@ def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, 
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
-    """Choose the target of a request."""
+    """Choose a request's target."""
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
@@ -126,7 +126,7 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
 def _predict(
     server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[Answer | None, str]:
-    """Send a request to the model. Return the answer, or why there is none."""
+    """Send a request to the model; return the answer, or why there is none."""
     try:
         return server.predict(body, headers), ""
     except TimedOut:

@@ -47,6 +47,7 @@ def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_found(ctx: Context, name: str) -> AwsError:
+    """Return the error that there is no such endpoint."""
     return invalid(f"Endpoint {name} of account {ctx.account} not found.")
 
 
@@ -103,7 +104,7 @@ def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
-    """Process a queue for as long as it holds anything.
+    """Process an endpoint's queue until it is empty.
 
     Requests go to instances that have room; those whose time is over are ended.
     """
@@ -166,4 +167,5 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _refusal(message: str) -> AwsError:
+    """Return a ValidationException."""
     return AwsError("ValidationException", message)

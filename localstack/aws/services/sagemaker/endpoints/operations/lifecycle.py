@@ -18,6 +18,7 @@ from . import describe
 
 @handles("sagemaker", "CreateEndpoint")
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer CreateEndpoint."""
     name = params["EndpointName"]
     config = records.config(ctx, params["EndpointConfigName"])
     fleet = Fleet(config)
@@ -59,6 +60,7 @@ def begin(ctx: Context, endpoint: Endpoint) -> None:
 
 @handles("sagemaker", "DeleteEndpoint")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer DeleteEndpoint."""
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     with endpoint.lock:
         if endpoint.changing:
@@ -76,7 +78,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
-    """Set an endpoint InService or Failed, once its servers are through."""
+    """Set an endpoint to InService or Failed, once its servers started or failed."""
     if not fleets.wait(ctx, endpoint.fleet):
         return
     with endpoint.lock:
@@ -106,7 +108,7 @@ def _note_status(ctx: Context, fleet: Fleet, status: str) -> None:
 
 @resumes(Endpoints)
 def resume(ctx: Context, store: Endpoints) -> None:
-    """Start the servers of all endpoints again, after the stack's restart."""
+    """Start all endpoints' servers again after a restart."""
     for endpoint in list(store.endpoints.values()):
         _serve_again(ctx, store, endpoint)
 

@@ -18,6 +18,7 @@ from . import describe
 
 @handles("sagemaker", "UpdateEndpoint")
 def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
+    """Answer UpdateEndpoint."""
     endpoint = records.require_endpoint(ctx, params["EndpointName"])
     config = records.config(ctx, params["EndpointConfigName"])
     with endpoint.lock:
@@ -62,7 +63,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
 def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change weights and counts. Desired ones are seen at once, current ones follow at the end.
+    """Change weights and counts, as UpdateEndpointWeightsAndCapacities does.
 
     Counts and weights that are not named stay.
     """
@@ -139,7 +140,7 @@ def _check(item: Mapping[str, Any], least: int) -> None:
 
 
 def _require_changeable(endpoint: Endpoint) -> None:
-    """Refuse a change while another one is under way, or after a failure."""
+    """Raise an error while a change is under way or has failed."""
     if endpoint.changing:
         raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
@@ -150,7 +151,7 @@ def _require_changeable(endpoint: Endpoint) -> None:
 
 
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
-    """Return the new fleet.
+    """Return the fleet of an update.
 
     Its variants have the properties of the old one's where they are retained.
     """

@@ -20,6 +20,7 @@ _MOST_FEATURES = 2500
 
 
 def invalid(message: str) -> AwsError:
+    """Return a ValidationException."""
     return AwsError("ValidationException", message, 400)
 
 
@@ -79,13 +80,13 @@ def _finish_creation(ctx: Context, group: Group) -> None:
 
 @resumes(Groups)
 def resume(ctx: Context, store: Groups) -> None:
-    """Set the timers of all groups again, after the stack's restart."""
+    """Set all groups' timers again after a restart."""
     for group in list(store.by_name.values()):
         _resume_group(ctx, group)
 
 
 def _resume_group(ctx: Context, group: Group) -> None:
-    """Set the timers of one group again."""
+    """Set a group's timers again."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
@@ -162,7 +163,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(group: Group, params: dict[str, Any]) -> bool:
-    """Return whether a group is among those that a List call asks for."""
+    """Return whether a group matches a List call's filters."""
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -223,7 +224,7 @@ def _finish_update(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DeleteFeatureGroup")
 def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a group. The offline store's objects and its Glue table stay, as AWS says."""
+    """Delete a group; offline data and the Glue table stay."""
     group = find(ctx, params["FeatureGroupName"])
     if group.status == "Creating":
         raise AwsError("ResourceInUse", f"FeatureGroup {group.name} is being created.", 400)
@@ -235,6 +236,7 @@ def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _remove(ctx: Context, group: Group) -> None:
+    """Remove a feature group and its tags."""
     groups = ctx.store(Groups)
     with groups.lock:
         if groups.by_name.get(group.name) is group:
@@ -310,11 +312,12 @@ def _feature_of(group: Group, name: str) -> Feature:
 
 
 def _feature(item: dict[str, Any]) -> Feature:
+    """Return a feature from its definition."""
     return Feature(item["FeatureName"], item["FeatureType"], item.get("CollectionType"))
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Refuse what CreateFeatureGroup refuses.
+    """Raise an error for parameters that CreateFeatureGroup refuses.
 
     Raises:
         AwsError: There is such a thing (ValidationException).
@@ -347,6 +350,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_names(names: list[str]) -> None:
+    """Raise if a group's feature names are wrong, repeated or too many."""
     if not 1 <= len(names) <= _MOST_FEATURES:
         raise invalid(f"A feature group has 1 to {_MOST_FEATURES} features.")
     if len({name.lower() for name in names}) != len(names):
@@ -356,6 +360,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_name(name: str) -> None:
+    """Raise if a feature's name is reserved or wrong."""
     if name.lower() in RESERVED:
         raise invalid(f"Validation Error: {name} is a reserved feature name.")
     if not _NAME.fullmatch(name):

@@ -208,7 +208,7 @@ def _write(
 
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record, softly deleted or not. An expired record is deleted hard here."""
+    """Return the online record, softly deleted ones included."""
     row = (group.online or {}).get(key)
     if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)
@@ -217,7 +217,7 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record; None: there is none, or it was deleted."""
+    """Return the online record, or None if there is none or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 

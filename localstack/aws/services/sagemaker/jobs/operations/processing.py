@@ -59,7 +59,7 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Refuse what would not be done as requested, before the name is taken.
+    """Raise an error for parameters that cannot be honoured, before the name is taken.
 
     Raises:
         AwsError: There is such a thing.
@@ -79,15 +79,17 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a request's inputs."""
     return params.get("ProcessingInputs") or []
 
 
 def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a request's outputs."""
     return (params.get("ProcessingOutputConfig") or {}).get("Outputs") or []
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+    """End a job as moto does, if its image is unknown and --moto-answers is set.
 
     Nothing runs then, with success.
     """
@@ -161,7 +163,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _message(container: Container) -> str | None:
-    """Return the message that the container has left; None: there is none."""
+    """Return the container's message, or None."""
     path = container.host("output/message")
     try:
         return path.read_bytes().decode()[:_MESSAGE] if path.is_file() else None
@@ -170,7 +172,7 @@ def _message(container: Container) -> str | None:
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
-    """Fetch one input."""
+    """Download an input."""
     source = item.get("S3Input")
     if source is None:
         raise s3.TransferError(

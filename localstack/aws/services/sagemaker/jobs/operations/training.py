@@ -82,7 +82,7 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """Refuse what would not be done as requested, before the name is taken.
+    """Raise an error for parameters that cannot be honoured, before the name is taken.
 
     A tuning job's definition is checked, too.
 
@@ -126,7 +126,7 @@ def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """End a job as moto does, when nobody mapped its image and --moto-answers is set.
+    """End a job as moto does, if its image is unknown and --moto-answers is set.
 
     Nothing runs then, with success.
     """
@@ -190,7 +190,7 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
-    """End a job by the way in which its container ended."""
+    """End a job according to how its container ended."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
@@ -234,10 +234,12 @@ class _Checkpoints:
         self._folder = container.host((config or {}).get("LocalPath") or "checkpoints")
 
     def download(self) -> None:
+        """Download the job's checkpoints, if it has any."""
         if self._config:
             s3.download(self._storage, self._config["S3Uri"], self._folder, required=False)
 
     def upload(self) -> None:
+        """Upload the job's checkpoints, if it keeps any."""
         if self._config:
             s3.upload(self._storage, self._folder, self._config["S3Uri"])
 
@@ -271,7 +273,7 @@ def _channel_description(channel: dict[str, Any], specification: dict[str, Any])
 
 
 def _deliver(storage: Any, job: Job, container: Container) -> None:
-    """Upload the model, and what lies in output/data."""
+    """Upload the model and the output data."""
     output = job.params["OutputDataConfig"]
     base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
     if output.get("CompressionType") == "NONE":

@@ -23,7 +23,7 @@ _PROPERTIES = {
 
 
 def check(condition: object) -> None:
-    """Refuse what CreatePipeline refuses, such as `Expression` in a Not, which older SDKs wrote.
+    """Raise an error for a condition that CreatePipeline refuses.
 
     Raises:
         ExpressionError: There is such a thing.
@@ -76,7 +76,7 @@ def _holds(condition: dict[str, Any], scope: Scope) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Return a value as a number; None: it is none.
+    """Return a value as a number, or None.
 
     Values travel as strings (a parameter, a metric in a file), so a string that reads as a number
     counts as one.

@@ -185,7 +185,7 @@ def _fits(value: object, kind: str) -> bool:
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
-    """Add steps with those of their branches."""
+    """Add steps to a list, with those of their branches."""
     for raw in raw_steps:
         step = _step(raw, branch)
         into.append(step)
@@ -251,7 +251,7 @@ def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _dependencies(
     raw: dict[str, Any], arguments: dict[str, Any], where: str
 ) -> tuple[Dependency, ...]:
-    """Return what DependsOn names, then the steps whose values the arguments read."""
+    """Return a step's dependencies: DependsOn, and the steps whose values it reads."""
     explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
     named = {dependency.step for dependency in explicit}
     read = sorted(
@@ -289,7 +289,7 @@ def _dependency(entry: object, where: str) -> Dependency:
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
-    """Return the name of a property file, and where it is."""
+    """Return a property file's name and place."""
     try:
         return entry["PropertyFileName"], PropertyFile(
             output=entry["OutputName"], path=entry["FilePath"]
@@ -392,7 +392,7 @@ def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _unique(items: list[T], what: str) -> list[T]:
-    """Return items whose names must differ."""
+    """Return items after a check that their names differ."""
     names: set[str] = set()
     for item in items:
         if item.name in names:

@@ -20,7 +20,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference(text: object) -> Reference:
-    """Parse what stands behind "Get".
+    """Parse the value of {"Get": ...}, for example `Steps.Train.ModelArtifacts`.
 
     A step's name may hold `-` and spaces, so it ends at the first dot or bracket.
     """

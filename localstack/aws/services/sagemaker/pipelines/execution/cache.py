@@ -39,7 +39,7 @@ _OF_THE_DEFINITION = (
 
 
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
-    """Return what two runs of the step must have in common; None for types that are not cached."""
+    """Return what two runs of a step must share for the cache, or None."""
     keys = _KEYS.get(step.type)
     if keys is None:
         return None

@@ -70,7 +70,7 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start what may start, and mark what never will, which may decide over others."""
+    """Start the steps that can start, and mark those that never will."""
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -99,7 +99,7 @@ def _start_all(
 
 
 def _step(ctx: Context, execution: Execution, step: Step) -> None:
-    """Run one step with its retries, and tell the engine when it has ended."""
+    """Run a step with its retries, and report its end."""
     run_of_step = execution.steps[step.name]
     retries = Retries(step.retries, run_of_step.started)
     try:
@@ -169,7 +169,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Let the (movable) clock pass. Return whether the next attempt is still due."""
+    """Wait on the clock; return whether the next attempt is still wanted."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:
@@ -194,7 +194,7 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """Return whether nothing new starts: a step failed and no other one waits for it.
+    """Return whether nothing new starts, because a step failed.
 
     What runs goes on.
     """
@@ -205,7 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether a step waits for another one to end so."""
+    """Return whether a step waits for another step's end."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()

@@ -48,7 +48,7 @@ class Retries:
         self._used: dict[int, int] = {}
 
     def wait(self, error: StepFailed, now: datetime) -> float | None:
-        """Return the seconds until the next attempt; None: this was the last one.
+        """Return the seconds until the next attempt, or None after the last.
 
         The first policy that names the error decides.
         """
@@ -65,7 +65,7 @@ class Retries:
 
 
 def kind_of_reason(failure: str) -> str | None:
-    """Return the retry policies' name for a job's FailureReason; None: it is not tried again."""
+    """Return the retry policy's exception name for a FailureReason, or None."""
     if failure.startswith("InternalServerError"):
         return INTERNAL
     return CAPACITY if failure.startswith("CapacityError") else None

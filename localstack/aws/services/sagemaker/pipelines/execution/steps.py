@@ -58,7 +58,7 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
-    """Return the sources of values for a step's expressions; `job` is the name of its own job."""
+    """Return the values that a step's expressions may refer to."""
     definition = execution.version.definition
     steps = definition.steps if definition else {}
 
@@ -110,7 +110,7 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 
 
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
-    """Do a step once.
+    """Run a step once.
 
     Raises:
         StepFailed: It did not work.
@@ -242,12 +242,12 @@ def _tuning(work: Work) -> None:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Leave out the experiment that a pipeline adds by itself: the stack keeps no trials."""
+    """Return arguments without the experiment that pipelines add by themselves."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
 
 
 def _follow(work: Work, job: Job) -> None:
-    """Wait for the job. It is noted first, so that a stop which comes now finds it."""
+    """Record the job and wait for it, so that a stop finds it."""
     execution, step = work.execution, work.step.name
     execution.jobs[step] = job
     if execution.stopping.is_set():

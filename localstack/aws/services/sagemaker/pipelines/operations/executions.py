@@ -21,7 +21,7 @@ _AS_MOTO = 30.0  # seconds that a start may take where nothing is executed
 
 
 def _find(ctx: Context, arn: str) -> Execution:
-    """Return an execution.
+    """Return an execution; raise an error if there is none.
 
     Raises:
         AwsError: There is none.
@@ -135,6 +135,7 @@ def _parameter_value(parameter: Parameter, value: str) -> object:
 
 
 def _boolean(value: str) -> bool:
+    """Parse true or false; raise ValueError for others."""
     if value.lower() not in ("true", "false"):
         raise ValueError(value)
     return value.lower() == "true"
@@ -169,7 +170,7 @@ def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 @handles("sagemaker", "RetryPipelineExecution")
 def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Run again what did not succeed, with the same definition and parameters."""
+    """Run the failed steps of an execution again."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
         if _is_repeated(execution, params):
@@ -193,7 +194,7 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
-    """Note a call by its token. Return whether this very call was made before."""
+    """Record a call's token; return whether the same call was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False

@@ -30,7 +30,7 @@ from .....core.resources import operations
 from .....core.resources.validation import check_display_name
 from ...models import records as models
 from .. import model_servers, timing
-from ..records import Hosted, Target, check_split, require_endpoint, show_former_state
+from ..records import HostedEndpoint, Target, check_split, require_endpoint, show_former_state
 from .endpoints import generic
 
 DeployedPb = DeployedModel.pb()
@@ -161,7 +161,12 @@ class _Deployment:
     """
 
     def __init__(
-        self, call: Call, hosted: Hosted, deployed: Any, model: Any, split: Mapping[str, int]
+        self,
+        call: Call,
+        hosted: HostedEndpoint,
+        deployed: Any,
+        model: Any,
+        split: Mapping[str, int],
     ) -> None:
         self._call = call.without_request()
         self._hosted = hosted
@@ -218,7 +223,7 @@ class _Deployment:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
     def fail_as_lost(self, progress: operations.Progress) -> Any:
-        """Fail as the fault lost-deploy asks for."""
+        """Fail the operation after its effect, for the fault lost-deploy."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
@@ -255,7 +260,7 @@ class _Deployment:
         )
 
     def _forget(self) -> None:
-        """Let the model's version be deployed and deleted again."""
+        """Let the model version be deployed or deleted again."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
@@ -278,7 +283,7 @@ class _Deployment:
 def _kill_once_cancelled(
     progress: operations.Progress, over: threading.Event, server: ModelServer
 ) -> None:
-    """End the server once its deployment is cancelled, until the deployment is over."""
+    """End the server if its deployment is cancelled."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()
@@ -330,8 +335,8 @@ def _scale(call: Call, deployed: Any) -> None:
     deployed.status.last_update_time.CopyFrom(call.now_pb())
 
 
-def _assign_id(hosted: Hosted, deployed: Any) -> None:
-    """Set a deployed model's id: the caller's, if it is free, or a new one."""
+def _assign_id(hosted: HostedEndpoint, deployed: Any) -> None:
+    """Set a deployed model's id: the caller's or a new one."""
     taken = {*hosted.targets, *hosted.pending}
     if deployed.id in taken:
         raise GcpError(
@@ -347,13 +352,13 @@ def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
-def _set_split(hosted: Hosted, split: Mapping[str, int]) -> None:
+def _set_split(hosted: HostedEndpoint, split: Mapping[str, int]) -> None:
     """Replace an endpoint's traffic split."""
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 
 
-def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _check_undeployable(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
     """Raise unless a deployed model exists and has no traffic, or is the only one."""
     if number not in hosted.targets:
         raise GcpError("NOT_FOUND", f"DeployedModel {number} does not exist in {hosted.name}.")
@@ -370,7 +375,7 @@ def _check_undeployable(hosted: Hosted, number: str, split: Mapping[str, int]) -
         )
 
 
-def _remove_deployed_model(hosted: Hosted, number: str, split: Mapping[str, int]) -> None:
+def _remove_deployed_model(hosted: HostedEndpoint, number: str, split: Mapping[str, int]) -> None:
     """Remove a deployed model and its share from the endpoint's message.
 
     The last one leaves an empty split.

@@ -29,7 +29,7 @@ from ... import etags
 from ..records import (
     EndpointPb,
     Endpoints,
-    Hosted,
+    HostedEndpoint,
     check_split,
     current_copy,
     location_of,
@@ -97,7 +97,7 @@ def create_endpoint(call: Call, request: Any) -> Any:
         with store.lock:
             _check_absent(context, name)
             message.create_time.CopyFrom(context.now_pb())
-            hosted = Hosted(message)
+            hosted = HostedEndpoint(message)
             hosted.note_change(context)
             store.by_name[name] = hosted
         return EndpointPb(name=name)
@@ -228,12 +228,12 @@ def _check_logging(endpoint: Any) -> None:
 
 
 def _check_absent(call: Call, name: str) -> None:
-    """Raise ALREADY_EXISTS if there is an endpoint of that name."""
+    """Raise ALREADY_EXISTS if there is such an endpoint."""
     if name in call.store(Endpoints).by_name:
         raise GcpError("ALREADY_EXISTS", f"The Endpoint {name} already exists.")
 
 
-def _check_empty(hosted: Hosted) -> None:
+def _check_empty(hosted: HostedEndpoint) -> None:
     """Raise FAILED_PRECONDITION if models are deployed to the endpoint."""
     if hosted.message.deployed_models or hosted.pending:
         numbers = ", ".join(

@@ -54,7 +54,7 @@ def list_feature_views(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.UpdateFeatureView")
 def update_feature_view(call: Call, request: Any) -> Any:
-    """Change a view; what it serves stays as the last sync left it."""
+    """Change a view; served data stay until the next sync."""
     name = canonical(call, request.feature_view.name)
     store = standard_methods.get(call, STORE, name.partition(f"/{VIEW.collection}/")[0])
     view = standard_methods.update(
@@ -96,13 +96,13 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 
 def remove_view(call: Call, name: str) -> None:
-    """Delete a view with its syncs and what it serves."""
+    """Delete a view with its syncs and served data."""
     syncs.drop_view(call, name)
     call.store(Resources).remove(name)
 
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
-    """Raise for a view whose source or sync_config is not valid or not supported."""
+    """Raise an error for a view whose source or sync_config is wrong or not supported."""
     if view.HasField("index_config"):
         raise GcpError(
             "UNIMPLEMENTED",

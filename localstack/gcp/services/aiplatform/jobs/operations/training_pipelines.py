@@ -111,7 +111,7 @@ def _spec(inputs: Any) -> Any:
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Set where the job's model is, unless the caller has set another place."""
+    """Set the model's location, unless the caller has."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
@@ -228,7 +228,7 @@ _CANCELLED_END = (
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
-    """Show a pipeline as running its job."""
+    """Set a pipeline's state to running its job."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())

@@ -132,7 +132,7 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 
 
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
-    """Return the nodes of these names and those of the events, with the events between them."""
+    """Return a lineage subgraph: these nodes, the events' nodes, and the events between them."""
     resources = call.store(Resources)
     nodes = {
         name: resources.find(name)

@@ -73,7 +73,7 @@ def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -
 
 
 def _asked_id(node: Node, request: Any) -> str:
-    """Return the id that a request gives to its node, or ""."""
+    """Return the id that a request asks for, or an empty text."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 
@@ -88,7 +88,7 @@ def _list(call: Call, node: Node, request: Any) -> Any:
 
 
 def _update(call: Call, node: Node, request: Any) -> Any:
-    """Change a node's fields, or create it if the request allows that."""
+    """Change a node's fields, or create the node if allowed."""
     message = getattr(request, node.field)
     name = canonical(call, message.name)
     if request.allow_missing and call.store(Resources).find(name) is None:

@@ -250,7 +250,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """Make a tensorboard the only default one of its location."""
+    """Make a tensorboard the location's only default."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:

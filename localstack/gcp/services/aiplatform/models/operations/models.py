@@ -23,7 +23,7 @@ from ..records import (
     DEFAULT,
     Models,
     Name,
-    Registered,
+    RegisteredModel,
     Version,
     note_change,
     parse,
@@ -192,8 +192,8 @@ def delete_model_version(call: Call, request: Any) -> Any:
     return operations.start(call, parsed.model, work, metadata=_deleting(call))
 
 
-def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
-    """Return a model and the version that a request deletes, or raise if it must stay."""
+def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
+    """Return a model's version that a request may delete; raise an error if it is in use."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
@@ -211,7 +211,7 @@ def _deletable(call: Call, name: Name) -> tuple[Registered, Version]:
     return model, version
 
 
-def _check_idle(model: Registered, version: int | None) -> None:
+def _check_idle(model: RegisteredModel, version: int | None) -> None:
     """Raise FAILED_PRECONDITION while a version, or any version of the model, is deployed."""
     endpoints = sorted(
         {endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)}

@@ -23,7 +23,7 @@ from ..records import (
     DEFAULT,
     ModelPb,
     Models,
-    Registered,
+    RegisteredModel,
     Version,
     note_change,
     parse,
@@ -174,7 +174,7 @@ def _check_artifacts(call: Call, uri: str) -> None:
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
-def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]:
+def _register(call: Call, name: str, request: Any) -> tuple[RegisteredModel, Version]:
     """Store an uploaded version of a new or an existing model."""
     store = call.store(Models)
     with store.lock:
@@ -199,12 +199,12 @@ def _register(call: Call, name: str, request: Any) -> tuple[Registered, Version]
         return model, version
 
 
-def _new(call: Call, name: str, uploaded: Any) -> Registered:
+def _new(call: Call, name: str, uploaded: Any) -> RegisteredModel:
     """Return a new model without versions."""
     shared = ModelPb(create_time=call.now_pb())
     for field in _OF_MODEL:
         setattr(shared, field, getattr(uploaded, field))
-    return Registered(name, shared)
+    return RegisteredModel(name, shared)
 
 
 def _content(call: Call, uploaded: Any) -> Any:

@@ -50,7 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Node:
-    """Return an expression as a tree; BadExpression if it is none."""
+    """Parse an expression; raise BadExpression."""
     reader = _Reader(text)
     node = reader.ternary()
     if reader.sign or reader.at < len(reader.tokens):
@@ -90,7 +90,7 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """Return what a parameter_expression_selector takes of a value.
+    """Apply a parameter_expression_selector to a value.
 
     The expression knows the value as string_value.
     """
@@ -117,24 +117,24 @@ class _Reader:
 
     @property
     def sign(self) -> str:
-        """The operator or bracket that comes next, or `in`; empty for anything else."""
+        """The next operator or bracket, or `in`; else an empty text."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         return word if kind == "sign" or word == "in" else ""
 
     def take(self, *signs: str) -> str:
-        """Skip the next sign if it is one of these, and return it; else ""."""
+        """Take the next sign if it is one of these, else return ""."""
         if self.sign and self.sign in signs:
             self.at += 1
             return self.tokens[self.at - 1][1]
         return ""
 
     def expect(self, sign: str) -> None:
-        """Skip a sign; BadExpression if another one comes."""
+        """Take a sign; raise BadExpression if another one comes."""
         if not self.take(sign):
             raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
 
     def ternary(self) -> Node:
-        """Read `condition ? one : other`, or what binds closer."""
+        """Parse `condition ? one : other`."""
         node = self.either()
         if not self.take("?"):
             return node
@@ -143,11 +143,11 @@ class _Reader:
         return Node("if", (node, yes, self.ternary()))
 
     def either(self) -> Node:
-        """Read operands of `||`."""
+        """Parse operands of `||`."""
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
-        """Read operands of `&&`."""
+        """Parse operands of `&&`."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
@@ -155,15 +155,15 @@ class _Reader:
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
-        """Read operands of + and -."""
+        """Parse operands of + and -."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
-        """Read operands of *, / and %."""
+        """Parse operands of *, / and %."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
-        """Read operands, read by `below`, of operators from left to right."""
+        """Parse operands of left-associative operators; `below` parses an operand."""
         node = below()
         while sign := self.take(*signs):
             node = Node(sign, (node, below()))
@@ -211,6 +211,7 @@ class _Reader:
         return Node("call", (word, *self.arguments())) if self.take("(") else Node("name", (word,))
 
     def name(self) -> str:
+        """Read a name; raise BadExpression if none comes."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "its end")
         if kind != "name":
             raise BadExpression(f"{self.text!r}: {word!r} is no name.")
@@ -275,7 +276,7 @@ def _binary(sign: str, left: Any, right: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
-    """Return a truth value; TypeError if it is none."""
+    """Return a boolean; raise TypeError for other values."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value

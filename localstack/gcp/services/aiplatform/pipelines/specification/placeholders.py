@@ -33,7 +33,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_path(uri: str) -> str:
-    """Return the path under which a container has a gs:// URI."""
+    """Return the path within a container of a gs:// URI."""
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
@@ -134,7 +134,7 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
 
 
 def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -> Any:
-    """Return what a placeholder's path names in an executor's input."""
+    """Return the value that a placeholder's path names."""
     match parts:
         case []:
             return executor_input

@@ -189,6 +189,7 @@ class DagParameter(Node, frozen=True, kw_only=True):
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
+        """The selectors of which the first with a value is taken."""
         return (
             (self.value_from_parameter,)
             if self.value_from_parameter

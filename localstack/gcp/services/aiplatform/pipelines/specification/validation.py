@@ -105,7 +105,7 @@ def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """Yield what is wrong with a pipeline."""
+    """Yield the mistakes in a pipeline's specification."""
     if not _NAME.fullmatch(pipeline.pipeline_info.name):
         yield f"pipeline_info.name {pipeline.pipeline_info.name!r} does not match {_NAME.pattern}."
     if pipeline.root.dag is None or not pipeline.root.dag.tasks:
@@ -141,7 +141,7 @@ def _components_below(component: Component) -> list[str]:
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
-    """Yield what is wrong with a DAG."""
+    """Yield the mistakes in a DAG."""
     for key, task in dag.tasks.items():
         where = f"component {name}, task {key}"
         if task.component not in pipeline.components:
@@ -175,7 +175,7 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
 
 
 def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
-    """Yield what is wrong with a task of the component `parent` that runs `component`."""
+    """Yield the mistakes in a task."""
     yield from _in_inputs(parent, task)
     yield from _unset(component, task)
     if task.trigger_policy.condition:
@@ -186,7 +186,7 @@ def _in_task(component: Component, parent: Component, task: Task) -> Iterator[st
 
 
 def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
-    """Yield what is wrong with a task's inputs."""
+    """Yield the mistakes in a task's inputs."""
     parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
     for name, source in task.inputs.parameters.items():
         if source.component_input_parameter and source.component_input_parameter not in parameters:
@@ -234,7 +234,7 @@ def upstream_tasks(task: Task) -> tuple[str, ...]:
 
 
 def _producer(source: ParameterSource | ArtifactSource) -> str | None:
-    """Return the task whose output a source takes, or None."""
+    """Return the task whose output a source reads, or None."""
     if isinstance(source, ArtifactSource):
         return source.task_output_artifact.producer_task if source.task_output_artifact else None
     if source.task_output_parameter is not None:

@@ -67,7 +67,7 @@ def coerced(value: Any, kind: Kind) -> Any:
 
 
 def text(value: Any) -> str:
-    """Return a value as a part of a word: a string as it is, everything else as JSON."""
+    """Return a value as text: a string unchanged, others as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 

@@ -25,6 +25,7 @@ _DEDICATED_HOST = "prediction.vertexai.goog"
 
 @route("PredictionService.Predict", "POST", f"{_ENDPOINT}:predict")
 async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Answer Predict over REST."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     instances = instances_of(request.body)
@@ -49,7 +50,7 @@ async def predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("PredictionService.RawPredict", "POST", f"{_ENDPOINT}:rawPredict")
 async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return the model's answer as it is, whatever its status; headers name the model."""
+    """Answer RawPredict over REST, with the model's answer unchanged."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     exchange = await forward(
@@ -66,6 +67,7 @@ async def raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @route("PredictionService.StreamRawPredict", "POST", f"{_ENDPOINT}:streamRawPredict")
 def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
+    """Answer StreamRawPredict over REST."""
     endpoint = request.params["endpoint"]
     _check_host(call, request, endpoint)
     status, headers, parts = stream(
@@ -87,7 +89,7 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """Raise unless the endpoint may be called by this host.
+    """Raise an error unless the endpoint may be called at this host.
 
     A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """

@@ -34,6 +34,7 @@ _encode = msgspec.json.Encoder().encode
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Predict")
 async def predict(call: Call, request: Any) -> Any:
+    """Answer Predict over gRPC."""
     _check_endpoint_header(call, request.endpoint)
     body: dict[str, Any] = {"instances": [values.plain(instance) for instance in request.instances]}
     if request.HasField("parameters"):
@@ -74,7 +75,7 @@ async def predict(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.RawPredict")
 async def raw_predict(call: Call, request: Any) -> Any:
-    """Pass a body on as it is, there and back. An error of the model is an error of the call."""
+    """Answer RawPredict over gRPC, with the body unchanged."""
     _check_endpoint_header(call, request.endpoint)
     content = request.http_body.data
     headers = (("content-type", request.http_body.content_type or "application/json"),)
@@ -92,6 +93,7 @@ async def raw_predict(call: Call, request: Any) -> Any:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.StreamRawPredict")
 def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
+    """Answer StreamRawPredict over gRPC."""
     headers = (("content-type", request.http_body.content_type or "application/json"),)
     status, answered, parts = stream(call, request.endpoint, request.http_body.data, headers)
     if not 200 <= status < 300:
@@ -107,7 +109,7 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
-    """Refuse to explain: no model here has an explanation."""
+    """Refuse Explain: no model here has explanations."""
     hosted = require_endpoint(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:

@@ -190,7 +190,7 @@ def _serialized_value(variable: Parameter) -> bytes:
 
 
 def _source(instance: Instance, path: Path, question: Question) -> Source:
-    """Return what a table's name in the statement means."""
+    """Return the table, view or function that a name means."""
     return sources.source_of(
         instance,
         path,
@@ -202,7 +202,7 @@ def _source(instance: Instance, path: Path, question: Question) -> Source:
 
 
 def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
-    """Return the table of ALTER TABLE, which is not among those that a statement reads or writes.
+    """Return the table of an ALTER TABLE.
 
     It returns none where the table need not exist and does not.
     """
@@ -235,7 +235,7 @@ def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
 def _number_tables(
     catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]
 ) -> None:
-    """Give each table of a catalog its number, and a name beside the one by which it is found."""
+    """Give each table of a catalogue a number and a second name."""
     for table in catalog.table:
         number, name = numbers[(*path, table.name)]
         table.name_in_catalog, table.serialization_id, table.name = table.name, number, name

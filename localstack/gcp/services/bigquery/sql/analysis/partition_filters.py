@@ -42,7 +42,7 @@ def check_filters(meaning: Analysis) -> None:
 
 
 def _filtered_columns(statement: Node) -> set[int]:
-    """Return the ids of the columns that stand in a condition."""
+    """Return the ids of columns used in conditions."""
     names = ("filter_expr", "where_expr", "merge_expr", "join_expr")
     conditions = [
         part for node in statement.walk() for name in names if (part := node.part(name)) is not None

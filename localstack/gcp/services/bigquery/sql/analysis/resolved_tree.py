@@ -42,7 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
-        """Note the fields of a message, and those of what it inherits from."""
+        """Record the fields of a message."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -57,6 +57,7 @@ class Node:
             self._inherit(descriptor.fields_by_name["parent"].message_type)
 
     def _inherit(self, descriptor: Any) -> None:
+        """Add the fields of a message and of those that it inherits from."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         if "parent" in descriptor.fields_by_name:
@@ -84,7 +85,7 @@ class Node:
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """Return a node's field; None where this kind has none or it says nothing."""
+        """Return a node's field, or None if unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
@@ -96,7 +97,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
-        """Yield the nodes that are fields of this one."""
+        """Yield the child nodes."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
@@ -121,7 +122,7 @@ def script(answer: bytes) -> Node:
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
-    """Return the node that stands in a field of a serialized answer."""
+    """Return the node in a field of a serialized answer."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -169,6 +170,7 @@ def _is_tree_node(descriptor: Any) -> bool:
 
 @cache
 def _message_class(descriptor: Any) -> Any:
+    """Return the class of a protobuf message."""
     from google.protobuf.message_factory import GetMessageClass
 
     return GetMessageClass(descriptor)
@@ -186,6 +188,7 @@ def _scalar(field: Any, value: Any) -> Any:
 
 
 def _default(field: Any) -> Any:
+    """Return the default of a protobuf field."""
     return {field.TYPE_BOOL: False, field.TYPE_STRING: "", field.TYPE_BYTES: b""}.get(field.type, 0)
 
 

@@ -41,7 +41,7 @@ def called_functions(
     project: str,
     dataset: tuple[str, str] | None,
 ) -> dict[Path, Function]:
-    """Return the functions that a statement may call, and those that these call.
+    """Return the functions that a statement may call, directly or not.
 
     Each is there by every path by which the statement may call it.
     """
@@ -66,7 +66,7 @@ def called_functions(
 
 
 def _occurs(name: str, text: str) -> bool:
-    """Return whether a name is in a text, in its own letters.
+    """Return whether a text contains a name.
 
     Functions of users are told apart by capitals.
     """
@@ -84,7 +84,7 @@ def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iter
 
 
 def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> str:
-    """Store a function in its dataset, and return what was done: CREATE, REPLACE or SKIP.
+    """Store a function; return CREATE, REPLACE or SKIP.
 
     Raises:
         BigQueryError: `notFound`, `duplicate` or `invalidQuery`.
@@ -107,7 +107,7 @@ def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> s
 
 
 def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
-    """Drop a function, and return what was done: DROP or SKIP.
+    """Drop a function; return DROP or SKIP.
 
     Raises:
         BigQueryError: `notFound`.

@@ -32,11 +32,11 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pseudo(self) -> tuple[Field, ...]:
-        """The columns that `*` leaves out."""
+        """The pseudo-columns, which `*` leaves out."""
         return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:
-        """Return what the * of a wildcard table stands for in one of its tables."""
+        """Return what the * stands for in a table's name."""
         return part.ref.table.removeprefix(self.ref.table.removesuffix("*"))
 
 
@@ -108,7 +108,7 @@ def source_of(
 
 
 def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
-    """Return the tables of `events_*`, whose columns are those of the newest.
+    """Return the tables that `events_*` matches.
 
     Source: [docs: bigquery/docs/querying-wildcard-tables].
 

@@ -39,7 +39,7 @@ def select(
     running: Running,
     write: Callable[[row_writes.Fill], int],
 ) -> int:
-    """Hand a query's rows to `write`.
+    """Evaluate a query by the reference implementation, and pass the rows to `write`.
 
     They are DuckDB's; or, where it does not run the query truly or fails, the reference
     implementation's.
@@ -188,6 +188,7 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
 
 
 def _positional_name(place: int) -> str:
+    """Return a column's name by its position."""
     return f"place_{place}"
 
 
@@ -229,11 +230,13 @@ def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any
 
 
 def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
+    """Run SQL in DuckDB, and return the rows."""
     rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
     return rows
 
 
 def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
+    """Run a view's query, and return the rows."""
     question = analyzer.Question(sql=view.written["view"]["query"], project=view.ref.project)
     meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]

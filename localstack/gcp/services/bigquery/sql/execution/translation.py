@@ -41,7 +41,7 @@ def translator(instance: Instance, meaning: Analysis) -> Translator:
 
 
 def query(instance: Instance, meaning: Analysis) -> str:
-    """Return a SELECT whose columns have the names of the statement's output.
+    """Return a SELECT with the statement's output names.
 
     Raises:
         BigQueryError: `notImplemented` by the name of what DuckDB cannot do truly.
@@ -91,7 +91,7 @@ def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str
 
 
 def _relation(instance: Instance, source: Source) -> str:
-    """Return a source as what stands behind FROM."""
+    """Return a source as SQL for FROM."""
     if source.table is None:
         return _information_schema_rows(instance, source)
     if source.parts:
@@ -148,7 +148,7 @@ def _information_schema_rows(instance: Instance, source: Source) -> str:
 
 @contextlib.contextmanager
 def bigquery_errors(running: Running) -> Iterator[None]:
-    """Turn DuckDB's errors into BigQuery's; what DuckDB does not know is `notImplemented`."""
+    """Translate DuckDB's errors into BigQuery's."""
     import duckdb
 
     try:

@@ -170,7 +170,7 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
 
 
 def window_function(node: Node, name: str, arguments: list[str]) -> str:
-    """Write an aggregate function that stands before OVER."""
+    """Return an aggregate function's SQL for OVER."""
     kind = type_kind(node)
     if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({arguments[0]})"

@@ -13,11 +13,12 @@ from .type_kinds import INT64, type_kind
 
 
 def _array(t: Translator, node: Node) -> str:
+    """Translate an array literal."""
     return f"CAST([{', '.join(arguments(t, node))}] AS {duckdb_type(field_of(node.type))})"
 
 
 def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
-    """Return the writer of an element's access, whose first index is 1 - `shift`."""
+    """Return the translation of an array subscript; the first index is 1 - `shift`."""
 
     def write(t: Translator, node: Node) -> str:
         array, place = arguments(t, node)
@@ -32,6 +33,7 @@ def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
 
 
 def _array_concat(t: Translator, node: Node) -> str:
+    """Translate ARRAY_CONCAT; one NULL makes the result NULL."""
     values = arguments(t, node)
     unknown = " OR ".join(f"{value} IS NULL" for value in values)
     joined = " || ".join(values)
@@ -39,6 +41,7 @@ def _array_concat(t: Translator, node: Node) -> str:
 
 
 def _generate_array(t: Translator, node: Node) -> str:
+    """Translate GENERATE_ARRAY."""
     if type_kind(node) != INT64:
         raise not_run("GENERATE_ARRAY of this type")
     values = arguments(t, node)

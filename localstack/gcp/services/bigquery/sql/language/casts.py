@@ -49,7 +49,7 @@ def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) ->
 
 
 def _struct(sql: str, source: Field, target: Field, *, safe: bool) -> str:
-    """Write the conversion of a STRUCT, whose fields go by their place."""
+    """Return SQL that converts a STRUCT field by field."""
     from ...data.types import duckdb_element, quoted
     from . import literals
 
@@ -135,12 +135,13 @@ def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> 
 
 
 def _time_text(sql: str, _cast: str, _wrong: str | None) -> str:
+    """Translate the cast of a TIME to text."""
     moment = f"(DATE '2000-01-01' + {sql})"
     return f"(strftime({moment}, '%H:%M:%S') || {_fraction(moment)})"
 
 
 def utc(sql: str) -> str:
-    """Write a TIMESTAMP as the DATETIME in UTC, or the other way round."""
+    """Return SQL that converts between TIMESTAMP and DATETIME in UTC."""
     return f"({sql} AT TIME ZONE 'UTC')"
 
 

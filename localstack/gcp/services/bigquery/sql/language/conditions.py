@@ -28,6 +28,8 @@ def comparison(operator: str, left: str, right: str, kind: int) -> str:
 
 
 def _comparison(operator: str) -> Callable[[Translator, Node], str]:
+    """Return the translation of a comparison."""
+
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)
         return comparison(operator, left, right, type_kind(node))
@@ -36,6 +38,7 @@ def _comparison(operator: str) -> Callable[[Translator, Node], str]:
 
 
 def _between(t: Translator, node: Node) -> str:
+    """Translate BETWEEN."""
     value, low, high = arguments(t, node)
     return (
         f"({comparison('>=', value, low, type_kind(node))} AND "
@@ -44,7 +47,7 @@ def _between(t: Translator, node: Node) -> str:
 
 
 def _in(t: Translator, node: Node) -> str:
-    """Write IN with a list."""
+    """Translate IN with a list."""
     value, *others = arguments(t, node)
     if type_kind(node) in (STRUCT, ARRAY):
         raise not_run("IN of STRUCT or ARRAY")
@@ -54,7 +57,7 @@ def _in(t: Translator, node: Node) -> str:
 
 
 def _in_array(t: Translator, node: Node) -> str:
-    """Write IN UNNEST, which is NULL where only a NULL could be equal."""
+    """Translate IN UNNEST."""
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")
@@ -79,6 +82,7 @@ def _distinct(word: str) -> Callable[[Translator, Node], str]:
 
 
 def _like(t: Translator, node: Node) -> str:
+    """Translate LIKE."""
     if type_kind(node) != STRING:
         raise not_run("LIKE of BYTES")
     value, pattern = arguments(t, node)
@@ -107,6 +111,7 @@ def _case_value(t: Translator, node: Node) -> str:
 
 
 def _coalesce(t: Translator, node: Node) -> str:
+    """Translate COALESCE."""
     return f"coalesce({', '.join(arguments(t, node))})"
 
 

@@ -161,6 +161,7 @@ def _trunc(t: Translator, node: Node) -> str:
 
 
 def _extract(t: Translator, node: Node) -> str:
+    """Translate EXTRACT."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
     if kind == TIMESTAMP:
@@ -223,7 +224,7 @@ def _from(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _days_since_1970(t: Translator, node: Node) -> str:
-    """Write UNIX_DATE."""
+    """Translate UNIX_DATE."""
     return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
 
 
@@ -278,6 +279,7 @@ def _format(t: Translator, node: Node) -> str:
 
 
 def _date(t: Translator, node: Node) -> str:
+    """Translate DATE()."""
     values = [t.expression(argument) for argument in node.argument_list]
     if len(values) == 3:
         return f"make_date({', '.join(values)})"
@@ -292,6 +294,7 @@ def _date(t: Translator, node: Node) -> str:
 
 
 def _timestamp(t: Translator, node: Node) -> str:
+    """Translate TIMESTAMP()."""
     values = [t.expression(argument) for argument in node.argument_list]
     zone = values[1] if len(values) > 1 else "'UTC'"
     if type_kind(node) in (DATE, DATETIME):
@@ -302,6 +305,7 @@ def _timestamp(t: Translator, node: Node) -> str:
 
 
 def _datetime(t: Translator, node: Node) -> str:
+    """Translate DATETIME()."""
     values = [t.expression(argument) for argument in node.argument_list]
     if type_kind(node) == TIMESTAMP:
         return f"({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')})"

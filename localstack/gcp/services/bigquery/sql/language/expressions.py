@@ -11,6 +11,7 @@ from .translator import Translator, Words
 
 
 def _literal(_t: Translator, node: Node) -> str:
+    """Translate a literal."""
     field = field_of(node.type)
     return literals.constant(python_value(node.value.value, field), field)
 
@@ -38,7 +39,7 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """Write an expression over columns computed before it, as a call of a function in SQL is."""
+    """Translate an expression that uses computed columns, as inlined functions do."""
     inner = "SELECT 1 AS none_"
     for assignment in node.assignment_list:
         number = assignment.column.column_id
@@ -58,10 +59,12 @@ def _with(t: Translator, node: Node) -> str:
 
 
 def _column(t: Translator, node: Node) -> str:
+    """Translate a reference to a column."""
     return t.bound.get(node.column.column_id) or f"c{node.column.column_id}"
 
 
 def _struct(t: Translator, node: Node) -> str:
+    """Translate STRUCT."""
     field = field_of(node.type)
     names = [child.name.lower() for child in field.fields]
     if len(set(names)) != len(names):
@@ -83,6 +86,7 @@ def _member(t: Translator, node: Node) -> str:
 
 
 def _subquery(t: Translator, node: Node) -> str:
+    """Translate a subquery: scalar, array, IN or EXISTS."""
     scan = t.scan(node.subquery)
     columns = node.subquery.column_list
     if node.subquery_type == 2:

@@ -27,6 +27,7 @@ def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
 
 
 def _divide(t: Translator, node: Node) -> str:
+    """Translate division; division by zero is an error."""
     left, right = arguments(t, node)
     _check_floats(node, "/")
     return (
@@ -36,12 +37,14 @@ def _divide(t: Translator, node: Node) -> str:
 
 
 def _safe_divide(t: Translator, node: Node) -> str:
+    """Translate SAFE_DIVIDE."""
     left, right = arguments(t, node)
     _check_floats(node, "SAFE_DIVIDE")
     return f"CASE WHEN {right} = 0 THEN NULL ELSE {left} / {right} END"
 
 
 def _ieee_divide(t: Translator, node: Node) -> str:
+    """Translate IEEE_DIVIDE."""
     left, right = arguments(t, node)
     return f"({left} / {right})"
 
@@ -95,6 +98,7 @@ def _rounding(name: str) -> Callable[[Translator, Node], str]:
 
 
 def _sign(t: Translator, node: Node) -> str:
+    """Translate SIGN."""
     (value,) = arguments(t, node)
     if type_kind(node) == FLOAT:
         return f"CASE WHEN isnan({value}) THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END"
@@ -104,13 +108,14 @@ def _sign(t: Translator, node: Node) -> str:
 
 
 def _abs(t: Translator, node: Node) -> str:
+    """Translate ABS."""
     if type_kind(node) not in (INT64, FLOAT, NUMERIC):
         raise not_run("ABS of this type")
     return f"abs({arguments(t, node)[0]})"
 
 
 def _extreme(name: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of GREATEST or LEAST, which is NULL where one argument is."""
+    """Return the translation of GREATEST or LEAST."""
 
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):

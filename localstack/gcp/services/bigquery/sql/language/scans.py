@@ -16,6 +16,7 @@ from .translator import Translator, Words, column, column_list, ordering
 
 
 def _table(t: Translator, node: Node) -> str:
+    """Translate a table in FROM."""
     relation, names = t.relations[node.table.serialization_id]
     if "for_system_time_expr" in node:
         raise not_run("FOR SYSTEM_TIME AS OF")
@@ -25,6 +26,7 @@ def _table(t: Translator, node: Node) -> str:
 
 
 def _project(t: Translator, node: Node) -> str:
+    """Translate the computed columns of a SELECT."""
     computed = {c.column.column_id: t.expression(c.expr) for c in node.expr_list}
     columns = [
         f"{computed[c.column_id]} AS {column(c)}" if c.column_id in computed else column(c)
@@ -34,6 +36,7 @@ def _project(t: Translator, node: Node) -> str:
 
 
 def _filter(t: Translator, node: Node) -> str:
+    """Translate WHERE."""
     return (
         f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE "
         f"{t.expression(node.filter_expr)}"
@@ -44,6 +47,7 @@ _JOINS = {0: "INNER", 1: "LEFT", 2: "RIGHT", 3: "FULL"}
 
 
 def _join(t: Translator, node: Node) -> str:
+    """Translate a join."""
     if node.is_lateral:
         raise not_run("LATERAL")
     left, right = (f"({t.scan(side)}) AS {t.name()}" for side in (node.left_scan, node.right_scan))
@@ -60,7 +64,7 @@ def _join(t: Translator, node: Node) -> str:
 
 
 def _check_outer(node: Node) -> None:
-    """Raise what BigQuery's planner refuses in an outer join and the analyzer takes."""
+    """Raise BigQuery's errors about outer joins that the analyzer does not find."""
     if node.join_type == 0:
         return
     left, right = (
@@ -101,7 +105,7 @@ def _equates(node: Node, left: set[int], right: set[int]) -> bool:
 
 
 def _array(t: Translator, node: Node) -> str:
-    """Write UNNEST, alone or beside what stands before it."""
+    """Translate UNNEST."""
     if len(node.array_expr_list) != 1:
         raise not_run("UNNEST of several arrays")
     array = t.expression(node.array_expr_list[0])
@@ -134,6 +138,7 @@ _SETS = ("UNION ALL", "UNION", "INTERSECT ALL", "INTERSECT", "EXCEPT ALL", "EXCE
 
 
 def _set_operation(t: Translator, node: Node) -> str:
+    """Translate UNION, INTERSECT and EXCEPT."""
     parts = [
         _renaming(t, item.scan, item.output_column_list, node.column_list)
         for item in node.input_item_list
@@ -142,7 +147,7 @@ def _set_operation(t: Translator, node: Node) -> str:
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
-    """Write a scan whose output columns get other numbers."""
+    """Return a scan whose output columns are renumbered."""
     columns = ", ".join(
         f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
     )
@@ -150,11 +155,13 @@ def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence
 
 
 def _order_by(t: Translator, node: Node) -> str:
+    """Translate ORDER BY."""
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     return f"SELECT {column_list(node)}{t.source(node.input_scan)} ORDER BY {order}"
 
 
 def _limit(t: Translator, node: Node) -> str:
+    """Translate LIMIT and OFFSET."""
     limit = f" LIMIT {t.expression(node.limit)}" if "limit" in node else ""
     offset = f" OFFSET {t.expression(node.offset)}" if "offset" in node else ""
     if node.input_scan.kind == "order_by_scan":
@@ -163,6 +170,7 @@ def _limit(t: Translator, node: Node) -> str:
 
 
 def _with(t: Translator, node: Node) -> str:
+    """Translate WITH."""
     entries = []
     for entry in node.with_entry_list:
         t.entry(entry.with_query_name, entry.with_subquery.column_list)

@@ -18,15 +18,18 @@ _SPACE = (
 
 
 def _concat(t: Translator, node: Node) -> str:
+    """Translate CONCAT."""
     return f"({' || '.join(arguments(t, node))})"
 
 
 def _length(t: Translator, node: Node) -> str:
+    """Translate LENGTH: characters of a text, bytes of BYTES."""
     function = "length" if type_kind(node) == STRING else "octet_length"
     return f"CAST({function}({arguments(t, node)[0]}) AS BIGINT)"
 
 
 def _substr(t: Translator, node: Node) -> str:
+    """Translate SUBSTR."""
     if type_kind(node) != STRING:
         raise not_run("SUBSTR of BYTES")
     value, start, *size = arguments(t, node)
@@ -38,6 +41,8 @@ def _substr(t: Translator, node: Node) -> str:
 
 
 def _trim(name: str) -> Callable[[Translator, Node], str]:
+    """Return the translation of TRIM, LTRIM or RTRIM."""
+
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) != STRING:
             raise not_run(f"{name.upper()} of BYTES")
@@ -48,6 +53,7 @@ def _trim(name: str) -> Callable[[Translator, Node], str]:
 
 
 def _replace(t: Translator, node: Node) -> str:
+    """Translate REPLACE."""
     value, pattern, new = arguments(t, node)
     if type_kind(node) != STRING:
         raise not_run("REPLACE of BYTES")
@@ -67,6 +73,7 @@ def _pattern(node: Node, name: str) -> tuple[str, int]:
 
 
 def _regexp_extract(t: Translator, node: Node) -> str:
+    """Translate REGEXP_EXTRACT."""
     if len(node.argument_list) != 2:
         raise not_run("REGEXP_EXTRACT with a position")
     pattern, groups = _pattern(node, "REGEXP_EXTRACT")
@@ -80,6 +87,7 @@ def _regexp_extract(t: Translator, node: Node) -> str:
 
 
 def _regexp_extract_all(t: Translator, node: Node) -> str:
+    """Translate REGEXP_EXTRACT_ALL."""
     pattern, groups = _pattern(node, "REGEXP_EXTRACT_ALL")
     if groups > 1:
         raise not_run("REGEXP_EXTRACT_ALL with several groups")
@@ -87,6 +95,7 @@ def _regexp_extract_all(t: Translator, node: Node) -> str:
 
 
 def _regexp_replace(t: Translator, node: Node) -> str:
+    """Translate REGEXP_REPLACE."""
     pattern, _ = _pattern(node, "REGEXP_REPLACE")
     value, _, new = arguments(t, node)
     return f"regexp_replace({value}, {pattern}, {new}, 'g')"

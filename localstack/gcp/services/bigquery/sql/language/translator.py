@@ -48,21 +48,21 @@ class Translator:
         return f"s{self._names}"
 
     def expression(self, node: Node) -> str:
-        """Write an expression."""
+        """Translate an expression."""
         function = self._expressions.get(node.kind)
         if function is None:
             raise not_run(node.kind.replace("_", " "))
         return function(self, node)
 
     def scan(self, node: Node) -> str:
-        """Write a whole SELECT, whose columns are at least those of the node's list."""
+        """Translate a scan into a whole SELECT."""
         function = self._scans.get(node.kind)
         if function is None:
             raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
         return function(self, node)
 
     def source(self, node: Node) -> str:
-        """Write FROM and the scan; nothing for one row without columns."""
+        """Return FROM with a scan, or an empty text for a scan without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
         )

@@ -93,7 +93,7 @@ def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
 
 
 def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
-    """Return the columns that DuckDB says a query has."""
+    """Return a query's columns as DuckDB describes them."""
     import duckdb
 
     with instance.warehouse.session() as cursor:

@@ -69,6 +69,7 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
 
 
 def _partition(group: Node) -> str:
+    """Translate PARTITION BY."""
     if group.partition_by is None:
         return ""
     return (
@@ -93,6 +94,7 @@ def _order(group: Node, node: Node) -> str:
 
 
 def _frame(t: Translator, node: Node) -> str:
+    """Translate a window's frame."""
     frame = node.window_frame
     if frame is None:
         return ""
@@ -101,5 +103,6 @@ def _frame(t: Translator, node: Node) -> str:
 
 
 def _frame_bound(t: Translator, bound: Node) -> str:
+    """Translate one end of a window's frame."""
     words = _BOUNDS[bound.boundary_type]
     return f"{t.expression(bound.expression)} {words}" if "expression" in bound else words

@@ -72,7 +72,7 @@ def _create_function(script: Script, node: Node) -> None:
 
 
 def _execute_immediate(script: Script, node: Node) -> None:
-    """Run EXECUTE IMMEDIATE, whose statement sees no variable of the script."""
+    """Run EXECUTE IMMEDIATE of a script."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -121,7 +121,7 @@ def _argument(script: Script, node: Node) -> Parameter:
 def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Assign the row of a query to the variables of INTO."""
+    """Assign a query's row to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -198,6 +198,7 @@ def _set_system(script: Script, node: Node) -> None:
 
 
 def _if(script: Script, node: Node) -> None:
+    """Run IF of a script."""
     if script.is_true(node.condition):
         _run(script, node.then_list.statement_list)
         return
@@ -210,6 +211,7 @@ def _if(script: Script, node: Node) -> None:
 
 
 def _case(script: Script, node: Node) -> None:
+    """Run CASE of a script."""
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
         place = _first_match(script, node.expression, [clause.condition for clause in clauses])
@@ -245,12 +247,14 @@ def _while(script: Script, node: Node) -> None:
 
 
 def _repeat(script: Script, node: Node) -> None:
+    """Run REPEAT of a script."""
     while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
 
 def _for(script: Script, node: Node) -> None:
+    """Run FOR of a script: its statements for each row."""
     name = node.variable.id_string
     fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
     record = Field(name=name, type="RECORD", fields=tuple(fields))
@@ -276,6 +280,7 @@ def _leaves_loop(script: Script, node: Node) -> bool:
 
 
 def _block(script: Script, node: Node) -> None:
+    """Run BEGIN ... END of a script, in a scope of its own."""
     depth = len(script.scopes)
     script.scopes.append({})
     try:
@@ -308,6 +313,7 @@ def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
 
 
 def _raise(script: Script, node: Node) -> None:
+    """Run RAISE of a script."""
     if "message" not in node:
         raise script.errors[-1]
     message = script.value(node.message, Field(name="message", type="STRING"))[1]
@@ -315,14 +321,17 @@ def _raise(script: Script, node: Node) -> None:
 
 
 def _break(_script: Script, node: Node) -> None:
+    """Run BREAK of a script."""
     raise _Jump(label=label_of(node))
 
 
 def _continue(_script: Script, node: Node) -> None:
+    """Run CONTINUE of a script."""
     raise _Jump(again=True, label=label_of(node))
 
 
 def _return(_script: Script, _node: Node) -> None:
+    """Run RETURN of a script."""
     raise _Jump(ends=True)
 
 

@@ -50,7 +50,7 @@ def label_of(node: Node) -> str:
 
 
 def text_of(sql: str, node: Node) -> str:
-    """Return a node's text behind as much white space as stands before it.
+    """Return a node's text at its own position.
 
     So an error's place is the script's.
     """
@@ -59,7 +59,7 @@ def text_of(sql: str, node: Node) -> str:
 
 
 def query_of(sql: str, node: Node) -> str:
-    """Return an expression as a query, at its own place in the script.
+    """Return an expression as a query at its own position.
 
     That is so where there is room for the word SELECT before it.
     """

@@ -121,13 +121,13 @@ class Script:
         return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
 
     def ran(self, question: Question) -> None:
-        """Run a statement, and note what came of it."""
+        """Run a statement, and record its outcome."""
         outcome = self._run(question)
         self.children.append((question.sql, outcome))
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
     def variable(self, name: str) -> Parameter:
-        """Return a variable.
+        """Return a script's variable.
 
         Raises:
             BigQueryError: `invalidQuery`: It is not declared.

@@ -40,7 +40,7 @@ class _Surroundings(msgspec.Struct, frozen=True):
 
 
 def check(question: Question, nodes: Sequence[Node]) -> None:
-    """Raise what is wrong in a script.
+    """Raise the mistakes in a script.
 
     Raises:
         BigQueryError: `invalidQuery` in Google's words; `notImplemented`, where a statement is of a
@@ -55,7 +55,7 @@ def check(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
-    """Raise `invalidQuery` if a script takes a parameter that it is not given."""
+    """Raise an error if a script lacks a parameter's value."""
     parts = [part for node in nodes for part in node.walk() if part.kind == "parameter_expr"]
     names = {part.name.id_string.lower() for part in parts if "name" in part}
     places = sum("name" not in part for part in parts)
@@ -71,7 +71,7 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
-    """Check a list of statements, whose declarations stand first."""
+    """Check a list of statements; declarations come first."""
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
@@ -97,7 +97,7 @@ def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundin
 
 
 def _check(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check one statement, and those that are in it."""
+    """Check a statement, with those within it."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
@@ -124,7 +124,7 @@ def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
-    """Return what the statements of a loop or a block stand in."""
+    """Return the surroundings of the statements within a loop or block."""
     loop, label = node.kind in _LOOPS, label_of(node)
     if label in around.labels:
         raise _error_at(sql, node, f"Label {label} already exists")

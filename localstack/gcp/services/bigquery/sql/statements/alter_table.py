@@ -41,7 +41,7 @@ def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Do RENAME TO, which is the only action then."""
+    """Run RENAME TO."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
@@ -73,6 +73,7 @@ def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
 
 
 def _set_options(table: Table, action: Node) -> Table:
+    """Apply SET OPTIONS to a table."""
     changes = ddl_options.table(action.option_list)
     if "expirationTime" in changes:
         expires = changes.pop("expirationTime")
@@ -81,6 +82,7 @@ def _set_options(table: Table, action: Node) -> Table:
 
 
 def _add_column(table: Table, action: Node) -> Table:
+    """Apply ADD COLUMN to a table."""
     column = column_definitions.column(action.column_definition)
     if column.name.lower() in {field.name.lower() for field in table.fields}:
         if action.is_if_not_exists:
@@ -92,7 +94,7 @@ def _add_column(table: Table, action: Node) -> Table:
 
 
 def _column_index(table: Table, name: str, *, optional: bool) -> int | None:
-    """Return where a column stands; None, where it need not exist and does not."""
+    """Return a column's position, or None if it may be absent."""
     names = [field.name.lower() for field in table.fields]
     if name.lower() in names:
         return names.index(name.lower())
@@ -118,6 +120,7 @@ def _partitioning(table: Table) -> list[str]:
 
 
 def _rename_column(table: Table, action: Node) -> Table:
+    """Apply RENAME COLUMN to a table."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
@@ -132,6 +135,7 @@ def _rename_column(table: Table, action: Node) -> Table:
 
 
 def _drop_column(table: Table, action: Node) -> Table:
+    """Apply DROP COLUMN to a table."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
@@ -142,7 +146,7 @@ def _drop_column(table: Table, action: Node) -> Table:
 
 
 def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
-    """Return an action on a table that changes one column of it."""
+    """Return the action that changes one column of a table."""
 
     def change_table(table: Table, action: Node) -> Table:
         place = _column_index(table, action.column, optional=action.is_if_exists)
@@ -163,6 +167,7 @@ def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, N
 
 
 def _drop_not_null(field: Field, _action: Node) -> Field:
+    """Apply DROP NOT NULL to a column."""
     if field.mode != "REQUIRED":
         raise invalid_query(
             "ALTER TABLE ALTER COLUMN DROP NOT NULL needs a column with NOT NULL, which "
@@ -172,6 +177,7 @@ def _drop_not_null(field: Field, _action: Node) -> Field:
 
 
 def _set_column_options(field: Field, action: Node) -> Field:
+    """Apply SET OPTIONS to a column."""
     about = {**field.about, **ddl_options.column(action.option_list)}
     return msgspec.structs.replace(
         field, about={key: value for key, value in about.items() if value is not None}
@@ -179,6 +185,7 @@ def _set_column_options(field: Field, action: Node) -> Field:
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
+    """Apply SET DATA TYPE to a column: only wider types are run."""
     new = column_definitions.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
@@ -192,6 +199,7 @@ def _set_data_type(old: Field, action: Node) -> Field:
 
 
 def _set_default(field: Field, action: Node) -> Field:
+    """Apply SET DEFAULT or DROP DEFAULT to a column."""
     about = {key: value for key, value in field.about.items() if key != "defaultValueExpression"}
     if action.kind == "alter_column_set_default_action":
         about["defaultValueExpression"] = action.default_value.sql

@@ -18,7 +18,7 @@ def column(definition: Node) -> Field:
 
 
 def _annotated(field: Field, annotations: Node | None) -> Field:
-    """Return a column with what its annotations say: NOT NULL, OPTIONS, type parameters."""
+    """Return a column with its annotations: NOT NULL, OPTIONS, parameters."""
     if annotations is None:
         return field
     about = ddl_options.column(annotations.option_list)
@@ -35,7 +35,7 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
 
 
 def _parameters(annotations: Node, field: Field) -> dict[str, str]:
-    """Return the parameters of a type, such as those of STRING(9) and NUMERIC(9, 2)."""
+    """Return a type's parameters, such as those of NUMERIC(9, 2)."""
     if "type_parameters" not in annotations:
         return {}
     parameters = annotations.type_parameters

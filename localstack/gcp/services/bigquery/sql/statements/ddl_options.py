@@ -36,7 +36,7 @@ def _constant(node: Node) -> Any:
 
 
 def table(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return what the options write about a table, as a resource; None is what is taken away."""
+    """Return a table's OPTIONS as REST fields; None removes one."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in _TABLE:
@@ -57,7 +57,7 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def column(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return what the options write about a column; None is what is taken away."""
+    """Return a column's OPTIONS as REST fields; None removes one."""
     about = values(nodes)
     if others := sorted(set(about) - {"description"}):
         raise not_run(f"the option {others[0]} of a column")
@@ -65,7 +65,7 @@ def column(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def with_changes(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an owner wrote, with the changes of OPTIONS.
+    """Return a resource's fields with changes from OPTIONS.
 
     One of them is a part of the partitioning.
     """
@@ -92,7 +92,7 @@ def _labels(value: Any) -> dict[str, str]:
 
 
 def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return what the options write about a dataset, as a resource."""
+    """Return a dataset's OPTIONS as REST fields."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in ("description", "location"):

@@ -90,7 +90,7 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
 
 
 def _insert(work: _Work) -> Mapping[str, int]:
-    """Insert rows of VALUES or of a query; return how many, as all of these do."""
+    """Run INSERT; return the number of rows."""
     node = work.statement
     if node.insert_mode != 0:
         raise not_run("INSERT OR IGNORE")
@@ -109,7 +109,7 @@ def _insert(work: _Work) -> Mapping[str, int]:
 
 
 def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
-    """Insert rows with the defaults of columns that are not named, and return how many."""
+    """Insert rows with defaults for unnamed columns; return the number."""
     named = {field.name for field in fields}
     absent = {name: value for name, value in work.defaults.items() if name not in named}
     added = [field for field in work.table.fields if field.name in absent]
@@ -137,16 +137,19 @@ def _values(work: _Work, row: Node) -> str:
 
 
 def _truncate(work: _Work) -> Mapping[str, int]:
+    """Run TRUNCATE TABLE; return the number of deleted rows."""
     return {"deleted": work.number(f"DELETE FROM {work.name}")}
 
 
 def _delete(work: _Work) -> Mapping[str, int]:
+    """Run DELETE; return the number of deleted rows."""
     where = work.t.expression(work.statement.where_expr)
     rows = f"SELECT row_ FROM ({work.target()}) AS target_ WHERE {where}"
     return {"deleted": work.number(f"DELETE FROM {work.name} WHERE rowid IN ({rows})")}
 
 
 def _update(work: _Work) -> Mapping[str, int]:
+    """Run UPDATE; return the number of changed rows."""
     node = work.statement
     source = f", ({work.t.scan(node.from_scan)}) AS source_" if "from_scan" in node else ""
     where = work.t.expression(node.where_expr)
@@ -158,7 +161,7 @@ def _update(work: _Work) -> Mapping[str, int]:
 
 
 def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
-    """Set what the items say in the rows that `FROM rows` gives, and return how many."""
+    """Set columns of the chosen rows; return the number."""
     values = _new_values(work, items)
     columns = ", ".join(f"{sql} AS {quoted(field.name)}" for field, sql in values)
     work.cursor.execute(
@@ -176,7 +179,7 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
 
 
 def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
-    """Return fields of the table, and what each becomes.
+    """Return each changed field with its new value's SQL.
 
     Changed members of a record are put together.
     """
@@ -210,7 +213,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
 
 
 def _merge(work: _Work) -> Mapping[str, int]:
-    """Match source and target rows, and do what the clauses of MERGE say."""
+    """Run MERGE."""
     node, cursor = work.statement, work.cursor
     source = ", ".join(f"c{c.column_id}" for c in node.from_scan.column_list)
     cursor.execute(
@@ -257,7 +260,7 @@ def _merge(work: _Work) -> Mapping[str, int]:
 
 
 def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
-    """Do what a clause of MERGE says to the rows that it chose.
+    """Run one clause of MERGE on its rows.
 
     Return what was done, and to how many rows.
     """

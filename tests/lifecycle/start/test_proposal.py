@@ -43,12 +43,10 @@ def test_a_parquet_file_with_ids_and_times_of_its_own(tmp_path):
         "each of the 100 rows of page views.parquet, which is read where it lies, is one page_view",
         'event_timestamp: CAST("ts" AS TIMESTAMPTZ), until 2024-01-01 01:39:00',
         "event_id: id",
-        "entity user: user_id, about 5 of them",
-        "entity product: Product ID, about 7 of them",
-        (
-            "left out: tags, Group: no attribute can have such a type or name, another has the "
-            "name, or they number a frame's rows"
-        ),
+        "entity product: Product ID, 7 of them",
+        "entity user: user_id, 5 of them",
+        "renamed, as SQL's names are in small letters: Product ID is product_id",
+        "left out: tags: no attribute can have its type; Group: no attribute can have its name",
         "now: the log's end, as it is old; take the line out when events arrive",
     )
     assert ingested(tmp_path / "shop") == ("page_view", 100, 0)
@@ -124,7 +122,9 @@ def test_columns_that_would_have_one_name_and_spans_of_time_are_left_out(tmp_pat
         "'home' AS page",
     )
     made = im.init(tmp_path / "shop", source=log)
-    assert any(guess.startswith("left out: user_id, stay:") for guess in made.guesses)
+    assert any(
+        guess.startswith("left out: user_id: another has its name; stay:") for guess in made.guesses
+    )
     assert ingested(tmp_path / "shop") == ("visit", 1, 0)
 
 

@@ -1,0 +1,56 @@
+"""Decide how many bad rows an ingest takes: `--max-bad`, a share or a number of rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.parquet as pq
+
+from ..refusals.reasons import Tally
+from ..sources.source import ROWS
+from .staging import Staged
+
+pc: Any = pyarrow.compute
+MAX_BAD = 0.01  # the default
+
+
+def allowed_rows(max_bad: float, read: int) -> float:
+    """Return how many of the rows that were read may be bad.
+
+    Up to 1 `max_bad` is a share of them, above 1 a number of rows.
+    """
+    return max_bad if max_bad > 1 else max_bad * read
+
+
+def bad_rows(staged: Staged) -> Tally:
+    """Count the rows of a batch that break a rule of their own, whatever is stored beside them.
+
+    Rows that wait for their time are none.
+    """
+    tally = Tally()
+    with pq.ParquetFile(staged.bad) as file:
+        for batch in file.iter_batches(batch_size=ROWS):
+            rows = pa.Table.from_batches([batch])
+            tally.add(rows.filter(pc.invert(rows["retry"])))
+    return tally
+
+
+def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
+    """Return the bad rows and the allowed ones as text, in percent or in rows."""
+    if max_bad > 1:
+        return f"{bad:,} rows", f"{max_bad:,.0f}"
+    share, allowed = _percents(bad / read, max_bad)
+    return share, allowed
+
+
+def _percents(share: float, allowed: float) -> tuple[str, str]:
+    """Return two shares as percentages, with enough digits to differ."""
+    limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
+    shown = limit
+    for digits in range(1, 11):
+        shown = f"{100 * share:.{digits}f}".rstrip("0").rstrip(".")
+        if shown not in {limit, "0"}:
+            break
+    return f"{shown} %", f"{limit} %"

@@ -1,0 +1,344 @@
+"""Write the files of a project for a log: its description, sources, views, model and ranker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from importlib.resources import files as packaged
+from pathlib import Path
+
+import msgspec
+
+from ...project.reading.fence import line
+from ...project.reading.quantities import duration_text
+from .log_shape import Attribute, Shape, linked_outcomes, where_shown
+from .role_words import without_id
+
+_WINDOW = "14"  # days of an item's history
+_SMOOTHING = 10  # rows at the log's mean that an item begins with
+
+
+class Draft(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a project, and what was guessed for them."""
+
+    files: dict[str, str]
+    guesses: tuple[str, ...]
+
+
+def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folder: Path) -> Draft:
+    """Return the files of a project for a log.
+
+    Args:
+        shape: What the log holds.
+        now: When the project's clock stands still, at the end of an old log; None: it does not.
+        paths: The log's files, which are read where they lie.
+        folder: The project's.
+    """
+    outside = [p.resolve() for p in paths if not p.resolve().is_relative_to(folder.resolve())]
+    files = {
+        "project.yaml": "".join(_project(shape, now, f"{line(outside)}\n" if outside else "")),
+        f"sources/{shape.exposure}.sql": _source(shape),
+    }
+    if shape.outcome is not None:
+        files[f"sources/{shape.outcome}.sql"] = _outcome_source(shape)
+    for name, sql in _views(shape).items():
+        files[f"features/{name}.sql"] = sql
+    if _is_ranked(shape):
+        root = __name__.partition(".")[0]
+        files["ranker.py"] = (
+            packaged(root).joinpath("examples", "log", "ranker.py").read_text("utf-8")
+        )
+        files["models/first.yaml"] = _model(shape)
+    return Draft(files=files, guesses=tuple(_guesses(shape)))
+
+
+def _is_ranked(shape: Shape) -> bool:
+    """Return whether a model can be trained: items and outcomes are known."""
+    return shape.item is not None and shape.outcome is not None
+
+
+def objective_name(shape: Shape) -> str:
+    """Return the objective's name: ctr of clicks, else that of the outcome's rate."""
+    return "ctr" if shape.outcome == "click" else f"{shape.outcome}_rate"
+
+
+def _entity(key: Attribute) -> str:
+    """Return the entity's name, from its key."""
+    return without_id(key.name)
+
+
+def _guesses(shape: Shape) -> Iterator[str]:
+    """Yield what was guessed about the log, as sentences."""
+    log = shape.log
+    yield (
+        f"each of the {log.rows:,} rows of {log.path.name}, which is read where it lies, is one "
+        f"{shape.exposure}" + (f", where {_kind(shape)}" if shape.roles.shown else "")
+    )
+    yield f"event_timestamp: {shape.roles.time}, until {shape.newest:%Y-%m-%d %H:%M:%S}"
+    yield f"event_id: {shape.event_id_words}"
+    yield from _dirt(shape)
+    for key in (shape.item, shape.user):
+        if key is not None:
+            column = key.column
+            yield f"entity {_entity(key)}: {column.source}, {column.distinct:,} of them"
+    if shape.request is not None:
+        yield f"list: rows of one {shape.request.column.source} were ranked against each other"
+    if shape.outcome is not None:
+        link = f", {shape.link.words}" if shape.link else ""
+        yield (
+            f"outcome{'' if shape.outcome == 'outcome' else f' {shape.outcome}'}: "
+            f"{shape.outcome_words}{link}; {100 * shape.share:.3g} % of "
+            f"the rows, within {duration_text(shape.within)}"
+        )
+    renamed = [
+        f"{a.column.source} is {a.name}" for a in shape.attributes if a.name != a.column.source
+    ]
+    if renamed:
+        yield f"renamed, as SQL's names are in small letters: {', '.join(renamed)}"
+    if _is_ranked(shape):
+        yield f"features: {', '.join(_features(shape))}"
+        unused = [a.column.source for a in shape.attributes if a.of == "row"]
+        if unused:
+            yield (
+                f"no features: {', '.join(unused)}: they differ from row to row, so that a "
+                "request does not know them before it is ranked"
+            )
+    if shape.left_out:
+        yield "left out: " + "; ".join(f"{name}: {why}" for name, why in shape.left_out.items())
+
+
+def _kind(shape: Shape) -> str:
+    """Say which value of the kind column marks a shown row."""
+    return f"{shape.roles.columns['kind'].source} is {shape.roles.shown}"
+
+
+def _dirt(shape: Shape) -> Iterator[str]:
+    """Yield what is irregular about the files: encoding, bad rows, formats."""
+    for log in filter(None, (shape.log, shape.second)):
+        form = log.form
+        if form is None:
+            continue
+        if form.encoding != "utf-8":
+            yield f"{log.path.name} is written in {form.encoding}"
+        if form.either_order:
+            yield f"day or month first cannot be told in {', '.join(form.either_order)}"
+        if form.bad_rows or log.broken:
+            first = f", the first in {form.bad[0]}" if form.bad else ""
+            bad = max(form.bad_rows, log.broken)
+            rows = "bad row goes" if bad == 1 else "bad rows go"
+            yield f"{bad:,} {rows} to quarantine{first}"
+
+
+def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
+    """Yield the lines of the proposed project.yaml."""
+    yield f"name: {shape.exposure}\n"  # until it is in its folder
+    if now is not None:
+        yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"
+        yield "        # the log ends here. Live projects leave this out.\n"
+    if paths:
+        yield f"\n# What sources/ may read outside of this folder.\n{paths}"
+    keys = [key for key in (shape.item, shape.user) if key is not None]
+    if keys:
+        yield "\nentities:\n"
+    for key in keys:
+        yield f"  {_entity(key)}: {{key: {key.name}, type: {key.type}}}\n"
+    yield "\nevents:                          "
+    yield "# event_id and event_timestamp (UTC) come with every event"
+    yield f"\n  {shape.exposure}:\n"
+    yield "    description: What a row means.\n    owner: you@example.com\n    attributes:\n"
+    for attribute in shape.attributes:
+        required = ", required: false" if attribute.column.nulls else ""
+        yield f"      {attribute.name}: {{type: {attribute.type}{required}}}{_comment(attribute)}\n"
+    if shape.outcome is None:
+        yield from _without_outcome(shape)
+        return
+    yield f"  {shape.outcome}:\n    description: {shape.outcome_words}.\n"
+    yield "    owner: you@example.com\n    attributes:\n"
+    yield f"      {shape.exposure}_id: {{type: string}}   # what it followed\n"
+    unit = f", unit: {shape.user.name}" if shape.user else ""
+    request = f", ranked_within: {shape.request.name}" if shape.request else ""
+    yield "\nobjectives:                      # unit: whose rows depend on each other. "
+    yield "ranked_within: which rows competed\n"
+    yield (
+        f"  {objective_name(shape)}: {{rate: {shape.outcome} / {shape.exposure}, within: "
+        f"{duration_text(shape.within)}{unit}{request}}}\n"
+    )
+    views = _views(shape)
+    if views and shape.item is not None:
+        yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
+        for name in views:
+            ttl = f", ttl: {_WINDOW}d" if name.endswith("_history") else ""
+            yield f"  {name}: {{entity: {_entity(shape.item)}{ttl}}}\n"
+    if _is_ranked(shape):
+        sent = "" if shape.user else "             # sent by the caller; the log names nobody"
+        yield "\nendpoints:\n  home:\n"
+        yield f"    objective: {objective_name(shape)}\n"
+        yield f"    unit: {shape.user.name if shape.user else 'visitor_id'}{sent}\n"
+        yield "    variants:\n      champion: {model: ranker@champion, traffic: 100}\n"
+        yield "    explore: 5%                  "
+        yield "# share answered in random order, logged with its propensity\n"
+
+
+def _without_outcome(shape: Shape) -> Iterator[str]:
+    """Yield the lines of project.yaml for a log without outcomes."""
+    if shape.item is not None or shape.user is not None:
+        entity = _entity(shape.item or shape.user)  # type: ignore[arg-type]
+        yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
+        yield f"  {entity}_history: {{entity: {entity}, ttl: 7d}}\n"
+    yield "\n# A model needs an objective, of two events: which rows were followed by what, within"
+    yield " which time.\n"
+    yield f"# objectives:\n#   ctr: {{rate: click / {shape.exposure}, within: 30m}}\n"
+
+
+def _comment(attribute: Attribute) -> str:
+    if attribute.of == "item":
+        return "   # of the item: a feature by its view"
+    return ""
+
+
+def _source(shape: Shape) -> str:
+    """Return the source query of the exposures."""
+    columns = [
+        f"{shape.event_id} AS event_id",
+        f"{shape.roles.time} AS event_timestamp",
+        *(_selected(attribute) for attribute in shape.attributes),
+    ]
+    return (
+        "-- One row per event.\n"
+        + _zone(shape)
+        + "SELECT "
+        + ",\n       ".join(columns)
+        + f"\nFROM {shape.log.relation}{where_shown(shape)}\n"
+    )
+
+
+def _zone(shape: Shape) -> str:
+    """Return a comment on the time zone that was guessed."""
+    _, zoned, rest = shape.roles.time.partition(" AT TIME ZONE ")
+    if not zoned:
+        return ""
+    return f"-- Its times name no zone: they are read as {rest}, which is a guess.\n"
+
+
+def _selected(attribute: Attribute) -> str:
+    """Return an attribute's column of the source query."""
+    if attribute.sql == f'"{attribute.name}"':
+        return attribute.sql
+    return f"{attribute.sql} AS {attribute.name}"
+
+
+def _outcome_source(shape: Shape) -> str:
+    """Return the source query of the outcomes."""
+    if shape.link is not None:
+        columns = (
+            "shown.impression_id || '-' || row_number() OVER "
+            "(PARTITION BY shown.impression_id ORDER BY outcomes.followed_at) AS event_id,\n"
+            "       outcomes.followed_at AS event_timestamp,\n"
+            f"       shown.impression_id AS {shape.exposure}_id"
+        )
+        return (
+            f"-- One row per {shape.outcome}, with the {shape.exposure} that it followed "
+            f"({shape.link.words}).\n"
+            + linked_outcomes(shape, columns=columns, loaded=False)
+            + "\n"
+        )
+    outcome = shape.roles.outcome
+    assert outcome is not None  # noqa: S101  it or a link is there
+    when = outcome.at or shape.roles.time
+    selected = (
+        f"{shape.event_id} AS event_id",
+        f"{when} AS event_timestamp",
+        f"{shape.event_id} AS {shape.exposure}_id",
+    )
+    return (
+        f"-- One row per {shape.exposure} that was followed by a {shape.outcome}: the condition is "
+        "a guess.\nSELECT "
+        + ",\n       ".join(selected)
+        + f"\nFROM {shape.log.relation}\nWHERE {outcome.condition}\n"
+    )
+
+
+def _views(shape: Shape) -> dict[str, str]:
+    """Return the SQL of feature views by their names."""
+    if not _is_ranked(shape) or shape.item is None:
+        owner = shape.item or shape.user
+        return {f"{_entity(owner)}_history": _count_view(shape, owner)} if owner else {}
+    entity, key = _entity(shape.item), shape.item.name
+    rate = max(shape.share, 0.001)
+    window = (
+        f"WINDOW last_{_WINDOW}d AS (PARTITION BY {key} ORDER BY event_timestamp\n"
+        f"                    RANGE BETWEEN INTERVAL {_WINDOW} DAY PRECEDING AND CURRENT ROW)\n"
+    )
+    views = {
+        f"{entity}_history": (
+            f"-- How often it was shown, and how often that was followed by a {shape.outcome}: "
+            f"smoothed by {_SMOOTHING} rows at the log's mean.\n"
+            f"SELECT {key}, event_timestamp, created_timestamp,\n"
+            f"       count(*) OVER last_{_WINDOW}d AS {entity}_shown_{_WINDOW}d,\n"
+            f"       (sum(outcome) OVER last_{_WINDOW}d + {_SMOOTHING * rate:.3g}) / "
+            f"(count(*) OVER last_{_WINDOW}d + {_SMOOTHING}) AS {entity}_rate_{_WINDOW}d\n"
+            f"FROM {objective_name(shape)}\n{window}"
+        )
+    }
+    own = _owned_by(shape, "item")
+    if own:
+        names = ", ".join(f"{a.name} AS {_item_name(shape, a)}" for a in own)
+        columns = ", ".join(a.name for a in own)
+        views[f"{entity}_profile"] = (
+            "-- What the log says of it, from when it was first said.\n"
+            f"SELECT {key}, min(event_timestamp) AS event_timestamp, {names}\n"
+            f"FROM events_{shape.exposure}\nGROUP BY {key}, {columns}\n"
+        )
+    return views
+
+
+def _count_view(shape: Shape, key: Attribute) -> str:
+    """Return the SQL of a feature view that counts a key's events in seven days."""
+    entity = _entity(key)
+    return (
+        "-- The entity's key, event_timestamp and the features.\n"
+        f"SELECT {key.name}, event_timestamp,\n       count(*) OVER last_7d AS "
+        f"{entity}_{shape.exposure}s_7d\nFROM events_{shape.exposure}\n"
+        f"WINDOW last_7d AS (PARTITION BY {key.name} ORDER BY event_timestamp\n"
+        "                   RANGE BETWEEN INTERVAL 7 DAY PRECEDING AND CURRENT ROW)\n"
+    )
+
+
+def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
+    return [
+        a
+        for a in shape.attributes
+        if a.of == owner and a.type in ("int", "float", "string", "bool")
+    ]
+
+
+def _item_name(shape: Shape, attribute: Attribute) -> str:
+    """Return an attribute's name as a feature of the item."""
+    entity = _entity(shape.item) if shape.item else ""
+    return (
+        attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"
+    )
+
+
+def _features(shape: Shape) -> list[str]:
+    """Return the names of the model's features."""
+    assert shape.item is not None  # noqa: S101  the caller has seen that there is one
+    entity = _entity(shape.item)
+    return [
+        f"{entity}_history.{entity}_rate_{_WINDOW}d",
+        f"{entity}_history.{entity}_shown_{_WINDOW}d",
+        *(f"{entity}_profile.{_item_name(shape, a)}" for a in _owned_by(shape, "item")),
+        *(a.name for a in _owned_by(shape, "list")),
+    ]
+
+
+def _model(shape: Shape) -> str:
+    """Return the text of the proposed model file."""
+    listed = ",\n           ".join(_features(shape))
+    return (
+        "model: ranker                    # the registered model that a run becomes a version of\n"
+        "alias: champion\n"
+        f"objective: {objective_name(shape)}\n"
+        f"features: [{listed}]\n"
+        "trainer: ranker.logistic\n"
+    )

@@ -1,0 +1,410 @@
+"""Work out what a log holds: events and their ids, the outcome, attributes and whose they are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ...errors import Invalid
+from ...project.reading.names import NAME_LENGTH, column_problem, neutral
+from .log_columns import Column, Log
+from .role_words import attribute_name, likeness, plain
+from .roles import Roles
+
+_OUTCOMES = (  # what a column's or value's name begins with or holds -> the event
+    (("click", "klick", "geklickt", "クリック"), "click"),
+    (
+        ("purchas", "bought", "buy", "order", "kauf", "gekauft", "bestell", "transaction"),
+        "purchase",
+    ),
+    (("購入", "購買", "注文"), "purchase"),
+    (("like", "rating", "star", "score", "bewertung", "stern", "評価", "fav"), "like"),
+    (("dwell", "watch_time", "verweil", "滞在"), "stay"),
+    (("play", "watch", "再生"), "play"),
+    (("add_to_cart", "addtocart", "cart"), "add_to_cart"),
+    (("conver",), "conversion"),
+)
+_WITHIN = tuple(
+    timedelta(minutes=minutes) for minutes in (30, 60, 6 * 60, 24 * 60, 3 * 24 * 60, 7 * 24 * 60)
+)
+_SAME = 1.02  # values of an attribute per item, at most, of an attribute of items
+_WORDS = 1_000  # values of a text, at most, that may be a feature
+
+
+class Attribute(msgspec.Struct, frozen=True, kw_only=True):
+    """A column of the log as an attribute of the exposure."""
+
+    column: Column
+    name: str
+    type: str
+    sql: str
+    # whose it is: item, list (the same for all rows of one request or user), row, or a key
+    of: str = "row"
+
+
+class Link(msgspec.Struct, frozen=True, kw_only=True):
+    """How rows of outcomes find the row that was shown."""
+
+    words: str
+    on: str  # SQL between `outcomes` and `shown`
+    latest: bool  # of several the latest before the outcome
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True):
+    """Describe what a log holds."""
+
+    log: Log
+    roles: Roles
+    exposure: str  # names of events; without an outcome the only one
+    event_id: str  # SQL
+    event_id_words: str
+    attributes: tuple[Attribute, ...]
+    left_out: dict[str, str]  # columns, and why
+    newest: datetime
+    outcome: str | None = None  # the event
+    outcome_words: str = ""
+    second: Log | None = None
+    second_roles: Roles | None = None
+    link: Link | None = None
+    within: timedelta = _WITHIN[0]
+    share: float = 0.0  # of the rows that have the outcome
+
+    @property
+    def item(self) -> Attribute | None:
+        """The attribute that says what was shown."""
+        return self._with_role("item")
+
+    @property
+    def user(self) -> Attribute | None:
+        """The attribute that says whose rows depend on each other."""
+        return self._with_role("user")
+
+    @property
+    def request(self) -> Attribute | None:
+        """The list in which rows competed."""
+        return self._with_role("request")
+
+    def _with_role(self, role: str) -> Attribute | None:
+        """Return the attribute that has a role, or None."""
+        column = self.roles.get(role)
+        return next((a for a in self.attributes if a.column is column), None) if column else None
+
+
+def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | None) -> Shape:
+    """Return what one log, or a log and another of its outcomes, hold.
+
+    Raises:
+        Invalid: The second file's rows cannot be led back to the first's.
+    """
+    attributes, left_out = _attributes(log, roles)
+    where = _where_shown(roles)
+    event_id, event_id_words = _event_id(log, roles)
+    shape = Shape(
+        log=log,
+        roles=roles,
+        exposure=_singular(log),
+        event_id=event_id,
+        event_id_words=event_id_words,
+        attributes=tuple(_whose(log, roles, attributes, where)),
+        left_out=left_out,
+        newest=_newest(log, roles.time),
+    )
+    if second is not None and second_roles is not None:
+        return _with_second(shape, second, second_roles)
+    if roles.followed:
+        return _with_kinds(shape)
+    if roles.outcome is None:
+        return shape
+    when = f"WHERE {roles.outcome.condition}"
+    (hits,) = log.ask(f"count(*) FILTER (WHERE {roles.outcome.condition})")
+    within = _WITHIN[0]
+    if roles.outcome.at is not None:
+        within = _window(log, f"({roles.outcome.at}) - ({roles.time})", f"{log.table} {when}")
+    return msgspec.structs.replace(
+        shape,
+        exposure="impression",
+        outcome=_outcome_name(roles.outcome.column.source),
+        outcome_words=roles.outcome.words,
+        newest=max(shape.newest, _newest(log, roles.outcome.at or roles.time)),
+        within=within,
+        share=hits / log.rows,
+    )
+
+
+def _newest(log: Log, instant: str) -> datetime:
+    """Return the newest time in a log."""
+    (newest,) = log.ask(f"epoch_ms(max({instant}))")
+    return datetime.fromtimestamp(newest / 1000, UTC)
+
+
+def _with_kinds(shape: Shape) -> Shape:
+    """Read the outcome from other rows of the same log, by the column of kinds."""
+    roles, log = shape.roles, shape.log
+    link = _link(shape, roles)
+    if link is None:
+        return shape
+    rows, hits = log.ask(
+        f"count(*) FILTER (WHERE {_is(roles, roles.shown)}), "
+        f"count(*) FILTER (WHERE {_is(roles, roles.followed)})"
+    )
+    exposure = _name(roles.shown, "impression")
+    shape = msgspec.structs.replace(
+        shape,
+        exposure="impression" if exposure in ("show", "shown", "seen", "pv") else exposure,
+        outcome=_outcome_name(roles.followed),
+        outcome_words=f"{roles.columns['kind'].source} is {roles.followed}",
+        link=link,
+        share=min(1.0, hits / max(rows, 1)),
+    )
+    return msgspec.structs.replace(shape, within=_linked_window(shape))
+
+
+def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
+    """Add the outcome that a second file records; raise Invalid if its rows cannot be joined."""
+    link = _direct_link(shape, second) or _link(shape, roles)
+    if link is None:
+        raise Invalid(
+            f"rows of {second.path.name} cannot be led back to rows of {shape.log.path.name}: the "
+            "files share no id of a row, no request and item, and no user and item",
+            remedy="add a column of one of these to either, or name them by --as",
+        )
+    shape = msgspec.structs.replace(
+        shape,
+        exposure="impression" if _singular(second) != "impression" else _singular(shape.log),
+        outcome=_outcome_name(second.path.name.split(".")[0], fallback=_singular(second)),
+        outcome_words=f"a row of {second.path.name}",
+        second=second,
+        second_roles=roles,
+        newest=max(shape.newest, _newest(second, roles.time)),
+        link=link,
+        share=min(1.0, second.rows / shape.log.rows),
+    )
+    return msgspec.structs.replace(shape, within=_linked_window(shape))
+
+
+def _direct_link(shape: Shape, second: Log) -> Link | None:
+    """Return a link by the id of the row that was shown, if the outcomes carry it."""
+    identity = shape.roles.get("id")
+    if identity is None:
+        return None
+    stem = plain(shape.exposure)
+    names = {plain(identity.source), f"{stem}_id", "impression_id"} - {"id", "event_id"}
+    for column in second.columns:
+        if plain(column.source) in names:
+            return Link(
+                words=f"by {column.source}",
+                on=f"CAST(outcomes.{column.sql} AS VARCHAR) = shown.impression_id",
+                latest=False,
+            )
+    return None
+
+
+def _link(shape: Shape, theirs: Roles) -> Link | None:
+    """Return a link by request and item, or by user and item and time."""
+    ours = shape.roles
+    for roles, latest in ((("request", "item"), False), (("user", "item"), True)):
+        pairs = [(ours.get(role), theirs.get(role)) for role in roles]
+        if all(mine is not None and other is not None for mine, other in pairs):
+            condition = " AND ".join(
+                f"CAST(outcomes.{other.sql} AS VARCHAR) = shown.{role}"
+                for role, (_, other) in zip(roles, pairs, strict=True)
+                if other is not None
+            )
+            words = f"by {' and '.join(mine.source for mine, _ in pairs if mine is not None)}"
+            return Link(
+                words=words + (", the latest before it" if latest else ""),
+                on=condition,
+                latest=latest,
+            )
+    return None
+
+
+def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
+    """Return SQL that joins outcomes, in rows of their own, to the shown rows.
+
+    Args:
+        shape: The log's.
+        columns: What to select; `outcomes` and `shown` are the two sides.
+        loaded: Whether the tables are those of the open connection, and not the sources' files.
+    """
+    link, roles, log = shape.link, shape.second_roles or shape.roles, shape.second or shape.log
+    assert link is not None  # noqa: S101  the caller has seen that there is one
+    keys = [
+        f"CAST({column.sql} AS VARCHAR) AS {role}"
+        for role in ("request", "user", "item")
+        if (column := shape.roles.get(role)) is not None
+    ]
+    shown = ", ".join(
+        [f"{shape.event_id} AS impression_id", f"{shape.roles.time} AS shown_at", *keys]
+    )
+    tables = [rows.table if loaded else rows.relation for rows in (log, shape.log)]
+    followed = f" WHERE {_is(roles, roles.followed)}" if shape.second is None else ""
+    join = "ASOF JOIN" if link.latest else "JOIN"
+    later = " AND outcomes.followed_at >= shown.shown_at" if link.latest else ""
+    return (
+        f"SELECT {columns}\n"
+        f"FROM (SELECT *, {roles.time} AS followed_at FROM {tables[0]}{followed}) AS outcomes\n"
+        f"{join} (SELECT {shown}\n      FROM {tables[1]}{_where_shown(shape.roles)}) AS shown\n"
+        f"  ON {link.on}{later}"
+    )
+
+
+def _linked_window(shape: Shape) -> timedelta:
+    """Return the window within which most outcomes follow."""
+    joined = linked_outcomes(
+        shape, columns="outcomes.followed_at - shown.shown_at AS delay", loaded=True
+    )
+    return _window(shape.log, "delay", f"({joined})")
+
+
+def _window(log: Log, delay: str, rows: str) -> timedelta:
+    """Return the shortest usual window that holds 99 % of the delays."""
+    (longest,) = log.query(f"SELECT quantile_cont(epoch({delay}), 0.99) FROM {rows}")
+    return next((w for w in _WITHIN if timedelta(seconds=longest or 0) <= w), _WITHIN[-1])
+
+
+def _is(roles: Roles, value: str) -> str:
+    """Return the SQL condition that a row is of a kind."""
+    text = value.replace("'", "''")
+    return f"{roles.columns['kind'].sql} = '{text}'"
+
+
+def _where_shown(roles: Roles) -> str:
+    """Return the WHERE clause that selects the shown rows."""
+    return f" WHERE {_is(roles, roles.shown)}" if roles.shown else ""
+
+
+def where_shown(shape: Shape) -> str:
+    """Return the WHERE of rows that were shown, "" where all were."""
+    return _where_shown(shape.roles)
+
+
+def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
+    """Return SQL of a row's id, and in words where it comes from."""
+    if (identity := roles.get("id")) is not None:
+        return f"CAST({identity.sql} AS VARCHAR)", identity.source
+    request, item = roles.get("request"), roles.get("item")
+    if request is not None and item is not None and not request.nulls and not item.nulls:
+        (pairs,) = log.ask(f"count(DISTINCT ({request.sql}, {item.sql}))")
+        if pairs == log.rows:
+            sql = f"CAST({request.sql} AS VARCHAR) || '-' || CAST({item.sql} AS VARCHAR)"
+            return sql, f"{request.source} and {item.source}"
+    every = ", ".join(column.sql for column in log.columns)
+    digest = (
+        f"md5(CAST(row({every}) AS VARCHAR)) || '-' ||\n           row_number() OVER (PARTITION "
+        f"BY {every})"
+    )
+    return digest, "a digest of the row, as no column names each row once"
+
+
+def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]]:
+    """Return the columns that become attributes, and the others with why they do not."""
+    by_role = {column.source: role for role, column in roles.columns.items()}
+    attributes: list[Attribute] = []
+    left_out: dict[str, str] = {}
+    names: set[str] = set()
+    for column in log.columns:
+        role = by_role.get(column.source)
+        if role in ("id", "time", "outcome", "kind"):
+            continue
+        name = attribute_name(column.source, role)
+        if column.numbers_rows:
+            left_out[column.source] = "it numbers a frame's rows"
+        elif column.type is None:
+            left_out[column.source] = "no attribute can have its type"
+        elif not name or column_problem(name) is not None:
+            left_out[column.source] = "no attribute can have its name"
+        elif name in names:
+            left_out[column.source] = "another has its name"
+        elif role is None and (roles.outcome or roles.followed) and _tells_outcome(column):
+            left_out[column.source] = "it looks like an outcome, which a model must not see"
+        else:
+            names.add(name)
+            type_ = "string" if role in ("user", "request") else column.type
+            attributes.append(
+                Attribute(
+                    column=column,
+                    name=name,
+                    type=type_,
+                    sql=_value(column, type_),
+                    of="key" if role in ("user", "item", "request") else "row",
+                )
+            )
+    return attributes, left_out
+
+
+def _tells_outcome(column: Column) -> bool:
+    """Return whether a column looks like an outcome: its name, and 0/1 or late times."""
+    few = set(column.values) <= {"0", "1", "True", "False"} and len(column.values) > 1
+    late = column.type == "timestamp" and column.nulls > 0
+    return likeness("outcome", column.source) > 0 and (few or late)
+
+
+def _value(column: Column, type_: str) -> str:
+    """Return SQL of a column as an attribute of a type."""
+    if type_ == "timestamp" and column.kind != "TIMESTAMP WITH TIME ZONE":
+        return f"CAST({column.sql} AS TIMESTAMP) AT TIME ZONE 'UTC'"
+    if type_ == "string" and column.kind != "VARCHAR":
+        return f"CAST({column.sql} AS VARCHAR)"
+    if "DECIMAL" in column.kind:
+        return f"CAST({column.sql} AS DOUBLE)"
+    return f"CAST({column.sql} AS BIGINT)" if "HUGEINT" in column.kind else column.sql
+
+
+def _whose(
+    log: Log, roles: Roles, attributes: Sequence[Attribute], where: str
+) -> Iterable[Attribute]:
+    """Yield attributes with their owner: item, user or row."""
+    item, group = roles.get("item"), roles.get("request") or roles.get("user")
+    for attribute in attributes:
+        if attribute.of == "key" or attribute.column is roles.get("position"):
+            yield attribute
+            continue
+        owned = "row"
+        for owner, name in ((item, "item"), (group, "list")):
+            if (
+                owner is not None
+                and owned == "row"
+                and _belongs(log, attribute.column, owner, where)
+            ):
+                owned = name
+        yield msgspec.structs.replace(attribute, of=owned)
+
+
+def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
+    """Return whether a column's value is the same for all rows of an owner."""
+    if column.type == "string" and column.distinct > _WORDS:
+        return False
+    owners, pairs = log.query(
+        f"SELECT count(DISTINCT {owner.sql}), count(DISTINCT ({owner.sql}, {column.sql})) "
+        f"FROM {log.table}{where}"
+    )
+    return bool(pairs <= _SAME * owners)
+
+
+def _singular(log: Log) -> str:
+    """Return the event's name from the file's name, in the singular."""
+    name = neutral(re.split(r"[.]", log.path.name)[0])
+    # "bus" and "ads" are no plurals to cut
+    name = name.removesuffix("s") if len(name) > 3 and (not name.endswith("ss")) else name
+    return _name(name, "event")
+
+
+def _name(text: str, fallback: str) -> str:
+    """Return a text as a name, or the fallback if it cannot be one."""
+    name = neutral(plain(text))[:NAME_LENGTH].rstrip("_")
+    return name if name and column_problem(name) is None else fallback
+
+
+def _outcome_name(text: str, fallback: str = "outcome") -> str:
+    """Return the event of an outcome by the name of its column, value or file."""
+    name = plain(text)
+    for beginnings, event in _OUTCOMES:
+        if any(name.startswith(word) or f"_{word}" in name for word in beginnings):
+            return event
+        if any(not word.isascii() and word in name for word in beginnings):
+            return event
+    return _name(text, fallback) if fallback != "outcome" else fallback

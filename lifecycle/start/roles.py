@@ -1,0 +1,195 @@
+"""Guess which column of a log is which: who, what, when, in which list, and what came of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import msgspec
+
+from ...errors import Invalid
+from ...project.reading.names import did_you_mean
+from .log_columns import Column, Log
+from .log_times import instant, instant_of
+from .role_words import FALSE, FOLLOWED, SHOWN, TRUE, is_id, likeness, plain
+
+ROLES = ("id", "time", "user", "item", "request", "position", "outcome", "kind")
+_CONDITION = re.compile(r"(?s)(.*?)\s*(>=|>|<=|<|==|=|!=)\s*(\S+)")
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a row says that what it shows was followed by the outcome: a condition in SQL."""
+
+    column: Column
+    condition: str
+    words: str  # the condition as it is told
+    at: str | None = None  # SQL of the outcome's own time; None: the row's
+
+
+class Roles(msgspec.Struct, frozen=True, kw_only=True):
+    """The roles of a log's columns, as they were guessed or named."""
+
+    columns: dict[str, Column]  # by role
+    time: str  # SQL of the row's instant
+    outcome: Outcome | None = None
+    shown: str = ""  # the value of `kind` that says a row was shown ...
+    followed: str = ""  # ... and the one that says what came of it
+
+    def get(self, role: str) -> Column | None:
+        """Return the column of a role, None where no column has it."""
+        return self.columns.get(role)
+
+
+def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = False) -> Roles:
+    """Return the roles of a log's columns.
+
+    Args:
+        log: The log.
+        named: Columns by role, as the user named them; "" for a role that no column has. An
+            outcome may be a condition: `stars >= 4`.
+        zone: Of times without one.
+        outcomes: Whether each row of the log is an outcome by itself: none of its columns is one.
+
+    Raises:
+        Invalid: A named column is not there, or no column has a time.
+    """
+    columns: dict[str, Column] = {}
+    conditions: dict[str, str] = {}
+    for role, text in named.items():
+        if role in ROLES and text:
+            columns[role], conditions[role] = _named(log, role, text)
+    columns["time"], when = instant(log, columns.get("time"), zone=zone)
+    for role in ("id", "kind", "outcome", "request", "user", "item", "position"):
+        nobody = named.get(role) == "" or (outcomes and role in ("outcome", "kind"))
+        if role not in columns and not nobody and (column := _likeliest(log, role, columns)):
+            columns[role] = column
+    shown, followed = "", ""
+    if "kind" in columns:
+        shown, followed = _kinds(columns["kind"], named.get("outcome", ""))
+        columns.pop("outcome" if shown and followed else "kind", None)
+    outcome = None
+    if "outcome" in columns:
+        outcome = _outcome(log, columns["outcome"], conditions.get("outcome", ""), zone=zone)
+        if outcome is None:
+            del columns["outcome"]
+    return Roles(columns=columns, time=when, outcome=outcome, shown=shown, followed=followed)
+
+
+def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | None:
+    """Return the column whose name and values fit a role best; None where none does."""
+    free = [c for c in log.columns if c not in columns.values() and _may_be(role, c, log.rows)]
+    best = max(free, key=lambda column: likeness(role, column.source), default=None)
+    if best is not None and likeness(role, best.source):
+        return best
+    if role != "id":
+        return None
+    owners = ("user", "item")  # whose id it is: in a short log each of them may come once
+    return next(
+        (
+            column
+            for column in free
+            if is_id(column.source) and not any(likeness(owner, column.source) for owner in owners)
+        ),
+        None,
+    )
+
+
+def _may_be(role: str, column: Column, rows: int) -> bool:
+    """Return whether a column's values fit a role."""
+    if column.numbers_rows or column.type is None:
+        return False
+    key = column.type in ("int", "string")
+    again = key and 1 < column.distinct < rows  # something that comes again
+    return {
+        "id": key and not column.nulls and column.distinct == rows,
+        "kind": column.type == "string" and len(column.values) > 1,
+        "outcome": column.distinct > 1 or bool(column.nulls),
+        "position": column.type == "int",
+        "user": again,
+        "request": again,
+        "item": again,
+    }[role]
+
+
+def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
+    """Return the values of a column that say that something was shown, and what came of it.
+
+    Both or none is "".
+    """
+    by_plain = {plain(value): value for value in kind.values}
+    shown = next((value for name, value in by_plain.items() if name in SHOWN), "")
+    order = (plain(outcome), *FOLLOWED) if outcome else FOLLOWED
+    followed = next(
+        (value for word in order for name, value in by_plain.items() if name.startswith(word)), ""
+    )
+    return (shown, followed) if shown and followed and followed != shown else ("", "")
+
+
+def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
+    """Return how a column tells that the outcome came: its SQL condition and words, or None."""
+    sql = column.sql
+    if condition:
+        number = condition.split()[1]
+        if column.type == "string" and not number.startswith("'"):
+            condition = f"{condition.split(maxsplit=1)[0]} '{number}'"
+        return Outcome(
+            column=column, condition=f"{sql} {condition}", words=f"{column.source} {condition}"
+        )
+    instant_sql = instant_of(log, column, zone) if column.type in ("timestamp", "string") else None
+    if instant_sql is not None:
+        return Outcome(
+            column=column,
+            condition=f"{sql} IS NOT NULL",
+            words=f"{column.source} has a time",
+            at=instant_sql,
+        )
+    if column.type == "bool":
+        return Outcome(column=column, condition=sql, words=f"{column.source} is true")
+    if column.type in ("int", "float"):
+        return _graded(log, column)
+    values = {plain(value): value for value in column.values}
+    yes = [value for name, value in values.items() if name in TRUE]
+    if len(yes) == 1 and all(name in TRUE | FALSE for name in values):
+        text = yes[0].replace("'", "''")
+        return Outcome(
+            column=column, condition=f"{sql} = '{text}'", words=f"{column.source} is {yes[0]}"
+        )
+    return None
+
+
+def _graded(log: Log, column: Column) -> Outcome:
+    """Return the threshold above which a number counts as the outcome.
+
+    It is the least value that at most half of the rows reach: 1 of 0 and 1, the upper grades.
+    """
+    sql = column.sql
+    if set(column.values) <= {"0", "1", "0.0", "1.0"}:
+        return Outcome(column=column, condition=f"{sql} = 1", words=f"{column.source} is 1")
+    ranked = (
+        f"SELECT {sql} AS grade, cume_dist() OVER (ORDER BY {sql} DESC) AS share "
+        f"FROM {log.table} WHERE {sql} IS NOT NULL"
+    )
+    # more than half may have the greatest value
+    (threshold,) = log.query(
+        f"SELECT coalesce(min(grade) FILTER (WHERE share <= 0.5), max(grade)) FROM ({ranked})"
+    )
+    number = f"{threshold:g}"
+    return Outcome(
+        column=column, condition=f"{sql} >= {number}", words=f"{column.source} >= {number}"
+    )
+
+
+def _named(log: Log, role: str, text: str) -> tuple[Column, str]:
+    """Return the column that the user named for a role, and the condition on it."""
+    columns = {column.source: column for column in log.columns}
+    match = _CONDITION.fullmatch(text) if role == "outcome" and text not in columns else None
+    name, condition = (match[1], f"{match[2]} {match[3]}") if match else (text, "")
+    if name not in columns:
+        by_plain = {plain(column.source): column for column in log.columns}
+        if plain(name) not in by_plain:
+            raise Invalid(
+                f"{log.path.name} has no column {name} for {role}",
+                remedy=did_you_mean(name, columns, has="it has"),
+            )
+        return by_plain[plain(name)], condition
+    return columns[name], condition
