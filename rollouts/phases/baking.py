@@ -11,7 +11,7 @@ from decimal import Decimal
 from msgspec.structs import replace
 
 from ...endpoints.split import percent_text
-from ..evidence.judgement import is_behind, judge, overall_verdict
+from ..evidence.judgement import is_behind, judge, overall_verdict, wait_for_data
 from ..state.convergence import is_converged, is_ready, is_served, settled_by
 from ..state.states import Observation, State, Wish
 from ..state.transitions import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
@@ -121,7 +121,7 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     if state.phase == "waiting":
         return state, ()
     if verdict == "no data":
-        return _hold_without_data(state, now)
+        return _hold_without_data(state, observation, now)
     bake = plan.stages[state.stage - 1].bake
     if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
         plan.on_inconclusive.hold or bake
@@ -137,11 +137,14 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     return state, ()
 
 
-def _hold_without_data(state: State, now: datetime) -> Step:
-    """Hold a bake without data, then wait or abort."""
+def _hold_without_data(state: State, observation: Observation, now: datetime) -> Step:
+    """Hold a bake without data, then wait or abort.
+
+    Each minute that brings some lets it hold for longer (judgement.py).
+    """
     hold = state.plan.on_no_data
     if state.hold_until is None:
-        until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
+        until = now + wait_for_data(state, observation, settled_by(state.plan, now))
         return note(
             replace(state, hold_until=until, held_for="no data"), now, "held", "no data"
         ), ()

@@ -265,7 +265,7 @@ def _without_data(state: State) -> str:
     length = hold.hold or state.plan.stages[state.stage - 1].bake
     until = state.hold_until or state.bake_until + length
     then = "a person is asked" if hold.then == "pause" else "the traffic goes back"
-    return f"without data {then} at {until:%H:%M} UTC"
+    return f"without more data {then} at {until:%H:%M} UTC"
 
 
 def check_text(check: Check) -> str:
