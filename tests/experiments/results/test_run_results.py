@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from isthmus.errors import Invalid, NotFound, Refused
@@ -13,6 +14,7 @@ from isthmus.experiments.experiment import power, stop
 from isthmus.experiments.measure import run_cells
 from isthmus.experiments.results import looks as recorded_looks
 from isthmus.experiments.results import page as results_page
+from isthmus.experiments.results import text as results_text
 from isthmus.experiments.results.comparison import results
 from isthmus.tests.cli.running import isthmus as command
 
@@ -363,3 +365,12 @@ def test_after_a_stop_nothing_counts_and_a_look_at_the_time_before_does_not_know
     )
     before = results(own.project, "open_end", as_of=end - DAY, despite_split=True)
     assert (before.stopped, before.until) == (None, end - DAY)
+
+
+def test_a_run_that_outlasts_its_plan_is_not_on_a_day_of_it(shop):
+    shown = results(shop.project, "blend_up", as_of=MIDNIGHT + 2 * DAY)
+    days = [
+        results_text.head_parts(msgspec.structs.replace(shown, day=day, days=planned))[0]
+        for day, planned in ((9, 9), (11, 9), (11, None))
+    ]
+    assert days == ["day 9 of 9", "day 11 (the plan had 9)", "day 11"]
