@@ -61,7 +61,7 @@ def access_refusal(
     headers: list[tuple[bytes, bytes]],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused, or None.
+    """Return the HTTP refusal of a request to the pages, or None if it is allowed.
 
     `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
     """
@@ -86,7 +86,7 @@ def access_refusal(
 
 
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether a person follows a link of another site to a page.
+    """Return whether a request follows a link from another site to one of our pages.
 
     Coming back from a proxy's log-in counts, too. The page says so, and a click lets the person in.
     Neither the cookie of the forms comes with that, nor may another site have a page ask what costs
@@ -101,7 +101,7 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Refuse a form where pages may not change anything, or that another site sent."""
+    """Return the refusal of a form (POST) in read-only mode, or sent by another site, or None."""
     if method in ("GET", "HEAD"):
         return None
     if not access.write:
@@ -131,7 +131,7 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the name for the history: the one that the proxy vouches for.
+    """Return the user's name for the change history, from the header that the proxy sets.
 
     None: the user of this machine, who alone reaches it.
     """
@@ -141,20 +141,20 @@ def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
 
 
 def _name(value: bytes) -> str:
-    """Return a header's value as a name, shortened."""
+    """Return an HTTP header's value as a user name, decoded and cut to a maximum length."""
     return value.decode("utf-8", "replace").strip()[:_LONGEST]
 
 
 def new_cookie() -> str:
-    """Return a new session's cookie."""
+    """Return a new random value for the browser's session cookie."""
     return secrets.token_urlsafe(24)
 
 
 def token(access: Access, cookie: str) -> str:
-    """Return the token of the forms on pages that are drawn for this cookie."""
+    """Return the anti-forgery token that forms carry on pages drawn for this session cookie."""
     return hmac.new(access.secret, cookie.encode(), hashlib.sha256).hexdigest()
 
 
 def is_ours(access: Access, cookie: str, sent: str) -> bool:
-    """Return whether a form's token belongs to the cookie."""
+    """Return whether a form's anti-forgery token was made for this session cookie."""
     return bool(cookie) and hmac.compare_digest(token(access, cookie).encode(), sent.encode())

@@ -97,7 +97,7 @@ class Application:
         await answer(scope, receive, partial(_send_guarded, send))
 
     async def _home(self, request: Request) -> Response:
-        """Lead to the first page.
+        """Redirect the browser from `/` to the first page.
 
         The address with a password in it is left: a page whose own address has one may fetch
         nothing.
@@ -106,7 +106,7 @@ class Application:
         return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
-        """Return the handler of a page."""
+        """Return the request handler that draws a page as HTML, JSON or a file to download."""
 
         async def answer(request: Request) -> Response:
             return await self._in_thread(self._draw, page, ending, request)
@@ -116,11 +116,11 @@ class Application:
     def _in_thread(
         self, function: Callable[..., Response], *arguments: Any
     ) -> asyncio.Future[Response]:
-        """Run a function in a thread."""
+        """Run a blocking function in the thread pool, so that the event loop goes on."""
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        """Draw a page, as HTML or JSON."""
+        """Draw a page as HTML, as JSON or as a download; an exception becomes an error page."""
         typed = request.query_params  # boxes of one name, of which several are ticked
         query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
@@ -137,7 +137,7 @@ class Application:
             return self._failure(error, request.url.path)
 
     def _page(self, view: View, request: Request, project: Project) -> Response:
-        """Answer with a page in its frame."""
+        """Return the HTML response of a page, with navigation, footer and session cookie."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
         around = Frame(
             project=project.spec.name,
@@ -157,7 +157,7 @@ class Application:
         return response
 
     def _post(self, action: Action) -> Handler:
-        """Return the handler of a form."""
+        """Return the request handler of a form, which checks the anti-forgery token first."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -177,7 +177,7 @@ class Application:
         return answer
 
     def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
-        """Do what a form asks, and lead to the page that shows it."""
+        """Carry out the change that a form asks for, and redirect to the page that shows it."""
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -187,18 +187,18 @@ class Application:
         return RedirectResponse(where, status_code=303)
 
     def _turn(self, name: str) -> Lock:
-        """Return the lock that lets one change of a kind through at a time."""
+        """Return the lock under which changes of one kind (`name`) run one at a time."""
         with self._turning:
             return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
-        """Answer with the page of an error."""
+        """Return the error page of an exception that was raised while a page was drawn."""
         if not isinstance(error, IsthmusError):
             tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
-        """Answer with the page of a refusal."""
+        """Return the page that says why a request is refused, with the HTTP status."""
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = (
@@ -207,7 +207,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """Return a page that says what went wrong, and nothing about the project."""
+        """Return an error page in the frame of the pages, without any of the project's data."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -223,7 +223,7 @@ class Application:
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
-        """Answer that there is no such page."""
+        """Return the error page for an unknown path, or a method that the path does not take."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = (
             f"{request.url.path} takes no {request.method}"
@@ -237,7 +237,7 @@ class Application:
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the connection's user may not come, as the server says that has it.
+    """Return why the user who owns the client's connection is refused, or None if allowed.
 
     A test's client has none.
     """
@@ -246,12 +246,12 @@ def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:
-    """Answer with a text."""
+    """Return an HTTP response with a fixed text of a media type, such as the style sheet."""
     return Response(text, media_type=kind)
 
 
 def _json(data: object, status: int = 200) -> Response:
-    """Answer with JSON."""
+    """Return an HTTP response with a value as indented JSON."""
     return Response(
         msgspec.json.format(msgspec.json.encode(data), indent=2),
         status,
@@ -260,7 +260,7 @@ def _json(data: object, status: int = 200) -> Response:
 
 
 def _download(view: View, ending: str, path: str) -> Response:
-    """Return a file of the page to download.
+    """Return an HTTP response that downloads a file belonging to a page, such as a diff.
 
     Raises:
         Invalid: The page has no such file, and says why.
@@ -280,13 +280,13 @@ def _download(view: View, ending: str, path: str) -> Response:
 
 
 def _foot(project: Project) -> str:
-    """Return the page's last line."""
+    """Return the text of a page's footer: the project's time and the target."""
     clock = ", simulated clock" if is_simulated(project) else ""
     return kit.footer(project.log_time(), f"{project.target.name}{clock}")
 
 
 def _section(path: str) -> str:
-    """Return the path of the navigation's page that a path belongs to."""
+    """Return the path of the navigation link to highlight for a page's path, or ""."""
     places = [
         page.path
         for page in PAGES
@@ -296,14 +296,14 @@ def _section(path: str) -> str:
 
 
 def _function(named: str) -> Callable[..., Any]:
-    """Import the function that draws a page."""
+    """Import a function of ui/pages by `module:function`: it draws a page or makes a change."""
     module, _, name = named.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
     return function
 
 
 async def _fields(request: Request) -> dict[str, str]:
-    """Return the fields of a form as a browser sends it.
+    """Return the fields of a submitted HTML form by their names.
 
     Raises:
         ValueError: The body is too large, or is no form.

@@ -23,7 +23,7 @@ from .application import Application
 def access(
     *, host: str, allow_hosts: tuple[str, ...], token: str | None, proxy: str | None, write: bool
 ) -> Access:
-    """Return who may use the pages.
+    """Return the access rules of the pages' server: hosts, token, proxy, read-only or not.
 
     Where the system does not say whose a connection is, a token is drawn.
 
@@ -47,7 +47,7 @@ def access(
 
 
 def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind: bool) -> Door:
-    """Return who may reach the pages: hosts, users, and the token."""
+    """Return the network access rules of the pages' server: hosts, local users, and the token."""
     bodies, users = frozenset({FORM}), allowed_users()
     if (
         behind and not token and not is_loopback(host)

@@ -39,12 +39,12 @@ _STATUSES: dict[type[Exception], int] = {
 
 
 def status(error: Exception) -> int:
-    """Return the HTTP status that stands for an error."""
+    """Return the HTTP status code for an exception; 500 for one that is not ours."""
     return next((code for kind, code in _STATUSES.items() if isinstance(error, kind)), 500)
 
 
 def view(error: Exception) -> View:
-    """Return the page of an error."""
+    """Return the page that explains an exception, without details of an unexpected one."""
     if isinstance(error, ProjectError):
         return _wrong_files(error)
     if isinstance(error, IsthmusError):
@@ -57,12 +57,12 @@ def view(error: Exception) -> View:
 
 
 def refusal_view(refusal: Refusal) -> View:
-    """Return the page of a refusal."""
+    """Return the page that says why a request was refused."""
     return _view(refusal.error, refusal.message, None)
 
 
 def at_the_door(path: str, query: str) -> View:
-    """Return the page for a request that comes from another site."""
+    """Return the page for a request that follows a link of another site, with a link on."""
     address = "/" + quote(path.lstrip("/"))  # two of them would lead to another host
     to = f"{address}?{query}" if query else address
     return View(
@@ -74,7 +74,7 @@ def at_the_door(path: str, query: str) -> View:
 
 
 def _view(kind: str, message: str, remedy: str | None) -> View:
-    """Return a page that says what was wrong and what to do."""
+    """Return an error page: what was wrong and what to do."""
     return View(
         title="There is nothing to show" if kind == "NotFound" else "This was not done",
         below="",
@@ -84,7 +84,7 @@ def _view(kind: str, message: str, remedy: str | None) -> View:
 
 
 def _wrong_files(error: ProjectError) -> View:
-    """Return the page that lists the mistakes in the project's files."""
+    """Return the page that lists the mistakes in the project's files in a table."""
     rows = [[_place(problem), problem.message, problem.remedy or ""] for problem in error.problems]
     return View(
         title="The project's files are wrong",
@@ -102,5 +102,5 @@ def _wrong_files(error: ProjectError) -> View:
 
 
 def _place(problem: Problem) -> str:
-    """Return a problem's file and line."""
+    """Return where a problem is, as text: `file:line`."""
     return f"{problem.file}:{problem.line}" if problem.line else problem.file

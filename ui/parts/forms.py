@@ -75,7 +75,7 @@ def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
 
 
 def _fold(fields: Sequence[Field]) -> str:
-    """Return the fields that are hidden behind "More"."""
+    """Return the HTML of optional fields, folded behind "More"; open if one has a value."""
     if not fields:
         return ""
     opened = " open" * any(field.value for field in fields)
@@ -87,7 +87,7 @@ def _fold(fields: Sequence[Field]) -> str:
 
 
 def _command(form: Form, words: str, same: str) -> str:
-    """Return the command that does the same as the form."""
+    """Return the HTML of the terminal command that does the same as the form."""
     return (
         f'<p class="soft command"><code>{escape(form.command + same)}</code> {escape(words)}</p>'
         if form.command
@@ -96,7 +96,7 @@ def _command(form: Form, words: str, same: str) -> str:
 
 
 def _field(field: Field) -> str:
-    """Return a field as HTML."""
+    """Return the HTML of a form's field: label, hint and input."""
     name, value = _attribute(field.name), _attribute(field.value)
     if field.kind == "hidden":
         return f'<input type="hidden" name="{name}" value="{value}">'
@@ -105,7 +105,7 @@ def _field(field: Field) -> str:
 
 
 def _input(field: Field, name: str, value: str) -> str:
-    """Return a field's input as HTML."""
+    """Return the HTML of a field's input: textarea, select or input."""
     required = " required" if field.required else ""
     if field.kind == "lines":
         rows = max(3, field.value.count("\n") + 2)
@@ -123,7 +123,7 @@ def _input(field: Field, name: str, value: str) -> str:
 
 
 def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a choice's options as HTML."""
+    """Return the HTML option elements of a select, with the chosen one selected."""
     return [
         "<option "
         f'value="{_attribute(value)}"{" selected" * (value == chosen)}>{escape(text)}</option>'

@@ -32,7 +32,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def html(view: View, around: Frame) -> str:
-    """Return a page in its frame as HTML."""
+    """Return a whole page as HTML: head, navigation, content and footer."""
     mode = "changes allowed" if around.write else "read only"
     about = f"target {around.target}, {mode}" if around.target else ""
     return (
@@ -54,13 +54,13 @@ def html(view: View, around: Frame) -> str:
 
 
 def _link(around: Frame, title: str, path: str) -> str:
-    """Return a link of the navigation."""
+    """Return a navigation link as an HTML list item, marked if it is the current page."""
     current = ' aria-current="page"' if path == around.here else ""
     return f'<li><a href="{escape(path, quote=True)}"{current}>{escape(title)}</a></li>'
 
 
 def _foot(around: Frame) -> str:
-    """Return the page's last line."""
+    """Return a page's footer as HTML, with a link to the page as JSON."""
     data = (
         f' <a href="{escape(around.data, quote=True)}">This page as JSON</a>' if around.data else ""
     )
@@ -68,7 +68,7 @@ def _foot(around: Frame) -> str:
 
 
 def _part(part: str | Form | Region, around: Frame) -> str:
-    """Return a part of a page as HTML."""
+    """Return one part of a page (HTML text, form or live region) as HTML."""
     if isinstance(part, Region):
         return (
             f'<div id="{escape(part.name, quote=True)}" '

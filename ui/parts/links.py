@@ -8,15 +8,15 @@ from ...reports import page as kit
 
 
 def run_path(run: str) -> str:
-    """Return the path of a run's page."""
+    """Return the URL path of a training run's page."""
     return f"/runs/{quote(run, safe='')}"
 
 
 def run_link(run: str) -> kit.Drawn:
-    """Return a link to a run's page."""
+    """Return an HTML link to a training run's page."""
     return kit.link(run, run_path(run))
 
 
 def version_link(version: str) -> kit.Drawn:
-    """Return a link to a version's page."""
+    """Return an HTML link to a model version's page."""
     return kit.link(version, f"/models/{quote(version, safe='@')}")

@@ -43,7 +43,7 @@ class Reads:
             return self._note(Unread(what=what, why=error.message, remedy=error.remedy))
 
     def box(self) -> tuple[str, ...]:
-        """Return a box that lists what could not be read, or nothing."""
+        """Return an HTML box that lists what could not be read from the target, or nothing."""
         lines = [
             f"{unread.what}: {unread.why}{f'   {unread.remedy}' if unread.remedy else ''}"
             for unread in self.unread
@@ -51,18 +51,18 @@ class Reads:
         return (kit.verdict(["Not everything could be read", *lines], "fail"),) if lines else ()
 
     def _note(self, unread: Unread) -> Unread:
-        """Keep what could not be read, for the page's last lines."""
+        """Record something that could not be read, so that the page lists it; return it."""
         self.unread.append(unread)
         return unread
 
 
 def missing(unread: Unread) -> str:
-    """Return the text that replaces what could not be read."""
+    """Return an HTML paragraph in place of what could not be read, with the reason."""
     return kit.words(f"{unread.what} could not be read: {unread.why}", "soft")
 
 
 def whole(query: Mapping[str, str], name: str, *, default: int, most: int) -> int:
-    """Return a whole number of the query string.
+    """Parse a parameter of the URL query as a whole number from 1 to `most`.
 
     Raises:
         Invalid: It is not a whole number from 1 to `most`.

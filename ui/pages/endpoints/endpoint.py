@@ -112,7 +112,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def declared_endpoint(project: Project, name: str) -> Endpoint:
-    """Return an endpoint of project.yaml.
+    """Return the endpoint of this name as project.yaml declares it.
 
     Raises:
         NotFound: project.yaml has no endpoint of this name.
@@ -129,7 +129,7 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
 def _parts(
     project: Project, endpoint: Endpoint, data: EndpointData, window: Window
 ) -> list[str | Form]:
-    """Return the parts of an endpoint's page."""
+    """Return the sections of an endpoint's page: variants, traffic, rollout, rules, minutes."""
     whose = owner_text(data.owner)
     holder, status = data.owner, data.rollout
     ends = (
@@ -159,7 +159,7 @@ def _parts(
 
 
 def _variants(state: EndpointState | Unread | None) -> list[str]:
-    """Return the table of an endpoint's variants, or why there is none."""
+    """Return the state and table of an endpoint's variants as HTML, or why there is none."""
     if isinstance(state, Unread):
         return [missing(state)]
     if state is None:
@@ -174,13 +174,13 @@ def _variants(state: EndpointState | Unread | None) -> list[str]:
 
 
 def _table(state: EndpointState) -> str:
-    """Return the table of variants."""
+    """Return an HTML table of an endpoint's variants."""
     head = ("variant", "version", "serves", "shall serve", "instances", "phase")
     return kit.table(head, [_variant(variant) for variant in state.variants])
 
 
 def _variant(variant: VariantState) -> tuple[str, ...]:
-    """Return a variant's row."""
+    """Return a variant's cells in the table: version, traffic now and intended, instances."""
     version = version_link(f"{variant.model}@{variant.version}")
     instances = (
         f"{variant.instances}"
@@ -198,7 +198,7 @@ def _variant(variant: VariantState) -> tuple[str, ...]:
 
 
 def _split(variants: Sequence[VariantState]) -> str:
-    """Draw the present split, and the intended one if it differs."""
+    """Draw the present traffic split as an SVG bar, and the intended one if it differs."""
     lines = [
         plots.Strip(
             name="now",
@@ -222,7 +222,7 @@ def _split(variants: Sequence[VariantState]) -> str:
 
 
 def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
-    """Return the parts of a bar that shows shares of traffic."""
+    """Return the segments of a bar that shows (variant, percent of traffic), side by side."""
     start, stretches = 0.0, []
     for (name, percent), style in zip(shares, (*plots.STYLES,) * len(shares), strict=False):
         stretches += (
@@ -243,7 +243,7 @@ def _stretches(shares: Sequence[tuple[str, float]]) -> list[plots.Stretch]:
 
 
 def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
-    """Return the experiments that run on the endpoint."""
+    """Return a line of HTML links to the experiments that run on the endpoint."""
     holders = (
         []
         if isinstance(layers, Unread)
@@ -261,7 +261,7 @@ def _experiments(layers: list[LayerNow] | Unread) -> list[str]:
 
 
 def _rollout(name: str, status: Status | Unread | None) -> list[str]:
-    """Return the endpoint's rollout."""
+    """Return HTML with the state of the endpoint's running or last rollout, or that none was."""
     if isinstance(status, Unread):
         return [missing(status)]
     if status is None:
@@ -273,7 +273,7 @@ def _rollout(name: str, status: Status | Unread | None) -> list[str]:
 
 
 def _minutes(minutes: Mapping[str, tuple[Bucket, ...]] | Unread, window: Window) -> list[str]:
-    """Return the charts of the endpoint's last minutes."""
+    """Return HTML charts of the endpoint's requests, errors and latency by the minute."""
     if isinstance(minutes, Unread):
         return [missing(minutes)]
     if not any(minutes.values()):

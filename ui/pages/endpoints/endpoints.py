@@ -30,7 +30,7 @@ class EndpointsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Return the page of all endpoints."""
+    """Draw the page that lists all endpoints of project.yaml with state and traffic split."""
     reads = Reads()
     listed = reads.attempt("endpoints", lambda: listing(project))
     shown = listed if isinstance(listed, Listing) else Listing(endpoints={}, urls={})
@@ -66,12 +66,12 @@ _HEAD = ("endpoint", "phase", "variants", "traffic of")
 
 
 def path(endpoint: str) -> str:
-    """Return the path of an endpoint's page."""
+    """Return the URL path of an endpoint's page."""
     return f"/endpoints/{quote(endpoint, safe='')}"
 
 
 def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
-    """Return who owns an endpoint's traffic, or None."""
+    """Return which rollout, experiment or command may change an endpoint's traffic, or None."""
     claim = owner.read(project.target.state, endpoint)
     return None if claim is None else claim.owner
 
@@ -79,7 +79,7 @@ def owner_of(project: Project, endpoint: str) -> owner.Owner | None:
 def _row(
     name: str, state: EndpointState | None, holder: owner.Owner | Unread | None
 ) -> tuple[str, ...]:
-    """Return an endpoint's row."""
+    """Return an endpoint's cells in the table: link, phase, traffic split, owner of the traffic."""
     if state is None:
         return (kit.link(name, path(name)), "not there", "", "")
     split = ", ".join(
@@ -89,7 +89,7 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Say who owns an endpoint's traffic."""
+    """Return text on who may change an endpoint's traffic, and since when."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":

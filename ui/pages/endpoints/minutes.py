@@ -30,7 +30,7 @@ _HEAD = ("variant", "minutes with requests", "requests", "4xx", "5xx", "p50 ms",
 
 
 def _row(summary: VariantSummary) -> tuple[str, ...]:
-    """Return a variant's row."""
+    """Return a variant's cells in the table: minutes, requests, errors and latency percentiles."""
     counts = (
         f"{summary.minutes:,}",
         f"{summary.requests:,}",
@@ -41,7 +41,7 @@ def _row(summary: VariantSummary) -> tuple[str, ...]:
 
 
 def _errors(bucket: Bucket) -> float:
-    """Return a minute's share of errors in percent."""
+    """Return the percentage of a minute's requests that ended in a client or server error."""
     return 100 * (bucket.client_errors + bucket.server_errors) / bucket.requests
 
 
@@ -61,7 +61,7 @@ _FIGURES = (
 
 
 def _chart(figure: _Figure, minutes: Minutes, window: Window) -> str:
-    """Return the chart of one figure by variant."""
+    """Return an HTML chart of one metric by the minute, with a series for each variant."""
     start, length = window.start, (window.end - window.start) // _MINUTE
     values = {
         name: {bucket.start: figure.of(bucket) for bucket in buckets}
@@ -97,7 +97,7 @@ def _series(
     by_minute: Mapping[datetime, float],
     figure: _Figure,
 ) -> plots.Series:
-    """Return a variant's figure as a series."""
+    """Return a variant's values of one metric by the minute as a series of a chart."""
     titles = [
         f"{name} {minute:%H:%M}: {value:.4g} {figure.unit}" for minute, value in by_minute.items()
     ]
@@ -113,7 +113,7 @@ def _series(
 
 
 def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...]]:
-    """Return the table behind a chart."""
+    """Return the rows of the table behind a chart: a minute, then each variant's value as text."""
     every = sorted({minute for by_minute in values.values() for minute in by_minute})
     return [
         (
@@ -128,7 +128,7 @@ def _rows(values: Mapping[str, Mapping[datetime, float]]) -> list[tuple[str, ...
 
 
 def _across(start: datetime, length: int) -> plots.Axis:
-    """Return the axis of minutes."""
+    """Return a chart's horizontal axis, in minutes from `start`, with times of day as ticks."""
     places = [round(number * (length - 1) / _TICKS) for number in range(_TICKS + 1)]
     ticks = [(float(place), f"{start + place * _MINUTE:%H:%M}") for place in dict.fromkeys(places)]
     return plots.Axis(label="minute (UTC)", low=-0.5, high=length - 0.5, ticks=ticks)

@@ -34,7 +34,7 @@ class RolloutsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Return the page of all rollouts."""
+    """Draw the page of all rollouts: the running or last one of each endpoint."""
     reads = Reads()
     statuses = {
         name: reads.attempt(f"the rollout of {name}", partial(_status, project, name))
@@ -62,7 +62,7 @@ def _status(project: Project, endpoint: str) -> Status | None:
 def _parts(
     endpoint: str, status: Status | Unread | None, declared: Rollout | None
 ) -> Sequence[str | Form]:
-    """Return the parts about one endpoint's rollout."""
+    """Return the section on one endpoint's rollout, with the commands that act on it."""
     if isinstance(status, Unread):
         return [kit.section(endpoint, missing(status))]
     start = _start(endpoint, declared)
@@ -83,7 +83,7 @@ def _parts(
 
 
 def standing(status: Status) -> str:
-    """Return how a rollout stands: its step, weights and guardrails, and what comes next."""
+    """Return an HTML table of a rollout's step, weights and guardrails, and what comes next."""
     rows = [[name, text] for name, text in _rows(status) if text]
     unwatched = unwatched_text(status)
     warning = kit.verdict([unwatched], "fail") if unwatched else ""
@@ -91,7 +91,7 @@ def standing(status: Status) -> str:
 
 
 def _start(endpoint: str, declared: Rollout | None) -> Form:
-    """Say how to start a rollout, or that none is declared."""
+    """Return the command that starts an endpoint's rollout, or says that none is declared."""
     if declared is None:
         note = f"project.yaml declares none: rollouts.{endpoint} says its steps and guardrails."
         return Form(action="", button="", command="isthmus schema", note=note)
@@ -104,7 +104,7 @@ def _start(endpoint: str, declared: Rollout | None) -> Form:
 
 
 def _rows(status: Status) -> list[tuple[str, str]]:
-    """Return the rows about a rollout: phase, split, guardrails."""
+    """Return (label, value) rows about a rollout: phase, cause, step, split, guardrails."""
     state = status.state
     ended = state.phase == "ended"
     weights = status.serves or state.intent or state.plan.initial
@@ -126,14 +126,14 @@ def _rows(status: Status) -> list[tuple[str, str]]:
 
 
 def _judged(check: Check | None) -> str:
-    """Return what a guardrail's check says."""
+    """Return a guardrail's verdict and its reason as text, or that it was not judged yet."""
     if check is None:
         return "not judged yet"
     return f"{check.verdict}: {check.why}" if check.why else check.verdict
 
 
 def _next(status: Status) -> str:
-    """Say what happens next by itself, or who is asked."""
+    """Return text on what a rollout does next by itself, or whose decision it waits for."""
     match status.state.phase:
         case "baking":
             return next_lines(status)[0].partition("    ")[0]
@@ -148,7 +148,7 @@ def _next(status: Status) -> str:
 
 
 def commands(status: Status) -> list[Form]:
-    """Return the commands by which a person changes what happens."""
+    """Return the commands that pause, resume, promote or abort a rollout, as its phase allows."""
     state = status.state
     if state.phase == "ended":
         return []

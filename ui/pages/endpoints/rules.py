@@ -19,7 +19,7 @@ _DAYS = (1, 7, 28)
 
 
 def rules_parts(endpoint: Endpoint, now: datetime, counted: RuleHits | Unread | None) -> list[str]:
-    """Return the table of an endpoint's rules."""
+    """Return an HTML table of an endpoint's ranking rules, with how often each had an effect."""
     if not endpoint.rules:
         return [kit.words("It has none.", "soft")]
     hits = counted if isinstance(counted, RuleHits) else None
@@ -49,7 +49,7 @@ _COST = (
 
 
 def _counts(endpoint: str) -> list[tuple[str, str]]:
-    """Return links that count how often each rule had an effect."""
+    """Return (text, URL) links that count each rule's effects in the last days' answers."""
     return [
         (
             f"count in the answers of {days} day{'s' if days > 1 else ''}",
@@ -60,7 +60,7 @@ def _counts(endpoint: str) -> list[tuple[str, str]]:
 
 
 def _answer_count(hits: RuleHits) -> list[str]:
-    """Say how many answers were counted."""
+    """Return an HTML line on how many logged answers the counts of the rules come from."""
     return [
         kit.words(
             f"Of {hits.answers:,} answers since {hits.since:%Y-%m-%d}, on the project's clock.",
@@ -70,7 +70,7 @@ def _answer_count(hits: RuleHits) -> list[str]:
 
 
 def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
-    """Return a rule's row."""
+    """Return a ranking rule's cells in the table: name, counts, effect, condition, validity."""
     when = ", ".join(map(condition_text, rule.when)) or "any"
     return (
         name_of(rule),
@@ -82,7 +82,7 @@ def _row(rule: Rule, now: datetime, hits: RuleHits | None) -> tuple[str, ...]:
 
 
 def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
-    """Return how often a rule had an effect, and in what share of answers."""
+    """Return how often a rule had an effect, and in what share of answers, as two texts."""
     count = hits.hits.get(name_of(rule), 0)
     return f"{count:,}", f"{100 * count / hits.answers:.1f} %" if hits.answers else ""
 
@@ -90,7 +90,7 @@ def _hit(rule: Rule, hits: RuleHits) -> tuple[str, str]:
 def unit_parts(
     endpoint: Endpoint, unit: str, counted: dict[str, dict[str, int]] | Unread | None
 ) -> list[str | Form]:
-    """Show how often one unit was shown what caps count, with a form to choose a unit."""
+    """Return HTML on how often one unit was shown each capped thing, with a form to choose one."""
     if not counts_units(endpoint):
         return []
     field = Field(name="unit", label=endpoint.unit, value=unit, required=True)
@@ -113,7 +113,7 @@ def unit_parts(
 
 
 def _does(rule: Rule) -> str:
-    """Describe a rule's effect in words; a parameter by its name, `$ad_boost`."""
+    """Describe a ranking rule's effect in words; a parameter by its name, `$ad_boost`."""
     match rule:
         case Boost():
             return f"score times {_number(rule.times)}" + (
@@ -135,12 +135,12 @@ def _does(rule: Rule) -> str:
 
 
 def _number(value: float | str) -> str:
-    """Return a number, or a parameter's name."""
+    """Return a rule's number as text, or the name of the parameter that stands for it."""
     return value if isinstance(value, str) else f"{value:g}"
 
 
 def _in_force(rule: Rule, now: datetime) -> str:
-    """Say when a rule applies, and whether that is now."""
+    """Return text on when a rule applies, and whether it applies now."""
     since = f"from {rule.since:%Y-%m-%d %H:%M}" if rule.since else ""
     until = f"until {rule.until:%Y-%m-%d %H:%M}" if rule.until else ""
     span = " ".join(filter(None, (since, until)))

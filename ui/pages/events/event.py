@@ -85,7 +85,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _about(event: EventEntry) -> list[str]:
-    """Return what reads an event, who owns it and how late it may come."""
+    """Return HTML on what reads an event, how late it may come, and its attributes."""
     lines = [
         f"Objectives: {', '.join(event.objectives)}." if event.objectives else "",
         f"Referred to by {', '.join(event.referred_by)}." if event.referred_by else "",
@@ -104,7 +104,7 @@ _HEAD = ("attribute", "type", "values", "refers to", "read by", "")
 
 
 def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
-    """Return an attribute's row."""
+    """Return an event attribute's cells in the table: type, rule, reference, readers."""
     kind, _, name = attribute.refers_to.partition(" ")
     refers = kit.link(attribute.refers_to, path(name)) if kind == "event" else attribute.refers_to
     type_ = attribute.type if attribute.required else f"{attribute.type}, may be missing"
@@ -119,7 +119,7 @@ def _attribute(attribute: AttributeEntry) -> tuple[str, ...]:
 
 
 def _volume_section(data: EventData, days: int | None, price: str) -> str:
-    """Return the section about an event's stored rows."""
+    """Return the HTML section on an event's stored rows, by date if `days` is given."""
     name = data.event.name
     rows = (
         [kit.words(f"{data.rows:,} rows are stored, copies included.")]
@@ -140,7 +140,7 @@ def _volume_section(data: EventData, days: int | None, price: str) -> str:
 
 
 def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[str]:
-    """Return the chart of events by day, or why there is none."""
+    """Return a chart of the number of events by date, or why there is none."""
     if isinstance(volumes, Unread):
         return [missing(volumes)]
     if not volumes:
@@ -175,7 +175,7 @@ def dates(first: date, last: date) -> plots.Axis:
 
 
 def _quarantine(data: EventData) -> str:
-    """Return the section about quarantined rows."""
+    """Return the HTML section on an event's quarantined rows, or a link that reads them."""
     link = kit.links([("read the quarantine", f"{path(data.event.name)}?quarantine=yes")])
     groups = data.quarantine
     if groups is None:
@@ -186,7 +186,7 @@ def _quarantine(data: EventData) -> str:
 
 
 def _groups(groups: Sequence[Group]) -> list[str]:
-    """Return the table of quarantined rows by reason."""
+    """Return an HTML table that counts quarantined rows by attribute and reason."""
     if not groups:
         return [kit.words("Nothing is quarantined.")]
     rows = [
@@ -203,7 +203,7 @@ def _groups(groups: Sequence[Group]) -> list[str]:
 
 
 def _price(project: Project, state: TableState | Unread | None) -> str:
-    """Describe how much the page's queries read at most.
+    """Return an HTML line on how much data the page's queries scan at most.
 
     The quarantine's query reads the table three times.
     """

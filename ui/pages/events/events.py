@@ -22,7 +22,7 @@ class EventsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Draw the page of all events: one look at each table, and no query."""
+    """Draw the page of all events, with the stored rows of each table, without a query."""
     reads = Reads()
     entries = tuple(describe(project.spec, name) for name in project.spec.events)
     tables = reads.attempt("what is stored", lambda: event_tables(project))
@@ -37,7 +37,7 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list[str]:
-    """Return the table of all events."""
+    """Return an HTML table of all events: description, stored rows, owner, readers."""
     if not entries:
         return [kit.words("project.yaml names no event.", "soft")]
     stored = {table.name: rows_text(table) for table in tables if table.kind == "event table"}
@@ -57,7 +57,7 @@ def _catalogue(entries: tuple[EventEntry, ...], tables: list[TableLine]) -> list
 
 
 def _streams(tables: list[TableLine], read: list[TableLine] | Unread) -> list[str]:
-    """Return the table of the gateway's streams."""
+    """Return an HTML table of the event streams that gateways log to, with stored rows."""
     if isinstance(read, Unread):
         return [missing(read)]
     rows = [
@@ -85,17 +85,17 @@ _STREAMS = {
 
 
 def path(event: str) -> str:
-    """Return the path of an event's page."""
+    """Return the URL path of an event's page."""
     return f"/events/{quote(event, safe='')}"
 
 
 def rows_text(table: TableLine) -> str:
-    """Return a table's rows as text."""
+    """Return the number of a table's rows as text, or that it is not made or not counted."""
     if not table.made:
         return "not made yet"
     return "not counted" if table.rows is None else f"{table.rows:,}"
 
 
 def readers_text(entry: EventEntry) -> str:
-    """Return who reads an event, as text."""
+    """Return the names of what reads an event (models, views, ...), joined by commas."""
     return ", ".join(entry.readers) or "nobody"

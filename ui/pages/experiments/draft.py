@@ -46,12 +46,12 @@ def file_of(name: str) -> str:
 
 
 def text(fields: Mapping[str, str]) -> str:
-    """Return the fields as YAML, in the order in which people read it, without empty ones."""
+    """Return a form's fields as the YAML of an experiment, in reading order, without empty ones."""
     return "\n".join(_lines({name: _trim(name, fields.get(name, "")) for name in FIELDS})) + "\n"
 
 
 def diff(file: str, written: str) -> str:
-    """Return the diff from which `git apply` and `patch -p1` make the file."""
+    """Return a unified diff that adds the file, for `git apply` or `patch -p1`."""
     lines = written.splitlines()
     head = [
         f"diff --git a/{file} b/{file}",
@@ -93,7 +93,7 @@ def _lines(fields: Mapping[str, str]) -> Iterator[str]:
 
 
 def _scalar(name: str, value: str) -> list[str]:
-    """Return a line of YAML, quoted unless the value can only be read as words."""
+    """Return `name: value` as a line of YAML, quoted unless it can only be read as a string."""
     if not value:
         return []
     words = _PLAIN.fullmatch(value) and scalar(value).value == value
@@ -101,17 +101,17 @@ def _scalar(name: str, value: str) -> list[str]:
 
 
 def _block(name: str, value: str) -> list[str]:
-    """Return a mapping of YAML, with a line for each entry."""
+    """Return the YAML lines of a mapping whose entries the user wrote one a line."""
     return [f"{name}:", *(f"  {line}" for line in _nonempty_lines(value))] if value else []
 
 
 def _nonempty_lines(value: str) -> list[str]:
-    """Return the lines that are not empty."""
+    """Return the lines of a text that are not blank."""
     return [line.rstrip() for line in value.splitlines() if line.strip()]
 
 
 def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
-    """Return a list of YAML from names separated by commas or lines.
+    """Return a YAML line with a list of names that the user separated by commas, blanks or lines.
 
     With `alone`, a single name is written as the value itself.
     """
@@ -122,7 +122,7 @@ def _list(name: str, value: str, *, alone: bool = False) -> list[str]:
 
 
 def _percent(value: str) -> str:
-    """Return a text as a percentage."""
+    """Return a number's text with a percent sign, added unless it has one."""
     return value if value.endswith("%") else f"{value}%"
 
 

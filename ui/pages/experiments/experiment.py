@@ -83,7 +83,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
-    """Return the page of a run."""
+    """Return the page of one run of an experiment: newest results, state, forms, history."""
     experiment = run.definition.experiment
     history = runs.history(project.target.state, experiment.name)
     status = standing.status(project, experiment.name, counted=False)
@@ -115,7 +115,7 @@ def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> Vie
 
 
 def _look(project: Project, run: str, name: str) -> Results | None:
-    """Return a stored look at a run: the newest, or the one of this name.
+    """Return stored results of a run: the newest, or those of this name.
 
     Raises:
         NotFound: No look of this name was stored.
@@ -129,7 +129,7 @@ def _look(project: Project, run: str, name: str) -> Results | None:
 
 
 def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
-    """Yield the result of the newest look, or how to look."""
+    """Yield HTML on the verdict of the newest stored results, or that there are none yet."""
     if data.results:
         if results_store.name_of(data.results.until) != data.looks[-1]:
             yield kit.links([("This is an earlier look. Show the newest", path(run))])
@@ -142,7 +142,7 @@ def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
 
 
 def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Iterator[str | Form]:
-    """Yield the state of a run, and the forms that change it."""
+    """Yield HTML on a run's state, and the forms that change it (share, ship, stop)."""
     if data.status is None:
         yield kit.words("This run is over, and another one came after it.", "soft")
         return
@@ -156,7 +156,7 @@ def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Ite
 
 
 def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
-    """Return the figures of a run; hidden while the split of units looks wrong."""
+    """Return HTML with a run's figures; they are hidden on a sample ratio mismatch."""
     results = data.results
     if results is None:
         return []
@@ -173,7 +173,7 @@ def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
 
 
 def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
-    """Return the table of earlier looks."""
+    """Return an HTML table of the earlier interim analyses of a run."""
     rows = []
     for number, look in enumerate(looks.looks, 1):
         name = results_store.name_of(look.until)
@@ -202,7 +202,10 @@ def _looks(looks: Looks, data: OneExperiment, run: str) -> list[str]:
 
 
 def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
-    """Draw an analysis; `compare` runs one query over the log and stores nothing."""
+    """Draw the page of an analysis, an experiment whose arms another system assigned.
+
+    With `compare`, one query of the log compares the arms; nothing is stored.
+    """
     results = compare_log(project, analysis.name) if compare else None
     ask = kit.links([("Compare its arms now", f"{path(analysis.name)}?compare={_AGREED}")])
     note = kit.verdict(
@@ -252,13 +255,13 @@ def _not_started(project: Project, experiment: Experiment) -> View:
 
 
 def _is_loose(project: Project, file: str) -> bool:
-    """Return whether a file in a repository differs from the newest revision."""
+    """Return whether a file in a git repository differs from the newest commit."""
     revision = git(project.folder, file)
     return revision is not None and revision.dirty
 
 
 def _status_rows(status: RunStatus) -> list[list[str]]:
-    """Return the rows about a run's state."""
+    """Return (label, value) rows about a run's state: since when, share, revision."""
     state = f"{status.ships} ships to every unit" if status.state == "shipped" else status.state
     holds = (
         f"{status.share:.2f} % of layer {status.layer}, buckets {buckets.text(status.ranges)}"
@@ -290,7 +293,7 @@ def _status_rows(status: RunStatus) -> list[list[str]]:
 
 
 def _change_text(change: Change) -> str:
-    """Return an entry of a run's history as text."""
+    """Return an entry of a run's change history as text: what, by whom, when and why."""
     moved = f"{change.before} -> {change.after}" if change.before else change.after
     because = f": {change.because}" if change.because else ""
     return f"{change.what}, {moved}, by {change.who} at {change.at:%Y-%m-%d %H:%M} UTC{because}"

@@ -39,7 +39,7 @@ class Experiments(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Return the page of all experiments."""
+    """Draw the page that lists all experiments, and who holds which part of each layer."""
     lines = listing(project, counted=False)
     layers = layers_now(project)
     return View(
@@ -52,12 +52,12 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def path(name: str) -> str:
-    """Return the path of the page of an experiment, or of one of its runs."""
+    """Return the URL path of the page of an experiment, or of one of its runs."""
     return f"/experiments/{quote(name, safe='')}"
 
 
 def _table(project: Project, lines: Iterable[Listed]) -> str:
-    """Return the table of experiments."""
+    """Return an HTML table of the experiments, with the verdict of each one's newest results."""
     rows = [_row(project, line) for line in lines]
     if not rows:
         return kit.words("project.yaml has no experiments yet.")
@@ -69,7 +69,7 @@ def _table(project: Project, lines: Iterable[Listed]) -> str:
 
 
 def _row(project: Project, line: Listed) -> list[str]:
-    """Return an experiment's row."""
+    """Return an experiment's cells in the table: verdict, state, metric, units, share, owner."""
     age = (
         ""
         if line.since is None
@@ -89,7 +89,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 
 def layers_now(project: Project) -> list[LayerNow]:
-    """Return who holds which part of each layer."""
+    """Return for each layer which runs hold which buckets now, and how much is free."""
     live = runs.current(project.target.state, project.log_time()).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}
@@ -97,7 +97,7 @@ def layers_now(project: Project) -> list[LayerNow]:
 
 
 def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
-    """Return who holds which part of a layer."""
+    """Return which runs hold which buckets of a layer, its holdout, and its free share."""
     members = [run for run in live.runs if run.layer == name and run.ranges]
     declared = project.spec.layers.get(name)
     holdout = (
@@ -117,12 +117,12 @@ def _layer(project: Project, live: Live, name: str, endpoint: str) -> LayerNow:
 
 
 def _holder(run: LiveRun) -> Holder:
-    """Return the part of a layer that a run holds."""
+    """Return the buckets of a layer that a run holds, with their share in percent."""
     return Holder(run=run.run, buckets=list(run.ranges), share=float(buckets.share(run.ranges)))
 
 
 def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
-    """Return the section about the layers."""
+    """Return the HTML section with a table and a bar of who holds each layer's buckets."""
     if not layers:
         return []
     rows = [
@@ -152,7 +152,7 @@ def _layer_section(layers: Sequence[LayerNow]) -> list[str]:
 
 
 def _holders_text(layer: LayerNow) -> str:
-    """Return who holds a layer, as text."""
+    """Return the runs that hold a layer's buckets, with shares and bucket ranges, as text."""
     return (
         "; ".join(
             f"{holder.run} {holder.share:g} %: {buckets.text(tuple(holder.buckets))}"
@@ -163,7 +163,7 @@ def _holders_text(layer: LayerNow) -> str:
 
 
 def _strip(layer: LayerNow) -> plots.Strip:
-    """Return the bar that shows who holds a layer."""
+    """Return the bar of a layer's buckets for a chart, coloured by the run that holds them."""
     styles = dict(
         zip(
             (holder.run for holder in layer.holders),
@@ -179,7 +179,7 @@ def _strip(layer: LayerNow) -> plots.Strip:
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
-    """Return a run's part of a layer's bar."""
+    """Return a run's range of buckets as a segment of its layer's bar."""
     return plots.Stretch(
         name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}"
     )

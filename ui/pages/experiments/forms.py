@@ -18,7 +18,7 @@ _WHY = Field(name="because", label="Why", required=True)
 
 
 def start(name: str) -> Form:
-    """Return the form that starts a run."""
+    """Return the form that starts a run of an experiment."""
     return Form(
         action=f"{path(name)}/start",
         button="Start a run",
@@ -27,7 +27,7 @@ def start(name: str) -> Form:
 
 
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
-    """Yield the forms that a run's state allows.
+    """Yield the forms that an experiment run's state allows: look, ramp, ship, stop.
 
     `startable`: project.yaml still has the experiment.
     """
@@ -54,7 +54,7 @@ def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Fo
 
 
 def _ramp(name: str, status: RunStatus) -> Form:
-    """Return the form that changes a run's share."""
+    """Return the form that changes the share of a layer that a run holds."""
     share = Field(
         name="share",
         label="Share of the layer",
@@ -73,7 +73,7 @@ def _ramp(name: str, status: RunStatus) -> Form:
 
 
 def _stop(name: str) -> Form:
-    """Return the form that stops a run."""
+    """Return the form that stops an experiment's run."""
     return Form(
         action=f"{path(name)}/stop",
         button="Stop the run",
@@ -85,7 +85,7 @@ def _stop(name: str) -> Form:
 
 
 def _ship(name: str, run: FrozenRun) -> Form:
-    """Return the form that ships an arm."""
+    """Return the form that ships an arm: every unit outside the holdout gets its parameters."""
     arms = tuple((arm.name, arm.name) for arm in run.shippable)
     arm = Field(
         name="arm", label="Arm", kind="choice", choices=arms, value=run.arms[-1].name, required=True
@@ -102,19 +102,22 @@ def _ship(name: str, run: FrozenRun) -> Form:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Look at a run, even if its split is broken: the page then shows that, and no figure."""
+    """Compute a run's results from the log now, and return the URL path of its page.
+
+    A run whose split is broken is looked at, too: the page shows that, and no figure.
+    """
     comparison.results(project, fields["name"], despite_split=True)
     return path(fields["name"])
 
 
 def begin(project: Project, fields: Mapping[str, str]) -> str:
-    """Start a run, as the form asks."""
+    """Start a run of an experiment from a submitted form; return the URL path of its state."""
     experiment.start(project, fields["name"])
     return _state_path(fields)
 
 
 def ramp(project: Project, fields: Mapping[str, str]) -> str:
-    """Change a run's share, as the form asks."""
+    """Change a run's share of its layer from a submitted form; return the URL path of its state."""
     because = fields.get("because", "").strip()
     if not because:
         raise Invalid(
@@ -125,13 +128,13 @@ def ramp(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def stop(project: Project, fields: Mapping[str, str]) -> str:
-    """Stop a run, as the form asks."""
+    """Stop an experiment's run from a submitted form; return the URL path of its state."""
     experiment.stop(project, fields["name"], because=fields.get("because", ""))
     return _state_path(fields)
 
 
 def ship(project: Project, fields: Mapping[str, str]) -> str:
-    """Ship an arm, as the form asks."""
+    """Ship an experiment's arm from a submitted form; return the URL path of the run's state."""
     if not (arm := fields.get("arm", "")):
         raise Invalid("no arm is named", remedy="choose the one that ships")
     experiment.stop(project, fields["name"], because=fields.get("because", ""), ship=arm)
@@ -139,12 +142,12 @@ def ship(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _state_path(fields: Mapping[str, str]) -> str:
-    """Return the path of the run's state on its page."""
+    """Return the URL path, with anchor, of the run's state on its experiment's page."""
     return f"{path(fields['name'])}#stands"
 
 
 def _percent(text: str) -> Decimal:
-    """Parse a share of a layer."""
+    """Parse a form's text as a percentage of a layer; raise Invalid if it is no number."""
     try:
         return Decimal(text.strip().removesuffix("%"))
     except InvalidOperation:

@@ -89,7 +89,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 def _view(
     data: NewExperiment, form: Form, parts: tuple[str | Form, ...], files: dict[str, str]
 ) -> View:
-    """Return the page of a new experiment."""
+    """Return the page of a new experiment, from its form and the answer to what was typed."""
     below = (
         "Nothing starts here: the file is committed first, and then started from the "
         "experiment's page, or in a terminal."
@@ -104,7 +104,7 @@ def _view(
 
 
 def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -> NewExperiment:
-    """Return the file that the form would write, and its problems."""
+    """Return the YAML file that the form would write, its problems, and the statistical power."""
     name = query.get("name", "").strip()
     try:
         file, text = draft.file_of(name), draft.text(query)
@@ -125,7 +125,7 @@ def _draft(project: Project, query: Mapping[str, str], layers: list[LayerNow]) -
 
 
 def _too_few(experiment: Experiment, layers: Iterable[LayerNow]) -> str:
-    """Say that a layer has too few free units, if so."""
+    """Return a warning that the experiment's layer has too few free units, or ""."""
     free = next((layer.free for layer in layers if layer.layer == experiment.layer), 100)
     if experiment.share <= free:
         return ""
@@ -141,7 +141,7 @@ def _file(project: Project) -> Path:
 
 
 def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    """Return what the form's answer says: problems, or the file and its power."""
+    """Return HTML on what was typed: the problems, or the file to commit and its power."""
     if not data.sound:
         rows = [
             [f"{problem.file}:{problem.line}", problem.message, problem.remedy or ""]
@@ -160,7 +160,7 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
 
 
 def _how_long(data: NewExperiment) -> str:
-    """Return how long the experiment takes to find its effect."""
+    """Return the HTML section on the units and days needed to detect an effect (power)."""
     power = data.power
     if power is None:
         return kit.section("How long it takes", kit.words(data.no_power))
@@ -182,7 +182,7 @@ def _how_long(data: NewExperiment) -> str:
 
 
 def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, ...]:
-    """Return the file's text with the form that writes it."""
+    """Return the new experiment's file as a diff, with the form that writes it."""
     write = Form(
         action=PATH,
         button=f"Write {data.file}",
@@ -206,14 +206,14 @@ def _to_commit(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | For
 
 
 def _query(query: Mapping[str, str]) -> str:
-    """Return the form's fields as a query string."""
+    """Return the form's non-empty fields as a URL query string."""
     return urlencode({name: query[name] for name in draft.FIELDS if query.get(name)})
 
 
 def _power(
     project: Project, description: Description, name: str, query: Mapping[str, str]
 ) -> tuple[Power | None, str]:
-    """Return the experiment's power, or None with the reason."""
+    """Return the statistical power of the typed experiment, or None and the reason."""
     as_if = Project(description, project.target)
     experiment = description.spec.experiments[name]
     try:
@@ -241,12 +241,12 @@ def _power(
 
 
 def _arms_power(power: Power | PreferencePower) -> Power | None:
-    """Return the power of an experiment with arms."""
+    """Return the power if it is that of an experiment with arms, else None (interleaving)."""
     return power if isinstance(power, Power) else None
 
 
 def _number(text: str, what: str) -> float | None:
-    """Return the number of a text, or None for an empty text.
+    """Parse a positive number from a form's field; None if the field is empty.
 
     Raises:
         Invalid: It is not a number above 0.
@@ -263,7 +263,7 @@ def _number(text: str, what: str) -> float | None:
 
 
 def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
-    """Return the past of a metric from the log, queried at most once in ten minutes."""
+    """Return a metric's historical values from the log, queried once in ten minutes at most."""
     key = (str(project.folder), project.target.name, endpoint, metric)
     asked_at, cached = _of_log.get(key, (0.0, None))
     if cached is None or time.monotonic() - asked_at > _REMEMBERED:
@@ -277,7 +277,7 @@ def _cached_past(project: Project, metric: Metric, endpoint: str) -> Past:
 def _fields(
     project: Project, layers: list[LayerNow], query: Mapping[str, str]
 ) -> tuple[Field, ...]:
-    """Return the form's fields with the typed values and the project's choices."""
+    """Return the fields of the form, with the typed values and the project's choices."""
     spec = project.spec
     free = tuple((layer.layer, f"{layer.layer}, {layer.free:g} % free") for layer in layers)
     field = partial(_field, query or _EMPTY)
@@ -321,7 +321,7 @@ def _fields(
 
 
 def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
-    """Return the form's optional fields."""
+    """Return the optional fields of the form: owner, segments, holdout, guardrails, ..."""
     field = partial(_field, query)
     return (
         field("owner", "Owner", "whom to ask"),
@@ -340,17 +340,17 @@ def _more(query: Mapping[str, str]) -> tuple[Field, ...]:
 
 
 def _field(typed: Mapping[str, str], name: str, label: str, hint: str = "", **about: Any) -> Field:
-    """Return a field with what was typed into it."""
+    """Return a field of the form that keeps what the user typed into it."""
     return Field(name=name, label=label, hint=hint, value=typed.get(name, ""), **about)
 
 
 def _parameters_text(endpoints: Iterable[Endpoint]) -> str:
-    """Return the endpoints' parameters as text."""
+    """Return the endpoints' serving parameters, with types and defaults, as text."""
     return "; ".join(map(_endpoint_parameters, endpoints))
 
 
 def _endpoint_parameters(endpoint: Endpoint) -> str:
-    """Return an endpoint's parameters as text."""
+    """Return one endpoint's serving parameters, with types and defaults, as text."""
     variants = ", ".join(variant.name for variant in endpoint.variants)
     own = [
         f"{parameter.name} ({parameter.type}, {parameter.default})"
@@ -360,7 +360,7 @@ def _endpoint_parameters(endpoint: Endpoint) -> str:
 
 
 def write(project: Project, fields: Mapping[str, str]) -> str:
-    """Put the file into the project's folder.
+    """Write the new experiment's YAML file from a submitted form; return the URL to go to.
 
     Raises:
         ProjectError: The loader refuses the file.
@@ -385,7 +385,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
 
 def _put(place: Path, text: str) -> None:
-    """Write a file to disk whole or not at all.
+    """Write a file to disk atomically; it must not exist yet.
 
     With half of a file no page and no command would read the project.
     """

@@ -35,7 +35,7 @@ class ModelsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Return the page of all models."""
+    """Draw the page of all registered model versions, with their promotions."""
     reads = Reads()
     versions = reads.attempt("versions", lambda: promotion.versions(project))
     trained = reads.attempt("runs", lambda: runs.list_runs(project, newest=_RUNS))
@@ -58,12 +58,12 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def makers(trained: Sequence[Run]) -> dict[str, str]:
-    """Return the run that made each version."""
+    """Return the name of the training run that made each model version, by version."""
     return {run.version: run.name for run in trained if run.version}
 
 
 def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
-    """Return the variants that run each version, whatever their share."""
+    """Return the `endpoint variant` names that serve each model version, by version."""
     listed = reads.attempt("endpoints", lambda: listing(project))
     where: dict[str, list[str]] = {}
     if isinstance(listed, Listing):
@@ -76,7 +76,7 @@ def variants_by_version(project: Project, reads: Reads) -> dict[str, list[str]]:
 
 
 def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Promotion]:
-    """Return the promotions of all models, newest first."""
+    """Return the promotions (moves of an alias) of all models, newest first."""
     names = dict.fromkeys(version.model for version in versions)
     return sorted(
         (entry for name in names for entry in promotion.promotions(project, name)),
@@ -86,7 +86,7 @@ def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Prom
 
 
 def _versions(data: ModelsData) -> list[str | Form]:
-    """Return the table of versions."""
+    """Return an HTML table of the registered model versions."""
     if isinstance(data.versions, Unread):
         return []
     if not data.versions:
@@ -105,7 +105,7 @@ def _versions(data: ModelsData) -> list[str | Form]:
 
 
 def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
-    """Return a version's row."""
+    """Return a model version's cells in the table: aliases, approval, run, where it serves."""
     version = f"{registered.model}@{registered.version}"
     run = data.runs.get(version)
     maker = run_link(run) if run else ""
@@ -120,20 +120,20 @@ def _row(registered: ModelVersion, data: ModelsData) -> tuple[str, ...]:
 
 
 def _promotion_section(promotions: list[Promotion] | Unread) -> list[str]:
-    """Return the section about promotions."""
+    """Return the HTML section on promotions of model versions; empty without any."""
     if isinstance(promotions, Unread) or not promotions:
         return []
     return [kit.section("Promotions", promotion_table(promotions))]
 
 
 def promotion_table(promotions: Sequence[Promotion]) -> str:
-    """Return the table of promotions."""
+    """Return an HTML table of promotions: when which alias moved to which version, why."""
     head = ("at (UTC)", "alias", "became", "before", "gate", "because")
     return kit.table(head, map(_promotion, promotions), wordy=5)
 
 
 def _promotion(entry: Promotion) -> tuple[str, ...]:
-    """Return a promotion's row."""
+    """Return a promotion's cells in the table: time, alias, version, gate, reason."""
     previous = "" if entry.before is None else f"{entry.model}@{entry.before}"
     return (
         entry.at[:16].replace("T", " "),

@@ -43,7 +43,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _finished_view(project: Project, run: Run) -> View:
-    """Return the page of a run that has ended."""
+    """Return the page of a training run that has ended, succeeded or failed."""
     reads = Reads()
     stored = reads.attempt("its notes", lambda: notes.read(project.target.blobs, run.name))
     remarks = Notes() if isinstance(stored, Unread) else stored
@@ -75,7 +75,7 @@ def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
 
 
 def _failure_parts(run: Run) -> list[str]:
-    """Return what is known of a failed run."""
+    """Return HTML with the failure of a training run and its record."""
     return [
         kit.verdict([f"It failed: {run.failure}", "Nothing was registered."], "fail"),
         kit.code(str(run)),
@@ -83,7 +83,7 @@ def _failure_parts(run: Run) -> list[str]:
 
 
 def _links(run: Run) -> str:
-    """Return links to the version and the champion's run."""
+    """Return an HTML line of links to the run's model version and to the champion's run."""
     version = [version_link(run.version)] if run.version else []
     champion: list[str] = []
     if run.champion.run:
@@ -96,7 +96,7 @@ def _links(run: Run) -> str:
 
 
 def _note_parts(remarks: Notes) -> list[str]:
-    """Return the run's tags and note."""
+    """Return an HTML paragraph with the tags and the note that users gave the run."""
     return (
         [kit.words(f"{' '.join(remarks.tags)}   {remarks.note}".strip())]
         if remarks.tags or remarks.note
@@ -105,7 +105,7 @@ def _note_parts(remarks: Notes) -> list[str]:
 
 
 def _unfinished_view(project: Project, name: str, missing: NotFound) -> View:
-    """Return the page of a run that has not ended."""
+    """Return the page of a training run under way, with the phase of each step."""
     try:
         state: RunState = watch.observe(project, name)
     except NotFound:

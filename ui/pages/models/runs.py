@@ -58,12 +58,12 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _order(sort: str | None) -> str:
-    """Say how the runs are sorted."""
+    """Return the order in which the runs are sorted, as text."""
     return f"best {sort} first" if sort else "oldest first"
 
 
 def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
-    """Return the form that sorts and selects runs."""
+    """Return the form that chooses the order, the filter and the number of training runs."""
     sorts = tuple((name, name or "oldest first") for name in dict.fromkeys((*_SORTS, sort or "")))
     hint = "model=logistic gate=pass tag=..."
     fields = (
@@ -81,7 +81,7 @@ def _choice(sort: str | None, where: Sequence[str], newest: int) -> Form:
 
 
 def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[str | Form]:
-    """Return the table, with boxes to tick where two runs can be compared."""
+    """Return an HTML table of training runs, with checkboxes if two can be compared."""
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
     figures = ["auc", *([sort] if sort and sort != "auc" else [])]
@@ -114,7 +114,7 @@ _WORDY = ("gate", "parameters", "note")
 
 
 def _ticked(listed: Sequence[NotedRun]) -> set[str]:
-    """Return the runs that are ticked at first: the newest, and its champion or one before it.
+    """Return the names of the runs to tick at first: the newest, and its champion or one before it.
 
     None are where fewer than two runs have figures.
     """
@@ -127,14 +127,14 @@ def _ticked(listed: Sequence[NotedRun]) -> set[str]:
 
 
 def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
-    """Return links to the runs that have not ended."""
+    """Return an HTML line of links to the training runs that have not ended."""
     if isinstance(names, Unread) or not names:
         return []
     return [kit.line("Running", *(run_link(name) for name in names))]
 
 
 def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
-    """Return a run's row."""
+    """Return a training run's cells in the table: gate, metrics, parameters, version, tags."""
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     compared = ticked and run.evaluation is not None
     box = kit.box(f"compare {run.name}", "run", run.name, ticked=run.name in ticked)
@@ -153,7 +153,7 @@ def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tupl
 
 
 def _gate(run: NotedRun) -> str:
-    """Return the gate's verdict, and the check that it stands on with its interval."""
+    """Return the gate's verdict on a run, and the deciding check with its interval, as text."""
     check = next((check for check in run.checks.checks if check.verdict == run.gate), None)
     if run.gate is None or check is None:
         return run.gate or ""

@@ -36,7 +36,7 @@ _STYLES: dict[str, Style] = {
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the page of one version.
+    """Draw the page of one model version: its run, its lineage, where it serves, promotions.
 
     Raises:
         NotFound: There is no such version.
@@ -60,7 +60,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
-    """Return the table about a version."""
+    """Return an HTML table about a model version: run, endpoints, digest, where it is stored."""
     version = lineage.version
     run = run_link(lineage.run) if lineage.run else "none that is known here"
     rows = [
@@ -74,7 +74,7 @@ def _about(lineage: VersionLineage, serving: Sequence[str]) -> list[str]:
 
 
 def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[str]:
-    """Return the drawing of what a version is made of."""
+    """Return the lineage of a model version as an SVG graph, from events to endpoints."""
     ends = [
         Edge(
             Node("model", name), Node("endpoint", place.partition(" ")[0]), place.partition(" ")[2]
@@ -103,12 +103,12 @@ def _made_of(name: str, edges: Sequence[Edge], serving: Sequence[str]) -> list[s
 
 
 def _edge_text(edge: Edge) -> str:
-    """Return an edge as text."""
+    """Return an edge of the lineage as text: `source -> target: what`."""
     return f"{edge.source} -> {edge.target}" + (f": {edge.what}" if edge.what else "")
 
 
 def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
-    """Return columns of boxes, each to the left of what is made of it."""
+    """Return the lineage's nodes as columns of boxes, sources on the left."""
     targets: dict[Node, list[Node]] = {}
     for edge in edges:
         targets.setdefault(edge.source, []).append(edge.target)
@@ -127,7 +127,7 @@ def _boxes(edges: Sequence[Edge]) -> list[list[flow.Box]]:
 
 
 def _promotions(lineage: VersionLineage) -> list[str]:
-    """Return the section about promotions."""
+    """Return the HTML section on the promotions of this model version."""
     return (
         [kit.section("Promotions", promotion_table(lineage.promotions))]
         if lineage.promotions

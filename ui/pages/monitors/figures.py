@@ -27,7 +27,7 @@ class _Shown(msgspec.Struct, frozen=True):
     digits: int = 1
 
     def text(self, row: Row) -> str:
-        """Return a row's value with its interval and alarm."""
+        """Return a monitor's figure as text: value, confidence interval, and ALARM if it is one."""
         ends = (
             ""
             if row.low is None or row.high is None
@@ -36,7 +36,7 @@ class _Shown(msgspec.Struct, frozen=True):
         return f"{self.number(row.value)}{self.unit}{ends}{'   ALARM' if row.alarm else ''}"
 
     def number(self, value: float) -> str:
-        """Return a number in the figure's unit."""
+        """Return a number as text, in the unit and with the digits of this figure."""
         return f"{self.factor * value:,.{self.digits}f}"
 
 
@@ -73,12 +73,12 @@ _VERSIONED: tuple[Figure, ...] = (
 
 
 def _is_of_groups(rows: Sequence[Row], figure: Figure) -> bool:
-    """Return whether a figure is measured by group."""
+    """Return whether a figure of the monitor is measured for each group."""
     return figure != "satisfied_ratio" and any(_is(row, figure) and row.group for row in rows)
 
 
 def newest_parts(look: Snapshot) -> list[str]:
-    """Show the newest window: a line for each group, then figures without a group."""
+    """Return HTML tables of the newest window: a line for each group, then overall figures."""
     rows = [row for row in look.rows if row.scope == "window"]
     grouped: list[Figure] = [figure for figure in FIGURES if _is_of_groups(rows, figure)]
     groups = dict.fromkeys(row.group for row in rows if row.group)
@@ -108,23 +108,26 @@ def newest_parts(look: Snapshot) -> list[str]:
 
 
 def _is(row: Row, figure: Figure) -> bool:
-    """Return whether a row is of a figure."""
+    """Return whether a stored row holds a value of this figure, such as the Gini coefficient."""
     return row.figure == figure
 
 
 def _cell(row: Row | None, figure: Figure) -> str:
-    """Return a row's figure as text."""
+    """Return a row's value as text for a table's cell; "" if there is no row."""
     return "" if row is None else FIGURES[figure].text(row)
 
 
 def _name(row: Row) -> str:
-    """Return the title of a row's figure."""
+    """Return a figure's title, with the two compared groups if it is a ratio."""
     against = f": {row.group} / {row.against}" if row.against else ""
     return f"{FIGURES[row.figure].title}{against}"
 
 
 def over_time(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw each day's figures, from the newest look that covers it."""
+    """Return HTML charts of each figure by day, and a table of the alarms.
+
+    A day's figures are those of the newest stored snapshot that covers it.
+    """
     days = {row.of: look for look in looks for row in look.rows if row.scope == "day"}
     rows = [
         row for day in sorted(days) for row in days[day].rows if (row.scope, row.of) == ("day", day)
@@ -154,7 +157,7 @@ def over_time(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
-    """Return an alarm's row."""
+    """Return an alarm's cells in the table: until when, figure, group, version, value."""
     return (
         f"{look.until}",
         FIGURES[row.figure].title,
@@ -165,14 +168,14 @@ def _alarm(look: Snapshot, row: Row) -> tuple[str, ...]:
 
 
 def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
-    """Return the chart of a figure by day."""
+    """Return an HTML chart of one figure by day, with a series for each group."""
     first, last = (date.fromisoformat(choose(row.of for row in rows)) for choose in (min, max))
     places = {row.of: float((date.fromisoformat(row.of) - first).days) for row in rows}
     return _chart(figure, rows, _Across(dates(first, last), places), alarms)
 
 
 def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
-    """Draw amplification: how the groups change from version to version.
+    """Return HTML charts of bias amplification: how groups change by model version.
 
     Each version is as the newest look that has it says. Fewer than two are not drawn.
     """
@@ -257,7 +260,7 @@ def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms)
 
 
 def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
-    """Return the limits of a figure that is not measured from the first window."""
+    """Return the alarm limits to draw in a figure's chart; empty if it has no fixed ones."""
     if figure == "calibration":
         return alarms.calibration or ()
     limit = {
@@ -268,7 +271,7 @@ def limits(figure: Figure, alarms: Alarms) -> tuple[float, ...]:
 
 
 def _limit(value: float, across: plots.Axis) -> plots.Series:
-    """Return a limit as a line of the chart."""
+    """Return an alarm limit as a horizontal line of the chart."""
     return plots.Series(
         name=f"limit {value:g}", style="quiet", x=[across.low, across.high], y=[value, value]
     )
@@ -295,10 +298,10 @@ def _series(
 
 
 def _group(row: Row) -> str:
-    """Return a row's group as text."""
+    """Return a row's group as text; `a / b` of a ratio, `all` if there is no group."""
     return f"{row.group} / {row.against}" if row.against else row.group or "all"
 
 
 def _line(row: Row, shown: _Shown) -> tuple[str, ...]:
-    """Return a row of the table of figures."""
+    """Return a row's cells in the table: day or version, group, value, count."""
     return (row.of, _group(row), shown.text(row), f"{row.count:,}")

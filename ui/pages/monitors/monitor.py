@@ -30,7 +30,7 @@ class MonitorData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the page of one monitor, with the looks of the query's `days`.
+    """Draw the page of one bias monitor, with the stored snapshots of the query's `days`.
 
     Raises:
         NotFound: There is no such monitor.
@@ -57,12 +57,15 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
 
 def look(project: Project, fields: Mapping[str, str]) -> str:
-    """Query the log now, and store the look. Raises as monitor.show."""
+    """Query the log now, store the monitor's snapshot, and return the URL path of its page.
+
+    Errors are those of monitor.show.
+    """
     return path(monitor.show(project, fields["monitor"]).monitor)
 
 
 def _looks(looks: Sequence[Snapshot]) -> list[str]:
-    """Return what a monitor's looks show."""
+    """Return HTML on a monitor's stored snapshots: verdict, newest window, by day, by version."""
     if not looks:
         return [kit.words("Nobody has looked yet.")]
     newest = looks[-1]
@@ -70,7 +73,7 @@ def _looks(looks: Sequence[Snapshot]) -> list[str]:
 
 
 def _verdict(newest: Snapshot) -> str:
-    """Return whether the newest look raised alarms."""
+    """Return an HTML box that says whether the newest snapshot raised alarms."""
     summary = f"{newest.since} to {newest.until}, {newest.units:,} active units"
     if newest.alarm == Alarms():
         return kit.verdict(["No limit is set, so nothing is an alarm", summary])
@@ -83,12 +86,12 @@ def _verdict(newest: Snapshot) -> str:
 
 
 def _look(name: str) -> Form:
-    """Return the form that looks now."""
+    """Return the form that queries the log for a new snapshot of the monitor now."""
     return Form(action=f"{path(name)}/look", button="Look now", command=f"isthmus monitor {name}")
 
 
 def _more(name: str) -> str:
-    """Say what a look costs, with links to longer spans of looks."""
+    """Return HTML on what a new snapshot costs, with links to longer periods."""
     cost = kit.words(
         "A look is one query of the log, and the last one of a day stays. Run it daily.", "soft"
     )

@@ -34,12 +34,12 @@ def page(project: Project, _query: Mapping[str, str]) -> View:
 
 
 def path(monitor: str) -> str:
-    """Return the path of a monitor's page."""
+    """Return the URL path of a monitor's page."""
     return f"/bias/{quote(monitor, safe='')}"
 
 
 def _table(lines: tuple[Listed, ...]) -> list[str]:
-    """Return the table of monitors."""
+    """Return an HTML table of the bias monitors and their alarms."""
     if not lines:
         return [kit.words("project.yaml has no monitors yet.")]
     head = ("monitor", "alarms", "last day", "groups", "window", "endpoint")
@@ -47,7 +47,7 @@ def _table(lines: tuple[Listed, ...]) -> list[str]:
 
 
 def _row(line: Listed) -> tuple[str, ...]:
-    """Return a monitor's row."""
+    """Return a monitor's cells in the table: link, alarms, last day, groups, window, endpoint."""
     quiet = "none" if line.until else "nobody has looked"
     alarms = ", ".join(line.alarms).replace("_", " ") or quiet
     window = f"{line.window} day{'s' if line.window > 1 else ''}"
