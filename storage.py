@@ -62,7 +62,7 @@ class BlobStore(Protocol):
     root: str  # file:///..., s3://bucket/prefix, gs://bucket/prefix
 
     def get(self, uri: str) -> bytes:
-        """Return a blob's bytes.
+        """Return the content of the blob (object) at a URI.
 
         Raises:
             NotFound: There is no such blob.
@@ -70,11 +70,11 @@ class BlobStore(Protocol):
         ...
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a blob; the last writer wins."""
+        """Write the blob (object) at a URI, replacing any earlier content."""
         ...
 
     def list(self, prefix: str) -> Iterator[BlobInfo]:
-        """Yield every blob below a prefix, in the order of their URIs."""
+        """Yield the blobs whose URIs begin with a prefix, in the order of their URIs."""
         ...
 
     def upload(self, folder: Path, prefix: str) -> None:
@@ -93,12 +93,12 @@ class BlobStore(Protocol):
         ...
 
     def delete(self, uri: str) -> None:
-        """Delete a blob; one that is absent is deleted already."""
+        """Delete the blob at a URI; do nothing if there is none."""
         ...
 
 
 def below(root: str, uri: str) -> str:
-    """Return a URI as documents hold it: without the store's root, so that the store can be moved.
+    """Return a URI relative to the store's root, as documents hold it, so that the store can move.
 
     Another store's stays whole.
     """
@@ -106,7 +106,7 @@ def below(root: str, uri: str) -> str:
 
 
 def located(root: str, name: str) -> str:
-    """Return the URI of a name that a document gives relative to a root.
+    """Return the full URI of a blob that a stored document names relative to the store's root.
 
     A whole URI stays: another store's, or from before documents were relative.
     """
@@ -120,7 +120,7 @@ class StateStore(Protocol):
     """
 
     def get(self, key: str) -> Versioned | None:
-        """Return a document with its token and the time of its last write, or None.
+        """Return a document with its version token and the time of its last write, or None.
 
         Raises:
             Invalid: The key is none, or the document is damaged.
@@ -128,7 +128,9 @@ class StateStore(Protocol):
         ...
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document if its token is still `expect` (None: if it is absent).
+        """Write a document by compare-and-swap: only if its token is still `expect`.
+
+        `expect` None: only if there is no such document.
 
         Returns:
             The new token.
@@ -139,7 +141,7 @@ class StateStore(Protocol):
         ...
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Delete a document if its token is still `expect`.
+        """Delete a document by compare-and-swap: only if its token is still `expect`.
 
         Raises:
             Conflict: Its token is another one.
@@ -147,7 +149,10 @@ class StateStore(Protocol):
         ...
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys that begin so, in order; a prefix may end in the middle of a part."""
+        """Return the documents' keys that begin with a prefix, sorted.
+
+        A prefix may end in the middle of a part.
+        """
         ...
 
 
@@ -155,7 +160,7 @@ LARGEST_VALUE = 64 * 1024  # bytes of a StateStore's value
 
 
 def check_key(key: str) -> None:
-    """Refuse a key that a StateStore cannot store.
+    """Raise Invalid if a text cannot be the key of a document in a StateStore.
 
     Raises:
         Invalid: It is no key.
@@ -174,7 +179,7 @@ def check_key(key: str) -> None:
 
 
 def check_document(key: str, value: bytes) -> None:
-    """Refuse a document that no StateStore takes.
+    """Raise Invalid if a document's key is wrong or its value is too large for a StateStore.
 
     Raises:
         Invalid: The key is none, or the value has more than 64 KiB.
@@ -189,7 +194,10 @@ def check_document(key: str, value: bytes) -> None:
 
 
 def state_conflict(key: str, token: str | None, expect: str | None) -> Conflict:
-    """Return the error of a compare-and-swap that met another token; None: absent."""
+    """Return the error of a compare-and-swap that found another token than expected.
+
+    None: the document is absent, or was expected to be.
+    """
     stored = "is absent" if token is None else f"is at {token}"
     return Conflict(
         f"state {key} {stored}, not {'absent' if expect is None else f'at {expect}'}: "
@@ -202,14 +210,14 @@ class Inventory(Protocol):
     """The resources with this project's tags: the truth for plan, status and destroy."""
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Yield a project's resources; new ones may lack for minutes.
+        """Yield the cloud resources that carry a project's tags; new ones may lack for minutes.
 
         So `plan` observes every declared name, too.
         """
         ...
 
     def delete(self, resource: Resource) -> None:
-        """Begin to delete a resource, and return at once; an absent one is deleted already.
+        """Start to delete a cloud resource without waiting for it; do nothing if it is gone.
 
         Raises:
             Busy: Something uses it.
@@ -221,7 +229,9 @@ class LogSource(Protocol):
     """Optional: the lines that a resource wrote."""
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return a log's last `limit` lines; with `after` (a page's cursor) the first after it.
+        """Return the last `limit` lines of a job's or endpoint's log.
+
+        With `after`, the cursor of an earlier page, they are the first lines after it.
 
         Raises:
             NotFound: There is no such resource.
@@ -243,7 +253,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Seen:
-    """Poll until the predicate holds, and return the last observation.
+    """Poll `observe` until `until` holds for what it returns, and return that last observation.
 
     Unavailable when `deadline` passes first: the work may still end, and observing again later is
     safe. The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are

@@ -148,7 +148,7 @@ class Located(Protocol):
     """An adapter that can say where a target is better than its bucket's name does."""
 
     def place(self, target: Target) -> str:
-        """Return where a target is, for the first line that a command prints.
+        """Return where a target is (account, region, ...), for the first line a command prints.
 
         Raises:
             Denied: there are no credentials, or they belong to another account.
@@ -160,11 +160,11 @@ class Priced(Protocol):
     """An adapter whose provider asks money."""
 
     def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
-        """Estimate what variants cost an hour, by the newest price table."""
+        """Estimate the hourly cost of an endpoint's variants from the newest price table."""
         ...
 
     def refresh(self, target: Target) -> None:
-        """Keep the provider's own prices for this user, unless that was done this week.
+        """Download the provider's prices into this user's cache, unless done this week.
 
         Raises:
             Denied, Unavailable, Throttled: the provider did not tell.
@@ -172,11 +172,11 @@ class Priced(Protocol):
         ...
 
     def scan_price(self, profile: Profile) -> Decimal | None:
-        """Return the USD that a query costs for each TB it reads; None where that is unknown."""
+        """Return the price in USD of each TB that a query scans, or None if unknown."""
         ...
 
     def count_price(self, profile: Profile) -> Decimal | None:
-        """Return the USD that a million counted answers cost; None where that is unknown."""
+        """Return the price in USD of counting shown items in a million answers, or None."""
         ...
 
 
@@ -184,11 +184,11 @@ class Maintained(Protocol):
     """An adapter that stores things in files of our own, which we have to guard."""
 
     def sweep(self, target: Target) -> None:
-        """Remove temporary files of killed writers; the caller holds the project's lock."""
+        """Remove temporary files left by killed writers; the caller holds the project's lock."""
         ...
 
     def examine(self, target: Target) -> Examination:
-        """Compare what is stored with the checksums of what was written."""
+        """Compare the stored data with the checksums of what was written, and report damage."""
         ...
 
 
@@ -196,7 +196,7 @@ class Adoptable(Protocol):
     """An adapter whose provider's existing endpoints can be taken over (`isthmus import`)."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return the means to take over an endpoint that runs at the provider."""
+        """Return the adapter's tool to take over an endpoint that Isthmus did not create."""
         ...
 
 
@@ -204,7 +204,10 @@ class Native(Protocol):
     """An adapter that gives its provider's own objects by the names of a project."""
 
     def objects(self, target: Target) -> Any:
-        """Return an object with `.endpoint(name)`, `.model(name, version)` and the like."""
+        """Return an object by which users get the provider's own SDK objects of the project.
+
+        It has `.endpoint(name)`, `.model(name, version)` and the like.
+        """
         ...
 
 
@@ -212,7 +215,7 @@ class FixedAtCreation(Protocol):
     """An adapter some of whose endpoints' settings cannot be changed once they exist."""
 
     def differences(self, target: Target, endpoint: str) -> str:
-        """Return which such settings of an existing endpoint differ from the target's profile.
+        """Return, as text, which unchangeable settings of an endpoint differ from the profile.
 
         "" where none does, or where the endpoint does not exist.
         """
@@ -223,7 +226,7 @@ class AccountChecked(Protocol):
     """An adapter that can look at an account before anything is made there."""
 
     def first_account(self) -> FirstAccount:
-        """Return the checks of an account, and the cheap round if there is one."""
+        """Return the checks of a new cloud account, and the trial round if there is one."""
         ...
 
 
@@ -261,7 +264,7 @@ class Adapter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def attribute(name: str) -> Any:
-    """Import an attribute that "module:attribute" names.
+    """Import a module and return its attribute, both named by a text "module:attribute".
 
     Raises:
         MissingDependency: a module is not installed.
@@ -276,7 +279,7 @@ def attribute(name: str) -> Any:
 
 
 def missing(packages: Packages) -> tuple[str, ...]:
-    """Return those of the packages that cannot be imported."""
+    """Return the names of the required Python modules that cannot be imported."""
     return tuple(module for module in packages.modules if not _is_importable(module))
 
 
@@ -325,12 +328,14 @@ class CallLog:
         self.after: Callable[[Call], None] | None = None  # ... and here to cut after it
 
     def reading(self, operation: str, resource: str) -> None:
-        """Record a call that changes nothing."""
+        """Record a provider call that changes nothing."""
         self._record(Call(operation=operation, resource=resource, mutating=False))
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Generator[None, None, None]:
-        """Record a call that changes something, around its effect.
+        """Record a provider call that changes something, around its execution.
+
+        In a dry run the call is not executed.
 
         Raises:
             DryRun: this is a dry run, and the effect did not happen.
@@ -347,7 +352,7 @@ class CallLog:
             self.after(call)
 
     def _record(self, call: Call) -> None:
-        """Note a call to the provider, and log it."""
+        """Store a provider call in the list, emit a log record, and tell the listeners."""
         if len(self.calls) >= 2 * _REMEMBERED_CALLS:  # a gateway lives for months
             del self.calls[:_REMEMBERED_CALLS]
         self.calls.append(call)
@@ -383,7 +388,7 @@ class Target:
         self.shared: list[object] = []  # by the ports that were built: closed after them
 
     def _build(self, port: str) -> Any:
-        """Build one of the target's ports; raise if the adapter has none."""
+        """Create one of the target's ports (storage interfaces); raise if the adapter has none."""
         if not self.adapter.ports:
             sql = (
                 f"; its SQL check for {self.adapter.engine.name} works: isthmus validate"
@@ -406,79 +411,79 @@ class Target:
 
     @cached_property
     def blobs(self) -> BlobStore:
-        """Return the store of files by URI."""
+        """Return the port to the object store: blobs by URI."""
         return self._build("blobs")  # type: ignore[no-any-return]  # a factory table cannot carry each port's type
 
     @cached_property
     def state(self) -> StateStore:
-        """Return the store of small documents with compare-and-swap."""
+        """Return the port to the store of small documents, written by compare-and-swap."""
         return self._build("state")  # type: ignore[no-any-return]
 
     @cached_property
     def inventory(self) -> Inventory:
-        """The resources that carry a project's tags."""
+        """Return the port that lists the cloud resources that carry a project's tags."""
         return self._build("inventory")  # type: ignore[no-any-return]
 
     @cached_property
     def events(self) -> EventLog:
-        """The log that events are appended to."""
+        """Return the port to the log of events, to which events are appended."""
         return self._build("events")  # type: ignore[no-any-return]
 
     @cached_property
     def sources(self) -> Sources:
-        """Return the reader of users' own data by URI, if the target has one."""
+        """Return the port that reads users' own data by URI, if the target has one."""
         return self._build("sources")  # type: ignore[no-any-return]
 
     @cached_property
     def warehouse(self) -> Warehouse:
-        """Return the tables and views, with SQL over them."""
+        """Return the port to the SQL warehouse: its tables, views and queries."""
         return self._build("warehouse")  # type: ignore[no-any-return]
 
     @cached_property
     def online(self) -> OnlineStore:
-        """Return the store of feature rows by entity, for serving."""
+        """Return the port to the online feature store: rows by entity, for serving."""
         return self._build("online")  # type: ignore[no-any-return]
 
     @cached_property
     def pipelines(self) -> PipelineEngine:
-        """The engine that runs training's steps."""
+        """Return the port to the engine that runs the steps of training pipelines."""
         return self._build("pipelines")  # type: ignore[no-any-return]
 
     @cached_property
     def registry(self) -> ModelRegistry:
-        """Return the registry of models, their versions and aliases."""
+        """Return the port to the model registry: models, versions and aliases."""
         return self._build("registry")  # type: ignore[no-any-return]
 
     @cached_property
     def endpoints(self) -> EndpointHost:
-        """Return the host of endpoints."""
+        """Return the port that hosts endpoints: deploy, split traffic, invoke."""
         return self._build("endpoints")  # type: ignore[no-any-return]
 
     @cached_property
     def counters(self) -> Counters:
-        """Return the counters of what units were shown, if the target has them."""
+        """Return the port that counts what each unit (user) was shown, if the target has one."""
         return self._build("counters")  # type: ignore[no-any-return]
 
     @cached_property
     def metrics(self) -> MetricSource:
-        """Return the source of the endpoints' metrics by the minute."""
+        """Return the port to the endpoints' metrics, by the minute."""
         return self._build("metrics")  # type: ignore[no-any-return]
 
     @cached_property
     def logs(self) -> LogSource:
-        """The lines that jobs and endpoints printed."""
+        """Return the port to the log lines that jobs and endpoints printed."""
         return self._build("logs")  # type: ignore[no-any-return]
 
     @cached_property
     def native(self) -> Any:
-        """The provider's own clients.
+        """Return the provider's own SDK clients.
 
         A boto3 Session, or the GCP clients; locally the Path of the `.isthmus` folder.
         """
         return self._build("native")
 
     def extra(self, capability: str) -> Any:
-        """Build an optional port by the name of its capability (`guarded_replace`).
+        """Create an optional port by the name of its capability (`guarded_replace`).
 
         Raises:
             Unsupported: this target has none, and the error names it.
@@ -486,7 +491,7 @@ class Target:
         return self._build(capability)
 
     def close(self) -> None:
-        """Close the ports that were built."""
+        """Close the target's ports that were created."""
         for value in [*self.__dict__.values(), *self.shared]:
             closing = getattr(value, "close", None)
             if callable(closing):

@@ -20,7 +20,7 @@ _STILL = 5.0  # seconds
 
 
 def wall_clock() -> datetime:
-    """Return the time of this machine's clock."""
+    """Return the present time in UTC by this machine's clock."""
     return datetime.now(UTC)
 
 
@@ -32,7 +32,7 @@ class StillClockAlarm:
     """
 
     def __init__(self, clock: Clock, *, what: str) -> None:
-        """Begin to watch. `what` waits for it, as the message says."""
+        """Begin to watch a clock that `what`, named in the error message, waits for."""
         self._clock, self._what = clock, what
         self._since, self._moment = machine.monotonic(), clock()
 
@@ -64,7 +64,7 @@ def utc_milliseconds(moment: datetime) -> datetime:
 
 
 def midnight(day: date) -> datetime:
-    """Return the day's first moment, in UTC."""
+    """Return the first moment of a day, 00:00 UTC."""
     return datetime.combine(day, time(), tzinfo=UTC)
 
 

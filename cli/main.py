@@ -148,11 +148,11 @@ class Lazy(click.Group):
     """`isthmus --help` imports no command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        """Return the names of the commands."""
+        """Return the names of all commands of `isthmus`."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command by its name."""
+        """Import a command's module by the command's name, and return the command."""
         if cmd_name not in COMMANDS:
             return None
         module, attribute, _ = COMMANDS[cmd_name]
@@ -160,7 +160,7 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the commands into the help, in groups."""
+        """Write the list of commands into `isthmus --help`, in groups."""
         for heading, commands in GROUPS.items():
             with formatter.section(heading):
                 formatter.write_dl(
@@ -168,7 +168,7 @@ class Lazy(click.Group):
                 )
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Complete a command's name."""
+        """List the commands that begin with the typed text, for the shell's completion."""
         from click.shell_completion import CompletionItem
 
         names = [
@@ -232,7 +232,7 @@ def run(arguments: list[str] | None = None) -> None:
 
 
 def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
-    """Run a command, and return the exit code; errors are printed."""
+    """Run a command, print any error, and return the exit code."""
     try:
         return guarded(call, lambda: Console.speaking or fallback)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -246,7 +246,7 @@ def _run_guarded(call: Callable[[], None], fallback: Console) -> int:
 
 
 def _usage(error: click.ClickException) -> str | None:
-    """Return the usage line of a command that was called wrongly."""
+    """Return a hint with the usage line of a command that was called wrongly, or None."""
     context = error.ctx if isinstance(error, click.UsageError) else None
     return (
         f"{context.get_usage().removeprefix('Usage: ')}   more: {context.command_path} --help"

@@ -32,7 +32,7 @@ class _Cloud(click.ParamType["Offline"]):
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> Offline:
-        """Return the offline stack of a cloud by its name."""
+        """Return a cloud's offline stack (local emulator) by the cloud's name."""
         from ..core.runtime.stacks import clouds
 
         stack_clouds = clouds()
@@ -94,7 +94,7 @@ _allow_hosts = click.option(
 
 
 def _of_the_process(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the stack's process to a command."""
+    """Add the options of the offline stack's process (clock, home, images, ...) to a command."""
     for option in (_allow_hosts, _home, _moto_answers, _open, _memory, _clock, _images):
         function = option(function)
     return function
@@ -107,7 +107,7 @@ class _Around(Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Leave the options of the command after `--` alone."""
+        """Parse our own options only, and leave those of the command after `--` alone."""
         if args[1:2] and args[1] in ctx.help_option_names:
             args = args[1:]  # no command begins so
         ctx.allow_interspersed_args = "--" in args
@@ -124,7 +124,7 @@ def stack() -> None:
 
 
 def _url(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the option that names a stack's address to a command."""
+    """Add the option --url, the address of an offline stack, to a command."""
     text = (
         "Which stack (default: the one that the environment names, else the project's own, else "
         "that of `stack up`)."
@@ -183,7 +183,7 @@ def run(console: Console, *, cloud: Offline, words: tuple[str, ...], **options: 
 
 
 def _process_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options of the process as the verbs take them: images by name."""
+    """Return the options of the stack's process with container images as a mapping."""
     from ..lifecycle.stacks.calls import as_ours
 
     with as_ours():

@@ -19,7 +19,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
-    """Make a folder and those above it that are missing, each synced into its parent.
+    """Create a folder and its missing parents, each synced to disk, so that a crash keeps them.
 
     `mode` is of the last one. A folder that is there is taken as synced by who made it.
     """

@@ -34,7 +34,7 @@ def escaped_line(text: str) -> str:
 
 
 def _notation(match: re.Match[str]) -> str:
-    r"""Return a character as a \u escape."""
+    r"""Return a matched control character as text, a \u escape."""
     return f"\\u{ord(match[0]):04x}"
 
 
@@ -62,10 +62,10 @@ class EscapingStream:
 
 
 def escaping(stream: TextIO) -> TextIO:
-    """Return a stream that escapes what it writes to this one."""
+    """Return a text stream that escapes control characters, then writes to this stream."""
     return stream if isinstance(stream, EscapingStream) else EscapingStream(stream)  # type: ignore[return-value]  # it has all of a TextIO
 
 
 def beneath(stream: TextIO) -> TextIO:
-    """Return the stream beneath an escaping one, for code that escapes its text itself."""
+    """Return the raw stream beneath an escaping one, for code that escapes its text itself."""
     return stream.stream if isinstance(stream, EscapingStream) else stream

@@ -22,7 +22,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a document's JSON value from an older format to this one.
+        """Convert a stored document's JSON value from an older format version to this one.
 
         As it is where their defaults say what the older meant.
         """
@@ -57,7 +57,7 @@ def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
 def decode(
     data: bytes, kind: type[Kind], *, what: str, remedy: str = "restore it from a copy"
 ) -> Kind:
-    """Decode a document of this format, or of an older one.
+    """Decode a stored JSON document of this format version, or of an older one.
 
     Refused: a newer one. Invalid: bytes that are none of ours.
 
@@ -83,14 +83,14 @@ def decode(
 
 
 def schema(kind: type[msgspec.Struct]) -> int:
-    """Return the format in which this version writes a kind of document."""
+    """Return the format version number in which this release writes a kind of document."""
     number = kind.__struct_config__.tag
     assert isinstance(number, int)  # noqa: S101  for the type checker
     return number
 
 
 def schema_of(data: bytes) -> int:
-    """Return the format in which a document was written.
+    """Return the format version number in which a stored JSON document was written.
 
     Raises msgspec.DecodeError where it is not JSON, or its format is not a number.
     """
@@ -103,7 +103,7 @@ def schema_of(data: bytes) -> int:
 
 
 def refuse_newer(what: str, written: int, newest: int) -> None:
-    """Raise Refused if a document has a newer format than this version knows.
+    """Raise Refused if a document's format version is newer than this release knows.
 
     This version would misread it or lose what it does not know.
     """

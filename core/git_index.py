@@ -18,7 +18,7 @@ _LONG = 0x4000  # the flag of two more bytes of flags
 
 
 def tracked_below(folder: Path) -> tuple[str, ...]:
-    """Return the names of files that git tracks at `folder` or below it, from the root's folder.
+    """Return the paths, from the repository's root, that git tracks at `folder` or below it.
 
     Upper and lower case are one, as on file systems that do not tell them apart. None where no work
     tree is above.
@@ -69,7 +69,7 @@ def _uses_sha256(git: Path) -> bool:
 
 
 def _names(index: bytes, id_size: int) -> Iterator[bytes]:
-    """Yield the name of every file in git's index; end early if the index is damaged.
+    """Yield the path of every file in git's index; end early if the index is damaged.
 
     Source: git's Documentation/gitformat-index.txt.
     """
@@ -102,7 +102,7 @@ def _names(index: bytes, id_size: int) -> Iterator[bytes]:
 
 
 def _number(index: bytes, place: int) -> tuple[int, int]:
-    """Return a number of variable length (git's varint.c), and where it ends."""
+    """Decode git's variable-length integer (varint.c); return it and where it ends."""
     byte = index[place]
     value = byte & 0x7F
     while byte & 0x80:

@@ -30,7 +30,7 @@ def is_free(lease: Lease, now: datetime) -> bool:
 
 
 def take(lease: Lease, holder: str, now: datetime) -> Lease:
-    """Take the lease for a holder, and count a new epoch.
+    """Return the lease as held by this process, with its epoch increased by one.
 
     A holder that did not get its epoch has fenced nobody yet.
     """
@@ -43,10 +43,10 @@ def take(lease: Lease, holder: str, now: datetime) -> Lease:
 
 
 def renew(lease: Lease, now: datetime) -> Lease:
-    """Extend a lease by its full length from now."""
+    """Return the lease with its expiry extended by the full length from now."""
     return msgspec.structs.replace(lease, until=now + LENGTH)
 
 
 def give_back(lease: Lease) -> Lease:
-    """Release the lease; `until` stays and tells when it was last held."""
+    """Return the lease without a holder; `until` stays and tells when it was last held."""
     return msgspec.structs.replace(lease, holder="")

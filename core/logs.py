@@ -57,14 +57,14 @@ EVENTS = {
 
 
 def emit(event: str, /, **fields: object) -> None:
-    """Log an event of the list EVENTS, with its fields."""
+    """Write a log record of a known event (a name in EVENTS), with its fields."""
     logger, level = _logger(), LEVELS[EVENTS[event][0]]
     if logger is not None and logger.isEnabledFor(level):
         logger.log(level, "%s", _text(event, fields), extra={"event": event, "fields": fields})
 
 
 def listening(event: str) -> bool:
-    """Return whether a log handler wants records of this event.
+    """Return whether log records of this event are written at the present level.
 
     Ask it before work that is done only for a record.
     """
@@ -86,12 +86,12 @@ _looked_up: list[logging.Logger] = []
 
 
 def as_json() -> bool:
-    """Return whether the log is to be written as JSON lines."""
+    """Return whether the environment asks for the log as JSON lines."""
     return os.environ.get(FORM, "").lower() == "json"
 
 
 def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
-    """Write records to stderr, in the form and from the level that the environment sets.
+    """Set up logging to stderr, with the format and the level that the environment sets.
 
     Only our own programs call it.
 
@@ -126,7 +126,7 @@ def tolerate_full_disk() -> None:
 
 class _Lossy(io.FileIO):
     def write(self, data: Any, /) -> int:
-        """Write data, or drop them if the stream is broken: a log must not end the program."""
+        """Write data to the log; drop them if the stream is broken, so that the program goes on."""
         try:
             return super().write(data)
         except OSError:
@@ -166,7 +166,7 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 def _text(event: str, fields: dict[str, object]) -> str:
-    """Return an event and its fields as one line of text, without the empty fields."""
+    """Return a log event and its non-empty fields as one line of text."""
     return "  ".join(
         [event, *(f"{name}={value}" for name, value in fields.items() if value not in (None, ""))]
     )

@@ -43,7 +43,7 @@ class _Finder:
     def find_spec(
         self, name: str, path: Any = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find pyarrow and pandas so that pandas is imported only by who needs it."""
+        """Return the import spec of pyarrow or pandas, so that pyarrow does not import pandas."""
         if name not in ("pyarrow", "pandas"):
             return None
         if name == "pandas" and self.refused == threading.get_ident():
@@ -54,7 +54,7 @@ class _Finder:
         return spec
 
     def without(self) -> None:
-        """Let PyArrow import pandas, except while pandas itself is being imported."""
+        """Make PyArrow decide now, as it is imported, that there is no pandas."""
         import pyarrow as pa
 
         if "pandas" not in sys.modules:
@@ -66,7 +66,7 @@ class _Finder:
 
 
 def _with_pandas() -> None:
-    """Import pandas into pyarrow now, if pyarrow is loaded."""
+    """Make PyArrow, if it is loaded, load its pandas support now that pandas is imported."""
     if (pa := sys.modules.get("pyarrow")) is not None:
         pa.array([None]).to_pandas()
 
@@ -78,11 +78,11 @@ class _Loader(Loader):
         self.loader, self.then = loader, then
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
-        """Create the module as its own loader does."""
+        """Create the module as the wrapped loader does."""
         return self.loader.create_module(spec)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Execute the module, then what is to follow its import."""
+        """Execute the module by the wrapped loader, then call the follow-up function."""
         module.__loader__ = self.loader
         if module.__spec__ is not None:
             module.__spec__.loader = self.loader

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 def calling(
     numbers: tuple[signal.Signals, ...], function: Callable[[int], object]
 ) -> Iterator[None]:
-    """Call `function(number)` for these signals while the block runs, in a thread of its own.
+    """Call `function(number)` on these signals while the block runs, in a separate thread.
 
     Only the main thread may enter.
     """
@@ -41,7 +41,7 @@ def calling(
 
 
 def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], object]) -> None:
-    """Call a function for each signal whose number is read from a pipe."""
+    """Call a function for each signal number read from a pipe, until the pipe is closed."""
     while caught := os.read(reading, 64):
         for number in caught:
             if number in numbers:
@@ -53,7 +53,7 @@ def _nothing(*_: object) -> None:
 
 
 def lives(process: int) -> bool:
-    """Return whether a process of this number exists, whoever owns it."""
+    """Return whether a process of this id exists, whoever owns it."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

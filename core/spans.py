@@ -69,7 +69,7 @@ def listening() -> bool:
 
 
 def _caller(sent: Mapping[str, str] | None) -> Any:
-    """Return the caller's trace context from the headers that it sent, or None."""
+    """Return the caller's OpenTelemetry trace context from request headers, or None."""
     if sent is None:
         return None
     from opentelemetry.propagate import extract  # of the same package, which is imported

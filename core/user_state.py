@@ -58,7 +58,7 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 
 
 def root() -> Path:
-    """Return the user's state folder, which may not exist yet.
+    """Return the folder of the user's own state (~/.local/state/isthmus), which may not exist.
 
     Denied: this user has no home.
     """
@@ -78,12 +78,12 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 
 def kept_for(number: str) -> Path:
-    """Return the folder of what is stored for the project with this id."""
+    """Return the folder in the user's state where data of the project with this id is stored."""
     return root() / "projects" / number
 
 
 def known_id(folder: Path, *, project: Path | None = None) -> str | None:
-    """Return the id of a project's `.isthmus`, or of a folder below it.
+    """Return the id under which a project's `.isthmus` folder (or one below it) is trusted.
 
     None: it is not there, or nothing is in it.
 
@@ -126,7 +126,7 @@ _known: dict[tuple[object, ...], str] = {}  # by what changes with the folder: e
 
 
 def is_known(folder: Path) -> bool:
-    """Return whether a state folder exists and may be used, without raising an error."""
+    """Return whether a project's state folder exists and is trusted, without raising an error."""
     try:
         return known_id(folder) is not None
     except (IsthmusError, OSError):
@@ -134,7 +134,7 @@ def is_known(folder: Path) -> bool:
 
 
 def is_derived(name: str) -> bool:
-    """Return whether a file can be removed safely, since the next command makes it again.
+    """Return whether a file in `.isthmus` can be deleted safely, as it is regenerated.
 
     `name`: its name at the top of the folder.
     """
@@ -142,7 +142,7 @@ def is_derived(name: str) -> bool:
 
 
 def make(folder: Path) -> Path:
-    """Make a project's `.isthmus`, or a folder below it, readable by this user alone.
+    """Create a project's `.isthmus`, or a folder below it, private to this user and trusted.
 
     It is known from now on. Refused as `known_id`.
     """
@@ -226,7 +226,7 @@ def _whole(folder: Path) -> Path:
 
 
 def _written(folder: Path) -> tuple[int, int]:
-    """Return inode and time of the file with the id; both change when it is written anew."""
+    """Return the inode and modification time of a folder's id file; both change on rewriting."""
     try:
         status = (folder / ID).lstat()
     except OSError:
@@ -235,7 +235,7 @@ def _written(folder: Path) -> tuple[int, int]:
 
 
 def _require_folder(folder: Path, status: os.stat_result) -> None:
-    """Refuse a state folder that is a symbolic link or no folder."""
+    """Raise Refused if a project's state folder is a symbolic link or no folder."""
     if stat.S_ISLNK(status.st_mode):
         raise Refused(
             f"{folder} is a symbolic link, to {folder.readlink()}: a project could so lead into "
@@ -251,7 +251,7 @@ def _require_folder(folder: Path, status: os.stat_result) -> None:
 
 
 def _require_untracked(folder: Path, *, removable: bool) -> None:
-    """Refuse a state folder in which git tracks files: a commit could so run commands."""
+    """Raise Refused if git tracks files in a state folder: a commit could so run commands."""
     names = tracked_below(Path(os.path.realpath(folder.parent)) / folder.name)
     if names:
         raise Refused(
@@ -269,7 +269,7 @@ def _require_untracked(folder: Path, *, removable: bool) -> None:
 
 
 def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
-    """Return the refusal of a state folder that this user's Isthmus did not make."""
+    """Return the error that a state folder is not trusted, with how to trust or remove it."""
     stored = sorted(name for name in entries if not is_derived(name))
     loses = (
         f"that removes what was stored there ({_first(stored)}): of events, runs, models and "
@@ -291,7 +291,7 @@ def _unknown(folder: Path, entries: set[str], *, removable: bool) -> Refused:
 
 
 def _first(names: Sequence[str]) -> str:
-    """Name the first of some files, and count the rest."""
+    """Return the first few of many file names, and how many more there are, as text."""
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return f"{', '.join(ascii(name)[1:-1] for name in names[:_NAMED])}{more}"
 
@@ -310,7 +310,7 @@ def _read_id(folder: Path) -> str | None:
 
 
 def _record(number: str | None) -> KnownFolder | None:
-    """Read what is known of a project's state folder, by its number."""
+    """Return the stored record of a trusted state folder by its id, or None."""
     if number is None or not _is_ours(root()):
         return None
     path = kept_for(number) / "project.json"
@@ -326,7 +326,7 @@ def _record(number: str | None) -> KnownFolder | None:
 
 
 def _is_ours(state: Path) -> bool:
-    """Return whether the state folder is there.
+    """Return whether the user's state folder exists.
 
     Refused: it belongs to another user, who would say what is known here.
     """
@@ -390,7 +390,7 @@ def _make_private(folder: Path, status: os.stat_result) -> None:
 
 
 def _register(folder: Path) -> str:
-    """Give a folder a new id.
+    """Register a folder as trusted under a new random id, and return the id.
 
     First it is known, then it says so: whoever stops in between begins again.
     """
@@ -407,7 +407,7 @@ def _register(folder: Path) -> str:
 
 
 def _write_record(number: str, record: KnownFolder) -> None:
-    """Write what is known of a project's state folder, whole or not at all."""
+    """Write the record of a trusted state folder to disk atomically."""
     place = kept_for(number)
     make_folder(place)
     new = place / "project.json.new"
@@ -454,7 +454,7 @@ _held: list[IO[bytes]] = []
 
 
 def _locked(state: Path) -> IO[bytes]:
-    """Lock the user's state folder, and make it if needed."""
+    """Lock the user's state folder, created if needed, and return the open lock file."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         _is_ours(state)

@@ -39,7 +39,7 @@ Place = tuple[float, float, float]  # left, top, width
 def flow(
     title: str, columns: Sequence[Sequence[Box]], links: Sequence[Link], *, behind: str = ""
 ) -> str:
-    """Draw boxes in columns, and the links between them, as one figure.
+    """Draw a graph as one HTML figure with SVG: boxes in columns, and lines between them.
 
     Names of boxes are unique. A link that passes a column takes a row of it, which links to the
     same target share.
@@ -82,12 +82,12 @@ def flow(
 
 
 def _lane(link: Link) -> str:
-    """Return the place of a link in a column that it only passes through."""
+    """Return the name of the empty row that a link takes in a column which it passes through."""
     return f"-> {link.target}"
 
 
 def _width(box: Box) -> float:
-    """Return the width of a box, by its name's length."""
+    """Return the width of a box in the graph, in pixels, by the length of its name."""
     return _LETTER * min(len(box.name), _LONGEST) + _PAD
 
 

@@ -80,7 +80,7 @@ padding-right: .6rem; } }
 
 
 def page(title: str, parts: Iterable[str], footer: str) -> str:
-    """Return a whole HTML page.
+    """Return a whole self-contained HTML page, with its style and no script.
 
     Args:
         title: Text, not HTML.
@@ -97,23 +97,23 @@ def page(title: str, parts: Iterable[str], footer: str) -> str:
 
 
 def heading(title: str, below: str) -> str:
-    """Return a page's heading."""
+    """Return a page's title and the line below it as HTML."""
     return f'<h1>{escape(title)}</h1><p class="soft">{escape(below)}</p>'
 
 
 def section(title: str, *parts: str) -> str:
-    """Return a section of a page."""
+    """Return a section of a page as HTML, with its title and parts."""
     return f"<section><h2>{escape(title)}</h2>{''.join(parts)}</section>"
 
 
 def words(text: str, kind: str = "") -> str:
-    """Return a paragraph."""
+    """Return a paragraph as HTML, with the text escaped."""
     named = f' class="{escape(kind, quote=True)}"' if kind else ""
     return f"<p{named}>{escape(text)}</p>"
 
 
 def verdict(lines: Sequence[str], kind: str = "") -> str:
-    """Return a box that says the outcome in bold, then the details."""
+    """Return an HTML box that says the outcome in bold, then the details."""
     first, *rest = lines
     inner = f"<p><strong>{escape(first)}</strong></p>" + "".join(words(line) for line in rest)
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
@@ -126,12 +126,12 @@ class Drawn(str):
 
 
 def with_interval(value: str, interval: str) -> Drawn:
-    """Return a cell of a value with its interval below it."""
+    """Return an HTML table cell with a value and, below it, its confidence interval."""
     return Drawn(f'{escape(value)}<br><span class="soft">{escape(interval)}</span>')
 
 
 def box(text: str, name: str, value: str, *, ticked: bool) -> Drawn:
-    """Return a box to tick, of a form's field `name`; `text` is what it is called."""
+    """Return an HTML checkbox for a table cell: field `name` of a form, described by `text`."""
     checked = " checked" * ticked
     return Drawn(
         f'<input type="checkbox" name="{escape(name, quote=True)}" '
@@ -140,7 +140,7 @@ def box(text: str, name: str, value: str, *, ticked: bool) -> Drawn:
 
 
 def link(text: str, to: str) -> Drawn:
-    """Return a cell that links to a place relative to the page, or on its own host."""
+    """Return an HTML link for a table cell, to a place relative to the page or on its own host."""
     return Drawn(f'<a href="{escape(to, quote=True)}">{escape(text)}</a>')
 
 
@@ -183,7 +183,7 @@ def table(
 
 
 def footer(when: datetime, target: str) -> str:
-    """Return the last line of a page: when and for which target it was made."""
+    """Return the text of a page's footer: when and for which target it was made."""
     return (
         f"Isthmus, {when:%-d %B %Y, %H:%M} UTC, target {target}. Nothing on this page is fetched "
         "from elsewhere."
@@ -191,7 +191,7 @@ def footer(when: datetime, target: str) -> str:
 
 
 def links(targets: Sequence[tuple[str, str]]) -> str:
-    """Return a line of links from pairs of a text and a place.
+    """Return an HTML paragraph of links from pairs of a text and a place.
 
     Places are relative to the page, or on it (#...). Nothing is loaded from them.
     """
@@ -205,23 +205,23 @@ def links(targets: Sequence[tuple[str, str]]) -> str:
 
 
 def line(*parts: str) -> str:
-    """Return a line of texts and of links (`link`), with a dot between them."""
+    """Return an HTML paragraph of texts and links, with a dot between them."""
     inner = " &middot; ".join(part if isinstance(part, Drawn) else escape(part) for part in parts)
     return f'<p class="soft">{inner}</p>' if parts else ""
 
 
 def anchor(name: str) -> str:
-    """Return a place on the page to which links can lead."""
+    """Return an empty HTML element with an id, to which links on the page can lead."""
     return f'<span id="{escape(name, quote=True)}"></span>'
 
 
 def charts(*drawn: str) -> str:
-    """Return charts side by side."""
+    """Return an HTML block that shows charts side by side."""
     return f'<div class="charts">{"".join(drawn)}</div>'
 
 
 def code(text: str, *, copied: bool = False) -> str:
-    """Return preformatted text.
+    """Return preformatted text as an HTML block.
 
     With `copied`, a page that has a script may offer to copy the whole text.
     """

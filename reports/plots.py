@@ -63,7 +63,7 @@ def axis(label: str, low: float, high: float, *, digits: int | None = None, step
 
 
 def axis_with_zero(label: str, bounds: Sequence[float]) -> Axis:
-    """Return an axis that holds zero and all of these values, with a little room beyond them."""
+    """Return a chart's axis that holds zero and all of these values, with some room beyond."""
     low, high = min(0.0, *bounds), max(0.0, *bounds)
     room = max(0.05 * (high - low), 0.1)
     return axis(label, low - room, high + room)
@@ -72,7 +72,7 @@ def axis_with_zero(label: str, bounds: Sequence[float]) -> Axis:
 def chart(
     title: str, x: Axis, y: Axis, series: Sequence[Series], *, behind: str = "", wide: bool = False
 ) -> str:
-    """Draw series over two axes as one figure, with a legend and gridlines.
+    """Draw a chart of series over two axes as an HTML figure with SVG, legend and gridlines.
 
     `behind` is the HTML of the table whose figures the chart shows; it is folded away below.
     """
@@ -85,7 +85,7 @@ def chart(
 
 
 def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[str]:
-    """Return the parts of a chart of this width: gridlines, ticks, labels and series."""
+    """Return the SVG elements of a chart of this width: gridlines, ticks, labels, series."""
     across = _scale(x, _LEFT, width - _RIGHT)
     up = _scale(y, _HEIGHT - _BOTTOM, _TOP)
     parts = []
@@ -126,7 +126,7 @@ def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[st
 def _responsive(
     title: str, draw: Callable[[float], tuple[float, Sequence[str]]], *, wide: bool = True
 ) -> str:
-    """Return a picture; a wide one is drawn twice, as a phone shows a narrow one in its place.
+    """Return a picture as SVG in HTML; a wide one is drawn again, narrow, for phones.
 
     `draw`: returns the height and the parts of the picture of a width.
     """
@@ -149,7 +149,7 @@ def _responsive(
 def _apart(
     ticks: Sequence[tuple[float, str]], across: Callable[[float], float]
 ) -> list[tuple[float, str]]:
-    """Return the places and texts of those ticks whose texts do not touch."""
+    """Return the (pixel, text) pairs of the axis ticks whose labels do not overlap."""
     shown: list[tuple[float, str]] = []
     end = -math.inf
     for value, text in ticks:
@@ -161,7 +161,7 @@ def _apart(
 
 
 def framed(title: str, picture: str, behind: str, *, legend: str = "") -> str:
-    """Return a picture with its title above, and its table folded away below."""
+    """Return an HTML figure of a picture, with its title above and its data table folded below."""
     table = f"<details><summary>as a table</summary>{behind}</details>" if behind else ""
     return f"<figure><figcaption>{escape(title)}{legend}</figcaption>{picture}{table}</figure>"
 
@@ -180,13 +180,13 @@ class Range(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def ranges(title: str, x: Axis, lines: Sequence[Range], *, behind: str = "") -> str:
-    """Draw values with their intervals, a line for each, and an axis at zero."""
+    """Draw a forest plot as an HTML figure: a value with its interval on each line."""
     picture = _responsive(title, lambda width: _range_lines(x, lines, width))
     return framed(title, picture, behind)
 
 
 def _range_lines(x: Axis, lines: Sequence[Range], width: float) -> tuple[float, list[str]]:
-    """Return the height and the parts of `ranges`; on a phone a name stands above its line."""
+    """Return the height and the SVG elements of a forest plot (`ranges`) of this width."""
     above = width == _WIDTH
     row = 2 * _ROW if above else _ROW
     longest = max((len(line.name) for line in lines), default=0)
@@ -230,7 +230,7 @@ def _range_lines(x: Axis, lines: Sequence[Range], width: float) -> tuple[float, 
 
 
 def bars(shares: Sequence[float], title: str) -> str:
-    """Draw a histogram that fits a cell of a table."""
+    """Draw a small histogram as SVG, to fit a table's cell."""
     top, width = max(shares, default=0) or 1, 100 / max(len(shares), 1)
     drawn = "".join(
         f'<rect class="bar a" x="{place * width:.1f}" y="{24 * (1 - share / top):.1f}" '
@@ -267,13 +267,13 @@ class Strip(msgspec.Struct, frozen=True, kw_only=True):
 def strips(
     title: str, x: Axis, lines: Sequence[Strip], *, behind: str = "", wide: bool = False
 ) -> str:
-    """Draw a bar for each line that shows who has which part of a whole."""
+    """Draw an HTML figure of bars, one a line, each split into coloured segments."""
     picture = _responsive(title, lambda width: _strip_lines(x, lines, width), wide=wide)
     return framed(title, picture, behind)
 
 
 def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, list[str]]:
-    """Return the height and the parts of `strips`."""
+    """Return the height and the SVG elements of the segmented bars (`strips`) of this width."""
     left = min(width / 3, 20 + _LETTER * max((len(line.name) for line in lines), default=0))
     floor = _TOP + (_THICK + 2 * _GAP) * len(lines)
     across = _scale(x, left, width - _RIGHT)
@@ -304,7 +304,7 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
 
 
 def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
-    """Return the SVG of a coloured span of time with its name."""
+    """Return the SVG of one coloured segment of a bar, with its name if there is room."""
     start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
     bar = _bar(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
     if width < _LETTER * len(stretch.name) + 8:
@@ -316,18 +316,18 @@ def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> st
 
 
 def _bar(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
-    """Draw one bar; `x` and `y` are pairs of a start and a length."""
+    """Return the SVG of one bar; `x` and `y` are pairs of a start and a length in pixels."""
     place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
     return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
 
 
 def _titled(text: str) -> str:
-    """Return the tooltip of a mark, or nothing for an empty text."""
+    """Return the SVG title element that shows a tooltip, or "" for an empty text."""
     return f"<title>{escape(text)}</title>" if text else ""
 
 
 def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
-    """Return the function that maps a value of the axis to pixels."""
+    """Return a function that maps a value on the axis to a pixel between `start` and `end`."""
     return lambda value: (
         start
         + (min(max(value, ruler.low), ruler.high) - ruler.low)
@@ -339,7 +339,7 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
 def _drawn(
     graph: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
-    """Return the SVG of a series: a line, or points with their intervals."""
+    """Return the SVG elements of a series: a line, bars, or dots with their intervals."""
     points = [(across(x), up(y)) for x, y in zip(graph.x, graph.y, strict=True)]
     if graph.kind == "line":
         path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
@@ -369,7 +369,7 @@ def _drawn(
 
 
 def _value_text(graph: Series, number: int) -> str:
-    """Return a point's value and interval as text."""
+    """Return the tooltip of a data point: its series, position, value and interval, as text."""
     between = (
         f" ({graph.low[number]:.4g} .. {graph.high[number]:.4g})"
         if graph.low is not None and graph.high is not None

@@ -41,7 +41,7 @@ class Shown:
         return dict(_values(self))
 
     def _repr_html_(self) -> str:
-        """Return the result as HTML, for notebooks."""
+        """Return this result as HTML, which Jupyter notebooks display."""
         return (
             page.code(str(self))
             if _has_own_text(self)
@@ -80,13 +80,13 @@ class Rows(tuple[_Row, ...]):
         return "\n".join([*lines, *self._rest()])
 
     def _repr_html_(self) -> str:
-        """Return the rows as an HTML table, for notebooks."""
+        """Return these rows as an HTML table, which Jupyter notebooks display."""
         if not self:
             return page.words("no rows")
         return page.table(*self._overview()) + "".join(map(page.words, self._rest()))
 
     def _overview(self) -> tuple[list[str], list[list[str]]]:
-        """Return the names of the columns, and the first rows' cells."""
+        """Return the column names and the first rows' cells, as text, for the HTML table."""
         rows = [
             row.overview() if isinstance(row, Shown) else dict(_values(row)) for row in self[:_MOST]
         ]
@@ -94,12 +94,12 @@ class Rows(tuple[_Row, ...]):
         return head, [[_cell(row.get(name)) for name in head] for row in rows]
 
     def _rest(self) -> list[str]:
-        """Say how many rows are not shown."""
+        """Return a line on how many more rows there are than shown; empty if none."""
         return [f"{len(self) - _MOST:,} more rows"] if len(self) > _MOST else []
 
 
 def _array(values: list[Any]) -> pa.Array[Any]:
-    """Return values as an Arrow array; values of mixed types become text."""
+    """Return a column's values as an Arrow array; values of mixed types become JSON text."""
     import pyarrow as pa
 
     typed: pa.Array[Any]
@@ -116,7 +116,7 @@ def _array(values: list[Any]) -> pa.Array[Any]:
 
 
 def _values(row: Any) -> Iterable[tuple[str, object]]:
-    """Yield the names and values of a row."""
+    """Yield the (column, value) pairs of a row, which is a mapping or a struct."""
     return (
         row.items()
         if isinstance(row, Mapping)
@@ -125,13 +125,13 @@ def _values(row: Any) -> Iterable[tuple[str, object]]:
 
 
 def _short(cell: str) -> str:
-    """Return a cell as one short line without control characters."""
+    """Return a cell's text on one line, without control characters, cut if it is long."""
     line = cell if cell.isprintable() else repr(cell)[1:-1]
     return line if len(line) <= _WIDEST else f"{line[: _WIDEST - 1]}…"
 
 
 def _fields(result: object) -> Iterable[tuple[str, str]]:
-    """Yield a result's fields as text."""
+    """Yield a result's fields as (name, text) pairs."""
     return ((name, _cell(value)) for name, value in _values(result))
 
 

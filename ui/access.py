@@ -101,7 +101,7 @@ def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
 
 
 def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Return the refusal of a form (POST) in read-only mode, or sent by another site, or None."""
+    """Return the refusal of a form (POST) in read-only mode or without an Origin, or None."""
     if method in ("GET", "HEAD"):
         return None
     if not access.write:
@@ -131,7 +131,7 @@ def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
 
 
 def who(access: Access, headers: Mapping[bytes, bytes]) -> str | None:
-    """Return the user's name for the change history, from the header that the proxy sets.
+    """Return the user's name for the change history: of the proxy's header, or the token's holder.
 
     None: the user of this machine, who alone reaches it.
     """

@@ -122,7 +122,10 @@ def command(
 
 
 def _target(named: str | None, *, takes_one: bool) -> str | None:
-    """Return the target that is named after the command, else before it, else by the variable."""
+    """Return the target's name: from the option after the command, else before it, else None.
+
+    The environment's variable comes last.
+    """
     context = click.get_current_context()
     general: str | None = context.find_root().obj
     if general is None or context.get_parameter_source("target") is ParameterSource.COMMANDLINE:
@@ -133,7 +136,7 @@ def _target(named: str | None, *, takes_one: bool) -> str | None:
 
 
 def _of_logging(function: Any) -> Any:
-    """Add the options about logging to a command."""
+    """Add the options --log-level, --verbose and --quiet to a command."""
     function = click.option(
         "--log-level",
         type=click.Choice(list(logs.LEVELS)),
@@ -151,5 +154,5 @@ def _of_logging(function: Any) -> Any:
 
 
 def _level(level: str | None, verbose: int, *, quiet: bool) -> str | None:
-    """Return the log level that the options ask for, or None."""
+    """Return the log level that the options --log-level, -v and -q ask for, or None."""
     return level or ("debug" if verbose > 1 else "info" if verbose else "error" if quiet else None)

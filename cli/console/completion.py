@@ -30,7 +30,7 @@ VARIABLE = "_ISTHMUS_COMPLETE"
 
 
 def source(shell: str, command: click.Command) -> str:
-    """Return the script that a shell runs to complete a command line."""
+    """Return the shell script that sets up completion of our commands in a shell."""
     return SHELLS[shell](command, {}, "isthmus", VARIABLE).source()
 
 
@@ -46,7 +46,7 @@ class Name(click.types.StringParamType):
         param: click.Parameter,  # noqa: ARG002  click passes it
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Complete a name from the files of the project."""
+        """List the project's names of one kind that begin with the typed text."""
         if folder := ctx.find_root().params.get("folder"):  # isthmus -C DIR ...
             os.chdir(folder)
         path = Path(
@@ -63,7 +63,7 @@ class Name(click.types.StringParamType):
 
 
 def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
-    """Return the keys of a section of a YAML file, for completion."""
+    """Return the keys below a section of a YAML file; empty if it cannot be read."""
     from ...project.reading import yaml
 
     try:
@@ -75,19 +75,19 @@ def _keys(file: str, section: str, folder: Path) -> Iterable[str]:
 
 
 def _targets(folder: Path) -> Iterable[str]:
-    """Return the names of targets, for completion."""
+    """Return the names of the targets in profiles.yaml, for completion."""
     from ...project.profiles.profiles import DEFAULT, FILE
 
     return dict.fromkeys([DEFAULT, *_keys(FILE, "targets", folder)])
 
 
 def _files(pattern: str, folder: Path) -> Iterable[str]:
-    """List the files that match a pattern, as paths from the working folder."""
+    """Return the files in the project that match a pattern, as paths from the working folder."""
     return (os.path.relpath(path) for path in sorted(folder.glob(pattern)))
 
 
 def _runs(folder: Path) -> Iterable[str]:
-    """List the runs that are stored on this machine; a cloud's would need a call."""
+    """Return the names of training runs stored on this machine; a cloud's would need a call."""
     from ...core.user_state import FOLDER, is_known
 
     own = folder / FOLDER
@@ -123,7 +123,7 @@ _PARAMETERS = {
 
 
 def complete_names(click_command: click.Command, *, group: str) -> None:
-    """Give a command's parameters the names that they take."""
+    """Set up shell completion for those of a command's parameters that are names."""
     for parameter in click_command.params:
         kind = (
             "experiment"

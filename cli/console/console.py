@@ -108,7 +108,7 @@ class Console:
         click.confirm(f"{what()}     {question}", abort=True)
 
     def say(self, *parts: str | Grid) -> None:
-        """Print lines for people; nothing with `--json` or `--quiet`."""
+        """Print lines for people to read; nothing with `--json` or `--quiet`."""
         if not (self.as_json or self.quiet):
             self._clear()
             _show(parts, err=self.aside)
@@ -128,11 +128,11 @@ class Console:
             _show((first, *others), raw=raw or self.aside)
 
     def would(self, value: object, text: str | None = None) -> None:
-        """Record what the command would do, for `--dry-run`."""
+        """Store what the command would do, to be printed at the end of a `--dry-run`."""
         self._preview = (value, str(value) if text is None else text)
 
     def stopped(self, stop: DryRun) -> None:
-        """Print the result of `--dry-run`."""
+        """Print what a `--dry-run` would have done, where it stopped at the first change."""
         if self._preview is None:
             self.result({"dry_run": stop.message}, f"dry run: {stop.message}")
         else:
@@ -142,7 +142,7 @@ class Console:
             )
 
     def next(self, *commands: str) -> None:
-        """Suggest the commands to run now, on the same target as this command."""
+        """Print the commands that a user may run next, on the same target as this command."""
         if commands:
             self.say(
                 "next   "
@@ -154,7 +154,7 @@ class Console:
 
     @property
     def same(self) -> str:
-        """The options of a command for the same target."""
+        """Return `--target` and `--offline` as given, to append to a suggested command."""
         return (f" --target {self.target}" if self.target else "") + (
             " --offline" if self.offline else ""
         )
@@ -185,7 +185,7 @@ class Console:
         self._progress_shown = shown
 
     def _tell_progress(self, what: str, share: str, done: int, total: int | None) -> None:
-        """Log or print the progress of a long task."""
+        """Write a long task's progress to the log or to stderr, if it is not a terminal."""
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
         elif (line := f"{what}  {share}") != self._told:
@@ -193,7 +193,7 @@ class Console:
             click.echo(escaped(line), err=True)
 
     def _clear(self) -> None:
-        """Take the progress line off the terminal."""
+        """Erase the progress line from the terminal."""
         if self._progress_shown:
             self._draw(
                 "\r\x1b[K"
@@ -203,7 +203,7 @@ class Console:
             self._progress_shown = ""
 
     def picture(self, text: str) -> None:
-        """Clear the terminal and show a text.
+        """Clear the terminal and print a text, for a view that refreshes itself.
 
         Do nothing where stdout is no terminal.
         """
@@ -213,13 +213,13 @@ class Console:
             self.say(text)
 
     def _draw(self, line: str) -> None:
-        """Write a line with control sequences of the terminal."""
+        """Write a line to stderr without escaping its terminal control sequences."""
         stream = beneath(sys.stderr)
         stream.write(line)
         stream.flush()
 
     def fail(self, error: IsthmusError) -> None:
-        """Print an error: what, where, remedy."""
+        """Print an error as text or JSON: what went wrong, where, and what to do."""
         self._clear()
         remedy = self._stack_news(error) or error.remedy
         if self.as_json:
@@ -230,7 +230,7 @@ class Console:
             _show(tuple(_error_lines(error, remedy)), err=True)
 
     def warn(self, text: str) -> None:
-        """Warn of something that the command could not do beside its work."""
+        """Print or log a warning about a side task that failed; the command itself goes on."""
         self._clear()
         if logs.as_json():
             logs.emit("warning", message=text)
@@ -264,7 +264,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 
 def _terminal(stream: TextIO) -> Terminal | None:
-    """Return the terminal to write to, or None if the stream is none."""
+    """Return a formatter for a terminal, or None if the stream is not a terminal."""
     if not is_terminal(stream):
         return None
     from .terminal import Terminal
@@ -273,7 +273,7 @@ def _terminal(stream: TextIO) -> Terminal | None:
 
 
 def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False) -> None:
-    """Print text and tables, laid out for the terminal if there is one."""
+    """Print text and tables to stdout or stderr, laid out for a terminal if it is one."""
     terminal = _terminal(sys.stderr if err else sys.stdout)
     if terminal is None or raw:
         click.echo(
@@ -288,7 +288,7 @@ def _show(parts: tuple[str | Grid, ...], *, err: bool = False, raw: bool = False
 
 
 def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
-    """Yield an error's lines for the terminal."""
+    """Yield the lines of text by which an error is printed, with what to do."""
     if isinstance(error, ProjectError):
         yield from map(str, error.problems)
         count = sum(p.severity == "error" for p in error.problems)
@@ -310,7 +310,7 @@ def document(value: object) -> dict[str, object]:
 
 
 def _json(value: object) -> str:
-    """Return a value as indented JSON."""
+    """Return any result as an indented JSON text."""
     import msgspec
 
     try:
@@ -322,14 +322,14 @@ def _json(value: object) -> str:
 
 
 def _builtins(value: object) -> object:
-    """Return a value as dicts, lists and scalars."""
+    """Return a result converted to dicts, lists and scalars."""
     import msgspec
 
     return msgspec.to_builtins(value, enc_hook=_plain)
 
 
 def _error(error: IsthmusError, remedy: str | None) -> dict[str, object]:
-    """Return an error as a document of --json."""
+    """Return an error as the dict that `--json` prints: kind, message, remedy."""
     document: dict[str, object] = {
         "kind": type(error).__name__,
         "message": error.message,
@@ -372,7 +372,7 @@ def project_file(path: str, *, above: bool) -> str:
 
 
 def relative(path: str | Path) -> str:
-    """Return a path as a person in this folder would type it."""
+    """Return a path relative to the working folder, if it lies below it, as text."""
     whole = Path(str(path).removeprefix("file://"))
     try:
         return str(whole.relative_to(Path.cwd()))

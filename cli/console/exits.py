@@ -59,7 +59,7 @@ def _stopped(stop: BaseException) -> int:
 
 
 def _as_ours(error: Exception) -> IsthmusError:
-    """Return an unexpected error as one of ours, with what to do."""
+    """Convert an unexpected exception to an IsthmusError that says what to do."""
     if isinstance(
         error, OSError
     ):  # the system's own: a full disk, a folder that may not be written
@@ -76,7 +76,7 @@ def _as_ours(error: Exception) -> IsthmusError:
 
 
 def _written_down(error: Exception) -> str:
-    """Write an error's traceback to a file, and return the path.
+    """Write an exception's traceback to a file; return a sentence that says where it is.
 
     The file is in the project's own folder, or in the system's folder for temporary files.
     """
@@ -95,7 +95,7 @@ def _written_down(error: Exception) -> str:
 
 
 def _of_system(error: OSError) -> IsthmusError:
-    """Return an error of the operating system as ours: full disk, no permission."""
+    """Convert an OSError (full disk, no permission) to an IsthmusError with a remedy."""
     full, denied = (
         error.errno in {errno.ENOSPC, errno.EDQUOT},
         error.errno in {errno.EACCES, errno.EPERM, errno.EROFS},

@@ -22,7 +22,7 @@ class Grid(msgspec.Struct, frozen=True):
     indent: str = ""
 
     def numeric(self, column: int) -> bool:
-        """Return whether all cells of a column are numbers."""
+        """Return whether all cells of a column are numbers, which are aligned to the right."""
         return bool(self.rows) and all(_number(row[column]) for row in self.rows)
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Grid(msgspec.Struct, frozen=True):
 
 
 def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: str = "") -> Grid:
-    """Return values as a table of cells: numbers with separators, None as an empty cell."""
+    """Return values as a table of text cells: numbers with separators, None as an empty cell."""
     return Grid(
         tuple(tuple(map(_cell, row)) for row in rows), tuple(map(escaped_line, head)), indent
     )
@@ -62,5 +62,5 @@ def _cell(value: object) -> str:
 
 
 def _number(cell: str) -> bool:
-    """Return whether a cell is a number or empty."""
+    """Return whether a cell's text is a number or empty."""
     return not cell or cell.replace(",", "").replace(".", "").replace("-", "").isdigit()

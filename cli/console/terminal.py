@@ -50,7 +50,7 @@ class Terminal:
         )
 
     def text(self, text: str) -> None:
-        """Print lines with colours."""
+        """Print text to the terminal, wrapped to its width and coloured by meaning."""
         text = escaped(text)
         shown = "\n".join(
             part for line in text.split("\n") for part in broken(line, self._console.width)
@@ -91,7 +91,7 @@ class Terminal:
 
 
 def width_of(stream: TextIO) -> int:
-    """Return the width to write in: COLUMNS, or the terminal's."""
+    """Return the terminal's width in columns; the variable COLUMNS comes first."""
     columns = os.environ.get("COLUMNS", "")
     if columns.isdecimal() and int(columns):
         return int(columns)
@@ -102,7 +102,7 @@ def width_of(stream: TextIO) -> int:
 
 
 def broken(line: str, width: int) -> list[str]:
-    """Break a long line between its cells, or within a cell.
+    """Wrap a long line into lines of the terminal's width, between or within its cells.
 
     A command and a word are never broken, so that they can be copied.
     """
@@ -127,25 +127,25 @@ def broken(line: str, width: int) -> list[str]:
 
 
 def _widest(cell: str) -> int:
-    """Return the width of a cell's longest word: the room that it needs at least."""
+    """Return the length of a cell's longest word, the least width that it needs."""
     return max(map(len, cell.split()))
 
 
 def _wrapped(cell: str, room: int) -> list[str]:
-    """Break a cell into lines; a command stays on one line."""
+    """Wrap a cell's text into lines of a width; a command stays on one line."""
     if cell.startswith(("isthmus ", "cd ")):
         return [cell]
     return TextWrapper(width=room, break_long_words=False, break_on_hyphens=False).wrap(cell)
 
 
 def _longest_word(grid: Grid, column: int) -> int:
-    """Return the length of the longest word of a column."""
+    """Return the length of the longest word in a column of a table."""
     cells = [row[column] for row in (*grid.rows, *([grid.head] if grid.head else []))]
     return max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
 def _columns(grid: Grid, longest: list[int]) -> Table:
-    """Return a rich table with columns as wide as their longest words."""
+    """Return a table as a rich.Table with columns at least as wide as their longest words."""
     table = Table(
         box=None,
         pad_edge=False,
@@ -167,7 +167,7 @@ def _columns(grid: Grid, longest: list[int]) -> Table:
 
 
 def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
-    """Return one row as a list of names and values, for a narrow terminal."""
+    """Return one row as a two-column table of names and values, for a narrow terminal."""
     table = Table(box=None, pad_edge=False, padding=(0, len(GAP), 0, 0), show_header=False)
     table.add_column(style="bold", min_width=max(map(len, head)))
     table.add_column(overflow="fold")
@@ -179,7 +179,7 @@ def _record(head: tuple[str, ...], row: tuple[str, ...]) -> Table:
 
 
 def _coloured(cell: str) -> Text:
-    """Return a cell with its words coloured by meaning."""
+    """Return a cell's text with its keywords coloured by meaning."""
     text = Text(cell)
     for pattern, style in _STYLES.items():
         if not pattern.startswith("^"):

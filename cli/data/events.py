@@ -84,12 +84,12 @@ def ingest(
 
 
 def _can_ask(console: Console) -> bool:
-    """Return whether a question can be put to somebody."""
+    """Return whether the command can ask the user a question on the terminal."""
     return sys.stdin.isatty() and not console.as_json and not console.dry_run
 
 
 def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
-    """Ask whether late events are a back-fill."""
+    """Ask the user whether events older than the allowed lateness are a back-fill."""
     console.say(
         f"{event}: {late.count:,} events are older than its max_lateness, "
         f"{_dates(late.first, late.last)}"
@@ -98,7 +98,7 @@ def _confirm_backfill(console: Console, event: str, late: Late) -> bool:
 
 
 def _dates(first: datetime | None, last: datetime | None) -> str:
-    """Return the days from the first to the last as text."""
+    """Return a period as text: `2024-01-01 .. 2024-01-07`, one day alone, or ""."""
     if first is None or last is None:
         return ""
     return (
@@ -122,7 +122,7 @@ def max_bad_of(text: str) -> float:
 
 
 def _ingested(reports: tuple[IngestReport, ...]) -> str:
-    """Return the counts of ingested events as text."""
+    """Return how many events were read, stored and quarantined, as a text, a line each."""
     rows = [
         (r.event, f"{r.read:,}", f"{r.stored:,}", f"{r.already_there:,}", f"{r.quarantined:,}")
         for r in reports
@@ -145,7 +145,7 @@ def _ingested(reports: tuple[IngestReport, ...]) -> str:
 
 
 def _reasons(report: IngestReport) -> Iterator[str]:
-    """Say why rows were quarantined: a line a reason, and one for its remedy."""
+    """Yield lines of text on why rows were quarantined, each with its remedy."""
     place = max(
         (len(reason.reason) for reason in report.reasons if reason.line is not None), default=0
     )
@@ -164,7 +164,7 @@ def _reasons(report: IngestReport) -> Iterator[str]:
 
 
 def _first(reason: Reason) -> str:
-    """Say the first of several rows: its file, where there are several, its line and its value."""
+    """Return text on the first quarantined row of several: its file, line and value."""
     if reason.count == 1 or reason.first_line is None or reason.key:
         return ""
     file = reason.first_source.partition(": ")[2]
@@ -258,12 +258,12 @@ def quarantine(console: Console, event: str, limit: int) -> None:
 
 
 def _short(value: object) -> object:
-    """Shorten a long text."""
+    """Return a value, cut to 60 characters if it is a longer text."""
     return f"{value[:57]}..." if isinstance(value, str) and len(value) > 60 else value
 
 
 def _description(console: Console) -> Description:
-    """Return the events of project.yaml, without opening a target."""
+    """Return the parsed project files, for commands that need no target."""
     from ...project.load import load
 
     return load(Path(console.path))

@@ -52,7 +52,7 @@ def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> No
 
 
 def _table(rows: pa.Table) -> Grid:
-    """Return rows as a table."""
+    """Return a query's result as a table of text cells for the terminal."""
     return grid(
         [[_short(value) for value in row.values()] for row in rows.to_pylist()],
         head=rows.column_names,
@@ -60,5 +60,5 @@ def _table(rows: pa.Table) -> Grid:
 
 
 def _short(value: object) -> object:
-    """Shorten a long text."""
+    """Return a value, cut to a cell's width if it is a longer text."""
     return f"{value[: _WIDE - 3]}..." if isinstance(value, str) and len(value) > _WIDE else value

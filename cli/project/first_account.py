@@ -51,12 +51,12 @@ def first_account(
 
 
 def _text(project: Project, checks: tuple[AccountCheck, ...]) -> str:
-    """Return the checks of an account as text."""
+    """Return the checks of a cloud account as text, a line each."""
     return "\n".join([project.target.name, *map(str, checks)])
 
 
 def _bound(estimate: Estimate, minutes: int) -> str:
-    """Say what the round may cost at most."""
+    """Return a sentence on how long the trial round takes and costs at most."""
     cost = (
         "an unknown sum"
         if estimate.hourly_cost is None
@@ -69,7 +69,7 @@ def _bound(estimate: Estimate, minutes: int) -> str:
 
 
 def _policy(file: Path) -> dict[str, object]:
-    """Read a policy's file; raise Invalid if it is no JSON object."""
+    """Read an IAM policy from a JSON file; raise Invalid if it is none."""
     try:
         policy = msgspec.json.decode(file.read_bytes(), type=dict[str, object])
     except msgspec.DecodeError as error:

@@ -111,7 +111,7 @@ def init(
 
 
 def _ask_inside(console: Console, name: str) -> None:
-    """Ask before a project is made inside another one; refuse where nobody can answer."""
+    """Ask the user before a project is created inside another one; refuse without a terminal."""
     folder = Path(name).resolve()
     outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
     if outer is None:
@@ -127,7 +127,7 @@ def _ask_inside(console: Console, name: str) -> None:
 
 
 def _role(text: str) -> tuple[str, str]:
-    """Return the role and the column of `--as ROLE=COLUMN`."""
+    """Parse the option `--as ROLE=COLUMN` into role and column."""
     role, equals, column = text.partition("=")
     if not equals or not role.strip():
         raise click.UsageError(f"--as {text}: write ROLE=COLUMN, for example user=visitor")
@@ -135,7 +135,7 @@ def _role(text: str) -> tuple[str, str]:
 
 
 def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict[str, str]:
-    """Ask on the terminal for the roles that could not be guessed, and return the answers."""
+    """Ask on the terminal which columns have the roles that could not be guessed."""
     from ...lifecycle.start.proposal import propose
 
     proposal = propose([Path(source) for source in sources], Path(name), named=named)

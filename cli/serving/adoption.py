@@ -77,7 +77,7 @@ def import_(
 
 
 def _check_cloud(project: Project, cloud: str) -> None:
-    """Raise if the project's target is another cloud."""
+    """Raise Invalid if the project's target is not on this cloud."""
     from ...project.profiles.profiles import profiles
 
     if project.target.adapter.name == cloud:

@@ -91,7 +91,7 @@ def traffic(
 
 
 def _wait_released(console: Console, project: Project, endpoint: str, *, wait: bool) -> None:
-    """Wait until the rollout has released the endpoint, if that is asked for."""
+    """Wait, if asked to, until an ended rollout has given back the endpoint's traffic."""
     from ...rollouts.verbs.rollout import wait_released
 
     if wait and not console.dry_run:
@@ -99,7 +99,7 @@ def _wait_released(console: Console, project: Project, endpoint: str, *, wait: b
 
 
 def _percent(text: str) -> tuple[str, Decimal]:
-    """Parse VARIANT=PERCENT."""
+    """Parse the text VARIANT=PERCENT, a variant's share of the traffic."""
     name, equals, value = text.partition("=")
     try:
         percent = Decimal(value.removesuffix("%"))
@@ -158,7 +158,7 @@ def invoke(console: Console, endpoint: str, request: str, parameters: tuple[str,
 
 
 def _request(request: str) -> dict[str, object]:
-    """Parse a request from the command line or stdin."""
+    """Parse a JSON object, a request to an endpoint, from the argument or from stdin (`-`)."""
     text = sys.stdin.read() if request == "-" else request
     shape = 'quote it for the shell: \'{"visitor_id": "v1", ...}\''
     try:
@@ -185,7 +185,7 @@ def explain(console: Console, endpoint: str, request: str) -> None:
 
 
 def parameter(text: str) -> tuple[str, object]:
-    """Parse NAME=JSON."""
+    """Parse the text NAME=JSON, a serving parameter with its value."""
     name, _, value = text.partition("=")
     try:
         parsed: object = json.loads(value)
@@ -199,7 +199,7 @@ def parameter(text: str) -> tuple[str, object]:
 
 
 def _kind(value: object) -> str:
-    """Return JSON's name for a value's type."""
+    """Return what JSON calls the type of a value (`a list`), for an error message."""
     names = {
         list: "a list",
         str: "a string",

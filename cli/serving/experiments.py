@@ -25,7 +25,7 @@ def experiment() -> None: ...
 
 
 def _per_day(_context: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
-    """Parse `8000/day`, or the number alone."""
+    """Parse the option `8000/day` or `8000`, a number of units a day."""
     if value is None:
         return None
     number = re.fullmatch(r"([0-9][0-9_,]*)(/day)?", value.strip())
@@ -43,7 +43,7 @@ class Percent(click.ParamType[Decimal]):
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> Decimal:
-        """Parse a percentage."""
+        """Parse an option's percentage, `40` or `40%`."""
         try:
             return Decimal(str(value).removesuffix("%"))
         except InvalidOperation:
@@ -217,7 +217,7 @@ def results(
 
 
 def _share(_context: click.Context, _parameter: click.Parameter, value: str | None) -> float | None:
-    """Parse a share: `0.4%` is 0.004."""
+    """Parse an option's share: `0.4%` and `0.004` are 0.004."""
     if value is None:
         return None
     try:

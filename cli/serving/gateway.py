@@ -73,7 +73,7 @@ def run(
     allow_hosts: tuple[str, ...] = (),
     durable: bool = False,
 ) -> None:
-    """Serve the gateway until a signal comes."""
+    """Serve the project's gateway over HTTP until a signal stops it."""
     from ...endpoints.gateway.http import server as gateway_server
     from ...endpoints.gateway.http import workers as many
     from ...endpoints.gateway.http.service import served_endpoints

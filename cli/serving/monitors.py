@@ -20,7 +20,7 @@ class _Monitors(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Take a monitor's name for `show`."""
+        """Treat `monitor NAME` as `monitor show NAME`, unless NAME is a command."""
         return super().resolve_command(ctx, args if args[0] in self.commands else ["show", *args])
 
 

@@ -101,7 +101,10 @@ def start(
 
 
 def _drive_apart(console: Console, project: Project, endpoint: str) -> int:
-    """Start `rollout run` in the background, with its output in .isthmus/rollouts/."""
+    """Start `rollout run` as a background process, and return its process id.
+
+    Its output goes to .isthmus/rollouts/.
+    """
     folder = make(project.folder / FOLDER / "rollouts")
     command_line = [
         sys.executable,
@@ -247,7 +250,10 @@ def run(console: Console, endpoint: str) -> None:
 def _teller(
     endpoint: str, worth: Callable[[LookResult], object] = bool
 ) -> Callable[[LookResult], None]:
-    """Return a function that prints each new phase and problem of a rollout once.
+    """Return a callback that prints each new phase and problem of a rollout once.
+
+    Only results for which `worth` is true are printed: this is the log of a process without a
+    terminal.
 
     Only looks `worth` telling are printed: this is the log of a process without a terminal.
     """
@@ -266,7 +272,7 @@ def _teller(
 
 
 def _look_fields(result: LookResult) -> dict[str, object]:
-    """Return what a look at a rollout adds to --json."""
+    """Return the log fields of one check of a rollout: id, phase, step, problems."""
     where = (
         {"rollout": result.state.id, "phase": result.state.phase, "step": result.state.stage}
         if result.state
@@ -276,7 +282,7 @@ def _look_fields(result: LookResult) -> dict[str, object]:
 
 
 def _look_line(endpoint: str, result: LookResult, me: str) -> str:
-    """Return what a look at a rollout found, on one line."""
+    """Return one check of a rollout as a line of text: phase, step, driver, problems."""
     where = (
         f"{result.state.id} {result.state.phase} step {result.state.stage}"
         if result.state
@@ -364,7 +370,7 @@ def report(console: Console, endpoint: str) -> None:
 
 
 def _span(text: str | None) -> timedelta | None:
-    """Parse a duration."""
+    """Parse the option --timeout, a duration such as `30m`; None stays None."""
     from ...project.reading.quantities import Mistake, duration
 
     if text is None:

@@ -76,7 +76,7 @@ def train(
 
 
 def _configurations(path: str) -> str:
-    """Return the error of a `train` that names nothing, with what it may name."""
+    """Return the error message of `train` without arguments, with the project's configurations."""
     from ...project.load import load
 
     files = [model.path for model in load(Path(path)).spec.models.values()]
@@ -87,7 +87,7 @@ def _configurations(path: str) -> str:
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """Replace a model's `deploy MODEL` by the commands of its endpoints, which may be none."""
+    """Replace `deploy MODEL` in suggested commands by `deploy ENDPOINT` for its endpoints."""
     names = [
         name
         for name, endpoint in spec.endpoints.items()
@@ -264,7 +264,7 @@ def why_rerun(console: Console, run: str, step: str | None) -> None:
 
 
 def _brief(text: str | None) -> str | None:
-    """Shorten a digest to twelve digits, and a long value to its beginning."""
+    """Return a value cut for a table: 12 digits of a SHA-256 digest, 40 characters of a text."""
     if text is None or len(text) <= 40:
         return text
     return text[:12] if len(text) == 64 and text.isalnum() else f"{text[:37]}..."

@@ -20,10 +20,7 @@ GROUP = "isthmus.adapters"
 
 
 def names() -> tuple[str, ...]:
-    """Return the names of all installed adapters, sorted.
-
-    Nothing of them is imported.
-    """
+    """Return the names of all installed adapters, sorted, without importing them."""
     return tuple(sorted({point.name for point in _entry_points()}))
 
 
@@ -61,7 +58,7 @@ def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iter
 
 
 def _own(name: str) -> Adapter | None:
-    """Return an adapter of this package by its folder, which is 20 ms quicker than entry points.
+    """Return an adapter built into this package, or None; this is 20 ms faster than entry points.
 
     Every step of every pipeline comes by here.
     """
@@ -73,7 +70,7 @@ def _own(name: str) -> Adapter | None:
 
 
 def _entry_points() -> tuple[EntryPoint, ...]:
-    """Return the entry points by which adapters are installed."""
+    """Return the entry points by which Python packages register adapters."""
     from importlib.metadata import entry_points
 
     return tuple(entry_points(group=GROUP))

@@ -46,7 +46,7 @@ class Project:
         progress: Progress = _silent,
         clock: Clock | None = None,
     ) -> None:
-        """Describe a project on a target.
+        """Combine a parsed project with an open target.
 
         `clock`: the simulated one of its log; None: its target's.
         """
@@ -62,14 +62,14 @@ class Project:
         return f"<isthmus project {self.spec.name} on {self.target.name}: {self.folder}>"
 
     def now(self) -> datetime:
-        """Return the project's time: `now:` of project.yaml (an old log), else the log's time.
+        """Return the project's present time: `now:` of project.yaml (an old log), else log_time().
 
         UTC, whole milliseconds.
         """
         return utc_milliseconds(self.spec.now or self.log_time())
 
     def log_time(self) -> datetime:
-        """Return the time that is written into rows and runs; a simulation moves it.
+        """Return the time that is written into rows and runs; a simulation can move it.
 
         Without a simulation it is `wall`'s. Nothing may wait for it, as it stands still between
         simulations. UTC, whole milliseconds.
@@ -149,7 +149,7 @@ class Project:
                 file.truncate(0)
 
     def _sign(self, file: IO[str], command: str) -> None:
-        """Write into the lock's file which command holds it.
+        """Write this command and its process id into the lock file, for the error of others.
 
         OSError, naming the file: the disk is full, which does not keep a dry run from its answer.
         """
@@ -187,7 +187,7 @@ _held: dict[Path, bool] = {}
 
 
 def _holder(text: str) -> str:
-    """Say which command holds a lock, from what it wrote into the lock's file."""
+    """Return text on which command holds the project's lock, from the lock file's JSON."""
     try:
         holder = json.loads(text)
     except ValueError:
@@ -242,7 +242,7 @@ def open(
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
-    """Open the target of a profile that a run.json carries.
+    """Open the target of a profile that was stored in a run.json, inside a pipeline's step.
 
     A pipeline's step, a job of its own, comes back to its ports by it.
     """
@@ -252,7 +252,9 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
 
 
 def open_blobs(uri: str) -> BlobStore:
-    """Open the store that reads and writes a URI, by its scheme, for a job that has only the URI.
+    """Return the blob store that reads and writes a URI, by its scheme (s3, gs, file).
+
+    A job may have only the URI.
 
     Unsupported.
     """

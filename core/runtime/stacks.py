@@ -48,7 +48,7 @@ def clouds() -> dict[str, Offline]:
 
 
 def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str, str]:
-    """Return the options that lead a target to the project's offline stack."""
+    """Return the target options that lead to the project's offline stack, started if needed."""
     return address(stack, endpoint(folder, stack, server))
 
 
@@ -108,7 +108,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
 
 
 def ending_reports(folder: Path) -> str | None:
-    """Return when and how the project's own stacks died, what that means, and their last lines.
+    """Return text on when and how the project's offline stacks crashed, or None.
 
     None for those that run, or were stopped.
     """
@@ -116,7 +116,7 @@ def ending_reports(folder: Path) -> str | None:
 
 
 def gone(folder: Path, url: str | None) -> str | None:
-    """Say how the stack at `url`, which stood for the project's cloud, ended, and what to do.
+    """Return text on how the offline stack at `url` ended and what to do, or None if it answers.
 
     None where one stands, or none did.
     """
@@ -132,7 +132,7 @@ def gone(folder: Path, url: str | None) -> str | None:
 
 
 def _listens(url: str) -> bool:
-    """Return whether something listens at a URL; in doubt True.
+    """Return whether a server answers at a URL; in doubt True.
 
     A busy server, or another's, may take its time or answer anything.
     """
@@ -148,7 +148,7 @@ def _listens(url: str) -> bool:
 
 
 def _own(folder: Path, url: str) -> Path | None:
-    """Return the record of the project's own stack that listened at `url`."""
+    """Return the record file of the project's own offline stack that listened at `url`, or None."""
     if not (files := _records(folder)):
         return None
     from isthmus_stack.run import read_ready
@@ -157,7 +157,7 @@ def _own(folder: Path, url: str) -> Path | None:
 
 
 def _ending_report(ready: Path) -> str | None:
-    """Return when and how a stack's process ended, or None if that is unknown."""
+    """Return text on when and how an offline stack's process ended, or None if unknown."""
     from isthmus_stack.core.detached import death
 
     end = death(ready, _log(ready))
@@ -187,7 +187,7 @@ _NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with
 
 
 def _how(code: int) -> str:
-    """Say in words how a process ended, from its exit code."""
+    """Return text on how a process ended, from its exit code."""
     if code <= 128:
         return f"it failed, with exit code {code}"
     try:
@@ -200,7 +200,7 @@ def _how(code: int) -> str:
 
 
 def exported(stack: Offline) -> dict[str, str]:
-    """Return the options of the stack that the environment's variables name, if it is local.
+    """Return the target options for the local stack named in the environment, or none.
 
     They are empty when it leads to none.
 
@@ -211,7 +211,7 @@ def exported(stack: Offline) -> dict[str, str]:
 
 
 def address(stack: Offline, url: str) -> dict[str, str]:
-    """Return a profile's options for a stack that listens at `url`: `endpoint_url` and the like."""
+    """Return the target options for an offline stack at `url`: `endpoint_url` and the like."""
     more: dict[str, str] = attribute(stack.address)(url) if stack.address else {}
     return {"endpoint_url": url, **more}
 
@@ -239,7 +239,7 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 
 
 def _forget(place: Path, *, ending: bool) -> None:
-    """Remove a stack's stored state.
+    """Delete the stored state of an offline stack from disk.
 
     `ending`: its stack was told to end, and may have lost its command line, by which it is known,
     before its lock.
@@ -274,13 +274,13 @@ def home(folder: Path, stack: Offline) -> Path | None:
 
 
 def homes(folder: Path) -> tuple[Path, ...]:
-    """Return the folders of the state of all of the project's own stacks, running or not."""
+    """Return the state folders of all offline stacks of the project, running or not."""
     place = _known_record_folder(folder)
     return () if place is None else tuple(path for path in sorted(place.glob("*")) if path.is_dir())
 
 
 def running(folder: Path) -> dict[str, Ready]:
-    """Return the project's own running stacks, by cloud."""
+    """Return the project's own running offline stacks, by cloud."""
     if not (files := _records(folder)):
         return {}
     from isthmus_stack.core.detached import running
@@ -289,12 +289,12 @@ def running(folder: Path) -> dict[str, Ready]:
 
 
 def running_urls(folder: Path) -> tuple[str, ...]:
-    """Return the addresses of the project's own stacks that run."""
+    """Return the URLs of the project's own running offline stacks."""
     return tuple(stack.url for stack in running(folder).values())
 
 
 def record(folder: Path, stack: Offline) -> Path:
-    """Return the file that records the project's own stack of a cloud.
+    """Return the path of the file that records the project's offline stack of a cloud.
 
     The project's `.isthmus` is made and known where there is none.
     """
@@ -302,12 +302,12 @@ def record(folder: Path, stack: Offline) -> Path:
 
 
 def _log(ready: Path) -> Path:
-    """Return the log file of a stack."""
+    """Return the path of an offline stack's log file."""
     return ready.with_suffix(".log")
 
 
 def images(folder: Path, stack: Offline) -> Mapping[str, str]:
-    """Return the local command that stands for each container image.
+    """Return the local command that stands in for each container image on the offline stack.
 
     Our model server is there under every name that the project's profiles have for it.
     """
@@ -363,19 +363,19 @@ def require_package() -> None:
 
 
 def _stacks() -> list[Offline]:
-    """Return the offline stack of each installed adapter that has one."""
+    """Return the offline stacks of all installed adapters that have one."""
     return [adapter.offline for adapter in adapters() if adapter.offline is not None]
 
 
 def _variable(stack: Offline) -> tuple[str, str] | None:
-    """Return the environment variable that names a stack, and its URL."""
+    """Return the environment variable that names an offline stack and its value, or None."""
     return next(
         ((variable, url) for variable in stack.variables if (url := os.environ.get(variable))), None
     )
 
 
 def _records(folder: Path) -> list[Path]:
-    """Return the records of a project's stacks.
+    """Return the paths of the files that record a project's offline stacks.
 
     Raises:
         Refused: A later version wrote one.
@@ -410,7 +410,7 @@ def _known_record_folder(project: Path) -> Path | None:
 
 
 def _record_folder(project: Path) -> Path:
-    """Return the folder that records the project's stacks, and make it if needed."""
+    """Return the folder with the records of the project's offline stacks, created if needed."""
     make(project / FOLDER)
     place = _known_record_folder(project)
     if place is None:
@@ -424,7 +424,7 @@ def _record_folder(project: Path) -> Path:
 
 @contextmanager
 def _one_at_a_time(folder: Path) -> Generator[None, None, None]:
-    """Hold a lock, so that two commands do not start the same stack twice."""
+    """Hold a file lock, so that two commands do not start the same offline stack twice."""
     folder.mkdir(mode=0o700, exist_ok=True)
     with (folder / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -33,7 +33,7 @@ class Reads:
         self._away = False
 
     def attempt(self, what: str, read: Callable[[], T]) -> T | Unread:
-        """Return the result of `read`, or why it failed if the target raised an IsthmusError."""
+        """Return the result of `read`; if it raises an IsthmusError, note and return why."""
         if self._away:
             return self._note(Unread(what=what, why="not asked: the target is away"))
         try:

@@ -57,7 +57,7 @@ def _finished_view(project: Project, run: Run) -> View:
 
 
 def _parts(project: Project, run: Run, reads: Reads) -> list[str]:
-    """Return the parts of a run's page."""
+    """Return a training run's report as HTML, compared with its champion where there is one."""
     blobs, champion = project.target.blobs, run.champion.run
     ours = reads.attempt(
         f"the predictions of {run.name}", lambda: runs.predictions_of(blobs, run.name)

@@ -153,7 +153,7 @@ def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tupl
 
 
 def _gate(run: NotedRun) -> str:
-    """Return the gate's verdict on a run, and the deciding check with its interval, as text."""
+    """Return a table cell with the gate's verdict on a run, and the deciding check below it."""
     check = next((check for check in run.checks.checks if check.verdict == run.gate), None)
     if run.gate is None or check is None:
         return run.gate or ""

@@ -21,7 +21,7 @@ class BiasData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, _query: Mapping[str, str]) -> View:
-    """Draw the newest stored look of each monitor, without a query."""
+    """Draw the page of all bias monitors with their newest stored snapshots, without a query."""
     reads = Reads()
     lines = reads.attempt("what monitors saw", lambda: monitor.list(project))
     return View(
