@@ -140,7 +140,7 @@ class Configured(Protocol):
     """An adapter with keys of its own in profiles.yaml."""
 
     def keys(self) -> Mapping[str, Key]:
-        """Return the shape of each key that a target of this adapter may have."""
+        """Return the profiles.yaml keys of this adapter's targets, with their value shapes."""
         ...
 
 

@@ -24,7 +24,7 @@ class _Cloud(click.ParamType["Offline"]):
     name = "cloud"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002  click's signature
-        """Return the clouds' names for the help."""
+        """Return the placeholder of the argument in the help, which lists the clouds' names."""
         from ..core.runtime.stacks import clouds
 
         return f"{{{'|'.join(clouds())}}}"

@@ -154,7 +154,7 @@ def status(console: Console, endpoint: str, watch: bool) -> None:
 
 
 def _wish(verb: str, text: str) -> click.Command:
-    """Return a command that asks the controller of a rollout for something."""
+    """Return a CLI command (pause, resume, ...) that sends a request to a rollout's controller."""
 
     @command(changes=True, name=verb, help=text)
     @click.argument("endpoint")

@@ -252,11 +252,9 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
 
 
 def open_blobs(uri: str) -> BlobStore:
-    """Return the blob store that reads and writes a URI, by its scheme (s3, gs, file).
+    """Return the blob store that reads and writes a URI, found by the URI's scheme.
 
-    A job may have only the URI.
-
-    Unsupported.
+    Used by a job that has only the URI. Unsupported when no installed adapter has the scheme.
     """
     from ...adapters import targets
 

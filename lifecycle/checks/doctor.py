@@ -73,7 +73,7 @@ def examine(project: Project) -> tuple[Finding, ...]:
 
 
 def _findings() -> Iterator[Finding]:
-    """Yield what was checked: Python, the laptop's packages, each adapter."""
+    """Yield the result of each check: Python, the laptop's packages, each adapter."""
     supported = sys.version_info >= (3, 11)
     detail = "" if supported else "3.11 or newer is needed"
     yield Finding(
@@ -136,7 +136,7 @@ def _laptop() -> Finding:
 
 
 def _installed(name: str) -> Finding:
-    """Find whether an adapter can be imported and has its packages.
+    """Check whether an adapter can be imported and its packages are installed.
 
     No cloud is asked: `plan --target` does that, with the profile's account.
     """
@@ -149,7 +149,7 @@ def _installed(name: str) -> Finding:
 
 
 def _detail(adapter: Adapter) -> str:
-    """Say whether an adapter can be used here."""
+    """Return a sentence on whether an installed adapter can be used, for the report."""
     if not adapter.ports:
         return "this version has its SQL check only; the adapter comes later"
     return "its packages are here" + (

@@ -69,7 +69,7 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether every stage passed and nothing remains."""
+        """Whether every stage of the trial round passed and all its resources are removed."""
         return all(stage.ok for stage in self.stages) and not self.remains
 
     def __str__(self) -> str:
@@ -96,7 +96,7 @@ def first_account(
 
 
 def bound(project: Project) -> Estimate:
-    """Return what the machines of the trial round cost an hour at most.
+    """Return the hourly cost of the machines of the trial round at most.
 
     Unsupported: there is no round on this target.
     """
@@ -153,7 +153,7 @@ def first_round(
 
 
 def _first(target: Target) -> FirstAccount:
-    """Return the target's checks of a new account; raise Unsupported if it has none."""
+    """Return the target's checks of a new cloud account; raise Unsupported if it has none."""
     if target.adapter.account_checked is None:
         raise Unsupported(
             f"{target.name} ({target.adapter.title}): looking at an account is not supported yet",
@@ -163,7 +163,7 @@ def _first(target: Target) -> FirstAccount:
 
 
 def _trial(target: Target) -> Trial:
-    """Return the target's trial of a new account; raise Unsupported if it has none."""
+    """Return the target's trial round for a new account; raise Unsupported if it has none."""
     trial = _first(target).trial
     if trial is None:
         raise Unsupported(
@@ -175,7 +175,7 @@ def _trial(target: Target) -> Trial:
 
 
 def _starter(folder: Path) -> Path:
-    """Write the starter project into a folder, and return its path."""
+    """Create the starter project in a folder, without profiles.yaml, and return its path."""
     from ...project.scaffold import STARTER, create
 
     create(folder / "round", example=STARTER)
@@ -184,7 +184,7 @@ def _starter(folder: Path) -> Path:
 
 
 def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
-    """Return a recorder for a target that has made no call yet."""
+    """Return a recorder that writes the target's API calls and answers into a folder."""
     assert target.adapter.offline is not None  # noqa: S101  of an adapter with a round
     stacks.require_package()
     recording = import_module(f"isthmus_stack.{target.adapter.offline.cloud}.recorded.recorder")
@@ -215,7 +215,7 @@ def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
 
 
 def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stage:
-    """Run one stage of the round, and return an error as a failed stage."""
+    """Run one stage of the trial round; an error becomes a failed stage of the result."""
     try:
         return Stage(name=name, ok=True, detail=stage(project))
     except IsthmusError as error:
@@ -225,7 +225,10 @@ def _tried(name: str, stage: Callable[[Project], str], project: Project) -> Stag
 
 
 def _storage(project: Project) -> str:
-    """Write and read back a blob and a stored document."""
+    """Test the object store and the document store: write, read back, refuse a second writer.
+
+    This is a stage of the trial round; the text says what was done.
+    """
     blobs, state = project.target.blobs, project.target.state
     blobs.put(f"{blobs.root}/hello.txt", b"hello")
     if blobs.get(f"{blobs.root}/hello.txt") != b"hello":
@@ -244,7 +247,7 @@ def _storage(project: Project) -> str:
 
 
 def _table(project: Project) -> str:
-    """Make a table, append a row and query it."""
+    """Test the warehouse in the trial round: create a table, append rows, query them."""
     import pyarrow as pa
 
     from ...events.port import Column
@@ -272,7 +275,7 @@ def _table(project: Project) -> str:
 
 
 def _job(project: Project) -> str:
-    """Run a job that prints a word."""
+    """Test jobs in the trial round: run one that prints a word, and wait for its end."""
     from ...pipelines.graphs.graph import Pipeline, Step
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import watch
@@ -294,7 +297,7 @@ def _job(project: Project) -> str:
 
 
 def _model(project: Project) -> str:
-    """Register a model as the starter's trainer would make it."""
+    """Test the registry in the trial round: register a model as the starter's trainer makes it."""
     from ...pipelines.models import predictor
 
     described = msgspec.structs.replace(
@@ -319,7 +322,7 @@ def _model(project: Project) -> str:
 
 @contextmanager
 def _trainer(file: Path) -> Generator[Any, None, None]:
-    """Import the module in a file, by a name that no project's own has."""
+    """Import the trainer module from a file under a reserved module name, for the block."""
     spec = spec_from_file_location(_TRAINER, file)
     assert spec is not None and spec.loader is not None  # noqa: S101, PT018  a file of ours
     module = sys.modules[_TRAINER] = module_from_spec(spec)
@@ -331,7 +334,7 @@ def _trainer(file: Path) -> Generator[Any, None, None]:
 
 
 def _endpoint(project: Project) -> str:
-    """Deploy the round's model to a new endpoint, and send it a request."""
+    """Test serving in the trial round: deploy the model to a new endpoint and invoke it."""
     from ...endpoints.port import EndpointSpec, VariantSpec
     from ...endpoints.traffic.convergence import variants_ready
 
@@ -381,12 +384,12 @@ def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
 
 
 def _removed_once(project: Project) -> tuple[str, ...]:
-    """Delete the listed resources once; return what was listed, and errors."""
+    """Delete the round's remaining resources once; return their names, with any errors."""
     return tuple(_removed(name, removal) for name, removal in _listed(project.target))
 
 
 def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
-    """Yield the name of each resource of the round with the function that deletes it."""
+    """Yield the name of each resource of the trial round with the function that deletes it."""
     for resource in tuple(target.inventory.list(NAME)):
         yield f"{resource.kind} {resource.name}", partial(target.inventory.delete, resource)
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
@@ -396,7 +399,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
-    """Remove one thing of the round, and return its name, or the error."""
+    """Delete one resource of the trial round; return its name, with the error if it failed."""
     try:
         removal()
     except IsthmusError as error:

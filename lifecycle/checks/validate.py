@@ -41,7 +41,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that make the project invalid."""
+        """The problems of severity `error`, which make the project invalid."""
         return tuple(p for p in self.problems if p.severity == "error")
 
     def __str__(self) -> str:
@@ -49,7 +49,7 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join([*map(self._target, self.targets), *limits, *map(str, self.problems)])
 
     def _target(self, line: TargetLine) -> str:
-        """Return the line about one target."""
+        """Return a line of text on how the project validates for one target."""
         also = (f" (and {', '.join(line.also)})" if line.also else "") + (
             "" if line.runs else "; nothing runs there yet"
         )
@@ -71,12 +71,12 @@ class Validation(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _counted(name: str, count: int) -> str:
-    """Return a count with its noun, in the plural where needed."""
+    """Return a count with its noun as text, in the plural where needed."""
     return f"{count} {name}" if count == 1 or name.endswith(")") else f"{count} {name}s"
 
 
 def _limits(line: TargetLine) -> list[str]:
-    """Return what a target cannot run of the project, as sentences."""
+    """Return lines of text on what of the project a target cannot run."""
     endpoints = [
         f"endpoints.{name} cannot run there: routing: sticky is not supported yet"
         for name in line.cannot_run
@@ -133,7 +133,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
 
 
 def _rewritten(description: Description, adapter: str) -> int:
-    """Return how many of the project's windows are rewritten for an adapter's SQL."""
+    """Return the number of SQL windows that are rewritten for an adapter's SQL dialect."""
     from ...adapters import targets
 
     sql = targets.sql_of(adapter)
@@ -267,7 +267,7 @@ def _refused(
     chosen: str | None,
     capabilities: Mapping[str, Capability],
 ) -> Iterator[Problem]:
-    """Return what the targets of one adapter refuse of the project's rollouts.
+    """Yield the problems that the targets of one adapter have with the project's rollouts.
 
     Where one of these targets was chosen, the same of endpoints and experiments.
     """
@@ -285,7 +285,7 @@ def _refused(
 
 
 def _counts(description: Description) -> dict[str, int]:
-    """Return how many of each thing the project declares."""
+    """Return the number of declared events, objectives, views, models, ... by noun."""
     from ...feature_store.views.schema import view_schemas
 
     spec: ProjectSpec = description.spec

@@ -128,14 +128,14 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
 
 
 def _leaked(leak: Leak) -> str:
-    """Say which AUC an honest and a leaking feature give."""
+    """Return text that compares the AUC of a feature as known then with that of a leaking one."""
     return (
         f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
     )
 
 
 def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """Replay two models on the log of random answers.
+    """Estimate offline, on a log of randomly chosen answers, the value of two other policies.
 
     Return the value of bts, that of always showing the three most popular items, and the log's own
     rate.
@@ -165,7 +165,7 @@ def _replays(project: Project) -> tuple[Replay, Replay, float]:
 
 
 def _serve(project: Project, requests: int) -> ServedTraffic:
-    """Send requests with contexts of the log and random candidates, one after the other."""
+    """Send requests to the endpoint, with contexts of the log; return what was served."""
     from ...endpoints.gateway.gateway import Gateway
 
     contexts = project.target.warehouse.query(
@@ -206,7 +206,7 @@ def _serve(project: Project, requests: int) -> ServedTraffic:
 
 
 def _rehearsed(project: Project) -> RollbackResult:
-    """Rehearse the example's rollout, with a challenger that begins to fail.
+    """Rehearse the example's rollout with a failing challenger, with and without guardrails.
 
     The same is done with nobody who looks.
     """
@@ -235,7 +235,7 @@ def _rehearsed(project: Project) -> RollbackResult:
 
 
 def _exposures(project: Project) -> int:
-    """Return the number of logged exposures."""
+    """Return the number of distinct exposures that the gateway has logged."""
     from ...endpoints.gateway.log.streams import EXPOSURES
 
     rows = project.target.warehouse.query(
@@ -245,7 +245,7 @@ def _exposures(project: Project) -> int:
 
 
 def _span(project: Project) -> tuple[datetime, datetime]:
-    """Return when the first and the last impression were."""
+    """Return the times of the first and the last logged impression."""
     rows = project.target.warehouse.query(
         "SELECT min(event_timestamp) AS first_time, max(event_timestamp) AS last_time FROM "
         "events_impression",

@@ -57,7 +57,7 @@ class RollbackResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The rollout's end and its failed requests, in a line."""
+        """The end of the rehearsed rollout and its failed requests, as a line of text."""
         return f"{self.end}, {self.failed:,} requests failed"
 
 
@@ -88,7 +88,7 @@ class Demo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lines(demo: Demo) -> Iterator[str]:
-    """Yield the demo's result: each question with its answer."""
+    """Yield the demo's report as lines of text: each question with its answer."""
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
     log = (
         f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real "
@@ -129,7 +129,7 @@ def lines(demo: Demo) -> Iterator[str]:
 
 
 def _apart(demo: Demo) -> str:
-    """Say whether two arms differ, and how sure that is."""
+    """Return text on whether two models' metrics differ significantly, and by how much."""
     comparison = demo.comparison
     difference = comparison.deciding()
     figure = (
@@ -151,7 +151,7 @@ def _apart(demo: Demo) -> str:
 
 
 def _taken_back(rollout: RollbackResult) -> str:
-    """Say whether the failing variant was rolled back, after how long."""
+    """Return text on whether the failing variant was rolled back, and after how long."""
     if rollout.unexpected:
         return f"no: {'; '.join(rollout.unexpected)}"
     without = f"{rollout.failed_unguarded:,} had nobody looked"
@@ -162,7 +162,7 @@ def _taken_back(rollout: RollbackResult) -> str:
 
 
 def _traffic(served: ServedTraffic) -> str:
-    """Say whether the requests went to the variants in the shares that were set."""
+    """Return text on whether the variants got the traffic shares that were set."""
     total = sum(served.requests.values())
     sent = "/".join(f"{percent.normalize():f}" for percent in served.split.values())
     request_counts = "/".join(f"{served.requests.get(name, 0):,}" for name in served.split)
@@ -179,7 +179,7 @@ def _traffic(served: ServedTraffic) -> str:
 
 
 def _replay(demo: Demo) -> str:
-    """Say whether the replay gives the published value."""
+    """Return text on whether the off-policy estimate agrees with the published value."""
     value = demo.replay.value
     if value is None or demo.replay.low is None or demo.replay.high is None:
         return "no estimate"

@@ -66,7 +66,7 @@ class HandOverResult(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The rollout's end and its failed requests, in a line."""
+        """The end of the rehearsed rollout and its failed requests, as a line of text."""
         return f"{self.end}, {self.failed:,} of {self.requests:,} requests failed"
 
 
@@ -83,7 +83,7 @@ class ExperimentPair(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The experiment's answer and the A/A test's, in a line."""
+        """The verdicts of the A/B test and of the A/A test, as a line of text."""
         return f"{_answer(self.experiment)}; A/A {_answer(self.alike)}"
 
 
@@ -197,7 +197,7 @@ def _handed_over(project: Project) -> HandOverResult:
 
 
 def _after(played: Rehearsal, what: str) -> float | None:
-    """Return how many minutes after the start an entry was written, or None."""
+    """Return how many minutes after the start of a rehearsal an event was logged, or None."""
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
         None,
@@ -205,12 +205,12 @@ def _after(played: Rehearsal, what: str) -> float | None:
 
 
 def _judged(run: Run) -> str:
-    """Say a run's AUC and what its gate decided."""
+    """Return a training run's AUC and its gate's verdict as text."""
     return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
 
 
 def _lines(demo: ShopDemo) -> Iterator[str]:
-    """Yield the shop demo's result: each question with its answer."""
+    """Yield the shop demo's report as lines of text: each question with its answer."""
     counts = ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
     )
@@ -240,7 +240,10 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
 
 
 def _ranks(demo: ShopDemo) -> str:
-    """Return the ranks of the flatterer against the champion on the same rows, as text."""
+    """Return text that compares the ranking quality of two models on the same rows.
+
+    One, the flatterer, has the higher AUC.
+    """
     run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
     auc = run.champion.difference
     if auc is None or ranking is None:
@@ -261,7 +264,7 @@ def _ranks(demo: ShopDemo) -> str:
 
 
 def _let_through(run: Run) -> str:
-    """Say whether the gate let the version through."""
+    """Return text on whether the gate passed a run's model version, and the alias it got."""
     if run.gate == "pass" and run.alias:
         return (
             f"yes: {run.version} ({run.configuration}) passes its gate and becomes the {run.alias}"
@@ -270,14 +273,14 @@ def _let_through(run: Run) -> str:
 
 
 def _differences(run: Run) -> str:
-    """Return each check of the gate with its figure."""
+    """Return the gate's checks of a run as text: each figure with its limit."""
     return "   ".join(
         f"{check.name}: {check.reason}, wanted {check.wanted}" for check in run.checks.checks
     )
 
 
 def _promoted(rollout: HandOverResult) -> str:
-    """Say whether the new version was promoted, and through which steps."""
+    """Return text on whether the rehearsed rollout promoted the version, and by which steps."""
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
     steps = ", ".join(
@@ -287,7 +290,7 @@ def _promoted(rollout: HandOverResult) -> str:
 
 
 def _home(rollout: HandOverResult) -> str:
-    """Say whether the endpoint was handed over, and what serves now."""
+    """Return text on whether the endpoint was handed over to the promoted version."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"
     serving = " and ".join(f"{name} {percent:g} %" for name, percent in rollout.serving.items())
@@ -304,7 +307,7 @@ def _answer(test_results: Results) -> str:
 
 
 def _relative(difference: Range | None) -> str:
-    """Return a relative difference with its interval."""
+    """Return a relative difference with its confidence interval as text."""
     if difference is None or difference.value is None:
         return "of too few units"
     from ...experiments.results.text import percent, range_text

@@ -119,14 +119,14 @@ def require(project: Project, example: str, scenario: str) -> None:
 
 
 def ingested(reports: Sequence[IngestReport]) -> str:
-    """Say how many events of each kind were ingested."""
+    """Return text on how many events of each kind were ingested."""
     return ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in reports
     )
 
 
 def rows_of(views: Sequence[MaterializeReport]) -> str:
-    """Say how many rows of features were computed."""
+    """Return text on how many rows of features were computed."""
     return f"{sum(view.rows for view in views):,} rows of features"
 
 
@@ -137,7 +137,7 @@ def auc_of(run: Run) -> str:
 
 
 def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
-    """Say whether a feature used data from the future, by the checks that were run."""
+    """Return text on whether a feature used data from the future, by the checks that were run."""
     if skew.differ:
         return (
             f"not known: {skew.differ:,} of {skew.keys:,} keys are served otherwise than they "
@@ -153,5 +153,5 @@ def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
 
 
 def relative_path(path: Path) -> str:
-    """Return a path relative to the current folder, if it lies below it."""
+    """Return a path as text, relative to the current folder if it lies below it."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

@@ -68,7 +68,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """Make a home for the rehearsal; the next one removes it if this one is killed."""
+    """Yield a local target in a temporary folder for the rehearsal; leftovers are removed first."""
     folder = project.folder / FOLDER / "rehearsal"
     place = Home(
         replace(
@@ -84,7 +84,7 @@ def _home(project: Project) -> Generator[Place, None, None]:
 
 
 def _remove(profile: Profile, folder: Path) -> None:
-    """Remove what an earlier rehearsal left on the target."""
+    """Delete the endpoints and the folder that an earlier, killed rehearsal left."""
     if not folder.is_dir():
         return
     target = targets.load(profile)
@@ -99,7 +99,7 @@ def _remove(profile: Profile, folder: Path) -> None:
 
 @contextmanager
 def _cloud(project: Project) -> Generator[Place, None, None]:
-    """Start a stack of the rehearsal's own; it dies with this process."""
+    """Yield a target on a new offline stack for the rehearsal; it stops with this process."""
     stack = project.target.adapter.offline
     assert stack is not None  # noqa: S101  the caller has looked
     stacks.check(stack)

@@ -32,15 +32,15 @@ class Place(Protocol):
     profile: Profile
 
     def start(self, hours: OfficeHours) -> datetime:
-        """Move the clock to a minute within office hours, and return it."""
+        """Move the rehearsal's clock to a minute within office hours, and return that time."""
         ...
 
     def open(self) -> Target:
-        """Open the target once more, for another controller."""
+        """Open the rehearsal's target once more, for another rollout controller."""
         ...
 
     def rollback(self, times: int) -> None:
-        """Undo the next changes of the traffic split silently, as a provider's rollback does."""
+        """Silently undo the next `times` changes of the traffic split, as a provider may."""
         ...
 
 
@@ -54,7 +54,7 @@ class Home:
         self._rollbacks = 0
 
     def start(self, hours: OfficeHours) -> datetime:
-        """Return the start of the rehearsal: the first moment within office hours."""
+        """Return the first moment within office hours, at which the rehearsal starts."""
         return opening(hours, START)
 
     def open(self) -> Target:
@@ -80,7 +80,7 @@ class Home:
         return target
 
     def rollback(self, times: int) -> None:
-        """Undo the next shifts of traffic right after they were made."""
+        """Silently undo the next `times` changes of the traffic split right after they are made."""
         self._rollbacks += times
 
 
@@ -92,7 +92,7 @@ class Cloud:
         self.profile, self.stack = profile, stack
 
     def start(self, hours: OfficeHours) -> datetime:
-        """Move the stack's clock to office hours, and return that moment."""
+        """Move the offline stack's clock to office hours, and return that time."""
         now = self.stack.now()
         start = opening(hours, floor_minute(now) + _MINUTE)
         self.stack.advance((start - now).total_seconds())
@@ -103,5 +103,5 @@ class Cloud:
         return targets.load(self.profile)
 
     def rollback(self, times: int) -> None:
-        """Let the offline cloud roll back the next changes without a word."""
+        """Make the offline stack silently undo the next `times` changes of the traffic split."""
         self.stack.fault(kind="silent-rollback", times=times)

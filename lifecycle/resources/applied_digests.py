@@ -19,13 +19,13 @@ class Applied(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(project: Project) -> Applied:
-    """Return the digests of what was applied last."""
+    """Return the digests of the feature views' SQL at the last `apply`, as stored."""
     document = project.target.state.get(KEY)
     return Applied() if document is None else decode(document.value, Applied, what=f"state {KEY}")
 
 
 def changed_views(project: Project) -> frozenset[str]:
-    """Return the views whose SQL changed since they were applied."""
+    """Return the names of the feature views whose SQL changed since the last `apply`."""
     from ...feature_store.sql.subset import digest
 
     applied_views = read(project).views

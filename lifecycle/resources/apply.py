@@ -65,7 +65,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
 
 
 def _way_on(refused: PlanItem) -> str:
-    """Say what to do instead of a change that is refused."""
+    """Return advice on what to do instead of a change that `apply` refuses."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"
         return (
@@ -76,7 +76,7 @@ def _way_on(refused: PlanItem) -> str:
 
 
 def _events(project: Project) -> None:
-    """Make the tables and streams of the events."""
+    """Create or extend the warehouse tables and the streams of the declared events."""
     for table in events.tables(project.spec):
         project.target.warehouse.apply(table)
     for event in project.spec.events.values():
@@ -85,7 +85,7 @@ def _events(project: Project) -> None:
 
 
 def _tables(project: Project) -> None:
-    """Load the static tables whose files changed."""
+    """Load the static tables whose files changed into the warehouse."""
     from ...feature_store.tables.static_tables import load_static
 
     for name in project.spec.tables:
@@ -93,13 +93,13 @@ def _tables(project: Project) -> None:
 
 
 def _objectives(project: Project) -> None:
-    """Make a view in the warehouse for each objective."""
+    """Create a view in the warehouse for each declared objective."""
     for objective in project.spec.objectives.values():
         project.target.warehouse.apply(features.objective_view(project.spec, objective))
 
 
 def _views(project: Project) -> None:
-    """Make the history table and the online view of each feature view."""
+    """Create the history table and the online view of each feature view."""
     from ...feature_store.views.schema import view_schemas
 
     schemas, _ = view_schemas(project.description)

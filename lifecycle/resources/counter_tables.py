@@ -12,7 +12,7 @@ from ...project.endpoints.rules import counts_units
 
 
 def due(project: Project) -> Iterator[str]:
-    """List the endpoints that need a counter table."""
+    """Yield the endpoints with frequency caps per unit, which need a table of counters."""
     if "counters" in project.target.adapter.ports:
         yield from (
             endpoint.name for endpoint in project.spec.endpoints.values() if counts_units(endpoint)
@@ -20,18 +20,18 @@ def due(project: Project) -> Iterator[str]:
 
 
 def make(project: Project) -> None:
-    """Make the counter table of each endpoint that caps how often units see an item."""
+    """Create the table of counters of each endpoint that caps how often units see an item."""
     for endpoint in due(project):
         project.target.counters.apply(endpoint)
 
 
 def is_there(project: Project, endpoint: str) -> bool:
-    """Return whether an endpoint's counter table is made."""
+    """Return whether an endpoint's table of counters exists and is ready."""
     return project.target.counters.observe(endpoint) not in (None, "creating", "failed")
 
 
 def price(project: Project) -> str:
-    """Say what counting shown items costs; empty where it costs nothing."""
+    """Return text on what counting shown items costs, "" if the target has no prices."""
     priced = project.target.adapter.priced
     if priced is None:
         return ""

@@ -21,7 +21,7 @@ def due(project: Project) -> tuple[Stream, ...]:
 
 
 def make(project: Project) -> None:
-    """Make the streams that gateways log to, and the views over them."""
+    """Create the event streams that gateways log to, and the SQL views over them."""
     for stream in due(project):
         project.target.events.apply(STREAMS[stream])
     for event in exposed_events(project.spec):

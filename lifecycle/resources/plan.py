@@ -75,7 +75,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def refused(self) -> tuple[PlanItem, ...]:
-        """The items that cannot be applied."""
+        """The items whose changes `apply` refuses."""
         return tuple(item for item in self.items if item.action == "!")
 
     def __str__(self) -> str:
@@ -105,12 +105,12 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def headline(target: str, place: str) -> str:
-    """Return the plan's first line, which names the target and place."""
+    """Return the first line of a command's output: the target and its place (account, region)."""
     return f"{target:<7} {place}" if len(target) < 8 else f"{target}   {place}"
 
 
 def _cost(plan: Plan) -> str:
-    """Return the plan's line about cost."""
+    """Return the plan's line of text about the hourly cost, now and once deployed."""
     estimates = [
         *([("", plan.deployed)] if plan.deployed else []),
         *((f"{name} ", estimate) for name, estimate in plan.elsewhere.items()),
@@ -131,14 +131,14 @@ def _cost(plan: Plan) -> str:
 
 
 def _estimated(name: str, estimate: Estimate, standing: bool) -> str:
-    """Say what an endpoint costs an hour, and by which price table."""
+    """Return text on what the endpoints cost an hour, and by which price table."""
     cost = "unknown" if estimate.hourly_cost is None else f"{estimate.hourly_cost:.2f}"
     machines = f"{estimate.machines}, price table of {estimate.table}"
     return machines if standing else f"{name}{cost} once deployed: {machines}"
 
 
 def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
-    """Count the resources without a known price, by kind."""
+    """Return texts that count the resources without a known price, by kind: `2 endpoints`."""
     counted = Counter(r.kind for r in resources if r.hourly_cost is None)
     return tuple(
         f"{n} {kind.replace('_', ' ')}{'s' if n != 1 else ''}"
@@ -147,7 +147,7 @@ def _unpriced(resources: list[Resource]) -> tuple[str, ...]:
 
 
 def _described(item: PlanItem) -> str:
-    """Return an item's name and detail."""
+    """Return a plan item's name and detail as text."""
     return (
         f"{item.name}{item.detail}"
         if item.detail.startswith(":") or not item.detail
@@ -200,14 +200,14 @@ def plan(project: Project) -> Plan:
 
 
 def _estimate(project: Project) -> Estimate | None:
-    """Estimate what the declared endpoints cost on the target."""
+    """Return the estimated hourly cost of the declared endpoints on the target, or None."""
     from ...adapters import targets
 
     return targets.estimate(project.target.profile, _declared(project))
 
 
 def _elsewhere(project: Project) -> dict[str, Estimate]:
-    """Estimate the endpoints' cost on the other targets.
+    """Return the estimated hourly cost of the endpoints on each target, by its name.
 
     One target of an adapter; those whose packages are not here say nothing.
     """
@@ -230,7 +230,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
 
 
 def _declared(project: Project) -> list[VariantSpec]:
-    """Return the declared variants, for an estimate."""
+    """Return the variants of all declared endpoints, as input to a cost estimate."""
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
     ]
@@ -240,7 +240,7 @@ def _declared(project: Project) -> list[VariantSpec]:
 
 
 def _budget(project: Project, deployed: Estimate | None, now: Decimal) -> Iterator[PlanItem]:
-    """Refuse a plan whose endpoints cost more than the budget.
+    """Yield an item that refuses the plan if the endpoints cost more than the budget.
 
     An unknown cost is refused too, unless the profile allows it.
 
@@ -282,7 +282,7 @@ def _is_judged(profile: Profile) -> bool:
 
 
 def where(project: Project) -> str:
-    """Return the place that a command's first line names.
+    """Return the target's place (account, region), for the first line of a command's output.
 
     Denied when a cloud has no credentials, or another account's.
     """
@@ -324,7 +324,7 @@ def _items(project: Project) -> Iterator[PlanItem]:
 def _table(
     project: Project, kind: str, name: str, table: str, columns: tuple[Column, ...]
 ) -> PlanItem:
-    """Return what applying would do to a table."""
+    """Return the plan's item for a table: create, extend, refuse or leave as it is."""
     state = project.target.warehouse.observe(table)
     if state is None:
         return PlanItem(action="+", kind=kind, name=name)
@@ -367,7 +367,7 @@ def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
 
 
 def _parts_of_event(project: Project, event: str) -> Iterator[str]:
-    """Yield what is not made yet of an event: stream and views."""
+    """Yield the missing parts of a declared event on the target: stream and views."""
     exposed = {declared.name for declared in exposed_events(project.spec)}
     yield from _parts_of_stream(project, raw_name(event))
     if project.target.warehouse.observe(f"events_{event}") is None:
@@ -377,13 +377,13 @@ def _parts_of_event(project: Project, event: str) -> Iterator[str]:
 
 
 def _parts_of_stream(project: Project, stream: str) -> Iterator[str]:
-    """Yield "stream" if a stream is not made yet."""
+    """Yield "stream" if an event stream does not exist yet."""
     if project.target.events.observe(stream) in (None, "creating", "failed"):
         yield "stream"
 
 
 def _parts_of_view(project: Project, view: str) -> Iterator[str]:
-    """Yield what is not made yet of a feature view: the online view, objectives."""
+    """Yield the missing parts of a feature view on the target, such as its online view."""
     state = project.target.online.observe(view)
     if state is None or state.phase in ("creating", "failed"):
         yield "online view"
@@ -393,7 +393,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
 
 
 def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
-    """Return the refusal of a feature view whose SQL changed."""
+    """Return the plan's item that refuses a feature view whose SQL changed."""
     return PlanItem(
         action="!",
         kind=item.kind,
@@ -403,7 +403,7 @@ def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
 
 
 def _static(project: Project) -> Iterator[PlanItem]:
-    """Yield which static tables would be loaded."""
+    """Yield the plan's items for static tables: which of them would be loaded."""
     from ...feature_store.tables.static_tables import inspect_static
 
     for name in project.spec.tables:
@@ -421,7 +421,7 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
 
 def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
-    """Return what deploying would do to an endpoint."""
+    """Return the plan's item for an endpoint: what `deploy` would do to it."""
     from ...adapters import targets
 
     state = routed_endpoints(project.target).observe(endpoint.name)
@@ -469,7 +469,7 @@ def _endpoint(project: Project, endpoint: Endpoint) -> PlanItem:
 
 
 def _other_split(endpoint: Endpoint, state: EndpointState) -> str:
-    """Return how the served split differs from the declared one, or "" where it does not.
+    """Return text on how the served traffic split differs from the declared one, or "".
 
     It is no change that `deploy` would make: that sets the split of a new endpoint only.
     """

@@ -49,7 +49,7 @@ class Status(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _rows(table: TableLine) -> str:
-    """Say whether a table is made, and how many rows it has."""
+    """Return text on whether a table exists, and how many rows it has."""
     if not table.made:
         return "not made yet (isthmus apply)"
     return (
@@ -60,7 +60,7 @@ def _rows(table: TableLine) -> str:
 
 
 def _endpoint(name: str, state: EndpointState | None) -> str:
-    """Return the line about an endpoint: its phase and its split."""
+    """Return a line of text on an endpoint: its phase and traffic split."""
     if state is None:
         return f"  {'endpoint':<13} {name:<20} not there (isthmus deploy {name})"
     split = "   ".join(
@@ -72,14 +72,14 @@ def _endpoint(name: str, state: EndpointState | None) -> str:
 
 
 def _line(kind: str, name: str, state: TableState | None) -> TableLine:
-    """Return the line about a table."""
+    """Return the status entry of a table: whether it exists, and its rows."""
     return TableLine(
         kind=kind, name=name, made=state is not None, rows=state.rows if state else None
     )
 
 
 def event_tables(project: Project) -> list[TableLine]:
-    """Return how many rows are stored of each event and each stream of the gateways."""
+    """Return the stored rows of each event table and each stream of the gateways."""
     warehouse = project.target.warehouse
     tables = [
         _line("event table", event, warehouse.observe(raw_name(event)))
@@ -91,7 +91,7 @@ def event_tables(project: Project) -> list[TableLine]:
 
 
 def status(project: Project) -> Status:
-    """Read the target; nothing is changed."""
+    """Read the state of tables, endpoints, rollouts and costs from the target, changing nothing."""
     from ...experiments.running.status import live_lines
     from ...feature_store.offline.materialize import watermark
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def as_ours() -> Generator[None, None, None]:
-    """Translate errors of isthmus_stack into errors of this package.
+    """Convert exceptions of the package isthmus_stack, raised in the block, to our own.
 
     MissingDependency: it is not installed.
     """
@@ -39,7 +39,7 @@ def as_ours() -> Generator[None, None, None]:
 
 
 def _ours(error: errors.StackError) -> IsthmusError:
-    """Return an error of isthmus_stack as one of ours."""
+    """Return an exception of the package isthmus_stack as one of our own."""
     from isthmus_stack.cli import errors
 
     remedy = error.remedy.replace("isthmus-stack ", "isthmus stack ")

@@ -55,7 +55,7 @@ def add(
 
 
 def list(*, url: str | None = None) -> Rows[Fault]:
-    """Return the faults that are still pending; raise NotFound if no stack answers."""
+    """Return the faults not yet triggered in a running stack; raise NotFound if none answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 
@@ -63,7 +63,7 @@ def list(*, url: str | None = None) -> Rows[Fault]:
 
 
 def clear(number: int | None = None, *, url: str | None = None) -> Cleared:
-    """Remove one fault or all; raise NotFound if no stack answers."""
+    """Remove one injected fault, or all, from a stack; raise NotFound if none answers."""
     with as_ours():
         from isthmus_stack.cli import verbs
 

@@ -49,7 +49,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sql(self) -> str:
-        """The column's name in SQL."""
+        """The column's name as a quoted SQL identifier."""
         return '"' + self.source.replace('"', '""') + '"'
 
     @property
@@ -71,18 +71,18 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
     broken: int = 0  # rows that could not be read
 
     def ask(self, what: str) -> tuple[Any, ...]:
-        """Return the one row of a SELECT from the log."""
+        """Return the row of an aggregate SELECT (`what`) over the log."""
         return self.query(f"SELECT {what} FROM {self.table}")
 
     def query(self, sql: str) -> tuple[Any, ...]:
-        """Return the first row of a query in the log's connection."""
+        """Return the first row of an SQL query."""
         row: tuple[Any, ...] = self.connection.sql(sql).fetchall()[0]
         return row
 
 
 @contextmanager
 def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]:
-    """Open files of events for looking at them.
+    """Open event files for inspection by SQL, and describe their columns.
 
     Args:
         paths: JSON lines, CSV, TSV or Parquet, also packed by gzip or zstd.
@@ -117,7 +117,7 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]
 
 
 def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> Log:
-    """Load a log into DuckDB, and describe its form and columns."""
+    """Load an event file into DuckDB, and return its format, columns and number of rows."""
     whole = _literal(path.resolve())
     form, table, relation, broken = None, whole, whole, 0
     if kind_of(path) != ".parquet" and not _is_array(path):
@@ -144,12 +144,12 @@ def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> L
 
 
 def _literal(path: Path) -> str:
-    """Return a path as a string literal of SQL."""
+    """Return a path as an SQL string literal."""
     return "'" + str(path).replace("'", "''") + "'"
 
 
 def _is_array(path: Path) -> bool:
-    """Return whether a file is one JSON array, and not a JSON object a line."""
+    """Return whether a file is one JSON array, and not JSON lines."""
     if path.suffix != ".json":
         return False
     with path.open("rb") as stream:

@@ -26,7 +26,7 @@ class Draft(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folder: Path) -> Draft:
-    """Return the files of a project for a log.
+    """Return the files of a new project for a log: project.yaml, SQL, model and ranker.
 
     Args:
         shape: What the log holds.
@@ -53,7 +53,7 @@ def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folde
 
 
 def _is_ranked(shape: Shape) -> bool:
-    """Return whether a model can be trained: items and outcomes are known."""
+    """Return whether a ranking model can be trained: the log has items and outcomes."""
     return shape.item is not None and shape.outcome is not None
 
 
@@ -63,12 +63,12 @@ def objective_name(shape: Shape) -> str:
 
 
 def _entity(key: Attribute) -> str:
-    """Return the entity's name, from its key."""
+    """Return the entity's name, from its key column: `item` for `item_id`."""
     return without_id(key.name)
 
 
 def _guesses(shape: Shape) -> Iterator[str]:
-    """Yield what was guessed about the log, as sentences."""
+    """Yield sentences on what was guessed about the log, for the user to check."""
     log = shape.log
     yield (
         f"each of the {log.rows:,} rows of {log.path.name}, which is read where it lies, is one "
@@ -108,12 +108,12 @@ def _guesses(shape: Shape) -> Iterator[str]:
 
 
 def _kind(shape: Shape) -> str:
-    """Say which value of the kind column marks a shown row."""
+    """Return text on which value of the event-type column marks an exposure."""
     return f"{shape.roles.columns['kind'].source} is {shape.roles.shown}"
 
 
 def _dirt(shape: Shape) -> Iterator[str]:
-    """Yield what is irregular about the files: encoding, bad rows, formats."""
+    """Yield sentences on irregularities in the files: encoding, bad rows, formats."""
     for log in filter(None, (shape.log, shape.second)):
         form = log.form
         if form is None:
@@ -130,7 +130,7 @@ def _dirt(shape: Shape) -> Iterator[str]:
 
 
 def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
-    """Yield the lines of the proposed project.yaml."""
+    """Yield the text of the proposed project.yaml, in parts."""
     yield f"name: {shape.exposure}\n"  # until it is in its folder
     if now is not None:
         yield f"now: {now:%Y-%m-%dT%H:%M:%SZ}"
@@ -180,7 +180,7 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
 
 
 def _without_outcome(shape: Shape) -> Iterator[str]:
-    """Yield the lines of project.yaml for a log without outcomes."""
+    """Yield the rest of project.yaml for a log without outcomes, which cannot train."""
     if shape.item is not None or shape.user is not None:
         entity = _entity(shape.item or shape.user)  # type: ignore[arg-type]
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
@@ -191,14 +191,14 @@ def _without_outcome(shape: Shape) -> Iterator[str]:
 
 
 def _comment(attribute: Attribute) -> str:
-    """Return a comment on an attribute of the item."""
+    """Return a YAML comment for an attribute that belongs to the item, or ""."""
     if attribute.of == "item":
         return "   # of the item: a feature by its view"
     return ""
 
 
 def _source(shape: Shape) -> str:
-    """Return the source query of the exposures."""
+    """Return the SQL query that reads exposures from the log."""
     columns = [
         f"{shape.event_id} AS event_id",
         f"{shape.roles.time} AS event_timestamp",
@@ -214,7 +214,7 @@ def _source(shape: Shape) -> str:
 
 
 def _zone(shape: Shape) -> str:
-    """Return a comment on the time zone that was guessed."""
+    """Return an SQL comment on the guessed time zone, or ""."""
     _, zoned, rest = shape.roles.time.partition(" AT TIME ZONE ")
     if not zoned:
         return ""
@@ -222,14 +222,14 @@ def _zone(shape: Shape) -> str:
 
 
 def _selected(attribute: Attribute) -> str:
-    """Return an attribute's column of the source query."""
+    """Return an attribute's expression in the SELECT of the source query, as SQL."""
     if attribute.sql == f'"{attribute.name}"':
         return attribute.sql
     return f"{attribute.sql} AS {attribute.name}"
 
 
 def _outcome_source(shape: Shape) -> str:
-    """Return the source query of the outcomes."""
+    """Return the SQL query that reads outcomes (clicks, ...) from the log."""
     if shape.link is not None:
         columns = (
             "shown.impression_id || '-' || row_number() OVER "
@@ -260,7 +260,7 @@ def _outcome_source(shape: Shape) -> str:
 
 
 def _views(shape: Shape) -> dict[str, str]:
-    """Return the SQL of feature views by their names."""
+    """Return the SQL of the proposed feature views, by name."""
     if not _is_ranked(shape) or shape.item is None:
         owner = shape.item or shape.user
         return {f"{_entity(owner)}_history": _count_view(shape, owner)} if owner else {}
@@ -294,7 +294,7 @@ def _views(shape: Shape) -> dict[str, str]:
 
 
 def _count_view(shape: Shape, key: Attribute) -> str:
-    """Return the SQL of a feature view that counts a key's events in seven days."""
+    """Return the SQL of a feature view that counts an entity's events in seven days."""
     entity = _entity(key)
     return (
         "-- The entity's key, event_timestamp and the features.\n"
@@ -306,7 +306,7 @@ def _count_view(shape: Shape, key: Attribute) -> str:
 
 
 def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
-    """Return the attributes that belong to the item or to the user."""
+    """Return the attributes whose value is fixed by an owner: the item or the list."""
     return [
         a
         for a in shape.attributes
@@ -315,7 +315,7 @@ def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
 
 
 def _item_name(shape: Shape, attribute: Attribute) -> str:
-    """Return an attribute's name as a feature of the item."""
+    """Return the name of an item's attribute as a feature, with the entity as prefix."""
     entity = _entity(shape.item) if shape.item else ""
     return (
         attribute.name if attribute.name.startswith(f"{entity}_") else f"{entity}_{attribute.name}"
@@ -323,7 +323,7 @@ def _item_name(shape: Shape, attribute: Attribute) -> str:
 
 
 def _features(shape: Shape) -> list[str]:
-    """Return the names of the model's features."""
+    """Return the names of the proposed model's features."""
     assert shape.item is not None  # noqa: S101  the caller has seen that there is one
     entity = _entity(shape.item)
     return [
@@ -335,7 +335,7 @@ def _features(shape: Shape) -> list[str]:
 
 
 def _model(shape: Shape) -> str:
-    """Return the text of the proposed model file."""
+    """Return the YAML text of the proposed model configuration."""
     listed = ",\n           ".join(_features(shape))
     return (
         "model: ranker                    # the registered model that a run becomes a version of\n"

@@ -74,27 +74,27 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def item(self) -> Attribute | None:
-        """The attribute that says what was shown."""
+        """The attribute with the id of the shown item, or None."""
         return self._with_role("item")
 
     @property
     def user(self) -> Attribute | None:
-        """The attribute that says whose rows depend on each other."""
+        """The attribute with the user's id, by which rows depend on each other, or None."""
         return self._with_role("user")
 
     @property
     def request(self) -> Attribute | None:
-        """The list in which rows competed."""
+        """The attribute with the id of the list in which rows were ranked, or None."""
         return self._with_role("request")
 
     def _with_role(self, role: str) -> Attribute | None:
-        """Return the attribute that has a role, or None."""
+        """Return the log's attribute that has a role such as `item`, or None."""
         column = self.roles.get(role)
         return next((a for a in self.attributes if a.column is column), None) if column else None
 
 
 def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | None) -> Shape:
-    """Return what one log, or a log and another of its outcomes, hold.
+    """Work out the events, attributes and outcomes of one log, or of a log and its outcomes.
 
     Raises:
         Invalid: The second file's rows cannot be led back to the first's.
@@ -135,13 +135,13 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
 
 
 def _newest(log: Log, instant: str) -> datetime:
-    """Return the newest time in a log."""
+    """Return the newest event time in a log, in UTC."""
     (newest,) = log.ask(f"epoch_ms(max({instant}))")
     return datetime.fromtimestamp(newest / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
-    """Read the outcome from other rows of the same log, by the column of kinds."""
+    """Return the log's shape with outcomes read from rows of another event type in the same log."""
     roles, log = shape.roles, shape.log
     link = _link(shape, roles)
     if link is None:
@@ -163,7 +163,7 @@ def _with_kinds(shape: Shape) -> Shape:
 
 
 def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
-    """Add the outcome that a second file records; raise Invalid if its rows cannot be joined."""
+    """Return the log's shape with the outcomes of a second file joined to it."""
     link = _direct_link(shape, second) or _link(shape, roles)
     if link is None:
         raise Invalid(
@@ -186,7 +186,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
 
 
 def _direct_link(shape: Shape, second: Log) -> Link | None:
-    """Return a link by the id of the row that was shown, if the outcomes carry it."""
+    """Return the join of outcomes to exposures by the exposure's id, or None if they lack it."""
     identity = shape.roles.get("id")
     if identity is None:
         return None
@@ -223,7 +223,7 @@ def _link(shape: Shape, theirs: Roles) -> Link | None:
 
 
 def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
-    """Return SQL that joins outcomes, in rows of their own, to the shown rows.
+    """Return the SQL that joins outcomes to the exposures they followed.
 
     Args:
         shape: The log's.
@@ -253,7 +253,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
 
 def _linked_window(shape: Shape) -> timedelta:
-    """Return the window within which most outcomes follow."""
+    """Return the time window after an exposure in which most outcomes follow it."""
     joined = linked_outcomes(
         shape, columns="outcomes.followed_at - shown.shown_at AS delay", loaded=True
     )
@@ -261,29 +261,29 @@ def _linked_window(shape: Shape) -> timedelta:
 
 
 def _window(log: Log, delay: str, rows: str) -> timedelta:
-    """Return the shortest usual window that holds 99 % of the delays."""
+    """Return the shortest usual time window that holds 99 % of the outcomes' delays."""
     (longest,) = log.query(f"SELECT quantile_cont(epoch({delay}), 0.99) FROM {rows}")
     return next((w for w in _WITHIN if timedelta(seconds=longest or 0) <= w), _WITHIN[-1])
 
 
 def _is(roles: Roles, value: str) -> str:
-    """Return the SQL condition that a row is of a kind."""
+    """Return the SQL condition that a row is of an event type."""
     text = value.replace("'", "''")
     return f"{roles.columns['kind'].sql} = '{text}'"
 
 
 def _where_shown(roles: Roles) -> str:
-    """Return the WHERE clause that selects the shown rows."""
+    """Return the SQL WHERE clause that selects exposures by event type, or ""."""
     return f" WHERE {_is(roles, roles.shown)}" if roles.shown else ""
 
 
 def where_shown(shape: Shape) -> str:
-    """Return the WHERE of rows that were shown, "" where all were."""
+    """Return the SQL WHERE clause that selects a log's exposures, "" if all rows are."""
     return _where_shown(shape.roles)
 
 
 def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
-    """Return SQL of a row's id, and in words where it comes from."""
+    """Return the SQL expression of a row's unique id, and words on where it comes from."""
     if (identity := roles.get("id")) is not None:
         return f"CAST({identity.sql} AS VARCHAR)", identity.source
     request, item = roles.get("request"), roles.get("item")
@@ -301,7 +301,7 @@ def _event_id(log: Log, roles: Roles) -> tuple[str, str]:
 
 
 def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]]:
-    """Return the columns that become attributes, and the others with why they do not."""
+    """Return the log's columns that become attributes, and why the others do not, by name."""
     by_role = {column.source: role for role, column in roles.columns.items()}
     attributes: list[Attribute] = []
     left_out: dict[str, str] = {}
@@ -337,14 +337,14 @@ def _attributes(log: Log, roles: Roles) -> tuple[list[Attribute], dict[str, str]
 
 
 def _tells_outcome(column: Column) -> bool:
-    """Return whether a column looks like an outcome: its name, and 0/1 or late times."""
+    """Return whether a column looks like an outcome (label): its name, and 0/1 or late times."""
     few = set(column.values) <= {"0", "1", "True", "False"} and len(column.values) > 1
     late = column.type == "timestamp" and column.nulls > 0
     return likeness("outcome", column.source) > 0 and (few or late)
 
 
 def _value(column: Column, type_: str) -> str:
-    """Return SQL of a column as an attribute of a type."""
+    """Return the SQL expression of a column, cast to an attribute's type."""
     if type_ == "timestamp" and column.kind != "TIMESTAMP WITH TIME ZONE":
         return f"CAST({column.sql} AS TIMESTAMP) AT TIME ZONE 'UTC'"
     if type_ == "string" and column.kind != "VARCHAR":
@@ -357,7 +357,7 @@ def _value(column: Column, type_: str) -> str:
 def _whose(
     log: Log, roles: Roles, attributes: Sequence[Attribute], where: str
 ) -> Iterable[Attribute]:
-    """Yield attributes with their owner: item, user or row."""
+    """Yield the attributes, each marked as fixed by the item, by the list or user, or per row."""
     item, group = roles.get("item"), roles.get("request") or roles.get("user")
     for attribute in attributes:
         if attribute.of == "key" or attribute.column is roles.get("position"):
@@ -375,7 +375,7 @@ def _whose(
 
 
 def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
-    """Return whether a column's value is the same for all rows of an owner."""
+    """Return whether a column has one value for all rows of an owner, such as an item."""
     if column.type == "string" and column.distinct > _WORDS:
         return False
     owners, pairs = log.query(
@@ -386,7 +386,7 @@ def _belongs(log: Log, column: Column, owner: Column, where: str) -> bool:
 
 
 def _singular(log: Log) -> str:
-    """Return the event's name from the file's name, in the singular."""
+    """Return an event name from the log's file name, in the singular."""
     name = neutral(re.split(r"[.]", log.path.name)[0])
     # "bus" and "ads" are no plurals to cut
     name = name.removesuffix("s") if len(name) > 3 and (not name.endswith("ss")) else name
@@ -394,13 +394,13 @@ def _singular(log: Log) -> str:
 
 
 def _name(text: str, fallback: str) -> str:
-    """Return a text as a name, or the fallback if it cannot be one."""
+    """Return a text as a valid name of project.yaml, or the fallback if it cannot be one."""
     name = neutral(plain(text))[:NAME_LENGTH].rstrip("_")
     return name if name and column_problem(name) is None else fallback
 
 
 def _outcome_name(text: str, fallback: str = "outcome") -> str:
-    """Return the event of an outcome by the name of its column, value or file."""
+    """Return an event name for an outcome, from its column, value or file."""
     name = plain(text)
     for beginnings, event in _OUTCOMES:
         if any(name.startswith(word) or f"_{word}" in name for word in beginnings):

@@ -18,7 +18,7 @@ _EPOCHS = (
 
 
 def instant(log: Log, chosen: Column | None, *, zone: str) -> tuple[Column, str]:
-    """Return the column of a row's time, and SQL of the instant.
+    """Return the column with the event time, and the SQL expression that reads it.
 
     Args:
         log: The log.
@@ -57,7 +57,7 @@ def instant(log: Log, chosen: Column | None, *, zone: str) -> tuple[Column, str]
 
 
 def instant_of(log: Log, column: Column, zone: str) -> str | None:
-    """Return SQL of a column's instant; None where the column is no time."""
+    """Return the SQL expression that reads a column as a timestamp; None if it holds no times."""
     sql = column.sql
     if column.kind == "TIMESTAMP WITH TIME ZONE":
         return sql
@@ -100,5 +100,5 @@ def _require_zone(zone: str) -> None:
 
 
 def _sample(log: Log, column: Column) -> str:
-    """Return one value of a column."""
+    """Return any one value of a column as text, for a message."""
     return str(log.ask(f"any_value({column.sql})")[0])

@@ -81,7 +81,7 @@ def propose(
 
 
 def _existing(folder: Path) -> Path:
-    """Return the nearest folder above that exists."""
+    """Return the nearest parent folder that exists."""
     path = folder.resolve().parent
     while not path.is_dir():
         path = path.parent
@@ -89,7 +89,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone: str) -> Proposal:
-    """Propose a description from one log, or from a log and another of its outcomes."""
+    """Return the proposed project for one log, or for a log and another of its outcomes."""
     first, second = logs[0], logs[1] if len(logs) > 1 else None
     shape = shape_of(
         first,
@@ -113,13 +113,13 @@ def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone:
 
 
 def _of_outcomes(second: Log, named: Mapping[str, str]) -> dict[str, str]:
-    """Return the roles named that the file of outcomes has columns for."""
+    """Return those of the user's column choices that exist in the file of outcomes, by role."""
     names = {column.source for column in second.columns}
     return {role: name for role, name in named.items() if name in names}
 
 
 def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
-    """Return the questions about roles for which no column was found."""
+    """Return questions for the user about roles (item, user, outcome) without a column."""
     taken = {column.source for column in shape.roles.columns.values()}
     free = [column for column in shape.log.columns if column.source not in taken]
     questions = {

@@ -71,7 +71,7 @@ _SUFFIX = re.compile(r"(_?(id|nr|no|nummer|number|key|code|hash)|id|番号|コ�
 
 
 def plain(name: str) -> str:
-    """Return a column's name as the lists have it: small letters, single underscores."""
+    """Return a column's name in lower snake case, to compare it with lists of known words."""
     text = unicodedata.normalize("NFKC", name).strip()
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower().translate(_GERMAN)
     return re.sub(r"[\W_]+", "_", text).strip("_")
@@ -83,12 +83,12 @@ def is_id(name: str) -> bool:
 
 
 def without_id(name: str) -> str:
-    """Return an id's name without the ending, for example `item` for `item_id`."""
+    """Return an id column's name without its ending: `item` for `item_id`."""
     return re.sub(r"_(id|nr|no|nummer|number|key|code|hash)$", "", name)
 
 
 def likeness(role: str, name: str) -> int:
-    """Return how well a column's name fits a role: 3 by its whole name, 0 not at all."""
+    """Return a score of how well a column's name fits a role: 3 by its whole name, 0 not at all."""
     words, text = WORDS[role].split(), plain(name)
     stem = _SUFFIX.sub("", text)
     if text in words:
@@ -102,7 +102,7 @@ def likeness(role: str, name: str) -> int:
 
 
 def attribute_name(name: str, role: str | None = None) -> str:
-    """Return the name that a column has as an attribute; "" where none can be made."""
+    """Return the attribute's name in project.yaml for a column, "" if none can be made."""
     text = plain(name)
     if text.isascii():
         return neutral(text)

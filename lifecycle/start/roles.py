@@ -36,12 +36,12 @@ class Roles(msgspec.Struct, frozen=True, kw_only=True):
     followed: str = ""  # ... and the one that says what came of it
 
     def get(self, role: str) -> Column | None:
-        """Return the column of a role, None where no column has it."""
+        """Return the column that has a role such as `item` or `user`, or None."""
         return self.columns.get(role)
 
 
 def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = False) -> Roles:
-    """Return the roles of a log's columns.
+    """Guess which column of a log has which role: item, user, time, list, outcome.
 
     Args:
         log: The log.
@@ -76,7 +76,7 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
 
 
 def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | None:
-    """Return the column whose name and values fit a role best; None where none does."""
+    """Return the column whose name and values fit a role best, or None."""
     free = [c for c in log.columns if c not in columns.values() and _may_be(role, c, log.rows)]
     best = max(free, key=lambda column: likeness(role, column.source), default=None)
     if best is not None and likeness(role, best.source):
@@ -95,7 +95,7 @@ def _likeliest(log: Log, role: str, columns: Mapping[str, Column]) -> Column | N
 
 
 def _may_be(role: str, column: Column, rows: int) -> bool:
-    """Return whether a column's values fit a role."""
+    """Return whether a column's type and values are possible for a role."""
     if column.numbers_rows or column.type is None:
         return False
     key = column.type in ("int", "string")
@@ -112,7 +112,7 @@ def _may_be(role: str, column: Column, rows: int) -> bool:
 
 
 def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
-    """Return the values of a column that say that something was shown, and what came of it.
+    """Return the values of an event-type column that mean an exposure and an outcome.
 
     Both or none is "".
     """
@@ -126,7 +126,7 @@ def _kinds(kind: Column, outcome: str) -> tuple[str, str]:
 
 
 def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome | None:
-    """Return how a column tells that the outcome came: its SQL condition and words, or None."""
+    """Return how a column tells that the outcome happened, as an SQL condition, or None."""
     sql = column.sql
     if condition:
         number = condition.split()[1]
@@ -180,7 +180,7 @@ def _graded(log: Log, column: Column) -> Outcome:
 
 
 def _named(log: Log, role: str, text: str) -> tuple[Column, str]:
-    """Return the column that the user named for a role, and the condition on it."""
+    """Return the column that the user named for a role, and the SQL condition on it, if any."""
     columns = {column.source: column for column in log.columns}
     match = _CONDITION.fullmatch(text) if role == "outcome" and text not in columns else None
     name, condition = (match[1], f"{match[2]} {match[3]}") if match else (text, "")

@@ -67,7 +67,7 @@ class Trusted(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def untrusted(project: Path) -> tuple[Untrusted, ...]:
-    """List the entries of `.isthmus`, and of each `home` of profiles.yaml, that are not trusted.
+    """Return the state folders of a project (`.isthmus`, `home`), each with trust and contents.
 
     Args:
         project: the folder of project.yaml, which may have mistakes.
@@ -120,7 +120,7 @@ def trust_home(home: Path) -> Trusted:
 
 
 def _folders(project: Path) -> tuple[Path, ...]:
-    """Return the folders in which the project keeps state on this machine."""
+    """Return the folders on this machine in which the project stores state."""
     from ...project.load import load
     from ...project.profiles.profiles import folders, profiles
 
@@ -137,13 +137,13 @@ def _folders(project: Path) -> tuple[Path, ...]:
 
 
 def _look(folder: Path) -> Untrusted:
-    """Look at a state folder: what lies in it, and whether it is known."""
+    """Return what a state folder contains, and whether it is trusted."""
     entries = tuple(_entry(path) for path in sorted(folder.iterdir()) if path.name != user_state.ID)
     return Untrusted(folder=str(folder), known=user_state.is_known(folder), entries=entries)
 
 
 def _entry(path: Path) -> Entry:
-    """Count the files, bytes and links below a path."""
+    """Return the number of files, bytes and symbolic links below a path."""
     files = size = 0
     links: list[str] = []
     for place in _below(path):
@@ -161,7 +161,7 @@ def _entry(path: Path) -> Entry:
 
 
 def _below(path: Path) -> Iterator[Path]:
-    """Yield a path and all that lies below it; links are not followed."""
+    """Yield a path and everything below it, without following symbolic links."""
     yield path
     if path.is_dir() and not path.is_symlink():
         for folder, names, files in os.walk(path):
@@ -169,7 +169,7 @@ def _below(path: Path) -> Iterator[Path]:
 
 
 def _moved_stacks(own: Path) -> Iterator[str]:
-    """Move state that an older version kept in the project, and yield the clouds.
+    """Move offline stacks' state of an older version to its new place, and yield the clouds.
 
     The records and logs of that version go.
     """
@@ -200,7 +200,7 @@ def _moved_stacks(own: Path) -> Iterator[str]:
 
 
 def _move(folder: Path, to: Path) -> None:
-    """Move a folder whole or not at all, also to another file system."""
+    """Move a folder atomically, also to another file system."""
     try:
         folder.rename(to)
     except OSError:
@@ -211,5 +211,5 @@ def _move(folder: Path, to: Path) -> None:
 
 
 def _plain(text: str) -> str:
-    """Return a name without control characters."""
+    """Return a file name with non-ASCII and control characters escaped, for the terminal."""
     return ascii(text)[1:-1]

@@ -34,7 +34,7 @@ class OnlineRows(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
-    """Return the online features of some keys. NotFound for an unknown view."""
+    """Return the online features of some entity keys. NotFound for an unknown view."""
     served, now = read(project, view, keys), project.now()
     rows = Rows(
         {
@@ -51,7 +51,7 @@ def get(project: Project, view: str, keys: Sequence[int | str]) -> OnlineRows:
 def check(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> Rows[AsKnown]:
-    """Check whether views use data that only became known after their rows.
+    """Check whether feature views use data that was known only later than their rows' times.
 
     It looks at `moments` moments. Nothing is written.
     """
@@ -59,7 +59,7 @@ def check(
 
 
 def leaks(project: Project, config: str) -> Rows[FeatureFinding]:
-    """Return each feature's AUC by day, next to that with data known earlier.
+    """Return each feature's AUC by day, beside its AUC when only earlier data is used.
 
     Raises:
         ProjectError: The configuration has a mistake.

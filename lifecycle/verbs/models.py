@@ -47,7 +47,7 @@ def replay(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """Estimate what a version would have earned in place of what an endpoint served.
+    """Estimate offline what a model version would have earned in place of the served one.
 
     The version is written `ranker@3`; the estimate is made from the endpoint's logged answers.
 
@@ -58,7 +58,7 @@ def replay(
 
 
 def graph(project: Project | Description, *, form: Form = "text") -> Graph:
-    """Return the lineage: events, objectives, views, models, endpoints.
+    """Return the lineage graph from events to endpoints, as text or another form.
 
     Invalid: another form.
     """

@@ -60,7 +60,7 @@ def show(project: Project, run: str) -> NotedRun | RunState:
 
 
 def cancel(project: Project, run: str) -> RunState:
-    """Ask a run to stop, and its state afterwards.
+    """Ask a training run to stop, and return its state afterwards.
 
     One that has ended is left as it is. NotFound.
     """
