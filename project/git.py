@@ -22,7 +22,7 @@ _SETTINGS = (
 def run_git(
     folder: Path, *arguments: str, stdin: bytes = b"", timeout: float | None = None
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run git in a folder, and return the completed process.
+    """Run git in a folder, and return the completed process with its output as bytes.
 
     Raises:
         OSError: Git is not installed.

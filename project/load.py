@@ -64,7 +64,7 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 
 
 def load(path: Path) -> Description:
-    """Read a project; raise ProjectError if it has a mistake.
+    """Read and validate a project's files, and return its Description.
 
     Raises:
         NotFound: there is no project.yaml.
@@ -129,7 +129,7 @@ def parse(
 
 
 def _paths(root: yaml.Node | None) -> tuple[str, ...]:
-    """Return the paths that project.yaml declares, if it declares them well.
+    """Return the extra paths that project.yaml allows to read, empty if they are malformed.
 
     What is wrong with them is reported with the rest of the file.
     """
@@ -139,13 +139,13 @@ def _paths(root: yaml.Node | None) -> tuple[str, ...]:
 
 
 def _where(path: Path) -> Path:
-    """Return the path of project.yaml."""
+    """Return the path of project.yaml for a path that is the file or its folder."""
     path = Path(path)
     return path / "project.yaml" if path.is_dir() else path
 
 
 def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec | None:
-    """Build the project from its YAML; None if it is too broken."""
+    """Build the ProjectSpec struct from the YAML tree; None if it is too broken to go on."""
     folder = fenced.folder
     values = PROJECT.read(root, "", report)
     if values is WRONG:
@@ -233,7 +233,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
 def _with_experiments(
     spec: ProjectSpec, declared: Declared, sections: dict[str, Entries], report: Report
 ) -> ProjectSpec:
-    """Add metrics, layers, experiments and monitors to the project."""
+    """Return the project with its metrics, layers, experiments and monitors built."""
     built = {
         name: unit_metrics.build(name, values, report)
         for name, values in sections["metrics"].items()
@@ -265,7 +265,7 @@ def _with_experiments(
 
 
 def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, set[str]]]:
-    """Return the sound configurations, and the aliases that any of them gives to each model."""
+    """Return the valid model configurations, and the aliases that each model gets from any."""
     models: dict[str, Model] = {}
     registered: dict[str, set[str]] = {}
     for name, file, node in model_files(fenced, report):
@@ -285,7 +285,7 @@ def _models(fenced: Fence, report: Report) -> tuple[dict[str, Model], dict[str, 
 
 
 def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
-    """Return the project without the endpoints that have mistakes."""
+    """Return the project without endpoints, rollouts, experiments that have errors."""
     return msgspec.structs.replace(
         spec,
         endpoints={

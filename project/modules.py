@@ -22,7 +22,7 @@ _folders: set[str] = set()
 
 
 def importable(folder: str) -> None:
-    """Let modules of a project's folder be imported, always from their present text.
+    """Make modules in a project's folder importable, always compiled from their present source.
 
     Python's own bytecode files tell two sources apart by length and second of writing. A trainer
     that was edited twice in a second would run as it was before, and its result would be kept under
@@ -42,13 +42,13 @@ def importable(folder: str) -> None:
 
 class _FromSource(SourceFileLoader):
     def get_code(self, fullname: str) -> CodeType:
-        """Compile the module from its source: no cached bytecode is read."""
+        """Compile the module from its source, ignoring cached bytecode."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
 
 def _finder(path: str) -> FileFinder:
-    """Return the import finder of the project's folder."""
+    """Return the import finder for a folder of the project; raise ImportError for others."""
     if not _is_ours(path):
         raise ImportError(path)
     return FileFinder(

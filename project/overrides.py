@@ -24,7 +24,7 @@ from .specs.description import Description, Model
 
 
 def overridden(description: Description, model: Model, overrides: Sequence[str]) -> Model:
-    """Return a configuration with some of its keys changed.
+    """Return a model's configuration with some keys changed for one run (`--set KEY=VALUE`).
 
     Args:
         description: the project.
@@ -61,7 +61,7 @@ def overridden(description: Description, model: Model, overrides: Sequence[str])
 
 
 def _split(override: str) -> tuple[list[str], yaml.Node]:
-    """Parse KEY=VALUE of --set."""
+    """Parse a `--set KEY=VALUE` into the key's path and the value's YAML node."""
     path, equals, text = override.partition("=")
     if not equals or not all(path.split(".")):
         raise Invalid(
@@ -75,7 +75,7 @@ def _split(override: str) -> tuple[list[str], yaml.Node]:
 
 
 def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: str) -> yaml.Node:
-    """Return the tree with a value at a path, adding mappings on the way."""
+    """Return a copy of the YAML tree with a value set at a path; mappings are added on the way."""
     if not path:
         return value
     if node is None or (isinstance(node, yaml.Scalar) and node.value is None):
@@ -93,7 +93,7 @@ def _put(node: yaml.Node | None, path: list[str], value: yaml.Node, override: st
 
 
 def _declared(description: Description) -> Declared:
-    """Return the names that the project declares."""
+    """Return the names of the project's events, objectives and feature views."""
     spec = description.spec
     return Declared(
         events=tuple(spec.events),

@@ -20,12 +20,12 @@ from .rollouts.keys import ROLLOUT
 
 
 def _relation_name(name: str) -> tuple[str, str] | None:
-    """Return why a relation may not have this name and what to do, or None."""
+    """Return (problem, remedy) if a table or view may not have this name, else None."""
     return name_problem(name) or relation_problem(name)
 
 
 def _declared_path(text: str) -> str:
-    """Check a path that the project may read beside its folder."""
+    """Return an extra path the project may read, unchanged; raise Mistake if malformed."""
     if (
         not text.strip()
         or text.startswith("~")

@@ -36,7 +36,7 @@ _LEFT_BEHIND = frozenset(
 
 
 def examples() -> tuple[str, ...]:
-    """Return the names that `--example` takes."""
+    """Return the names of the packaged examples, which `--example` takes."""
     return tuple(
         sorted(
             folder.name
@@ -103,7 +103,7 @@ def _fill(
     files: Mapping[str, str] | None,
     targets: Sequence[str] | None,
 ) -> None:
-    """Write a new project's files into a draft folder."""
+    """Write a new project's files, from an example or given texts, into a draft folder."""
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)
@@ -122,7 +122,7 @@ def _fill(
 
 
 def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
-    """Move the draft into place.
+    """Move the complete draft of a project to its final folder.
 
     At once when the folder is new; piece by piece, project.yaml last, when it is an empty one
     that somebody stands in. Folders go first, as all have .github and none can be renamed onto
@@ -154,7 +154,7 @@ def _move(path: Path, place: Path) -> None:
 
 
 def _left_by_killed(folder: Path) -> list[Path]:
-    """Yield drafts of this folder whose processes were killed.
+    """Return the draft folders that killed processes left beside this folder.
 
     One that was killed as it filled an empty folder left a part of it there, too.
     """
@@ -171,18 +171,18 @@ def _left_by_killed(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder; nothing if it is absent."""
+    """Return the paths directly in a folder; empty if it does not exist."""
     return list(folder.iterdir()) if folder.is_dir() else []
 
 
 def _remove(drafts: Iterable[Path]) -> None:
-    """Remove draft folders."""
+    """Delete draft folders, ignoring errors."""
     for draft in drafts:
         shutil.rmtree(draft, ignore_errors=True)
 
 
 def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
-    """Raise AlreadyExists unless all that is in the folder is as in the draft.
+    """Raise AlreadyExists unless every entry of the folder is the same in the draft.
 
     That is the part that a killed `init` had put there, entry by entry.
     """
@@ -191,7 +191,7 @@ def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
 
 
 def _is_same(draft: Path, path: Path) -> bool:
-    """Return whether a path is the same file as in the draft, or a folder of the same entries.
+    """Return whether a path has the same content as the file or folder in the draft.
 
     A link is somebody's, and never the same.
     """
@@ -208,7 +208,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
-    """Return the error that a folder is not empty."""
+    """Return the error that the folder for a new project is not empty."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",
@@ -217,7 +217,7 @@ def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
 
 
 def _write(files: Mapping[str, str], draft: Path) -> None:
-    """Write a project's files into a draft folder."""
+    """Write the given project files, and the starter's profiles.yaml, into a draft folder."""
     for name, text in files.items():
         (draft / name).parent.mkdir(exist_ok=True)
         (draft / name).write_text(text, encoding="utf-8")
@@ -225,7 +225,7 @@ def _write(files: Mapping[str, str], draft: Path) -> None:
 
 
 def _keep_targets(profiles: Path, targets: Sequence[str]) -> None:
-    """Leave only some targets in profiles.yaml; the first of them is the default.
+    """Remove all but the named targets from profiles.yaml; the first becomes the default.
 
     Raises:
         NotFound: There is no such target in it.
@@ -267,7 +267,7 @@ def _complete(draft: Path) -> None:
 
 
 def _name(draft: Path) -> str:
-    """Return the project's name from its first line."""
+    """Return the project's name from the first line of its project.yaml."""
     return (
         (draft / "project.yaml")
         .read_text(encoding="utf-8")
@@ -277,12 +277,12 @@ def _name(draft: Path) -> str:
 
 
 def _examples() -> Traversable:
-    """Return the folder of examples that comes with the package."""
+    """Return the package's folder of examples."""
     return files(__name__.partition(".")[0]).joinpath("examples")
 
 
 def _copy(source: Traversable, folder: Path) -> None:
-    """Copy a packaged folder; files that exist already stay as they are."""
+    """Copy a packaged folder; do not overwrite existing files."""
     for relative, packaged in _walk(source):
         target = folder / relative
         if target.exists():
@@ -304,7 +304,7 @@ def _walk(source: Traversable, below: str = "") -> Iterator[tuple[str, Traversab
 
 
 def _rename(project: Path, name: str) -> None:
-    """Name a project after its folder, as near as a project's name can be to it."""
+    """Set the name in project.yaml to a valid name made of the folder's."""
     fitting = neutral(name)[:PROJECT_LENGTH].rstrip("_") or STARTER
     text = project.read_text(encoding="utf-8")
     project.write_text(

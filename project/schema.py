@@ -20,7 +20,7 @@ _PLAIN = ("integer", "number", "boolean")
 
 
 def schema() -> dict[str, Any]:
-    """Return one document for project.yaml, model files and profiles.yaml.
+    """Return the JSON Schema of project.yaml, model files and profiles.yaml as one document.
 
     The root is project.yaml; `$defs` has model, profiles and each section's entry, for
     `#/$defs/...` in an editor.
@@ -48,13 +48,13 @@ def schema() -> dict[str, Any]:
 
 
 def _target(adapter: Adapter) -> dict[str, Any]:
-    """Return the JSON schema of an adapter's target in profiles.yaml."""
+    """Return the JSON Schema of a target of this adapter in profiles.yaml."""
     shape: dict[str, Any] = _with_variables(options.target_record(adapter).schema())
     return shape | {"type": ["object", "null"]}
 
 
 def _with_variables(shape: Any) -> Any:
-    """Return the schema with ${NAME} allowed for texts of some form, numbers and flags."""
+    """Return the JSON Schema with ${NAME} allowed in place of texts, numbers and flags."""
     if isinstance(shape, list):
         return [_with_variables(member) for member in shape]
     if not isinstance(shape, dict):
@@ -72,7 +72,7 @@ def _with_variables(shape: Any) -> Any:
 
 
 def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
-    """Return the schema of profiles.yaml.
+    """Return the JSON Schema of profiles.yaml for the installed adapters.
 
     A target's adapter is its own name unless it says so. One that only extends may have the
     keys of any adapter.

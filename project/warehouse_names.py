@@ -12,7 +12,7 @@ from .specs.streams import Stream
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report parts of a project that would take one name in the warehouse.
+    """Report declared things whose tables or views would have the same name in the warehouse.
 
     The names are made by events/tables/relations.py and feature_store/tables/relations.py.
     """
@@ -41,12 +41,12 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _of_events(name: str) -> tuple[str, ...]:
-    """Return the names of the relations that an event makes."""
+    """Return the names of the tables and views that an event has in the warehouse."""
     return f"{name}_raw", f"events_{name}", f"quarantine_{name}"
 
 
 def _exposed(event: str, spec: ProjectSpec) -> tuple[str, ...]:
-    """Return the name of the view of events with their exposures, if there is one."""
+    """Return the name of the view that joins an event to its exposures, if it has one."""
     return (
         (f"{event}_exposed",)
         if event in spec.events and reach.has_exposure(spec.events[event])

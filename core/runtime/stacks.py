@@ -43,7 +43,7 @@ CLOCK = "instant"
 
 
 def clouds() -> dict[str, Offline]:
-    """Return the offline stack of each cloud whose adapter is installed."""
+    """Return the offline stack (local emulator) of each cloud with an installed adapter."""
     return {stack.cloud: stack for stack in _stacks()}
 
 
@@ -263,7 +263,7 @@ def _forget(place: Path, *, ending: bool) -> None:
 
 
 def home(folder: Path, stack: Offline) -> Path | None:
-    """Return the folder of the state of the project's own stack; None: it keeps no state."""
+    """Return the folder where the project's offline stack stores its state, or None."""
     from isthmus_stack.run import environment_of
 
     return (

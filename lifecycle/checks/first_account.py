@@ -200,7 +200,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 @contextmanager
 def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
-    """Refuse every call of the target after `span`, so that the trial round cannot run on."""
+    """Refuse every later call to the provider after `span`, so that the trial round must end."""
     end = time.monotonic() + span.total_seconds()
 
     def refuse(call: Call) -> None:

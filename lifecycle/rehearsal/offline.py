@@ -68,7 +68,7 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
 @contextmanager
 def _home(project: Project) -> Generator[Place, None, None]:
-    """Yield a local target in a temporary folder for the rehearsal; leftovers are removed first."""
+    """Yield a laptop target in .isthmus/rehearsal; what a killed rehearsal left goes first."""
     folder = project.folder / FOLDER / "rehearsal"
     place = Home(
         replace(

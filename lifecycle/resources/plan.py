@@ -292,7 +292,7 @@ def where(project: Project) -> str:
 
 
 def _items(project: Project) -> Iterator[PlanItem]:
-    """Yield what applying would change: tables, views, endpoints."""
+    """Yield the plan's items: what `apply` or `deploy` would do to each table, view, endpoint."""
     from ...feature_store.views.schema import view_schemas
 
     spec = project.spec

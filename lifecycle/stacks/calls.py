@@ -55,9 +55,9 @@ def _ours(error: errors.StackError) -> IsthmusError:
 
 
 def places(url: str | None) -> tuple[str, ...]:
-    """Return the URLs at which the meant stack may listen.
+    """Return the candidate URLs of the offline stack that a command is about.
 
-    As the caller or the environment says; the project's own; where `up` starts one.
+    First `url` or the environment's, else the project's running ones, else the default of `up`.
     """
     from isthmus_stack.cli import verbs
 

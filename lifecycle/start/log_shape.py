@@ -203,7 +203,7 @@ def _direct_link(shape: Shape, second: Log) -> Link | None:
 
 
 def _link(shape: Shape, theirs: Roles) -> Link | None:
-    """Return a link by request and item, or by user and item and time."""
+    """Return the join of outcomes to exposures by request and item, or user and item, or None."""
     ours = shape.roles
     for roles, latest in ((("request", "item"), False), (("user", "item"), True)):
         pairs = [(ours.get(role), theirs.get(role)) for role in roles]

@@ -76,7 +76,7 @@ def instant_of(log: Log, column: Column, zone: str) -> str | None:
 
 
 def _text(ask: Callable[[str], tuple[Any, ...]], sql: str, zone: str) -> str | None:
-    """Return SQL of a text's instant, if nearly all texts are times of ISO 8601."""
+    """Return the SQL that parses a text column as ISO 8601 times, or None if it mostly cannot."""
     unread, unzoned, filled = ask(
         f"count(*) FILTER (try_cast({sql} AS TIMESTAMPTZ) IS NULL AND {sql} IS NOT NULL), "
         f"count(*) FILTER (NOT regexp_matches({sql}, '(Z|UTC|[+-]\\d\\d(:?\\d\\d)?)$') OR "

@@ -158,9 +158,10 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
 
 
 def _graded(log: Log, column: Column) -> Outcome:
-    """Return the threshold above which a number counts as the outcome.
+    """Return the outcome of a numeric column (rating, count) as an SQL condition.
 
-    It is the least value that at most half of the rows reach: 1 of 0 and 1, the upper grades.
+    It is `= 1` of 0 and 1, else `>=` a threshold: the least value that at most half of the rows
+    reach.
     """
     sql = column.sql
     if set(column.values) <= {"0", "1", "0.0", "1.0"}:

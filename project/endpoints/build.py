@@ -21,7 +21,7 @@ _WITHOUT_OBJECTIVE = ("objective", "variants")  # the keys that need none
 
 
 def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
-    """Build an endpoint from its section of project.yaml."""
+    """Build the Endpoint struct from its section of project.yaml, and report mistakes."""
     _check_objective(values, key, report)
     variants = tuple(
         Variant(
@@ -55,7 +55,7 @@ def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpo
 
 
 def _check_objective(values: Values, key: str, report: Report) -> None:
-    """Report that objective or unit is missing, where other keys need them."""
+    """Report a missing objective or unit of an endpoint whose other keys need them."""
     needing = [name for name, value in values.items() if name not in _WITHOUT_OBJECTIVE and value]
     if "objective" in values and "unit" not in values:
         report.add(key, "unit is missing", "write unit: visitor_id")
@@ -69,7 +69,7 @@ def _check_objective(values: Values, key: str, report: Report) -> None:
 
 
 def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Report) -> Shadow:
-    """Build an endpoint's shadow, and report a variant that is not declared."""
+    """Build an endpoint's shadow (copied traffic), and report an undeclared variant."""
     shadow = Shadow(**about)
     if shadow.variant not in variants:
         remedy = did_you_mean(shadow.variant, variants, has="the endpoint has")
@@ -90,7 +90,7 @@ def _build_shadow(about: Values, variants: Sequence[str], key: str, report: Repo
 
 
 def _build_parameter(name: str, about: Values, key: str, report: Report) -> Parameter:
-    """Build a serving parameter, and report a default that its own rules refuse."""
+    """Build a serving parameter, and report a default that its bounds or values refuse."""
     fields: Values = (
         about | allowed_values(about) | {"default": typed(about["default"], about["type"])}
     )

@@ -11,7 +11,7 @@ from ..specs.description import Endpoint, ProjectSpec, Variant
 def check(
     spec: ProjectSpec, declared: Declared, registered: dict[str, set[str]], report: Report
 ) -> None:
-    """Report objectives and models that endpoints name and nothing declares.
+    """Report objectives and models that endpoints name but the project does not declare.
 
     Args:
         spec: what is sound so far.
@@ -64,7 +64,7 @@ def _check_endpoint(
 def _check_number(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """Warn of a model, named with a version number, that nothing registers.
+    """Warn of a model version, named by its number, whose model no file in models/ registers.
 
     A number says that the version is registered: no file in models/ knows of one that was
     adopted (`isthmus import`).
@@ -79,7 +79,7 @@ def _check_number(
 
 
 def _check_unit(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """Warn where an endpoint and its objective count different units."""
+    """Warn if an endpoint and its objective have different units (such as user and session)."""
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None
     if objective is None or exposure is None or objective.unit == endpoint.unit:

@@ -19,7 +19,7 @@ MODEL_REF = rf"{NAME}@({NAME}|[1-9][0-9]*)"
 
 
 def _model_ref(text: str) -> tuple[str, str]:
-    """Parse `model@alias` or `model@number`."""
+    """Parse `model@alias` or `model@number` into the model's name and the alias or number."""
     if not re.fullmatch(MODEL_REF, text):
         name = text.partition("@")[0]
         raise Mistake(
@@ -31,7 +31,7 @@ def _model_ref(text: str) -> tuple[str, str]:
 
 
 def _duration_or_zero(text: str) -> timedelta:
-    """Parse a duration; 0 is allowed."""
+    """Parse a duration such as `30m`, or `0`."""
     return timedelta(0) if text == "0" else quantities.duration(text)
 
 

@@ -35,7 +35,7 @@ _SHORTEST, _LONGEST = timedelta(hours=1), timedelta(days=28)  # windows of caps 
 
 
 def feature_problem(name: str) -> tuple[str, str] | None:
-    """Return why a rule may not read this feature and what to do, or None."""
+    """Return (problem, remedy) if a ranking rule may not read this feature, else None."""
     if not re.fullmatch(FEATURE, name):
         return (
             f"{name!r} names nothing of a candidate",
@@ -45,14 +45,14 @@ def feature_problem(name: str) -> tuple[str, str] | None:
 
 
 def _feature(text: str) -> str:
-    """Check a feature's name."""
+    """Return a feature's name unchanged; raise Mistake if a ranking rule may not read it."""
     if problem := feature_problem(text):
         raise Mistake(*problem)
     return text
 
 
 def _moment(text: str) -> datetime:
-    """Parse a time; a day means its midnight, UTC."""
+    """Parse a timestamp, or a day, which means its midnight UTC."""
     if not re.fullmatch(_DAY, text):
         return quantities.moment(text)
     try:
@@ -68,7 +68,7 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a number or a parameter's name."""
+        """Read a YAML value that is a number, or `$` with the name of a serving parameter."""
         if isinstance(node, yaml.Scalar) and re.fullmatch(_PARAMETER, node.text):
             return node.text
         if isinstance(node, yaml.Scalar) and isinstance(node.value, str):
@@ -86,12 +86,12 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _number(self) -> Number:
-        """The shape of the number."""
+        """The shape (validator) of the number, with its bounds."""
         return Number(whole=self.whole, least=self.least)
 
 
 def _length(text: str) -> timedelta:
-    """Parse the length of a cap's window: 1 hour to 28 days."""
+    """Parse the length of a frequency cap's time window: 1 hour to 28 days."""
     length = quantities.duration(text)
     if not _SHORTEST <= length <= _LONGEST:
         raise Mistake(f"{text} is not between 1h and 28d", "write in: 24h, or 7d")
@@ -200,7 +200,7 @@ class _Pin(msgspec.Struct, frozen=True):
     """`{item_id: 7, position: 1}`: beside its own keys one more, an entity's."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a pin: an item by its key, and a place."""
+        """Read a pin rule from YAML: an item by its key, and the position it is shown at."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -230,7 +230,7 @@ class _Cap(msgspec.Struct, frozen=True):
     """A cap, which has the key `in` if it is per unit, and else has not."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a cap, and report keys that do not go together."""
+        """Read a cap rule from YAML, and report keys that cannot be combined."""
         values = CAP.read(node, key, report)
         if values is WRONG or "per" not in values:
             return values

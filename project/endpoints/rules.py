@@ -26,12 +26,12 @@ _FIELDS = {"from": "since", "in": "window"}
 
 
 def build(rules: tuple[tuple[str, Mapping[str, Any]], ...]) -> tuple[Rule, ...]:
-    """Build an endpoint's rules from its section of project.yaml."""
+    """Build an endpoint's ranking rules from their kinds and values in project.yaml."""
     return tuple(_rule(kind, values) for kind, values in rules)
 
 
 def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
-    """Build one rule."""
+    """Build one ranking rule from its kind and its values in project.yaml."""
     rule_type = (
         UnitCap
         if values.get("per") == "unit"
@@ -56,7 +56,7 @@ def _rule(kind: str, values: Mapping[str, Any]) -> Rule:
 
 
 def reads(rule: Rule) -> tuple[str, ...]:
-    """Return what a rule reads of a candidate: entity keys and `view.feature`."""
+    """Return what a ranking rule reads of a candidate item: entity keys and `view.feature`."""
     if isinstance(rule, Pin):
         return (rule.key,)
     return (
@@ -67,7 +67,7 @@ def reads(rule: Rule) -> tuple[str, ...]:
 
 
 def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
-    """Return the entity of a key or of a view's feature, or None."""
+    """Return the entity to which a key or a `view.feature` belongs, or None."""
     view, dot, _ = name.partition(".")
     if not dot:
         return next((entity for entity in spec.entities.values() if entity.key == name), None)
@@ -92,29 +92,29 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def places(endpoint: Endpoint) -> Iterator[tuple[Rule, str]]:
-    """Yield each rule of an endpoint with its key."""
+    """Yield each ranking rule of an endpoint with its path in project.yaml."""
     for position, rule in enumerate(endpoint.rules):
         yield rule, child(item(f"endpoints.{endpoint.name}.rules", position), kind_of(rule))
 
 
 def kind_of(rule: Rule) -> str:
-    """Return the key of project.yaml that stands for a rule's kind."""
+    """Return the key of project.yaml (boost, cap, pin, ...) for a ranking rule's kind."""
     return _KINDS[type(rule)]
 
 
 def counts_units(endpoint: Endpoint) -> bool:
-    """Return whether a rule caps how often a unit is shown something."""
+    """Return whether any ranking rule caps how often a unit (user) is shown something."""
     return any(isinstance(rule, UnitCap) for rule in endpoint.rules)
 
 
 def reading_key(rule: Rule, name: str, key: str) -> str:
-    """Return the place in project.yaml at which a rule reads `name`."""
+    """Return the path in project.yaml at which a ranking rule names what it reads."""
     below = {Pin: name, Cap: "by", UnitCap: "by"}.get(type(rule))
     return child(key, below or f"where.{name}")
 
 
 def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> None:
-    """Report names in a rule that are not declared or belong to another entity."""
+    """Report names in a ranking rule that are undeclared or belong to another entity."""
     first: Entity | None = None
     for name in reads(rule):
         place = reading_key(rule, name, key)
@@ -154,7 +154,7 @@ def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
 def _unknown(
     name: str, spec: ProjectSpec, declared: Declared, place: str, report: Report, *, views: bool
 ) -> None:
-    """Report a name that a rule reads and nothing declares."""
+    """Report a name that a ranking rule reads but the project does not declare."""
     view, dot, _ = name.partition(".")
     keys = [entity.key for entity in spec.entities.values()]
     if dot:  # a view of an unknown entity has been told
@@ -173,7 +173,7 @@ def _unknown(
 
 
 def _window(rule: Rule, key: str, report: Report) -> None:
-    """Report a rule that ends before it begins."""
+    """Report a ranking rule whose end is not after its start."""
     if rule.since is not None and rule.until is not None and rule.until <= rule.since:
         report.add(
             child(key, "until"),
@@ -183,7 +183,7 @@ def _window(rule: Rule, key: str, report: Report) -> None:
 
 
 def _figures(rule: Rule, endpoint: Endpoint, key: str, report: Report) -> None:
-    """Report figures of a rule that are out of range or no parameters."""
+    """Report numbers of a ranking rule that have no effect or name unsuitable parameters."""
     if isinstance(rule, Boost):
         if rule.times == 1 and rule.add == 0:
             report.add(key, "it changes no score", "write times: 1.5, or add: 0.1")
@@ -231,14 +231,14 @@ def _figure(
 
 
 def _at_least(parameter: Parameter, least: float) -> bool:
-    """Return whether a parameter can never be below a number."""
+    """Return whether a serving parameter's bounds keep it at or above a number."""
     if parameter.allowed is not None:
         return all(value >= least for value in parameter.allowed)
     return parameter.min is not None and parameter.min >= least
 
 
 def _reserved(endpoint: Endpoint, report: Report) -> None:
-    """Report places that two rules reserve."""
+    """Report positions of the ranking that two rules reserve."""
     first: dict[int, str] = {}
     for rule, key in places(endpoint):
         for position_index, position in enumerate(
@@ -255,7 +255,7 @@ def _reserved(endpoint: Endpoint, report: Report) -> None:
 
 
 def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
-    """Return whether an answer of the endpoint may be drawn by lot."""
+    """Return whether answers of the endpoint may be randomized (exploration), now or in an arm."""
     layers = {layer.name for layer in spec.layers.values() if layer.endpoint == endpoint.name}
     arms = [
         arm
@@ -267,7 +267,7 @@ def explores(endpoint: Endpoint, spec: ProjectSpec) -> bool:
 
 
 def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
-    """Return the name of an experiment of the endpoint that makes one order of two; None: none."""
+    """Return the name of an experiment that interleaves two rankings of the endpoint, or None."""
     return next(
         (
             experiment.name
@@ -279,7 +279,7 @@ def interleaving(endpoint: Endpoint, spec: ProjectSpec) -> str | None:
 
 
 def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> None:
-    """Report rules under which the propensities of a drawn answer could not be computed."""
+    """Report ranking rules under which propensities of a randomized answer cannot be computed."""
     for key, problem in undrawable(endpoint):
         report.add(
             key,
@@ -289,7 +289,7 @@ def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> N
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Yield (key, problem) of the rules under which propensities of a draw have no closed form."""
+    """Yield (key, problem) of ranking rules that leave propensities without a closed form."""
     reserved = {
         name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
     }

@@ -8,14 +8,17 @@ from ..specs.description import Attribute, Entity, Event
 
 
 def build_entity(name: str, values: Values) -> Entity:
-    """Build an entity from its section of project.yaml."""
+    """Build the Entity struct from its section of project.yaml."""
     return Entity(name=name, **values)
 
 
 def build_event(
     name: str, values: Values, entities: dict[str, Entity], events: tuple[str, ...], report: Report
 ) -> Event:
-    """Build an event; the entity or event that an attribute refers to follows from its name."""
+    """Build the Event struct from its section of project.yaml, and report mistakes.
+
+    The entity or event that an attribute refers to follows from its name.
+    """
     by_key = {entity.key: entity.name for entity in entities.values()}
     references = {f"{event}_id": event for event in events}
     key = f"events.{name}.attributes"
@@ -39,7 +42,7 @@ def build_event(
 def _check_reference(
     attribute: Attribute, event: str, entities: dict[str, Entity], key: str, report: Report
 ) -> None:
-    """Report an attribute whose type is not that of the entity or event it refers to."""
+    """Report an attribute whose type differs from that of the entity or event it refers to."""
     kind = attribute.type
     if attribute.entity is not None and kind != entities[attribute.entity].type:
         key_type = entities[attribute.entity].type

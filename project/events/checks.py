@@ -9,7 +9,7 @@ from ..specs.description import ProjectSpec
 
 
 def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
-    """Report entities that share a key."""
+    """Report entities that have the same key column."""
     first: dict[str, str] = {}
     for entity in spec.entities.values():
         if entity.key in first:
@@ -22,7 +22,7 @@ def check_entity_keys(spec: ProjectSpec, report: Report) -> None:
 
 
 def one_source(folder: Path, event: str, source: str | None, report: Report) -> None:
-    """Report an event with two sources: a key of project.yaml and a SQL file."""
+    """Report an event with two sources: the key `source` in project.yaml and a file in sources/."""
     file = f"sources/{event}.sql"
     if source is not None and (folder / file).is_file():
         report.add(

@@ -18,7 +18,7 @@ _URIS = {
 
 
 def _source(text: str) -> str:
-    """Check the path or address of an event's source."""
+    """Return the path or URI of an event's source data unchanged; raise Mistake if malformed."""
     scheme, separator, rest = text.partition("://")
     if not text.strip():
         raise Mistake("it is empty", "write a path or a URI, or leave the key out")

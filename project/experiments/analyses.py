@@ -15,7 +15,7 @@ from ..specs.experiments import Analysis, ExperimentGuardrail
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
-    """Build an analysis: an experiment whose arms another system assigned."""
+    """Build the Analysis struct: an experiment whose arms another system assigned."""
     event, attribute = values["arm"]
     fields = {
         key: value for key, value in values.items() if key not in ("arm", "weights", "guardrails")
@@ -32,7 +32,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Analysis:
 
 
 def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[ExperimentGuardrail, ...]:
-    """Build the guardrails of an experiment."""
+    """Build the guardrail metrics of an experiment from its values in project.yaml."""
     entries = values.get("guardrails", ())
     return tuple(
         _guardrail(about, item(child(key, "guardrails"), position), report)
@@ -41,7 +41,7 @@ def guardrails(values: dict[str, Any], key: str, report: Report) -> tuple[Experi
 
 
 def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGuardrail:
-    """Build a guardrail, and report one that has no margin or two."""
+    """Build a guardrail metric; report one without exactly one of max_drop and max_rise."""
     drop, rise = about.get("max_drop"), about.get("max_rise")
     if (drop is None) == (rise is None):
         report.add(
@@ -55,7 +55,7 @@ def _guardrail(about: dict[str, Any], key: str, report: Report) -> ExperimentGua
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report every mistake in the analyses."""
+    """Report every mistake in the analyses (experiments assigned by another system)."""
     for experiment in spec.analyses.values():
         key = f"experiments.{experiment.name}"
         arm = _arm(experiment, spec, declared, key, report)
@@ -80,7 +80,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
-    """Yield every objective that an experiment names, with its place."""
+    """Yield every objective that an analysis names, with its path in project.yaml."""
     yield experiment.metric, child(key, "metric")
     for position, guardrail in enumerate(experiment.guardrails):
         yield guardrail.metric, child(item(child(key, "guardrails"), position), "metric")
@@ -91,7 +91,7 @@ def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:
 def _arm(
     experiment: Analysis, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Attribute | None:
-    """Return the attribute that holds the arm; report one that is not declared."""
+    """Return the event attribute that holds the assigned arm, or report that it is undeclared."""
     place = child(key, "arm")
     if not check_declared(
         experiment.event, declared.events, place, report, noun="an event", has="events are"
@@ -126,7 +126,7 @@ def _arm(
 
 
 def _one_exposure(experiment: Analysis, objective: Objective, place: str, report: Report) -> None:
-    """Report an objective that counts exposures of another event."""
+    """Report an objective whose exposures are another event than the one with the arm."""
     if objective.exposure != experiment.event:
         report.add(
             place,

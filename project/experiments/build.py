@@ -22,7 +22,7 @@ _ALL = Decimal(100)
 def layers(
     values: Mapping[str, Values], endpoints: Mapping[str, Endpoint], report: Report
 ) -> dict[str, Layer]:
-    """Build the layers that are declared, and a default one for each endpoint without any."""
+    """Build the declared experiment layers, and a default layer for each endpoint without one."""
     written = {name: _layer(name, about, report) for name, about in values.items()}
     named = {layer.endpoint for layer in written.values()}
     default = {name: Layer(name=name, endpoint=name) for name in endpoints if name not in named}
@@ -33,14 +33,14 @@ def layers(
 
 
 def _layer(name: str, values: Values, report: Report) -> Layer:
-    """Build a layer."""
+    """Build an experiment layer from its section of project.yaml."""
     layer = Layer(name=name, **values)
     _below_all(layer.holdout, f"layers.{name}.holdout", report)
     return layer
 
 
 def _below_all(holdout: Decimal, key: str, report: Report) -> None:
-    """Report a holdout that leaves no units."""
+    """Report a holdout of 100 %, which would leave no units for the arms."""
     if holdout >= _ALL:
         report.add(key, "nobody is left", "write a share below 100%")
 
@@ -48,7 +48,7 @@ def _below_all(holdout: Decimal, key: str, report: Report) -> None:
 def build(
     name: str, values: Values, spec: ProjectSpec, declared: Declared, report: Report
 ) -> Experiment | None:
-    """Return an experiment; None where its layer is unknown.
+    """Build the Experiment struct from its section of project.yaml; None if its layer is unknown.
 
     What else is wrong with it is judged by the layer's endpoint.
     """
@@ -91,7 +91,7 @@ def build(
 def _layer_of(
     values: Values, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Layer | None:
-    """Return the layer that an experiment names, or the only one of its endpoint."""
+    """Return the layer that an experiment names, or its endpoint's only layer, or None."""
     endpoint = values.get("endpoint")
     if "layer" not in values:
         return _only_layer(endpoint, spec, declared, key, report)
@@ -114,7 +114,7 @@ def _layer_of(
 
 
 def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
-    """Return the names of all layers, those of endpoints with mistakes included."""
+    """Return the names of all layers, also those of endpoints that have mistakes."""
     unsound = [name for name in declared.endpoints if name not in spec.endpoints]
     return (
         *spec.layers,
@@ -125,7 +125,7 @@ def _layer_names(spec: ProjectSpec, declared: Declared) -> tuple[str, ...]:
 def _only_layer(
     endpoint: str | None, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> Layer | None:
-    """Return the only layer of an endpoint; report if there is none or several."""
+    """Return the only layer of an endpoint; report if it has none or several."""
     if endpoint is None and len(declared.endpoints) != 1:
         report.add(
             key,
@@ -153,7 +153,7 @@ def _only_layer(
 
 
 def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]:
-    """Return an experiment's arms, from the short form, too."""
+    """Build an experiment's arms, from `arms` or from the short form `control`, `treatment`."""
     short = [role for role in ("control", "treatment") if role in values]
     if "arms" in values and short:
         report.add(
@@ -192,13 +192,13 @@ def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]
 
 
 def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -> str:
-    """Return where an arm's parameter is written: below `arms`, or in the short form."""
+    """Return the path in project.yaml of an arm's parameter: below `arms`, or in the short form."""
     key = f"experiments.{experiment}"
     return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
 
 
 def _weights(values: Values | None, arms: list[str], key: str, report: Report) -> dict[str, float]:
-    """Return the arms' weights; report arms without one and names that are no arms."""
+    """Return the arms' traffic weights by arm; report missing ones and names that are no arms."""
     if values is None:
         return {}
     for name in values:
@@ -219,7 +219,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
 
 
 def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
-    """Return an arm with its values as the parameters' types have them.
+    """Return an arm with its parameter values converted to the types of the parameters.
 
     `explore` is a number of percent.
     """
@@ -235,7 +235,7 @@ def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
 def _conditions(
     values: Mapping[str, Values], attributes: Mapping[str, Attribute]
 ) -> tuple[Condition, ...]:
-    """Build the conditions of a targeted experiment."""
+    """Build the conditions that choose which requests an experiment targets."""
     return tuple(
         Condition(attribute=name, **_condition(about, attributes.get(name)))
         for name, about in values.items()
@@ -243,7 +243,7 @@ def _conditions(
 
 
 def _condition(about: Values, attribute: Attribute | None) -> Values:
-    """Return a condition's values in the attribute's type."""
+    """Return a targeting condition's values, converted to the attribute's type."""
     kind = attribute.type if attribute else ""
     return {
         name: tuple(typed(value, kind) for value in value_list)
@@ -254,7 +254,7 @@ def _condition(about: Values, attribute: Attribute | None) -> Values:
 
 
 def _plan(values: Values, key: str, report: Report) -> Plan:
-    """Build the plan: effect, power and false alarms; report an effect of 0."""
+    """Build the experiment's power plan: effect, power, false-alarm rate; report an effect of 0."""
     if not values["minimum_effect"]:
         report.add(
             child(key, "minimum_effect"),

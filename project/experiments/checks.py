@@ -50,7 +50,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
-    """Report attributes of an endpoint that clash with keys or exposures."""
+    """Report request attributes of an endpoint that clash with keys, unit or exposure."""
     keys = {entity.key: entity.name for entity in spec.entities.values()}
     shown = exposure_attributes(spec, endpoint)
     for attribute in endpoint.attributes:
@@ -77,7 +77,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
 
 
 def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
-    """Report an experiment with a layer's name."""
+    """Report an experiment that has the same name as a layer."""
     if experiment.name in spec.layers:
         message = (
             f"there is a layer {experiment.name}: units would be in both holdouts or in neither"
@@ -92,7 +92,7 @@ def _metrics(
     declared: Declared,
     report: Report,
 ) -> None:
-    """Report metrics of an experiment that cannot be measured for its units."""
+    """Report metrics of an experiment that cannot be joined to its units."""
     key = f"experiments.{experiment.name}"
     names = dict.fromkeys((*declared.metrics, *declared.objectives))
     reported_names: set[str] = set()
@@ -118,7 +118,10 @@ def _metrics(
 def _metric_names(
     experiment: Experiment, key: str, report: Report
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield each metric's name, its place, and whether it is told by itself."""
+    """Yield each metric's name, its path in project.yaml, and whether it gets a line of its own.
+
+    Guardrails get none.
+    """
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
         yield name, item(child(key, "metric"), position) if several else child(key, "metric"), True
@@ -129,7 +132,7 @@ def _metric_names(
 
 
 def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
-    """Report arms' parameters that the endpoint does not have or refuses."""
+    """Report arms' parameters that the endpoint does not declare or does not allow."""
     for arm, name, place in _places(experiment, report):
         value = arm[name]
         if name == "variant":
@@ -154,7 +157,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 
 
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
-    """Return why a parameter's value does not fit and what to do, or None.
+    """Return (problem, remedy) if an arm's value is invalid for the parameter, else None.
 
     None, too, where the parameter itself is not sound.
     """
@@ -166,7 +169,7 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """Yield the arms' parameters, each with its name and its place in project.yaml."""
+    """Yield each arm's parameters, a parameter's name, and its path in project.yaml."""
     for position, variant in enumerate(experiment.interleave or ()):
         yield (
             {"variant": variant},
@@ -179,7 +182,7 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
 
 
 def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
-    """Check an experiment that interleaves two variants.
+    """Check an experiment that interleaves the rankings of two variants.
 
     Two orders can be told apart by events that say which place they followed.
     """
@@ -236,7 +239,7 @@ def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
 def _check_requests(
     experiment: Experiment, endpoint: Endpoint, spec: ProjectSpec, report: Report
 ) -> None:
-    """Report segments and targeting that name no attribute of a request."""
+    """Report segments and targeting conditions on unknown attributes of a request."""
     key = f"experiments.{experiment.name}"
     request_conditions(experiment.targeting, endpoint, spec, child(key, "targeting"), report)
     attributes, noun, has = of_request(endpoint, spec)
@@ -263,7 +266,7 @@ def _check_requests(
 def _unversioned(
     experiment: Experiment, endpoint: Endpoint, attributes: Mapping[str, Attribute]
 ) -> tuple[str, str] | None:
-    """Return why arms cannot be compared by model version and what to do, or None."""
+    """Return (problem, remedy) if results cannot be segmented by model version, else None."""
     if MODEL_VERSION in attributes:
         return (
             (
@@ -286,7 +289,7 @@ def _unversioned(
 def request_conditions(
     conditions: Iterable[Condition], endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report conditions on attributes that a request has not, or on values they cannot have."""
+    """Report conditions on attributes that a request lacks, or on impossible values."""
     attributes, noun, has = of_request(endpoint, spec)
     for condition in conditions:
         place = child(key, condition.attribute)
@@ -299,13 +302,13 @@ def request_conditions(
 
 
 def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
-    """Return the attributes of a request, and how to call a name that is not among them."""
+    """Return the attributes that a request may have, and the words for an unknown one."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 
 
 def _one_layer_each(spec: ProjectSpec, report: Report) -> None:
-    """Report a parameter that experiments of two layers of one endpoint set.
+    """Report a parameter that is set by experiments of two layers of one endpoint.
 
     Layers of one endpoint are independent: a unit may have an arm of each, and only one of them
     can give it a parameter.

@@ -20,7 +20,7 @@ _SHARE = r"[0-9]{1,3}(\.[0-9]{1,2})?%"
 
 
 def _arm(text: str) -> tuple[str, str]:
-    """Parse `event.attribute`."""
+    """Parse `event.attribute`, the place where another system logs the assigned arm."""
     event, dot, attribute = text.partition(".")
     if not (event and dot and attribute):
         raise Mistake(
@@ -42,7 +42,7 @@ def _hundredths(text: str) -> Decimal:
 
 
 def _salt(text: str) -> str:
-    """Check a salt."""
+    """Return the salt of the assignment hash unchanged; raise Mistake if it has a colon."""
     if not text.strip() or ":" in text:
         raise Mistake(f"{text!r} is not a salt", "write a text without a colon")
     return text
@@ -153,7 +153,7 @@ class _OneOrMany(msgspec.Struct, frozen=True):
     of: Any  # a Shape: msgspec cannot check a Protocol
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a value or a list of values; return them as a tuple."""
+        """Read one YAML value or a list of values, and return a tuple."""
         if isinstance(node, yaml.Sequence):
             return ListOf(of=self.of).read(node, key, report)
         value = self.of.read(node, key, report)
@@ -179,7 +179,7 @@ class Targeted(msgspec.Struct, frozen=True):
     """`JP`, `[JP, TW]`, `{not: web}`, `{min: 18, max: 65}`: reads to the fields of a Condition."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a condition: values, or a mapping of comparisons."""
+        """Read a targeting condition from YAML: a value, a list of values, or comparisons."""
         if not isinstance(node, yaml.Mapping):
             values = _VALUES.read(node, key, report)
             return WRONG if values is WRONG else {"among": values}
@@ -321,7 +321,7 @@ class _Experiment(msgspec.Struct, frozen=True):
     """An experiment: one that has `arm:` was assigned elsewhere, any other the gateway assigns."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read an experiment in the shape that its keys show."""
+        """Read an experiment from YAML: analysis (`arm`), `interleave`, or one with arms."""
         written = node.entries if isinstance(node, yaml.Mapping) else ()
         shape = (
             ANALYSIS if "arm" in written else INTERLEAVED if "interleave" in written else ASSIGNED

@@ -7,10 +7,10 @@ from ..specs.description import FeatureView, StaticTable
 
 
 def build_table(name: str, path: str) -> StaticTable:
-    """Build a static table from its section of project.yaml."""
+    """Build the StaticTable struct from its name and file in project.yaml."""
     return StaticTable(name=name, path=path)
 
 
 def build_feature_view(name: str, values: Values, path: str, sql: str) -> FeatureView:
-    """Build a feature view from its section and its SQL file."""
+    """Build the FeatureView struct from its section of project.yaml and its SQL."""
     return FeatureView(name=name, path=path, sql=sql, **values)

@@ -8,7 +8,7 @@ from ..specs.description import ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report feature views of entities that are not declared."""
+    """Report feature views whose entity the project does not declare."""
     for view in spec.feature_views.values():
         check_declared(
             view.entity,

@@ -11,7 +11,7 @@ from ..reading.report import Report, child
 
 
 def view_sql(fence: Fence, view: str, report: Report) -> str:
-    """Return the text of features/<view>.sql, without a closing semicolon.
+    """Return the SQL text of features/<view>.sql, without a closing semicolon.
 
     "" after reporting an error.
     """

@@ -16,7 +16,7 @@ _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 
 
 def _counted(text: str) -> Total:
-    """Parse `click` (its events) or `purchase.amount` (an attribute's values)."""
+    """Parse what a metric sums: `click` (number of events) or `purchase.amount` (an attribute)."""
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",
@@ -27,7 +27,7 @@ def _counted(text: str) -> Total:
 
 
 def _any(text: str) -> Total:
-    """Parse `any`: an event."""
+    """Parse the event's name of an `any` metric: whether a unit had such an event."""
     if not re.fullmatch(NAME, text):
         raise Mistake(
             f"{text!r} is not an event",
@@ -37,7 +37,7 @@ def _any(text: str) -> Total:
 
 
 def _rate(text: str) -> tuple[Total, Total]:
-    """Parse `rate`: a ratio of two totals."""
+    """Parse a ratio metric, `click / view`, into its two totals."""
     if not re.fullmatch(_RATE, text):
         raise Mistake(
             f"{text!r} is not a ratio of two totals",

@@ -16,7 +16,7 @@ KINDS: tuple[Literal["sum", "any", "rate"], ...] = ("sum", "any", "rate")
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
-    """Build a metric, and report one of no kind or several."""
+    """Build the Metric struct from its section; report it unless it has exactly one kind."""
     key = f"metrics.{name}"
     kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
     if len(kinds) != 1:
@@ -38,7 +38,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
 
 
 def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
-    """Check a limit on a unit's sum."""
+    """Return the cap on a unit's sum (winsorizing) as a float; report one that makes no sense."""
     if kind != "sum":
         report.add(key, f"it bounds a unit's sum, and this is {kind}", "take it out")
     elif at_most <= 0:
@@ -47,7 +47,7 @@ def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
 
 
 def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
-    """Return the metric of each objective: the outcomes of a unit's exposures per exposure."""
+    """Return a metric for each objective: a unit's outcomes per exposure."""
     return {
         objective.name: Metric(
             name=objective.name,
@@ -62,7 +62,7 @@ def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report every mistake in the metrics."""
+    """Report every mistake in the project's metrics."""
     for name in declared.metrics:
         if name in declared.objectives:
             report.add(
@@ -89,7 +89,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 
 
 def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> None:
-    """Report a total over an attribute that is not there or no number."""
+    """Report a sum over an attribute that is undeclared or not numeric."""
     if total.attribute is None or total.event not in spec.events:
         return
     attributes = {attribute.name: attribute for attribute in spec.events[total.event].attributes}
@@ -106,7 +106,7 @@ def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> Non
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:
-    """Return the totals of a metric: numerator and denominator.
+    """Return the sums of which a metric is made: denominator, if any, and numerator.
 
     An objective's exposures come first, as its outcomes refer to them.
     """
@@ -118,7 +118,7 @@ def totals(metric: Metric) -> tuple[Total, ...]:
 
 
 def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """Return (event, attribute) of all that is added up and of the ways to the units.
+    """Return the (event, attribute) pairs that a metric reads, joins to units included.
 
     The attribute is None where events are only counted.
     """
@@ -132,12 +132,12 @@ def reads(metric: Metric, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 
 
 def judged(metric: Metric, spec: ProjectSpec, declared: Declared, report: Report) -> bool:
-    """Return whether a metric and all events are sound, so that it can be checked further."""
+    """Return whether a metric and all events are free of errors, so that more can be checked."""
     return report.sound(f"metrics.{metric.name}") and len(spec.events) == len(declared.events)
 
 
 def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | None:
-    """Return an event of the metric that cannot be joined to the unit, or None."""
+    """Return an event of the metric that cannot be joined to any of the units, or None."""
     events = [total.event for total in totals(metric) if total.event in spec.events]
     return next(
         (
@@ -150,7 +150,7 @@ def stranger(metric: Metric, units: Iterable[str], spec: ProjectSpec) -> str | N
 
 
 def unreachable(metric: str, event: str, unit: str) -> tuple[str, str]:
-    """Say that a metric's events cannot be joined to units, and what to add."""
+    """Return (problem, remedy) for a metric whose events cannot be joined to units."""
     return (
         f"{metric} counts {event}, which says neither its {unit} nor what it followed",
         (

@@ -13,7 +13,7 @@ _DAY = timedelta(days=1)
 
 
 def build_model(name: str, values: Values, path: str, report: Report) -> Model:
-    """Build a model's configuration from models/<name>.yaml."""
+    """Build the Model struct from the values of models/<name>.yaml, and report mistakes."""
     fields = dict(values)
     window = fields.pop("window", None)
     if isinstance(window, tuple):
@@ -40,7 +40,7 @@ def build_model(name: str, values: Values, path: str, report: Report) -> Model:
 
 
 def _build_gate(values: Values, path: str, report: Report) -> Gate:
-    """Build a model's gate."""
+    """Build a model's gate: the bounds that its evaluation metrics must keep."""
     bounds = {check: about for check, about in values.items() if check != "leaks"}
     return Gate(
         bounds=tuple(_build_bound(check, about, path, report) for check, about in bounds.items()),
@@ -49,7 +49,7 @@ def _build_gate(values: Values, path: str, report: Report) -> Gate:
 
 
 def _build_bound(check: str, about: Values, path: str, report: Report) -> Bound:
-    """Build one bound of a gate, and report one without limits."""
+    """Build one metric's bound of a gate; report missing or contradicting limits."""
     key = child(f"{path}:gate", check)
     low, high = about.get("within", (about.get("at_least"), about.get("at_most")))
     if low is None and high is None:
@@ -71,6 +71,6 @@ def _build_bound(check: str, about: Values, path: str, report: Report) -> Bound:
 
 
 def build_feature(text: str) -> Feature:
-    """Parse `view.feature`, or the name of an attribute."""
+    """Parse a feature's name: `view.feature`, or an attribute of the exposure."""
     view, dot, name = text.rpartition(".")
     return Feature(view=view if dot else None, name=name)

@@ -14,13 +14,13 @@ from .gate_figures import AGAINST, ranks
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what the configurations name and nothing declares."""
+    """Report undeclared objectives, features and segments in all model configurations."""
     for model in spec.models.values():
         check_model(model, spec, declared, report)
 
 
 def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report what a configuration names and nothing declares."""
+    """Report undeclared objectives, features and segments in one model's configuration."""
     prefix = f"{model.path}:"
     exposure = None
     if check_declared(
@@ -68,7 +68,7 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
 
 
 def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> None:
-    """Report a gate on ranking when nothing says what was ranked together."""
+    """Report a gate on ranking metrics if the objective does not say how rows are grouped."""
     for bound in model.gate.bounds:
         if ranks(bound.metric):
             report.add(
@@ -83,7 +83,7 @@ def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> No
 def _check_attribute_feature(
     name: str, exposure: Event | None, declared: Declared, key: str, report: Report
 ) -> None:
-    """Report a feature that is no attribute of the exposure."""
+    """Report a feature that is not an attribute of the exposure event."""
     if exposure is None:
         return
     names = [a.name for a in exposure.attributes]
@@ -108,7 +108,7 @@ def _check_attribute_feature(
 def _check_view_feature(
     name: str, exposure: Event | None, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report a feature view whose entity the exposure does not name."""
+    """Report a feature view whose entity's key the exposure event lacks."""
     view = spec.feature_views.get(name)
     entity = spec.entities.get(view.entity) if view else None
     if exposure is None or entity is None or entity.key in {a.name for a in exposure.attributes}:
@@ -122,7 +122,7 @@ def _check_view_feature(
 
 
 def _check_segments(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
-    """Report segments that are no attributes, or of a type with too many values."""
+    """Report evaluation segments that are no attributes, or of a type with too many values."""
     types = (
         {attribute.name: attribute.type for attribute in exposure.attributes} if exposure else {}
     )
@@ -143,7 +143,7 @@ def _check_segments(model: Model, exposure: Event | None, prefix: str, report: R
 
 
 def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
-    """Report `serve_as` of something that is no feature of the request."""
+    """Report `serve_as` values (fixed when serving) for what is no request feature."""
     attributes = [f.name for f in model.features if f.view is None]
     for name, value in model.serve_as.items():
         key = child(f"{prefix}serve_as", name)
@@ -170,7 +170,7 @@ def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: R
 
 
 def _check_serving_value(name: str, value: Any, exposure: Event, key: str, report: Report) -> None:
-    """Report a serving value that is not of its attribute's type."""
+    """Report a fixed serving value that does not fit the type of its attribute."""
     attribute = next((a for a in exposure.attributes if a.name == name), None)
     if attribute is None:
         return
@@ -196,6 +196,6 @@ def _check_serving_value(name: str, value: Any, exposure: Event, key: str, repor
 
 
 def _example_value(name: str, exposure: Event | None) -> str:
-    """Return a value that an attribute may have, for a message."""
+    """Return a valid value of an attribute as text, for an error message."""
     attribute = next((a for a in exposure.attributes if a.name == name), None) if exposure else None
     return str(attribute.allowed[0]) if attribute and attribute.allowed else "1"

@@ -19,7 +19,7 @@ CUTOFF = 10  # of ndcg and recall, beside those that a gate names
 
 
 def check_problem(name: str) -> tuple[str, str] | None:
-    """Return why a gate may not have this check and what to do, or None."""
+    """Return (problem, remedy) if a gate has no such check, else None."""
     if re.fullmatch(CHECK, name):
         return None
     names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
@@ -31,11 +31,11 @@ def check_problem(name: str) -> tuple[str, str] | None:
 
 
 def ranks(metric: str) -> bool:
-    """Tell whether a metric is of rows that were ranked against each other."""
+    """Return whether a metric (such as ndcg@10) compares rows that were ranked together."""
     return re.fullmatch(_RANKING, metric) is not None
 
 
 def cutoffs(metrics: Iterable[str]) -> tuple[int, ...]:
-    """Return every k at which ranking is measured: 10 and those of the metrics."""
+    """Return every cutoff k of ranking metrics (ndcg@k): 10 and those named."""
     named_cutoffs = {int(metric.partition("@")[2]) for metric in metrics if "@" in metric}
     return tuple(sorted({CUTOFF, *named_cutoffs}))

@@ -17,7 +17,7 @@ FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
 
 
 def _trainer(text: str) -> str:
-    """Check that a text names a function: module.function."""
+    """Return a trainer's name unchanged; raise Mistake unless it is `module.function`."""
     if not re.fullmatch(TRAINER, text):
         raise Mistake(
             f"{text!r} does not name a function",

@@ -49,7 +49,7 @@ def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
 
 
 def _file(folder: Path, module: str) -> Path | None:
-    """Return a module's file beside project.yaml, or None."""
+    """Return the file of a Python module beside project.yaml, or None."""
     path = folder.joinpath(*module.split("."))
     return next(
         (file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None
@@ -57,7 +57,7 @@ def _file(folder: Path, module: str) -> Path | None:
 
 
 def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
-    """Parse a trainer's module, and report one that is no Python."""
+    """Parse a trainer's module into an AST without running it; report a syntax error."""
     shown = file.relative_to(folder).as_posix()
     if file.stat().st_size > LARGEST_TEXT:
         report.add_file(
@@ -85,7 +85,7 @@ def _parse(file: Path, folder: Path, report: Report) -> ast.Module | None:
 
 
 def _function(tree: ast.Module, name: str, model: Model, key: str, report: Report) -> None:
-    """Report a trainer that its module does not define, or with wrong parameters."""
+    """Report a trainer function that its module does not define, or with wrong parameters."""
     named = dict(_top_level(tree.body))
     if "*" in named:
         return
@@ -104,7 +104,10 @@ def _function(tree: ast.Module, name: str, model: Model, key: str, report: Repor
 
 
 def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
-    """Yield the names that a module defines; "*" where only running it would tell."""
+    """Yield the names that a module defines at its top level, with their AST nodes.
+
+    A star import yields "*": only running the module would tell which names it brings.
+    """
     for node in body:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
@@ -133,7 +136,7 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
-    """Report parameters that a trainer does not take, and those that it lacks.
+    """Report configured parameters that a trainer function does not take, or lacks.
 
     It is called as trainer(data, label=..., features=..., **parameters).
     """
@@ -168,20 +171,20 @@ def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
 
 
 def _takes_data(arguments: ast.arguments) -> bool:
-    """Return whether the first argument can be given by position, and no other has to be."""
+    """Return whether a trainer takes the data by position and requires no other such argument."""
     return len(arguments.posonlyargs) < 2 and bool(
         arguments.posonlyargs or arguments.args or arguments.vararg
     )
 
 
 def _by_name(arguments: ast.arguments) -> list[str]:
-    """Return the arguments that can be given by name; the first argument is the data's."""
+    """Return the names of a function's arguments that can be given by keyword."""
     either = arguments.args if arguments.posonlyargs else arguments.args[1:]
     return [argument.arg for argument in (*either, *arguments.kwonlyargs)]
 
 
 def _with_default(arguments: ast.arguments) -> set[str]:
-    """Return the arguments that have a default."""
+    """Return the names of a function's arguments that have a default."""
     in_order = [argument.arg for argument in (*arguments.posonlyargs, *arguments.args)]
     by_name = zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
     return {

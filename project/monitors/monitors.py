@@ -21,7 +21,7 @@ _OF_KIND = {
 
 
 def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
-    """Build a monitor, and report one that groups nothing or two things."""
+    """Build the Monitor struct from its section; report it unless it groups items or units."""
     key = f"monitors.{name}"
     kinds = [kind for kind in _OF_KIND if kind in values]
     if len(kinds) != 1:
@@ -44,7 +44,7 @@ def build(name: str, values: dict[str, Any], report: Report) -> Monitor | None:
 
 
 def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """Yield limits of a monitor that no figure could ever keep or break."""
+    """Yield (key, problem, remedy) for alarm limits that can never be kept or broken."""
     low, high = alarm.get("calibration", (0, 1))
     if not 0 <= low < high:
         yield (
@@ -71,7 +71,7 @@ def _senseless(alarm: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report every mistake in the monitors."""
+    """Report every mistake in the project's bias monitors."""
     for monitor in spec.monitors.values():
         key = f"monitors.{monitor.name}"
         if not check_declared(
@@ -103,7 +103,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _items(
     monitor: Monitor, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> None:
-    """Report items that are no feature of a declared view."""
+    """Report a monitor whose items are grouped by an undeclared feature or key."""
     view, dot, _ = monitor.items.partition(".")
     if dot:
         check_declared(
@@ -128,7 +128,7 @@ def _items(
 def _clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report limits on clicks where clicks cannot be joined to exposures."""
+    """Report alarm limits on clicks if clicks cannot be joined to exposures."""
     of_clicks = [
         figure
         for figure in ("shown_to_organic", "calibration")
@@ -152,7 +152,7 @@ def _clicks(
 
 
 def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
-    """Return the outcome event that names its exposure, or None.
+    """Return the event by which outcomes are joined to gateway exposures, or None.
 
     It is the outcome itself, or the objective's exposure.
     """
@@ -168,7 +168,7 @@ def outcome_by(endpoint: Endpoint, spec: ProjectSpec) -> Event | None:
 
 
 def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
-    """Return each (event, attribute) that a monitor reads.
+    """Return the (event, attribute) pairs that a bias monitor reads.
 
     The attribute is None where events are only counted.
     """
@@ -188,7 +188,7 @@ def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
 def _units(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
-    """Report units that are no attribute of the request."""
+    """Report a monitor whose units are grouped by something other than a request attribute."""
     attributes, noun, has = of_request(endpoint, spec)
     place = child(key, "units")
     if check_declared(monitor.units, attributes, place, report, noun=noun, has=has) and attributes[

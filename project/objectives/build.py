@@ -11,7 +11,7 @@ from ..specs.description import ROW, Endpoint, Event, Objective
 
 
 def build_objective(name: str, values: Values) -> Objective:
-    """Build an objective; rows are ranked within their unit unless it says otherwise."""
+    """Build the Objective struct; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
     unit = values.get("unit", ROW)
     within = {} if unit == ROW else {"ranked_within": unit}
@@ -23,7 +23,10 @@ def with_units_of_endpoints(
     endpoints: Mapping[str, Endpoint],
     events: Mapping[str, Event],
 ) -> dict[str, Objective]:
-    """Give objectives that name no unit that of their endpoints, where it is one and is logged."""
+    """Return the objectives; those without a unit get the unit of their endpoints.
+
+    Only where it is one and is logged.
+    """
     return {
         name: objective
         if objective.unit is not None
@@ -35,7 +38,7 @@ def with_units_of_endpoints(
 def _with_unit(
     objective: Objective, endpoints: Mapping[str, Endpoint], exposure: Event | None
 ) -> Objective:
-    """Set an objective's unit from its endpoint, where the exposure has that attribute."""
+    """Return an objective with its endpoint's unit, if the exposure has that attribute."""
     units = {e.unit for e in endpoints.values() if e.objective == objective.name}
     logged = {
         attribute.name

@@ -9,7 +9,7 @@ from ..specs.description import ROW, Event, Objective, ProjectSpec
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report events, units and groupings that objectives name and nothing declares."""
+    """Report events, units and groupings that objectives name but the project does not declare."""
     for objective in spec.objectives.values():
         _check_objective(objective, spec, declared, report)
 
@@ -17,7 +17,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
 def _check_objective(
     objective: Objective, spec: ProjectSpec, declared: Declared, report: Report
 ) -> None:
-    """Report events of an objective that are not declared or not joined."""
+    """Report an objective whose events are undeclared or cannot be joined."""
     key = f"objectives.{objective.name}.rate"
     both = [
         check_declared(name, declared.events, key, report, noun="an event", has="events are")
@@ -47,7 +47,7 @@ def _check_objective(
 def _check_grouping(
     role: str, name: str, objective: Objective, exposure: Event, report: Report
 ) -> None:
-    """Report a name that is no attribute by which rows of the exposure can be grouped."""
+    """Report a grouping column that is no suitable attribute of the exposure event."""
     if name == (ROW if role == "unit" else objective.unit):  # the unit is the default
         return
     key = f"objectives.{objective.name}.{role}"

@@ -10,7 +10,7 @@ from ..specs.description import ROW
 
 
 def _unit(text: str) -> str:
-    """Return the name of a column, or of the one by which each row is a unit."""
+    """Parse the unit of an objective: a column's name, or the word for each row by itself."""
     return text if text == ROW else column(text)
 
 

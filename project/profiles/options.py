@@ -35,17 +35,17 @@ NO_SECRETS = (
 
 
 def secret_key(name: str) -> bool:
-    """Return whether an option's name looks like a secret's."""
+    """Return whether an option's name looks like that of a secret (password, token)."""
     return bool(_SECRET_KEY.search(name))
 
 
 def secret_value(text: str) -> bool:
-    """Return whether a text looks like a secret."""
+    """Return whether an option's value looks like a secret."""
     return bool(_SECRET_VALUE.search(text))
 
 
 def on_this_machine(url: str) -> bool:
-    """Return whether a URL points to this machine."""
+    """Return whether a URL's host is this machine (loopback)."""
     return (urlsplit(url).hostname or "") in ("127.0.0.1", "localhost", "::1")
 
 
@@ -56,7 +56,7 @@ class _StandIn(msgspec.Struct, frozen=True):
     """
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a server that stands in for the cloud; report one on another machine."""
+        """Read the URL of a server that emulates the cloud; report one on another machine."""
         server = _SERVER.read(node, key, report)
         url = server.get("endpoint_url") if isinstance(server, dict) else None
         if url and not on_this_machine(url) and not server.get("allow_remote"):
@@ -90,7 +90,7 @@ class _Budget(msgspec.Struct, frozen=True):
     """A limit, or a limit and what becomes of an unknown price."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a budget: one limit, or one for each resource."""
+        """Read a budget from YAML: a limit as text, or a mapping with a limit."""
         return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
 
     def schema(self) -> Schema:
@@ -131,7 +131,7 @@ IMAGE = Key(shape=FILLED, description="The container image of jobs and of the mo
 
 
 def adopted(native: Text, what: str) -> Key:
-    """Return the key that gives the provider's names of endpoints that were taken over."""
+    """Return the profiles.yaml key that maps adopted endpoints to the provider's names."""
     return Key(
         shape=MapOf(of=native, names=name_problem),
         description="Endpoints that stood before the project took them over: its name for each, "
@@ -140,7 +140,7 @@ def adopted(native: Text, what: str) -> Key:
 
 
 def budget(profile: Profile) -> Decimal | None:
-    """Return the budget in USD an hour, or None if there is none."""
+    """Return the target's cost limit in USD an hour, or None if it has none."""
     written = profile.options.get("budget")
     limit = str(
         (written.get("limit") if isinstance(written, dict) else written) or ""
@@ -149,7 +149,7 @@ def budget(profile: Profile) -> Decimal | None:
 
 
 def takes_unknown_prices(profile: Profile) -> bool:
-    """Return whether the budget allows machines of unknown price."""
+    """Return whether the budget accepts machines whose price is not known."""
     written = profile.options.get("budget")
     return isinstance(written, dict) and written.get("unknown") == "allow"
 
@@ -164,7 +164,7 @@ COMMON: dict[str, Key] = {
 
 
 def keys_of(adapter: Adapter) -> Mapping[str, Key]:
-    """Return an adapter's own keys of profiles.yaml.
+    """Return the keys of profiles.yaml that are specific to an adapter.
 
     Raises:
         MissingDependency: A package of the adapter's is not installed.
@@ -178,12 +178,12 @@ def keys_of(adapter: Adapter) -> Mapping[str, Key]:
 
 
 def target_record(adapter: Adapter) -> Record:
-    """Return the keys of a target of this adapter."""
+    """Return the shape (validator) of a target of this adapter in profiles.yaml."""
     return Record(noun=f"a target of {adapter.name}", keys=COMMON | dict(keys_of(adapter)))
 
 
 def _server(text: str) -> str:
-    """Parse the URI of an MLflow server."""
+    """Return the URI of an MLflow server without a closing slash; raise Mistake if malformed."""
     parts = urlsplit(text)
     if parts.username or parts.password:
         raise Mistake(

@@ -69,7 +69,7 @@ def profile(
     options: Mapping[str, object],
     stack: Callable[[Offline, str | None], Mapping[str, str]] | None = None,
 ) -> Profile:
-    """Return one target, with `options` in place of its own.
+    """Return one target of profiles.yaml, with the given options in place of its own.
 
     Args:
         description: the project.
@@ -120,7 +120,7 @@ def mlflow(description: Description) -> str | None:
 
 
 def _nobody(_default: str) -> tuple[str, ...]:
-    """Return no target: none is used."""
+    """Return no target names, so that no target's variables must be set."""
     return ()
 
 
@@ -139,7 +139,7 @@ def check(
     used: Callable[[str], tuple[str, ...]] | None = _nobody,
     tracked: bool = False,
 ) -> Profiles:
-    """Read the text of profiles.yaml, and report what is wrong with it.
+    """Parse the text of profiles.yaml into targets, and report what is wrong with it.
 
     Args:
         text: the file; None: there is none.
@@ -185,7 +185,7 @@ def check(
 
 
 def _mlflow(top: Mapping[str, yaml.Node], report: Report, *, needed: bool) -> str | None:
-    """Return the MLflow server that profiles.yaml names, or None."""
+    """Return the MLflow server's URI from the key `tracking`, or None."""
     node = top.get("tracking")
     if node is None or (not needed and variables.unset(node)):
         return None
@@ -200,7 +200,7 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
-    """Read profiles.yaml, or only the targets that are used."""
+    """Parse profiles.yaml, or only the targets that are used; raise ProjectError for mistakes."""
     report = Report()
     profiles_read = check(
         description.profiles,
@@ -216,7 +216,7 @@ def _read(
 
 
 def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], report: Report) -> str:
-    """Return the default target's name; report one that is not declared."""
+    """Return the name of the default target; report one that is not declared."""
     if "default" not in top:
         return DEFAULT
     node = top["default"]
@@ -235,7 +235,7 @@ def _default(top: Mapping[str, yaml.Node], targets: Mapping[str, yaml.Node], rep
 def _target(
     name: str, targets: Mapping[str, yaml.Node], project: str, folder: Path, report: Report
 ) -> Profile | None:
-    """Read one target of profiles.yaml."""
+    """Build one target's Profile from profiles.yaml; None, with a report, if it is broken."""
     key = child(f"{_PREFIX}targets", name)
     if not re.fullmatch(TARGET, name):
         report.add(
@@ -277,7 +277,7 @@ def _target(
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
-    """Return a target and those that it extends, nearest first, or None."""
+    """Return the names of a target and of those it extends, nearest first, or None."""
     chain = [name]
     while parent := _scalar(targets[chain[-1]], "extends"):
         if parent not in targets:
@@ -300,12 +300,12 @@ def _chain(
 
 
 def _adapter_name(chain: list[str], targets: Mapping[str, yaml.Node]) -> str:
-    """Return the adapter that the nearest target of a chain names, else the last target's name."""
+    """Return the adapter's name for a chain of targets that extend each other."""
     return next((text for link in chain if (text := _scalar(targets[link], "adapter"))), chain[-1])
 
 
 def _scalar(node: yaml.Node, name: str) -> str:
-    """Return a scalar's text, or an empty text."""
+    """Return the text of a mapping's scalar entry, or ""."""
     value = node.entries.get(name) if isinstance(node, yaml.Mapping) else None
     return value.text if isinstance(value, yaml.Scalar) and value.value is not None else ""
 
@@ -313,7 +313,7 @@ def _scalar(node: yaml.Node, name: str) -> str:
 def _adapter(
     chain: list[str], targets: Mapping[str, yaml.Node], report: Report
 ) -> tuple[Adapter, Record] | None:
-    """Return the adapter that a chain of targets names, with its keys.
+    """Return the adapter of a chain of targets, with the shape of its keys.
 
     None, after reporting it, when nothing of that name is installed or can be loaded.
     """
@@ -335,7 +335,7 @@ def _adapter(
 
 
 def folders(chosen: Profile) -> tuple[Path, ...]:
-    """Return the folders of this machine in which a target stores things."""
+    """Return the folders on this machine in which a target stores data."""
     keys = keys_of(installed.adapter(chosen.adapter))
     return tuple(
         Path(chosen.options[name])
@@ -345,7 +345,7 @@ def folders(chosen: Profile) -> tuple[Path, ...]:
 
 
 def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> dict[str, Any]:
-    """Return the options with every folder as an absolute path."""
+    """Return the options with every folder as a path from the project's folder."""
     folders = {
         name: key.shape for name, key in keys_of(adapter).items() if isinstance(key.shape, Folder)
     }
@@ -355,7 +355,7 @@ def _with_folders(adapter: Adapter, options: dict[str, Any], project: Path) -> d
 
 
 def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -> dict[str, object]:
-    """Check options that are given in Python: known, no secrets, of the right type."""
+    """Validate target options that were given in Python: known, no secrets, right type."""
     keys = keys_of(adapter)
     for name in options:
         if secret_key(name):
@@ -371,7 +371,7 @@ def _checked(chosen: Profile, adapter: Adapter, options: Mapping[str, object]) -
 
 
 def _without_secrets(node: yaml.Node, key: str, report: Report) -> yaml.Node:
-    """Report and remove values that look like secrets.
+    """Return the YAML tree without values that look like secrets, which are reported.
 
     Nothing else is reported of it, and its value is never repeated.
     """

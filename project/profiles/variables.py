@@ -19,7 +19,7 @@ _VARIABLE = re.compile(r"\$\{([^}]*\}?)")  # with its end, where it has one
 
 
 def unset(node: yaml.Node) -> bool:
-    """Tell whether a value below `node` needs a variable that is not set."""
+    """Return whether a YAML value needs an environment variable that is not set."""
     return any(
         written[:-1] not in os.environ
         for scalar in _scalars(node)
@@ -28,7 +28,7 @@ def unset(node: yaml.Node) -> bool:
 
 
 def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
-    """Return the tree with the variables' values.
+    """Return the YAML tree with each ${NAME} replaced by the environment variable's value.
 
     What cannot be put in is reported at its line and left out.
     """
@@ -52,7 +52,7 @@ def substitute(node: yaml.Node, key: str, report: Report) -> yaml.Node | None:
 
 
 def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
-    """Replace the variables in a scalar; report those that are not set."""
+    """Return a YAML scalar with its variables replaced; report those that are not set."""
     variables = _VARIABLE.findall(node.text)
     if not variables:
         return node
@@ -67,7 +67,7 @@ def _scalar(node: yaml.Scalar, key: str, report: Report) -> yaml.Scalar | None:
 
 
 def _problem(written: str) -> tuple[str, str] | None:
-    """Return why a variable cannot be replaced and what to do, or None."""
+    """Return (problem, remedy) if a ${NAME} cannot be replaced, else None."""
     name = written.removesuffix("}")
     if not re.fullmatch(f"{NAME}}}", written):
         return (
@@ -82,7 +82,7 @@ def _problem(written: str) -> tuple[str, str] | None:
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.Scalar]:
-    """Yield every scalar below a node."""
+    """Yield every scalar in a YAML tree."""
     if isinstance(node, yaml.Scalar):
         yield node
     else:

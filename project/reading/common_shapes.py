@@ -11,7 +11,7 @@ from .shapes import Text
 
 
 def name_text(longest: int = NAME_LENGTH) -> Text:
-    """Return the shape of a name of limited length."""
+    """Return the shape (validator) of a name of limited length."""
 
     def parse(text: str) -> str:
         if problem := name_problem(text, longest=longest):
@@ -22,14 +22,14 @@ def name_text(longest: int = NAME_LENGTH) -> Text:
 
 
 def column(text: str) -> str:
-    """Check a column's name."""
+    """Return a column's name unchanged; raise Mistake if it is not allowed."""
     if problem := column_problem(text):
         raise Mistake(*problem)
     return text
 
 
 def _days(text: str) -> timedelta:
-    """Parse a duration of whole days."""
+    """Parse a duration of whole days, such as `7d`."""
     length = quantities.duration(text)
     if length % timedelta(days=1):
         raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")

@@ -28,7 +28,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
         return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
 
     def problem(self, path: Path, shown: str) -> tuple[str, str] | None:
-        """Return why a file may not be read and what to do, or None.
+        """Return (problem, remedy) if the project may not read a file, else None.
 
         None where it may be read, or does not exist.
         """
@@ -44,14 +44,14 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
         return None
 
     def remedy(self, end: Path) -> str:
-        """Give the line of project.yaml that declares one more path."""
+        """Return advice with the line of project.yaml that would allow one more path."""
         return (
             f"if the project may read it, declare it in project.yaml: {line((*self.declared, end))}"
         )
 
 
 def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
-    """Return the fence of a project's folder.
+    """Return the Fence, which limits the files a project may read to its folder and `paths`.
 
     `paths` are those of project.yaml, told from the folder.
     """
@@ -60,5 +60,5 @@ def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
 
 
 def line(paths: Iterable[Path]) -> str:
-    """Return the line of project.yaml that declares paths; JSON's quotes are YAML's."""
+    """Return the line of project.yaml (`paths: [...]`) that allows these paths."""
     return f"paths: [{', '.join(json.dumps(str(path), ensure_ascii=False) for path in paths)}]"

@@ -12,7 +12,7 @@ from .report import Report
 
 
 def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
-    """Return a file's text; None after saying why not.
+    """Return a file's text; if it cannot be read, report the problem and return None.
 
     `fence`: the project's, of a file that the user did not name.
     """
@@ -49,7 +49,7 @@ def read_text(path: Path, file: str, report: Report, fence: Fence | None = None)
 def read_yaml(
     path: Path, file: str, key: str, report: Report, fence: Fence | None = None
 ) -> yaml.Node | None:
-    """Return a file's YAML tree, or None if it has none, which is reported.
+    """Return a file's YAML tree; if there is none, report the problem and return None.
 
     `fence` as in read_text.
     """
@@ -58,7 +58,7 @@ def read_yaml(
 
 
 def read_tree(text: str, file: str, key: str, report: Report) -> yaml.Node | None:
-    """Return a text's tree, located below `key`; None, after reporting it, when it has none."""
+    """Parse a YAML text, located below `key`; if it is empty or broken, report it, return None."""
     node, problems = yaml.read(text, file)
     report.take(problems, key)
     if node is None and not problems:
@@ -75,7 +75,7 @@ def with_folders(
     report: Report,
     drafts: Mapping[str, str],
 ) -> yaml.Mapping:
-    """Return project.yaml and its section folders as one tree.
+    """Return the YAML tree of project.yaml with the files of its section folders merged in.
 
     events/click.yaml holds what events.click would.
 
@@ -112,7 +112,7 @@ def _with_files(
     drafts: Mapping[str, str],
     fence: Fence,
 ) -> yaml.Mapping:
-    """Add a section's files to it, and report names that are in both."""
+    """Return a section's YAML mapping with its files added; report names that are in both."""
     entries, lines = dict(section_node.entries), dict(section_node.lines)
     for path in paths:
         file, key = f"{section}/{path.name}", f"{section}.{path.stem}"
@@ -137,7 +137,7 @@ def _with_files(
 
 
 def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: Report) -> None:
-    """Report SQL files that belong to nothing, as one with a mistyped name does."""
+    """Report SQL files whose name matches nothing in the project, perhaps a typing mistake."""
     for path in sorted((folder / kind).glob("*.sql")):
         if path.stem not in names:
             section = "events" if kind == "sources" else "feature_views"
@@ -150,7 +150,7 @@ def orphans(folder: Path, kind: str, names: tuple[str, ...], noun: str, report: 
 
 
 def yaml_files(fence: Fence, shown: str, report: Report) -> Iterator[Path]:
-    """Yield the YAML files of a folder; report what does not belong there."""
+    """Yield the paths of a folder's YAML files, and report other files there."""
     folder = fence.folder / shown
     if not folder.is_dir():
         return

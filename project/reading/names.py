@@ -47,7 +47,7 @@ SQL_WORDS = frozenset(
 
 
 def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | None:
-    """Return why a thing may not have this name and what to do, or None."""
+    """Return (problem, remedy) if a name breaks the naming rules, else None."""
     if not re.fullmatch(NAME, name):
         other = neutral(name)
         hint = f", for example {other[:longest].rstrip('_')}" if other else ""
@@ -69,13 +69,13 @@ def name_problem(name: str, *, longest: int = NAME_LENGTH) -> tuple[str, str] | 
 
 
 def _example(name: str) -> str:
-    """Return an example of a name that is allowed."""
+    """Return words with an example of an allowed name, or ""."""
     rest = neutral(name.removeprefix(OURS))
     return f", for example {rest}" if rest else ""
 
 
 def column_problem(name: str) -> tuple[str, str] | None:
-    """Return why a column may not have this name and what to do, or None."""
+    """Return (problem, remedy) if a column may not have this name, else None."""
     if problem := name_problem(name, longest=COLUMN_LENGTH):
         return problem
     if name in OWN_COLUMNS:
@@ -84,7 +84,7 @@ def column_problem(name: str) -> tuple[str, str] | None:
 
 
 def relation_problem(name: str) -> tuple[str, str] | None:
-    """Return why a table or column may not have this name and what to do, or None.
+    """Return (problem, remedy) if a table or column may not have this name, else None.
 
     It is written in SQL without quotes, on every engine.
     """
@@ -94,18 +94,18 @@ def relation_problem(name: str) -> tuple[str, str] | None:
 
 
 def neutral(text: str) -> str:
-    """Return the nearest name that follows the pattern, or "" when nothing is left."""
+    """Return a text converted to a valid name (snake case), or "" when nothing is left."""
     return re.sub(r"^[0-9_]+|_+$", "", re.sub(r"[^a-z0-9]+", "_", text.lower()))
 
 
 def nearest(word: str, names: Iterable[str]) -> str | None:
-    """Return the known word nearest to a mistyped one, or None."""
+    """Return the known name most similar to a mistyped one, or None."""
     near = get_close_matches(word, list(names), n=1)
     return near[0] if near else None
 
 
 def did_you_mean(word: str, names: Iterable[str], *, has: str | None = None) -> str | None:
-    """Return a remedy, `did you mean X?   <has> A, B`, or None."""
+    """Return a remedy for a mistyped name, `did you mean X?   <has> A, B`, or None."""
     listed_names = list(names)
     near = nearest(word, listed_names)
     parts = [f"did you mean {near}?"] if near else []

@@ -39,7 +39,7 @@ class Mistake(Exception):
 
 
 def duration(text: str) -> timedelta:
-    """Parse a duration: a whole number and a unit."""
+    """Parse a duration such as `30m`: a whole number and a unit (s, m, h, d, w)."""
     if not re.fullmatch(DURATION, text):
         if re.fullmatch(r"[0-9]+", text) and int(text[:9]):
             raise Mistake(f"{text} has no unit", f"write {text}s, {text}m, {text}h or {text}d")
@@ -54,7 +54,7 @@ def duration(text: str) -> timedelta:
 
 
 def duration_text(value: timedelta) -> str:
-    """Return the shortest way to write a duration.
+    """Return a duration in its shortest notation, such as `30m` or `7d`.
 
     `duration(duration_text(d)) == d` for whole positive seconds.
     """
@@ -87,7 +87,7 @@ def percent(text: str) -> Decimal:
 
 
 def share(text: str) -> Decimal:
-    """Parse a traffic share in percent, `90` or `90%`: shares sum to 100, so fractions show."""
+    """Parse a traffic share in percent, `90` or `90%`."""
     return (
         percent(text if text.endswith("%") else f"{text}%")
         if re.match(r"[0-9]", text)
@@ -96,7 +96,7 @@ def share(text: str) -> Decimal:
 
 
 def moment(text: str) -> datetime:
-    """Parse an instant with its zone, in UTC and whole milliseconds."""
+    """Parse a timestamp with time zone; return it in UTC, in whole milliseconds."""
     if not re.fullmatch(MOMENT, text):
         if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([T ][0-9]{2}:[0-9]{2}.*)?", text):
             full = text if len(text) > 10 else f"{text}T00:00:00"
@@ -111,7 +111,7 @@ def moment(text: str) -> datetime:
 
 
 def window(text: str) -> tuple[datetime, datetime] | timedelta:
-    """Parse a window: two days, both included, or a length back from now (`28d`).
+    """Parse a time window: two days, both included, or a length back from now (`28d`).
 
     `2019-11-24 .. 2019-11-30` is [24 Nov 00:00, 1 Dec 00:00) UTC.
     """
@@ -182,7 +182,7 @@ def hours(text: str) -> tuple[int, int]:
 
 
 def zone(text: str) -> str:
-    """Parse a name of the IANA database that this machine has."""
+    """Return an IANA time zone's name unchanged; raise Mistake if this machine lacks it."""
     from zoneinfo import ZoneInfo, available_timezones
 
     try:
@@ -199,7 +199,7 @@ def zone(text: str) -> str:
 
 
 def _day(text: str) -> date:
-    """Parse a day."""
+    """Parse a day such as `2019-11-24`."""
     try:
         return date.fromisoformat(text)
     except ValueError:

@@ -11,7 +11,7 @@ from .yaml import Mapping, Node, Sequence
 
 
 def child(key: str, name: str) -> str:
-    """Return the key of a member: `events` + `click` -> `events.click`.
+    """Return the path of a member in a file: `events` + `click` -> `events.click`.
 
     Directly below a file's prefix (`models/logistic.yaml:`) it follows without a dot.
     """
@@ -19,7 +19,7 @@ def child(key: str, name: str) -> str:
 
 
 def item(key: str, position: int) -> str:
-    """Return the key of an entry of a list."""
+    """Return the path of a list's entry in a file: `rules` + 0 -> `rules[0]`."""
     return f"{key}[{position}]"
 
 
@@ -37,7 +37,7 @@ class Report:
         self._wrong: list[str] = []  # the keys of errors
 
     def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
-        """Record the file and line of everything below `key`."""
+        """Record the file and line of a YAML tree's nodes, by their paths below `key`."""
         self.places[key] = Place(file=file, line=node.line if line is None else line)
         if isinstance(node, Mapping):
             for name, value in node.entries.items():
@@ -49,7 +49,10 @@ class Report:
     def add(
         self, key: str, message: str, remedy: str | None = None, *, severity: str = "error"
     ) -> None:
-        """Report a problem at a key, or at the nearest thing above it that is written down."""
+        """Record a problem at a path such as `events.click`, with its file and line.
+
+        It is put at the nearest place above that is written down.
+        """
         place = self._place(key)
         shown = key.rsplit(":", 1)[-1]
         text = f"{shown}: {message}" if shown else message
@@ -64,21 +67,21 @@ class Report:
     def add_file(
         self, file: str, message: str, remedy: str | None = None, *, line: int = 0
     ) -> None:
-        """Report a problem of a file that is not YAML."""
+        """Record a problem of a whole file, or of one that is not YAML."""
         self._wrong.append(f"{file}:")
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Add problems that another reader reported, counted against `key`."""
+        """Add another reader's problems to this report; their errors mark `key` as wrong."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 
     def sound(self, key: str) -> bool:
-        """Return whether a key and all below it are free of errors."""
+        """Return whether a path and everything below it has no error."""
         return not any(_below(wrong, key) for wrong in self._wrong)
 
     def wrong_keys(self) -> tuple[str, ...]:
-        """Return the keys that have a mistake."""
+        """Return the paths that have an error."""
         return tuple(self._wrong)
 
     def sorted(self) -> tuple[Problem, ...]:
@@ -92,7 +95,7 @@ class Report:
         )
 
     def _place(self, key: str) -> Place:
-        """Return the file and line of a key, or of the nearest key above it."""
+        """Return the file and line of a path, or of the nearest path above it."""
         while key not in self.places:
             shorter = max(key.rfind("."), key.rfind("["))
             colon = key.rfind(":")
@@ -106,7 +109,7 @@ class Report:
 
 
 def place(description: Description, key: str) -> Place:
-    """Return where a key is written, or the nearest thing above it."""
+    """Return the file and line where a path of the project is written, or the nearest above it."""
     while key not in description.places:
         shorter = re.sub(r"(\.[^.\[\]:]+|\[\d+\])$", "", key)
         if shorter == key:
@@ -119,13 +122,13 @@ def place(description: Description, key: str) -> Place:
 def problem_at(
     description: Description, key: str, message: str, remedy: str | None = None
 ) -> Problem:
-    """Return a problem at a key of a project that was read already."""
+    """Return a Problem at a path of a project that was read already, with file and line."""
     written = place(description, key)
     return Problem(file=written.file, line=written.line, message=f"{key}: {message}", remedy=remedy)
 
 
 def _below(key: str, above: str) -> bool:
-    """Return whether a key is another one or lies below it."""
+    """Return whether a path in a file equals another one or lies below it."""
     return key == above or (
         key.startswith(above) and (above == "" or above.endswith(":") or key[len(above)] in ".[")
     )

@@ -50,7 +50,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
     numbers: bool = False
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a text, and report one that the shape refuses."""
+        """Return a YAML scalar's parsed text, or report that the shape refuses it."""
         if not isinstance(node, yaml.Scalar) or node.value is None:
             report.add(
                 key,
@@ -91,7 +91,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _filled(text: str) -> str:
-    """Check that a text is not empty."""
+    """Return a text unchanged; raise Mistake if it is empty."""
     if not text.strip():
         raise Mistake("it is empty", "write a value, or leave the key out")
     return text
@@ -109,7 +109,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
     default: str
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a folder's path."""
+        """Return a folder's path from a YAML scalar, or report that it is empty."""
         return FILLED.read(node, key, report)
 
     def schema(self) -> Schema:
@@ -117,12 +117,12 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         return FILLED.schema()
 
     def resolve(self, text: str | None, project: Path) -> str:
-        """Return the folder's path from the project's folder."""
+        """Return a folder's full path; a relative one starts at the project's folder."""
         return str(project / Path(text or self.default).expanduser())
 
 
 def _typed(node: yaml.Node) -> object:
-    """Return a scalar's value; a replaced variable counts as if it were written out."""
+    """Return a YAML scalar's value; a replaced ${NAME} counts as if it were written out."""
     if not isinstance(node, yaml.Scalar):
         return None
     return yaml.scalar(node.text).value if node.variable else node.value
@@ -133,7 +133,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
     least: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a number, and report one that is out of range."""
+        """Return a YAML scalar's number, or report one of a wrong type or out of range."""
         value = _typed(node)
         kinds = int if self.whole else int | float
         if (
@@ -160,7 +160,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
 
 class Flag(msgspec.Struct, frozen=True):
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read true or false."""
+        """Return a YAML scalar's bool, or report that it is neither true nor false."""
         if isinstance(value := _typed(node), bool):
             return value
         report.add(key, f"{shown(node)} is neither true nor false", "write true or false")
@@ -179,7 +179,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
     near: dict[str, str] = {}  # what people write instead, beyond typing mistakes
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read one of several words."""
+        """Return a YAML scalar that is one of the allowed words, or report another."""
         text = node.text if isinstance(node, yaml.Scalar) else ""
         if text in self.words:
             return text
@@ -207,7 +207,7 @@ class Free(msgspec.Struct, frozen=True):
     """A value that is not ours to judge: any JSON."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:  # noqa: ARG002  the shape of all shapes
-        """Read any value."""
+        """Return any YAML value as dicts, lists and scalars, unchecked."""
         return yaml.plain(node)
 
     def schema(self) -> Schema:
@@ -221,7 +221,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
     most: int | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a list, and report one that is too short or too long."""
+        """Return a YAML list's values, each read by one shape; report a wrong length."""
         if not isinstance(node, yaml.Sequence):
             report.add(
                 key, f"{shown(node)} is not a list", "write [a, b], or one line with - for each"
@@ -259,7 +259,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
     own: dict[str, Any] = {}  # names with a shape of their own
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a mapping of names to values of one shape."""
+        """Return a YAML mapping of free names to values, each read by one shape."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -304,7 +304,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     later: tuple[str, ...] = ()
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a mapping with known keys; report unknown and missing ones."""
+        """Return a YAML mapping with fixed keys as a dict; report unknown and missing keys."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG
@@ -353,7 +353,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node] | None:
-    """Return the entries of a mapping; an empty value (`local:`) counts as an empty one.
+    """Return the entries of a YAML mapping; an empty value (`local:`) has none.
 
     None, after reporting it, when it is something else.
     """
@@ -370,7 +370,7 @@ def mapping(node: yaml.Node, key: str, report: Report) -> Mapping[str, yaml.Node
 
 
 def shown(node: yaml.Node) -> str:
-    """Return a node as a message shows it."""
+    """Return a YAML node as short text for an error message."""
     if isinstance(node, yaml.Mapping):
         return "a mapping"
     if isinstance(node, yaml.Sequence):

@@ -48,7 +48,7 @@ Node = Scalar | Sequence | Mapping
 
 
 def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
-    """Return a scalar with its value in the type that its text has."""
+    """Return a YAML scalar whose text is converted to bool, int, float, None or str."""
     if quoted:
         value: str | int | float | bool | None = text
     elif text in _WORDS:
@@ -63,7 +63,7 @@ def scalar(text: str, line: int = 0, *, quoted: bool = False) -> Scalar:
 
 
 def plain(node: Node) -> Any:
-    """Return the tree as dicts, lists and scalars: JSON's types."""
+    """Return a YAML tree as dicts, lists and scalars, as JSON has them."""
     if isinstance(node, Mapping):
         return {key: plain(value) for key, value in node.entries.items()}
     if isinstance(node, Sequence):
@@ -72,7 +72,7 @@ def plain(node: Node) -> Any:
 
 
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
-    """Parse a file of one YAML document.
+    """Parse the text of a YAML file into a tree with line numbers, and list its problems.
 
     None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
     """
@@ -116,7 +116,7 @@ def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
 
 
 def _by_tab(text: str, line: int) -> bool:
-    """Return whether a line is indented by a tab."""
+    """Return whether a line of the text is indented by a tab."""
     lines = text.splitlines()
     return line < len(lines) and re.match(r" *\t", lines[line]) is not None
 
@@ -133,7 +133,7 @@ class _Composer:
         self.problems: list[Problem] = []
 
     def document(self, events: Iterator[Event]) -> Node | None:
-        """Build the tree of a file's one document."""
+        """Build the YAML tree from the parser's events; report a second document."""
         from yaml import events as kinds
 
         tree: Node | None = None
@@ -155,7 +155,7 @@ class _Composer:
     def _node(
         self, event: Any, events: Iterator[Event], depth: int
     ) -> Node:  # PyYAML's stubs know no fields of an event
-        """Build a node from the parser's events."""
+        """Build a YAML node from the parser's events; report anchors and aliases."""
         from yaml import events as kinds
 
         line = _line(event)
@@ -190,7 +190,7 @@ class _Composer:
         return self._mapping(line, events, depth)
 
     def _mapping(self, line: int, events: Iterator[Event], depth: int) -> Mapping:
-        """Build a mapping; report keys that come twice."""
+        """Build a YAML mapping from the parser's events; report duplicate keys."""
         from yaml import events as kinds
 
         entries: dict[str, Node] = {}
@@ -212,12 +212,12 @@ class _Composer:
         return Mapping(entries=entries, lines=lines, line=line)
 
     def _wrong(self, event: Event, message: str, remedy: str) -> None:
-        """Report a mistake in the YAML."""
+        """Record a problem at the line of a parser event."""
         self.problems.append(
             Problem(file=self.file, line=_line(event), message=message, remedy=remedy)
         )
 
 
 def _line(event: Event) -> int:
-    """Return the line of an event of the parser."""
+    """Return the line number, from 1, of a YAML parser event."""
     return int(event.start_mark.line) + 1 if event.start_mark else 0

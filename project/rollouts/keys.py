@@ -15,7 +15,7 @@ _PERCENT = Text(
 
 
 def _max(text: str) -> Decimal | float:
-    """Parse a percentage or milliseconds; which one the metric needs is checked later."""
+    """Parse a guardrail's limit: a percentage, or a latency in milliseconds."""
     return quantities.percent(text) if text.endswith("%") else quantities.latency(text)
 
 

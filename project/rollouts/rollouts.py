@@ -31,7 +31,7 @@ _STEPS_OF = {"canary": ("steps",), "linear": ("step", "every"), "blue_green": ("
 
 
 def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) -> Rollout:
-    """Return a rollout with every step written out.
+    """Build the Rollout struct from its section of project.yaml, with every step written out.
 
     A linear one begins above the share that its endpoint (if it is sound) declares for the new
     variant.
@@ -71,7 +71,7 @@ def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) 
 
 
 def _steps(values: Values, initial: Decimal, key: str, report: Report) -> tuple[RolloutStep, ...]:
-    """Return a rollout's steps; report those that do not rise."""
+    """Return a rollout's traffic steps by its strategy; report those that do not rise."""
     strategy = values.get("strategy", "canary")
     _one_strategy(strategy, values, key, report)
     if not report.sound(key):
@@ -90,7 +90,7 @@ def _steps(values: Values, initial: Decimal, key: str, report: Report) -> tuple[
 
 
 def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> None:
-    """Report keys that the rollout's strategy lacks or does not have."""
+    """Report keys that the rollout's strategy (canary, linear, ...) lacks or does not have."""
     for other, names in _STEPS_OF.items():
         for name in names:
             if other == strategy and name not in values:
@@ -107,7 +107,7 @@ def _one_strategy(strategy: str, values: Values, key: str, report: Report) -> No
 def _linear(
     step: Decimal, every: timedelta, initial: Decimal, key: str, report: Report
 ) -> tuple[RolloutStep, ...]:
-    """Return the steps of a linear rollout."""
+    """Return the steps of a linear rollout: equal increases of traffic up to 100 %."""
     if not 1 <= step <= _ALL:
         report.add(key, f"a step of {step:f} %", "write one from 1 to 100")
         return ()
@@ -125,7 +125,7 @@ def _linear(
 
 
 def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
-    """Report a bake that is not of whole minutes, as metrics come by the minute."""
+    """Report a bake time that is not in whole minutes, as metrics come by the minute."""
     minutes, rest = divmod(bake, timedelta(minutes=1))
     if rest:
         near = f"{minutes}m or {minutes + 1}m" if minutes else "1m"
@@ -135,7 +135,7 @@ def _whole_minutes(bake: timedelta, key: str, report: Report) -> None:
 
 
 def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
-    """Report steps whose traffic does not rise."""
+    """Report a step whose share of traffic is not above that of the step before."""
     previous_traffic = Decimal(0)
     for position, step in enumerate(steps):
         _whole_minutes(step.bake, child(item(key, position), "bake"), report)
@@ -156,7 +156,7 @@ def _rising(steps: Sequence[RolloutStep], key: str, report: Report) -> None:
 
 
 def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Guardrail, ...]:
-    """Return the guardrails; report two for the same metric and kind of limit."""
+    """Build a rollout's guardrails; report two for the same metric and kind of limit."""
     guardrails: dict[str, Guardrail] = {}
     for position, about in enumerate(entries):
         guardrail = _guardrail(about, item(key, position), report)
@@ -172,7 +172,7 @@ def _guardrails(entries: Sequence[Values], key: str, report: Report) -> tuple[Gu
 
 
 def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
-    """Build a guardrail; report one without a limit that its metric has."""
+    """Build one guardrail; report it unless it has one limit that its metric allows."""
     metric, limits = about["metric"], [name for name in LIMITS if name in about]
     possible = METRICS[metric].limits
     example = {"rate": "max: 1%", "latency": "max_ratio: 1.2", "score": "max_shift: 10%"}[
@@ -203,7 +203,7 @@ def _guardrail(about: Values, key: str, report: Report) -> Guardrail | None:
 
 
 def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> float:
-    """Return a limit as a number: a percentage as a part of 1, milliseconds, or a ratio."""
+    """Return a guardrail's limit as a float: a share of 1, milliseconds, or a ratio."""
     if name == "max_ratio":
         return float(value)
     percent, percent_due = isinstance(value, Decimal), METRICS[metric].kind != "latency"
@@ -223,7 +223,7 @@ def _limit(metric: str, name: str, value: Any, key: str, report: Report) -> floa
 
 
 def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
-    """Check the chance of a false alarm, and return it as a share."""
+    """Return the allowed false-alarm rate as a share of 1; report one out of range."""
     if not 0 < percent <= 50:
         report.add(
             key,
@@ -234,7 +234,7 @@ def _false_alarm(percent: Decimal, key: str, report: Report) -> float:
 
 
 def _office_hours(about: Values) -> OfficeHours:
-    """Build the office hours."""
+    """Build the OfficeHours struct, the times at which a rollout may take a step."""
     start, end = about.get("hours", (0, 24 * 60))
     return OfficeHours(
         zone=about["zone"],
@@ -245,18 +245,18 @@ def _office_hours(about: Values) -> OfficeHours:
 
 
 def _or(words: Sequence[str]) -> str:
-    """Join words with commas and "or"."""
+    """Return the words joined with commas and "or", as text."""
     return " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report mistakes between rollouts and the rest of the project."""
+    """Report mistakes between rollouts and the endpoints, variants and settings of the project."""
     for rollout in spec.rollouts.values():
         _references(rollout, spec, declared, report)
 
 
 def _references(rollout: Rollout, spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report names in a rollout that are not declared."""
+    """Report undeclared endpoints and variants in a rollout."""
     key = f"rollouts.{rollout.endpoint}"
     check_declared(
         rollout.endpoint, declared.endpoints, key, report, noun="an endpoint", has="endpoints are"

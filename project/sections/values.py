@@ -21,7 +21,7 @@ _PYTHON: dict[str, tuple[type, ...]] = {
 
 
 def allowed_values(about: Values) -> Values:
-    """Return the listed values, if there are any, in the attribute's type."""
+    """Return {"allowed": ...} with the allowed values in the attribute's type, or {}."""
     return (
         {"allowed": tuple(typed(value, about["type"]) for value in about["allowed"])}
         if "allowed" in about
@@ -30,12 +30,12 @@ def allowed_values(about: Values) -> Values:
 
 
 def typed(value: Any, kind: str) -> Any:
-    """Return a YAML value in an attribute's type: a whole number may be a float."""
+    """Return a YAML value in an attribute's type: a whole number becomes a float where needed."""
     return float(value) if kind == "float" and type(value) is int else value
 
 
 def fits(value: Any, kind: str) -> bool:
-    """Return whether a YAML value is of an attribute's type.
+    """Return whether a YAML value has the type of an attribute (int, float, string, bool).
 
     true is no number here, though Python thinks so.
     """
@@ -47,7 +47,7 @@ def fits(value: Any, kind: str) -> bool:
 def build_attribute(
     name: str, about: Values, key: str, report: Report, **derived: str | None
 ) -> Attribute:
-    """Build an attribute, and report rules that contradict each other."""
+    """Build the Attribute struct, and report bounds or values that contradict each other."""
     fields: Values = about | allowed_values(about) | derived
     built = Attribute(name=name, **fields)
     check_domain(built, key, report)
@@ -55,7 +55,7 @@ def build_attribute(
 
 
 def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> None:
-    """Report bounds and allowed values that do not fit the type."""
+    """Report bounds and allowed values that do not fit an attribute's type."""
     kind = attribute.type
     for bound in ("min", "max"):
         if getattr(attribute, bound) is not None and kind not in {"int", "float"}:
@@ -69,7 +69,7 @@ def check_domain(attribute: Attribute | Parameter, key: str, report: Report) -> 
 
 
 def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -> None:
-    """Report allowed values that are not of the type or out of bounds."""
+    """Report allowed values that have another type or are out of bounds."""
     if attribute.type == "timestamp":
         report.add(key, "timestamp has no list of values", "leave allowed out")
         return
@@ -93,7 +93,7 @@ def _check_allowed(attribute: Attribute | Parameter, key: str, report: Report) -
 
 
 def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, str] | None:
-    """Return why a value does not fit an attribute or parameter and what to do, or None."""
+    """Return (problem, remedy) if a value is invalid for an attribute or parameter, else None."""
     if not fits(value, attribute.type):
         quotes = attribute.type == "string" and isinstance(value, int | float)
         return (
@@ -118,7 +118,7 @@ def value_problem(value: Any, attribute: Attribute | Parameter) -> tuple[str, st
 
 
 def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield why a condition's values and bounds do not fit its attribute."""
+    """Yield (problem, remedy) for a condition's values that do not fit its attribute."""
     values = (*(condition.among or ()), *(condition.not_among or ()))
     yield from dict.fromkeys(filter(None, (value_problem(value, attribute) for value in values)))
     if (condition.min is not None or condition.max is not None) and attribute.type not in (
@@ -134,7 +134,7 @@ def condition_problems(condition: Condition, attribute: Attribute) -> Iterator[t
 
 
 def _bounds(attribute: Attribute | Parameter) -> str:
-    """Return the bounds as text."""
+    """Return an attribute's bounds as text: `min .. max`."""
     return " .. ".join(
         "" if bound is None else f"{bound:g}" for bound in (attribute.min, attribute.max)
     ).strip()

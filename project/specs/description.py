@@ -165,7 +165,7 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["max", "max_ratio", "max_shift"]:
-        """The kind of the limit."""
+        """The kind of the guardrail's limit: absolute, as a ratio, or as a shift."""
         return (
             "max"
             if self.max is not None
@@ -176,14 +176,14 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def limit(self) -> float:
-        """The limit's number."""
+        """The number that the guardrail's metric may not exceed, by the kind of limit."""
         return next(
             limit for limit in (self.max, self.max_ratio, self.max_shift) if limit is not None
         )
 
     @property
     def name(self) -> str:
-        """The guardrail's name: metric and kind."""
+        """The guardrail's name: its metric and kind of limit, `error_rate max`."""
         return f"{self.metric} {self.kind}"
 
 

@@ -85,7 +85,7 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def salted(self) -> str:
-        """The salt; by default the layer's name."""
+        """The salt of the hash that assigns units to buckets; by default the layer's name."""
         return self.salt or self.name
 
 
@@ -133,5 +133,5 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def aims(self) -> bool:
-        """Whether its arms are variants, so that its runs own the endpoint's traffic."""
+        """Whether its arms are variants of the endpoint, so that a run owns the traffic."""
         return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)

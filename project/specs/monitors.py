@@ -38,10 +38,10 @@ class Monitor(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def kind(self) -> Literal["items", "units"]:
-        """Whether the monitor groups items or units."""
+        """Whether the monitor compares groups of items or groups of units (users)."""
         return "items" if self.items else "units"
 
     @property
     def groups(self) -> str:
-        """The feature or attribute by which the monitor groups."""
+        """The feature of items, or attribute of units, by which the monitor groups."""
         return self.items or self.units

@@ -13,7 +13,7 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the attributes that lead from an event to a unit by the shortest way, or None.
+    """Return the shortest chain of attributes that joins an event to an experiment's unit, or None.
 
     `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
     """
@@ -33,7 +33,7 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
 
 
 def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the attributes that lead from an event to the exposure it followed; None: none do.
+    """Return the chain of attributes that joins an event to the exposure it followed, or None.
 
     Whatever else says the event's unit does not count.
     """
@@ -41,7 +41,7 @@ def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | No
 
 
 def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
-    """Return the path to a unit with the event that has each attribute; empty without one.
+    """Return the (event, attribute) pairs of the join from an event to a unit; empty without one.
 
     `(("click", "impression_id"), ("impression", "visitor_id"))`
     """
@@ -65,10 +65,10 @@ def has_exposure(event: Event) -> bool:
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
-    """Return whether an attribute leads to the unit or to an exposure."""
+    """Return whether an attribute holds the unit's id or that of an exposure, so the join ends."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 
 def _exposure(attribute: Attribute) -> bool:
-    """Return whether an attribute refers to an exposure, and not to an event of that name."""
+    """Return whether an attribute is the id of a gateway exposure, not of a declared event."""
     return attribute.name == EXPOSURE_ID and attribute.type == "string" and attribute.event is None

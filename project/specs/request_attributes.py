@@ -14,7 +14,7 @@ DECIDED_BY_RANKING = ("position", "propensity", "policy")
 
 
 def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Return the exposure's attributes that are no key; none, if the exposure is not sound."""
+    """Return the exposure event's attributes that are no entity key, by name."""
     keys = {entity.key for entity in spec.entities.values()}
     objective = spec.objectives.get(endpoint.objective)
     exposure = spec.events.get(objective.exposure) if objective else None
@@ -30,7 +30,7 @@ def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attr
 
 
 def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Return the attributes that a request may have besides those that ranking sets."""
+    """Return the attributes a request may have, by name, besides those ranking sets."""
     shown = exposure_attributes(spec, endpoint)
     exposed = {
         name: attribute

@@ -11,7 +11,7 @@ Stream = Literal["exposures", "rankings", "assignments", "shadows"]
 
 
 def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
-    """Return the streams that an endpoint's gateways fill, in the order of delivery."""
+    """Return the names of the event streams that an endpoint's gateways log to."""
     if not endpoint.objective:
         return ()
     shadows: tuple[Stream, ...] = ("shadows",) if endpoint.shadow else ()
@@ -25,7 +25,7 @@ def streams_of(spec: ProjectSpec, endpoint: Endpoint) -> tuple[Stream, ...]:
 
 
 def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
-    """Return the streams that the gateways of any endpoint fill."""
+    """Return the names of the event streams that any endpoint's gateways log to."""
     filled = {
         stream for endpoint in spec.endpoints.values() for stream in streams_of(spec, endpoint)
     }
@@ -33,7 +33,7 @@ def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
 
 
 def applied(spec: ProjectSpec) -> bool:
-    """Return whether the streams' tables exist before a `deploy`.
+    """Return whether the gateway streams' tables are created by `apply`, before a `deploy`.
 
     Arms are also assigned for those who rank elsewhere, and a view reads exposures.
     """
@@ -55,7 +55,7 @@ def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
 
 
 def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
-    """Return the attributes of requests that monitors group units by, which `rankings` holds."""
+    """Return the request attributes by which bias monitors of an endpoint group units."""
     return tuple(
         sorted(
             {
@@ -68,5 +68,5 @@ def watched(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, ...]:
 
 
 def exposed_events(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Return the events that have a view `<event>_exposed`."""
+    """Return the events joined to their gateway exposures in a view `<event>_exposed`."""
     return tuple(event for event in spec.events.values() if spec.endpoints and has_exposure(event))
