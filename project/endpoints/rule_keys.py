@@ -269,7 +269,7 @@ class _Rule(msgspec.Struct, frozen=True):
     """Reads to (kind, its values)."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Read a rule of one kind."""
+        """Read a ranking rule from YAML: a mapping of one kind (boost, cap, ...) to its keys."""
         entries = mapping(node, key, report)
         if entries is None:
             return WRONG

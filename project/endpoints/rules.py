@@ -142,7 +142,7 @@ def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: 
 
 
 def misfits(rule: Rule, attribute: Attribute) -> Iterator[tuple[str, str]]:
-    """Yield the values of a rule that do not fit the type of what they are compared with.
+    """Yield (problem, remedy) for a rule's values that do not fit a feature's type.
 
     The type of a feature follows from its SQL (feature_store/check.py).
     """
@@ -202,7 +202,7 @@ def _figure(
     kinds: tuple[str, ...],
     least: float | None = None,
 ) -> None:
-    """Report a parameter that stands for a number and is of a wrong type or too small."""
+    """Report a serving parameter, used as a rule's number, of a wrong type or perhaps too small."""
     if not isinstance(value, str):
         return
     name = value.removeprefix("$")

@@ -206,7 +206,7 @@ def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
 
 
 def _uncountable(metric: Metric, spec: ProjectSpec) -> tuple[str, str] | None:
-    """Return why a metric's events cannot be credited to a place and what to do, or None."""
+    """Return (problem, remedy) if a metric's events cannot be credited to a variant, else None."""
     if metric.numerator.attribute is not None or metric.at_most is not None:
         extra = (
             "at_most"

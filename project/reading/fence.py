@@ -23,7 +23,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
     declared: tuple[Path, ...] = ()
 
     def allows(self, path: Path) -> bool:
-        """Return whether a path, links resolved, lies in the project's folder or a declared one."""
+        """Return whether a path, links resolved, is in the project's folder or a declared path."""
         end = Path(path).resolve()
         return any(end.is_relative_to(allowed) for allowed in (self.folder, *self.declared))
 

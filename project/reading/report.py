@@ -85,7 +85,7 @@ class Report:
         return tuple(self._wrong)
 
     def sorted(self) -> tuple[Problem, ...]:
-        """Return each problem once: errors first, project.yaml before other files, then by line."""
+        """Return the problems without duplicates, sorted: errors, project.yaml, then by line."""
         once = dict.fromkeys(self.problems)
         return tuple(
             sorted(
