@@ -78,14 +78,14 @@ class BlobStore(Protocol):
         ...
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Write a folder's files below a prefix, file by file, `manifest.json` last.
+        """Upload a local folder's files below a URI prefix, `manifest.json` last.
 
         It is not atomic: readers look for `manifest.json` first.
         """
         ...
 
     def download(self, prefix: str, folder: Path) -> None:
-        """Write all blobs below a prefix into a folder.
+        """Download all blobs below a URI prefix into a local folder.
 
         Raises:
             NotFound: Nothing is below the prefix.

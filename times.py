@@ -37,7 +37,7 @@ class StillClockAlarm:
         self._since, self._moment = machine.monotonic(), clock()
 
     def check(self) -> None:
-        """Raise Unavailable if the clock shows the same moment as 5 s ago.
+        """Raise Unavailable if the watched clock has stood still for 5 s.
 
         To be called after each pause of a wait.
         """
@@ -77,5 +77,5 @@ def epoch_milliseconds(moment: datetime) -> int:
 
 
 def from_epoch(milliseconds: int) -> datetime:
-    """Return the UTC time of milliseconds since 1970."""
+    """Return the UTC datetime of a number of milliseconds since 1970."""
     return _EPOCH + milliseconds * _MILLISECOND

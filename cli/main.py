@@ -181,7 +181,7 @@ class Lazy(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; for an unknown name suggest the nearest one."""
+        """Return the command that the arguments name; suggest the nearest for an unknown name."""
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError as error:
@@ -212,7 +212,7 @@ def main(context: click.Context, folder: str | None, target: str | None) -> None
 
 
 def run(arguments: list[str] | None = None) -> None:
-    """Run the console script. Exit codes: docs/reference.md, "Exit codes"."""
+    """Run the `isthmus` command line, and exit with its code (docs/reference.md, "Exit codes")."""
     pandas_later.install()
     logs.configure()
     warnings.showwarning = show_warning

@@ -42,7 +42,7 @@ _first = threading.Lock()
 
 
 def decoder(kind: type[_Struct]) -> msgspec.json.Decoder[_Struct]:
-    """Return the decoder of a kind of document, for use in any thread.
+    """Return the msgspec decoder of a kind of stored document, safe to use in any thread.
 
     msgspec works out the fields of a struct at its first use; where two threads come first at once
     the process ends by SIGSEGV (0.22).

@@ -45,7 +45,7 @@ def tracked_below(folder: Path) -> tuple[str, ...]:
 
 
 def _git_folder(tree: Path) -> Path:
-    """Return the folder of git's own files: `.git`, or the folder that a `.git` file names.
+    """Return git's own folder of a work tree: `.git`, or where a `.git` file points.
 
     In a linked work tree or a submodule it is a file with `gitdir: PATH`.
     """
@@ -60,7 +60,7 @@ def _git_folder(tree: Path) -> Path:
 
 
 def _uses_sha256(git: Path) -> bool:
-    """Return whether a git repository names its objects by SHA-256."""
+    """Return whether a git repository uses SHA-256 object ids instead of SHA-1."""
     try:
         text = (git / "config").read_text(errors="replace")
     except OSError:  # a linked work tree's is elsewhere

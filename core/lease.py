@@ -25,7 +25,7 @@ class Lease(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_free(lease: Lease, now: datetime) -> bool:
-    """Return whether a lease has no holder, or one whose time is over."""
+    """Return whether a lease has no holder, or has expired."""
     return not lease.holder or lease.until is None or lease.until <= now
 
 

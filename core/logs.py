@@ -73,7 +73,7 @@ def listening(event: str) -> bool:
 
 
 def _logger() -> logging.Logger | None:
-    """Return the logger, or None while `logging` is not imported: then nobody listens.
+    """Return the logger `isthmus`, or None while nobody has imported `logging`.
 
     It is looked up once, as every call of a provider asks for it.
     """
@@ -134,7 +134,7 @@ class _Lossy(io.FileIO):
 
 
 def _handler(stream: TextIO) -> logging.Handler:
-    """Return the handler that writes log records as text or as JSON lines."""
+    """Return the log handler that writes records to the stream as text or as JSON lines."""
     import logging
 
     class Lines(logging.Formatter):
@@ -161,7 +161,7 @@ def _json(record: logging.LogRecord) -> str:
 
 
 def _moment(record: logging.LogRecord) -> datetime:
-    """Return when a log record was made, in UTC."""
+    """Return the time in UTC at which a log record was made."""
     return datetime.fromtimestamp(record.created, UTC)
 
 

@@ -23,7 +23,7 @@ else:
 
 
 def install() -> None:
-    """Delay the import of pandas until it is needed, in a process that is ours from its start.
+    """Install an import hook that keeps PyArrow from importing pandas before it is needed.
 
     Where either of the two modules is imported already, nothing changes.
     """

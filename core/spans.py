@@ -28,7 +28,7 @@ def span(
     sent: Mapping[str, str] | None = None,
     **attributes: object,
 ) -> Generator[Callable[..., None]]:
-    """Open a tracing span around the block; an error that leaves it is recorded in the span.
+    """Open an OpenTelemetry span around the block, and record an error that leaves the block.
 
     The block is given what adds attributes to it.
 
@@ -51,7 +51,7 @@ def span(
 
 @contextmanager
 def verb(name: str) -> Generator[None]:
-    """Open a tracing span for a command, unless another command's span is open."""
+    """Open an OpenTelemetry span for a command, unless it runs inside another command's span."""
     if _verb.get():
         yield
         return
@@ -78,7 +78,7 @@ def _caller(sent: Mapping[str, str] | None) -> Any:
 
 
 def _named(attributes: Mapping[str, object]) -> dict[str, Any]:
-    """Return a span's attributes under their full names; those without a value are left out."""
+    """Return a span's attributes with the prefix `isthmus.`, without those that have no value."""
     return {
         name if "." in name else f"{_NAME}.{name}": value
         for name, value in attributes.items()

@@ -183,7 +183,7 @@ def trust(folder: Path) -> str:
 
 
 def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
-    """Reserve a data folder outside of a project for that project.
+    """Reserve a data folder outside of a project for that project, against other projects.
 
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this
@@ -218,7 +218,7 @@ def forget(folder: Path) -> None:
 
 
 def _whole(folder: Path) -> Path:
-    """Return the project's `.isthmus` that contains a folder, or the folder itself if none does."""
+    """Return the `.isthmus` folder that contains a path, or the path itself if none does."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next(
         (place for place in (absolute, *absolute.parents) if place.name == FOLDER), absolute
@@ -375,7 +375,7 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
 
 
 def _inode(folder: Path) -> int | None:
-    """Return a folder's inode number, or None if there is no such folder."""
+    """Return a path's inode number, or None if it does not exist."""
     try:
         return folder.lstat().st_ino
     except OSError:
@@ -430,7 +430,7 @@ def _write(path: Path, data: bytes) -> None:
 
 @contextmanager
 def _alone() -> Generator[None, None, None]:
-    """Hold a lock, so that one process at a time changes the list of known folders.
+    """Hold a lock in the block, so that one process at a time changes the trusted folders.
 
     The process that does may enter again.
 

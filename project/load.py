@@ -82,7 +82,7 @@ def load(path: Path) -> Description:
 def parse(
     path: Path, drafts: Mapping[str, str] | None = None
 ) -> tuple[Description | None, tuple[Problem, ...]]:
-    """Read a project's files; return the sound parts, with all problems and warnings.
+    """Parse a project's files; return what is valid of it, with all problems and warnings.
 
     With errors there is a description only when they are confined to endpoints, experiments,
     metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that

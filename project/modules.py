@@ -57,7 +57,7 @@ def _finder(path: str) -> FileFinder:
 
 
 def _is_ours(path: str) -> bool:
-    """Return whether a path is in a project, and not in an environment inside the project's folder.
+    """Return whether a path is in a project's folder, but not in a Python environment inside it.
 
     Libraries may well use their bytecode.
     """

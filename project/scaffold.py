@@ -244,7 +244,7 @@ def _keep_targets(profiles: Path, targets: Sequence[str]) -> None:
 
 
 def _complete(draft: Path) -> None:
-    """Add a README, tests, a workflow for CI, and the schema by which editors check the YAML."""
+    """Write README, tests, CI workflow and the editors' JSON Schema into a draft project."""
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
     readme.write_text(

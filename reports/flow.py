@@ -92,7 +92,7 @@ def _width(box: Box) -> float:
 
 
 def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: int) -> str:
-    """Return the SVG path of a link through the columns between its boxes."""
+    """Return a link as an SVG path, a curve through the columns between its two boxes."""
     stops = [
         places[first][link.source],
         *(places[number][_lane(link)] for number in range(first + 1, last)),
@@ -111,7 +111,7 @@ def _line(link: Link, places: Sequence[Mapping[str, Place]], first: int, last: i
 
 
 def _box(box: Box, place: Place) -> str:
-    """Return the SVG of a box."""
+    """Return the SVG of a node in the graph, a rectangle with its name and a tooltip."""
     left, top, width = place
     short = box.name if len(box.name) <= _LONGEST else f"{box.name[: _LONGEST - 3]}..."
     frame = (

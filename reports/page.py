@@ -151,7 +151,7 @@ def table(
     numbers: bool = False,
     wordy: int | Collection[int] = (),
 ) -> str:
-    """Return an HTML table, which the keyboard scrolls where it is too wide.
+    """Return an HTML table, which scrolls sideways where it is too wide.
 
     Args:
         head: The columns' titles; without any text there is no head.

@@ -48,7 +48,7 @@ class Axis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def axis(label: str, low: float, high: float, *, digits: int | None = None, steps: int = 5) -> Axis:
-    """Return a linear axis with round ticks inside [low, high]."""
+    """Return a chart's linear axis from `low` to `high`, with ticks at round numbers."""
     raw = (high - low) / steps
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)

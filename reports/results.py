@@ -55,7 +55,7 @@ class Rows(tuple[_Row, ...]):
     __slots__ = ()
 
     def to_arrow(self) -> pa.Table:
-        """Return the rows as an Arrow table.
+        """Return these result rows as an Arrow table.
 
         Nested structs become Arrow's structs; a column whose values have no common type becomes
         JSON text.
@@ -67,7 +67,7 @@ class Rows(tuple[_Row, ...]):
         return pa.table({name: _array([row.get(name) for row in rows]) for name in columns})
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a data frame with the columns of `to_arrow`."""
+        """Return these result rows as a pandas DataFrame with the columns of `to_arrow`."""
         return self.to_arrow().to_pandas()
 
     def __repr__(self) -> str:
@@ -151,5 +151,5 @@ def _cell(value: object) -> str:
 
 
 def _has_own_text(value: object) -> bool:
-    """Return whether the value's class defines its own text."""
+    """Return whether the value's class defines its own `__str__`."""
     return type(value).__str__ is not object.__str__

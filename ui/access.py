@@ -117,7 +117,7 @@ def _write_refusal(access: Access, method: str, headers: Mapping[bytes, bytes]) 
 
 
 def _with_password(headers: dict[bytes, bytes]) -> dict[bytes, bytes]:
-    """Return the headers with a browser's password as the bearer token.
+    """Return request headers in which a browser's Basic password became a bearer token.
 
     Browsers send the token as the password of HTTP's Basic scheme (RFC 7617), with any name.
     """

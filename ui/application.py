@@ -320,7 +320,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 async def _send_guarded(send: Send, message: Message) -> None:
-    """Send a message with the security headers."""
+    """Send an ASGI message, with the security headers added to a response's start."""
     if message["type"] == "http.response.start":
         message["headers"] = [
             *message["headers"],

@@ -60,7 +60,7 @@ def _door(host: str, allow_hosts: tuple[str, ...], token: str | None, *, behind:
 
 
 def with_token(where: str, to: Access) -> str:
-    """Return the pages' address with the drawn token as its password.
+    """Return the pages' URL with the generated access token as its password.
 
     A browser sends the password along.
     """
@@ -69,14 +69,14 @@ def with_token(where: str, to: Access) -> str:
 
 
 def reread(path: Path, target: Target) -> Project:
-    """Read the project's files anew, on the simulated clock where the target has one."""
+    """Parse the project's files again for a page, on the simulated clock if there is one."""
     return on_simulated_clock(reopen(path, target))
 
 
 def serve(
     project: Project, path: Path, to: Access, listening: socket.socket, *, same: str = ""
 ) -> None:
-    """Serve the pages until SIGTERM or SIGINT, then finish open requests.
+    """Serve the pages over HTTP until SIGTERM or SIGINT, then finish open requests.
 
     A second signal ends at once. `same`: as of Application.
     """

@@ -26,7 +26,7 @@ class Command(click.Command):
     """A command whose help ends with an example and whose parameters complete names."""
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's example at the end of its help."""
+        """Write the command's example line at the end of its `--help`."""
         from .examples import EXAMPLES
 
         if line := EXAMPLES.get(ctx.command_path.removeprefix("isthmus ")):
@@ -53,7 +53,7 @@ class Command(click.Command):
 def command(
     *, changes: bool = False, project: bool = True, above: bool = True, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a click command of a function that takes a Console first.
+    """Return a decorator that makes a click command of a function taking a Console first.
 
     `changes` adds `--dry-run`; `project=False` drops the project's options.
 

@@ -87,7 +87,7 @@ class Console:
     def ask(
         self, project: Project, question: str, what: Callable[[], object], *, yes: bool
     ) -> None:
-        """Ask before a cloud that is not offline is changed.
+        """Ask the user to confirm a change, unless the target is offline or local.
 
         Refused where nobody can answer; nothing is asked with `yes`.
 
@@ -160,7 +160,7 @@ class Console:
         )
 
     def progress(self, what: str, done: int, total: int | None) -> None:
-        """Write progress on one line that is rewritten at most ten times a second.
+        """Write a task's progress to stderr, on one line rewritten ten times a second at most.
 
         Where stderr is not a terminal, write a line every half a minute.
         """
@@ -238,7 +238,7 @@ class Console:
             click.echo(escaped(f"warning  {text}"), err=True)
 
     def _stack_news(self, error: IsthmusError) -> str | None:
-        """Return how the offline stack ended, if that is why a call had no answer, else None."""
+        """Return text on how the offline stack ended, if that is why a call failed, else None."""
         if self._opened is None or not isinstance(error, Unavailable | OutcomeUnknown):
             return None
         from ...core.runtime.stacks import gone
@@ -259,7 +259,7 @@ def show_warning(message: Warning | str, category: type[Warning], *place: Any, *
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Tell whether the output is a terminal that may show more than plain text."""
+    """Return whether a stream is a terminal that can show colours and control sequences."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
@@ -301,7 +301,7 @@ def _error_lines(error: IsthmusError, remedy: str | None) -> Iterator[str]:
 
 
 def document(value: object) -> dict[str, object]:
-    """Return the `--json` document of a value, with the number of its format.
+    """Return a result as the dict that `--json` prints, with its format version number.
 
     A struct becomes its fields, a list becomes `items`.
     """
@@ -354,7 +354,7 @@ def _plain(value: Any) -> object:
 
 
 def project_file(path: str, *, above: bool) -> str:
-    """Return the path of the project file that `path` names; of a folder, its project.yaml.
+    """Return the path of project.yaml for an option that names the file or its folder.
 
     With `above`, the nearest folder above that has a project.yaml is used where this one has none.
     """

@@ -41,7 +41,7 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
 
 
 def _is_stop(error: BaseException) -> bool:
-    """Return whether an error is Ctrl-C in the form in which a library hands it on.
+    """Return whether an exception means Ctrl-C, also in the form in which a library reports it.
 
     DuckDB says it in its own words, Python 3.11 as the cause of what stopped an import.
     """
@@ -50,7 +50,7 @@ def _is_stop(error: BaseException) -> bool:
 
 
 def _stopped(stop: BaseException) -> int:
-    """Print that the command was stopped, and return the exit code."""
+    """Print that the command was stopped by Ctrl-C, and return the exit code 130."""
     notes = getattr(stop, "__notes__", ()) or (
         "Nothing is half-done: run the same command again to go on.",
     )

@@ -49,7 +49,7 @@ def grid(rows: Iterable[Sequence[object]], *, head: Sequence[str] = (), indent: 
 
 
 def _cell(value: object) -> str:
-    """Return a value as the text of a table's cell."""
+    """Return a value as the text of a table's cell: `1,234`, `yes`, "" for None."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -65,7 +65,7 @@ class Terminal:
         self._console.print(coloured, soft_wrap=True)
 
     def table(self, grid: Grid) -> None:
-        """Print a table; a row's cells go one below the other where they do not fit."""
+        """Print a table to the terminal; a row that is too wide is printed cell below cell."""
         longest = [
             _longest_word(grid, column)
             for column in range(len(grid.rows[0] if grid.rows else grid.head))

@@ -109,7 +109,7 @@ def _dates(first: datetime | None, last: datetime | None) -> str:
 
 
 def max_bad_of(text: str) -> float:
-    """Return `--max-bad` as ingest takes it: `1%` or `0.01` as a share of 1, `20` as rows."""
+    """Parse the option --max-bad: `1%` or `0.01` is a share of the rows, `20` a number of rows."""
     try:
         value = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -22,7 +22,7 @@ def first_account(
     record: Path | None,
     yes: bool,
 ) -> None:
-    """Check the account, and try the round if it is asked for; exit code 1: something fails."""
+    """Check a cloud account, and run the trial round if asked; exit code 1 if something fails."""
     from ...lifecycle.checks import first_account as accounts
 
     rights = _policy(policy) if policy else None

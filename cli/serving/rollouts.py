@@ -382,7 +382,7 @@ def _span(text: str | None) -> timedelta | None:
 
 
 def _leave(console: Console, endpoint: str, outcome: Outcome) -> None:
-    """Print how the rollout ended, and exit with its code."""
+    """Print how the rollout ended, and exit the process with the code for that outcome."""
     console.say(f"{endpoint}   {_WORDS.get(outcome, outcome)}")
     if code := _CODES[outcome]:
         raise SystemExit(code)

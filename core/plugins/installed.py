@@ -25,7 +25,9 @@ def names() -> tuple[str, ...]:
 
 
 def adapter(name: str) -> Adapter:
-    """Return an adapter by its name; packages that it needs may be missing (see `require`).
+    """Return an installed adapter (support for a cloud or the laptop) by its name.
+
+    Packages that it needs may be missing (see `require`).
 
     Unsupported when nothing installed has that name; MissingDependency when its package lacks
     another; Invalid when it cannot be imported, or when what its entry point names is not an
@@ -44,9 +46,9 @@ def adapter(name: str) -> Adapter:
 
 
 def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iterator[Adapter]:
-    """Return every adapter that can be imported and that meets the condition `where`.
+    """Yield every adapter that can be imported and for which `where` is true.
 
-    One that is broken is in nobody's way: its own name tells why.
+    A broken one is left out: `adapter` raises the reason when it is asked for by name.
     """
     for name in names():
         try:

@@ -77,7 +77,7 @@ class Project:
         return utc_milliseconds(self.clock() if self.clock is not None else self.target.clock())
 
     def wall(self) -> datetime:
-        """Return the target's real time, for traffic, rollouts, leases and models.
+        """Return the real time of the target's clock, for traffic, rollouts, leases and models.
 
         No simulation moves it.
 
@@ -87,7 +87,7 @@ class Project:
 
     @cached_property
     def native(self) -> Any:
-        """Return the provider's own names of this project's resources.
+        """Return an object with the provider's own SDK objects for the project's resources.
 
         `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
         `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now.
@@ -103,7 +103,7 @@ class Project:
         return adapter.native.objects(self.target)
 
     def sweep(self) -> None:
-        """Remove temporary files of writers that were killed, on targets that store plain files.
+        """Delete temporary files left by killed writers, on targets that store plain files.
 
         Call it under the lock.
         """
@@ -113,7 +113,7 @@ class Project:
 
     @contextmanager
     def lock(self, command: str) -> Generator[None, None, None]:
-        """Hold the project's lock, so that one changing command runs at a time.
+        """Hold the project's file lock in the block, so that one changing command runs at a time.
 
         Busy, naming the holder. The kernel frees it when its holder dies.
 
@@ -166,7 +166,7 @@ class Project:
                 raise OSError(error.errno, os.strerror(error.errno or 0), file.name) from error
 
     def _lock_file(self) -> IO[str] | None:
-        """Open the lock's file, or return None in a dry run in a folder that may only be read."""
+        """Open the project's lock file; None in a dry run in a read-only folder."""
         try:
             return (make(self.folder / FOLDER) / "lock").open("a+")
         except OSError as error:
@@ -204,7 +204,7 @@ def open(
     progress: Progress = _silent,
     **options: Any,
 ) -> Project:
-    """Parse a project and open a target of its profiles.yaml.
+    """Parse a project's files, open a target of its profiles.yaml, and return the Project.
 
     The default is the `default` there, else the laptop.
 
@@ -262,7 +262,7 @@ def open_blobs(uri: str) -> BlobStore:
 
 
 def reopen(path: str | Path, target: Target) -> Project:
-    """Parse a project again on a target that is already open.
+    """Parse a project's files again, and return a Project on the target that is open already.
 
     ProjectError when its files are wrong by now.
     """

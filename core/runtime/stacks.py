@@ -53,7 +53,7 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 
 
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
-    """Return the URL at which the stack for the project in `folder` listens, starting it if needed.
+    """Return the URL of the offline stack for the project in `folder`, starting it if needed.
 
     `server`: what its profile names instead of a stack of its own.
 
@@ -217,7 +217,9 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 
 
 def stop(folder: Path, *, forget: bool = False) -> bool:
-    """Stop the project's own stacks; `forget` removes their stored state, too.
+    """Stop the project's offline stacks, and return whether any ran.
+
+    With `forget` their stored state is deleted, too.
 
     False when none runs. Unavailable when one cannot be ended.
     """
@@ -390,7 +392,9 @@ def _records(folder: Path) -> list[Path]:
 
 
 def _refuse_newer(ready: Path) -> None:
-    """Raise Refused if a later version of Isthmus recorded this stack: it may still run.
+    """Raise Refused if a later version of Isthmus recorded this offline stack.
+
+    It may still run.
 
     This version would start a second and forget the first.
     """
@@ -401,7 +405,7 @@ def _refuse_newer(ready: Path) -> None:
 
 
 def _known_record_folder(project: Path) -> Path | None:
-    """Return the folder in which a project's stacks are recorded; None: it has none.
+    """Return the folder in which a project's offline stacks are recorded, or None.
 
     Refused: its `.isthmus` is not known to this user.
     """

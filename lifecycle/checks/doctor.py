@@ -32,7 +32,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def doctor(project: Project | None = None) -> Rows[Finding]:
-    """Check what works on this machine: Python, packages, adapters.
+    """Check what works on this machine: Python, packages, adapters; return a list of findings.
 
     Nothing outside a temporary folder is touched and no cloud is called.
 
@@ -42,7 +42,7 @@ def doctor(project: Project | None = None) -> Rows[Finding]:
 
 
 def examine(project: Project) -> tuple[Finding, ...]:
-    """Read all that a project has stored, and report what is damaged.
+    """Read all that a project has stored, and return findings on what is damaged or lost.
 
     Nothing is changed.
     """
@@ -85,7 +85,7 @@ def _findings() -> Iterator[Finding]:
 
 
 def _laptop() -> Finding:
-    """Check the laptop's target: write, query and read back through the real ports."""
+    """Test the laptop target by writing, querying and reading back, and return the finding."""
     import pyarrow as pa
 
     from ...adapters import targets
@@ -158,7 +158,7 @@ def _detail(adapter: Adapter) -> str:
 
 
 def _packages(name: str, packages: tuple[str, ...]) -> Finding:
-    """Check that Python packages are installed, and name those that are missing."""
+    """Return a finding on whether Python packages are installed, with those that are missing."""
     missing: list[str] = []
     for package in packages:
         try:

@@ -85,7 +85,7 @@ class Round(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def first_account(
     project: Project, *, policy: Mapping[str, Any] | None = None
 ) -> Rows[AccountCheck]:
-    """Check that the target's account has what a project needs, without changing anything.
+    """Check that the target's cloud account has what a project needs, without changing anything.
 
     That is credentials, region, role, bucket, quotas, rights.
 
@@ -110,7 +110,7 @@ def first_round(
     minutes: int = MINUTES,
     on_stage: OnStage | None = None,
 ) -> Round:
-    """Make one of each resource on the account with the smallest machines, then remove them.
+    """Create one of each resource on the account with the smallest machines, then delete them.
 
     Tried are storage, a table, a job, a model and an endpoint.
 
@@ -366,7 +366,7 @@ _STAGES: dict[str, Callable[[Project], str]] = {
 
 
 def _remove(project: Project, trial: Trial) -> tuple[str, ...]:
-    """Remove everything that the round has made, and return what is left.
+    """Delete all resources that the trial round has made, and return the names of those left.
 
     It ends when nothing is listed or twenty minutes have passed.
     """
@@ -408,6 +408,6 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
 
 
 def _forget(target: Target, key: str) -> None:
-    """Delete a stored document, if it is there."""
+    """Delete the document with this key from the state store, if it exists."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

@@ -100,7 +100,7 @@ def _limits(line: TargetLine) -> list[str]:
 
 
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
-    """Check a project's files, its SQL, and what each target supports of it.
+    """Check a project's files, its SQL, and what each target supports of it; return a report.
 
     Never raises for what is wrong with the project.
 
@@ -242,7 +242,7 @@ def check(description: Description, chosen: str | None = None, *, runs: bool = T
 def _targets(
     description: Description, chosen: str | None
 ) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
-    """Return the targets of profiles.yaml, and warnings of those that cannot be read.
+    """Return the targets of profiles.yaml by name, and warnings of those that cannot be read.
 
     Without a chosen target each must be whole. A variable that is not set keeps only its own
     target from being checked.

@@ -31,7 +31,7 @@ def demo(
     keep: bool = False,
     on_stage: OnStage = silent,
 ) -> Demo | ShopDemo:
-    """Run an example from raw files to its figures, on the project's target.
+    """Run an example on the project's target, from raw files to results, and return these.
 
     May be run again: what is there already is found and kept.
 
@@ -57,7 +57,7 @@ def demo(
 
 
 def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStage) -> Demo:
-    """Run the demo on the Open Bandit data, stage by stage, and return its figures."""
+    """Run the demo on the Open Bandit data stage by stage, and return its results."""
     from ...endpoints.deploy.deploy import deploy
     from ...experiments.results.comparison import results
     from ...experiments.results.log_document import log_document

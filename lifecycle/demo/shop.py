@@ -105,7 +105,7 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
-    """Run every stage on the project's target.
+    """Run the demo of a simulated shop on the project's target, and return its results.
 
     May be run again: the same run of the experiment goes on.
 
@@ -152,7 +152,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
 
 
 def _tested(project: Project) -> ExperimentPair:
-    """Run A/B and A/A experiments with simulated visitors, and compare the arms.
+    """Run an A/B and an A/A experiment with simulated visitors; return the results of both.
 
     New visitors come on simulated days.
     """
@@ -172,7 +172,7 @@ def _tested(project: Project) -> ExperimentPair:
 
 
 def _handed_over(project: Project) -> HandOverResult:
-    """Rehearse the shop's rollout with a handover, and return how it went."""
+    """Rehearse the shop's rollout up to the handover of roles, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
     from ...rollouts.rehearsal.rehearse import rehearse

@@ -28,7 +28,7 @@ _PACKAGES = Packages(modules=("sklearn", "matplotlib", "pandas"), install="isthm
 
 
 def check_installed() -> None:
-    """Raise MissingDependency, with the line to install, unless a demo has what it imports."""
+    """Raise MissingDependency unless the Python packages that the demos import are installed."""
     require_packages(_PACKAGES, "the demo")
 
 
@@ -60,7 +60,7 @@ class DemoData(NamedTuple):
 
 
 def prepared(project: Project, stage: Stages) -> DemoData:
-    """Run the first six stages: from the description to a champion by popularity."""
+    """Run the first six stages of a demo: from raw files to a champion model by popularity."""
     from ...events.intake.ingest import ingest
     from ...feature_store.offline.materialize import materialize
     from ...feature_store.online.skew import skew
@@ -89,7 +89,7 @@ def prepared(project: Project, stage: Stages) -> DemoData:
 
 @contextmanager
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
-    """Stop an endpoint at the end, unless it ran before or `keep`; yield whether it ran.
+    """Stop an endpoint after the block, unless it ran before or `keep`; yield whether it ran.
 
     If it was not, it is stopped at the end, whatever happens, unless `keep`.
     """
@@ -104,7 +104,7 @@ def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[boo
 
 
 def require(project: Project, example: str, scenario: str) -> None:
-    """Refuse a project that is not this example, though it may have its name.
+    """Raise Invalid if a project is not this example, though it may have its name.
 
     Raises:
         Invalid: It is another project.

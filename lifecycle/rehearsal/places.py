@@ -58,7 +58,7 @@ class Home:
         return opening(hours, START)
 
     def open(self) -> Target:
-        """Open the laptop's target for the rehearsal."""
+        """Open a target on the rehearsal's laptop home, for a rollout controller."""
         target = targets.load(self.profile)
         shift = target.endpoints.shift
 
@@ -99,7 +99,7 @@ class Cloud:
         return start
 
     def open(self) -> Target:
-        """Open the offline cloud's target for the rehearsal."""
+        """Open a target on the rehearsal's offline stack, for a rollout controller."""
         return targets.load(self.profile)
 
     def rollback(self, times: int) -> None:

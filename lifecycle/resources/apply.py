@@ -36,7 +36,7 @@ class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def apply(project: Project, planned: Plan | None = None) -> Applied:
-    """Carry out a plan (default: a new one).
+    """Create or change the tables and views of a plan (default: a new one) on the target.
 
     May be run again at any time and goes on where a crash left it.
 

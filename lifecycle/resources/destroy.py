@@ -76,7 +76,7 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def to_destroy(project: Project) -> Destruction:
-    """Return what `destroy` would delete, in order, and what it would keep.
+    """Return the resources that `destroy` would delete, in order, and those it would keep.
 
     Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
     go on without it.
@@ -108,7 +108,7 @@ def to_destroy(project: Project) -> Destruction:
 
 
 def wait_released(project: Project) -> None:
-    """Wait until ended rollouts have given back the traffic of their endpoints.
+    """Wait until rollouts that have ended give back the traffic of their endpoints.
 
     That is minutes after an abort.
     """
@@ -117,7 +117,7 @@ def wait_released(project: Project) -> None:
 
 
 def destroy(project: Project, *, wait: bool = False) -> Destruction:
-    """Delete the project's resources in an order in which none is in use by another.
+    """Delete the project's resources on the target, dependents first.
 
     A second run deletes what a crash left.
 
@@ -148,7 +148,7 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
 
 
 def _forget(project: Project, key: str) -> None:
-    """Delete a stored document, unless another command changes it."""
+    """Delete the document with this key from the state store; raise Conflict if it changes."""
     document = project.target.state.get(key)
     if document is None:
         return

@@ -12,7 +12,7 @@ from ...project.specs.streams import Stream, applied, exposed_events, logged
 
 
 def due(project: Project) -> tuple[Stream, ...]:
-    """Return the gateway's streams that the project needs, before a `deploy` and after the first.
+    """Return the names of the gateway event streams that the target should have now.
 
     After it they are all, as a later version may log more.
     """

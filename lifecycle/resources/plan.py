@@ -70,7 +70,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def changes(self) -> bool:
-        """Whether `apply` or `deploy` would do something now."""
+        """Whether the plan has items that `apply` or `deploy` would change, or refuses."""
         return any(item.action in "+~!" for item in self.items)
 
     @property
@@ -156,7 +156,7 @@ def _described(item: PlanItem) -> str:
 
 
 def plan(project: Project) -> Plan:
-    """Compare what the project describes with what its target has.
+    """Compare the project's description with what its target has; return the differences.
 
     Raises:
         ProjectError: The description cannot be carried out on this target (the errors of
@@ -355,7 +355,7 @@ def _table(
 
 
 def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
-    """Mark an item as incomplete if its table exists and other parts do not.
+    """Return the plan's item, marked as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
     """

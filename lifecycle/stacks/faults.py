@@ -31,7 +31,7 @@ def add(
     code: str | None = None,
     url: str | None = None,
 ) -> Fault:
-    """Add a fault to a running stack.
+    """Inject a fault, such as an error or a delay, into the calls of a running offline stack.
 
     `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as
     `isthmus stack`).

@@ -40,7 +40,7 @@ class Ended(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def up(
     cloud: str, *, port: int = 0, images: Mapping[str, str] | None = None, **options: Any
 ) -> RunningStack:
-    """Start a cloud's stack; `port` 0 takes a free one.
+    """Start a cloud's offline stack (local emulator) on a port; 0 takes a free one.
 
     It ends with this process, at `stop()`, or at the end of a `with`.
 
@@ -58,7 +58,7 @@ def up(
 
 
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
-    """Run a command beside a stack of its own, with the options of `up`.
+    """Run a command against a new offline stack that ends with it, and return the exit code.
 
     Return its exit code, or 128 and the number of a signal.
 
@@ -71,7 +71,7 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 
 
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
-    """Stop the stacks that `--offline` started for the project in a folder.
+    """Stop the offline stacks that `--offline` started for the project in a folder.
 
     The default is the working folder. `forget`: remove what they held.
     """
@@ -81,7 +81,7 @@ def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
 
 
 def status(folder: Path | None = None) -> dict[str, Ready]:
-    """Return, by cloud, the running stacks that `--offline` started for the project in a folder.
+    """Return, by cloud, the running offline stacks of the project in a folder.
 
     The default is the working folder.
     """
@@ -91,7 +91,7 @@ def status(folder: Path | None = None) -> dict[str, Ready]:
 def coverage(
     cloud: str, *, service: str | None = None
 ) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
-    """Return, for each operation, whether it executes, stores only, or is absent.
+    """Return for each API operation of a cloud whether the offline stack executes it.
 
     NotFound: the cloud, or the service.
     """
@@ -103,7 +103,7 @@ def coverage(
 
 
 def policy(*, url: str | None = None) -> dict[str, Any]:
-    """Return the policy of least rights for the calls that a stack has had since its reset.
+    """Return the least-privilege IAM policy, as a dict, for the calls that a stack has received.
 
     They are in the cloud's own form. NotFound: no stack answers.
     """
@@ -114,7 +114,7 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 
 
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
-    """Repeat recorded calls on an offline stack, and return the answers that differ.
+    """Replay recorded cloud calls on an offline stack, and return the answers that differ.
 
     The calls are those that `doctor --first-account --round --record` recorded.
 
@@ -129,7 +129,7 @@ def compare(folder: Path, *, url: str | None = None) -> Comparison:
 
 
 def _stack_of(cloud: str) -> Offline:
-    """Return the offline stack of a cloud's name.
+    """Return the offline stack of a cloud by the cloud's name; raise if it cannot start here.
 
     Raises:
         NotFound: There is none of this name.

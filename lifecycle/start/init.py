@@ -35,7 +35,7 @@ def init(
     roles: Mapping[str, str] | None = None,
     targets: Sequence[str] | None = None,
 ) -> Scaffolded:
-    """Make a project in a new or empty folder.
+    """Create a project in a new or empty folder, from an example or from files of events.
 
     Args:
         folder: Where to.

@@ -54,7 +54,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def numbers_rows(self) -> bool:
-        """Whether the column only numbers the rows, as a data frame's index does."""
+        """Whether the column is only a row number, as the index of a data frame is."""
         return re.fullmatch(_FRAME_INDEX, self.source) is not None
 
 

@@ -58,7 +58,7 @@ def _is_ranked(shape: Shape) -> bool:
 
 
 def objective_name(shape: Shape) -> str:
-    """Return the objective's name: ctr of clicks, else that of the outcome's rate."""
+    """Return the name of the proposed objective: `ctr` of clicks, else after the outcome."""
     return "ctr" if shape.outcome == "click" else f"{shape.outcome}_rate"
 
 

@@ -44,7 +44,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 def propose(
     sources: Sequence[Path], folder: Path, *, named: Mapping[str, str] | None = None
 ) -> Proposal:
-    """Propose the description of a project in `folder` from files of events.
+    """Return a proposed project for event files, with the columns' roles guessed from the data.
 
     Args:
         sources: What was shown, a row an event; and, where it is another file, what came of it.

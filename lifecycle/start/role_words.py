@@ -78,7 +78,7 @@ def plain(name: str) -> str:
 
 
 def is_id(name: str) -> bool:
-    """Return whether a column's name says that it holds an id."""
+    """Return whether a column's name looks like that of an id, such as `user_id`."""
     return _SUFFIX.search(plain(name)) is not None
 
 

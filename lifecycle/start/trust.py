@@ -78,7 +78,7 @@ def untrusted(project: Path) -> tuple[Untrusted, ...]:
 
 
 def trust(project: Path) -> Trusted:
-    """Register state folders as trusted, as if this user had made them. Repeating it is safe.
+    """Register a project's state folders as trusted, as if this user had made them.
 
     Raises:
         NotFound: there is none.
@@ -100,7 +100,7 @@ def trust(project: Path) -> Trusted:
 
 
 def trust_home(home: Path) -> Trusted:
-    """Put this user's seal on a stack's home (`isthmus stack up --home`).
+    """Mark an offline stack's state folder as trusted by this user (`isthmus stack up --home`).
 
     Nothing in it is unpickled.
 

@@ -34,7 +34,7 @@ class Graph(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Rows[ModelVersion]:
-    """Return every version of the project's registered models."""
+    """Return all versions of the project's models in the model registry."""
     return Rows(versions(project))
 
 

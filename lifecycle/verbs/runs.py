@@ -46,7 +46,7 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
 
 
 def show(project: Project, run: str) -> NotedRun | RunState:
-    """Return a run's record and its notes, or the state of a run without a record.
+    """Return a training run's record with its notes, or its state if it has no record yet.
 
     Such a run is under way, or was stopped. NotFound.
     """

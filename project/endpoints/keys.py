@@ -40,14 +40,14 @@ _NO_KEYWORD = (*OF_EVERY_ENDPOINT, "rows", "self")
 
 
 def attribute_problem(name: str) -> tuple[str, str] | None:
-    """Return why an attribute may not have this name and what to do, or None."""
+    """Return (problem, remedy) if a request attribute may not have this name, else None."""
     if name in _OF_A_REQUEST:
         return f"{name} is a key of every request", "choose another name"
     return column_problem(name)
 
 
 def parameter_problem(name: str) -> tuple[str, str] | None:
-    """Return why a parameter of predict may not have this name and what to do, or None."""
+    """Return (problem, remedy) if a serving parameter may not have this name, else None."""
     if name in OF_EVERY_ENDPOINT:
         return (
             f"{name} is a parameter of every endpoint",

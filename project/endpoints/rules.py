@@ -77,7 +77,7 @@ def entity_of(name: str, spec: ProjectSpec) -> Entity | None:
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report every mistake in the endpoints' rules: names, conditions, dates, figures."""
+    """Report every mistake in the endpoints' ranking rules: names, conditions, dates, numbers."""
     for endpoint in spec.endpoints.values():
         for rule, key in places(endpoint):
             _names(rule, spec, declared, key, report)

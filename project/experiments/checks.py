@@ -19,7 +19,7 @@ from .build import arm_key
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
-    """Report every mistake in the layers and experiments."""
+    """Report every mistake in the experiment layers and experiments of a project."""
     for name in declared.layers:
         if (layer := spec.layers.get(name)) is not None:
             check_declared(

@@ -11,7 +11,7 @@ from ..reading.report import Report
 
 
 def model_files(fence: Fence, report: Report) -> Iterator[tuple[str, str, yaml.Node]]:
-    """Yield (name, file, tree) of each models/<name>.yaml."""
+    """Yield (name, file, YAML tree) of each model configuration models/<name>.yaml."""
     for path in yaml_files(fence, "models", report):
         file = f"models/{path.name}"
         node = read_yaml(path, file, f"{file}:", report, fence)

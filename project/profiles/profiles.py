@@ -44,7 +44,7 @@ class Profiles(msgspec.Struct, frozen=True, kw_only=True):
 def profiles(
     description: Description, *, complete: bool = False, used: str | None = None
 ) -> dict[str, Profile]:
-    """Return the targets of profiles.yaml whose variables are set, and the default one.
+    """Return the targets of profiles.yaml, by name, whose environment variables are set.
 
     The default target is always there.
 
@@ -111,7 +111,7 @@ def profile(
 
 
 def mlflow(description: Description) -> str | None:
-    """Return the URI of the MLflow server that `tracking` names.
+    """Return the URI of the MLflow server that `tracking` in profiles.yaml names, or None.
 
     Raises:
         ProjectError: its variable is not set.
@@ -125,7 +125,7 @@ def _nobody(_default: str) -> tuple[str, ...]:
 
 
 def read(fence: Fence, report: Report) -> str | None:
-    """Return the file's text, or None if it is missing or unreadable, which is reported."""
+    """Return the text of profiles.yaml; if it cannot be read, report why and return None."""
     path = fence.folder / FILE
     return files.read_text(path, FILE, report, fence) if path.exists() else None
 

@@ -65,7 +65,7 @@ def duration_text(value: timedelta) -> str:
 
 
 def percent(text: str) -> Decimal:
-    """Parse a percentage: `5%` -> 5.
+    """Parse a percentage with its sign: `5%` is Decimal 5.
 
     The sign is required, so that nobody's 0.05 becomes a twentieth of a percent.
     """
@@ -156,7 +156,7 @@ def latency(text: str) -> float:
 
 
 def weekdays(text: str) -> tuple[int, ...]:
-    """Parse `mon-fri` or `mon, wed-fri` as numbers of days, Monday being 0."""
+    """Parse `mon-fri` or `mon, wed-fri` as a tuple of weekday numbers, Monday being 0."""
     if not re.fullmatch(WEEKDAYS, text):
         raise Mistake(
             f"{text!r} are not days of a week", f"write mon-fri, or some of {', '.join(_DAY_NAMES)}"
@@ -170,7 +170,7 @@ def weekdays(text: str) -> tuple[int, ...]:
 
 
 def hours(text: str) -> tuple[int, int]:
-    """Parse `09:00-17:00` as minutes since midnight, end not included; 24:00 ends the day."""
+    """Parse `09:00-17:00` as start and end in minutes since midnight; 24:00 ends the day."""
     if not re.fullmatch(HOURS, text):
         raise Mistake(f"{text!r} are not hours of a day", 'write them as "09:00-17:00"')
     start, end = (60 * int(part[:2]) + int(part[3:]) for part in map(str.strip, text.split("-")))

@@ -60,7 +60,10 @@ def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str
 
 
 def has_exposure(event: Event) -> bool:
-    """Return whether an event names its exposure, so that it has the view `<event>_exposed`."""
+    """Return whether an event holds the id of the gateway exposure that it followed.
+
+    Such an event has the view `<event>_exposed`.
+    """
     return any(map(_exposure, event.attributes))
 
 

@@ -43,7 +43,7 @@ def applied(spec: ProjectSpec) -> bool:
 
 
 def _assigns(spec: ProjectSpec, endpoint: Endpoint) -> bool:
-    """Return whether units are assigned at an endpoint: a layer has experiments or a holdout.
+    """Return whether an endpoint's units are assigned to arms, by an experiment or a holdout.
 
     An endpoint's own layer always exists, and may be empty.
     """

@@ -49,7 +49,7 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
-    """Return a form's HTML, or only its command where the form may not be sent.
+    """Return a form as HTML, or only its terminal command where it may not be submitted.
 
     `token`: tells the server that the form is from a page of its own.
     `same`: what follows a command, for the same target.
@@ -132,5 +132,5 @@ def _options(chosen: str, choices: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _attribute(text: str) -> str:
-    """Escape a text for an attribute of HTML."""
+    """Return a text escaped for use in an HTML attribute."""
     return escape(text, quote=True)

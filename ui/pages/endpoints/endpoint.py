@@ -55,7 +55,7 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the page of one endpoint.
+    """Draw the page of one endpoint: variants, traffic, rollout, rules, metrics by the minute.
 
     The query has `minutes` to look back, `days` of answers in which rules are counted, and the
     `unit` whose counts are shown. Without the last two neither the warehouse nor the store of the

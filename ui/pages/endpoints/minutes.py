@@ -19,7 +19,7 @@ Minutes = Mapping[str, tuple[Bucket, ...]]
 
 
 def minutes_parts(minutes: Minutes, window: Window) -> list[str]:
-    """Draw a table and charts of the minutes in which variants had requests."""
+    """Return an HTML table and charts of the variants' requests, errors and latency by minute."""
     drawn = [_chart(figure, minutes, window) for figure in _FIGURES]
     rows = [_row(of_buckets(variant, buckets)) for variant, buckets in minutes.items() if buckets]
     words = "Latencies are the medians of the minutes' own: percentiles do not add up."

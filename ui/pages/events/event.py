@@ -36,7 +36,7 @@ class EventData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the page of one event.
+    """Draw the page of one event: attributes, readers, stored rows by date, quarantined rows.
 
     The query has `days` to count the events of, and `quarantine` to read what was refused. Without
     them the warehouse is not queried.
@@ -164,7 +164,7 @@ def _volume(volumes: tuple[DayVolume, ...] | Unread | None, days: int) -> list[s
 
 
 def dates(first: date, last: date) -> plots.Axis:
-    """Return an axis of days from the first date on, with a tick for some of them."""
+    """Return a chart's axis of days from the first date to the last, with a few dates as ticks."""
     number = (last - first).days + 1
     every = max(1, -(-number // 5))
     ticks = [

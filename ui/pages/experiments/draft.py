@@ -35,7 +35,7 @@ _GUARDRAIL = re.compile(r"(\w+)\s+(?:may\s+)?(drop|rise)\s+(?:by\s+|to\s+)?([0-9
 
 
 def file_of(name: str) -> str:
-    """Return the path of an experiment's file, relative to the project's folder.
+    """Return the path of a new experiment's YAML file, relative to the project's folder.
 
     Raises:
         ValueError: The text is not a name.
@@ -127,7 +127,7 @@ def _percent(value: str) -> str:
 
 
 def _guardrail(line: str) -> str:
-    """Convert `bought may drop 2 %` to YAML; leave any other text to the loader."""
+    """Convert a line such as `bought may drop 2 %` to the YAML of a guardrail."""
     if words := _GUARDRAIL.fullmatch(line.strip()):
         return f"{{metric: {words[1]}, max_{words[2]}: {words[3]}%}}"
     return line.strip()

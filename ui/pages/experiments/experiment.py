@@ -228,7 +228,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 
 
 def _not_started(project: Project, experiment: Experiment) -> View:
-    """Return the page of an experiment that was never started."""
+    """Return the page of an experiment that was never started, with the form to start it."""
     location = place(project.description, f"experiments.{experiment.name}")
     uncommitted = (
         [f"{location.file} is not committed: a run keeps the revision that it was started from"]

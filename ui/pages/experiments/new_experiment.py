@@ -57,17 +57,17 @@ class NewExperiment(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """The problems that make the experiment invalid."""
+        """The problems of severity `error`, which make the typed experiment invalid."""
         return tuple(problem for problem in self.problems if problem.severity == "error")
 
     @property
     def sound(self) -> bool:
-        """Whether the experiment has no errors."""
+        """Whether an experiment was typed and has no errors."""
         return bool(self.text) and not self.errors
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the form, filled from the query, and the answer to it if it has a name."""
+    """Draw the form of a new experiment, with what was typed, its problems and its power."""
     layers = layers_now(project)
     fields, more = _fields(project, layers, query), _more(query)
     form = Form(action=PATH, button="Check it", fields=fields, more=more, get=True, fills=_ANSWER)

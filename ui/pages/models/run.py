@@ -29,7 +29,7 @@ class RunData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the page of one training run.
+    """Draw the page of one training run: its report, or its progress if it has not ended.
 
     Raises:
         NotFound: There is no such run.

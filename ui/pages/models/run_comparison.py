@@ -19,7 +19,7 @@ _MOST = 20
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the comparison of runs.
+    """Draw the page that compares training runs side by side, each with the first.
 
     The query has `run`, names with blanks between them, each compared with the first; or `first`
     and `others`.

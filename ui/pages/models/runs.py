@@ -26,7 +26,7 @@ class RunsData(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def page(project: Project, query: Mapping[str, str]) -> View:
-    """Draw the list of training runs.
+    """Draw the page that lists training runs, with metrics and gate, sorted and filtered.
 
     The query has `sort`, a figure; `where`, FIELD=VALUE with blanks between several; and `newest`,
     how many runs are read.

@@ -215,7 +215,7 @@ class _Across(msgspec.Struct, frozen=True):
 
 
 def _chart(figure: Figure, rows: Sequence[Row], across: _Across, alarms: Alarms) -> str:
-    """Draw a series for each group, or a single one for a ratio."""
+    """Return an HTML chart of one figure, with a series for each group and the alarm limits."""
     shown = FIGURES[figure]
     series: dict[str, list[Row]] = {}
     for row in rows:
@@ -283,7 +283,7 @@ _APART = 0.09  # of a day, or of a version: so that no whisker hides another
 def _series(
     name: str, rows: Sequence[Row], across: _Across, place: tuple[int, int]
 ) -> plots.Series:
-    """Return one group's series, with a small shift so that groups do not overlap."""
+    """Return one group's values as a series, shifted a little so that groups do not overlap."""
     shown, (number, several) = FIGURES[rows[0].figure], place
     return plots.Series(
         name=name,
