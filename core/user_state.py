@@ -212,7 +212,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
 
 
 def forget(folder: Path) -> None:
-    """Unregister a folder that is being removed, with all that is stored for it."""
+    """Remove a state folder that is being deleted from the trusted ones, with its stored data."""
     if number := known_id(folder):
         shutil.rmtree(kept_for(number), ignore_errors=True)
 

@@ -40,7 +40,7 @@ class Command(click.Command):
         parent: click.Context | None = None,
         **extra: Any,
     ) -> click.Context:
-        """Parse the command's arguments; complete names when a shell asks for them."""
+        """Parse the command's arguments; in a shell's completion, set up that of names."""
         if extra.get("resilient_parsing"):  # a shell asks what may come next
             from .completion import complete_names
 

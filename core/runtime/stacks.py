@@ -219,9 +219,7 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """Stop the project's offline stacks, and return whether any ran.
 
-    With `forget` their stored state is deleted, too.
-
-    False when none runs. Unavailable when one cannot be ended.
+    With `forget` their stored state is deleted, too. Unavailable when one cannot be ended.
     """
     place = _known_record_folder(folder)
     if place is None or not place.exists():

@@ -31,7 +31,7 @@ _SCRIPT = "traffic_script"  # the port by which minutes are made up
 
 
 def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse a rollout on an offline stack instead of the scripted world.
+    """Rehearse a rollout through the target's real adapter in simulated time.
 
     Nothing that the project has is touched, on its target or in its stack.
 

@@ -8,7 +8,10 @@ from ..reading.shapes import Key, OneOf, Record, Text
 
 
 def _path(text: str) -> str:
-    """Check that a path lies in the project's folder and is Parquet or CSV."""
+    """Return a static table's path unchanged; raise Mistake unless it is allowed.
+
+    It must be Parquet or CSV, inside the project's folder.
+    """
     if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
         raise Mistake(
             f"{text!r} is not inside the project's folder",
