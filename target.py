@@ -292,7 +292,10 @@ def _is_importable(module: str) -> bool:
 
 
 def require(packages: Packages, what: str) -> None:
-    """Raise MissingDependency, with the pip line, unless `what` has the packages it needs."""
+    """Raise MissingDependency unless the packages that `what` needs are installed.
+
+    The error names the pip command that installs them.
+    """
     if absent := missing(packages):
         raise MissingDependency(
             f"{what} needs {', '.join(absent)}",

@@ -46,14 +46,14 @@ class EscapingStream:
         self.stream = stream
 
     def write(self, text: str, /) -> int:
-        """Write the text, escaped; raise TypeError if it is no text."""
+        """Write a text to the stream, with control characters escaped."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
         self.stream.write(escaped(text))
         return len(text)
 
     def writelines(self, lines: Iterable[str], /) -> None:
-        """Write each line, escaped."""
+        """Write lines to the stream, with control characters escaped."""
         for line in lines:
             self.write(line)
 

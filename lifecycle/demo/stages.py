@@ -91,7 +91,7 @@ def prepared(project: Project, stage: Stages) -> DemoData:
 def started_for(project: Project, endpoint: str, *, keep: bool) -> Generator[bool, None, None]:
     """Stop an endpoint after the block, unless it ran before or `keep`; yield whether it ran.
 
-    It is stopped whatever happens in the block.
+    It is stopped also if the block fails or is interrupted.
     """
     was_there = project.target.endpoints.observe(endpoint) is not None
     try:

@@ -70,5 +70,5 @@ def cancel(project: Project, run: str) -> RunState:
 
 
 def log(project: Project, run: str, step: str) -> StepLog:
-    """Return the output of a run's step; raise NotFound if there is no such run or step."""
+    """Return what a step of a training run printed; raise NotFound if there is no such step."""
     return StepLog(run=run, step=step, log=watch.log(project, run, step))

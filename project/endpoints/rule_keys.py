@@ -81,7 +81,7 @@ class _Figure(msgspec.Struct, frozen=True, kw_only=True):
         return self._number.read(node, key, report)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {"anyOf": [self._number.schema(), {"type": "string", "pattern": f"^{_PARAMETER}$"}]}
 
     @property
@@ -218,7 +218,7 @@ class _Pin(msgspec.Struct, frozen=True):
         )
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         schema = Record(noun="a pin", keys=_PIN).schema()
         return schema | {
             "patternProperties": {f"^{NAME}$": {}},
@@ -247,7 +247,7 @@ class _Cap(msgspec.Struct, frozen=True):
         return WRONG
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         per_unit = {"properties": {"per": {"const": "unit"}}}
         return CAP.schema() | {
             "if": per_unit,
@@ -294,7 +294,7 @@ class _Rule(msgspec.Struct, frozen=True):
         return WRONG if values is WRONG else (kind, values)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         properties = {kind: shape.schema() for kind, shape in KINDS.items()}
         return {
             "type": "object",

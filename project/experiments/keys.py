@@ -160,7 +160,7 @@ class _OneOrMany(msgspec.Struct, frozen=True):
         return WRONG if value is WRONG else (value,)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {"anyOf": [self.of.schema(), ListOf(of=self.of).schema()]}
 
 
@@ -193,7 +193,7 @@ class Targeted(msgspec.Struct, frozen=True):
         return {"not_among" if name == "not" else name: value for name, value in fields.items()}
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {
             "if": {"type": "object"},
             "then": _COMPARISON.schema() | {"minProperties": 1},
@@ -329,7 +329,7 @@ class _Experiment(msgspec.Struct, frozen=True):
         return shape.read(node, key, report)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         of_gateway = {
             "if": {"type": "object", "required": ["interleave"]},
             "then": INTERLEAVED.schema(),

@@ -69,7 +69,7 @@ class _StandIn(msgspec.Struct, frozen=True):
         return server
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return _SERVER.schema()
 
 
@@ -94,7 +94,7 @@ class _Budget(msgspec.Struct, frozen=True):
         return (_LIMITS if isinstance(node, yaml.Mapping) else _LIMIT).read(node, key, report)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {"anyOf": [_LIMIT.schema(), _LIMITS.schema()]}
 
 

@@ -81,7 +81,7 @@ class Text(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         text: Schema = {"type": "string"}
         if self.pattern is not None:
             text["pattern"] = f"^({self.pattern})$"
@@ -113,7 +113,7 @@ class Folder(msgspec.Struct, frozen=True, kw_only=True):
         return FILLED.read(node, key, report)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return FILLED.schema()
 
     def resolve(self, text: str | None, project: Path) -> str:
@@ -151,7 +151,7 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         return value
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         schema: Schema = {"type": "integer" if self.whole else "number"}
         if self.least is not None:
             schema["minimum"] = self.least
@@ -167,7 +167,7 @@ class Flag(msgspec.Struct, frozen=True):
         return WRONG
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {"type": "boolean"}
 
 
@@ -199,7 +199,7 @@ class OneOf(msgspec.Struct, frozen=True, kw_only=True):
         return WRONG
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {"enum": list(self.words)}
 
 
@@ -211,7 +211,7 @@ class Free(msgspec.Struct, frozen=True):
         return yaml.plain(node)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         return {}
 
 
@@ -242,7 +242,7 @@ class ListOf(msgspec.Struct, frozen=True, kw_only=True):
         return WRONG if any(value is WRONG for value in values) else tuple(values)
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         schema: Schema = {"type": "array", "items": self.of.schema(), "minItems": self.least}
         if self.most is not None:
             schema["maxItems"] = self.most
@@ -274,7 +274,7 @@ class MapOf(msgspec.Struct, frozen=True, kw_only=True):
         return values
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         anything = self.pattern == ".*"
         schema: Schema = {"type": "object", "minProperties": self.least}
         if anything:
@@ -340,7 +340,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return values
 
     def schema(self) -> Schema:
-        """Return the JSON schema of what this shape reads."""
+        """Return the JSON Schema of the YAML values that this shape accepts."""
         properties: Schema = {}
         for name, about in self.keys.items():
             properties[name] = dict(about.shape.schema())
