@@ -160,7 +160,7 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
 def _graded(log: Log, column: Column) -> Outcome:
     """Return the threshold above which a number counts as the outcome.
 
-    It is the least value that at most half of the rows reach: 1 of 0 and 1, the upper grades.
+    It is the value that the share of rows nearest to one half reaches: 4 of five stars, mostly.
     """
     sql = column.sql
     if set(column.values) <= {"0", "1", "0.0", "1.0"}:
@@ -169,10 +169,7 @@ def _graded(log: Log, column: Column) -> Outcome:
         f"SELECT {sql} AS grade, cume_dist() OVER (ORDER BY {sql} DESC) AS share "
         f"FROM {log.table} WHERE {sql} IS NOT NULL"
     )
-    # more than half may have the greatest value
-    (threshold,) = log.query(
-        f"SELECT coalesce(min(grade) FILTER (WHERE share <= 0.5), max(grade)) FROM ({ranked})"
-    )
+    (threshold,) = log.query(f"SELECT arg_min(grade, abs(share - 0.5)) FROM ({ranked})")
     number = f"{threshold:g}"
     return Outcome(
         column=column, condition=f"{sql} >= {number}", words=f"{column.source} >= {number}"
