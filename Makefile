@@ -1,4 +1,4 @@
-# make setup | demo | test | test-soak | test-stack | test-isthmus | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs
+# make setup | demo | test | test-soak | test-stack | test-isthmus | test-room ROOM=events | test-often | test-starved TESTS=tests/ui TIMES=10 | check | audit | lock | upgrade | bench | bench-load | bench-faults VERBS="ingest --every 9" | docs | pictures
 PYTHON ?= python3
 UV = .venv/bin/uv pip
 HERE = --quiet --python .venv/bin/python
@@ -8,7 +8,7 @@ LOCKED = --require-hashes --require-build-hashes --build-constraints requirement
 # An older setup's folder of metadata is removed: Python would find its entry points before those that are installed.
 OURS = rm -rf isthmus.egg-info && $(UV) install $(HERE) --no-deps --no-build-isolation --editable . --editable ./localstack
 
-.PHONY: setup demo test test-soak test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs clean
+.PHONY: setup demo test test-soak test-stack test-isthmus test-room test-often test-starved check audit lock upgrade bench bench-load bench-faults docs pictures clean
 
 # pip, of which each Python has one, brings uv by the lock's digests; uv brings the rest.
 .venv/bin/uv: requirements.lock
@@ -94,6 +94,10 @@ bench-faults: .venv/.setup
 docs: .venv/.setup
 	.venv/bin/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict
+
+# The README's figures and pictures, taken from a run of both demos. Needs Chromium: apt-get install chromium-headless-shell
+pictures: .venv/.setup
+	.venv/bin/python docs/pictures.py
 
 clean:
 	rm -rf .venv build *.egg-info localstack/build localstack/*.egg-info

@@ -202,8 +202,11 @@ class Lazy(click.Group):
     metavar="DIR",
     help="Begin in this folder.",
 )
-def main(folder: str | None) -> None:
+@click.option("--target", metavar="NAME", help="As after the command.")
+@click.pass_context
+def main(context: click.Context, folder: str | None, target: str | None) -> None:
     """Describe a ranking product once; run it on a laptop, on SageMaker or on Vertex AI."""
+    context.obj = target
     if folder is not None:
         os.chdir(folder)
 

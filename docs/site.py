@@ -48,14 +48,18 @@ def _is_copied(target: Path) -> bool:
         target.is_file()
         and target.is_relative_to(ROOT)
         and target not in PAGES
-        and target.parent != DOCS
+        and not target.is_relative_to(DOCS)
     )
 
 
 def _led(source: Path, to: str) -> str:
     target = (source.parent / to).resolve()
     place = PAGES.get(target) or (
-        _copy(target) if _is_copied(target) else target.name if target.parent == DOCS else None
+        _copy(target)
+        if _is_copied(target)
+        else str(target.relative_to(DOCS))
+        if target.is_relative_to(DOCS)
+        else None
     )
     return os.path.relpath(place, os.path.dirname(PAGES[source]) or ".") if place else to  # noqa: PTH120  a place in the site
 

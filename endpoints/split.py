@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 
 from ..errors import Invalid, Unsupported
+from ..project.reading.names import did_you_mean
 
 HUNDRED = Decimal(100)
 
@@ -30,20 +31,14 @@ def check(
     """
     names = tuple(variants)
     if unknown := [name for name in split if name not in names]:
-        raise Invalid(
-            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(names)}"
-        )
+        raise _no_variant(where, unknown, names)
     if missing := [name for name in names if name not in split]:
         raise Invalid(
             f"{where}: the split leaves out {', '.join(missing)}",
             remedy="name every variant; 0 is a share too",
         )
     for name, percent in split.items():
-        if not percent.is_finite() or not 0 <= percent <= HUNDRED:
-            raise Invalid(
-                f"{where}: {name}={percent} is not a percentage",
-                remedy="a share is between 0 and 100",
-            )
+        check_range(name, percent, where=where)
     representable(split, resolution=resolution, where=where)
     if (total := sum(split.values(), Decimal(0))) != HUNDRED:
         raise Invalid(
@@ -51,6 +46,23 @@ def check(
             remedy="give every variant its share in percent",
         )
     return dict(split)
+
+
+def check_range(name: str, percent: Decimal, *, where: str) -> None:
+    """Raise Invalid for a share that is not between 0 and 100."""
+    if not percent.is_finite() or not 0 <= percent <= HUNDRED:
+        raise Invalid(
+            f"{where}: {name}={percent} is not a percentage",
+            remedy="a share is a number from 0 to 100",
+        )
+
+
+def _no_variant(where: str, unknown: Iterable[str], variants: Iterable[str]) -> Invalid:
+    names = list(unknown)
+    return Invalid(
+        f"{where} has no variant {', '.join(names)}",
+        remedy=did_you_mean(names[0], variants, has="it has"),
+    )
 
 
 def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
@@ -83,9 +95,9 @@ def completed(
         Invalid: They name none, or one that is not there, or leave open who gets the rest.
     """
     if unknown := [name for name in changes if name not in now]:
-        raise Invalid(
-            f"{where} has no variant {', '.join(unknown)}", remedy=f"it has {', '.join(now)}"
-        )
+        raise _no_variant(where, unknown, now)
+    for name, percent in changes.items():
+        check_range(name, percent, where=where)
     if not changes:
         raise Invalid(f"{where}: no share is given", remedy=f"for example {list(now)[-1]}=20")
     others = [name for name in now if name not in changes]

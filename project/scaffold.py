@@ -103,6 +103,7 @@ def _fill(
     files: Mapping[str, str] | None,
     targets: Sequence[str] | None,
 ) -> None:
+    """Write a new project's files into a draft folder."""
     draft.mkdir(parents=True)
     if files is None:
         _copy(_examples().joinpath(example or DEFAULT), draft)

@@ -141,7 +141,9 @@ def _advance(
             ports, stored, decided, actions, observation=looked.observation, clock=clock
         )
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as error:
-        return LookResult(state=state, driver=state.lease.holder, problems=(*problems, str(error)))
+        return LookResult(
+            state=state, driver=state.lease.holder, problems=(*problems, _unwritten(state, error))
+        )
     problems += undone
     again = (
         bool(stored.state.outbox)
@@ -246,7 +248,17 @@ def _act(
     try:
         return documents.write(ports.state, noted, expect=stored.token), problems
     except (Conflict, OutcomeUnknown, Throttled, Unavailable) as raised:
-        return stored, (*problems, str(raised))
+        return stored, (*problems, _unwritten(state, raised))
+
+
+def _unwritten(state: State, error: IsthmusError) -> str:
+    """Return why a look's result is not stored, as a sentence for who watches the rollout."""
+    if isinstance(error, Conflict):
+        return (
+            f"another controller wrote {state.id} of {state.endpoint} first: this look stored "
+            "nothing, and the next one goes on from what is there"
+        )
+    return str(error)
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:

@@ -106,6 +106,8 @@ class Application:
         return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
+        """Return the handler of a page."""
+
         async def answer(request: Request) -> Response:
             return await self._in_thread(self._draw, page, ending, request)
 
@@ -114,9 +116,11 @@ class Application:
     def _in_thread(
         self, function: Callable[..., Response], *arguments: Any
     ) -> asyncio.Future[Response]:
+        """Run a function in a thread."""
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
+        """Draw a page, as HTML or JSON."""
         typed = request.query_params  # boxes of one name, of which several are ticked
         query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
@@ -133,6 +137,7 @@ class Application:
             return self._failure(error, request.url.path)
 
     def _page(self, view: View, request: Request, project: Project) -> Response:
+        """Answer with a page in its frame."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
         around = Frame(
             project=project.spec.name,
@@ -152,6 +157,8 @@ class Application:
         return response
 
     def _post(self, action: Action) -> Handler:
+        """Return the handler of a form."""
+
         async def answer(request: Request) -> Response:
             try:
                 fields = await _fields(request)
@@ -170,6 +177,7 @@ class Application:
         return answer
 
     def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
+        """Do what a form asks, and lead to the page that shows it."""
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -179,15 +187,18 @@ class Application:
         return RedirectResponse(where, status_code=303)
 
     def _turn(self, name: str) -> Lock:
+        """Return the lock that lets one change of a kind through at a time."""
         with self._turning:
             return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
+        """Answer with the page of an error."""
         if not isinstance(error, IsthmusError):
             tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
+        """Answer with the page of a refusal."""
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = (
@@ -212,6 +223,7 @@ class Application:
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
+        """Answer that there is no such page."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = (
             f"{request.url.path} takes no {request.method}"
@@ -234,10 +246,12 @@ def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:
+    """Answer with a text."""
     return Response(text, media_type=kind)
 
 
 def _json(data: object, status: int = 200) -> Response:
+    """Answer with JSON."""
     return Response(
         msgspec.json.format(msgspec.json.encode(data), indent=2),
         status,
@@ -266,6 +280,7 @@ def _download(view: View, ending: str, path: str) -> Response:
 
 
 def _foot(project: Project) -> str:
+    """Return the page's last line."""
     clock = ", simulated clock" if is_simulated(project) else ""
     return kit.footer(project.log_time(), f"{project.target.name}{clock}")
 
@@ -281,6 +296,7 @@ def _section(path: str) -> str:
 
 
 def _function(named: str) -> Callable[..., Any]:
+    """Import the function that draws a page."""
     module, _, name = named.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
     return function
@@ -304,6 +320,7 @@ async def _fields(request: Request) -> dict[str, str]:
 
 
 async def _send_guarded(send: Send, message: Message) -> None:
+    """Send a message with the security headers."""
     if message["type"] == "http.response.start":
         message["headers"] = [
             *message["headers"],

@@ -9,6 +9,7 @@ from functools import wraps
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ...core import logs, spans
 from .console import PROJECT, Console, project_file
@@ -64,7 +65,7 @@ def command(
         def call(**arguments: Any) -> None:
             console = Console(
                 path=project_file(arguments.pop("project_path", PROJECT), above=above),
-                target=arguments.pop("target", None) or None,
+                target=_target(arguments.pop("target", None), takes_one=project),
                 offline=arguments.pop("offline", False),
                 as_json=arguments.pop("as_json"),
                 dry_run=arguments.pop("dry_run", False),
@@ -118,6 +119,17 @@ def command(
         return decorated
 
     return decorate
+
+
+def _target(named: str | None, *, takes_one: bool) -> str | None:
+    """Return the target that is named after the command, else before it, else by the variable."""
+    context = click.get_current_context()
+    general: str | None = context.find_root().obj
+    if general is None or context.get_parameter_source("target") is ParameterSource.COMMANDLINE:
+        return named or None
+    if not takes_one:
+        raise click.UsageError(f"{context.command_path} takes no --target", context)
+    return general
 
 
 def _of_logging(function: Any) -> Any:

@@ -56,6 +56,7 @@ class Console:
         self.as_json, self.dry_run, self.quiet = as_json, dry_run, quiet
         self._progress_shown = ""
         self._progress_at = 0.0 if sys.stderr.isatty() else time.monotonic()
+        self._told = ""
         self._preview: tuple[object, str] | None = None
         self.aside = False  # what is said goes to stderr: the result alone is for another program
         # of a cloud's target: said when the project is opened, not again with the result
@@ -187,8 +188,9 @@ class Console:
         """Log or print the progress of a long task."""
         if logs.as_json():
             logs.emit("progress", what=what, done=done, total=total)
-        else:
-            click.echo(escaped(f"{what}  {share}"), err=True)
+        elif (line := f"{what}  {share}") != self._told:
+            self._told = line
+            click.echo(escaped(line), err=True)
 
     def _clear(self) -> None:
         """Take the progress line off the terminal."""

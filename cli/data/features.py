@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import click
 
+from ...reports.columns import plural
 from ..console.command import command
 from ..console.console import Console
 from ..console.tables import grid
@@ -60,8 +61,8 @@ def materialize(
         models = sorted(project.spec.models.values(), key=lambda model: model.alias != "champion")
     width = max((len(r.view) for r in reports), default=0)
     lines = [
-        f"{r.view:<{width}}   {r.rows:>7,} rows   {r.keys_online:>6,} keys online   known up "
-        f"to {r.until:%Y-%m-%d %H:%M}"
+        f"{r.view:<{width}}   {plural(r.rows, 'row'):>12}   "
+        f"{plural(r.keys_online, 'key'):>11} online   known up to {r.until:%Y-%m-%d %H:%M}"
         for r in reports
     ]
     checks = [str(report.as_known) for report in reports if report.as_known is not None]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ...reports.columns import plural
 from ..console.command import command
 from ..console.console import Console
 from ..console.tables import Grid, grid
@@ -47,7 +48,7 @@ def query(console: Console, sql: str, params: tuple[str, ...], limit: int) -> No
     shown = rows.slice(0, limit)
     console.result(shown, _table(shown))
     if rows.num_rows > limit:
-        click.echo(f"more than {limit:,} rows: --limit shows more of them", err=True)
+        click.echo(f"more than {plural(limit, 'row')}: --limit shows more of them", err=True)
 
 
 def _table(rows: pa.Table) -> Grid:

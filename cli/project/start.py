@@ -10,10 +10,10 @@ from typing import Any
 import click
 import msgspec
 
-from ...errors import ProjectError
+from ...errors import ProjectError, Refused
 from ..console.command import command
 from ..console.completion import SHELLS, source
-from ..console.console import Console
+from ..console.console import PROJECT, Console
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FOLDER = click.Path(file_okay=False, path_type=Path)
@@ -55,6 +55,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
     help="Targets in profiles.yaml, the default first: local,sagemaker,vertex. [default: of an "
     "example all, else local; with --from a terminal is asked]",
 )
+@click.option("--yes", is_flag=True, help="Do not ask, also inside another project.")
 def init(
     console: Console,
     *,
@@ -63,12 +64,15 @@ def init(
     sources: tuple[str, ...],
     roles: tuple[str, ...],
     targets: str | None,
+    yes: bool,
 ) -> None:
     from ...lifecycle.start.init import init as create
     from ...project.profiles.profiles import DEFAULT
 
+    if not yes:
+        _ask_inside(console, name)
     named = dict(_role(text) for text in roles)
-    if sources and not console.as_json and sys.stdin.isatty():
+    if sources and not (console.as_json or yes) and sys.stdin.isatty():
         named |= _answers(sources, name, named)
         targets = targets or click.prompt(
             "targets, of local, sagemaker, vertex", default=DEFAULT, show_default=True
@@ -104,6 +108,22 @@ def init(
         console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:
         console.say(f"next   {change_folder}isthmus validate")
+
+
+def _ask_inside(console: Console, name: str) -> None:
+    """Ask before a project is made inside another one; refuse where nobody can answer."""
+    folder = Path(name).resolve()
+    outer = next((above for above in folder.parents if (above / PROJECT).is_file()), None)
+    if outer is None:
+        return
+    inside = f"{outer} is a project, and {name} would be another one inside it"
+    if console.as_json or not sys.stdin.isatty():
+        raise Refused(
+            f"{inside}; nothing was made",
+            remedy=f"go elsewhere: isthmus -C {quote(str(outer.parent))} init "
+            f"{quote(folder.name)}   or, if you mean it, add --yes",
+        )
+    click.confirm(f"{inside}. Make it?", abort=True)
 
 
 def _role(text: str) -> tuple[str, str]:

@@ -66,20 +66,23 @@ def deploy(console: Console, endpoint: str, yes: bool, wait: bool) -> None:
 @command(
     changes=True,
     help="Change the split: VARIANT=PERCENT. With two variants the other gets the rest. Read back "
-    "afterwards.",
+    "afterwards. Without a share: show the split.",
 )
 @click.argument("endpoint")
-@click.argument("changes", nargs=-1, required=True, metavar="VARIANT=PERCENT...")
+@click.argument("changes", nargs=-1, metavar="[VARIANT=PERCENT...]")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @waits
 def traffic(
     console: Console, endpoint: str, changes: tuple[str, ...], yes: bool, wait: bool
 ) -> None:
-    from ...endpoints.traffic.manual import intent
+    from ...endpoints.traffic.manual import intent, served_split
     from ...endpoints.traffic.manual import traffic as move
 
     percentages = dict(map(_percent, changes))
     with console.open() as project:
+        if not changes:
+            console.result(served_split(project, endpoint))
+            return
         _wait_released(console, project, endpoint, wait=wait)
         meant = intent(project, endpoint, percentages)
         console.would(meant)
@@ -101,9 +104,11 @@ def _percent(text: str) -> tuple[str, Decimal]:
     try:
         percent = Decimal(value.removesuffix("%"))
     except InvalidOperation:
-        percent = Decimal(-1)
-    if not equals or not name or not 0 <= percent <= 100:
+        percent = None
+    if not equals or not name or percent is None:
         raise click.UsageError(f"a share is VARIANT=PERCENT, such as challenger=20, not {text!r}")
+    if not (percent.is_finite() and 0 <= percent <= 100):
+        raise click.UsageError(f"{text}: a share is a number from 0 to 100")
     return name, percent
 
 

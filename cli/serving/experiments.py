@@ -93,14 +93,14 @@ def ramp(console: Console, name: str, percent: Decimal, because: str) -> None:
 @click.argument("name", metavar="EXPERIMENT")
 @click.option("--ship", metavar="ARM", help="The arm that every unit gets, but for the holdout.")
 @_because
-def stop(console: Console, name: str, ship: str | None, because: str) -> None:
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def stop(console: Console, name: str, ship: str | None, because: str, *, yes: bool) -> None:
     from ...experiments.experiment import stop as end
 
     with opened(console) as project:
-        console.would(
-            {"stop": name, "ship": ship},
-            f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}",
-        )
+        words = f"{project.target.name:<7} stop {name}{f' and ship {ship}' if ship else ''}"
+        console.would({"stop": name, "ship": ship}, words)
+        console.ask(project, "stop?", lambda: words, yes=yes)
         console.result(end(project, name, because=because, ship=ship))
     if ship:
         console.next(f"experiment close {name}")
@@ -140,10 +140,11 @@ def status(console: Console, name: str) -> None:
 def history(console: Console, name: str | None) -> None:
     from ...experiments.experiment import history as changes_of
     from ...experiments.running.answers import history_text
+    from ...experiments.simulation.clock import simulated_span
 
     with opened(console) as project:
         changes = changes_of(project, name)
-        console.result(changes, history_text(changes))
+        console.result(changes, history_text(changes, simulated_span(project.target)))
 
 
 @command(

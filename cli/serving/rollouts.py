@@ -68,11 +68,13 @@ def start(
 ) -> None:
     from ...rollouts.verbs.declared_plan import plan_of
     from ...rollouts.verbs.foresight import foresee
+    from ...rollouts.verbs.rollout import check_last_over
     from ...rollouts.verbs.rollout import start as begin
     from ...rollouts.verbs.rollout import wait as wait_for
     from ...rollouts.verbs.status import plan_text
 
     with console.open() as project:
+        check_last_over(project, endpoint)  # its variants are in the way of a plan, too
         plan = plan_of(project, endpoint)
         headline = (
             f"{project.target.name:<7} {endpoint}   "

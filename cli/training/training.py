@@ -7,6 +7,7 @@ graph.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     help="Train configurations (models/*.yaml): point-in-time training set, fit, forward "
     "evaluation, gate, register.",
 )
-@click.argument("configs", nargs=-1, required=True)
+@click.argument("configs", nargs=-1)
 @click.option(
     "--set",
     "overrides",
@@ -49,6 +50,8 @@ def train(
     from ...pipelines.training.training import configuration
     from ...pipelines.training.training import train as run
 
+    if not configs:
+        raise click.UsageError(_configurations(console.path))
     done = []
     with console.open() as project:
         spec = project.spec
@@ -70,6 +73,17 @@ def train(
     console.next(*_endpoints_of(next_steps(done[-1]), done[-1].model, spec))
     if any(record.status == "failed" or record.gate == "fail" for record in done):
         raise SystemExit(1)
+
+
+def _configurations(path: str) -> str:
+    """Return the error of a `train` that names nothing, with what it may name."""
+    from ...project.load import load
+
+    files = [model.path for model in load(Path(path)).spec.models.values()]
+    listing = (
+        f"this project has {', '.join(files)}" if files else "this project has none in models/"
+    )
+    return f"say which configurations to train: {listing}"
 
 
 def _endpoints_of(commands: tuple[str, ...], model: str, spec: ProjectSpec) -> tuple[str, ...]:

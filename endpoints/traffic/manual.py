@@ -12,6 +12,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...errors import Conflict, NotFound
+from ...project.reading.names import did_you_mean
 from ...reports.results import Shown
 from ...storage import wait
 from ...times import StillClockAlarm
@@ -44,6 +45,24 @@ class TrafficChange(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class ServedSplit(Shown, msgspec.Struct, frozen=True, kw_only=True):
+    """The split of an endpoint: percents by variant as served, and as they were set."""
+
+    target: str
+    endpoint: str
+    percents: dict[str, Decimal]
+    target_percents: dict[str, Decimal]
+
+    def __str__(self) -> str:
+        served = "   ".join(
+            f"{name} {percent_text(percent)}"
+            if percent == self.target_percents[name]
+            else f"{name} {percent_text(percent)} -> {percent_text(self.target_percents[name])}"
+            for name, percent in self.percents.items()
+        )
+        return f"{self.target:<7} {self.endpoint}   {served}"
+
+
 class Intent(msgspec.Struct, frozen=True, kw_only=True):
     """A change before it is made.
 
@@ -62,6 +81,21 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
             for name, percent in self.after.items()
         ]
         return f"{self.target:<7} {self.endpoint}   {'   '.join(moves)}"
+
+
+def served_split(project: Project, endpoint: str) -> ServedSplit:
+    """Return the split that an endpoint serves now.
+
+    Raises:
+        NotFound: It is not deployed.
+    """
+    variants = observe(project, endpoint).variants
+    return ServedSplit(
+        target=project.target.name,
+        endpoint=endpoint,
+        percents={variant.name: variant.percent for variant in variants},
+        target_percents={variant.name: variant.target_percent for variant in variants},
+    )
 
 
 def intent(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> Intent:
@@ -165,8 +199,11 @@ def observe(project: Project, endpoint: str) -> EndpointState:
     """
     state = routed_endpoints(project.target).observe(endpoint)
     if state is None:
+        endpoints = project.spec.endpoints
         raise NotFound(
             f"there is no endpoint {endpoint} on {project.target.name}",
-            remedy=f"isthmus deploy {endpoint}",
+            remedy=f"isthmus deploy {endpoint}"
+            if endpoint in endpoints
+            else did_you_mean(endpoint, endpoints, has="project.yaml has"),
         )
     return state

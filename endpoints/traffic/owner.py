@@ -240,7 +240,7 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
     if owner.lasting:
         ending = owner.command or f"isthmus {owner.owner} abort {endpoint}"
         until = (
-            f"isthmus rollout status {endpoint} says until when"
+            f"it says until when: isthmus rollout status {endpoint}"
             if owner.owner == "rollout"
             else "traffic has one owner at a time"
         )

@@ -84,6 +84,7 @@ class Tally:
 
 
 def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str) -> Reason:
+    """Combine equal refusals into one reason, with its count and first and last time."""
     attribute, rule, key = keys
     count = sum(row["reason_count"] for row in parts)
     words = {row[end] for row in parts for end in ("reason_min", "reason_max")}

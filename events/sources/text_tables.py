@@ -280,6 +280,7 @@ def _records(
 
 
 def _delimiter(options: dict[str, str]) -> str:
+    """Return the delimiter that a reader's options name."""
     return unquoted(next(options[name] for name in _DELIMITERS if name in options))
 
 

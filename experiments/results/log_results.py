@@ -160,7 +160,7 @@ def _effects(
 
 
 def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
-    """Return whether the units came as planned; without a plan only how many came."""
+    """Return whether the units came to the arms as planned; without a plan only their counts."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
         return Split(counts=counts, planned={}, log_odds=0.0)

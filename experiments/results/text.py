@@ -114,7 +114,7 @@ def _head(results: Results) -> str:
 
 
 def head_parts(results: Results) -> list[str]:
-    """Return which day and look of a run it is, and what is not counted."""
+    """Return the parts of the first line: day, look, and what is not counted."""
     planned = results.days
     over = planned is not None and results.day > planned
     days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"

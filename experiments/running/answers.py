@@ -16,6 +16,8 @@ from ...reports.results import Shown
 from ..design import buckets
 from ..design.definition_text import parameters_text
 
+Span = tuple[datetime, datetime]  # of simulated time, from its beginning to where it stands
+
 RunState = Literal["running", "shipped", "stopped", "closed"]
 FOLLOW = "5 s"  # in which gateways read the document
 
@@ -204,16 +206,22 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "" if self.units is None else f" ({self.units.get(arm, 0):,} units)"
 
 
-def change_text(change: Change) -> str:
-    """Return a change as a line of the history."""
+def change_text(change: Change, simulated: Span | None = None) -> str:
+    """Return a change as a line of the history, which names a time of a simulated clock."""
+    clock = (
+        " (simulated)"
+        if simulated is not None and simulated[0] <= change.at <= simulated[1]
+        else ""
+    )
     moved = f"   {change.before} -> {change.after}" if change.before else f"   {change.after}"
     because = f'   "{change.because}"' if change.because else ""
     return (
-        f"{change.version:>4}  {change.at:%Y-%m-%d %H:%M:%S}  {change.who}  {change.run} "
+        f"{change.version:>4}  {change.at:%Y-%m-%d %H:%M:%S}{clock}  {change.who}  {change.run} "
         f"{change.what}{moved}{because}"
     )
 
 
-def history_text(changes: tuple[Change, ...]) -> str:
+def history_text(changes: tuple[Change, ...], simulated: Span | None = None) -> str:
     """Return the changes as lines."""
-    return "\n".join(map(change_text, changes)) or "nothing was ever started"
+    lines = (change_text(change, simulated) for change in changes)
+    return "\n".join(lines) or "nothing was ever started"

@@ -107,7 +107,7 @@ def _owner(project: Project, endpoint: str) -> str:
     """Return who owns the traffic of an endpoint whose variants a run sets."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
-        return f"of {endpoint} has no owner: isthmus experiment start takes it again"
+        return f"of {endpoint} has no owner; to take it again: isthmus experiment start"
     return (
         f"of {endpoint}: {claim.owner.owner} {claim.owner.name} since "
         f"{claim.owner.changed:%Y-%m-%d %H:%M} UTC"

@@ -111,6 +111,12 @@ def is_simulated(project: Project) -> bool:
     return isinstance(project.clock, MovedClock)
 
 
+def simulated_span(target: Target) -> tuple[datetime, datetime] | None:
+    """Return when simulated time began and where it stands; None: nothing was simulated there."""
+    time = stored_time(target.blobs) if on_this_machine(target) else None
+    return None if time is None else (time.since, time.at)
+
+
 def on_simulated_clock(project: Project) -> Project:
     """Return the project on the simulated clock of its target, if there is one."""
     if project.clock is not None:

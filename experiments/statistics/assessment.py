@@ -73,7 +73,7 @@ def comparisons(arms: Arms) -> dict[str, Compared | None]:
     control = names[0]
     return {
         name: Compared(control=rates[control], treatment=rates[name])
-        if arms[control].enough and arms[name].enough
+        if arms[control].comparable and arms[name].comparable
         else None
         for name in names[1:]
     }

@@ -15,7 +15,7 @@ import msgspec
 from ...project.specs.experiments import ExperimentGuardrail
 from .inference import ALPHA, Horizon
 from .ratio import Difference, Point, difference
-from .sums import FEWEST_OUTCOMES, FEWEST_UNITS, Sums
+from .sums import FEW, FEWEST_OUTCOMES, FEWEST_UNITS, Sums
 from .verdict import Judgement
 
 
@@ -45,7 +45,7 @@ def guard(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
 ) -> Guarded:
     """Judge a guardrail in one treatment, against the control."""
-    enough = control.sums.enough and treatment.sums.enough
+    enough = control.sums.comparable and treatment.sums.comparable
     compared = (
         difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
     )
@@ -105,6 +105,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
     larger = treatment if guardrail.may == "rise" else control
     return (
         min(control.units, treatment.units) >= FEWEST_UNITS
+        and min(control.equal_units("d"), treatment.equal_units("d")) >= FEW
         and larger.counted >= FEWEST_OUTCOMES
         and control.rate >= 0
     )

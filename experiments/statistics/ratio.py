@@ -92,8 +92,8 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """Return the difference of two arms of a site's log; None for too few data."""
-    if not (control.enough and treatment.enough):
+    """Return the difference of two arms of a log; None: too few units or outcomes."""
+    if not (control.comparable and treatment.comparable):
         return None
     rates = points({"control": control, "treatment": treatment})
     horizon = Horizon(inference=inference, units=control.units + treatment.units)
@@ -166,6 +166,13 @@ def standard_error(control: Point, treatment: Point) -> float:
 
 
 def p_value(control: Point, treatment: Point) -> float:
-    """Return the two-sided p-value of no difference, for one look."""
-    error, distance = standard_error(control, treatment), abs(treatment.value - control.value)
-    return 2 * NormalDist().cdf(-distance / error) if error else float(not distance)
+    """Return the p of no difference, two-sided, for one look.
+
+    Of rates that are both positive it is that of the relative interval.
+    """
+    if control.value > 0 and treatment.value > 0:
+        distance, spread = log_ratio(control, treatment)
+        error = math.sqrt(spread)
+    else:
+        distance, error = treatment.value - control.value, standard_error(control, treatment)
+    return 2 * NormalDist().cdf(-abs(distance) / error) if error else float(not distance)

@@ -31,6 +31,7 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
 
 
 def _by_obrien_fleming(t: float, alpha: float) -> float:
+    """Return the O'Brien-Fleming alpha that may be spent at information fraction `t`."""
     return alpha_spending(t, alpha=alpha)
 
 

@@ -73,6 +73,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _is_against_odds(self) -> bool:
+        """Whether the odds against the planned split exceed the alarm's."""
         return self.log_odds > math.log(self.alarm_odds)
 
     def __str__(self) -> str:
@@ -89,6 +90,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _reason(self) -> str:
+        """Say why the split is an alarm or none: odds, or standard errors at a look."""
         look = self.by_day
         if look is None or (self._is_against_odds and not look.alarm):
             return f"odds {_odds(self.log_odds)}; alarm at {self.alarm_odds:,.0f} : 1"
@@ -141,9 +143,12 @@ def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: flo
 def _day_look(
     days: Sequence[Day], shares: Mapping[str, float], planned_days: int
 ) -> DayLook | None:
-    """Return the first look at whole days that is an alarm, else the last one."""
+    """Return the first look at whole days that is an alarm, else the last one.
+
+    The one arm of an interleaved run has everybody: it has no look.
+    """
     looks = _looks(days, shares, planned_days)
-    if not looks:
+    if not looks or len(shares) == 1:
         return None
     times = tuple(min((day - days[0][0]).days + 1, planned_days) / planned_days for day, _ in looks)
     units = tuple(float(sum(counts.values())) for _, counts in looks)
@@ -181,6 +186,7 @@ def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) 
 
 @lru_cache(maxsize=256)
 def _limits(times: tuple[float, ...], units: tuple[float, ...], alpha: float) -> list[float]:
+    """Return the bounds of |z| at each look at the split of units."""
     return bounds(times, alpha=alpha, information=units, spending=_by_square)
 
 

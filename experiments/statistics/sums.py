@@ -136,11 +136,20 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     @property
+    def comparable(self) -> bool:
+        """Whether the rate may be compared with another arm's.
+
+        Where few units make up the denominator, one that has an outcome or none moves the rate by
+        more than its variance says.
+        """
+        return self.enough and self.equal_units("d") >= FEW
+
+    @property
     def counted(self) -> Number:
         """The number of outcomes."""
         if self.outcomes is not None:
             return self.outcomes
-        return self.equal_units if isinstance(self.y, float) else self.total("y")
+        return self.equal_units("y") if isinstance(self.y, float) else self.total("y")
 
     @property
     def shift_due(self) -> bool:
@@ -156,15 +165,14 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         moved = self.mean(column) - self.shift[number]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
-    @property
-    def equal_units(self) -> float:
-        """The effective number of units (Kish 1965): how many equal ones carry as much.
+    def equal_units(self, column: Literal["y", "d"]) -> float:
+        """Return the number of units of equal y (or d) that would have these sums (Kish 1965).
 
         That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
         """
-        mean = self.mean("y")
+        mean = self.mean(column)
         square = (
-            mean**2 + max(self.covariance("y", "y"), 0.0) * (self.units - 1) / self.units
+            mean**2 + max(self.covariance(column, column), 0.0) * (self.units - 1) / self.units
             if self.units > 1
             else mean**2
         )
@@ -175,13 +183,21 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning if few units make up most of an arm's total, else None.
+    """Return a warning where a few units carry an arm's numerator or denominator.
 
-    Its interval is then not to be trusted.
+    With the first its interval is not to be trusted, with the second there is none. None: neither
+    rests on few.
     """
-    if sums.by_row or not sums.enough or sums.mean("y") < 0 or sums.equal_units >= FEW:
+    if sums.by_row or not sums.enough:
+        return None
+    if not sums.comparable:
+        return (
+            f"metric {metric}: nothing is compared, as {arm}'s denominator rests on few of its "
+            f"{sums.units:,} units, as if on {sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
+        )
+    if sums.mean("y") < 0 or sums.equal_units("y") >= FEW:
         return None
     return (
         f"metric {metric}: {arm}'s total rests on few of its {sums.units:,} units, as if on "
-        f"{sums.equal_units:.0f} equal ones"
+        f"{sums.equal_units('y'):.0f} equal ones"
     )

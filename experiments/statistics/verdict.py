@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
 
@@ -46,10 +47,18 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
 def side(difference: Difference | None, goal: Goal) -> Side:
     """Return on which side of no difference the interval lies.
 
+    It is the relative one, which pages print; the absolute one where a rate is not positive, so
+    that the relative one has no end.
+
     Returns:
         open: no difference is within the interval, or there is too little for one.
     """
-    if difference is None or difference.absolute.low <= 0 <= difference.absolute.high:
+    if difference is None:
+        return "open"
+    relative = difference.relative
+    bounded = math.isfinite(relative.low) and math.isfinite(relative.high)
+    shown = relative if bounded else difference.absolute
+    if shown.low <= 0 <= shown.high:
         return "open"
     return "better" if (difference.absolute.value > 0) == (goal == "maximise") else "worse"
 

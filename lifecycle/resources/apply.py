@@ -70,9 +70,9 @@ def _way_on(refused: PlanItem) -> str:
         new = f"{refused.name}_v2"
         return (
             f"undo it, or declare {new} with features/{new}.sql, train on that, and take "
-            f"{refused.name} out later; isthmus plan shows all"
+            f"{refused.name} out later; all of it: isthmus plan"
         )
-    return "undo it, or add an attribute or table of another name; isthmus plan shows all"
+    return "undo it, or add an attribute or table of another name; all of it: isthmus plan"
 
 
 def _events(project: Project) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -21,6 +22,7 @@ from ...feature_store.tables.relations import history_table
 from ...project.profiles.options import budget, takes_unknown_prices
 from ...project.specs.description import Endpoint, FeatureView
 from ...project.specs.streams import exposed_events
+from ...reports.columns import plural
 from ...reports.results import Shown
 from ...storage import Resource
 from ...target import Estimate, Profile
@@ -87,7 +89,7 @@ class Plan(Shown, msgspec.Struct, frozen=True, kw_only=True):
             shown, key=lambda item: (item.action, item.kind, item.by)
         ):
             first, *more = (_described(item) for item in group)
-            names = ", ".join([first, *(label.removesuffix(" rows") for label in more)])
+            names = ", ".join([first, *(re.sub(r" rows?$", "", label) for label in more)])
             lines.append(
                 f"  {action} {kind:<14} "
                 + (f"{names:<28}   {waits_for}" if action in "+~" else names)
@@ -406,7 +408,7 @@ def _static(project: Project) -> Iterator[PlanItem]:
 
     for name in project.spec.tables:
         table = inspect_static(project, name)
-        rows = f"{table.rows} rows"
+        rows = plural(table.rows, "row")
         if not table.changed:
             yield PlanItem(action="=", kind="table", name=name)
         else:

@@ -52,7 +52,11 @@ def _rows(table: TableLine) -> str:
     """Say whether a table is made, and how many rows it has."""
     if not table.made:
         return "not made yet (isthmus apply)"
-    return "made, rows not counted" if table.rows is None else f"{table.rows:>9,} rows"
+    return (
+        "made, rows not counted"
+        if table.rows is None
+        else f"{table.rows:>9,} row{'' if table.rows == 1 else 's'}"
+    )
 
 
 def _endpoint(name: str, state: EndpointState | None) -> str:

@@ -144,6 +144,7 @@ def _opened(connection: duckdb.DuckDBPyConnection, path: Path, place: Path) -> L
 
 
 def _literal(path: Path) -> str:
+    """Return a path as a string literal of SQL."""
     return "'" + str(path).replace("'", "''") + "'"
 
 

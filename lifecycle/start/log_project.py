@@ -191,6 +191,7 @@ def _without_outcome(shape: Shape) -> Iterator[str]:
 
 
 def _comment(attribute: Attribute) -> str:
+    """Return a comment on an attribute of the item."""
     if attribute.of == "item":
         return "   # of the item: a feature by its view"
     return ""
@@ -305,6 +306,7 @@ def _count_view(shape: Shape, key: Attribute) -> str:
 
 
 def _owned_by(shape: Shape, owner: str) -> list[Attribute]:
+    """Return the attributes that belong to the item or to the user."""
     return [
         a
         for a in shape.attributes

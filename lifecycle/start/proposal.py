@@ -89,6 +89,7 @@ def _existing(folder: Path) -> Path:
 
 
 def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone: str) -> Proposal:
+    """Propose a description from one log, or from a log and another of its outcomes."""
     first, second = logs[0], logs[1] if len(logs) > 1 else None
     shape = shape_of(
         first,

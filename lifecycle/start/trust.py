@@ -192,7 +192,7 @@ def _moved_stacks(own: Path) -> Iterator[str]:
             except NotUsable as error:
                 raise Busy(
                     str(error),
-                    remedy=f"end that process, or remove {home}; then isthmus trust again",
+                    remedy=f"end that process, or remove {home}; then again: isthmus trust",
                 ) from error
             _move(home, place / home.name)
             yield home.name

@@ -34,6 +34,7 @@ class DailyAuc(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pairs(self) -> Floats:
+        """The pairs of a positive and a negative row, by day."""
         return self.positives * self.negatives
 
     @property

@@ -79,6 +79,7 @@ def feature_values(
 
 
 def _is_number(kind: pa.DataType) -> bool:
+    """Return whether a type holds numbers or booleans."""
     return (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -88,10 +89,12 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
+    """Return whether a type is text."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _floats(column: Any) -> Floats:
+    """Return a column as floats."""
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 

@@ -260,6 +260,7 @@ def _log(
     within: str | None,
     entities: Mapping[str, str],
 ) -> _Log:
+    """Return the rows in which features are looked at: outcomes, days, units."""
     unit = None if unit == ROW else unit
     codes, lists = (None if name is None else metrics.codes(table, name) for name in (unit, within))
     by_entity = {name: (key, metrics.codes(table, key)) for name, key in entities.items()}
@@ -278,6 +279,7 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
+    """Return what one feature alone predicts, day by day."""
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None
@@ -295,6 +297,7 @@ def _judged(log: _Log, name: str) -> _Feature:
 
 
 def _tests(feature: _Feature) -> int:
+    """Return how many tests are made of a feature, for the correction."""
     days = len(feature.by_day.day)
     return (
         (days if days > 1 else 0) + 3 + 2 * (feature.present is not None) + len(feature.described)
@@ -341,6 +344,7 @@ def _blocks(log: _Log, key: str) -> Codes:
 
 
 def _best(feature: _Feature) -> tuple[str | None, float | None]:
+    """Return the first entity whose true rates vary, and the best AUC that they allow; or Nones."""
     for described in feature.described:
         spread = true_rates.spread(described.rows)
         if spread is not None:
@@ -349,6 +353,7 @@ def _best(feature: _Feature) -> tuple[str | None, float | None]:
 
 
 def _of_time(log: _Log, times: Any) -> float:
+    """Return the AUC of the event's time alone, pooled over days."""
     numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
     by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
     return by_day.pooled if len(by_day.day) else 0.5

@@ -229,6 +229,7 @@ def best_possible(
 
 
 def _days(rows: pa.Table) -> NDArray[np.int64]:
+    """Return each row's day as a number from 0."""
     return np.unique(day_of(rows), return_inverse=True)[1].astype(np.int64)
 
 

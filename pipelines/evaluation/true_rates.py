@@ -154,6 +154,7 @@ def excess(rows: Alike, values: Floats | Codes, *, visible: bool = False) -> flo
 
 
 def _cells(rows: Alike) -> _Cells:
+    """Return counts and outcomes by entity and block."""
     number = int(rows.entity.max(initial=-1)) + 1
     blocks = int(rows.block.max(initial=-1)) + 1
     pairs, place = np.unique(rows.entity * max(blocks, 1) + rows.block, return_inverse=True)
@@ -214,4 +215,5 @@ def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
 
 
 def _log_beta(first: float, second: float) -> float:
+    """Return the logarithm of the beta function."""
     return math.lgamma(first) + math.lgamma(second) - math.lgamma(first + second)

@@ -312,4 +312,5 @@ def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
 
 
 def _loss(figures_: dict[str, Estimate]) -> str:
+    """Return the log loss as text."""
     return f"{figures_['log_loss'].value:.5f}" if "log_loss" in figures_ else "no rates"

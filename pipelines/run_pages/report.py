@@ -117,6 +117,7 @@ def _gate(run: Run) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
+    """Return the page's table of figures."""
     rows = [
         (
             "AUC within days",

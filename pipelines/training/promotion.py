@@ -183,6 +183,7 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None, verdict: Verdict | None) -> str:
+    """Name the checks that were inconclusive."""
     checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 

@@ -21,6 +21,7 @@ _WITHOUT_OBJECTIVE = ("objective", "variants")  # the keys that need none
 
 
 def build_endpoint(name: str, values: Values, key: str, report: Report) -> Endpoint:
+    """Build an endpoint from its section of project.yaml."""
     _check_objective(values, key, report)
     variants = tuple(
         Variant(

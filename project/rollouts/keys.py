@@ -58,8 +58,8 @@ GUARDRAIL = Record(
         "max_ratio": Key(shape=Number(least=1), description="Times the old variant's, in the same "
                                                             "minutes."),
         "max_shift": Key(shape=_PERCENT, description="Of the old variant's mean, either way."),
-        "min_requests": Key(shape=Number(whole=True, least=1), description="Fewer are no data. "
-                                                                           "Default 200."),
+        "min_requests": Key(shape=Number(whole=True, least=1),
+                            description="Fewer may prove harm, but pass nothing. Default 200."),
         "dry_run": Key(shape=Flag(), description="It is judged and shown, and decides nothing."),
     },
 )  # fmt: skip
@@ -112,7 +112,8 @@ ROLLOUT = Record(
                 noun="on_no_data",
                 keys={"hold": Key(shape=DURATION), "then": Key(shape=OneOf(words=("abort",)))},
             ),
-            description="Default {hold: 30m, then: abort}.",
+            description="How long it waits when no more data come. Default {hold: 30m, then: "
+            "abort}.",
         ),
         "on_inconclusive": Key(
             shape=Record(

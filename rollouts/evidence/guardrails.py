@@ -1,8 +1,9 @@
 """Verdicts of guardrails on the minutes of two variants. Pure.
 
 A check judges everything since the bake began, so it does not matter when one looked, or how often.
-The verdicts, in their order: broken outright (fail), no data, fail, pass (the estimate is within
-the limit), inconclusive (it is above, without proof).
+The verdicts, in their order: fail (broken outright, or proven, for which no number of requests is
+too small), no data, pass (the estimate is within the limit), inconclusive (it is above, without
+proof).
 """
 
 from __future__ import annotations
@@ -111,23 +112,22 @@ def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
 
 def _verdict(measured: Measurement, needed: float) -> Verdict:
     """Return the verdict on a measurement."""
-    if measured.outright:
+    if measured.outright or measured.log_evidence >= math.log(needed):
         return "fail"
     if measured.missing:
         return "no data"
-    if measured.provable and measured.log_evidence >= math.log(needed):
-        return "fail"
     return "pass" if measured.within else "inconclusive"
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
     """Return the verdict's numbers in one clause."""
-    if measured.outright or measured.missing:
+    verdict = _verdict(measured, needed)
+    if measured.outright or verdict == "no data":
         return measured.outright or measured.missing
     clauses = [_figures(guardrail, measured)]
     if METRICS[guardrail.metric].kind != "rate":
         clauses.append(f"{measured.beyond} of {measured.n} minutes beyond it")
-    if _verdict(measured, needed) != "pass":
+    if verdict != "pass":
         clauses.append(f"evidence {_amount(measured.log_evidence)} of {needed:,.0f}")
     return ", ".join(clauses)
 

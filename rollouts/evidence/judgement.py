@@ -17,6 +17,7 @@ from ..state.convergence import settled_by
 from ..state.states import Check, Observation, Plan, State, Tally
 from ..state.transitions import evidence, note
 from . import guardrails
+from .measurements import LULLS, longest_lull
 
 MINUTE = timedelta(minutes=1)
 # changes of a verdict that one look tells, and the last one: who slept for a day must not make the
@@ -68,6 +69,7 @@ def judge(
             settled=until,
         )
         changed = _is_news(state, checks)
+        state = _with_more_time(state, checks, until, observation)
         state = replace(state, checks=_tallies(state, checks, until))
         if changed and news < MOST_NEWS:
             state, news = note(state, now, "check", basis=evidence(state)), news + 1
@@ -76,6 +78,14 @@ def judge(
         cause = _failures(state)
         until += MINUTE
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
+
+
+def wait_for_data(state: State, observation: Observation, until: datetime) -> timedelta:
+    """Return how long to wait for more data: `on_no_data.hold`, longer where the traffic lulls."""
+    starts = [bucket.start for bucket in observation.minutes.get(state.plan.to, ())]
+    begun = [] if state.bake_from is None else [state.bake_from]
+    lull = longest_lull((*begun, *(start for start in starts if start < until)))
+    return max(state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake, LULLS * lull)
 
 
 def is_behind(state: State, observation: Observation) -> bool:
@@ -112,6 +122,30 @@ def overall_verdict(
         if verdict in verdicts:
             return verdict
     return "pass"
+
+
+def _with_more_time(
+    state: State, checks: Sequence[Check], until: datetime, observation: Observation
+) -> State:
+    """Wait for longer where a minute brought more of whatever is missing.
+
+    So little traffic is waited for until it suffices, and a wait ends when none comes.
+    """
+    dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
+    lacking = [
+        check for check in checks if check.verdict == "no data" and check.guardrail not in dry
+    ]
+    if (
+        state.hold_until is None
+        or not lacking
+        or not all(
+            check.guardrail in state.checks and check.n > state.checks[check.guardrail].check.n
+            for check in lacking
+        )
+    ):
+        return state
+    later = until + state.plan.metrics_delay + wait_for_data(state, observation, until)
+    return replace(state, hold_until=max(state.hold_until, later))
 
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:

@@ -19,8 +19,11 @@ from ...project.specs.description import Guardrail
 from . import statistics
 from .statistics import Counts
 
-QUIET_MINUTES = 3  # without a request: no data
-LEAST_MINUTES = 5  # that count, of a sign test; with errors, before a rate can fail
+# a silence is no data once it is so many times as long as the longest lull before it: three minutes
+# where every minute has requests
+LULLS = 3
+# that count, of a sign test; with errors, before their packs can be told (but where most fail)
+LEAST_MINUTES = 5
 # Broken outright, which takes no statistics: more than this part of the requests fails in two
 # minutes, neighbours among those with requests, which have so many together
 OUTRIGHT_PART, OUTRIGHT_REQUESTS = 0.5, 20
@@ -52,8 +55,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     within: bool
     log_evidence: float
     sides: int = 1  # tests that share the false alarms
-    provable: bool = True  # enough minutes for a proof
-    missing: str  # what there is too little of, or ""
+    missing: str  # what there is too little of for a pass, or ""
     outright: str  # in what it is broken outright, or ""
 
 
@@ -84,11 +86,16 @@ def _rate(
         _total(old.values() if alone else (other for _count, other in pairs)),
     )
     if alone:
-        log_evidence = statistics.limit_evidence(judged, limit, statistics.limit_dispersion(judged))
+        dispersion = statistics.limit_dispersion(judged)
+        log_evidence = statistics.limit_evidence(judged, limit, dispersion)
         failing = sum(count.errors > 0 for count in judged)
     else:
-        log_evidence = statistics.ratio_evidence(pairs, limit, statistics.ratio_dispersion(pairs))
+        dispersion = statistics.ratio_dispersion(pairs)
+        log_evidence = statistics.ratio_evidence(pairs, limit, dispersion)
         failing = sum(count.errors + other.errors > 0 for count, other in pairs)
+    most_fail = 0.0
+    if limit <= OUTRIGHT_PART if alone else base.errors * limit <= OUTRIGHT_PART * base.requests:
+        most_fail = statistics.sign_evidence(total.errors, total.requests) / dispersion
     figure = total.errors / total.requests if total.requests else None
     old_figure = base.errors / base.requests if base.requests else None
     value = (
@@ -104,8 +111,7 @@ def _rate(
         base=old_figure,
         n=total.requests,
         within=total.errors == 0 or (value is not None and value <= limit),
-        log_evidence=log_evidence,
-        provable=failing >= LEAST_MINUTES,
+        log_evidence=max(log_evidence, most_fail) if failing >= LEAST_MINUTES else most_fail,
         missing=_too_few(guardrail, total.requests, None if alone else base.requests)
         or _silent(new, None if alone else old, settled),
         outright=_failing_outright(new, old, max(OUTRIGHT_PART, guardrail.max or 0.0)),
@@ -228,11 +234,18 @@ def _silent(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
     """Return which variant had no request in the last minutes, or ""."""
-    first = settled - timedelta(minutes=QUIET_MINUTES)
     for variant, minutes in (("new", new), ("old", new if old is None else old)):
-        if not any(minute >= first for minute in minutes):
-            return f"no request of the {variant} variant in the last {QUIET_MINUTES} minutes"
+        quiet = LULLS * longest_lull(minutes)
+        if not any(minute >= settled - quiet for minute in minutes):
+            length = quiet // timedelta(minutes=1)
+            return f"no request of the {variant} variant in the last {length} minutes"
     return ""
+
+
+def longest_lull(minutes: Iterable[datetime]) -> timedelta:
+    """Return the longest time from one minute with requests to the next, at least a minute."""
+    lulls = (later - earlier for earlier, later in pairwise(sorted(minutes)))
+    return max(lulls, default=timedelta(minutes=1))
 
 
 def _failing_outright(

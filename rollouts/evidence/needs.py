@@ -68,7 +68,7 @@ def _requests(rollout: Rollout) -> _Warning:
         f"{requests} requests in {duration_text(bake)} at {100 * share:g} % take {_amount(rate)} "
         "requests/s"
     )
-    return number, f'{message}; below that it ends in "no data"', None
+    return number, f"{message}; below that the step takes longer", None
 
 
 def _minutes_that_count(rollout: Rollout) -> _Warning:

@@ -171,10 +171,7 @@ def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None
     """
     new, old = traffic.per_minute * step.share, traffic.per_minute * (1 - step.share)
     compared = guardrail.max is None
-    if (
-        min(new, old if compared else new) * step.minutes < guardrail.min_requests
-        or METRICS[guardrail.metric].kind == "score"
-    ):
+    if METRICS[guardrail.metric].kind == "score":
         return None
     if METRICS[guardrail.metric].kind == "latency":
         spread = traffic.spread.get(guardrail.metric)

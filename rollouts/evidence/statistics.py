@@ -67,7 +67,7 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 def sign_evidence(above: int, minutes: int) -> float:
     """Return the evidence against "a minute is above the limit with probability at most 1/2".
 
-    A minute at most doubles it.
+    A minute at most doubles it. Of requests that fail it is the evidence that most of them do.
     """
     return _log_mean_exp(
         above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))

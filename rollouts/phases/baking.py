@@ -6,10 +6,12 @@ Somebody else's changes are corrected, and a person may be asked.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from msgspec.structs import replace
 
-from ..evidence.judgement import is_behind, judge, overall_verdict
+from ...endpoints.split import percent_text
+from ..evidence.judgement import is_behind, judge, overall_verdict, wait_for_data
 from ..state.convergence import is_converged, is_ready, is_served, settled_by
 from ..state.states import Observation, State, Wish
 from ..state.transitions import Step, note, to_aborting, to_promoted, to_shifting_again, to_sizing
@@ -31,7 +33,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
     if is_behind(state, observation):
         return state, ()
     if has_drifted(state, observation):
-        return _correct_drift(state, now), ()
+        return _correct_drift(state, observation, now), ()
     state = with_token(state, observation)
     if state.bake_until is None or settled_by(state.plan, now) < state.bake_until:
         return state, ()
@@ -75,9 +77,24 @@ def with_token(state: State, observation: Observation) -> State:
     return replace(state, bake_token=observation.endpoint.token)
 
 
-def _correct_drift(state: State, now: datetime) -> State:
+def drift_text(state: State, observation: Observation) -> str:
+    """Return what somebody else changed: the split that was set, and the one that is there."""
+    endpoint = observation.endpoint
+    served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
+    intended = dict(state.intent)
+    if endpoint is None or intended == served:
+        return "somebody else changed the endpoint, and left its split as it is"
+    moves = ", ".join(
+        f"{name} from {percent_text(intended.get(name, Decimal(0)))} to {percent_text(percent)} %"
+        for name, percent in served.items()
+        if percent != intended.get(name, Decimal(0))
+    )
+    return f"somebody else changed the split: {moves}" if moves else "somebody else changed it"
+
+
+def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
     """Take back a change of the split that somebody else made, and begin the bake anew."""
-    state = note(state, now, "drift", "somebody else changed the endpoint")
+    state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
     if state.plan.on_drift == "pause" and state.wish.pause is None:
@@ -104,7 +121,7 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     if state.phase == "waiting":
         return state, ()
     if verdict == "no data":
-        return _hold_without_data(state, now)
+        return _hold_without_data(state, observation, now)
     bake = plan.stages[state.stage - 1].bake
     if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
         plan.on_inconclusive.hold or bake
@@ -120,11 +137,14 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     return state, ()
 
 
-def _hold_without_data(state: State, now: datetime) -> Step:
-    """Hold a bake without data, then wait or abort."""
+def _hold_without_data(state: State, observation: Observation, now: datetime) -> Step:
+    """Hold a bake without data, then wait or abort.
+
+    Each minute that brings some lets it hold for longer (judgement.py).
+    """
     hold = state.plan.on_no_data
     if state.hold_until is None:
-        until = now + (hold.hold or state.plan.stages[state.stage - 1].bake)
+        until = now + wait_for_data(state, observation, settled_by(state.plan, now))
         return note(
             replace(state, hold_until=until, held_for="no data"), now, "held", "no data"
         ), ()

@@ -19,7 +19,7 @@ from ..state.capacity import final_spec, hand_over_spec, is_sized
 from ..state.convergence import is_converged, is_served, next_minute, settled_by, version_of
 from ..state.states import Observation, State
 from ..state.transitions import MOST_CALLS, SHIFT_TIME, Step, note, split_at, to_ended, to_split
-from .baking import MOST_CORRECTIONS, has_drifted, unready, with_readiness, with_token
+from .baking import MOST_CORRECTIONS, drift_text, has_drifted, unready, with_readiness, with_token
 from .promoted import model_of
 from .shifting import correct_split
 
@@ -126,7 +126,7 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
     """Begin the small share's bake anew after a foreign change, as often as any bake."""
-    state = note(state, now, "drift", "somebody else changed the endpoint")
+    state = note(state, now, "drift", drift_text(state, observation))
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
     anew = replace(

@@ -14,7 +14,7 @@ from ..state.actions import SetAlias
 from ..state.convergence import is_converged, is_served, version_of
 from ..state.states import Observation, State
 from ..state.transitions import Step, note, to_aborting, to_handing
-from .baking import MOST_CORRECTIONS, unready, with_readiness
+from .baking import MOST_CORRECTIONS, drift_text, unready, with_readiness
 from .shifting import correct_split, may_go_on
 
 
@@ -50,7 +50,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
             now,
             "drift",
-            "somebody else changed it",
+            drift_text(state, observation),
         )
     if state.plan.on_drift == "abort" or state.corrected > MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint"), ()

@@ -107,7 +107,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
     if {variant.name: variant.percent for variant in state.variants}.get(to) != 100:
         raise Refused(
             f"{state.name}: {to} has not all of the traffic, so it has nothing to hand over",
-            remedy="isthmus status says who has it; once it is all there, the same command again",
+            remedy="who has it: isthmus status; once it is all there, the same command again",
         )
 
 

@@ -121,9 +121,7 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     """
     store = project.target.state
     with project.lock("rollout start"):
-        last = documents.read(store, endpoint)
-        if last is not None:
-            _check_over(last.state)
+        check_last_over(project, endpoint)
         plan = plan_of(project, endpoint)
         ahead = foresee(project, endpoint, plan)
         _check_owner(project, endpoint)
@@ -137,6 +135,12 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
         endpoint,
         Started(target=project.target.name, endpoint=endpoint, id=name, plan=plan, foresight=ahead),
     )
+
+
+def check_last_over(project: Project, endpoint: str) -> None:
+    """Raise Refused, naming the rollout, if the last one of the endpoint is not over."""
+    if (last := documents.read(project.target.state, endpoint)) is not None:
+        _check_over(last.state)
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
@@ -156,6 +160,12 @@ def _check_over(state: State) -> None:
             f"{state.id} of {state.endpoint} has ended, and looks until {until} whether a "
             "late call changes what it left",
             remedy=f"start after that; somebody must look: isthmus rollout run {state.endpoint}",
+        )
+    if state.phase == "handing":
+        raise Refused(
+            f"{state.id} of {state.endpoint} still hands over: the version of {state.plan.to} "
+            f"comes to {state.plan.source}; one rollout at a time",
+            remedy=f"wait until it is over: isthmus rollout wait {state.endpoint}",
         )
     raise Refused(
         f"{state.id} of {state.endpoint} is {state.phase} since "

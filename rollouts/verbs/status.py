@@ -224,11 +224,9 @@ def next_lines(status: Status) -> list[str]:
         if paused or state.hold_until:
             first = no_data or "goes on when it is resumed"
             return [f"{first}    isthmus rollout {'resume' if paused else 'pause'} | abort {name}"]
-        when = (
-            f" at {state.bake_until:%H:%M} UTC"
-            if state.bake_until and status.now < state.bake_until
-            else ""
-        )
+        # the last minutes of the bake are judged when their metrics have come
+        judged_at = state.bake_until and state.bake_until + state.plan.metrics_delay
+        when = f" at {judged_at:%H:%M} UTC" if judged_at and status.now < judged_at else ""
         return [f"{step}{when}    isthmus rollout pause | abort {name}"]
     watched = (
         "" if state.released or state.watch_until is None else f"{state.watch_until:%H:%M:%S} UTC"
@@ -267,7 +265,7 @@ def _without_data(state: State) -> str:
     length = hold.hold or state.plan.stages[state.stage - 1].bake
     until = state.hold_until or state.bake_until + length
     then = "a person is asked" if hold.then == "pause" else "the traffic goes back"
-    return f"without data {then} at {until:%H:%M} UTC"
+    return f"without more data {then} at {until:%H:%M} UTC"
 
 
 def check_text(check: Check) -> str:

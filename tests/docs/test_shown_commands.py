@@ -12,6 +12,7 @@ import pytest
 
 from isthmus.cli.main import COMMANDS, main
 from isthmus.tests.cli.running import isthmus
+from isthmus.tests.docs.printed import printed, refusal
 from isthmus.tests.docs.shown import block_of, masked, pattern
 
 ROOT = Path(__file__).parents[2]
@@ -69,6 +70,33 @@ def test_each_command_that_a_page_names_in_its_text_exists():
     }
     assert len(named) > 20
     assert named - set(COMMANDS) == set()
+
+
+def test_the_command_line_takes_every_command_that_an_error_or_a_hint_prints():
+    commands = {command: place for place, command in printed()}
+    assert len(commands) > 80
+    refusals = {command: refusal(command) for command in commands}
+    assert [f"{commands[c]}: isthmus {c}: {why}" for c, why in refusals.items() if why] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "trian models/history.yaml",
+        "deploy PLACEHOLDER makes them",
+        "experiment stop PLACEHOLDER --becaus PLACEHOLDER",
+        "rollout lost PLACEHOLDER",
+        "rollout abort PLACEHOLDER --because",
+    ],
+)
+def test_a_printed_command_that_would_not_run_would_be_found(command):
+    assert refusal(command)
+
+
+def test_a_placeholder_in_a_printed_command_stands_for_any_value():
+    assert refusal('rollout promote PLACEHOLDER --because "..."') == ""
+    assert refusal("traffic PLACEHOLDER PLACEHOLDER=0 ...") == ""
+    assert refusal("rollout PLACEHOLDER PLACEHOLDER") == ""
 
 
 def as_shown(folder, page, command):

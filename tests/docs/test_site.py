@@ -115,6 +115,19 @@ def test_every_link_of_a_page_leads_to_a_page_and_every_fragment_to_an_id(site):
     ] == []
 
 
+def test_every_picture_of_a_page_is_one_that_a_browser_draws(site):
+    pictures = [
+        (page, source)
+        for page, html in site.items()
+        for source in re.findall(r'<img [^>]*src="(?!data:)([^"]+)"', html.partition("<article")[2])
+    ]
+    assert {"images/rollout.png", "images/experiment.png"} <= {source for _, source in pictures}
+    for page, source in pictures:
+        drawn = ROOT / "docs" / Path("/", page).parent.joinpath(source).resolve().relative_to("/")
+        assert drawn.is_file(), (page, source)
+        assert drawn.suffix in (".png", ".svg"), (page, source)
+
+
 def leads(articles, page, link):
     """Whether a link of a page leads to a page of the site, or to a file that lies beside."""
     place, _, fragment = link.partition("#")

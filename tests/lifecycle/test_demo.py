@@ -2,8 +2,10 @@
 cloud the same, to the last row.
 """
 
+import re
 from datetime import timedelta
 from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +91,25 @@ def test_what_the_demo_says_fits_a_terminal_of_80_columns(here, played, folder, 
     assert "[14/14]" in seen
     assert "Is a bad version taken back?" in seen
     assert too_wide(seen) == []
+
+
+def test_the_readmes_show_what_the_demo_says_but_for_what_chance_decides(here, played):
+    """`make pictures` takes their figures from a run."""
+    said = str(played["result"]).splitlines()
+    for readme in ("README.md", "docs/ja/index.md"):
+        page = (Path(im.__file__).parent / readme).read_text()
+        shown = re.findall(
+            r"^  \S.*\? .*$", page.partition("```")[2].partition("```")[0], re.MULTILINE
+        )
+        assert len(shown) == 4
+        for line in shown:
+            (own,) = [answer for answer in said if answer.startswith(line.partition("?")[0])]
+            # the split is drawn, and the run above asks less often
+            drawn = r"[\d,]+/[\d,]+ of [\d,]+" if "Did traffic go" in line else "$^"
+            assert re.sub(drawn, "N", own) == re.sub(drawn, "N", line)
+    leak = here["leak"]
+    carelessly = f"{leak['leaked']['value']:.3f} and not {leak['honest']['value']:.3f}"
+    assert carelessly in (Path(im.__file__).parent / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("target", "variable"), CLOUDS)

@@ -78,7 +78,7 @@ def test_a_paused_rollout_without_data_says_when_the_traffic_goes_back(browser, 
     state = desk.drive(lambda state: state.phase == "baking")
     rollout.pause(desk.project, "ranker")
     back = state.bake_until + state.plan.on_no_data.hold
-    says = f"without data the traffic goes back at {back:%H:%M} UTC"
+    says = f"without more data the traffic goes back at {back:%H:%M} UTC"
     assert says in str(rollout.status(desk.project, "ranker"))
     assert rows(browser)["next"] == says
     assert "<code>isthmus rollout resume ranker</code>" in browser.get(PATH).text

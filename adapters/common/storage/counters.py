@@ -12,7 +12,7 @@ KIND = "counters"  # of the inventory
 
 def not_found(endpoint: str) -> NotFound:
     """Return the error for an endpoint without counters."""
-    return NotFound(f"{endpoint} has no counters", remedy=f"isthmus deploy {endpoint} makes them")
+    return NotFound(f"{endpoint} has no counters", remedy=f"make them: isthmus deploy {endpoint}")
 
 
 @contextmanager

@@ -69,14 +69,16 @@ def with_position(
 def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
     """Return DuckDB's error as Invalid with `line L, column C`.
 
-    For a table that does not exist it names the nearest of `tables`.
+    For a table that does not exist it names the nearest of `tables`, and some that there are.
     """
     text = str(error)
     if (missing := _MISSING.search(text)) is None:
         return sql_invalid(text)
+    names = sorted(tables)
     remedy = (
-        did_you_mean(missing.group(1).lower(), tables)
-        or "`isthmus apply` makes the tables that the project declares"
+        did_you_mean(missing.group(1).lower(), names, has="there are")
+        if names
+        else "`isthmus apply` makes the tables that the project declares"
     )
     return sql_invalid(_SUGGESTION.sub("", text), remedy=remedy)
 

@@ -352,7 +352,7 @@ class LocalEndpointHost:
                     raise hosting.not_found(name)
                 raise Unavailable(
                     f"{name}'s processes do not run",
-                    remedy=f"isthmus deploy {name} starts them again",
+                    remedy=f"start them again: isthmus deploy {name}",
                 )
             limits = serving(self._target.profile.options, name)
             timeout = (2 * limits.timeout + limits.return_wait).total_seconds() + GRACE

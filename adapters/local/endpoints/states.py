@@ -63,7 +63,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
     failures = [v.failure for v in report.variants if v.failure]
     if older(report):
         failures.append(
-            f"an earlier version of Isthmus serves it: isthmus deploy {row.name} replaces it"
+            f"an earlier version of Isthmus serves it; to replace it: isthmus deploy {row.name}"
         )
     return EndpointState(
         name=row.name,

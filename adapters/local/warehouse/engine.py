@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, TypeVar, final
 import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
-from ....events.sources.sql import system_error
 from ....target import Target
 from ...common.warehouse import results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
@@ -386,6 +385,9 @@ def _replace(
 
 def _is_full_disk(error: Exception) -> bool:
     """Return whether the error comes from a full disk."""
+    # late: it brings PyArrow, which a process that only ranks does without
+    from ....events.sources.sql import system_error
+
     refusal = system_error(error)
     return refusal is not None and refusal.errno == errno.ENOSPC
 

@@ -69,8 +69,9 @@ def test_deploy_replaces_router_and_model_servers_of_an_earlier_version_without_
         before = supervision.address(home, "ranker")
         changed = installed / "endpoints" / "http" / "requests.py"
         changed.write_text(changed.read_text() + "\n# a later version\n")
-        assert "an earlier version of Isthmus serves it: isthmus deploy ranker replaces it" in run(
-            installed, folder, "status"
+        assert (
+            "an earlier version of Isthmus serves it; to replace it: isthmus deploy ranker"
+            in run(installed, folder, "status")
         )
         answered, failed, over = [], [], threading.Event()
         caller = threading.Thread(target=call, args=(before.port, answered, failed, over))

@@ -112,6 +112,11 @@ def test_a_bound_that_was_crossed_on_a_day_stays_crossed_and_its_day_is_told():
     assert "standard errors off on 2026-01-01; alarm at" in str(look)
 
 
+def test_one_arm_has_everybody_and_no_look():
+    split = check({"both": 40}, {"both": 1.0}, days=[(DAY, {"both": 40})])
+    assert (split.alarm, split.by_day) == (False, None)
+
+
 def test_three_arms_are_each_compared_with_the_rest():
     planned = {"a": 50.0, "b": 25.0, "c": 25.0}
     counts = {"a": 5000, "b": 2700, "c": 2300}

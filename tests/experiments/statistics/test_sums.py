@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isthmus.experiments.statistics.ratio import difference, points
+from isthmus.experiments.statistics.ratio import compare, difference, points
 from isthmus.experiments.statistics.sums import NOTHING, Sums, rests_on_few
 
 from .worlds import sums, units
@@ -151,7 +151,7 @@ def test_a_total_that_a_few_units_carry_is_too_few_or_told():
     y = np.zeros(1000)
     y[:3] = 1e6
     few = arm(y, np.ones(1000), np.zeros(1000))
-    assert few.equal_units == pytest.approx(3)
+    assert few.equal_units("y") == pytest.approx(3)
     assert not few.enough
     y[3:1000] = 4e3
     told = arm(y, np.ones(1000), np.zeros(1000))
@@ -162,6 +162,20 @@ def test_a_total_that_a_few_units_carry_is_too_few_or_told():
         "equal ones"
     )
     assert rests_on_few("b", "revenue", arm(np.ones(1000), np.ones(1000), np.zeros(1000))) is None
+
+
+def test_a_denominator_that_a_few_units_carry_is_compared_with_nothing_and_told():
+    y, d = np.zeros(1000), np.full(1000, 3.0)
+    y[:300], d[0] = 1.0, 10_000
+    idle = arm(y, d, np.zeros(1000))
+    assert idle.enough
+    assert not idle.comparable
+    assert (
+        rests_on_few("treatment", "ctr", idle)
+        == "metric ctr: nothing is compared, as treatment's denominator rests on few of its 1,000 "
+        "units, as if on 2 equal ones; it takes 30"
+    )
+    assert compare(idle, arm(y, np.full(1000, 3.0), np.zeros(1000)), "fixed") is None
 
 
 def test_rates_that_are_not_positive_have_a_difference_but_no_relative_one():

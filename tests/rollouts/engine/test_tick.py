@@ -11,6 +11,7 @@ from isthmus.core.lease import Lease
 from isthmus.errors import Busy, Conflict, OutcomeUnknown, Throttled
 from isthmus.project.specs.description import Guardrail, Hold, OfficeHours
 from isthmus.rollouts.evidence.judgement import is_behind
+from isthmus.rollouts.phases.baking import drift_text
 from isthmus.rollouts.state import capacity
 from isthmus.rollouts.state.actions import Apply, Shift, Take, Touch
 from isthmus.rollouts.state.states import Observation, Wish, Wishes
@@ -246,20 +247,23 @@ def test_who_slept_judges_every_minute_in_its_order():
 
 
 def test_who_slept_through_a_day_of_changing_verdicts_writes_a_small_document():
-    """Hours with and without requests, by turns: every quarter of an hour no data, and data again."""
-    buckets = minutes(BAKE, 600)
+    """Each odd minute is above the limit of 1 % by one error, and each even one just within it."""
+    above = minutes(BAKE, 600, new_errors=4, old_errors=3)
+    within = minutes(BAKE, 600, new_errors=2, old_errors=3)
     some = {
-        name: tuple(b for n, b in enumerate(listed) if n % 15 < 8)
-        for name, listed in buckets["minutes"].items()
+        name: tuple(
+            pair[n % 2] for n, pair in enumerate(zip(listed, within["minutes"][name], strict=True))
+        )
+        for name, listed in above["minutes"].items()
     }
     after = bake(stage=1)
     for so_far in (240, 480, 600):
         after, _ = decide(
             replace(after, outbox=()),
-            seen(settled=buckets["settled"], minutes=some),
+            seen(settled=above["settled"], minutes=some),
             BAKE + 600 * MINUTE,
         )
-        assert len(after.outbox) < 12
+        assert 4 < len(after.outbox) < 12
         assert after.outbox[-1].seq == after.seq
         assert {tally.until for tally in after.checks.values()} == {BAKE + so_far * MINUTE}
 
@@ -329,6 +333,38 @@ def test_data_that_come_while_it_holds_let_it_go_on():
     assert "data" in words(after)
 
 
+def test_little_traffic_is_waited_for_as_long_as_it_comes():
+    """Two requests a minute: the 200 that a pass takes are there after 100 minutes."""
+    held = decide(bake(), seen(**minutes(BAKE, 5, requests=2)), OVER)[0]
+    for count in range(6, 100):
+        held, _ = decide(held, seen(**minutes(BAKE, count, requests=2)), BAKE + count * MINUTE)
+        assert (held.phase, held.held_for) == ("baking", "no data")
+        held = replace(held, outbox=())
+    after, _ = decide(held, seen(**minutes(BAKE, 100, requests=2)), BAKE + 100 * MINUTE)
+    assert (after.stage, after.hold_until) == (2, None)
+    silent = minutes(BAKE, 99, requests=2) | {"settled": BAKE + 129 * MINUTE}
+    assert decide(held, seen(**silent), BAKE + 129 * MINUTE)[0].phase == "aborting"
+
+
+def test_requests_that_bring_a_latency_nothing_are_not_waited_for():
+    """No minute has the 100 requests that a p99 takes, however many minutes come."""
+    slow = (Guardrail(metric="latency_p99", max=50),)
+    held = decide(bake(of=plan(guardrails=slow)), seen(**minutes(BAKE, 5, requests=60)), OVER)[0]
+    assert held.held_for == "no data"
+    late = minutes(BAKE, 35, requests=60)
+    assert decide(held, seen(**late), OVER + 30 * MINUTE)[0].phase == "aborting"
+
+
+def test_a_wait_outlasts_the_longest_lull_of_the_traffic():
+    """All of it comes in one minute of twelve: a lull of 12 minutes, so it waits for 36."""
+    burst = minutes(BAKE, 26, requests=20)
+    burst["minutes"] = {
+        name: (buckets[12], buckets[24]) for name, buckets in burst["minutes"].items()
+    }
+    held = decide(bake(), seen(**burst), BAKE + 26 * MINUTE)[0]
+    assert held.hold_until == BAKE + (26 + 36) * MINUTE
+
+
 def test_metrics_that_cannot_be_read_are_no_data():
     failed = decide(bake(), seen(), OVER + 3 * MINUTE)[0]
     assert (failed.phase, failed.held_for) == ("baking", "no data")
@@ -356,6 +392,13 @@ def test_another_split_or_another_token_is_drift_and_begins_a_whole_new_bake(sha
     after, action = decide(bake(), seen(endpoint(share, token=token)))
     assert after.corrected == 1
     assert words(after)[0] == "drift"
+    told = drift_text(bake(), seen(endpoint(share, token=token)))
+    assert told == (
+        "somebody else changed the endpoint, and left its split as it is"
+        if share == 25
+        else f"somebody else changed the split: champion from 75 to {100 - share} %, "
+        f"challenger from 25 to {share} %"
+    )
     if share == 25:  # only somebody was there and went
         assert (after.phase, after.attempt, after.bake_from, action) == (
             "baking",

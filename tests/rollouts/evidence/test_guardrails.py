@@ -110,8 +110,8 @@ def test_nothing_is_compared_where_the_new_variant_has_everything():
 
 
 def test_silence_is_no_data_whatever_was_before_it():
-    assert check(ERRORS, flat(10, 200, 6), length=12).verdict == "fail"
-    judged = check(ERRORS, flat(10, 200, 6), length=13)
+    assert check(ERRORS, flat(10, 200, 1), length=12).verdict == "pass"
+    judged = check(ERRORS, flat(10, 200, 1), length=13)
     assert (judged.verdict, judged.why) == (
         "no data",
         "no request of the new variant in the last 3 minutes",
@@ -120,6 +120,42 @@ def test_silence_is_no_data_whatever_was_before_it():
         check(TWICE, flat(13, 200), flat(10, 200)).why
         == "no request of the old variant in the last 3 minutes"
     )
+
+
+@pytest.mark.parametrize("guardrail", [ERRORS, TWICE])
+def test_proof_of_harm_takes_no_number_of_requests_and_no_more_of_them_later(guardrail):
+    """All 12 requests of the first minute fail: 9 would do for a needed evidence of 80."""
+    old = flat(1, 36)
+    for length in (1, 30):
+        judged = check(guardrail, [bucket(0, 12, 12)], old, length=length)
+        assert judged.verdict == "fail"
+        assert judged.why.startswith("100 % of 12, ")
+        assert judged.why.endswith("evidence 870 of 80")
+    assert check(guardrail, [bucket(0, 8, 8)], old).why == "8 of 200 requests of the new variant"
+
+
+def test_a_pack_of_errors_in_one_minute_is_no_proof_once_others_succeed():
+    """One client that retries: 12 of 15 fail, and none of the next minute's."""
+    pack = [bucket(0, 15, 12), bucket(1, 15)]
+    assert check(ERRORS, pack).verdict == "no data"
+
+
+def test_a_comparison_blames_nobody_where_the_old_variant_fails_as_well():
+    new = flat(4, 4, 4)
+    assert check(TWICE, new, flat(4, 36, 10)).verdict == "no data"
+    assert check(TWICE, new, flat(4, 36, 8)).verdict == "fail"
+
+
+def test_a_lull_is_silence_when_it_is_three_times_as_long_as_any_before_it():
+    bursts = [bucket(minute, 100) for minute in (0, 10, 20)]
+    assert check(ERRORS, bursts, length=50).verdict == "pass"
+    judged = check(ERRORS, bursts, length=51)
+    assert judged.why == "no request of the new variant in the last 30 minutes"
+
+
+def test_minutes_that_are_too_few_for_a_pass_may_show_a_latency_that_is_too_high():
+    judged = check(Guardrail(metric="latency_mean", max=50, min_requests=500), flat(20, 12, ms=61))
+    assert judged.verdict == "fail"
 
 
 def test_minutes_after_the_settled_ones_are_not_looked_at():

@@ -113,3 +113,38 @@ def test_the_twin_of_these_tests_judges_as_judge_does(world, share):
     )
     assert 0 < np.mean(fails) < 1
     assert traffic.differences(m, guardrails, fails, 20) == 0
+
+
+def burst(m, random):
+    """All of the traffic comes in one minute of ten."""
+    first = random.integers(0, 10, (len(m.new), 1))
+    comes = (np.arange(m.new.shape[1]) - first) % 10 == 0
+    return traffic.Minutes(
+        **{name: np.where(comes, minutes, 0) for name, minutes in vars(m).items()}
+    )
+
+
+@pytest.mark.parametrize("pack", [1, 5, 20])
+@pytest.mark.parametrize("per_minute", [50, 200, 2000])
+def test_a_healthy_rollout_with_traffic_in_bursts_is_rarely_taken_back(per_minute, pack):
+    """An hour a step; both an error rate and its ratio are exactly at their limits."""
+    world, random = World(per_minute=per_minute, rate=0.01, pack=pack), np.random.default_rng(27)
+    ever = np.zeros(ROLLOUTS, bool)
+    for share in (0.25, 0.5):
+        m = burst(traffic.stage(world, share, 60, ROLLOUTS, random), random)
+        fails = traffic.ratio_fails(m, 1, NEEDED) | traffic.limit_fails(m, 0.01, NEEDED)
+        ever |= traffic.taken_back(fails) > 0
+    assert ever.mean() <= 0.05 + four_sigma(0.05)
+
+
+@pytest.mark.parametrize("per_minute", [5, 20])
+@pytest.mark.parametrize("share", [0.25, 0.5])
+def test_where_every_request_fails_the_first_minute_with_twelve_failures_shows_it(
+    per_minute, share
+):
+    world = World(per_minute=per_minute, rate=0.002, times=500)
+    m = traffic.stage(world, share, 40, ROLLOUTS, np.random.default_rng(27))
+    failures = np.cumsum(m.new_errors, axis=1)
+    compared = np.cumsum(np.where((m.new > 0) & (m.old > 0), m.new_errors, 0), axis=1)
+    assert (traffic.limit_fails(m, 0.01, NEEDED) >= (failures >= 12)).all()
+    assert (traffic.ratio_fails(m, 2, NEEDED) >= (compared >= 12)).mean() >= 0.999

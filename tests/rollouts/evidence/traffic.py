@@ -20,7 +20,6 @@ from isthmus.rollouts.evidence.measurements import (
     OUTRIGHT_PART,
     OUTRIGHT_REQUESTS,
     OUTRIGHT_TIMES,
-    QUIET_MINUTES,
 )
 from isthmus.rollouts.evidence.statistics import CHANCES, FACTORS
 
@@ -182,7 +181,7 @@ def _latency(requests, world, random):
     return np.exp(world.spread * ndtri(random.beta(place, np.maximum(requests + 1 - place, 1))))
 
 
-def ratio_fails(m, ratio, needed, least=200):
+def ratio_fails(m, ratio, needed):
     """(rollouts, looks): whether a check of `max_ratio` fails, by what came up to each look."""
     both = (m.new > 0) & (m.old > 0)
     n, e, old, old_e = (
@@ -205,16 +204,11 @@ def ratio_fails(m, ratio, needed, least=200):
             z = (e_ - (e_ + f_) * part) / np.sqrt((e_ + f_) * part * (1 - part))
         phi[:, look] = np.where((p[:, 0] > 0) & (q[:, 0] > 0), _dispersion(z, e_ + f_ > 0), 1)
     proof = _proof(log_evidence, phi, needed) & (np.cumsum(e + old_e > 0, axis=1) >= LEAST_MINUTES)
-    data = (
-        (np.cumsum(n, axis=1) >= least)
-        & (np.cumsum(old, axis=1) >= least)
-        & _recent(n)
-        & _recent(old)
-    )
-    return (proof & data) | _outright(m, OUTRIGHT_PART)
+    few_of_old = ratio * np.cumsum(old_e, axis=1) <= OUTRIGHT_PART * np.cumsum(old, axis=1)
+    return proof | (_most_fail(e, n, phi, needed) & few_of_old) | _outright(m, OUTRIGHT_PART)
 
 
-def limit_fails(m, limit, needed, least=200):
+def limit_fails(m, limit, needed):
     e, n = m.new_errors, m.new
     errors, requests = np.cumsum(e, axis=1), np.cumsum(n, axis=1)
     log_evidence = []
@@ -231,10 +225,21 @@ def limit_fails(m, limit, needed, least=200):
             z = (e_ - n_ * p) / np.sqrt(n_ * p * (1 - p))
         phi[:, look] = np.where((p[:, 0] > 0) & (p[:, 0] < 1), _dispersion(z, n_ > 0), 1)
     proof = _proof(log_evidence, phi, needed) & (np.cumsum(e > 0, axis=1) >= LEAST_MINUTES)
-    return (proof & (requests >= least) & _recent(n)) | _outright(m, max(OUTRIGHT_PART, limit))
+    if limit <= OUTRIGHT_PART:
+        proof |= _most_fail(e, n, phi, needed)
+    return proof | _outright(m, max(OUTRIGHT_PART, limit))
 
 
-def sign_fails(m, ratio, needed, count, least=200):
+def _most_fail(errors, requests, phi, needed):
+    above, below = np.cumsum(errors, axis=1), np.cumsum(requests - errors, axis=1)
+    log_evidence = np.logaddexp.reduce(
+        [above * np.log(2 * chance) + below * np.log(2 * (1 - chance)) for chance in CHANCES],
+        axis=0,
+    ) - np.log(len(CHANCES))
+    return log_evidence / phi >= np.log(needed)
+
+
+def sign_fails(m, ratio, needed, count):
     """`count`: requests of both that make a minute count."""
     counts = (m.new >= count) & (m.old >= count)
     above = counts & (m.new_ms / m.old_ms > ratio)
@@ -243,17 +248,7 @@ def sign_fails(m, ratio, needed, count, least=200):
         beyond * np.log(2 * chance) + (minutes - beyond) * np.log(2 * (1 - chance))
         for chance in CHANCES
     ]
-    data = (
-        (np.cumsum(m.new, axis=1) >= least)
-        & (np.cumsum(m.old, axis=1) >= least)
-        & (minutes >= LEAST_MINUTES)
-    )
-    fails = (
-        _proof(log_evidence, np.ones(minutes.shape), needed)
-        & data
-        & _recent(m.new)
-        & _recent(m.old)
-    )
+    fails = _proof(log_evidence, np.ones(minutes.shape), needed)
     far = counts & (m.new_ms / m.old_ms > OUTRIGHT_TIMES * ratio)
     running, outright = np.zeros(len(far)), np.zeros(far.shape, bool)
     for look in range(far.shape[1]):
@@ -300,15 +295,6 @@ def _proof(log_evidence, phi, needed):
     return np.logaddexp.reduce([part / phi for part in log_evidence], axis=0) - np.log(
         len(log_evidence)
     ) >= np.log(needed)
-
-
-def _recent(requests):
-    """One of the last minutes has a request."""
-    there = requests > 0
-    recent = there.copy()
-    for back in range(1, QUIET_MINUTES):
-        recent[:, back:] |= there[:, : there.shape[1] - back]
-    return recent
 
 
 def _outright(m, part):

@@ -129,6 +129,7 @@ def declared_endpoint(project: Project, name: str) -> Endpoint:
 def _parts(
     project: Project, endpoint: Endpoint, data: EndpointData, window: Window
 ) -> list[str | Form]:
+    """Return the parts of an endpoint's page."""
     whose = owner_text(data.owner)
     holder, status = data.owner, data.rollout
     ends = (
@@ -158,6 +159,7 @@ def _parts(
 
 
 def _variants(state: EndpointState | Unread | None) -> list[str]:
+    """Return the table of an endpoint's variants, or why there is none."""
     if isinstance(state, Unread):
         return [missing(state)]
     if state is None:

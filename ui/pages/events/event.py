@@ -186,6 +186,7 @@ def _quarantine(data: EventData) -> str:
 
 
 def _groups(groups: Sequence[Group]) -> list[str]:
+    """Return the table of quarantined rows by reason."""
     if not groups:
         return [kit.words("Nothing is quarantined.")]
     rows = [

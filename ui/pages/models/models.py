@@ -86,6 +86,7 @@ def _promotions(project: Project, versions: Sequence[ModelVersion]) -> list[Prom
 
 
 def _versions(data: ModelsData) -> list[str | Form]:
+    """Return the table of versions."""
     if isinstance(data.versions, Unread):
         return []
     if not data.versions:

@@ -134,6 +134,7 @@ def _going_on(names: tuple[str, ...] | Unread) -> list[str]:
 
 
 def _row(run: NotedRun, figures: Sequence[str], ticked: Collection[str]) -> tuple[str, ...]:
+    """Return a run's row."""
     shown = (f"{estimate.value:.4g}" if (estimate := figure(run, name)) else "" for name in figures)
     compared = ticked and run.evaluation is not None
     box = kit.box(f"compare {run.name}", "run", run.name, ticked=run.name in ticked)
