@@ -16,6 +16,7 @@ from ..console.completion import SHELLS, source
 from ..console.console import PROJECT, Console
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+_SHOWN = 12  # columns that may be the answer to a question
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 
 
@@ -96,7 +97,7 @@ def init(
         lines.append("          --as ROLE=COLUMN corrects a guess: see isthmus init --help")
     lines += [
         f"missing   {missing.role}: {missing.question} --as {missing.role}=COLUMN, of "
-        f"{', '.join(missing.columns)}"
+        f"{', '.join(missing.columns[:_SHOWN])}{', ...' if len(missing.columns) > _SHOWN else ''}"
         for missing in scaffolded.missing
     ]
     console.result(scaffolded, "\n".join(lines))

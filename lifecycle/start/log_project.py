@@ -15,6 +15,7 @@ from .log_shape import Attribute, Shape, linked_outcomes, where_shown
 from .role_words import without_id
 
 _WINDOW = "14"  # days of an item's history
+_SHOWN = 8  # of a list in a guess
 _SMOOTHING = 10  # rows at the log's mean that an item begins with
 
 
@@ -94,17 +95,24 @@ def _guesses(shape: Shape) -> Iterator[str]:
         f"{a.column.source} is {a.name}" for a in shape.attributes if a.name != a.column.source
     ]
     if renamed:
-        yield f"renamed, as SQL's names are in small letters: {', '.join(renamed)}"
+        yield f"renamed, as SQL's names are in small letters: {_listed(renamed)}"
     if _is_ranked(shape):
-        yield f"features: {', '.join(_features(shape))}"
+        yield f"features: {_listed(_features(shape))}"
         unused = [a.column.source for a in shape.attributes if a.of == "row"]
         if unused:
             yield (
-                f"no features: {', '.join(unused)}: they differ from row to row, so that a "
+                f"no features: {_listed(unused)}: they differ from row to row, so that a "
                 "request does not know them before it is ranked"
             )
     if shape.left_out:
-        yield "left out: " + "; ".join(f"{name}: {why}" for name, why in shape.left_out.items())
+        yield "left out: " + _listed([f"{n}: {why}" for n, why in shape.left_out.items()], "; ")
+
+
+def _listed(words: Sequence[str], separator: str = ", ") -> str:
+    """Return words as a list in a line, of many the first ones and how many follow."""
+    more = len(words) - _SHOWN
+    shown = separator.join(words[:_SHOWN] if more > 1 else words)
+    return f"{shown} and {more} more" if more > 1 else shown
 
 
 def _kind(shape: Shape) -> str:

@@ -15,7 +15,7 @@ import msgspec
 
 from ...errors import Invalid
 from ...project.reading.names import did_you_mean
-from .log_columns import Log, open_logs
+from .log_columns import Column, Log, open_logs
 from .log_project import Draft, describe
 from .log_shape import Shape, shape_of
 from .roles import ROLES, guess
@@ -137,12 +137,16 @@ def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
             role=role,
             question=questions[role],
             columns=tuple(
-                column.source
-                for column in free
-                if column.type is not None
-                and (role == "outcome" or column.distinct < shape.log.rows)
+                column.source for column in free if _may_answer(role, column, shape.log.rows)
             ),
         )
         for role in questions
         if lacking[role] and role not in named
     ]
+
+
+def _may_answer(role: str, column: Column, rows: int) -> bool:
+    """Return whether a column may be the answer to the question about a role."""
+    if role == "outcome":
+        return column.type is not None
+    return column.type in ("int", "string") and column.distinct < rows

@@ -73,6 +73,7 @@ _SUFFIX = re.compile(r"(_?(id|nr|no|nummer|number|key|code|hash)|id|番号|コ�
 def plain(name: str) -> str:
     """Return a column's name in lower snake case, to compare it with lists of known words."""
     text = unicodedata.normalize("NFKC", name).strip()
+    text = re.sub(r":(token|float|token_seq|float_seq)$", "", text)  # RecBole's types
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower().translate(_GERMAN)
     return re.sub(r"[\W_]+", "_", text).strip("_")
 
@@ -95,8 +96,10 @@ def likeness(role: str, name: str) -> int:
         return 3
     if stem in words:
         return 2
-    parts = set(stem.split("_"))
-    by_part = any(word in parts for word in words if len(word) > 2)
+    parts = stem.split("_")
+    # the last part says what it is: a user_feature is no user; a time may have its zone behind it
+    heads = parts if role == "time" else parts[-1:]
+    by_part = any(word in heads for word in words if len(word) > 2)
     in_script = any(word in stem for word in words if not word.isascii())
     return int(by_part or in_script)
 

@@ -160,8 +160,8 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
 def _graded(log: Log, column: Column) -> Outcome:
     """Return the outcome of a numeric column (rating, count) as an SQL condition.
 
-    It is `= 1` of 0 and 1, else `>=` a threshold: the least value that at most half of the rows
-    reach.
+    It is `= 1` of 0 and 1, else `>=` a threshold: the value that the share of rows nearest to one
+    half reaches, mostly 4 of five stars.
     """
     sql = column.sql
     if set(column.values) <= {"0", "1", "0.0", "1.0"}:
@@ -170,10 +170,7 @@ def _graded(log: Log, column: Column) -> Outcome:
         f"SELECT {sql} AS grade, cume_dist() OVER (ORDER BY {sql} DESC) AS share "
         f"FROM {log.table} WHERE {sql} IS NOT NULL"
     )
-    # more than half may have the greatest value
-    (threshold,) = log.query(
-        f"SELECT coalesce(min(grade) FILTER (WHERE share <= 0.5), max(grade)) FROM ({ranked})"
-    )
+    (threshold,) = log.query(f"SELECT arg_min(grade, abs(share - 0.5)) FROM ({ranked})")
     number = f"{threshold:g}"
     return Outcome(
         column=column, condition=f"{sql} >= {number}", words=f"{column.source} >= {number}"
