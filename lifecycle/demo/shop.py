@@ -197,7 +197,7 @@ def _handed_over(project: Project) -> HandOverResult:
 
 
 def _after(played: Rehearsal, what: str) -> float | None:
-    """Return how many minutes after the start of a rehearsal an event was logged, or None."""
+    """Return how many minutes after a rehearsal's start its history has an entry, or None."""
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
         None,

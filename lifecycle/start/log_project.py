@@ -109,7 +109,7 @@ def _guesses(shape: Shape) -> Iterator[str]:
 
 
 def _listed(words: Sequence[str], separator: str = ", ") -> str:
-    """Return words as a list in a line, of many the first ones and how many follow."""
+    """Return words joined in one line of text; of many, the first ones and how many follow."""
     more = len(words) - _SHOWN
     shown = separator.join(words[:_SHOWN] if more > 1 else words)
     return f"{shown} and {more} more" if more > 1 else shown
@@ -302,7 +302,7 @@ def _views(shape: Shape) -> dict[str, str]:
 
 
 def _count_view(shape: Shape, key: Attribute) -> str:
-    """Return the SQL of a feature view that counts an entity's events in seven days."""
+    """Return the SQL of a feature view that counts an entity's events in the last days."""
     entity = _entity(key)
     return (
         "-- The entity's key, event_timestamp and the features.\n"

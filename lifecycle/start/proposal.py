@@ -146,7 +146,7 @@ def _missing(shape: Shape, named: Mapping[str, str]) -> list[Missing]:
 
 
 def _may_answer(role: str, column: Column, rows: int) -> bool:
-    """Return whether a column may be the answer to the question about a role."""
+    """Return whether to offer a column as an answer to the question about a missing role."""
     if role == "outcome":
         return column.type is not None
     return column.type in ("int", "string") and column.distinct < rows

@@ -71,7 +71,10 @@ _SUFFIX = re.compile(r"(_?(id|nr|no|nummer|number|key|code|hash)|id|番号|コ�
 
 
 def plain(name: str) -> str:
-    """Return a column's name in lower snake case, to compare it with lists of known words."""
+    """Return a column's name in lower snake case, to compare it with lists of known words.
+
+    A type of RecBole's, as in `user_id:token`, is cut off.
+    """
     text = unicodedata.normalize("NFKC", name).strip()
     text = re.sub(r":(token|float|token_seq|float_seq)$", "", text)  # RecBole's types
     text = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", text).lower().translate(_GERMAN)
