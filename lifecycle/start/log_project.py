@@ -302,7 +302,7 @@ def _views(shape: Shape) -> dict[str, str]:
 
 
 def _count_view(shape: Shape, key: Attribute) -> str:
-    """Return the SQL of a feature view that counts an entity's events in the last days."""
+    """Return the SQL of a feature view that counts an entity's events in the last 7 days."""
     entity = _entity(key)
     return (
         "-- The entity's key, event_timestamp and the features.\n"
