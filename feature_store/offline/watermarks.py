@@ -53,7 +53,7 @@ def read(project: Project, view: str) -> Versioned:
 
 
 def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
-    """Store the watermark with these fields changed.
+    """Store a view's watermark with these fields changed, and return it.
 
     Raises:
         Conflict: another process moved it first.

@@ -17,7 +17,7 @@ from .subset import line_of
 
 
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
-    """Yield a problem for each name below the outermost SELECT that begins as our own names do.
+    """Yield a problem for each name inside a query that begins with the reserved prefix.
 
     Names are those of CTEs, aliases, windows and columns; each is named once.
     """
@@ -54,7 +54,10 @@ def reused_aliases(
 
 
 def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[SqlProblem]:
-    """Yield aliases of a SELECT that repeat a column's name and are ambiguous."""
+    """Yield a problem for each alias that is used inside the SELECT that defines it.
+
+    Only DuckDB resolves such an alias.
+    """
     select = scope.expression
     if not isinstance(select, exp.Select):
         return
@@ -79,7 +82,7 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
 
 
 def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozenset[str] | None:
-    """Return every column in reach of a SELECT, in lower case.
+    """Return the names of all columns that a SELECT can refer to, in lower case.
 
     None when that cannot be told: there is a * of something unknown.
     """
