@@ -61,7 +61,7 @@ def versions(project: Project) -> list[ModelVersion]:
 
 
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
-    """Return the approval that a run's gate gives its version.
+    """Return the approval status that a run's gate gives to the model version.
 
     The first champion has nobody to beat.
     """
@@ -73,7 +73,7 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 def refusal(
     alias: str, verdict: Verdict | None, *, first: bool, leaks: Verdict | None = None
 ) -> str | None:
-    """Return why a version with this verdict may not take an alias by itself, or None.
+    """Return as text why the gate keeps a model version from an alias; None if it does not.
 
     Args:
         alias: The alias.
@@ -89,7 +89,7 @@ def refusal(
 
 
 def chosen(project: Project, model: str, version: int) -> bool:
-    """Return whether a person gave a reason for a version whose gate did not pass."""
+    """Return whether a person promoted a model version for a reason, without a gate's pass."""
     return any(
         promotion.version == version and promotion.because and promotion.gate != "pass"
         for promotion in promotions(project, model)
@@ -99,7 +99,7 @@ def chosen(project: Project, model: str, version: int) -> bool:
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version.
+    """Move a model's alias (such as champion) to a version, if its gate allows it.
 
     `because` is recorded.
 
@@ -166,12 +166,12 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
-    """Return the prefix under which a model's promotions are stored."""
+    """Return the state store's key prefix of a model's promotions."""
     return f"models/{model}/promotions/"
 
 
 def _record(project: Project, promotion: Promotion) -> None:
-    """Record a promotion, before the alias moves.
+    """Store the record of a promotion, before the alias moves.
 
     A crash may leave a record whose move is repeated, never a move without a record.
     """
@@ -183,7 +183,7 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None, verdict: Verdict | None) -> str:
-    """Name the checks that were inconclusive."""
+    """Return the gate's checks that had this verdict as text, for an error message."""
     checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 
