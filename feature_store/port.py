@@ -93,7 +93,7 @@ class Warehouse(Protocol):
     """
 
     def apply(self, table: TableSpec) -> None:
-        """Create the table or view, or add columns to it.
+        """Create a table or view in the warehouse, or add columns to it, to match its spec.
 
         Raises:
             Invalid: a column would be dropped, renamed or narrowed.
@@ -101,7 +101,7 @@ class Warehouse(Protocol):
         ...
 
     def observe(self, table: str) -> TableState | None:
-        """Return the state of a table or view, or None if there is none."""
+        """Return the state of a warehouse table or view, or None if there is none."""
         ...
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:

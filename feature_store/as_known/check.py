@@ -112,7 +112,7 @@ def require_as_known(
 ) -> dict[str, AsKnown]:
     """Check feature views for leaks of later data and return their reports by view name.
 
-    It is called before a view's first rows are published.
+    It is called before rows of a new or changed view are published.
 
     Raises:
         Refused: a view peeks (the error names row, values, moment and the likely cause), or the
@@ -147,7 +147,7 @@ def usual_computations(moments: int) -> int:
 def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
     """Return a sentence on what the leakage check of a view costs, to show before it runs.
 
-    Which row is to blame takes further queries, and one more where its value is a float.
+    Finding which row leaks takes further queries, and one more where its value is a float.
     """
     usual = usual_computations(moments)
     summary = (
@@ -268,7 +268,8 @@ def _report_with_peek(
 ) -> AsKnown:
     """Query the first leaking row of a view, and return the report extended by it.
 
-    A float that differs is judged once more: against its value over the same rows in another order.
+    A float that differs is checked once more: against its value over the same rows in another
+    order.
     """
     row, notes, price = (
         _first_row(project, blamed_sql(source, read, moments, again=False)),

@@ -43,7 +43,7 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     def is_affordable(self, computations: int) -> bool:
         """Return whether computing the views several times fits the budget.
 
-        An unknown cost does.
+        It does where the cost or the budget is unknown.
         """
         cost = self.cost(computations)
         return cost is None or self.budget is None or cost <= self.budget
@@ -59,7 +59,7 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 
 
 def scan_of(project: Project, size: int) -> Scan:
-    """Return the price of scanning so many bytes on the project's target, with its budget."""
+    """Return a scan of so many bytes, with the profile's price per TB and its budget."""
     profile, priced = project.target.profile, project.target.adapter.priced
     return Scan(
         size=size,
@@ -112,7 +112,7 @@ def _named(sql: str, names: Sequence[str]) -> Counter[str]:
 
 
 def spoken_bytes(number: int) -> str:
-    """Return a size in decimal units, as clouds bill it: `3.4 GB`."""
+    """Return a number of bytes as text in decimal units, as clouds bill it: `3.4 GB`."""
     size = float(number)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:

@@ -158,7 +158,7 @@ def _changed_feature(
 
 
 def _same(mine: Any, theirs: Any) -> bool:
-    """Return whether two values are the same feature value: floats to 9 digits, nan as nan.
+    """Return whether two values of a feature are equal: floats to 9 digits, nan as nan.
 
     `view_history.changed` is the same rule in SQL.
     """

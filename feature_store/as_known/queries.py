@@ -114,9 +114,9 @@ def totals_sql(
 ) -> tuple[str, dict[str, object]]:
     """Return SQL that counts a view's leaking rows at these points in time, and its parameters.
 
-    It returns one row: `isthmus_blamed`, the rows to blame, and `isthmus_near`, the rows of the
-    full result that became known within `NEAR` before a moment. Both are null when the view has no
-    rows.
+    It returns one row: `isthmus_blamed`, the number of leaking rows, and `isthmus_near`, the number
+    of rows of the full result that became known within `NEAR` before a point in time. Both are null
+    when the view has no rows.
     """
     runs = _runs(source, read, len(moments), again=False)
     ways = [_blame_conditions(source.features, number, runs) for number in range(len(moments))]
@@ -157,9 +157,9 @@ def blamed_sql(
 ) -> tuple[str, dict[str, object]]:
     """Return SQL for a view's first leaking row with its values in every run, and its parameters.
 
-    The row's `isthmus_blamed` is the number of rows to blame; without any the result is empty.
+    The row's `isthmus_blamed` is the number of leaking rows; without any the result is empty.
     `again`: the view is computed once more over its input in another order, and a float that
-    differs there as well is not blamed.
+    differs there as well is no leak.
     """
     runs = _runs(source, read, len(moments), again=again)
     counted_runs = (
@@ -314,9 +314,9 @@ def _blame_conditions(
 ) -> tuple[str, str]:
     """Return two SQL conditions for leaks: rows that changed, and rows that may have disappeared.
 
-    The first holds for a row of the full result that is not the same in the moment's runs. The
-    second holds for a row that was there at the moment; it is to blame if nothing of its event is
-    there any more. `repeat` is the run in another order.
+    The first holds for a row of the full result that is not the same in the runs of this point in
+    time. The second holds for a row that was there at that time; it leaks if nothing of its event
+    is in the full result. `repeat` is the run in another order.
     """
     removed, was_known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []

@@ -49,7 +49,7 @@ def entity_key(*parts: int | str) -> str:
 
 
 def entity_key_sql(entity: Entity) -> str:
-    """Return the SQL of an entity's key as text."""
+    """Return SQL that computes an entity's key in the online store as text."""
     if entity.type == "int":
         return f"CAST({entity.key} AS VARCHAR)"
     return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"

@@ -228,7 +228,7 @@ def _sorted_alike(kind: pa.DataType) -> bool:
 
 
 def _canonical_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
-    """Yield a table's rows as canonical texts, for a digest."""
+    """Yield a table's rows as canonical texts, one text for each column, for its hash."""
     return zip(*map(_canonical_texts, table.columns), strict=True)
 
 
@@ -277,7 +277,7 @@ def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
-    """Return whether a column's text may hold the separators of the canonical form."""
+    """Return whether a column's text may hold the separators of the hashed form."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -301,7 +301,7 @@ def _escaped(row: Sequence[str]) -> Iterator[str]:
 
 
 def _canonical(value: object) -> str:
-    """Return a value's canonical text: a letter for its type, then the value."""
+    """Return a value's text for the hash of a table: a letter for its type, then the value."""
     if value is None:
         return "n"
     if isinstance(value, bool):

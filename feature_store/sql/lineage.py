@@ -124,7 +124,7 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
-    """Return whether a relation or subquery has a column of this name."""
+    """Return whether a relation or subquery in FROM has a column of this name."""
     if not isinstance(source, Scope):
         return name in relations.get(source.name.lower(), ())
     first = next(branches(source))

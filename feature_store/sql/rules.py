@@ -72,7 +72,7 @@ def unit_of(interval: exp.Expr) -> str:
 
 
 def milliseconds(interval: exp.Expr) -> int:
-    """Return an interval's length in milliseconds."""
+    """Return the length of a SQL INTERVAL in milliseconds."""
     return int(interval.this.name) * INTERVAL_MILLISECONDS[unit_of(interval)]
 
 

@@ -63,7 +63,7 @@ def tables(sql: str) -> frozenset[str]:
 
 
 def reads(sql: str) -> Counter[str]:
-    """Count how often a query names each of its `tables`."""
+    """Return how many times a query names each relation that it reads, in lower case."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return Counter()
@@ -138,7 +138,10 @@ def _unparsed(sql: str, error: Exception) -> SqlProblem:
     maxsize=64
 )  # a query is judged, bound and rendered by one text: a copy of a tree takes a quarter of the time
 def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
-    """Return a text's parsed statements; they are cached and must not be changed."""
+    """Return the syntax trees of a SQL text's statements.
+
+    They are cached and must not be changed.
+    """
     opening = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", sql, re.DOTALL)
     word = opening.group(1).upper() if opening else ""
     if word and word not in {"SELECT", "WITH", "FROM"}:

@@ -132,7 +132,7 @@ def _grouped(select: exp.Expr) -> set[str] | None:
 
 
 def _grouped_expression(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
-    """Return the expression that a GROUP BY term means: in GROUP BY 1 the first column."""
+    """Return the expression that a GROUP BY term stands for: `GROUP BY 1` is the first column."""
     if isinstance(term, exp.Literal) and term.name.isdigit() and 0 < int(term.name) <= len(selects):
         return selects[int(term.name) - 1].unalias()
     return term

@@ -88,7 +88,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """Return whether `load_static` would load a table's file now, without loading it."""
+    """Return how many rows a static table's file has, and whether it would be loaded now."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
@@ -156,7 +156,7 @@ def _read(project: Project, name: str) -> tuple[pa.Table, str]:
 
 
 def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
-    """Return the column type of an Arrow field; raise Invalid if there is none."""
+    """Return the stored type (int64, string, ...) of an Arrow field; raise Invalid if none fits."""
     import pyarrow as pa
 
     kinds: tuple[tuple[ColumnType, bool], ...] = (

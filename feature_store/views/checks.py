@@ -92,7 +92,7 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 def _features(
     model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> Iterator[Problem]:
-    """Yield the features of a model that no view has, or that clash."""
+    """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
     for position, feature in enumerate(model.features):
         if unknown := _unknown(feature, model, description, schemas):
@@ -154,7 +154,7 @@ def _unknown(
 
 
 def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
-    """Return why a view lacks a feature and what to do.
+    """Return why a view lacks a feature that is named and what to do, as two texts.
 
     None if the view has it.
     """

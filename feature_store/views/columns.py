@@ -111,7 +111,7 @@ def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output
 def _mistakes(
     view: FeatureView, output: Output, required_type: ColumnType | None, *, twice: bool
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a view's column: name, type, or one name used twice."""
+    """Yield problems of one column that a view returns: name, type, or a name used twice."""
 
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)

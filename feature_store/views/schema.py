@@ -54,7 +54,7 @@ def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
 
 
 def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
-    """Return each sound view's schema by name, and all problems.
+    """Return each sound view's features and their types by the view's name, and all problems.
 
     Problems are those of the other views and of tables' files.
     """
@@ -171,7 +171,7 @@ def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]],
 
 @lru_cache(maxsize=256)
 def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
-    """Return a file's columns, by the reader that will load it, so that both see the same types.
+    """Return the names and types of a static table's columns, by the reader that loads it.
 
     The time of the last change keeps the cache true.
     """

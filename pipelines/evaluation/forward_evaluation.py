@@ -222,7 +222,7 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
 
 
 def _midnight(moment: datetime) -> datetime:
-    """Return the midnight that begins a day, in UTC."""
+    """Return the midnight in UTC that begins the day of a time."""
     return moment.replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
 
 

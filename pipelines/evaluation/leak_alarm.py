@@ -119,7 +119,9 @@ def leak_alarm(
     within: str | None = None,
     entities: Mapping[str, str] | None = None,
 ) -> tuple[FeatureFinding, ...]:
-    """Look at every feature that can be ordered: numbers, times, texts (nulls are left out).
+    """Look for label leaks in each feature, by the AUC that it has alone, day by day.
+
+    Features are numbers, times or texts; nulls are left out.
 
     Args:
         table: The training set.

@@ -151,9 +151,10 @@ def figures_of(
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Return each metric of `common` minus that of `other`, two predictions of the same rows.
+    """Return each metric of one model minus that of another, on the same rows, with intervals.
 
-    `other` are another model's. `auc` is always there.
+    The first model's predictions are in `common`. `other` are another model's. `auc` is always
+    there.
     """
     among = clusters(common)
     scores = common["prediction"].to_numpy()

@@ -75,7 +75,7 @@ def codes(predictions: pa.Table, name: str) -> Codes | None:
 
 
 def day_of(predictions: pa.Table) -> NDArray[Any]:
-    """Return the UTC day of each row: the group within which `auc` compares."""
+    """Return the UTC day of each row of the predictions, within which `auc` compares rows."""
     return np.asarray(predictions["event_timestamp"].to_numpy(), dtype="datetime64[D]")
 
 

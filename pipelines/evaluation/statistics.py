@@ -166,7 +166,7 @@ def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
 
 
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
-    """Return the log loss of each row.
+    """Return the log loss of each row's predicted probability.
 
     Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
     """

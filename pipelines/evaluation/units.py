@@ -40,7 +40,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> float:
-        """The metric's value; NaN when nothing was counted."""
+        """The metric's value over all units; NaN when nothing was counted."""
         below = float(self.denominator.sum())
         return float(self.numerator.sum()) / below if below else float("nan")
 
@@ -141,7 +141,7 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """Return the percentile at which a 95 % interval ends, corrected for few units.
+    """Return the percentile at which a bootstrap's 95 % interval ends, corrected for few units.
 
     It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
     Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and

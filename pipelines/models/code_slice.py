@@ -168,7 +168,7 @@ def _bindings(node: ast.stmt, text: str) -> set[str]:
 
 
 def _names_read(node: ast.stmt, text: str) -> set[str]:
-    """Return the module-level names that a statement reads, in any scope inside it."""
+    """Return the module's global names that a top-level statement reads, also in inner scopes."""
 
     def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield table

@@ -263,7 +263,7 @@ def whole(folder: Path) -> Manifest:
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """Raise Invalid if a model folder differs from the registry's digest.
+    """Raise Invalid if a model folder's content is not what the registry's digest says.
 
     A folder says itself what it should hold, so one that was exchanged, or to which a file was
     added, still is whole.

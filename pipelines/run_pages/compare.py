@@ -63,7 +63,7 @@ class Comparisons(Rows[Comparison]):
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """The compared runs, the first one first."""
+        """The training runs that are compared, beginning with the one compared against."""
         return (self[0].first, *(pair.second for pair in self))
 
 

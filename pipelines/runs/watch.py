@@ -125,7 +125,7 @@ def going_on(project: Project) -> tuple[str, ...]:
 
 
 def _goes_on(project: Project, run: str) -> bool:
-    """Return whether a run has not ended yet."""
+    """Return whether a run is known and has not ended yet."""
     try:
         return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted

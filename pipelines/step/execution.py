@@ -137,6 +137,6 @@ def _within(timeout: timedelta) -> Iterator[None]:
 
 
 def _in_words(timeout: timedelta) -> str:
-    """Return a time limit as text."""
+    """Return a time limit as text: `90 s`, `5 min`."""
     seconds = timeout.total_seconds()
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"

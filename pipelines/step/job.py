@@ -85,13 +85,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _cancel(_number: int, _frame: object) -> None:
-    """Handle SIGTERM: raise Cancelled, once."""
+    """Handle SIGTERM by raising Cancelled in the step; further signals are ignored."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Cancelled
 
 
 def open_document(uri: str) -> RunDocument:
-    """Return the run.json at a URI, read under this process's own identity.
+    """Read a run's document run.json at a URI, under this process's own cloud identity.
 
     Raises:
         Unsupported: nothing here opens the URI's scheme.

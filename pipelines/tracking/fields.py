@@ -171,5 +171,5 @@ def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
 
 
 def _iso(moment: datetime) -> str:
-    """Return a time in ISO 8601 with Z."""
+    """Return a time as text in ISO 8601 with Z for UTC."""
     return moment.isoformat().replace("+00:00", "Z")

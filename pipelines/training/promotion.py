@@ -39,7 +39,7 @@ class Promotion(StoredDocument, frozen=True, kw_only=True):
 
 
 def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
-    """Return a model's version by number or alias, or None if there is none."""
+    """Return a model's version in the registry by number or alias, or None if there is none."""
     try:
         return registry.get(model, ref)
     except NotFound:
@@ -155,7 +155,7 @@ def promote(
 
 
 def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
-    """Return every promotion of a model's versions, oldest first."""
+    """Return the record of every promotion of a model's versions, oldest first."""
     state = project.target.state
     stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
     return tuple(
@@ -189,5 +189,5 @@ def _figures(run: Run | None, verdict: Verdict | None) -> str:
 
 
 def _iso(moment: datetime) -> str:
-    """Return a time in ISO 8601 with Z."""
+    """Return a time as text in ISO 8601 with Z for UTC."""
     return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

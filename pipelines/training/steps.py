@@ -208,7 +208,10 @@ def _moment(context: StepContext, name: str) -> datetime:
 
 
 def _folder(context: StepContext) -> Path:
-    """Return the project's folder; raise Invalid if it has no file."""
+    """Return the path of the project's folder, where the trainer's module is.
+
+    Invalid is raised without a project.yaml.
+    """
     if context.project_file is None:
         raise Invalid(
             "a trainer is a module beside project.yaml, and this project has no file",

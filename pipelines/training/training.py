@@ -41,7 +41,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> Run:
-    """Train, evaluate and register a configuration, and return the run's record.
+    """Train, evaluate and register a model configuration, and return the run's record.
 
     The gate decides which alias the version gets; a gate that fails is a result and not an error.
 
@@ -264,7 +264,7 @@ def _period(project: Project, run: str) -> str:
 def _failed_run(
     project: Project, model: Model, name: str, *, planned: Pipeline, failure: str
 ) -> Run:
-    """Return the record of a run that failed."""
+    """Return the record of a training run that failed, from what was known at submit."""
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,

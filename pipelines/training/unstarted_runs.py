@@ -84,7 +84,7 @@ def _is_started(project: Project, run: str) -> bool:
 
 
 def _is_settled(project: Project, run: str) -> bool:
-    """Return whether it is certain that a run will not start any more."""
+    """Return whether a run that has not started certainly never will, so that it can be removed."""
     document = _document(project, run)
     return (
         document is None
