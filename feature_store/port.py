@@ -93,7 +93,7 @@ class Warehouse(Protocol):
     """
 
     def apply(self, table: TableSpec) -> None:
-        """Create the table or view, or add columns to it.
+        """Create a table or view in the warehouse, or add columns to it, to match its spec.
 
         Raises:
             Invalid: a column would be dropped, renamed or narrowed.
@@ -101,7 +101,7 @@ class Warehouse(Protocol):
         ...
 
     def observe(self, table: str) -> TableState | None:
-        """Return the state of a table or view, or None if there is none."""
+        """Return the state of a warehouse table or view, or None if there is none."""
         ...
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
@@ -131,7 +131,10 @@ class Warehouse(Protocol):
         ...
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what this target's SQL cannot express of a statement, without a connection."""
+        """Return the parts of a SQL statement that this target cannot express.
+
+        It takes no connection.
+        """
         ...
 
 
@@ -142,18 +145,18 @@ class OnlineStore(Protocol):
     """
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Make the view, or bring it up to its spec.
+        """Create a feature view in the online store, or update it to its spec.
 
         Its history table must be there: BigQuery makes no view of one that is not.
         """
         ...
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's phase and features, or None if there is none."""
+        """Return a view's state in the online store: phase and features; None if it is absent."""
         ...
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Copy the history up to `until` to the store, and wait until it is served.
+        """Copy a view's history up to `until` to the online store, and wait until it is served.
 
         Afterwards `get` serves for every entity the row that the history held at `until`, or that
         of a later sync. A sync that was cut short can be repeated.

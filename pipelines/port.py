@@ -94,18 +94,21 @@ class PipelineEngine(Protocol):
     """
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run and return at once; a run_id that was submitted changes nothing."""
+        """Start a pipeline run and return at once; a known run_id changes nothing."""
         ...
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return the provider's state of a run and of each step.
+        """Return the provider's state of a pipeline run and of each of its steps.
 
         None: nobody has submitted it here, or it has been deleted.
         """
         ...
 
     def cancel(self, run_id: str) -> None:
-        """Ask a run to end and do not wait; a finished or absent one is success."""
+        """Ask the provider to stop a run, without waiting for it.
+
+        A finished or absent run is success.
+        """
         ...
 
 
@@ -116,11 +119,14 @@ class ModelRegistry(Protocol):
     """
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Register a version and wait until it exists; a known digest gives the known version."""
+        """Register a model version and wait until it exists.
+
+        A digest that is known gives the version that has it.
+        """
         ...
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a version by its number or by an alias.
+        """Return a model's version by its number or by an alias.
 
         Raises:
             NotFound: there is none.
@@ -128,11 +134,11 @@ class ModelRegistry(Protocol):
         ...
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Return a model's versions, oldest first; none for an unknown model."""
+        """Return a model's registered versions, oldest first; none for an unknown model."""
         ...
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias to a version; None takes it away, and an absent one is success.
+        """Move a model's alias to a version; None removes the alias if there is one.
 
         Raises:
             NotFound: there is no such version.
@@ -141,7 +147,7 @@ class ModelRegistry(Protocol):
         ...
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Set a version's approval, with a note.
+        """Set the approval status of a model version, with a note.
 
         Raises:
             NotFound: there is no such version.

@@ -68,7 +68,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _verdict(self) -> str:
-        """Return in words whether the view's past rows stay as they were."""
+        """Return as text how many points in time were checked and whether a row leaks."""
         if not self.moments:
             return "nothing to check: no data yet, or nothing that it reads has a time"
         looked = (
@@ -85,10 +85,10 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
 def check_as_known(
     project: Project, views: Sequence[str] | None = None, *, moments: int = MOMENTS
 ) -> tuple[AsKnown, ...]:
-    """Check views (default: all) at some moments, spread over their history by a fixed seed.
+    """Check feature views (default: all) for leaks of later data, at some past points in time.
 
-    Nothing is written. A view is computed at most `usual_computations(moments)` times, and more
-    often where a row is to blame.
+    The points are spread over the views' history by a fixed seed. Nothing is written. A view is
+    computed at most `usual_computations(moments)` times, and more often where a row is to blame.
 
     Raises:
         NotFound: there is no such view.
@@ -101,7 +101,7 @@ def check_as_known(
 
 
 def _require_moments(moments: int) -> int:
-    """Raise Refused for less than one moment."""
+    """Return the number of points in time to check; raise Refused if it is less than one."""
     if moments < 1:
         raise Refused(f"{moments} moments check nothing", remedy="--moments 1 is the least")
     return moments
@@ -110,7 +110,9 @@ def _require_moments(moments: int) -> int:
 def require_as_known(
     project: Project, sources: Sequence[ViewSource], *, moments: int = MOMENTS
 ) -> dict[str, AsKnown]:
-    """Check these views and return their reports by view; refuse if one of them peeks.
+    """Check feature views for leaks of later data and return their reports by view name.
+
+    It is called before rows of a new or changed view are published.
 
     Raises:
         Refused: a view peeks (the error names row, values, moment and the likely cause), or the
@@ -134,18 +136,18 @@ def require_as_known(
 
 
 def usual_computations(moments: int) -> int:
-    """Return how often at most the check computes one view if no row is to blame.
+    """Return how often at most the leakage check computes a view if no row leaks.
 
-    That is twice for each moment, and once more for each query of a few moments. A view that reads
-    no outcome has nothing to turn round and is computed less often.
+    That is two computations for each point in time, and one more for each query of a few points. A
+    view that reads no outcomes is computed less often, for it has no outcomes to flip.
     """
     return 2 * moments + _query_count(moments)
 
 
 def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
-    """Return a sentence about what the check costs, for people to read before it runs.
+    """Return a sentence on what the leakage check of a view costs, to show before it runs.
 
-    Which row is to blame takes further queries, and one more where its value is a float.
+    Finding which row leaks takes further queries, and one more where its value is a float.
     """
     usual = usual_computations(moments)
     summary = (
@@ -159,9 +161,10 @@ def price(moments: int = MOMENTS, *, scan: Scan | None = None) -> str:
 
 
 def _require_affordable(project: Project, views: Sequence[str] | None, moments: int) -> None:
-    """Raise Refused if the check costs more than an hour of the budget, naming what costs less.
+    """Raise Refused if the leakage check of views costs more than the hourly budget.
 
-    Tables' sizes are read only where there are both a budget and a price.
+    The error names a cheaper check. Tables' sizes are read only where there are both a budget and a
+    price.
     """
     if (
         views == []
@@ -182,12 +185,12 @@ def _require_affordable(project: Project, views: Sequence[str] | None, moments: 
 
 
 def _query_count(moments: int) -> int:
-    """Return how many queries check so many moments."""
+    """Return how many SQL queries it takes to check so many points in time."""
     return -(-moments // _TOGETHER)
 
 
 def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> Iterator[AsKnown]:
-    """Yield for each view whether its history is as it was known at the time."""
+    """Yield for each view the report of its leakage check, and show the progress."""
     for done, source in enumerate(sources):
         project.progress(f"check {source.view.name}", done, len(sources))
         read = inputs(source, project.description)
@@ -199,11 +202,11 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
 def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
-    """Draw moments just before something became known, one in each part of the history.
+    """Draw random points in time, each just before some input row became known.
 
-    The parts hold equally many of the inputs' distinct times. Between two such times nothing
-    becomes known, so the last millisecond before the second one shows all that any moment between
-    them would.
+    The leakage check looks at these. One is drawn in each of `number` parts of the history, which
+    hold equally many of the inputs' distinct times. Between two such times nothing becomes known,
+    so the last millisecond before the second one shows all that any point between them would.
     """
     if not any(i.known for i in read):
         return ()
@@ -218,7 +221,10 @@ def known_times(
 def examine(
     project: Project, source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
 ) -> AsKnown:
-    """Check one view at the given moments, a few of them in each query."""
+    """Check one view for leaks at the given points in time, and return its report.
+
+    A few points are checked in each SQL query.
+    """
     report = AsKnown(view=source.view.name, moments=tuple(moments))
     if not moments:
         return report
@@ -239,7 +245,7 @@ def _report_with_moments(
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """Return the report extended by some more moments."""
+    """Check a view at a few more points in time, and return the report extended by the result."""
     totals = _first_row(project, totals_sql(source, read, moments)) or {}
     report = msgspec.structs.replace(
         report,
@@ -260,9 +266,10 @@ def _report_with_peek(
     moments: Sequence[datetime],
     report: AsKnown,
 ) -> AsKnown:
-    """Return the report with the first row to blame.
+    """Query the first leaking row of a view, and return the report extended by it.
 
-    A float that differs is judged once more: against its value over the same rows in another order.
+    A float that differs is checked once more: against its value over the same rows in another
+    order.
     """
     row, notes, price = (
         _first_row(project, blamed_sql(source, read, moments, again=False)),
@@ -295,12 +302,15 @@ def _report_with_peek(
 def _query_computations(
     read: Sequence[Input], moments: Sequence[datetime], *, again: bool = False
 ) -> int:
-    """Return how often a query of the check computes the view."""
+    """Return how often one query of the leakage check computes the view."""
     return computations(len(moments), flipped=reads_outcomes(read), again=again)
 
 
 def _first_row(project: Project, query: tuple[str, dict[str, object]]) -> dict[str, Any] | None:
-    """Return a query's first row with times in UTC, or None."""
+    """Run a query (SQL and parameters) and return its first row as a dict, or None without rows.
+
+    Times in it are in UTC.
+    """
     rows = project.target.warehouse.query(*query).to_pylist()
     if not rows:
         return None

@@ -30,24 +30,27 @@ class Scan(msgspec.Struct, frozen=True, kw_only=True):
     budget: Decimal | None = None  # USD that the profile's budget allows in an hour
 
     def times(self, computations: int) -> str:
-        """Return the size and cost of several computations as text: `7 GB (0.04 USD)`."""
+        """Return the bytes that several computations read, with their cost: `7 GB (0.04 USD)`."""
         cost = self.cost(computations)
         return spoken_bytes(computations * self.size) + (
             f" ({cost:.2f} USD)" if cost is not None else ""
         )
 
     def cost(self, computations: int) -> Decimal | None:
-        """Return the cost of several computations in USD, or None if the price is unknown."""
+        """Return the cost in USD of computing the views several times, or None if unpriced."""
         return None if self.usd_per_tb is None else computations * self.size * self.usd_per_tb / _TB
 
     def is_affordable(self, computations: int) -> bool:
-        """Return whether several computations fit the budget; an unknown cost does."""
+        """Return whether computing the views several times fits the budget.
+
+        It does where the cost or the budget is unknown.
+        """
         cost = self.cost(computations)
         return cost is None or self.budget is None or cost <= self.budget
 
 
 def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
-    """Return how many bytes are read to compute each of these views once.
+    """Return the bytes that computing each of these views once reads, with price and budget.
 
     None where nothing is paid for reading.
     """
@@ -56,7 +59,7 @@ def scan(project: Project, views: Sequence[str] | None = None) -> Scan | None:
 
 
 def scan_of(project: Project, size: int) -> Scan:
-    """Return the size and price of reading so many bytes."""
+    """Return a scan of so many bytes, with the profile's price per TB and its budget."""
     profile, priced = project.target.profile, project.target.adapter.priced
     return Scan(
         size=size,
@@ -87,12 +90,12 @@ def scanned_bytes(project: Project, views: Sequence[str] | None = None) -> int |
 
 
 def _relations(spec: ProjectSpec) -> list[str]:
-    """Name what a view may read: events, objectives and tables."""
+    """Return the names of the relations that a view may read: events, objectives and tables."""
     return [*map(view_name, spec.events), *spec.objectives, *spec.tables]
 
 
 def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
-    """Count how often a relation's own SQL reads each stored table."""
+    """Return how many times reading an event, objective or table reads each stored table."""
     if relation in spec.tables:
         return Counter({static_raw_name(relation): 1})
     events = {view_name(event): raw_name(event) for event in spec.events}
@@ -103,13 +106,13 @@ def _tables(spec: ProjectSpec, relation: str) -> Counter[str]:
 
 
 def _named(sql: str, names: Sequence[str]) -> Counter[str]:
-    """Count how often the SQL names each of these relations."""
+    """Return how many times a SQL text names each of these relations."""
     mentions = reads(sql)
     return Counter({name: mentions[name] for name in names if mentions[name]})
 
 
 def spoken_bytes(number: int) -> str:
-    """Return a size in decimal units, as clouds bill it: `3.4 GB`."""
+    """Return a number of bytes as text in decimal units, as clouds bill it: `3.4 GB`."""
     size = float(number)
     for unit in ("bytes", "kB", "MB", "GB"):
         if size < 1000:

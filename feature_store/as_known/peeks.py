@@ -37,7 +37,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def words(peek: Peek) -> str:
-    """Say which row of a view's result used data from the future, and how that shows."""
+    """Return as text which row of a view leaks later data, and how that shows."""
     row = (
         f"the row of {peek.key} {peek.entity_key} at {_time(peek.event_timestamp)}, known at "
         f"{_time(peek.created_timestamp)},"
@@ -56,7 +56,7 @@ def words(peek: Peek) -> str:
 
 
 def likely_cause(source: ViewSource, peek: Peek) -> str:
-    """Return the first thing in the view's SQL that can cause such a peek, with its line."""
+    """Return as text the likely cause of a leak, as a place in the view's SQL file."""
     from sqlglot import exp
 
     from ..sql.rules import definition
@@ -95,7 +95,7 @@ def likely_cause(source: ViewSource, peek: Peek) -> str:
 def first_peek(
     source: ViewSource, row: Mapping[str, Any], moments: Sequence[datetime], *, again: bool = False
 ) -> Peek:
-    """Return why a row is to blame, from the values that the query returned for it.
+    """Return the leak that a row of the check's query shows: the point in time, feature and values.
 
     `again`: the query computed the view once more over its input in another order.
     """
@@ -117,10 +117,10 @@ def first_peek(
 def _difference(
     source: ViewSource, row: Mapping[str, Any], number: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return how a row at one moment differs from the row computed over all data.
+    """Return how a view's row at one point in time differs from the row over all data.
 
-    Compared are the runs with later rows removed and with later outcomes turned round. None: the
-    row is the same in both.
+    Compared are the computations without later input rows and with later outcomes flipped. None:
+    the row is the same in both.
     """
     removed, flipped = 2 * number + 1, 2 * number + 2
     if not row["isthmus_in_0"]:
@@ -141,7 +141,7 @@ def _difference(
 def _changed_feature(
     source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return the first feature whose value differs from that over all data.
+    """Return the first feature whose value differs from that over all data, with both values.
 
     A float that also differs where the query is repeated in another order tells nothing.
     """
@@ -158,7 +158,7 @@ def _changed_feature(
 
 
 def _same(mine: Any, theirs: Any) -> bool:
-    """Return whether two values are the same feature value: floats to 9 digits, nan as nan.
+    """Return whether two values of a feature are equal: floats to 9 digits, nan as nan.
 
     `view_history.changed` is the same rule in SQL.
     """
@@ -172,5 +172,5 @@ def _same(mine: Any, theirs: Any) -> bool:
 
 
 def _time(moment: datetime) -> str:
-    """Return a moment as text, to the millisecond."""
+    """Return a point in time as text, to the millisecond."""
     return moment.isoformat(sep=" ", timespec="milliseconds")[:23]

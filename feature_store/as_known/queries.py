@@ -46,7 +46,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
-    """Return the relations that a view's SQL reads."""
+    """Return the relations that a view's SQL reads, each with its columns and known time."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)
@@ -66,7 +66,7 @@ def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
 
 
 def _known_time_sql(columns: set[str]) -> str | None:
-    """Return SQL for when a relation's row became known, or None if it has no such time."""
+    """Return SQL for the time when a relation's row became known, or None if it has no times."""
     if {"created_timestamp", "event_timestamp"} <= columns:
         return (
             "CASE WHEN created_timestamp > event_timestamp THEN created_timestamp ELSE "
@@ -78,12 +78,12 @@ def _known_time_sql(columns: set[str]) -> str | None:
 
 
 def reads_outcomes(read: Sequence[Input]) -> bool:
-    """Return whether a view reads outcomes."""
+    """Return whether one of a view's inputs is an objective, whose rows hold outcomes (labels)."""
     return any(i.outcome for i in read)
 
 
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
-    """Return how many times one query over these moments computes a view.
+    """Return how many times one query of the leakage check computes a view.
 
     `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
     """
@@ -91,9 +91,9 @@ def computations(moments: int, *, flipped: bool = True, again: bool = False) -> 
 
 
 def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
-    """Return SQL for times at which a row of an input became known.
+    """Return SQL that picks some of the times at which a row of an input became known.
 
-    For each share in [0, 1) it returns the time at that place among all distinct ones.
+    For each share in [0, 1) it returns the time at that quantile of all distinct ones.
     """
     times = " UNION ALL ".join(
         f"SELECT {i.known} AS isthmus_known FROM {i.relation}" for i in read if i.known is not None
@@ -112,11 +112,11 @@ def known_times_sql(read: Sequence[Input], shares: Sequence[float]) -> str:
 def totals_sql(
     source: ViewSource, read: Sequence[Input], moments: Sequence[datetime]
 ) -> tuple[str, dict[str, object]]:
-    """Return SQL that counts the rows to blame, and its parameters.
+    """Return SQL that counts a view's leaking rows at these points in time, and its parameters.
 
-    It returns one row: `isthmus_blamed`, the rows to blame, and `isthmus_near`, the rows of the
-    full result that became known within `NEAR` before a moment. Both are null when the view has no
-    rows.
+    It returns one row: `isthmus_blamed`, the number of leaking rows, and `isthmus_near`, the number
+    of rows of the full result that became known within `NEAR` before a point in time. Both are null
+    when the view has no rows.
     """
     runs = _runs(source, read, len(moments), again=False)
     ways = [_blame_conditions(source.features, number, runs) for number in range(len(moments))]
@@ -155,11 +155,11 @@ def totals_sql(
 def blamed_sql(
     source: ViewSource, read: Sequence[Input], moments: Sequence[datetime], *, again: bool
 ) -> tuple[str, dict[str, object]]:
-    """Return SQL for the first row to blame with the values of every run, and its parameters.
+    """Return SQL for a view's first leaking row with its values in every run, and its parameters.
 
-    The row's `isthmus_blamed` is the number of rows to blame; without any the result is empty.
+    The row's `isthmus_blamed` is the number of leaking rows; without any the result is empty.
     `again`: the view is computed once more over its input in another order, and a float that
-    differs there as well is not blamed.
+    differs there as well is no leak.
     """
     runs = _runs(source, read, len(moments), again=again)
     counted_runs = (
@@ -180,7 +180,7 @@ def blamed_sql(
 
 
 def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
-    """Return the query's parameters for these moments."""
+    """Return the values of a query's `$` parameters for these points in time."""
     params: dict[str, object] = {"until": _ALWAYS}
     for number, moment in enumerate(moments):
         params |= {
@@ -194,10 +194,11 @@ def _params(sql: str, moments: Sequence[datetime]) -> dict[str, object]:
 def _runs(
     source: ViewSource, read: Sequence[Input], moments: int, *, again: bool
 ) -> dict[int, str]:
-    """Return the view's SQL for each run.
+    """Return the SQL of each computation (run) of a view that the leakage check compares.
 
-    Run 0 is over everything. Run 2n + 1 is without what was unknown at moment n; run 2n + 2 has it
-    turned round. The last run, if asked for, reads its input in another order.
+    Run 0 is over all data. Run 2n + 1 is without what was unknown at point in time n; run 2n + 2
+    has the outcomes that became known later flipped. The last run, if asked for, reads its input in
+    another order.
     """
     runs = {0: source.view.sql}
     for number in range(moments):
@@ -210,7 +211,7 @@ def _runs(
 
 
 def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
-    """Return the SQL that computes a view several ways and puts the values side by side."""
+    """Return SQL that computes a view in several ways and puts their values side by side."""
     union = "\nUNION ALL\n".join(
         f"SELECT {run} AS isthmus_run, * FROM (\n{_computed(source, sql)}\n) AS isthmus_run_{run}"
         for run, sql in runs.items()
@@ -223,12 +224,12 @@ def _side_by_side(source: ViewSource, runs: Mapping[int, str]) -> str:
 
 
 def value_name(feature: int, run: int) -> str:
-    """Return the query's column for a feature's value in a run."""
+    """Return the name of the query's column that holds a feature's value in a run."""
     return f"isthmus_value_{feature}_{run}"
 
 
 def _computed(source: ViewSource, sql: str) -> str:
-    """Return the SQL that computes a view from another SELECT."""
+    """Return SQL that computes a view's history rows with another SELECT in place of its own."""
     return computed_sql(
         msgspec.structs.replace(source, view=msgspec.structs.replace(source.view, sql=sql))
     )
@@ -240,7 +241,7 @@ def _sql_over_inputs(
     replacement: Callable[[Input, int], str | None],
     number: int,
 ) -> str:
-    """Return the view's SQL with a WITH before it that replaces relations by other inputs."""
+    """Return a view's SQL with a WITH clause that replaces some of its inputs by other rows."""
     instead = [
         f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := replacement(i, number)) is not None
     ]
@@ -250,7 +251,10 @@ def _sql_over_inputs(
 
 
 def _removed(i: Input, number: int) -> str | None:
-    """Return the SQL of an input without what was known only after a moment."""
+    """Return SQL for an input without the rows that became known after a point in time.
+
+    None if the input has no times.
+    """
     if i.known is None:
         return None
     # `known` is null only in a static table: such a row is taken as one that was always there
@@ -266,7 +270,10 @@ def _removed(i: Input, number: int) -> str | None:
 
 
 def _flipped(i: Input, number: int) -> str | None:
-    """Return the SQL of an input with later outcomes flipped, or None if it has no outcome."""
+    """Return SQL for an input with the outcomes flipped that became known after a point in time.
+
+    None if the input holds no outcomes.
+    """
     if not i.outcome:
         return None
     turned = (
@@ -278,7 +285,7 @@ def _flipped(i: Input, number: int) -> str | None:
 
 
 def _reordered(i: Input, number: int) -> str | None:
-    """Return SQL for a relation with its later rows first.
+    """Return SQL for an input with its later rows first, or None if it has no times.
 
     A relation has no order, so this can change nothing but sums of floats.
     """
@@ -292,7 +299,7 @@ def _reordered(i: Input, number: int) -> str | None:
 
 
 def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
-    """Return SQL for a run's columns in the query that puts runs side by side.
+    """Yield SQL for one run's columns in the query that puts a view's runs side by side.
 
     A run has at most one row of a key, so max() is that row's value.
     """
@@ -305,11 +312,11 @@ def _run_columns(features: Sequence[Column], run: int) -> Iterator[str]:
 def _blame_conditions(
     features: Sequence[Column], number: int, runs: Container[int], repeat: int | None = None
 ) -> tuple[str, str]:
-    """Return two SQL conditions: one finds changed rows, the other the rows to blame for them.
+    """Return two SQL conditions for leaks: rows that changed, and rows that may have disappeared.
 
-    The first holds for a row of the full result that is not the same in the moment's runs. The
-    second holds for a row that was there at the moment; it is to blame if nothing of its event is
-    there any more. `repeat` is the run in another order.
+    The first holds for a row of the full result that is not the same in the runs of this point in
+    time. The second holds for a row that was there at that time; it leaks if nothing of its event
+    is in the full result. `repeat` is the run in another order.
     """
     removed, was_known = 2 * number + 1, f"created_timestamp <= $moment_{number}"
     differs = []

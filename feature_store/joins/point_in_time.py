@@ -68,10 +68,12 @@ def join_sql(
     time: str = "event_timestamp",
     order_by: Sequence[str] = (),
 ) -> str:
-    """Return the join as one SELECT: `columns` of the spine, then every view's features and stamp.
+    """Return SQL that joins feature views to the rows of `spine` as of each row's time.
 
-    `spine` is a SELECT. A view's stamp is a column only where the view names one. The SQL has the
-    parameter `$known_<n>` for the n-th view that has `known_until` (see `join_params`).
+    It is one SELECT: `columns` of the spine, then every view's features and the time of the joined
+    row (its stamp). `spine` is a SELECT. A view's stamp is a column only where the view names one.
+    The SQL has the parameter `$known_<n>` for the n-th view that has `known_until` (see
+    `join_params`).
 
     Raises:
         Invalid: two columns would have one name.
@@ -125,12 +127,12 @@ def join_sql(
 
 
 def _stamp(view: JoinView) -> tuple[str, ...]:
-    """Return the view's column for the time of the joined row, if one is wanted."""
+    """Return the name of the column for the joined row's time, as a tuple; empty if not wanted."""
     return () if view.stamp is None else (view.stamp,)
 
 
 def join_params(views: Sequence[JoinView]) -> dict[str, object]:
-    """Return the query's parameters: until when each view's rows are known."""
+    """Return the `$known_<n>` parameters of the join: until when each view's rows are published."""
     return {
         f"known_{number}": view.known_until
         for number, view in enumerate(views)
@@ -149,7 +151,7 @@ def point_in_time(
     order_by: Sequence[str] = (),
     rendering: Rendering | None = None,
 ) -> pa.Table:
-    """Return SQL that joins views to rows as they were known at each row's time.
+    """Join feature views to rows as of each row's time, and return the result as an Arrow table.
 
     Returns:
         `columns` of the spine, then every view's features. Without a `rendering` the join is by
@@ -178,9 +180,10 @@ def point_in_time(
 
 
 def _scanned(warehouse: Warehouse, view: JoinView) -> JoinView:
-    """Return the view with the facts about its history that let the join skip work.
+    """Return the view with facts queried from its history that let the ASOF join skip work.
 
-    Two passes over three columns cost a tenth of what they can save.
+    They are whether its rows are unique, and whether they became known with a constant delay. Two
+    passes over three columns cost a tenth of what they can save.
     """
     lags = (
         "SELECT count(*) - count(isthmus_lag) AS isthmus_gaps, "
@@ -220,7 +223,10 @@ def _rows(number: int, view: JoinView) -> str:
 
 
 def _versions(number: int, view: JoinView) -> str:
-    """Return SQL that numbers each key's rows from the oldest to the newest."""
+    """Return SQL that numbers each key's rows in a view's history from the oldest to the newest.
+
+    The portable join takes the highest number known at a time.
+    """
     names = "".join(f", {feature.name}" for feature in view.features)
     created = "coalesce(created_timestamp, event_timestamp)"
     ties = (
@@ -248,7 +254,7 @@ def canonical_order(column: Column) -> tuple[str, str]:
 
 
 def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
-    """Return the WITH parts that join a view as of a time, in SQL for every target."""
+    """Return the WITH clauses of one view's point-in-time join, as SQL for every target."""
     key = view.key
     versions, best, names = (
         f"isthmus_versions_{number}",
@@ -294,7 +300,7 @@ def _portable_tables(number: int, view: JoinView, time: str) -> list[str]:
 
 
 def _asof_rows(number: int, view: JoinView) -> str:
-    """Return SQL for a view's candidate rows, at most one per (key, known).
+    """Return SQL for the rows of a view that ASOF JOIN may take, at most one per key and time.
 
     ASOF breaks ties as it likes, so there must be none.
     """
@@ -318,7 +324,7 @@ def _asof_rows(number: int, view: JoinView) -> str:
 def _within_ttl(
     number: int, view: JoinView, feature: str, time: str, name: str | None = None
 ) -> str:
-    """Return SQL for a column of the joined row, as `name`; null if the row is older than ttl."""
+    """Return SQL for a column of the joined row, as `name`; null if that row is older than ttl."""
     if view.ttl is None:
         return f"isthmus_view_{number}.{feature}" + (f" AS {name}" if name else "")
     fresh = f"isthmus_spine.{time} <= isthmus_view_{number}.event_timestamp + {interval(view.ttl)}"
@@ -326,7 +332,7 @@ def _within_ttl(
 
 
 def interval(length: timedelta) -> str:
-    """Return a duration as an INTERVAL that every target understands.
+    """Return a duration as a SQL INTERVAL literal that every target understands.
 
     Raises:
         Invalid: it is not in whole seconds.

@@ -28,7 +28,7 @@ class ViewSource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The history table's columns, in its order."""
+        """The names of the columns of the view's history table, in order."""
         return (
             "entity_key",
             self.entity.key,
@@ -49,14 +49,14 @@ def entity_key(*parts: int | str) -> str:
 
 
 def entity_key_sql(entity: Entity) -> str:
-    """Return the SQL of an entity's key as text."""
+    """Return SQL that computes an entity's key in the online store as text."""
     if entity.type == "int":
         return f"CAST({entity.key} AS VARCHAR)"
     return f"replace(replace({entity.key}, '\\', '\\\\'), '|', '\\|')"
 
 
 def computed_sql(source: ViewSource) -> str:
-    """Return SQL that computes a view over everything up to `$until`.
+    """Return SQL that computes a view's history rows from its inputs, up to `$until`.
 
     Its columns are the history's, one row per (key, event, created). A row is known at
     `created_timestamp`, but never before its own time. Of two rows with one key and both times the
@@ -95,7 +95,7 @@ def computed_sql(source: ViewSource) -> str:
 
 
 def first_sql(source: ViewSource) -> str:
-    """Return SQL for a view's first batch, up to `$until`.
+    """Return SQL for the first batch of rows of a view's history, up to `$until`.
 
     Every row has its own created_timestamp.
     """
@@ -103,7 +103,7 @@ def first_sql(source: ViewSource) -> str:
 
 
 def next_sql(source: ViewSource) -> str:
-    """Return SQL for the rows that the view's history lacks, between `$since` and `$until`.
+    """Return SQL for the rows to append to a view's history, between `$since` and `$until`.
 
     Every row has a created_timestamp in ($since, $until]. Rows created since then come as they are.
     Of older ones only the newest per (key, event) can still matter: where the history lacks it or
@@ -163,7 +163,7 @@ def latest_sql(source: ViewSource) -> str:
 
 @lru_cache(maxsize=256)
 def body(sql: str) -> str:
-    """Return a statement without its semicolon, so that it can stand in parentheses.
+    """Return a SQL statement without its semicolon, so that it can stand in parentheses.
 
     The tokenizer tells the semicolon that ends it from one within a text.
     """
@@ -178,12 +178,15 @@ def body(sql: str) -> str:
 
 
 def _moment(column: str) -> str:
-    """Return the SQL of a column as a timestamp."""
+    """Return SQL that casts a column to a timestamp and keeps its name."""
     return f"CAST({column} AS TIMESTAMP) AS {column}"
 
 
 def changed(feature: Column, mine: str, theirs: str) -> str:
-    """Return an SQL condition: two columns hold different values of a feature."""
+    """Return a SQL condition that two columns hold different values of a feature.
+
+    Floats that differ only by rounding count as equal.
+    """
     differs = f"{mine} IS DISTINCT FROM {theirs}"
     if feature.type != "float64":
         return differs

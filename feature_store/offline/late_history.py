@@ -42,7 +42,7 @@ class LateHistory(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ...]:
-    """Return the views of which more than 1 % of the rows have no value for this reason.
+    """Return the views whose history was known too late for over 1 % of a training set's rows.
 
     Args:
         project: The project.
@@ -61,7 +61,7 @@ def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ..
 
 
 def _late(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
-    """Return how many rows lack a view's features because their history begins or is known late."""
+    """Return a finding if one view's history was known too late for many training rows."""
     import pyarrow as pa
     import pyarrow.compute
 

@@ -58,7 +58,7 @@ class MaterializeReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def watermark(project: Project, view: str) -> datetime | None:
-    """Return up to when a view's history is published; None before its first batch."""
+    """Return the time up to which a view's history is published; None before its first batch."""
     return watermarks.read(project, view).mark.until
 
 
@@ -69,10 +69,10 @@ def materialize(
     until: datetime | None = None,
     moments: int = MOMENTS,
 ) -> Rows[MaterializeReport]:
-    """Bring views (all by default) up to `until` (the project's now).
+    """Publish the new rows of feature views (default: all) up to `until`, offline and online.
 
-    It is safe to run again at any time. An `until` before the watermark cannot unpublish: the view
-    stays where it is, and only late events are picked up.
+    Default of `until` is the project's now. It is safe to run again at any time. An `until` before
+    the watermark cannot unpublish: the view stays where it is, and only late events are picked up.
 
     Args:
         project: The project.
@@ -104,7 +104,7 @@ def materialize(
 
 
 def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the names of the views that `materialize` would first check for later data.
+    """Return the names of the views that `materialize` would first check for leaks of later data.
 
     Those are the views that read something with a time, by SQL that was not checked yet.
     """
@@ -116,7 +116,7 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 
 
 def _unchecked(project: Project, source: ViewSource) -> bool:
-    """Return whether a view reads outcomes and its SQL was not checked for leaks yet."""
+    """Return whether a view reads inputs with times and its SQL was not checked for leaks yet."""
     is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
     return not is_checked and any(read.known for read in inputs(source, project.description))
 
@@ -153,7 +153,10 @@ def _materialize(
 
 
 def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
-    """Make the view's tables and return its watermark, reset if its history was removed since."""
+    """Create a view's warehouse and online tables, and return its watermark.
+
+    The watermark is reset if the history was removed since.
+    """
     view, target = source.view.name, project.target
     current = watermarks.read(project, view)
     table = history_table(project.spec, source.view, source.features)
@@ -170,7 +173,7 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
 def _begin(
     project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
 ) -> Versioned:
-    """Note in the watermark that a batch has begun."""
+    """Record in the watermark that a batch has begun, write it, and return the new watermark."""
     return _publish(
         project,
         source,
@@ -179,7 +182,7 @@ def _begin(
 
 
 def _publish(project: Project, source: ViewSource, current: Versioned) -> Versioned:
-    """Write the pending batch and move the watermark over it."""
+    """Write the pending batch of a view's history, and return the watermark moved past it."""
     view, mark, until = source.view.name, current.mark, current.mark.pending
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
@@ -204,7 +207,7 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
 
 
 def _since(mark: Watermark) -> datetime | None:
-    """Return up to when a view's rows are published, or None.
+    """Return the time up to which rows of a view are published, or None if none are.
 
     Batches without rows published nothing: a view that was materialized before its first event
     was ingested begins with the history that its events tell, not with corrections.
@@ -215,7 +218,7 @@ def _since(mark: Watermark) -> datetime | None:
 def _batch_sql(
     source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[str, dict[str, object]]:
-    """Return the SQL of a batch and its parameters; the first batch has no start."""
+    """Return SQL for a batch of a view's history, and its parameters; the first has no start."""
     if since is None:
         return first_sql(source), {"until": until}
     return next_sql(source), {"since": since, "until": until}
@@ -224,10 +227,10 @@ def _batch_sql(
 def _batch_size_and_lag(
     project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> tuple[int, tuple[int | None, int | None]]:
-    """Return the number of a batch's rows, and the least and greatest lag in them.
+    """Return the number of rows in a published batch, and their least and greatest lag in ms.
 
-    A lag that is always the same lets a later join skip its own look at the history
-    (point_in_time.py).
+    The lag is from event_timestamp to created_timestamp. A lag that is always the same lets a later
+    join skip its own look at the history (point_in_time.py).
     """
     after = "" if since is None else " AND created_timestamp > $since"
     lag = "date_diff('millisecond', event_timestamp, created_timestamp)"
@@ -245,7 +248,7 @@ def _batch_size_and_lag(
 def _anything_new(
     project: Project, source: ViewSource, *, since: datetime | None, until: datetime
 ) -> bool:
-    """Return whether a view has new rows between two moments."""
+    """Return whether a view's SQL gives rows between two times that its history lacks."""
     sql, params = _batch_sql(source, since=since, until=until)
     return bool(
         project.target.warehouse.query(
@@ -255,7 +258,7 @@ def _anything_new(
 
 
 def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned:
-    """Copy a view's new rows to the online store."""
+    """Copy a view's new history rows to the online store, and return the watermark moved on."""
     until = current.mark.until
     if until is None:
         return current
@@ -267,7 +270,7 @@ def _sync(project: Project, source: ViewSource, current: Versioned) -> Versioned
 
 
 def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
-    """Return whether the online store was made anew and has lost its rows.
+    """Return whether the online store was recreated and has lost a view's rows.
 
     One entity is read to tell.
     """
@@ -282,7 +285,7 @@ def _online_lost(project: Project, source: ViewSource, mark: Watermark) -> bool:
 
 
 def _online_key_count(project: Project, source: ViewSource, mark: Watermark) -> int:
-    """Return how many keys a view has in the online store."""
+    """Return how many entity keys a view serves online, counted in its published history."""
     if mark.until is None:
         return 0
     sql = (

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def query(project: Project, sql: str, /, *, limit: int | None = None, **params: object) -> pa.Table:
-    """Return the rows of one SELECT, in the order of its ORDER BY.
+    """Run one SELECT and return its rows as an Arrow table, in the order of its ORDER BY.
 
     Timestamps are UTC, in milliseconds, without a zone.
 
@@ -46,7 +46,7 @@ def query(project: Project, sql: str, /, *, limit: int | None = None, **params: 
 
 
 def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
-    """Raise Invalid for a parameter that the query does not name.
+    """Raise Invalid if a parameter is given that the SQL does not name.
 
     The warehouse refuses one that is missing.
     """
@@ -58,7 +58,7 @@ def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
 
 
 def _limited(sql: str, tree: exp.Query, limit: int) -> str:
-    """Return the statement with LIMIT after it, unless it has its own.
+    """Return the SQL text with a LIMIT at its end, unless it has its own.
 
     The text before it stays as it is, so that errors name its places.
     """

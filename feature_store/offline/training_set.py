@@ -43,9 +43,9 @@ def training_set(
     stamps: bool = False,
     earlier: timedelta = timedelta(),
 ) -> pa.Table:
-    """Return an objective's rows in [start, end) with features as they were known at each row.
+    """Return a training set: an objective's rows with features as of each row's time.
 
-    Rows are those whose outcome was known at `as_of`.
+    Rows are those in [start, end) whose outcome was known at `as_of`.
 
     Args:
         project: The project.
@@ -120,7 +120,7 @@ def training_set(
 def _views(
     project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool
 ) -> list[JoinView]:
-    """Return the views to join, with the features that are read from each."""
+    """Return the feature views to join for a training set, with the features to read from each."""
     names_by_view: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
@@ -153,7 +153,7 @@ def join_view(
     *,
     stamp: str | None = None,
 ) -> JoinView:
-    """Return a materialized view as a side of the join: its published rows only."""
+    """Return a materialized view as input of the point-in-time join: its published rows only."""
     view, declared = source.view, {column.name: column for column in source.features}
     mark = watermarks.read(project, view.name).mark
     if mark.until is None:
@@ -176,7 +176,7 @@ def join_view(
 
 
 def _declared(view: str, declared: dict[str, Column], name: str) -> Column:
-    """Return a view's feature; raise NotFound if it has none of this name."""
+    """Return the column of a view's feature by its name; raise NotFound if there is none."""
     if name not in declared:
         raise NotFound(
             f"{view}.{name} is not a feature", remedy=f"{view} has {', '.join(declared)}"
@@ -202,7 +202,7 @@ def canonical_hash(table: pa.Table, key: Sequence[str] = ("event_timestamp", "ev
 
 
 def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, ...]]:
-    """Yield the canonical rows, sorted by their values at some positions.
+    """Yield a table's rows as canonical texts, sorted by the columns at some positions.
 
     Where Arrow sorts as we do, only few rows are Python's at a time.
     """
@@ -218,7 +218,7 @@ def _in_order(table: pa.Table, positions: Sequence[int]) -> Iterator[tuple[str, 
 
 
 def _sorted_alike(kind: pa.DataType) -> bool:
-    """Return whether Arrow's order of these values is that of their canonical text.
+    """Return whether Arrow sorts values of this type as their canonical texts are sorted.
 
     Times finer than a millisecond are not sorted alike: their text is cut.
     """
@@ -228,12 +228,15 @@ def _sorted_alike(kind: pa.DataType) -> bool:
 
 
 def _canonical_rows(table: pa.Table) -> Iterator[tuple[str, ...]]:
-    """Yield a table's rows as canonical texts, for a digest."""
+    """Yield a table's rows as canonical texts, one text for each column, for its hash."""
     return zip(*map(_canonical_texts, table.columns), strict=True)
 
 
 def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
-    """Return the canonical text of every value, by Arrow and NumPy where they write the same."""
+    """Return the canonical text of every value of a column, for the hash of a table.
+
+    Arrow and NumPy write it where they write the same.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute
@@ -261,7 +264,10 @@ def _canonical_texts(column: pa.ChunkedArray[Any]) -> list[str]:
 
 
 def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
-    """Return whether all years have four digits: NumPy and Python write others differently."""
+    """Return whether all times of a column have years of four digits.
+
+    NumPy and Python write other years differently.
+    """
     import pyarrow as pa
     import pyarrow.compute
 
@@ -271,7 +277,7 @@ def _years_of_four_digits(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
-    """Return whether a column's text may hold the separators of the canonical form."""
+    """Return whether a column's text may hold the separators of the hashed form."""
     import pyarrow as pa
     import pyarrow.compute
 
@@ -288,14 +294,14 @@ def _may_need_escapes(column: pa.ChunkedArray[Any]) -> bool:
 
 
 def _escaped(row: Sequence[str]) -> Iterator[str]:
-    """Escape the separators in a row's canonical texts."""
+    """Yield a row's canonical texts with the hash's separators escaped."""
     return (
         cell.replace("\\", "\\\\").replace("\x1e", "\\r").replace("\x1f", "\\u") for cell in row
     )
 
 
 def _canonical(value: object) -> str:
-    """Return a value's canonical text: a letter for its type, then the value."""
+    """Return a value's text for the hash of a table: a letter for its type, then the value."""
     if value is None:
         return "n"
     if isinstance(value, bool):

@@ -38,12 +38,12 @@ class Versioned(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _key(view: str) -> str:
-    """Return the key under which a view's watermark is stored."""
+    """Return the state store's key of a view's watermark."""
     return f"views/{view}"
 
 
 def read(project: Project, view: str) -> Versioned:
-    """Return the view's stored watermark, or an empty one if the view was never materialized."""
+    """Read a view's watermark from the state store; an empty one if it was never materialized."""
     document = project.target.state.get(_key(view))
     if document is None:
         return Versioned(mark=Watermark(), token=None)
@@ -53,7 +53,7 @@ def read(project: Project, view: str) -> Versioned:
 
 
 def move(project: Project, view: str, current: Versioned, **changes: object) -> Versioned:
-    """Store the watermark with these fields changed.
+    """Store a view's watermark with these fields changed, and return it.
 
     Raises:
         Conflict: another process moved it first.

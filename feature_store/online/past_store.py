@@ -38,7 +38,7 @@ class KnownStore:
         *,
         chunk: int = CHUNK,
     ) -> None:
-        """Start at a moment with these features of each view.
+        """Load what the online store would have held at `start`, of these features of each view.
 
         Raises:
             NotFound: there is no such view or feature.
@@ -56,7 +56,7 @@ class KnownStore:
         }
 
     def move(self, moment: datetime) -> None:
-        """Move the store's moment forward.
+        """Advance the store to a later point in time, with the rows that became known until then.
 
         Raises:
             ValueError: it is before the present one.
@@ -68,7 +68,7 @@ class KnownStore:
             view.move(moment)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[_Row | None]]:
-        """Return each view's rows by key, as they were known at the store's moment."""
+        """Return each view's rows by key, as they were known at the store's point in time."""
         return {
             view: [
                 dict(row) if (row := self._views[view].rows.get(key)) else None for key in view_keys
@@ -88,13 +88,13 @@ class _View:
         self._next = next(self._later, None)
 
     def move(self, moment: datetime) -> None:
-        """Move on to a later moment: take in the rows that became known until then."""
+        """Advance the view to a later point in time: take in rows that became known until then."""
         while self._next is not None and self._next["created_timestamp"] <= moment:
             self._take(self._next)
             self._next = next(self._later, None)
 
     def _take(self, row: dict[str, Any]) -> None:
-        """Replace an entity's row by a newer one.
+        """Take in a history row: it replaces the entity's row unless that is of a later event.
 
         Rows come in the order in which they became known: of one event's rows the later one stands.
         """
@@ -107,7 +107,10 @@ class _View:
             }
 
     def _updates(self) -> Iterator[dict[str, Any]]:
-        """Yield the view's later rows in the order in which they became known."""
+        """Yield the history rows that became known after the start, in that order.
+
+        They are read some at a time.
+        """
         after: dict[str, Any] = {"known": self._start, "key": "", "event": self._start}
         full = True
         while full:
@@ -122,7 +125,7 @@ class _View:
                 }
 
     def _query(self, sql: str, params: Mapping[str, object]) -> Any:
-        """Read a part of the view's history."""
+        """Run SQL over the view's published history, and return the rows as an Arrow table."""
         names = "".join(f", {feature.name}" for feature in self._view.features)
         columns = f"entity_key, event_timestamp, created_timestamp{names}"
         text = sql.format(columns=columns, view=self._view.history, limit=self._chunk)
@@ -146,7 +149,7 @@ ORDER BY created_timestamp, entity_key, event_timestamp LIMIT {limit}"""
 
 
 def _aware(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return rows with times in UTC."""
+    """Return rows with their zoneless times marked as UTC."""
     return [
         {
             name: value.replace(tzinfo=UTC) if isinstance(value, datetime) else value

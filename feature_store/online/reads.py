@@ -21,7 +21,10 @@ Row = dict[str, object]  # feature -> value, None when unknown or stale
 
 class Rows(Protocol):
     def get(self, keys: Mapping[str, Sequence[str]]) -> Mapping[str, list[Row | None]]:
-        """Return rows as OnlineStore.get does; callers may change them."""
+        """Return each view's rows for some keys, as OnlineStore.get does.
+
+        Callers may change the rows.
+        """
         ...
 
 
@@ -52,7 +55,7 @@ class OnlineReader:
         cache: Rows | None = None,
         now: Callable[[], datetime] | None = None,
     ) -> None:
-        """Prepare reading some views.
+        """Prepare online reads of some feature views.
 
         Args:
             project: The project.
@@ -78,7 +81,7 @@ class OnlineReader:
         }
 
     def read(self, keys_by_view: Mapping[str, Sequence[int | str]]) -> dict[str, ServedFeatures]:
-        """Return the features for some keys of each view, all read at once.
+        """Read the features of some entity keys of each view, in one read of the online store.
 
         For each key in order there is one dict of features; None for one that is unknown or older
         than the ttl.
@@ -96,7 +99,10 @@ class OnlineReader:
         return {view: self._served(self._views[view], rows) for view, rows in stored.items()}
 
     def _served(self, plan: _Plan, stored: Sequence[Row | None]) -> ServedFeatures:
-        """Return the served rows: features that are not older than the view's ttl."""
+        """Return a view's stored rows as served features.
+
+        Rows older than its ttl come out empty.
+        """
         timestamps = [
             None if row is None else cast("datetime", row.pop("feature_timestamp"))
             for row in stored
@@ -125,13 +131,13 @@ class _Plan:
 
 
 def _features(project: Project, views: Sequence[str]) -> dict[str, list[str]]:
-    """Return the names of each view's features, as its SQL has them."""
+    """Return the names of each view's features, by view, read from its SQL."""
     sources = view_sources(project.description, tuple(views))
     return {source.view.name: [feature.name for feature in source.features] for source in sources}
 
 
 def read(project: Project, view: str, keys: Sequence[int | str]) -> ServedFeatures:
-    """Read some keys of one view once.
+    """Read the newest features of some entity keys of one view from the online store.
 
     Raises:
         NotFound: there is no such view.

@@ -35,7 +35,10 @@ class RowCache:
         self._views: dict[str, dict[str, _Entry]] = {}
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return rows as OnlineStore.get does; they are copies, which callers may change."""
+        """Return each view's rows for some keys, from the cache or else the online store.
+
+        They are as OnlineStore.get gives them: copies, which callers may change.
+        """
         now = self._clock()
         entries = {view: self._cached(view, view_keys) for view, view_keys in keys.items()}
         missing = {
@@ -57,14 +60,14 @@ class RowCache:
         }
 
     def _cached(self, view: str, keys: Sequence[str]) -> list[_Entry]:
-        """Return the cached entries of keys; one that is not there has run out."""
+        """Return the cache entries of some keys of a view; an absent one counts as expired."""
         entry_of = self._views.get(view, {}).get
         return [entry_of(key, _NEVER) for key in keys]
 
     def _read(
         self, missing: Mapping[str, Sequence[str]], now: float
     ) -> dict[str, dict[str, _Entry]]:
-        """Read rows from the store, and cache them."""
+        """Read rows that the cache lacks from the online store, and cache them."""
         self._make_room(now)
         until, fresh = now + self._keep, dict[str, dict[str, _Entry]]()
         for view, stored in self._store.get(missing).items():
@@ -75,7 +78,7 @@ class RowCache:
         return fresh
 
     def _make_room(self, now: float) -> None:
-        """Drop the entries that have run out, or all if that frees too little."""
+        """Drop expired entries when the cache is full, or all if that frees too little."""
         if sum(map(len, self._views.values())) >= _MOST:
             young = {
                 view: {key: entry for key, entry in list(entries.items()) if entry[0] > now}
@@ -85,12 +88,12 @@ class RowCache:
 
 
 def _missing(keys: Sequence[str], entries: Sequence[_Entry], now: float) -> list[str]:
-    """Return the keys whose entries have run out."""
+    """Return the keys whose cache entries have expired, each once."""
     return list(
         dict.fromkeys([key for key, (until, _) in zip(keys, entries, strict=True) if until <= now])
     )
 
 
 def _rows(entries: Sequence[_Entry]) -> list[dict[str, object] | None]:
-    """Return copies of the cached rows."""
+    """Return copies of the rows in cache entries, None where the store had no row."""
     return [None if row is None else row.copy() for _, row in entries]

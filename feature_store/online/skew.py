@@ -45,13 +45,13 @@ class SkewReport(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
-    """Compare a random sample of (view, key) over all materialized views.
+    """Compare features served online with recomputed ones, over a random sample of entity keys.
 
-    Served is what OnlineStore.get returns now. Recomputed is the view's SQL over the events and
-    tables, up to the moment that the online store was last synced to; not the history's row, which
-    the store was copied from. A key that is only on one side differs. Floats that agree to nine
-    significant digits agree. An event that came late since then is skew until the next
-    `materialize`.
+    The sample is of (view, key) over all materialized views. Served is what OnlineStore.get returns
+    now. Recomputed is the view's SQL over the events and tables, up to the moment that the online
+    store was last synced to; not the history's row, which the store was copied from. A key that is
+    only on one side differs. Floats that agree to nine significant digits agree. An event that came
+    late since then is skew until the next `materialize`.
     """
     sources = {source.view.name: source for source in view_sources(project.description)}
     moments = {name: watermarks.read(project, name).mark.synced for name in sources}
@@ -78,7 +78,7 @@ def skew(project: Project, sample: int = 200, seed: int = 0) -> SkewReport:
 
 
 def _keys(project: Project, view: str, moment: datetime) -> list[str]:
-    """Return the keys that a view has at a moment."""
+    """Return the entity keys in a view's history as of a point in time."""
     sql = (
         f"SELECT DISTINCT entity_key FROM {view} WHERE created_timestamp <= $until ORDER BY "
         "entity_key"
@@ -92,7 +92,7 @@ def _keys(project: Project, view: str, moment: datetime) -> list[str]:
 def _compare(
     project: Project, source: ViewSource, keys: Sequence[str], moment: datetime
 ) -> list[list[Difference]]:
-    """Compare the online rows of some keys with the view recomputed."""
+    """Return how online and recomputed features differ, as one list for each key."""
     names = [feature.name for feature in source.features]
     # Bounded by the sample: what leaves the warehouse is one row per chosen key.
     placeholders = ", ".join(f"$key_{n}" for n in range(len(keys)))
@@ -118,7 +118,7 @@ def _differences(
     served: Mapping[str, object] | None,
     recomputed: Mapping[str, object] | None,
 ) -> list[Difference]:
-    """Return the features whose online and recomputed values differ."""
+    """Return the features of one key whose online and recomputed values differ, with both."""
     ours, theirs_all = served or {}, recomputed or {}
     pairs = [
         ("feature_timestamp", ours.get("feature_timestamp"), theirs_all.get("event_timestamp"))
@@ -132,7 +132,7 @@ def _differences(
 
 
 def _same(served: object, recomputed: object) -> bool:
-    """Return whether two values are equal, floats up to rounding."""
+    """Return whether a served and a recomputed value are equal, floats up to rounding."""
     if isinstance(served, float) and isinstance(recomputed, float):
         return math.isclose(served, recomputed, rel_tol=1e-9) or (
             math.isnan(served) and math.isnan(recomputed)

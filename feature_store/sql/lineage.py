@@ -38,7 +38,7 @@ class Lineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def branches(scope: Scope) -> Iterator[Scope]:
-    """Yield the SELECTs of a query: itself, or the sides of its UNION ALL."""
+    """Yield the scopes of a query's SELECTs: its own, or those of the sides of its UNION ALL."""
     if scope.set_operation_scopes:
         for side in scope.set_operation_scopes:
             yield from branches(side)
@@ -61,12 +61,12 @@ def tables_read(scope: Scope) -> Iterator[exp.Table]:
 
 
 def selects(scope: Scope) -> list[exp.Expr]:
-    """Return the expressions that a SELECT returns, in order; none for anything else."""
+    """Return the expressions in a SELECT's list, in order; none for any other statement."""
     return scope.expression.selects if isinstance(scope.expression, exp.Select) else []
 
 
 def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
-    """Yield each side of a query with its expression for one column; None where it has none.
+    """Yield each SELECT of a query with its expression for one output column, or None.
 
     Sides of a UNION ALL go by position. Behind a * the column stands for itself.
     """
@@ -85,7 +85,7 @@ def outputs(scope: Scope, name: str) -> Iterator[tuple[Scope, exp.Expr | None]]:
 
 
 def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage:
-    """Return the columns that an expression is made of, as far as they can be resolved."""
+    """Return the relations' columns that a SQL expression is computed from, where resolvable."""
     origin = Lineage(nodes=frozenset({type(expression)}))
     if isinstance(expression, exp.Column):
         return origin | _column(expression, scope, relations)
@@ -104,7 +104,7 @@ def lineage(expression: exp.Expr, scope: Scope, relations: Relations) -> Lineage
 
 
 def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
-    """Return from which columns of which relations a column comes."""
+    """Return the relations' columns that a column reference comes from, through subqueries."""
     name, table = column.name.lower(), column.table.lower()
     sources = {alias.lower(): source for alias, (_, source) in scope.selected_sources.items()}
     if not table:
@@ -124,7 +124,7 @@ def _column(column: exp.Column, scope: Scope, relations: Relations) -> Lineage:
 
 
 def _has(source: exp.Expr | Scope, name: str, relations: Relations) -> bool:
-    """Return whether a relation or subquery has a column of this name."""
+    """Return whether a relation or subquery in FROM has a column of this name."""
     if not isinstance(source, Scope):
         return name in relations.get(source.name.lower(), ())
     first = next(branches(source))

@@ -17,7 +17,7 @@ from .subset import line_of
 
 
 def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
-    """Yield a problem for each name below the outermost SELECT that begins as our own names do.
+    """Yield a problem for each name inside a query that begins with the reserved prefix.
 
     Names are those of CTEs, aliases, windows and columns; each is named once.
     """
@@ -40,7 +40,7 @@ def names_of_ours(tree: exp.Query) -> Iterator[SqlProblem]:
 def reused_aliases(
     tree: exp.Query, relations: Mapping[str, Collection[str]]
 ) -> tuple[SqlProblem, ...]:
-    """Return a problem for each alias that the SELECT that makes it also reads.
+    """Return a problem for each alias that is used inside the SELECT that defines it.
 
     Such are `SELECT a + 1 AS b, b * 2 AS c` and aliases in WHERE, GROUP BY, HAVING and windows.
     ORDER BY may use them on every target.
@@ -54,7 +54,10 @@ def reused_aliases(
 
 
 def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[SqlProblem]:
-    """Yield aliases of a SELECT that repeat a column's name and are ambiguous."""
+    """Yield a problem for each alias that is used inside the SELECT that defines it.
+
+    Only DuckDB resolves such an alias.
+    """
     select = scope.expression
     if not isinstance(select, exp.Select):
         return
@@ -79,7 +82,7 @@ def _reused(scope: Scope, relations: Mapping[str, Collection[str]]) -> Iterator[
 
 
 def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozenset[str] | None:
-    """Return every column in reach of a SELECT, in lower case.
+    """Return the names of all columns that a SELECT can refer to, in lower case.
 
     None when that cannot be told: there is a * of something unknown.
     """
@@ -93,7 +96,7 @@ def _columns(scope: Scope, relations: Mapping[str, Collection[str]]) -> frozense
 
 
 def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]]) -> set[str] | None:
-    """Return the column names of a relation or subquery, or None if they are unknown."""
+    """Return the column names of a relation or subquery in FROM, or None if unknown."""
     if not isinstance(source, Scope):
         columns = relations.get(source.name.lower())
         return None if columns is None else {name.lower() for name in columns}
@@ -107,6 +110,6 @@ def _outputs(source: exp.Expr | Scope, relations: Mapping[str, Collection[str]])
 
 
 def _in_order_of(column: exp.Expr, select: exp.Expr) -> bool:
-    """Return whether a column stands in the ORDER BY of this SELECT."""
+    """Return whether a column reference is part of this SELECT's ORDER BY."""
     order = column.find_ancestor(exp.Order, exp.Select)
     return isinstance(order, exp.Order) and order.parent is select

@@ -58,12 +58,12 @@ _WHOLE = (exp.Round, exp.Floor, exp.Ceil, exp.Count, exp.Length, exp.Extract, ex
 
 
 def is_integer(node: object) -> bool:
-    """Return whether a node is a literal whole number."""
+    """Return whether a syntax node is a whole number written as a literal."""
     return isinstance(node, exp.Literal) and not node.is_string and str(node.this).isdigit()
 
 
 def unit_of(interval: exp.Expr) -> str:
-    """Return an interval's unit in the singular and upper case, or an empty text."""
+    """Return an INTERVAL's unit as text in the singular and upper case, or an empty text."""
     return (
         str(interval.args["unit"].name).upper().removesuffix("S")
         if interval.args.get("unit")
@@ -72,7 +72,7 @@ def unit_of(interval: exp.Expr) -> str:
 
 
 def milliseconds(interval: exp.Expr) -> int:
-    """Return an interval's length in milliseconds."""
+    """Return the length of a SQL INTERVAL in milliseconds."""
     return int(interval.this.name) * INTERVAL_MILLISECONDS[unit_of(interval)]
 
 
@@ -90,7 +90,7 @@ def parse_timestamp(text: str) -> datetime | None:
 
 
 def definition(window: exp.Window) -> exp.Window | None:
-    """Return the window, or the one that `OVER name` refers to in its SELECT.
+    """Return the window's definition: its own, or the one that `OVER name` refers to.
 
     None when there is none of that name.
     """
@@ -103,7 +103,7 @@ def definition(window: exp.Window) -> exp.Window | None:
 
 
 def _identifier(node: exp.Expr) -> Iterator[Trouble]:
-    """Check a name: letters, digits and _ alone."""
+    """Yield a problem if a name has other characters than letters, digits and _."""
     named_by_table = isinstance(node.parent, exp.Table) and node.arg_key == "this"
     if not NAME.fullmatch(node.name) and not named_by_table:
         yield (
@@ -116,7 +116,7 @@ _ENGINES_OWN = ("duckdb_", "sqlite_", "pragma_")  # views that DuckDB finds with
 
 
 def _table(node: exp.Expr) -> Iterator[Trouble]:
-    """Check what stands in FROM: a relation of the project."""
+    """Yield a problem if FROM reads something else than a relation of the project."""
     if not isinstance(node.this, exp.Identifier):
         yield (
             f"{node.this.sql(dialect='duckdb')} as a relation",
@@ -132,13 +132,13 @@ def _table(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _placeholder(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a parameter has a name."""
+    """Yield a problem if a parameter ($name) has no name."""
     if not node.name or not NAME.fullmatch(node.name):
         yield "a parameter without a name", "write $name"
 
 
 def _join(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a join is of a kind that every engine has."""
+    """Yield a problem if a JOIN is of a kind that not every engine has."""
     kind, side = str(node.args.get("kind") or "").upper(), str(node.args.get("side") or "").upper()
     method = str(node.args.get("method") or "").upper()
     if method:
@@ -161,7 +161,7 @@ def _join(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _union(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a UNION keeps duplicates."""
+    """Yield a problem if a UNION removes duplicates."""
     if node.args.get("distinct"):
         yield (
             "UNION",
@@ -170,13 +170,13 @@ def _union(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _limit(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that LIMIT is a number."""
+    """Yield a problem if LIMIT is not a number."""
     if not is_integer(node.args["expression"]):
         yield "LIMIT of an expression", "Athena takes a number only"
 
 
 def _distinct(node: exp.Expr) -> Iterator[Trouble]:
-    """Check where DISTINCT is used."""
+    """Yield a problem if DISTINCT is used where not every engine has it."""
     inside = node.args.get("expressions") or []
     if inside and (not isinstance(node.parent, exp.Count) or len(inside) != 1):
         yield "DISTINCT in this place", "the subset has SELECT DISTINCT and count(DISTINCT x)"
@@ -185,19 +185,19 @@ def _distinct(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _var(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a keyword is used as a date part only."""
+    """Yield a problem if a bare keyword is used as anything but a date part."""
     if not isinstance(node.parent, exp.Interval | exp.TimestampTrunc | exp.Extract | exp.DateDiff):
         yield f"{node.name} in this place", "name the columns"
 
 
 def _if(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a condition is CASE and not if()."""
+    """Yield a problem if a condition is written as if() and not as CASE."""
     if not (isinstance(node.parent, exp.Case) and node.arg_key == "ifs"):
         yield "if()", "write CASE WHEN ... THEN ... ELSE ... END"
 
 
 def _is(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that IS compares with NULL."""
+    """Yield a problem if IS compares with anything but NULL."""
     if not isinstance(node.args["expression"], exp.Null):
         yield (
             "IS with something else than NULL",
@@ -206,7 +206,7 @@ def _is(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _like(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a LIKE pattern is plain text."""
+    """Yield a problem if a LIKE pattern is not plain text."""
     pattern = node.args["expression"]
     if not (isinstance(pattern, exp.Literal) and pattern.is_string and "\\" not in pattern.name):
         yield (
@@ -216,7 +216,7 @@ def _like(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _mod(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that % divides by a whole number."""
+    """Yield a problem if % divides by anything but a whole number."""
     if not is_integer(node.args["expression"]) or not int(node.args["expression"].name):
         yield (
             "% by something else than a whole number",
@@ -225,7 +225,7 @@ def _mod(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _interval(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that an interval is a literal number of a unit that every engine has."""
+    """Yield a problem if an INTERVAL is not a literal number of a unit that every engine has."""
     if not isinstance(node, exp.Interval):
         return
     amount, unit = node.this, unit_of(node)
@@ -247,7 +247,7 @@ def _interval(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _cast(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a CAST means the same in every engine."""
+    """Yield a problem if a CAST does not mean the same in every engine."""
     to, value = node.args["to"].this, node.this
     if to in _ZONED:
         yield (
@@ -277,7 +277,7 @@ def _cast(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _may_be_fractional(value: exp.Expr) -> bool:
-    """Return whether a number may have a fraction."""
+    """Return whether a SQL expression may give a number with a fraction."""
     if isinstance(value, _WHOLE):
         return False
     if isinstance(value, exp.Literal):
@@ -290,7 +290,7 @@ def _may_be_fractional(value: exp.Expr) -> bool:
 
 
 def _literal_integers(*parts: str) -> Rule:
-    """Return the rule that some arguments of a function are literal whole numbers."""
+    """Return a rule: these arguments of a SQL function must be literal whole numbers."""
 
     def rule(node: exp.Expr) -> Iterator[Trouble]:
         for part in parts:
@@ -301,14 +301,14 @@ def _literal_integers(*parts: str) -> Rule:
 
 
 def _substring(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that the positions of substr() are literals from 1."""
+    """Yield a problem if the positions of substr() are not literals from 1."""
     yield from _literal_integers("start", "length")(node)
     if is_integer(node.args.get("start")) and int(node.args["start"].name) < 1:
         yield "substr() from 0", "positions begin at 1"
 
 
 def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
-    """Return the rule that a function's date part is one of those allowed."""
+    """Return a rule: the date part that a SQL function names must be one of those allowed."""
 
     def rule(node: exp.Expr) -> Iterator[Trouble]:
         value = node.args.get(part)
@@ -323,19 +323,19 @@ def _unit(allowed: frozenset[str], what: str, part: str) -> Rule:
 
 
 def _count(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that count() has an argument."""
+    """Yield a problem if count() has no argument."""
     if node.args.get("this") is None:
         yield "count()", "write count(*)"
 
 
 def _needs_window(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a window function has OVER."""
+    """Yield a problem if a window function has no OVER."""
     if not isinstance(node.parent, exp.Window):
         yield f"{node.key}() without OVER", "it is a function of a window"
 
 
 def _window(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a window is written out in full."""
+    """Yield problems of a window (OVER) that not every engine takes as it is written."""
     if not isinstance(node, exp.Window):
         return
     if node.arg_key == "windows":
@@ -371,7 +371,7 @@ def _window(node: exp.Expr) -> Iterator[Trouble]:
 
 
 def _frame(node: exp.Expr) -> Iterator[Trouble]:
-    """Check that a window's frame is one that every engine has."""
+    """Yield problems of a window's frame (ROWS, RANGE) that not every engine has."""
     kind = str(node.args.get("kind") or "").upper()
     bounds = [node.args.get("start"), node.args.get("end")]
     if kind not in {"ROWS", "RANGE"}:
@@ -433,7 +433,7 @@ RULES: dict[Node, Rule] = {
 
 
 def troubles(node: exp.Expr) -> Iterator[Trouble]:
-    """Yield whatever the rules find wrong with one node."""
+    """Yield all problems that the rules find in one node of a SQL syntax tree."""
     if type(node) in RANKING or type(node) in NAVIGATION:
         yield from _needs_window(node)
     if rule := RULES.get(type(node)):

@@ -28,7 +28,7 @@ __all__ = ["SqlProblem", "check", "digest", "parse", "tables"]
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return every problem of a statement with the subset, in the order of lines; none if sound."""
+    """Return every problem of a SQL statement that not all targets can run, by line."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return (tree,)
@@ -37,7 +37,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def parse(sql: str) -> exp.Query:
-    """Return the syntax tree of a statement that `check` accepts; the caller may change it.
+    """Return the syntax tree of a SQL statement that `check` accepts; the caller may change it.
 
     Raises:
         ValueError: `check` refuses the statement.
@@ -49,13 +49,13 @@ def parse(sql: str) -> exp.Query:
 
 
 def digest(sql: str) -> str:
-    """Return a digest of a statement's meaning: layout and comments do not count."""
+    """Return a digest of a SQL statement's meaning: layout and comments do not count."""
     text = sqlglot.parse_one(sql, read="duckdb").sql(dialect="duckdb", comments=False)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def tables(sql: str) -> frozenset[str]:
-    """Return the relations that a query reads, in lower case, without its own WITH names.
+    """Return the names of relations that a query reads, in lower case, without its own WITH names.
 
     Empty when the query cannot be read.
     """
@@ -63,7 +63,7 @@ def tables(sql: str) -> frozenset[str]:
 
 
 def reads(sql: str) -> Counter[str]:
-    """Count how often a query names each of its `tables`."""
+    """Return how many times a query names each relation that it reads, in lower case."""
     tree = _parse(sql)
     if isinstance(tree, SqlProblem):
         return Counter()
@@ -76,7 +76,7 @@ def reads(sql: str) -> Counter[str]:
 
 
 def line_of(node: exp.Expr, default: int = 1) -> int:
-    """Return the line of a node, from 1.
+    """Return the line of a syntax node in its SQL text, from 1.
 
     It is the node's own mark, else the first of its children's, else its nearest parent's.
     """
@@ -87,7 +87,7 @@ def line_of(node: exp.Expr, default: int = 1) -> int:
 
 
 def _parse(sql: str) -> exp.Query | SqlProblem:
-    """Parse a SELECT, or return why it cannot be parsed."""
+    """Parse a SELECT into a syntax tree, or return the problem why it cannot be parsed."""
     try:
         statements = [
             tree
@@ -112,7 +112,7 @@ def _parse(sql: str) -> exp.Query | SqlProblem:
 
 
 def _unparsed(sql: str, error: Exception) -> SqlProblem:
-    """Return why SQL could not be parsed, with its line."""
+    """Return the problem that SQL could not be parsed, with its line."""
     if isinstance(error, RecursionError):
         return SqlProblem(
             line=1,
@@ -138,7 +138,10 @@ def _unparsed(sql: str, error: Exception) -> SqlProblem:
     maxsize=64
 )  # a query is judged, bound and rendered by one text: a copy of a tree takes a quarter of the time
 def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
-    """Return a text's parsed statements; they are cached and must not be changed."""
+    """Return the syntax trees of a SQL text's statements.
+
+    They are cached and must not be changed.
+    """
     opening = re.match(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/|\()*(\w*)", sql, re.DOTALL)
     word = opening.group(1).upper() if opening else ""
     if word and word not in {"SELECT", "WITH", "FROM"}:
@@ -150,7 +153,7 @@ def _statements(sql: str) -> tuple[exp.Expr | None, ...]:
 
 
 def _line_of_token_error(sql: str) -> int:
-    """Return the line at which the tokenizer fails.
+    """Return the line of a SQL text at which the tokenizer fails.
 
     The shortest beginning of the text that fails ends in that line.
     """
@@ -165,7 +168,7 @@ def _line_of_token_error(sql: str) -> int:
 
 
 def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
-    """Return the line of a clause that carries no position of its own.
+    """Return the line of a SQL clause that carries no position of its own.
 
     It is that of its contents, else that of its first word in the text, else its node's.
     """
@@ -181,7 +184,7 @@ def _line_of_part(part: object, what: str, node: exp.Expr, sql: str) -> int:
 
 
 def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
-    """Yield every part of a query that the targets do not share."""
+    """Yield a problem for each part of a query that not all targets have."""
     pending = [tree]
     while pending:
         node = pending.pop()
@@ -205,7 +208,7 @@ def _walk(tree: exp.Expr, sql: str) -> Iterator[SqlProblem]:
 
 
 def _named(node: exp.Expr) -> str:
-    """Return an expression's name for a message: a function's or the short text."""
+    """Return a SQL expression's name for a message: that of its function, or its short text."""
     if isinstance(node, exp.Anonymous):
         return f"{node.name}()"
     if isinstance(node, exp.Func):

@@ -28,11 +28,12 @@ _BY_POSITION = (
 def ambiguous_orders(
     root: Scope, relations: Relations, keys: Collection[str]
 ) -> tuple[SqlProblem, ...]:
-    """Return a problem for each window that counts rows over an order that leaves ties.
+    """Return a problem for each window that counts rows over an order with ties.
 
-    Such are ROWS frames, row_number, lag, lead, first_value and last_value. An order is unique with
-    event_id in it, with every key of the GROUP BY or DISTINCT below it (PARTITION BY counts), or,
-    of a static table, with an entity's key (`keys`). A frame of the whole partition needs no order.
+    Engines break ties differently. Such are ROWS frames, row_number, lag, lead, first_value and
+    last_value. An order is unique with event_id in it, with every key of the GROUP BY or DISTINCT
+    below it (PARTITION BY counts), or, of a static table, with an entity's key (`keys`). A frame of
+    the whole partition needs no order.
     """
     problems = (
         problem for scope in root.traverse() for problem in _of_select(scope, relations, keys)
@@ -41,7 +42,10 @@ def ambiguous_orders(
 
 
 def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Iterator[SqlProblem]:
-    """Yield the windows of a SELECT whose order leaves ties, so that engines differ."""
+    """Yield a problem for each window of a SELECT whose order leaves ties.
+
+    Engines break ties differently.
+    """
     for node in scope.find_all(exp.Window):
         window = None if node.arg_key == "windows" else definition(node)
         if window is None or not (
@@ -68,7 +72,7 @@ def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Ite
 
 
 def _counts_rows(window: exp.Window, used: exp.Window) -> bool:
-    """Return whether a window's frame counts rows.
+    """Return whether a window's result depends on the order of rows within ties.
 
     It does not where an aggregate takes the whole partition.
     """
@@ -86,7 +90,7 @@ def _unique(
     relations: Relations,
     keys: Collection[str],
 ) -> bool:  # fmt: skip
-    """Return whether a window's order has no ties."""
+    """Return whether the ORDER BY of a window leaves no ties between rows."""
     if any(_is_event_id(term, scope, relations) for term in order):
         return True
     columns = {term.sql(dialect="duckdb").lower() for term in (*order, *partition)}
@@ -105,7 +109,7 @@ def _unique(
 
 
 def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
-    """Return whether a term is the event id, which no two rows share."""
+    """Return whether an ORDER BY term is the event id, which no two rows share."""
     origin = lineage(term, scope, relations)
     return (
         bool(origin.leaves)
@@ -115,7 +119,7 @@ def _is_event_id(term: exp.Expr, scope: Scope, relations: Relations) -> bool:
 
 
 def _grouped(select: exp.Expr) -> set[str] | None:
-    """Return the expressions that a SELECT groups by.
+    """Return the expressions that a SELECT groups by, as SQL texts.
 
     An empty set when the SELECT is one group, None when it has no groups.
     """
@@ -128,7 +132,7 @@ def _grouped(select: exp.Expr) -> set[str] | None:
 
 
 def _grouped_expression(term: exp.Expr, selects: list[exp.Expr]) -> exp.Expr:
-    """Return the expression that a GROUP BY term means: in GROUP BY 1 the first column."""
+    """Return the expression that a GROUP BY term stands for: `GROUP BY 1` is the first column."""
     if isinstance(term, exp.Literal) and term.name.isdigit() and 0 < int(term.name) <= len(selects):
         return selects[int(term.name) - 1].unalias()
     return term

@@ -15,7 +15,7 @@ from ..port import TableSpec
 
 
 def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, ...]:
-    """Return the columns of an objective's relation: exposure, outcome, when it was known."""
+    """Return the columns of an objective's relation: exposure, outcome, time when known."""
     return (
         *event_columns(spec.events[objective.exposure]),
         Column(name="outcome", type="int64", required=True),
@@ -24,7 +24,7 @@ def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, 
 
 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
-    """Return the view of an objective: its exposures with their outcome.
+    """Return the spec of an objective's SQL view: its exposures with their outcome (label).
 
     It has the exposure's columns, `outcome` (1 when an outcome event came within the time allowed)
     and when that time is over. An id may stand on two dates: an outcome event within the time of
@@ -53,12 +53,12 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
 
 
 def static_raw_name(table: str) -> str:
-    """Return the name of the table that holds a static table's rows."""
+    """Return the name of the warehouse table that holds a static table's rows."""
     return f"{table}_raw"
 
 
 def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, TableSpec]:
-    """Return the table of all loads of a static table, and the view of the newest one."""
+    """Return the specs of a static table: the table of all loads, the view of the newest."""
     names = ", ".join(c.name for c in columns)
     raw = static_raw_name(name)
     return (
@@ -78,9 +78,9 @@ def static_table(name: str, columns: Sequence[Column]) -> tuple[TableSpec, Table
 
 
 def history_table(spec: ProjectSpec, view: FeatureView, features: Sequence[Column]) -> TableSpec:
-    """Return the table of a view's history: the only truth for point-in-time joins.
+    """Return the spec of the warehouse table that holds a feature view's history.
 
-    `entity_key` is the entity's key as one string.
+    It is the only source of point-in-time joins. `entity_key` is the entity's key as one string.
     """
     entity = spec.entities[view.entity]
     return TableSpec(

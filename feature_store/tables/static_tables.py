@@ -46,7 +46,7 @@ class _Loaded(StoredDocument, frozen=True, kw_only=True):
 
 
 def load_static(project: Project, name: str) -> StaticLoad:
-    """Append a file's rows as a new load if its content differs from the last load's.
+    """Load a static table's file into the warehouse, if its content changed since the last load.
 
     Readers see the newest load only. It is safe to run again after a crash at any point. Going back
     to an earlier content (A, B, A) is a load of its own.
@@ -88,7 +88,7 @@ def load_static(project: Project, name: str) -> StaticLoad:
 
 
 def inspect_static(project: Project, name: str) -> StaticLoad:
-    """Return what `load_static` would do, without doing it."""
+    """Return how many rows a static table's file has, and whether it would be loaded now."""
     data, digest = _read(project, name)
     document = project.target.state.get(f"tables/{name}")
     last = decode(document.value, _Loaded, what=f"state tables/{name}") if document else None
@@ -102,7 +102,7 @@ def inspect_static(project: Project, name: str) -> StaticLoad:
 
 
 def read_file(path: Path, *, where: str) -> pa.Table:
-    """Read a Parquet or CSV file, its columns in the types of the ports.
+    """Read a Parquet or CSV file as an Arrow table, in the column types that are stored.
 
     Times are in UTC milliseconds.
 
@@ -141,12 +141,12 @@ def read_file(path: Path, *, where: str) -> pa.Table:
 
 
 def columns(data: pa.Table, where: str) -> tuple[Column, ...]:
-    """Return the columns of a static table from its data."""
+    """Return the names and types of a static table's columns from its data."""
     return tuple(Column(name=field.name, type=_column_type(field, where)) for field in data.schema)
 
 
 def _read(project: Project, name: str) -> tuple[pa.Table, str]:
-    """Read a static table's file, and return it with its digest."""
+    """Read a static table's file, and return it as an Arrow table with its digest."""
     if name not in project.spec.tables:
         raise NotFound(
             f"there is no table {name} (there is: {', '.join(project.spec.tables) or 'none'})"
@@ -156,7 +156,7 @@ def _read(project: Project, name: str) -> tuple[pa.Table, str]:
 
 
 def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
-    """Return the column type of an Arrow field; raise Invalid if there is none."""
+    """Return the stored type (int64, string, ...) of an Arrow field; raise Invalid if none fits."""
     import pyarrow as pa
 
     kinds: tuple[tuple[ColumnType, bool], ...] = (
@@ -181,7 +181,7 @@ def _column_type(field: pa.Field[pa.DataType], where: str) -> ColumnType:
 
 
 def _conformed(data: pa.Table, where: str) -> pa.Table:
-    """Return the data in the types that are stored; raise Invalid for reserved names."""
+    """Return an Arrow table cast to the types that are stored; raise Invalid for reserved names."""
     import pyarrow as pa
 
     arrays, names = [], []
@@ -214,7 +214,7 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
 
 
 def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:
-    """Add the column that says when the rows were loaded."""
+    """Return a static table's rows with a column for the time of this load."""
     import pyarrow as pa
 
     stamp = pa.array([loaded.replace(tzinfo=None)] * data.num_rows, pa.timestamp("ms"))
@@ -222,7 +222,7 @@ def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:
 
 
 def _digest(data: pa.Table) -> str:
-    """Return a digest of a table's names, types and values in their order.
+    """Return a SHA-256 of a table's column names, types and values in their order.
 
     The file's own encoding does not count.
     """

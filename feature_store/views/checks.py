@@ -19,7 +19,10 @@ from .schema import ViewSchema, sql_problem, view_schemas
 
 
 def check(description: Description) -> tuple[Problem, ...]:
-    """Return everything that is wrong with views and with models' features, each with its line."""
+    """Return every problem of a project's feature views and of the features its models name.
+
+    Each has its line.
+    """
     schemas, problems = view_schemas(description)
     models = (
         problem
@@ -32,7 +35,7 @@ def check(description: Description) -> tuple[Problem, ...]:
 def check_target(
     description: Description, adapter_check: Callable[[str], tuple[SqlProblem, ...]]
 ) -> tuple[Problem, ...]:
-    """Return what a target's SQL cannot express of the views.
+    """Return the parts of the views' SQL that one target cannot express, as problems.
 
     What no target can is left to `check`, so that it is said once.
     """
@@ -47,7 +50,7 @@ def check_target(
 
 
 def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
-    """Yield problems of features that endpoints' rules name.
+    """Yield problems of features that the rules of endpoints name.
 
     A view lacks the feature, or the rule compares it with a value of another type.
     """
@@ -63,7 +66,7 @@ def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator
 
 
 def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:
-    """Yield problems of features that monitors group by: no view has them, or they are measures."""
+    """Yield problems of features by which monitors group: unknown ones, or of a wrong type."""
     for monitor in description.spec.monitors.values():
         view, dot, name = monitor.items.partition(".")
         if not (dot and view in schemas):
@@ -81,7 +84,7 @@ def _monitors(description: Description, schemas: dict[str, ViewSchema]) -> Itera
 
 
 def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, str]]:
-    """Yield the conditions of a rule that do not fit its feature's type."""
+    """Yield a rule's conditions that do not fit its feature's type, each with a remedy."""
     feature = next(column for column in schema.features if f"{schema.name}.{column.name}" == name)
     return rules.misfits(rule, Attribute(name=name, type=COLUMN_TYPES[feature.type].attribute))
 
@@ -89,7 +92,7 @@ def _misfits(rule: Rule, name: str, schema: ViewSchema) -> Iterator[tuple[str, s
 def _features(
     model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> Iterator[Problem]:
-    """Yield the features of a model that no view has, or that clash."""
+    """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
     for position, feature in enumerate(model.features):
         if unknown := _unknown(feature, model, description, schemas):
@@ -115,7 +118,7 @@ def _features(
 def _unknown(
     feature: Feature, model: Model, description: Description, schemas: dict[str, ViewSchema]
 ) -> tuple[str, str | None] | None:
-    """Return why a model's feature does not exist and what to do, or None.
+    """Return why a feature that a model names does not exist and what to do, or None.
 
     A feature is an attribute of the exposure or in its view. None when it is fine or cannot be
     told.
@@ -151,7 +154,7 @@ def _unknown(
 
 
 def _no_feature(feature: Feature, schemas: dict[str, ViewSchema]) -> tuple[str, str] | None:
-    """Return why a view lacks a feature and what to do.
+    """Return why a view lacks a feature that is named and what to do, as two texts.
 
     None if the view has it.
     """

@@ -41,7 +41,7 @@ class Output(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def column_type(duckdb_type: str) -> ColumnType | None:
-    """Return the neutral type of a DuckDB type, or None if there is none.
+    """Return the stored column type (int64, string, ...) of a DuckDB type, or None.
 
     Decimals are floats, whole numbers of any width have 64 bits.
     """
@@ -57,7 +57,7 @@ def column_type(duckdb_type: str) -> ColumnType | None:
 def view_columns(
     view: FeatureView, entity: Entity, outputs: tuple[Output, ...]
 ) -> tuple[tuple[Column, ...], bool, list[Problem]]:
-    """Return a view's features, whether it has a created_timestamp, and problems of its columns."""
+    """Return a view's features, whether it has a created_timestamp, and its columns' problems."""
     times: dict[str, ColumnType] = {
         "event_timestamp": "timestamp",
         "created_timestamp": "timestamp",
@@ -111,7 +111,7 @@ def _missing(view: FeatureView, entity: Entity, name: str, outputs: tuple[Output
 def _mistakes(
     view: FeatureView, output: Output, required_type: ColumnType | None, *, twice: bool
 ) -> Iterator[Problem]:
-    """Yield what is wrong with a view's column: name, type, or one name used twice."""
+    """Yield problems of one column that a view returns: name, type, or a name used twice."""
 
     def problem(message: str, remedy: str) -> Problem:
         return Problem(file=view.path, line=output.line, message=message, remedy=remedy)
@@ -145,14 +145,14 @@ def _mistakes(
 
 
 def _name_problem(name: str) -> tuple[str, str] | None:
-    """Return why a column may not have this name and what to do, or None."""
+    """Return why a feature may not have this name and what to do, or None if it may."""
     if name in _RESERVED:
         return f"the column {name} is made by Isthmus itself", "choose another name"
     return column_problem(name)
 
 
 def _other(duckdb_type: str) -> str:
-    """Return what to write instead of a column of a type that cannot be stored."""
+    """Return as text what to write instead of a column whose type cannot be stored."""
     if duckdb_type == "INTERVAL":
         return ": for a time span write date_diff('millisecond', a, b)"
     if duckdb_type == "DATE":

@@ -23,9 +23,10 @@ CREATED = "created_timestamp"
 def known_problems(
     root: Scope, view: FeatureView, spec: ProjectSpec, relations: Relations
 ) -> tuple[Problem, ...]:
-    """Return errors of `created_timestamp`, and a warning for each outcome event that a view reads.
+    """Return problems with how a view says when its rows became known (created_timestamp).
 
-    Each side of a UNION ALL is judged by itself.
+    There is a warning for each outcome event that the view reads. Each side of a UNION ALL is
+    judged by itself.
     """
     sides = outputs(root, CREATED)
     problems = (
@@ -43,7 +44,7 @@ def _of_side(
     spec: ProjectSpec,
     relations: Relations,
 ) -> Iterator[Problem]:
-    """Yield where one SELECT of a view's UNION gives the wrong time at which rows are known."""
+    """Yield problems of created_timestamp in one SELECT of a view's UNION ALL."""
     tables = list(tables_read(side))
     timed = list(
         dict.fromkeys(
@@ -60,7 +61,7 @@ def _of_side(
 
 
 def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
-    """Return the problem that a view does not say when its rows became known."""
+    """Return the problem that a view lacks created_timestamp, with the SQL to add."""
     return Problem(
         file=view.path,
         line=line_of(selects(side)[0]),
@@ -73,7 +74,7 @@ def _missing(timed: Sequence[str], view: FeatureView, side: Scope) -> Problem:
 def _created(
     origin: Lineage, timed: Sequence[str], view: FeatureView, line: int, side: Scope
 ) -> Iterator[Problem]:
-    """Yield what is wrong with how a view computes created_timestamp.
+    """Yield problems of how a view computes created_timestamp, with the SQL to write.
 
     A delay that is written out (+ INTERVAL) is believed.
     """
@@ -94,12 +95,15 @@ def _created(
 
 
 def _delayed(origin: Lineage) -> bool:
-    """Return whether a time is another one plus an interval."""
+    """Return whether a time is computed as another one plus an INTERVAL."""
     return {exp.Add, exp.Interval} <= origin.nodes
 
 
 def _line_to_add(timed: Sequence[str], side: Scope) -> str:
-    """Return SQL for the latest of the inputs' times; of a group's rows if the SELECT groups."""
+    """Return SQL for created_timestamp as the latest of the inputs' times, to suggest to the user.
+
+    It takes the latest of a group's rows if the SELECT groups.
+    """
     select = side.expression
     sources = {
         source.name.lower(): alias
@@ -122,7 +126,7 @@ def _line_to_add(timed: Sequence[str], side: Scope) -> str:
 def _outcome_events(
     tables: Sequence[exp.Table], view: FeatureView, spec: ProjectSpec
 ) -> Iterator[Problem]:
-    """Yield the outcome events that a view reads without saying that it may."""
+    """Yield a warning for each outcome event that a view reads without declaring it."""
     if view.outcome_events == "known":
         return
     for table in tables:

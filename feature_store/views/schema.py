@@ -54,7 +54,7 @@ def relation_columns(description: Description) -> dict[str, tuple[Column, ...]]:
 
 
 def view_schemas(description: Description) -> tuple[dict[str, ViewSchema], tuple[Problem, ...]]:
-    """Return each sound view's schema by name, and all problems.
+    """Return each sound view's features and their types by the view's name, and all problems.
 
     Problems are those of the other views and of tables' files.
     """
@@ -72,7 +72,7 @@ _last: list[tuple[Description, dict[str, tuple[Column, ...]], _Judged]] = []
 
 
 def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]]) -> _Judged:
-    """Check every view's SQL, and return the schemas and the problems."""
+    """Check every view's SQL, and return the sound views' schemas and all problems."""
     from ..sql.subset import check, parse
 
     problems: list[Problem] = []
@@ -105,7 +105,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
-    """Return problems of a view that parses: lossy casts, ties, times of knowledge."""
+    """Return problems of a view whose SQL parses: lossy casts, ambiguous orders, known times."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.casts import lossy_casts
@@ -131,7 +131,7 @@ def _of_meaning(
 
 
 def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
-    """Return a problem of SQL as one of the view's file."""
+    """Return a problem in a view's SQL as a problem at a line of the view's file."""
     return Problem(
         file=view.path,
         line=problem.line,
@@ -141,7 +141,7 @@ def sql_problem(view: FeatureView, problem: SqlProblem) -> Problem:
 
 
 def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]], list[Problem]]:
-    """Return the columns of all that views may read, and the problems of static tables."""
+    """Return the columns of every relation that views may read, and problems of static tables."""
     spec = description.spec
     relations = {view_name(event.name): event_columns(event) for event in spec.events.values()}
     relations |= {
@@ -171,7 +171,7 @@ def _relations(description: Description) -> tuple[dict[str, tuple[Column, ...]],
 
 @lru_cache(maxsize=256)
 def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
-    """Return a file's columns, by the reader that will load it, so that both see the same types.
+    """Return the names and types of a static table's columns, by the reader that loads it.
 
     The time of the last change keeps the cache true.
     """
@@ -181,9 +181,9 @@ def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
 
 
 def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
-    """Open a database with every relation, all empty.
+    """Open an in-memory DuckDB with every relation as an empty table, to type views' SQL.
 
-    `errors_as_json` makes errors tell their place.
+    `errors_as_json` makes errors tell their position.
     """
     database = _engine(os.getpid()).cursor()
     database.execute("SET errors_as_json = true")
@@ -197,7 +197,7 @@ def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyCon
 
 @lru_cache(maxsize=1)
 def _engine(_process: int) -> duckdb.DuckDBPyConnection:
-    """Return the process's DuckDB, which is opened once.
+    """Return this process's in-memory DuckDB, which is opened once.
 
     Opening takes ten times longer than making the tables. None crosses a fork. Nothing outside of
     memory can be read.
@@ -210,7 +210,7 @@ def _engine(_process: int) -> duckdb.DuckDBPyConnection:
 
 
 def _quoted(name: str) -> str:
-    """Return a name in the double quotes of SQL."""
+    """Return a SQL identifier in double quotes."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -220,7 +220,7 @@ def _sources(
     spec: ProjectSpec,
     relations: Mapping[str, tuple[Column, ...]],
 ) -> Iterator[SqlProblem]:
-    """Yield what a view reads without being allowed to, and names that only DuckDB resolves."""
+    """Yield SQL problems of what a view may not read, and of names that not all engines resolve."""
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
@@ -248,7 +248,7 @@ def _sources(
 
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:
-    """Return what to read instead of a relation that views may not read."""
+    """Return as text what to read instead of a relation that views may not read."""
     if name in spec.feature_views:
         return "a view does not read another view's history: read the events, or repeat the SELECT"
     if name in spec.tables:
@@ -265,7 +265,7 @@ def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> s
 def _outputs(
     database: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> tuple[Output, ...] | Problem:
-    """Return the columns of a view's SELECT as DuckDB describes them, or its error."""
+    """Return the columns of a view's SELECT with DuckDB's types, or DuckDB's error as a problem."""
     import duckdb
 
     prefix = "DESCRIBE "
@@ -285,7 +285,7 @@ def _outputs(
 
 
 def _lines_of_outputs(sql: str) -> list[int]:
-    """Return the line of each output; with a star among them that of the first alone."""
+    """Return the line of each column of a SELECT; with a star among them the first's alone."""
     from ..sql.subset import line_of, parse
 
     selects = parse(sql).selects
@@ -296,7 +296,7 @@ def _lines_of_outputs(sql: str) -> list[int]:
 
 
 def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
-    """Return DuckDB's error as a problem with its line in the view's file."""
+    """Return DuckDB's error message as a problem with its line in the view's file."""
     detail: dict[str, str] = {}
     if (start := text.find("{")) >= 0:
         try:
@@ -329,6 +329,6 @@ def _engine_problem(view: FeatureView, text: str, offset: int) -> Problem:
 
 
 def _location(detail: Mapping[str, str]) -> int:
-    """Return the position that DuckDB's error names as `[17,0]`: where, and how long."""
+    """Return the character position in DuckDB's error location `[17,0]`, or -1 without one."""
     offset = re.match(r"\[(\d+)", detail.get("location", ""))
     return int(offset.group(1)) if offset else -1

@@ -14,7 +14,7 @@ from ..port import OnlineViewSpec
 def view_sources(
     description: Description, names: Sequence[str] | None = None
 ) -> tuple[ViewSource, ...]:
-    """Return the named views (None: all), in the project's order.
+    """Return the named views (None: all) with the features in their SQL, in the project's order.
 
     Raises:
         NotFound: there is no such view.
@@ -42,7 +42,7 @@ def view_sources(
 
 
 def no_view(name: str, declared: Iterable[str]) -> NotFound:
-    """Return the error that there is no such view, with the name that may be meant."""
+    """Return the NotFound error for an unknown feature view, with a similar name as a hint."""
     declared_names = ", ".join(declared) or "none"
     return NotFound(
         f"there is no feature view {name} (there is: {declared_names})",
@@ -51,7 +51,7 @@ def no_view(name: str, declared: Iterable[str]) -> NotFound:
 
 
 def online_spec(source: ViewSource) -> OnlineViewSpec:
-    """Return what the online store needs to know of a view."""
+    """Return the spec by which a view is created and synced in the online store."""
     return OnlineViewSpec(
         name=source.view.name,
         history=source.view.name,

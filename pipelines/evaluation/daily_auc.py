@@ -34,16 +34,19 @@ class DailyAuc(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pairs(self) -> Floats:
-        """The pairs of a positive and a negative row, by day."""
+        """The number of pairs of a positive and a negative row, for each day."""
         return self.positives * self.negatives
 
     @property
     def pooled(self) -> float:
-        """The AUC of all days, weighted by their pairs."""
+        """The feature's AUC of all days together, each day weighted by its pairs."""
         return float((self.auc * self.pairs).sum() / self.pairs.sum())
 
     def errors_above(self, area: float) -> float:
-        """Return by how many standard errors the AUC of all days, on its side, is above `area`."""
+        """Return by how many standard errors the pooled AUC is above `area`.
+
+        A pooled AUC below 0.5 counts as 1 minus itself.
+        """
         weights = self.pairs / self.pairs.sum()
         variances = self.design * auc_variance(area, self.positives, self.negatives)
         error = math.sqrt(float((weights**2 * variances).sum()))
@@ -59,7 +62,10 @@ def daily_auc(
     *,
     clustered: bool,
 ) -> DailyAuc:
-    """Return a feature's AUC on each day that holds both outcomes (and ten units, if clustered)."""
+    """Return the AUC of one feature's values as a score, for each day with both outcomes.
+
+    Where rows are clustered by unit, a day must have ten units.
+    """
     has_value = ~np.isnan(values)
     names, day = np.unique(days[has_value], return_inverse=True)
     number, hit = len(names), truth[has_value]
@@ -97,7 +103,10 @@ def daily_auc(
 def _design(
     units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats
 ) -> float:
-    """Return the design effect of the AUC of all days together."""
+    """Return the design effect of the pooled AUC: its variance by units over that by rows.
+
+    It is 1 at least.
+    """
     total = float(pairs.sum())
     area = float(won.sum()) / total
     codes = np.unique(units, return_inverse=True)[1].astype(np.int64)
@@ -108,7 +117,7 @@ def _design(
 
 
 def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
-    """Yield a sentence for each day whose AUC lies too far from that of the other days."""
+    """Yield a sentence for each day whose AUC is suspiciously far from that of the other days."""
     for place in range(len(by_day.day)):
         others = np.arange(len(by_day.day)) != place
         pairs = by_day.pairs[others]
@@ -144,7 +153,7 @@ def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
 
 
 def _between(areas: Floats, variances: Floats) -> float:
-    """Return the variance between days beyond their own, by moments."""
+    """Return the variance of AUC between days beyond that within them, by moments."""
     if len(areas) < 3 or not (variances > 0).all():
         return 0.0
     weights = 1 / variances
@@ -156,9 +165,9 @@ def _between(areas: Floats, variances: Floats) -> float:
 def fall(
     now: Floats, then: Floats, truth: NDArray[np.bool_], days: NDArray[np.datetime64], units: Codes
 ) -> tuple[float, float, float] | None:
-    """Return the AUC within days now, that of the earlier values, and the standard errors between.
+    """Return a feature's AUC, that of its earlier values, and their distance in standard errors.
 
-    None where there is no pair of rows.
+    AUC is within days. None where there is no pair of a positive and a negative row.
     """
     both = ~np.isnan(now) & ~np.isnan(then)
     day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)

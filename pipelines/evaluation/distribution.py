@@ -43,7 +43,7 @@ class Distribution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
-    """Return the distribution of a column of the training set.
+    """Return the distribution of a feature's column in the training set.
 
     `age`: seconds by row, NaN where there is no value.
     """
@@ -72,7 +72,7 @@ def distribution(feature: str, column: Any, *, age: Any = None) -> Distribution:
 
 
 def drift(previous: Distribution, column: Any) -> float:
-    """Return the population stability index of a column against a distribution.
+    """Return the drift of a feature's column: its population stability index to an earlier one.
 
     Nulls are a bin, too. It is the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk
     Scorecards, 2006); half a row is added to every bin, so that an empty one is dear but finite. By
@@ -99,13 +99,13 @@ def drift(previous: Distribution, column: Any) -> float:
 
 
 def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
-    """Return shares with half a count added to each bin, so that none is 0."""
+    """Return counts as shares, with half a count added to each bin so that none is 0."""
     shares: NDArray[Any] = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     return shares
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """Return how many numbers fall into each bin between the edges."""
+    """Return how many of the numbers fall into each bin between these edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)
@@ -113,7 +113,7 @@ def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
 
 
 def _numbers(values: Any) -> NDArray[Any] | None:
-    """Return a column's numbers, or None if it has none or holds levels."""
+    """Return a column's finite numbers as an array, or None if it is treated as categorical."""
     kind = values.type
     if not len(values) or not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
         return None
@@ -125,7 +125,7 @@ def _numbers(values: Any) -> NDArray[Any] | None:
 
 
 def _levels(values: Any, most: int | None = _LEVELS) -> dict[str, float]:
-    """Return each value's share, the most frequent first."""
+    """Return the share of each value of a categorical column, the most frequent first."""
     counted = sorted(
         values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )
@@ -133,7 +133,7 @@ def _levels(values: Any, most: int | None = _LEVELS) -> dict[str, float]:
 
 
 def _age(age: Any) -> tuple[float, float] | None:
-    """Return the median and 95th percentile of features' ages in seconds."""
+    """Return the median and 95th percentile of a feature's ages in seconds; None without any."""
     if age is None:
         return None
     seconds = np.asarray(age, dtype=float)
@@ -144,7 +144,7 @@ def _age(age: Any) -> tuple[float, float] | None:
 def drifts(
     previous: Sequence[Distribution], names: dict[str, str], data: pa.Table
 ) -> dict[str, float]:
-    """Return the drift index of every feature that two distributions share.
+    """Return the drift index by feature, of every feature that has an earlier distribution.
 
     `names` says which column of `data` a feature is.
     """
@@ -161,7 +161,7 @@ def drifts(
 
 
 def _is_number(column: Any) -> bool:
-    """Return whether a column holds numbers or booleans."""
+    """Return whether an Arrow column holds numbers or booleans."""
     kind = column.type
     return bool(
         pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
@@ -169,7 +169,7 @@ def _is_number(column: Any) -> bool:
 
 
 def spoken_age(seconds: float) -> str:
-    """Return a duration in its largest unit: `40 s`, `12 min`, `5 h`, `3 days`."""
+    """Return a duration as text in its largest unit: `40 s`, `12 min`, `5 h`, `3 days`."""
     for size, unit in ((86_400, "days"), (3_600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.2g} {unit}"

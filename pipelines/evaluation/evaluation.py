@@ -15,7 +15,7 @@ _RENAMED = {"clicks": "positives", "trained_clicks": "trained_positives"}
 
 
 def renamed(old: Any) -> Any:
-    """Return a value of format 1 with `clicks` renamed to `positives`.
+    """Return a stored document of format 1 with its `clicks` fields renamed to `positives`.
 
     Format 1 called them clicks whatever the outcome was.
     """
@@ -75,11 +75,11 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored evaluation of an earlier release."""
+        """Convert a stored evaluation of an earlier release to the present format."""
         return renamed(old) | {"periods": [renamed(period) for period in old.get("periods", ())]}
 
     def figures(self) -> dict[str, Estimate]:
-        """Return all figures, by the names of gates."""
+        """Return all metrics with their intervals, by the names that gates use."""
         named = {"auc": self.auc, "calibration": self.calibration}
         return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
 
@@ -98,7 +98,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     why_not: str | None = None
 
     def figures(self) -> dict[str, Estimate]:
-        """Return every difference, by the names of gates without `_vs_champion`."""
+        """Return the differences to the champion in every metric, by the metric's name."""
         return ({"auc": self.difference} if self.difference is not None else {}) | self.differences
 
 

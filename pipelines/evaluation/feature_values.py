@@ -34,7 +34,7 @@ class FeatureValues(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def why_not_ordered(table: pa.Table, name: str) -> str | None:
-    """Return why a column cannot be looked at; None where it can."""
+    """Return as text why a column cannot be used as a score; None where it can."""
     if name not in table.column_names:
         return "it is not in the training set"
     column = table[name]
@@ -53,7 +53,10 @@ def feature_values(
     units: Codes,
     lists: Codes | None = None,
 ) -> FeatureValues:
-    """Return a column in an order by which rows can be ranked."""
+    """Return a feature's values as numbers by which rows can be ranked.
+
+    A text gets the rate of the outcome among rows of other units with that text.
+    """
     column: Any = table[name].combine_chunks()
     kind = column.type
     if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -79,7 +82,7 @@ def feature_values(
 
 
 def _is_number(kind: pa.DataType) -> bool:
-    """Return whether a type holds numbers or booleans."""
+    """Return whether an Arrow type holds numbers or booleans."""
     return (
         pa.types.is_integer(kind)
         or pa.types.is_floating(kind)
@@ -89,17 +92,17 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    """Return whether a type is text."""
+    """Return whether an Arrow type is text."""
     return pa.types.is_string(kind) or pa.types.is_large_string(kind)
 
 
 def _floats(column: Any) -> Floats:
-    """Return a column as floats."""
+    """Return an Arrow column as a NumPy array of floats."""
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
 
 
 def _is_id(codes: Codes, lists: Codes | None) -> bool:
-    """Return whether values stand for a single row each, or for a single list each."""
+    """Return whether nearly every row, or every list, has a value of its own, as an id has."""
     filled = codes >= 0
     values = len(np.unique(codes[filled]))
     if values < _FEWEST_OF_ID:
@@ -114,7 +117,10 @@ def _is_id(codes: Codes, lists: Codes | None) -> bool:
 
 
 def _by_rate(codes: Codes, truth: NDArray[np.bool_], units: Codes) -> Floats:
-    """Return the rate of each row's text among the units of other folds."""
+    """Return for each row the outcome rate of its text among units of other folds.
+
+    It is target encoding out of fold, so that no row tells its own outcome.
+    """
     filled = codes >= 0
     order = np.random.default_rng(0).permutation(int(units.max(initial=-1)) + 1)
     fold = order[units] % _FOLDS

@@ -68,10 +68,7 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
-    """Return the rows that were shown in the fold's period, with all columns.
-
-    The fold is tested on them.
-    """
+    """Return the rows of the training set in a fold's test period, with all columns."""
     shown = data["event_timestamp"]
     return data.filter(
         pc.and_(pc.greater_equal(shown, _scalar(fold.begin)), pc.less(shown, _scalar(fold.until)))
@@ -87,7 +84,7 @@ def predict_fold(
     *,
     keeps: bool = False,
 ) -> FoldResult:
-    """Train on what was known before a period, and predict the period.
+    """Train on the rows known before a test period, and predict the rows of the period.
 
     Raises:
         Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.
@@ -140,12 +137,12 @@ def predict_folds(
     source: Path | None = None,
     keeps: bool = False,
 ) -> Iterator[FoldResult]:
-    """Yield the result of every period in order, and log a line for each that counts them.
+    """Yield the result of every test period in order, and log a line for each.
 
-    The first period that fits tells how long the others will take. Where that is long the second is
-    timed, too: the first one may have imported the trainer's libraries. With `keeps` the first
-    model is also saved and loaded, so that nobody waits for the others to hear that none of them
-    can be.
+    The line counts the periods. The first period that fits tells how long the others will take.
+    Where that is long the second is timed, too: the first one may have imported the trainer's
+    libraries. With `keeps` the first model is also saved and loaded, so that nobody waits for the
+    others to hear that none of them can be.
     """
     predict = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
@@ -180,19 +177,19 @@ def predict_folds(
 
 
 def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
-    """Return the estimated seconds for the remaining folds in one process."""
+    """Return an estimate of the seconds that the remaining folds take in one process."""
     return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
 
 def _known_rows(data: pa.Table, fold: Fold) -> int:
-    """Return how many of the rows were known already when the fold's test period began."""
+    """Return how many training rows were known when the fold's test period began."""
     return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
 
 
 def _elsewhere(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
-    """Yield the results in order, from worker processes that each read the rows once.
+    """Yield folds' results in order, from worker processes that each read the rows once.
 
     They are not forked: Arrow and BLAS have threads, and a fork of threads may hang.
     """
@@ -209,7 +206,7 @@ _here: Callable[[Fold], FoldResult]
 
 
 def _begin(source: Path, model: Model, folder: Path) -> None:
-    """Prepare a worker process: read the training set and find the trainer."""
+    """Prepare a worker process for folds: read the training set and find the trainer."""
     import pyarrow.parquet as pq
 
     global _here  # noqa: PLW0603  a worker has one evaluation, and a pool hands its tasks nothing else
@@ -220,22 +217,25 @@ def _begin(source: Path, model: Model, folder: Path) -> None:
 
 
 def _predict_here(fold: Fold) -> FoldResult:
-    """Train and test one fold, in a worker process."""
+    """Train and test one fold, in a worker process that `_begin` prepared."""
     return _here(fold)
 
 
 def _end_with_parent() -> None:
-    """End this process with its parent, so that no killed step leaves one that trains on."""
+    """Wait for the parent process to end, then end this worker.
+
+    So no killed step leaves a worker that trains on.
+    """
     if parent := parent_process():
         parent.join()
         os._exit(1)
 
 
 def _minutes(seconds: float) -> str:
-    """Return seconds as text, long ones in minutes."""
+    """Return seconds as text, long ones in minutes: `40 s`, `12 min`."""
     return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 def _scalar(moment: datetime) -> Any:
-    """Return a moment as an Arrow timestamp without a zone."""
+    """Return a time as an Arrow timestamp in UTC without a zone."""
     return pa.scalar(moment.astimezone(UTC).replace(tzinfo=None), pa.timestamp("ms"))

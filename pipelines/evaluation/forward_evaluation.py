@@ -68,7 +68,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Grouping:
-    """Return the attributes that group rows, from the objective.
+    """Return the attributes that tell which rows belong to one unit, one ranked list, one item.
 
     The item is the entity key that differs most among rows that were ranked together.
     """
@@ -92,10 +92,11 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
 
 
 def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tuple[Fold, ...]:
-    """Return the test periods, from `after` past the window's start to its end.
+    """Return the test periods of a forward evaluation over a training window.
 
-    They begin past the first day that has rows when that is later. A period is as long as the
-    configuration says, else a tenth of the days to test, in whole days.
+    They go from `evaluate.after` past the window's start to its end. They begin past the first day
+    that has rows when that is later. A period is as long as the configuration says, else a tenth of
+    the days to test, in whole days.
     """
     first = pc.min(data["event_timestamp"]).as_py()
     if first is None:
@@ -126,7 +127,7 @@ def forward(
     shuffle: bool = False,
     keeps: bool = False,
 ) -> Forward:
-    """Train and test a model period by period, forward in time.
+    """Train and test a model period by period, forward in time (a rolling backtest).
 
     A period is left out when the rows before it hold no positive, or nothing but positives: nothing
     can be learnt from them.
@@ -190,9 +191,9 @@ def forward(
 
 
 def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray[Any]]:
-    """Return each feature's shuffled predictions of all periods together.
+    """Return each feature's predictions with its values shuffled, of all periods together.
 
-    A feature that one of the periods says nothing of is left out.
+    A feature that is missing in one of the periods is left out.
     """
     parts = {
         name: [shuffled.predictions[name] for shuffled in shuffles]
@@ -205,7 +206,7 @@ def _predictions_of_all(shuffles: Sequence[ShuffledSample]) -> dict[str, NDArray
 
 
 def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: int) -> pa.Table:
-    """Return a period's predictions as a table: ids, outcomes, scores."""
+    """Return a test period's predictions as an Arrow table: ids, outcomes, scores."""
     rows = test.num_rows
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
@@ -221,11 +222,11 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
 
 
 def _midnight(moment: datetime) -> datetime:
-    """Return the midnight that begins a day, in UTC."""
+    """Return the midnight in UTC that begins the day of a time."""
     return moment.replace(tzinfo=UTC, hour=0, minute=0, second=0, microsecond=0)
 
 
 def _in_words(length: timedelta) -> str:
-    """Return a length of time in days, as text."""
+    """Return a length of time as text in days: `7 days`."""
     days = length / timedelta(days=1)
     return f"{days:g} day{'s' if days != 1 else ''}"

@@ -35,7 +35,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None  # where AUC and the ranking disagree
 
     def verdict_of(self, name: str) -> Verdict | None:
-        """Return the verdict of one check by its name; None if the gate has no such check."""
+        """Return the verdict of one of the gate's checks by its name; None if it has no such."""
         return next((check.verdict for check in self.checks if check.name == name), None)
 
 
@@ -43,32 +43,33 @@ _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 
 
 def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
-    """Return the configuration's bounds, and the default one if rows were `ranked`.
+    """Return the bounds on metrics that a gate checks: its own, and perhaps a default.
 
-    The default compares the ranking with the champion's; it is left out if a bound does so itself.
-    Rows of which no two were ranked together have no order: no default is asked of them.
+    The default is added if rows were `ranked` and there is a champion. The default compares the
+    ranking with the champion's; it is left out if a bound does so itself. Rows of which no two were
+    ranked together have no order: no default is asked of them.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
 
 
 def has_order(evaluation: Evaluation) -> bool:
-    """Return whether any two of a run's rows were ranked together."""
+    """Return whether any two rows of an evaluation were ranked in the same list."""
     ranked = evaluation.ranked
     return ranked is not None and ranked.groups + ranked.left_out < evaluation.rows
 
 
 def cutoffs_of(gate: Gate) -> tuple[int, ...]:
-    """Return every k to measure."""
+    """Return every cutoff k that the gate's metrics (ndcg@k, recall@k) need."""
     return cutoffs(bound.metric for bound in gate.bounds)
 
 
 def within(
     estimate: Estimate | None, low: float | None = None, high: float | None = None
 ) -> Verdict:
-    """Judge an estimate: its whole interval inside passes, wholly outside fails.
+    """Judge an estimate by its whole interval: inside the bounds passes, outside fails.
 
-    Outside means on one side.
+    Anything else is inconclusive. Outside means on one side.
     """
     if estimate is None:
         return "inconclusive"
@@ -88,7 +89,9 @@ def judge(
     notes: Sequence[str] = (),
     no_unit: str | None = None,
 ) -> GateResult:
-    """Return the worst verdict of all checks, `leaks` (no_leaks) among them.
+    """Judge a model's metrics by a gate's bounds, and return the worst verdict of all checks.
+
+    The check `leaks` is one of them.
 
     Args:
         bounds: What is asked for.
@@ -129,7 +132,7 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
-    """Return the check `leaks: none`; None if the gate does not ask for it.
+    """Return the gate's check that no feature leaks the label; None if it does not ask for it.
 
     It fails with an alarm, and is inconclusive while a feature was not looked at.
     """
@@ -155,7 +158,7 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
-    """Return a warning if a model is better by AUC and worse as a ranking.
+    """Return a warning as text if a model is better by AUC and worse by ndcg.
 
     Such a model knows who likes everything, not what they like.
     """
@@ -176,14 +179,14 @@ def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
 
 
 def _range_text(bound: Bound) -> str:
-    """Return a gate's bound as text."""
+    """Return a gate's bound as text: `at least 0.5`."""
     if bound.low is not None and bound.high is not None:
         return f"within {bound.low:g} .. {bound.high:g}"
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
 
 
 def _unknown(metric: str) -> str:
-    """Say why a metric has no value."""
+    """Return as text why a metric has no value."""
     if ranks(metric):
         return "too few groups hold both outcomes"
     return (
@@ -194,11 +197,11 @@ def _unknown(metric: str) -> str:
 
 
 def spoken_figure(estimate: Estimate) -> str:
-    """Return a figure with its 95 % interval, as text."""
+    """Return a metric with its 95 % interval as text."""
     return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:
-    """Return the worst of several verdicts."""
+    """Return the worst of several verdicts, or None of none."""
     order: tuple[Verdict, ...] = ("fail", "inconclusive", "pass")
     return next((verdict for verdict in order if verdict in verdicts), None)

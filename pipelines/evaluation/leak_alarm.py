@@ -60,7 +60,7 @@ class FeatureFinding(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.feature}: {self.finding()}"
 
     def finding(self) -> str:
-        """Return the finding as a sentence."""
+        """Return as a sentence what the leak alarm found in the feature."""
         if self.warnings:
             return f"{'; '.join(self.warnings)}: has it seen the label?"
         if self.auc is None:
@@ -119,7 +119,9 @@ def leak_alarm(
     within: str | None = None,
     entities: Mapping[str, str] | None = None,
 ) -> tuple[FeatureFinding, ...]:
-    """Look at every feature that can be ordered: numbers, times, texts (nulls are left out).
+    """Look for label leaks in each feature, by the AUC that it has alone, day by day.
+
+    Features are numbers, times or texts; nulls are left out.
 
     Args:
         table: The training set.
@@ -224,7 +226,7 @@ def look(
     end: datetime,
     as_of: datetime,
 ) -> tuple[FeatureFinding, ...]:
-    """Look at a configuration's training set.
+    """Look for label leaks in the features of a model's training set.
 
     Features of past outcomes are also looked at as they were known twice `within` earlier.
     """
@@ -260,7 +262,7 @@ def _log(
     within: str | None,
     entities: Mapping[str, str],
 ) -> _Log:
-    """Return the rows in which features are looked at: outcomes, days, units."""
+    """Return a training set prepared for the leak alarm: outcomes, days and units as arrays."""
     unit = None if unit == ROW else unit
     codes, lists = (None if name is None else metrics.codes(table, name) for name in (unit, within))
     by_entity = {name: (key, metrics.codes(table, key)) for name, key in entities.items()}
@@ -279,7 +281,7 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
-    """Return what one feature alone predicts, day by day."""
+    """Return what one feature alone predicts of the label, day by day."""
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None
@@ -297,7 +299,7 @@ def _judged(log: _Log, name: str) -> _Feature:
 
 
 def _tests(feature: _Feature) -> int:
-    """Return how many tests are made of a feature, for the correction."""
+    """Return how many statistical tests are made of a feature, for the Bonferroni correction."""
     days = len(feature.by_day.day)
     return (
         (days if days > 1 else 0) + 3 + 2 * (feature.present is not None) + len(feature.described)
@@ -307,7 +309,10 @@ def _tests(feature: _Feature) -> int:
 def _described(
     log: _Log, name: str, values: FeatureValues, has_value: NDArray[np.bool_]
 ) -> Iterator[_Described]:
-    """Yield the entities of which the feature is a property, lasting or of a day."""
+    """Yield the entities that a feature is a property of: one value for all of an entity's rows.
+
+    Or for all of its rows of a day.
+    """
     equal = values.codes
     if equal is None:
         equal = np.unique(values.numbers, return_inverse=True)[1].astype(np.int64)
@@ -335,7 +340,10 @@ def _described(
 
 
 def _blocks(log: _Log, key: str) -> Codes:
-    """Return what rows of one entity may share by chance: a unit; of the unit itself a list."""
+    """Return codes of blocks: rows of one entity in the same block may agree by chance.
+
+    The block is the unit; for the unit itself, the list or the day.
+    """
     if key != log.unit:
         return log.units
     if log.lists is not None:
@@ -344,7 +352,10 @@ def _blocks(log: _Log, key: str) -> Codes:
 
 
 def _best(feature: _Feature) -> tuple[str | None, float | None]:
-    """Return the first entity whose true rates vary, and the best AUC that they allow; or Nones."""
+    """Return the entity that a feature describes and the best AUC that its true rates allow.
+
+    Both are None where that cannot be told.
+    """
     for described in feature.described:
         spread = true_rates.spread(described.rows)
         if spread is not None:
@@ -353,14 +364,14 @@ def _best(feature: _Feature) -> tuple[str | None, float | None]:
 
 
 def _of_time(log: _Log, times: Any) -> float:
-    """Return the AUC of the event's time alone, pooled over days."""
+    """Return the AUC of the event's time alone as a score, pooled over days."""
     numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
     by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
     return by_day.pooled if len(by_day.day) else 0.5
 
 
 def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> Iterator[str]:
-    """Yield what no honest feature is taken to do."""
+    """Yield a warning for each way in which a feature predicts better than is plausible."""
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
         yield f"AUC {present.pooled:.3f} of having a value at all"
@@ -388,7 +399,7 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
 
 
 def _sure(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
-    """Yield the value of a feature, or the having of one, that nearly always has the outcome."""
+    """Yield a warning if one value of a feature (or having one) nearly determines the outcome."""
     rate = float(log.truth.mean())
     rarer = log.truth if rate <= 0.5 else ~log.truth
     codes = feature.values.codes

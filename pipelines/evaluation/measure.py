@@ -29,7 +29,7 @@ _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the bas
 
 
 def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
-    """Return every figure with its interval.
+    """Return an evaluation: every metric of the forward predictions with its 95 % interval.
 
     AUC compares within UTC days, so that a busy day is no feature.
     """
@@ -65,7 +65,7 @@ def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return the evaluation's figures by their names in gates."""
+    """Return the metrics of predictions with their intervals, by the names that gates use."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -89,7 +89,7 @@ def _figures(
 
 
 def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
-    """Return what is needed to measure ranking within groups, or None without groups."""
+    """Return how rows were ranked: groups, items, spread of first places; None without groups."""
     if among.group is None:
         return None
     tell = metrics.groups_that_tell(forward.predictions, among)
@@ -106,7 +106,7 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
-    """Return the figures of one test period."""
+    """Return the row counts and the AUC of one test period."""
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
     outcomes = part["outcome"].to_numpy()
     area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(
@@ -123,7 +123,7 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """Return the rows that both tables predicted, with the other table's predictions.
+    """Return the rows that two models both predicted, with the other model's predictions.
 
     Rows are matched by event_id and have all columns of `ours`.
     """
@@ -136,7 +136,10 @@ def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any
 def figures_of(
     common: pa.Table, scores: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Return the figures of these predictions of the rows, by the names of gates."""
+    """Return the metrics of these scores as predictions of the rows, with intervals.
+
+    They are by the names that gates use.
+    """
     place = common.column_names.index("prediction")
     table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
     base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
@@ -148,9 +151,10 @@ def figures_of(
 def differences(
     common: pa.Table, other: Any, cutoffs: Sequence[int] = (CUTOFF,)
 ) -> dict[str, Estimate]:
-    """Return each metric of `common` minus that of `other`, two predictions of the same rows.
+    """Return each metric of one model minus that of another, on the same rows, with intervals.
 
-    `other` are another model's. `auc` is always there.
+    The first model's predictions are in `common`. `other` are another model's. `auc` is always
+    there.
     """
     among = clusters(common)
     scores = common["prediction"].to_numpy()
@@ -172,7 +176,7 @@ def against(
     run: str,
     cutoffs: Sequence[int] = (CUTOFF,),
 ) -> Champion:
-    """Compare with the champion's own forward predictions of the same rows."""
+    """Compare a model's forward predictions with the champion's, on the rows of both."""
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(
@@ -191,7 +195,7 @@ def against(
 
 
 def auc(table: pa.Table) -> Estimate:
-    """Return the AUC within days of a table of predictions."""
+    """Return the AUC within days of a table of predictions, with its interval."""
     among = clusters(table)
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     if not among.dependent:
@@ -205,7 +209,9 @@ def auc(table: pa.Table) -> Estimate:
 def best_possible(
     predictions: pa.Table, data: pa.Table, *, key: str, unit: str | None, within: str | None
 ) -> true_rates.Spread | None:
-    """Return how far the true rates of an entity lie apart, over the rows that were predicted.
+    """Return how far an entity's true outcome rates vary, over the rows that were predicted.
+
+    It bounds the AUC that any feature of the entity can give.
 
     Args:
         predictions: A table of predictions.
@@ -229,10 +235,10 @@ def best_possible(
 
 
 def _days(rows: pa.Table) -> NDArray[np.int64]:
-    """Return each row's day as a number from 0."""
+    """Return each row's UTC day as a number from 0."""
     return np.unique(day_of(rows), return_inverse=True)[1].astype(np.int64)
 
 
 def _finite(area: float) -> float:
-    """Return an AUC, and 0.5 (chance) for that of no pair."""
+    """Return an AUC, or 0.5 (chance) for NaN, which means no pair of rows."""
     return 0.5 if math.isnan(area) else area

@@ -34,7 +34,7 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clusters(predictions: pa.Table) -> Clusters:
-    """Return which rows belong together, by unit and by ranked group."""
+    """Return which rows of the predictions belong to one unit and one ranked group, as codes."""
     unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)
@@ -57,7 +57,7 @@ def clusters(predictions: pa.Table) -> Clusters:
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Return a column's values as integer codes; each null gets its own.
+    """Return a column's values as integer codes from 0; each null gets its own.
 
     None when there is no value at all, or no such column (an older run).
     """
@@ -75,12 +75,12 @@ def codes(predictions: pa.Table, name: str) -> Codes | None:
 
 
 def day_of(predictions: pa.Table) -> NDArray[Any]:
-    """Return the UTC day of each row: the group within which `auc` compares."""
+    """Return the UTC day of each row of the predictions, within which `auc` compares rows."""
     return np.asarray(predictions["event_timestamp"].to_numpy(), dtype="datetime64[D]")
 
 
 def chances(scores: Any) -> bool:
-    """Return whether predictions can be probabilities; else they only order."""
+    """Return whether predictions can be probabilities (0 .. 1), and not mere scores."""
     scores = np.asarray(scores, dtype=float)
     return bool(((scores >= 0) & (scores <= 1)).all())
 
@@ -88,10 +88,10 @@ def chances(scores: Any) -> bool:
 def totals(
     predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Totals]:
-    """Return every metric as sums by unit, ranking metrics included if there are groups.
+    """Return every metric of the predictions as numerator and denominator by unit.
 
-    `auc` is within days; `log_loss` and `calibration` are of chances only; groups add ndcg@k,
-    recall@k, `mrr` and `group_auc`.
+    A bootstrap over units resamples these. `auc` is within days; `log_loss` and `calibration` are
+    of chances only; groups add ndcg@k, recall@k, `mrr` and `group_auc`.
     """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
@@ -113,7 +113,7 @@ def totals(
 
 
 def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
-    """Return the metrics of groups as sums by unit.
+    """Return the ranking metrics (ndcg, recall, mrr) as numerator and denominator by unit.
 
     They are means over the groups with both outcomes, and over their pairs.
     """
@@ -131,7 +131,10 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
 
 
 def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
-    """Return the number of groups with both outcomes."""
+    """Return the number of ranked groups that hold both outcomes.
+
+    Only in these can an order be judged.
+    """
     if among.group is None:
         return 0
     hits = np.bincount(
@@ -142,7 +145,10 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:
-    """Return what a ranking puts first in each group, or None without groups or items."""
+    """Return how first places of the ranking are spread over items, or None.
+
+    None without groups or items.
+    """
     items = codes(predictions, "item")
     return (
         None

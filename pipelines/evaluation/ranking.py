@@ -35,7 +35,7 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def tell(self) -> NDArray[np.bool_]:
-        """Return which groups have both outcomes, without which an order cannot be judged."""
+        """Return for each group whether it has both outcomes, so that its order can be judged."""
         both: NDArray[np.bool_] = self.pairs > 0
         return both
 
@@ -52,7 +52,7 @@ class _Runs(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)
 ) -> Groups:
-    """Return every metric of every group.
+    """Return every ranking metric (ndcg@k, recall@k, mrr, AUC) of every group of rows.
 
     `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row.
     """
@@ -79,7 +79,7 @@ def measure(
 
 
 def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
-    """Sort rows by group and score, and mark runs of equal scores."""
+    """Sort rows by group and score, and return the runs of rows with equal scores."""
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
     new = np.ones(len(order), dtype=bool)
@@ -91,7 +91,7 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the earlier values of its group."""
+    """Return for each row the sum of the values of earlier rows of its group."""
     sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
@@ -101,7 +101,7 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """Return for each group the sum of the discounted gains of its outcomes.
+    """Return for each group the sum of its outcomes' discounted gains, as in DCG.
 
     Each outcome may stand anywhere in its run; `cumulated` is over places.
     """
@@ -110,7 +110,7 @@ def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
 
 
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
-    """Return 1 / the rank of each group's first outcome.
+    """Return for each group 1 / the rank of its first positive row, its mean over ties.
 
     Of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
@@ -137,9 +137,9 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
 
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
-    """Return (won, pairs) of each row, over its pairs with rows of the other outcome in its group.
+    """Return (won, pairs) of each row: its part in the AUC within its group.
 
-    Each pair is counted half for either row.
+    Pairs are with rows of the other outcome. Each pair is counted half for either row.
     """
     scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
     order = np.lexsort((scores, groups))
@@ -171,7 +171,7 @@ class TopSpread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
-    """Return how first places are spread over items.
+    """Return how first places in the groups are spread over items (coverage and Gini).
 
     `items` are codes of each row's item from 0 to `number` - 1.
     """

@@ -21,7 +21,7 @@ OTHERS = "(others)"
 def by_segment(
     attributes: Sequence[str], data: pa.Table, ours: pa.Table, champion: pa.Table | None
 ) -> tuple[Segment, ...]:
-    """Return the figures of forward predictions by segment.
+    """Return the metrics of forward predictions for each value of these attributes.
 
     `data` is the training set that they are of, with the attributes. Intervals draw units, or rows
     where the log names none.
@@ -37,7 +37,10 @@ def by_segment(
 
 
 def _values(values: Any) -> list[tuple[str, Any]]:
-    """Return each value as text with a mask of its rows, the most frequent first."""
+    """Return each value of a column as text with the mask of its rows, most frequent first.
+
+    Rare values are put together.
+    """
     counted = sorted(
         values.value_counts().to_pylist(), key=lambda pair: (-pair["counts"], str(pair["values"]))
     )
@@ -56,7 +59,7 @@ def _values(values: Any) -> list[tuple[str, Any]]:
 
 
 def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | None) -> Segment:
-    """Return the figures of the rows where an attribute has one value."""
+    """Return the metrics of the rows that have one value of an attribute."""
     among = clusters(part)
     totals = metrics.totals(part, part["prediction"].to_numpy(), (CUTOFF,), among)
     differences: dict[str, Estimate] = {}

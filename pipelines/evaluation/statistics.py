@@ -71,22 +71,22 @@ class Pairs:
         self._codes[hits] = self._bunches + np.arange(len(hits))
 
     def auc(self, weights: NDArray[np.int64]) -> float:
-        """Return the share of pairs in which the click has the higher score, a tie counting half.
+        """Return the AUC within groups, each row weighted: the share of pairs ranked right.
 
-        NaN without a pair.
+        A tie counts half. NaN without a pair.
         """
         return self._share(
             np.bincount(self._codes, weights, minlength=self._bunches + self._bounds.shape[1])
         )
 
     def auc_of(self, rows: NDArray[np.int64]) -> float:
-        """Return the AUC of these rows; a row may come several times."""
+        """Return the AUC within groups of these rows; a row may come several times."""
         return self._share(
             np.bincount(self._codes[rows], minlength=self._bunches + self._bounds.shape[1])
         )
 
     def _share(self, counts: NDArray[Any]) -> float:
-        """Return the AUC when each row counts so many times; ties count half."""
+        """Return the AUC when each bunch of rows counts so many times; ties count half."""
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]
         clicks = counts[self._bunches :][: self._bounds.shape[1]]
@@ -97,7 +97,7 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Split a group's rows by outcome, sorting those without a click by score.
+    """Split a group's rows by outcome, and sort those without a click by score.
 
     Further, for each click: how many of the rest score less, and how many no more.
     """
@@ -110,12 +110,12 @@ def _split_by_outcome(
 
 
 def _concatenate(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    """Join arrays of integers; none gives an empty one."""
+    """Join arrays of integers into one; no arrays give an empty one."""
     return np.concatenate([np.empty(0, dtype=np.int64), *parts])
 
 
 def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[NDArray[np.int64]]:
-    """Yield the rows of each bootstrap sample, by number."""
+    """Yield the row numbers of each bootstrap sample of the rows."""
     random = np.random.default_rng(seed)
     for _ in range(samples):
         yield random.integers(0, rows, rows)
@@ -124,7 +124,7 @@ def resamples(rows: int, *, samples: int = SAMPLES, seed: int = 0) -> Iterator[N
 def auc(
     scores: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
 ) -> Estimate:
-    """Return the AUC within groups, pooled over them.
+    """Return the AUC within groups, pooled over them, with a bootstrap interval.
 
     Without a click or a non-click nothing is known: 0.5, 0 .. 1.
     """
@@ -141,7 +141,7 @@ def auc(
 def auc_difference(
     scores: Any, other: Any, outcomes: Any, groups: Any, *, samples: int = SAMPLES, seed: int = 0
 ) -> Estimate:
-    """Return the AUC of `scores` minus that of `other`, both on the same rows of each sample."""
+    """Return the AUC of `scores` minus that of `other`, with a paired bootstrap interval."""
     ours, theirs = Pairs(scores, outcomes, groups), Pairs(other, outcomes, groups)
     rows = len(np.asarray(outcomes))
     once = np.ones(rows, dtype=np.int64)
@@ -153,20 +153,20 @@ def auc_difference(
 
 
 def _interval(value: float, drawn: Sequence[float]) -> Estimate:
-    """Return a value with its 95 % interval, from bootstrap draws."""
+    """Return a value with its 95 % interval: the percentiles of bootstrap draws."""
     areas = [area for area in drawn if not math.isnan(area)]  # a sample may have missed every click
     low, high = np.percentile(areas or [value], [100 * _TAIL_LOWER, 100 * _TAIL_UPPER])
     return Estimate(value=value, low=float(low), high=float(high))
 
 
 def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
-    """Return the sum of the values of each code, 0 to `number` - 1."""
+    """Return the sum of the values for each code from 0 to `number` - 1 (a group-by sum)."""
     weights = np.broadcast_to(np.asarray(values, dtype=float), codes.shape)
     return np.bincount(codes, weights=weights, minlength=number).astype(float, copy=False)
 
 
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
-    """Return the log loss of each row.
+    """Return the log loss of each row's predicted probability.
 
     Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
     """
@@ -177,7 +177,7 @@ def log_loss(probabilities: Any, outcomes: Any) -> Floats:
 
 
 def mean_difference(first: Any, second: Any) -> Estimate:
-    """Return the mean of the rows' differences, with the normal interval."""
+    """Return the mean difference of two values by row, with its 95 % normal interval."""
     difference = np.asarray(first, dtype=float) - np.asarray(second, dtype=float)
     margin = _Z * float(difference.std()) / math.sqrt(len(difference))
     value = float(difference.mean())
@@ -216,14 +216,14 @@ def poisson_interval(count: int) -> tuple[float, float]:
 
 
 def _poisson_cdf(count: int, mean: float) -> float:
-    """Return the chance that a Poisson count is at most this."""
+    """Return the probability that a Poisson variable is at most `count`."""
     steps = np.arange(count + 1)
     log_factorials = np.concatenate(([0.0], np.cumsum(np.log(np.arange(1, count + 1)))))
     return float(np.exp(steps * math.log(mean) - mean - log_factorials).sum())
 
 
 def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
-    """Return where a rising function of a positive mean passes `level`."""
+    """Return the positive mean at which a rising function passes `level`, by bisection."""
     low, high = 1e-12, 2.0 * count + 20
     for _ in range(80):
         middle = (low + high) / 2
@@ -232,16 +232,16 @@ def _solve(rising: Any, count: int, level: float = _TAIL_LOWER) -> float:
 
 
 def positives_needed(distance: float) -> int:
-    """Return how many positives show an AUC this far from chance four times in five, at 95 %.
+    """Return how many positives show an AUC this far from 0.5 with a power of 80 %.
 
-    An AUC with few positives among many rows has variance 1 / (12 positives) at chance (Hanley and
-    McNeil 1982).
+    The test is at 95 %. An AUC with few positives among many rows has variance 1 / (12 positives)
+    at chance (Hanley and McNeil 1982).
     """
     return math.ceil((_Z + _POWER) ** 2 / (12 * distance**2))
 
 
 def distance_shown(positives: int) -> float:
-    """Return the distance from 0.5 that so many positives show with a power of 80 %.
+    """Return the distance of an AUC from 0.5 that so many positives show with 80 % power.
 
     It is the inverse of `positives_needed`; 0.5 is all there is.
     """
@@ -249,5 +249,5 @@ def distance_shown(positives: int) -> float:
 
 
 def distance_shown_by(figure: Estimate) -> float:
-    """Return the distance that a figure with such an interval shows four times in five, at 95 %."""
+    """Return the effect that a metric with an interval this wide shows with 80 % power."""
     return (_Z + _POWER) * (figure.high - figure.low) / (2 * _Z)

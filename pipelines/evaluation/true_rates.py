@@ -34,7 +34,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
     entities: int  # with rows of two units
 
     def best_auc(self, *, errors: float = 0.0) -> float:
-        """Return the AUC that knowing every true rate would give.
+        """Return the AUC that a model would have that knew every entity's true rate.
 
         `errors`: how many standard errors are added to the variance. The rates are taken as
         Beta-distributed: with the mean difference D of two of them the AUC is 1/2 + D / (4 r (1 -
@@ -52,7 +52,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
         return min(1.0, 0.5 + difference / (4 * bound))
 
     def highest_auc(self) -> float:
-        """Return the upper end of the 95 % interval of `best_auc`."""
+        """Return the best AUC at the upper end of the 95 % interval of the true rates' variance."""
         return self.best_auc(errors=_Z)
 
 
@@ -79,7 +79,7 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def alike(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
-    """Return rows made ready: outcomes (0, 1), days, and codes of the entity and the block."""
+    """Return rows prepared for `spread` and `excess`: residuals by day, entities and blocks."""
     outcome = np.asarray(truth, dtype=float)
     day = np.unique(days, return_inverse=True)[1].astype(np.int64)
     number = int(day.max(initial=-1)) + 1
@@ -93,7 +93,10 @@ def alike(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
 
 
 def spread(rows: Alike) -> Spread | None:
-    """Return how far the entities' true rates lie apart; None where too few can be told."""
+    """Return how far the entities' true outcome rates vary; None with too few entities.
+
+    It is a variance between entities without the rows' own chance.
+    """
     cells = _cells(rows)
     if int(cells.usable.sum()) < _FEWEST:
         return None
@@ -109,10 +112,10 @@ def spread(rows: Alike) -> Spread | None:
 
 
 def excess(rows: Alike, values: Floats | Codes, *, visible: bool = False) -> float:
-    """Return by how many standard errors a feature explains more than the true rates can.
+    """Return by how many standard errors a feature explains more than true rates allow.
 
-    With residuals r, weights w and a feature's fit f on entities k (a cubic of numbers, a mean of
-    each text), honest values keep
+    A large excess means that the feature holds the label. With residuals r, weights w and a
+    feature's fit f on entities k (a cubic of numbers, a mean of each text), honest values keep
 
         sum w_k f_k^2 <= sum w_k d_k^2   (Cauchy and Schwarz)
 
@@ -154,7 +157,7 @@ def excess(rows: Alike, values: Floats | Codes, *, visible: bool = False) -> flo
 
 
 def _cells(rows: Alike) -> _Cells:
-    """Return counts and outcomes by entity and block."""
+    """Return sums of residuals and weights by entity and block."""
     number = int(rows.entity.max(initial=-1)) + 1
     blocks = int(rows.block.max(initial=-1)) + 1
     pairs, place = np.unique(rows.entity * max(blocks, 1) + rows.block, return_inverse=True)
@@ -177,7 +180,7 @@ def _cells(rows: Alike) -> _Cells:
 
 
 def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
-    """Return the fit of each entity by the mean of its text, and what it explains."""
+    """Return each entity's fitted residual by the mean of its text, and the variance explained."""
     number, blocks = int(text.max(initial=-1)) + 1, int(cells.block.max(initial=-1)) + 1
     weight = sums(text, cells.weight, number)
     with_weight = np.maximum(weight, np.finfo(float).tiny)
@@ -190,7 +193,7 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
 
 
 def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
-    """Return the fit of each entity by a cubic of its value, and what it explains."""
+    """Return each entity's fitted residual by a cubic of its value, and the variance explained."""
     usable, weight = cells.usable, cells.weight
     centre = np.average(values[usable], weights=weight[usable])
     scale = math.sqrt(float(np.average((values[usable] - centre) ** 2, weights=weight[usable])))

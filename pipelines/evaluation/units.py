@@ -40,7 +40,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> float:
-        """The metric's value; NaN when nothing was counted."""
+        """The metric's value over all units; NaN when nothing was counted."""
         below = float(self.denominator.sum())
         return float(self.numerator.sum()) / below if below else float("nan")
 
@@ -48,7 +48,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 def totals(
     numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1
 ) -> Totals:
-    """Return the sums by unit of the rows' values."""
+    """Return a metric's numerator and denominator summed by unit, from values by row."""
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
@@ -59,7 +59,7 @@ def totals(
 def estimates(
     metrics: Mapping[str, Totals], *, samples: int = SAMPLES, seed: int = 0
 ) -> dict[str, Estimate]:
-    """Return each metric with its 95 % interval over samples of units.
+    """Return each metric with its 95 % interval, by a bootstrap over units.
 
     A metric of fewer than FEWEST units is left out.
     """
@@ -78,7 +78,7 @@ def differences(
     samples: int = SAMPLES,
     seed: int = 0,
 ) -> dict[str, Estimate]:
-    """Return our metrics minus theirs on the same bootstrap samples."""
+    """Return our metrics minus theirs with 95 % intervals, by a paired bootstrap over units."""
     names = [
         name
         for name, metric in ours.items()
@@ -100,12 +100,12 @@ def differences(
 
 
 def _unit_count(metric: Totals) -> int:
-    """Return the number of units that contribute to a metric."""
+    """Return the number of units that have a part in a metric's denominator."""
     return int(np.count_nonzero(metric.denominator))
 
 
 def parts(metric: Totals) -> Floats:
-    """Return how far each unit pulls the metric, to first order: its empirical influence."""
+    """Return each unit's influence on a metric (its empirical influence function)."""
     influence: Floats = (
         metric.degree
         * (metric.numerator - metric.value * metric.denominator)
@@ -115,7 +115,7 @@ def parts(metric: Totals) -> Floats:
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
-    """Return the percentiles of the drawn values as an interval.
+    """Return a metric with its 95 % interval: percentiles of its bootstrap draws.
 
     Bias correction and acceleration (BCa) and studentizing were tried and cover no better
     (docs/benchmarks.md).
@@ -127,7 +127,7 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
 
 
 def freedom(influence: Floats, number: int) -> float:
-    """Return the degrees of freedom of a variance of weighted parts.
+    """Return the degrees of freedom of a variance that is estimated from units' influences.
 
     They are number - 1 for normal parts, fewer where some decide it: 2 n / (kurtosis - (n - 3) / (n
     - 1)). A chi-square of so many has the variance's own variance (O'Neill, American Statistician
@@ -141,7 +141,7 @@ def freedom(influence: Floats, number: int) -> float:
 
 
 def tail(number: int, free: float) -> float:
-    """Return the percentile at which a 95 % interval ends, corrected for few units.
+    """Return the percentile at which a bootstrap's 95 % interval ends, corrected for few units.
 
     It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
     Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and
@@ -155,7 +155,7 @@ def tail(number: int, free: float) -> float:
 
 
 def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) -> Floats:
-    """Return every metric in every bootstrap sample: samples x metrics.
+    """Draw bootstrap samples of units, and return every metric in each: samples x metrics.
 
     NaN where a sample holds nothing to count.
     """

@@ -55,7 +55,7 @@ class FeatureWorth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sample_size(features: int, periods: int) -> int:
-    """Return how many rows of a period are predicted again with shuffled features."""
+    """Return how many rows of each test period are sampled for permutation importance."""
     return -(-max(CELLS // max(features, 1), FEWEST) // max(periods, 1))
 
 
@@ -69,9 +69,9 @@ def shuffle(
     number: int,
     seed: int,
 ) -> ShuffledSample:
-    """Predict some rows again, once for each feature with its values shuffled.
+    """Predict sampled rows again, once for each feature with its values shuffled.
 
-    `within` is the column that says a row's list.
+    Permutation importance is computed from these. `within` is the column that says a row's list.
     """
     chance = np.random.default_rng(seed)
     places = _places(rows, unit, number, chance)
@@ -104,9 +104,9 @@ def shuffle(
 def _places(
     rows: pa.Table, unit: str | None, number: int, chance: np.random.Generator
 ) -> NDArray[np.int64]:
-    """Return the rows of randomly drawn units, at least `number` of them.
+    """Return the row numbers of randomly drawn units, at least `number` rows in all.
 
-    Of rows without a unit each is its own.
+    A row without a unit is a unit of its own.
     """
     if rows.num_rows <= number:
         return np.arange(rows.num_rows)
@@ -118,7 +118,7 @@ def _places(
 
 
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
-    """Return a code from 0 for each combination of values.
+    """Return an integer code from 0 for each row's combination of values in these columns.
 
     A row without a value, or of no names, is one by itself.
     """
@@ -134,13 +134,13 @@ def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
 
 
 def _values(column: Any) -> NDArray[np.int64]:
-    """Return codes of a feature's values; null is a value."""
+    """Return integer codes of a feature's values, null being one of them."""
     codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
 
 
 def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
-    """Return whether nearly every list holds only one value of a feature."""
+    """Return whether a feature has only one value in nearly every ranked list."""
     pairs = np.unique(np.column_stack([lists, values]), axis=0)[:, 0]
     different, rows = np.bincount(pairs), np.bincount(lists)
     several = rows > 1
@@ -148,9 +148,10 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 
 
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
-    """Return a permutation that exchanges values between lists.
+    """Return row numbers that give each list the values of another, randomly drawn list.
 
-    Values come from another list, over again where that is shorter.
+    Such features are shuffled between lists and not between rows. Values come from another list,
+    over again where that is shorter.
     """
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)
@@ -197,7 +198,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Fea
 
 
 def _deciding(worth: FeatureWorth) -> float:
-    """Return the fall of the metric by which features are ordered."""
+    """Return a feature's importance for sorting: the drop of ndcg, or else AUC, without it."""
     fall = next(
         (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None
     )

@@ -24,7 +24,7 @@ _ERRORS = 3  # how often Argo starts a pod again that it lost
 
 
 def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
-    """Return the Workflow as a JSON object."""
+    """Return a pipeline run as an Argo Workflow manifest (a JSON object)."""
     conditions = all_conditions(run.steps)
     types: Types = {
         (spec.name, output.name): output.type for spec in run.steps for output in spec.outputs
@@ -51,7 +51,7 @@ def document(run: PipelineRun, settings: Settings) -> dict[str, Any]:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a step as a task of an Argo workflow."""
+    """Return a pipeline step as a task of an Argo workflow's DAG (a JSON object)."""
     task: dict[str, Any] = {"name": task_name(spec.name), "template": _template_name(spec)}
     if needs := dict.fromkeys((*spec.needs, *(condition.step for condition in conditions))):
         task["depends"] = " && ".join(f"{task_name(name)}.Succeeded" for name in needs)
@@ -65,12 +65,12 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
 
 
 def _template_name(spec: StepSpec) -> str:
-    """Return the name of a step's Argo template."""
+    """Return the name of the Argo template that runs a step."""
     return f"step-{task_name(spec.name)}"
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """Return a condition in Argo's expression language (expr).
+    """Return a condition between steps as text in Argo's expression language (expr).
 
     There an output is the text that its file holds.
     """
@@ -85,7 +85,7 @@ def _expression(condition: Condition, kind: ValueType) -> str:
 
 
 def _template(spec: StepSpec, settings: Settings) -> dict[str, Any]:
-    """Return the Argo template that runs a step in its container."""
+    """Return the Argo template that runs a step in its container (a JSON object)."""
     arguments = ["--run", f"{{{{workflow.parameters.{RUN_URI}}}}}", "--step", spec.name]
     for output in spec.outputs:
         arguments += ["--output", output.name, f"{_FOLDER}/{output.name}"]

@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Return whether a condition is true of its step's outputs.
+    """Return whether a step's run condition is true, given the outputs of the step it reads.
 
     Raises:
         Invalid: the output is not there; what cannot be judged is not false.
@@ -35,12 +35,12 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
 
 
 def text(when: Condition) -> str:
-    """Return a condition as text."""
+    """Return a step's run condition as text: `evaluate.auc >= 0.6`."""
     return f"{when.step}.{when.output} {when.op} {when.value}"
 
 
 def all_conditions(steps: Iterable[StepSpec]) -> dict[str, tuple[Condition, ...]]:
-    """Return the conditions under which each step runs, those of its needs included.
+    """Return for each step the conditions under which it runs, those of its needs included.
 
     The steps come in order.
     """

@@ -85,7 +85,7 @@ class Pipeline(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fits(value: object, kind: ValueType) -> bool:
-    """Return whether a value is of a declared type.
+    """Return whether a value is of the declared type of a step's output or parameter.
 
     An int is a float; a bool is only a bool.
     """
@@ -103,7 +103,7 @@ def dependencies(step: Step) -> tuple[str, ...]:
 
 
 def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
-    """Return the steps in a topological order that keeps the written order where it can.
+    """Return a pipeline's steps in topological order, in the written order where it can be.
 
     Raises:
         Invalid: there is a circle. The error names it.
@@ -129,7 +129,7 @@ def topological_order(pipeline: Pipeline) -> tuple[Step, ...]:
 
 
 def check(pipeline: Pipeline) -> tuple[Step, ...]:
-    """Validate a graph and return its steps in order.
+    """Validate a pipeline's graph and return its steps in topological order.
 
     Raises:
         Invalid: something is wrong with it. The error lists everything.
@@ -170,12 +170,12 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
 
 
 def _problem_text(name: str, problems: list[str]) -> str:
-    """Return a pipeline's problems as one message."""
+    """Return a pipeline's problems as one text, a line for each."""
     return "\n  ".join([f"pipeline {name}: {len(problems)} problems", *problems])
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """Yield what is wrong with a pipeline."""
+    """Yield all problems of a pipeline's definition, as texts."""
     yield from _name_problems("pipeline", pipeline.name)
     if not pipeline.steps:
         yield "it has no steps"
@@ -192,7 +192,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 def _step_problems(
     step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
 ) -> Iterator[str]:
-    """Yield what is wrong with a step."""
+    """Yield all problems of one step's definition, as texts."""
     yield from _name_problems("its name", step.name)
     for name in (*(output.name for output in step.outputs), *step.artifacts):
         yield from _name_problems("output", name)
@@ -206,7 +206,7 @@ def _step_problems(
 
 
 def _own_problems(step: Step) -> Iterator[str]:
-    """Yield the problems of a step that can be seen without the other steps."""
+    """Yield the problems of a step that can be seen without the other steps, as texts."""
     twice = {output.name for output in step.outputs} & set(step.artifacts)
     wrong = {
         "it needs either a command or a function": (step.command is None)
@@ -223,12 +223,12 @@ def _own_problems(step: Step) -> Iterator[str]:
 
 
 def _is_function(name: str | None) -> bool:
-    """Return whether a text names a function as module:function."""
+    """Return whether a text names a function as `module:function`; None is fine, too."""
     return name is None or re.fullmatch(r"[\w.]+:\w+", name) is not None
 
 
 def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
-    """Yield what is wrong with a step's inputs."""
+    """Yield a text for each input of a step that names no URI or no other step's artifact."""
     for name, source in step.inputs.items():
         if isinstance(source, str):
             if not _URI.fullmatch(source):
@@ -243,7 +243,7 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
 def _parameter_problems(
     step: Step, steps: Mapping[str, Step], parameters: Mapping[str, ValueType]
 ) -> Iterator[str]:
-    """Yield what is wrong with a step's parameters."""
+    """Yield a text for each parameter of a step that refers to nothing that exists."""
     for name, parameter in step.parameters.items():
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
             yield (
@@ -260,7 +260,7 @@ def _parameter_problems(
 
 
 def _placeholder_problems(step: Step) -> Iterator[str]:
-    """Yield the placeholders of a step's command that name nothing it has."""
+    """Yield a text for each placeholder in a step's command that names nothing it has."""
     declared = {"parameters": step.parameters, "inputs": step.inputs, "outputs": step.artifacts}
     for argument in step.command or ():
         for placeholder in PLACEHOLDER.finditer(argument):
@@ -271,7 +271,7 @@ def _placeholder_problems(step: Step) -> Iterator[str]:
 
 
 def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
-    """Yield what is wrong with a step's condition."""
+    """Yield the problems of a step's run condition, as texts."""
     when = step.when
     if when is None or when.step not in steps:
         return
@@ -301,7 +301,7 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
 
 
 def _name_problems(what: str, name: str) -> Iterator[str]:
-    """Yield what is wrong with a name."""
+    """Yield a text if the name of a pipeline, step or output is malformed."""
     if not _NAME.fullmatch(name) or len(name) > 28:
         yield (
             f"{what} {name!r} is no name: lower-case letters, digits and single underscores, "
@@ -310,7 +310,7 @@ def _name_problems(what: str, name: str) -> Iterator[str]:
 
 
 def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
-    """Return a circle among the steps' needs."""
+    """Return the names of steps that need each other in a circle, for an error message."""
     path = [next(name for name in steps if name not in done)]
     while path[-1] not in path[:-1]:
         path.append(next(name for name in dependencies(steps[path[-1]]) if name not in done))
@@ -318,10 +318,10 @@ def _circle(steps: Mapping[str, Step], done: Mapping[str, Step]) -> list[str]:
 
 
 def _article(kind: str) -> str:
-    """Return a word with "a" or "an"."""
+    """Return a type's name with "a" or "an" before it, for a message."""
     return f"an {kind}" if kind == "int" else f"a {kind}"
 
 
 def _names(names: Any) -> str:
-    """Return names in order, with commas between."""
+    """Return names as text, sorted and with commas between; `none` without any."""
     return ", ".join(sorted(names)) or "none"

@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
-    """Return the pipeline as a JSON object.
+    """Return a pipeline run in Kubeflow's intermediate representation (a JSON object).
 
     `default_run`: its parameter need not be given, and is this run's.
     """
@@ -88,7 +88,7 @@ def document(run: PipelineRun, settings: Settings, *, default_run: bool = False)
 
 
 def task_name(step: str) -> str:
-    """Return a task's name, which has `-` for `_`: Kubernetes refuses `_`.
+    """Return the name of a step's Kubeflow task, which has `-` for `_`: Kubernetes refuses `_`.
 
     It is reversible: no step's name has a hyphen.
     """
@@ -96,7 +96,7 @@ def task_name(step: str) -> str:
 
 
 def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a step as a task of a Kubeflow pipeline."""
+    """Return a pipeline step as a task of a Kubeflow pipeline (a JSON object)."""
     task: dict[str, Any] = {
         "taskInfo": {"name": task_name(spec.name)},
         "componentRef": {"name": f"comp-{task_name(spec.name)}"},
@@ -117,12 +117,12 @@ def _task(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> di
 
 
 def _input(condition: Condition) -> str:
-    """Return the name of the task's input that a condition reads."""
+    """Return the name of the task input through which a condition reads another step's output."""
     return f"{condition.step}--{condition.output}"
 
 
 def _expression(condition: Condition, kind: ValueType) -> str:
-    """Return a condition in CEL, where a parameter's number is a double.
+    """Return a condition between steps as text in CEL, where a parameter's number is a double.
 
     An integer is made one first, as kfp's compiler does.
     """
@@ -135,7 +135,7 @@ def _expression(condition: Condition, kind: ValueType) -> str:
 
 
 def _literal(value: bool | str) -> str:
-    """Return a value as a literal of Kubeflow's conditions."""
+    """Return a bool or text as a literal in Kubeflow's conditions (CEL)."""
     if isinstance(value, bool):
         return json.dumps(value)
     return (
@@ -146,7 +146,7 @@ def _literal(value: bool | str) -> str:
 
 
 def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) -> dict[str, Any]:
-    """Return a step's Kubeflow component: its inputs and outputs."""
+    """Return a step's Kubeflow component, its typed inputs and outputs (a JSON object)."""
     inputs: dict[str, Any] = {RUN_URI: {"parameterType": "STRING"}}
     for condition in conditions:
         inputs[_input(condition)] = {
@@ -167,7 +167,7 @@ def _component(spec: StepSpec, conditions: tuple[Condition, ...], types: Types) 
 
 
 def _container(spec: StepSpec, settings: Settings) -> dict[str, Any]:
-    """Return the container in which Kubeflow runs a step."""
+    """Return the container in which Kubeflow runs a step: image, command, limits."""
     arguments = ["--run", f"{{{{$.inputs.parameters['{RUN_URI}']}}}}", "--step", spec.name]
     for output in spec.outputs:
         arguments += [

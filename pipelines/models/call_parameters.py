@@ -36,7 +36,7 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def is_scalar(value: object) -> bool:
-    """Return whether a value reaches a model unchanged on every target.
+    """Return whether a value can be a call parameter: it reaches a model unchanged everywhere.
 
     It is of exactly these types, finite, and a text has no lone surrogate.
     """
@@ -50,9 +50,10 @@ def is_scalar(value: object) -> bool:
 
 
 def parameters_of(predictor: object) -> dict[str, CallParameter]:
-    """Return the keyword-only parameters of a predictor's `predict`.
+    """Return the keyword-only parameters of a predictor's `predict`, by name.
 
-    Those that begin with an underscore are left out. A parameter's type is its default's.
+    A prediction request may set them. Those that begin with an underscore are left out. A
+    parameter's type is its default's.
 
     Raises:
         Invalid: one has no default, or one that is not SCALARS; or `predict_table` has another
@@ -78,7 +79,7 @@ def parameters_of(predictor: object) -> dict[str, CallParameter]:
 
 
 def _keywords(predictor: object, method: str) -> dict[str, object]:
-    """Return the keyword-only parameters of a method with their defaults.
+    """Return the keyword-only parameters of a predictor's method, with their defaults.
 
     The default is inspect.Parameter.empty where there is none. None are returned for no such
     method.
@@ -96,7 +97,7 @@ def _keywords(predictor: object, method: str) -> dict[str, object]:
 
 
 def _parameter(where: str, name: str, default: object) -> CallParameter:
-    """Return one parameter of predict, with the type of its default."""
+    """Return one parameter of `predict`, with the type of its default; raise Invalid without."""
     if default is inspect.Parameter.empty:
         raise Invalid(
             f"{where} has no default for {name}",
@@ -114,7 +115,9 @@ def _parameter(where: str, name: str, default: object) -> CallParameter:
 def fitting(
     sent: Mapping[str, object], parameters: Mapping[str, CallParameter]
 ) -> dict[str, Scalar]:
-    """Return the accepted parameters in their declared types; others are left out.
+    """Return the parameters in a request that `predict` accepts, in their declared types.
+
+    Others are left out.
 
     Raises:
         ValueError: one is of another type.
@@ -127,7 +130,7 @@ def fitting(
 
 
 def _as(kind: ParameterType, name: str, value: object) -> Scalar:
-    """Return a value in the declared type.
+    """Return the value of a call parameter in its declared type.
 
     A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its
     JSON is either.

@@ -34,10 +34,11 @@ class Slice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False) -> Slice:
-    """Return the part of a module that `name` needs, with its local imports.
+    """Return the part of a module's source that the class `name` needs, with its local imports.
 
-    `source` is that of the dotted `module` below `root`. Imports of modules below `root` are made
-    relative, so that the copy can live under any package name.
+    It becomes the code in a model's folder. `source` is that of the dotted `module` below `root`.
+    Imports of modules below `root` are made relative, so that the copy can live under any package
+    name.
     """
     tree = ast.parse(source)
     reason = "asked for" if whole else _whole_because(tree)
@@ -50,7 +51,7 @@ def cut(module: str, source: str, root: Path, name: str, *, whole: bool = False)
 
 
 def _whole_because(tree: ast.Module) -> str | None:
-    """Return why a module must be kept whole, or None if a part of it will do."""
+    """Return as text why a module cannot be cut, or None if a part of it will do."""
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
             return f"line {node.lineno}: from {node.module} import *"
@@ -65,7 +66,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
     uses: set[str]
 
     def matters_to(self, needed: set[str], own: set[str]) -> bool:
-        """Return whether the statement binds a needed name, or may change a variable of the module.
+        """Return whether a statement must be kept: it binds or may change a needed name.
 
         The module's own names are those that are not imported.
         """
@@ -73,7 +74,7 @@ class _Statement(msgspec.Struct, frozen=True, eq=False):
 
 
 def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.stmt] | None:
-    """Return the statements that `name` needs, in order, or None if that is unknown."""
+    """Return the module's statements that `name` needs, in order, or None if unknown."""
     future = [n for n in tree.body if isinstance(n, ast.ImportFrom) and n.module == "__future__"]
     statements = _statements(source, tree, future)
     defined = {bound for statement in statements for bound in statement.binds}
@@ -97,7 +98,7 @@ def _required_statements(source: str, tree: ast.Module, name: str) -> list[ast.s
 
 
 def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> list[_Statement]:
-    """Return every statement of a module that may be needed.
+    """Return a module's top-level statements that may be needed, with the names they bind and read.
 
     Left out are its docstring, its `future` imports and what runs only as a script.
     """
@@ -123,7 +124,7 @@ def _is_docstring(node: ast.stmt, tree: ast.Module) -> bool:
 
 
 def _is_main_guard(node: ast.stmt) -> bool:
-    """Return whether a statement is `if __name__ == ...`."""
+    """Return whether a statement is `if __name__ == ...`, which runs only as a script."""
     return isinstance(node, ast.If) and "__name__" in {
         n.id for n in ast.walk(node.test) if isinstance(n, ast.Name)
     }
@@ -140,7 +141,7 @@ _DEFINING = (
 
 
 def _changes(node: ast.stmt) -> bool:
-    """Return whether a statement may act on names that it does not bind.
+    """Return whether a statement may change things under names that it does not bind.
 
     Such are `TABLE.update(...)`, `Logistic.scale = 2`, a loop, a condition.
     """
@@ -150,7 +151,7 @@ def _changes(node: ast.stmt) -> bool:
 
 
 def _text(source: str, node: ast.stmt) -> str:
-    """Return the statement as it is written, decorators included."""
+    """Return a statement's source text as it is written, decorators included."""
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     lines = source.splitlines()[first - 1 : node.end_lineno]
     text = "\n".join(lines)
@@ -159,7 +160,7 @@ def _text(source: str, node: ast.stmt) -> str:
 
 
 def _bindings(node: ast.stmt, text: str) -> set[str]:
-    """Return the names that a statement binds."""
+    """Return the names that a top-level statement binds: by assignment, import, def or class."""
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return {node.name}
     table = symtable.symtable(text, "<slice>", "exec")
@@ -167,7 +168,7 @@ def _bindings(node: ast.stmt, text: str) -> set[str]:
 
 
 def _names_read(node: ast.stmt, text: str) -> set[str]:
-    """Return the module-level names that a statement reads, in any scope inside it."""
+    """Return the module's global names that a top-level statement reads, also in inner scopes."""
 
     def scopes(table: symtable.SymbolTable) -> Iterator[symtable.SymbolTable]:
         yield table
@@ -196,7 +197,7 @@ def _place(
     *,
     is_package: bool,
 ) -> None:
-    """Write a module into the archive, with relative imports, and the local modules it imports."""
+    """Add a module's source to `files` with relative imports, and the local modules it imports."""
     parts = module.split(".")
     files[_path(module, is_package=is_package)] = ""  # seen: modules may import each other
     imports = _LocalImports(parts if is_package else parts[:-1], root)
@@ -211,7 +212,7 @@ def _place(
 
 
 def _path(module: str, *, is_package: bool) -> str:
-    """Return a module's file within an archive of code."""
+    """Return the relative path of a module's file in a model's code folder."""
     return "/".join(module.split(".")) + ("/__init__.py" if is_package else ".py")
 
 
@@ -228,7 +229,7 @@ class _LocalImports(ast.NodeTransformer):
         self.changed = False
 
     def rewritten(self, source: str, node: ast.stmt) -> str:
-        """Return a statement's text with the project's own imports rewritten."""
+        """Return a statement's source text with imports of the project's modules made relative."""
         original = _text(source, node)
         self.changed = False
         new = self.visit(node)
@@ -237,7 +238,7 @@ class _LocalImports(ast.NodeTransformer):
         return "\n".join(map(ast.unparse, new)) if isinstance(new, list) else ast.unparse(new)
 
     def visit_Import(self, node: ast.Import) -> ast.AST | list[ast.stmt]:
-        """Rewrite an import of the project's own modules."""
+        """Replace `import a.b` of the project's own modules by relative imports."""
         local = [alias for alias in node.names if self._note(alias.name)]
         if not local:
             return node
@@ -261,7 +262,7 @@ class _LocalImports(ast.NodeTransformer):
         return ast.parse("\n".join(lines)).body
 
     def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST:
-        """Rewrite a from-import of the project's own modules."""
+        """Make a from-import of the project's own modules relative."""
         if node.module == "__future__":
             return node
         base = self.package[: len(self.package) - node.level + 1] if node.level else []
@@ -275,9 +276,9 @@ class _LocalImports(ast.NodeTransformer):
         return node  # relative already: the copy keeps the package's shape
 
     def _note(self, name: str) -> bool:
-        """Return whether a dotted name is a module below `root`.
+        """Return whether a dotted name is a module of the project, and record its file.
 
-        It and the packages above it are noted.
+        The packages above it are recorded, too.
         """
         parts = name.split(".")
         hit = False
@@ -293,7 +294,7 @@ class _LocalImports(ast.NodeTransformer):
 
 
 def libraries(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the installed distributions that code imports by name, with their versions.
+    """Return the versions of installed distributions that source code imports, by name.
 
     The standard library is Python's version.
     """
@@ -322,7 +323,7 @@ def libraries(files: Mapping[str, str]) -> dict[str, str]:
 
 
 def _distributions(names: Collection[str]) -> set[str]:
-    """Return the distributions that installed top-level modules of these names.
+    """Return the names of installed distributions that provide these top-level modules.
 
     `packages_distributions()` says the same, but parses every list of files: 0.3 s.
     """
@@ -336,7 +337,7 @@ def _distributions(names: Collection[str]) -> set[str]:
 
 
 def _installs(distribution: Distribution, names: Collection[str]) -> bool:
-    """Return whether an installed distribution brings one of these modules."""
+    """Return whether an installed distribution provides one of these top-level modules."""
     if declared := (distribution.read_text("top_level.txt") or "").split():
         return not set(declared).isdisjoint(names)
     paths = distribution.read_text("RECORD") or "".join(

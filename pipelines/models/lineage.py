@@ -50,7 +50,7 @@ class Edge(msgspec.Struct, frozen=True, order=True):
 
 
 def graph(description: Description, *, form: str = "text") -> str:
-    """Draw a project's lineage as `text`, `mermaid` or `dot`.
+    """Return a project's lineage graph, from events to endpoints, as `text`, `mermaid` or `dot`.
 
     Raises:
         Invalid: another form is asked for.
@@ -62,7 +62,7 @@ def graph(description: Description, *, form: str = "text") -> str:
 
 
 def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
-    """Return everything that is declared, in the order in which it flows."""
+    """Return the nodes of a project's lineage graph: events, tables, ..., models, endpoints."""
     declared: dict[Kind, list[str]] = {
         "event": list(spec.events),
         "table": list(spec.tables),
@@ -75,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return the edges of the lineage."""
+    """Return the edges of a project's lineage graph: what is made of what."""
     return tuple(
         dict.fromkeys(
             (
@@ -89,20 +89,20 @@ def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the edges from events to objectives."""
+    """Yield the lineage edges from events to the objectives made of them."""
     for objective in spec.objectives.values():
         for event in dict.fromkeys((objective.exposure, objective.outcome)):
             yield Edge(Node("event", event), Node("objective", objective.name))
 
 
 def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the edges from what feature views read to the views."""
+    """Yield the lineage edges from what feature views read to the views."""
     for view in spec.feature_views.values():
         yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
 
 
 def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the edges to a model: from its label's objective and the views of its features.
+    """Yield the lineage edges to models: from the label's objective and the features' views.
 
     There is one from the exposure, too, where the model reads attributes of that.
     """
@@ -125,7 +125,7 @@ def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the edges from models to the endpoints that serve them."""
+    """Yield the lineage edges from models to the endpoints that serve them."""
     for endpoint in spec.endpoints.values():
         for variant in endpoint.variants:
             makers = [
@@ -144,7 +144,7 @@ def _endpoint_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
-    """Return the views that are made of an objective or of its events."""
+    """Return the names of the feature views that read an objective or its outcome event."""
     sources = {Node("objective", objective), Node("event", spec.objectives[objective].outcome)}
     return frozenset(
         edge.target.name
@@ -154,7 +154,7 @@ def histories(spec: ProjectSpec, objective: str) -> frozenset[str]:
 
 
 def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
-    """Yield the events, objectives and tables that SQL reads."""
+    """Yield the lineage nodes that a view's SQL reads: events, objectives, tables, views."""
     import sqlglot
     from sqlglot import expressions
 
@@ -176,7 +176,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
 
 
 def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """Draw the lineage as text, from endpoints down to events.
+    """Return the lineage graph as a text tree, from endpoints down to events.
 
     Endpoints come first, then whatever nothing is made of.
     """
@@ -205,7 +205,7 @@ def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """Draw the lineage in Mermaid's language."""
+    """Return the lineage graph as a Mermaid flowchart."""
     lines = ["flowchart LR"]
     lines += [f"  {_id(node)}{_SHAPES[node.kind].format(node.name)}" for node in every]
     lines += [
@@ -215,7 +215,7 @@ def _mermaid(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
-    """Draw the lineage in Graphviz's language."""
+    """Return the lineage graph in Graphviz's dot language."""
     lines = ["digraph lineage {", "  rankdir=LR;", '  node [fontname="sans-serif"];']
     lines += [f'  {_id(node)} [label="{node.name}", shape={_DOT[node.kind]}];' for node in every]
     lines += [
@@ -226,5 +226,5 @@ def _dot(every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
 
 
 def _id(node: Node) -> str:
-    """Return a node's identifier in a drawing."""
+    """Return a lineage node's identifier in Mermaid and dot."""
     return f"{node.kind}_{node.name}"

@@ -54,7 +54,7 @@ class Predictor(Protocol):
     """
 
     def predict(self, rows: list[dict[str, Any]]) -> list[Any]:
-        """Return one prediction for each row, in order."""
+        """Return one prediction for each row of features, in order."""
         ...
 
 
@@ -98,7 +98,7 @@ class Manifest(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def accepted(self) -> Mapping[str, CallParameter]:
-        """The parameters that `predict` takes with one call, by name."""
+        """The parameters that a call of `predict` may set, by name."""
         return self.predict_parameters or {}
 
 
@@ -115,7 +115,7 @@ def save(
     types: Mapping[str, str] | None = None,
     keys: Mapping[str, str] | None = None,
 ) -> str:
-    """Write a model folder whole (it replaces an older one) and return its digest.
+    """Write a trained predictor as a model folder, replacing an older one, and return its digest.
 
     The folder is loaded once before it is put in place, so what cannot be loaded is never
     registered.
@@ -160,7 +160,7 @@ def save(
 
 
 def check_keepable(predictor: Predictor, model: Model) -> None:
-    """Check that the predictor can be saved and loaded again.
+    """Check that a predictor can be saved and loaded again, by doing so in a temporary folder.
 
     Raises:
         Invalid: it cannot be saved, as `save` says.
@@ -170,7 +170,7 @@ def check_keepable(predictor: Predictor, model: Model) -> None:
 
 
 def load(folder: Path, *, digest: str = "") -> LoadedModel:
-    """Load a model folder under a module name of its own.
+    """Load a predictor from its model folder, its code under a module name of its own.
 
     `digest` is what the registry says that it holds.
 
@@ -202,7 +202,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
 
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
-    """Raise Invalid if `predict` does not take the parameters that the manifest lists.
+    """Raise Invalid if a loaded `predict` takes other parameters than the manifest lists.
 
     A class that is installed may be another one by now. A manifest that lists none has none passed
     to it.
@@ -217,7 +217,7 @@ def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
 
 
 def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
-    """Return the parameters of predict with their defaults, as text."""
+    """Return the parameters of `predict` with their defaults as text: `blend=0.5`."""
     return (
         ", ".join(f"{name}={parameter.default!r}" for name, parameter in parameters.items())
         or "no parameters"
@@ -225,7 +225,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
 
 
 def whole(folder: Path) -> Manifest:
-    """Return a model folder's manifest; raise if a file is not as it was saved.
+    """Return a model folder's manifest; raise an error if a file is not as it was saved.
 
     Raises:
         NotFound: there is no manifest.
@@ -263,7 +263,7 @@ def whole(folder: Path) -> Manifest:
 
 
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
-    """Raise Invalid if a model folder differs from the registry's digest.
+    """Raise Invalid if a model folder's content is not what the registry's digest says.
 
     A folder says itself what it should hold, so one that was exchanged, or to which a file was
     added, still is whole.
@@ -299,7 +299,7 @@ def _write(
     *,
     whole: bool,
 ) -> Manifest:
-    """Write a trained model's folder: its state, code and manifest."""
+    """Write a predictor's model folder (state, code, manifest), and return the manifest."""
     kind = type(predictor)
     where, code, reason = _write_code(kind, folder / "code", whole=whole)
     if own := _has_own_form(kind):
@@ -344,7 +344,10 @@ def _write(
 
 
 def _has_own_form(kind: type) -> bool:
-    """Return whether a predictor has save and load of its own."""
+    """Return whether a predictor's class has its own save(folder) and load(folder).
+
+    Its state is kept as JSON otherwise.
+    """
     own = [callable(getattr(kind, name, None)) for name in ("save", "load")]
     if any(own) and not all(own):
         raise Invalid(
@@ -357,7 +360,11 @@ def _has_own_form(kind: type) -> bool:
 def _write_code(
     kind: type, folder: Path, *, whole: bool
 ) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
-    """Write the predictor's code into the folder: a part, the module, or just its name."""
+    """Write the code of a predictor's class into its model folder: a part, or the module.
+
+    An installed class is kept by name. Returned are the module's name, which of these it is, and
+    why a module is whole.
+    """
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
     if module is None or file is None or kind.__module__ == "__main__" or "." in kind.__qualname__:
@@ -380,13 +387,13 @@ def _write_code(
 
 
 def _is_installed(path: Path) -> bool:
-    """Return whether a file is part of an installed package."""
+    """Return whether a file belongs to an installed package or the standard library."""
     places = {*site.getsitepackages(), *map(sysconfig.get_path, ("purelib", "platlib", "stdlib"))}
     return any(path.is_relative_to(Path(place).resolve()) for place in places)
 
 
 def _attributes(predictor: Predictor) -> dict[str, Any]:
-    """Return the public attributes, checked: each is JSON and a parameter of __init__.
+    """Return a predictor's public attributes, each checked to be JSON and a parameter of __init__.
 
     A leading underscore marks what __init__ derives.
     """
@@ -425,13 +432,13 @@ def _attributes(predictor: Predictor) -> dict[str, Any]:
 
 
 def _slots(base: type) -> tuple[str, ...]:
-    """Return the attribute names that a class declares."""
+    """Return the attribute names that a class declares in __slots__ (or as struct fields)."""
     slots = base.__dict__.get("__struct_fields__") or base.__dict__.get("__slots__", ())
     return (slots,) if isinstance(slots, str) else tuple(slots)
 
 
 def _not_json(value: object, where: str) -> str | None:
-    """Return what JSON would refuse or change in a value, or None.
+    """Return as text why a value would not survive JSON unchanged, or None if it would.
 
     A tuple comes back as a list: that is allowed.
     """
@@ -453,7 +460,7 @@ def _not_json(value: object, where: str) -> str | None:
 
 
 def _hashes(folder: Path) -> dict[str, str]:
-    """Return the SHA-256 of each file of a folder."""
+    """Return the SHA-256 of each file of a model folder, by relative path."""
     files = sorted(
         path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts
     )
@@ -464,7 +471,7 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
-    """Return a manifest's digest, which its version numbers do not change."""
+    """Return the SHA-256 of a model's manifest, which its version numbers do not change."""
     plain = msgspec.to_builtins(manifest)
     plain = {
         key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}
@@ -476,7 +483,7 @@ _loads = itertools.count(1)
 
 
 def _import(folder: Path, manifest: Manifest) -> ModuleType:
-    """Import the model's code as a package of its own.
+    """Import a model's code as a package of its own, and return the predictor's module.
 
     So two models, or a model and its trainer, never share a module.
     """

@@ -27,7 +27,7 @@ _ROWS = 100_000  # that are Python's at a time
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
-    """Return a configuration's trainer, from its project's folder.
+    """Import a configuration's trainer function from the project's folder, and return it.
 
     Raises:
         Invalid: the module does not import, or has no such function, or the function does not take
@@ -58,7 +58,7 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
 
 
 def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path) -> Predictor:
-    """Train a model once, and check what the trainer returns.
+    """Train a model once by the user's trainer, and return the predictor after a check.
 
     Raises:
         Invalid: the user's code raised, whatever it was. The error has the line.
@@ -78,7 +78,7 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
 def predict(
     predictor: Predictor, data: pa.Table, model: Model, folder: Path
 ) -> NDArray[np.float64]:
-    """Return predictions as finite numbers, one for each row.
+    """Return a predictor's predictions for a table as finite numbers, one for each row.
 
     They come from `predict_table` where there is one, else from rows, some at a time.
 
@@ -121,12 +121,12 @@ def predict(
 
 
 def _message(error: Exception) -> str:
-    """Return an error's type and message."""
+    """Return an error's type and message as text: `ValueError: no rows`."""
     return f"{type(error).__name__}: {error}".rstrip(": ")
 
 
 def _place(error: Exception, folder: Path) -> str:
-    """Return the deepest line of the user's own code, as ` (ranker.py, line 48)`."""
+    """Return the deepest line of the user's own code in an error, as ` (ranker.py, line 48)`."""
     frames = traceback.extract_tb(error.__traceback__)
     inside = [
         frame for frame in frames if Path(frame.filename).resolve().is_relative_to(folder.resolve())

@@ -21,7 +21,7 @@ _COLOURS = ("#1f66b0", "#c2540a", "#2e8b57", "#7b5ea7")
 def demo_picture(
     project: Project, runs: Sequence[str], *, name: str = "demo-calibration.png"
 ) -> Path:
-    """Draw runs (by name, champion first) and return the picture's path.
+    """Draw calibration and ROC of runs (by name, champion first) as a PNG; return its path.
 
     Raises:
         MissingDependency: matplotlib is not installed.

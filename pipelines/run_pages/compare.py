@@ -46,7 +46,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
 
     def deciding(self) -> Estimate:
-        """Return the difference in the metric that decides."""
+        """Return the difference between the runs in the metric that decides the verdict."""
         return self.differences.get(self.metric, self.difference)
 
     def __str__(self) -> str:
@@ -63,12 +63,12 @@ class Comparisons(Rows[Comparison]):
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """The compared runs, the first one first."""
+        """The training runs that are compared, beginning with the one compared against."""
         return (self[0].first, *(pair.second for pair in self))
 
 
 def compare(project: Project, *names: str) -> Comparisons:
-    """Compare runs with the first of them; `comparison_page` draws it.
+    """Compare each training run with the first of them, on the rows that both were tested on.
 
     Raises:
         NotFound: there is no such run, or it has no predictions.
@@ -97,7 +97,7 @@ def compare(project: Project, *names: str) -> Comparisons:
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:
-    """Return a run's predictions; raise NotFound if they were removed."""
+    """Return a run's forward predictions as a table; raise NotFound if they were removed."""
     try:
         return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
@@ -108,7 +108,7 @@ def _predictions(project: Project, run: Run) -> pa.Table:
 
 
 def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparison:
-    """Compare two runs on the rows that both were tested on."""
+    """Compare two training runs on the rows that both were tested on."""
     common, other = measure.common_rows(ours, theirs)
     if not common.num_rows:
         raise Invalid(
@@ -137,7 +137,7 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
 
 
 def text(comparison: Comparison) -> str:
-    """Return the table that the console prints."""
+    """Return a comparison of two runs as a text table, for the console."""
     first, second = comparison.first, comparison.second
     rows = [
         ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", ""),
@@ -166,7 +166,7 @@ def text(comparison: Comparison) -> str:
 
 
 def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
-    """Return a head, and a row for each run, for several runs.
+    """Return a table that compares several runs: its head, and a row of texts for each run.
 
     A row has the run's own figures, and the deciding difference to the first run on the rows of
     both.
@@ -206,7 +206,7 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
 
 def overview(pairs: Sequence[Comparison]) -> str:
-    """Return the table that compares three runs or more."""
+    """Return the text table that compares three runs or more, for the console."""
     rows = overview_rows(pairs)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -224,7 +224,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def several(number: int) -> str:
-    """Say how much several comparisons weaken a 95 % interval."""
+    """Return a sentence on how many of several 95 % intervals mislead by chance."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -232,7 +232,7 @@ def several(number: int) -> str:
 
 
 def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, str]]:
-    """Return (metric, first, second, difference) of every figure, on the rows of both."""
+    """Return each metric of two compared runs as texts: (metric, first, second, difference)."""
     first, second = comparison.first_figures, comparison.second_figures
 
     def difference(name: str) -> str:
@@ -259,19 +259,19 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
 
 def figures(run: Run) -> Evaluation:
-    """Return a run's evaluation; raise Invalid if it failed."""
+    """Return a run's evaluation; raise Invalid if the run failed and has none."""
     if run.evaluation is None:
         raise Invalid(f"run {run.name} has no figures: {run.failure}")
     return run.evaluation
 
 
 def version_of(run: Run) -> str:
-    """Return a run's model version and its alias, as text."""
+    """Return the model version that a run made and its alias, as text."""
     return f"{run.version or 'none'}{f' {run.alias}' if run.alias else ''}"
 
 
 def spoken_verdict(comparison: Comparison) -> str:
-    """Say what the deciding figure shows, and how many more data would decide.
+    """Return as text which of two runs ranks better, or how many more data would decide.
 
     It also says where AUC differs.
     """
@@ -290,7 +290,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """Say which differences so many data can show."""
+    """Return a sentence on the differences that a comparison with so many rows can show."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
@@ -303,7 +303,7 @@ def power(comparison: Comparison) -> str:
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
-    """Return a figure and its interval, as text."""
+    """Return a metric and its interval as text, or `not known`."""
     return (
         "not known"
         if figure is None
@@ -312,5 +312,5 @@ def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
 
 
 def _loss(figures_: dict[str, Estimate]) -> str:
-    """Return the log loss as text."""
+    """Return the log loss among these metrics as text, or `no rates`."""
     return f"{figures_['log_loss'].value:.5f}" if "log_loss" in figures_ else "no rates"

@@ -23,7 +23,7 @@ _LONGEST = 8  # names in a file's name
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
-    """Write `reports/<a>-<b>.html`, and return its path.
+    """Write the HTML page that compares runs, `reports/<a>-<b>.html`, and return its path.
 
     On a cloud target that is a copy in the project's .isthmus/.
     """
@@ -38,7 +38,10 @@ def comparison_page(project: Project, compared: Comparisons) -> Path:
 
 
 def html(compared: Comparisons, tables: list[pa.Table]) -> str:
-    """Return the page; `tables` are the forward predictions of `compared.runs`."""
+    """Return the page that compares runs, as HTML text.
+
+    `tables` are the forward predictions of `compared.runs`.
+    """
     runs_ = compared.runs
     title = " and ".join(run.name for run in runs_) if len(runs_) == 2 else f"{len(runs_)} runs"
     body = [page.heading(*heading(compared)), *parts(compared, tables)]
@@ -46,7 +49,7 @@ def html(compared: Comparisons, tables: list[pa.Table]) -> str:
 
 
 def heading(compared: Comparisons) -> tuple[str, str]:
-    """Return the page's heading: the compared runs."""
+    """Return the title and subtitle of the page that compares runs."""
     first, second = compared[0].first, compared[0].second
     if len(compared) == 1:
         return (
@@ -60,7 +63,7 @@ def heading(compared: Comparisons) -> tuple[str, str]:
 
 
 def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
-    """Return the page without its heading and its foot."""
+    """Return the HTML parts of the page that compares runs, without its heading and foot."""
     shown = list(zip(compared.runs, tables, STYLES, strict=False))
     drawn = [
         ChartedRun(name=f"{run.name} {run.title()}", style=style, predictions=table)
@@ -86,7 +89,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
 
 
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
-    """Return the page's parts for a comparison of two runs."""
+    """Return the HTML parts of the page that compares two runs."""
     first, second = pair.first, pair.second
     rows = [
         ("version", compare.version_of(first), compare.version_of(second), ""),
@@ -108,7 +111,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
 
 
 def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
-    """Return the page's parts for a comparison of several runs."""
+    """Return the HTML parts of the page that compares three runs or more."""
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
         f"{pair.second.name} {pair.second.title()}: {_first_word(pair)}. {_sentence(pair)}"
@@ -134,7 +137,7 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
 
 
 def _interval_note(run: Run) -> str:
-    """Say how the intervals were computed."""
+    """Return as text how a run's intervals were computed."""
     evaluation = compare.figures(run)
     drawn = figure_text.independence(evaluation)
     return (
@@ -143,7 +146,7 @@ def _interval_note(run: Run) -> str:
 
 
 def _first_word(pair: Comparison) -> str:
-    """Say which of two runs ranks better."""
+    """Return as text which of two runs ranks better, or `undecided`."""
     return {
         "undecided": "undecided",
         "better": f"{pair.second.name} ranks better",
@@ -152,7 +155,7 @@ def _first_word(pair: Comparison) -> str:
 
 
 def _sentence(pair: Comparison) -> str:
-    """Say whether the interval of the difference holds 0."""
+    """Return a sentence on whether the interval of the difference between two runs holds 0."""
     if pair.verdict == "undecided":
         return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
     return (
@@ -162,7 +165,7 @@ def _sentence(pair: Comparison) -> str:
 
 
 def _changes(compared: tuple[Run, ...]) -> list[str]:
-    """Return a line for whatever is not the same in all runs."""
+    """Return an HTML table of what differs between the runs: trainer, features, git, data."""
 
     def named(parameters: dict[str, object]) -> str:
         return ", ".join(f"{name} {value}" for name, value in parameters.items())

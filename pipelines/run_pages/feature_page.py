@@ -20,9 +20,9 @@ _MUCH, _LITTLE = 0.25, 0.1  # of drift, by convention
 
 
 def features(run: Run) -> list[str]:
-    """Return the sections `What features are worth` and `Features`.
+    """Return the sections of a run's HTML page on feature importance and distributions.
 
-    A run from before there were such figures has only those that it stored.
+    A run of an earlier release has only those that it stored.
     """
     parts = []
     if run.evaluation is not None and run.evaluation.worth:
@@ -33,7 +33,7 @@ def features(run: Run) -> list[str]:
 
 
 def _worth(run: Run, evaluation: Evaluation) -> list[str]:
-    """Return the deciding figure as a picture, and all of them as its table."""
+    """Return the chart and the table of feature importances, as HTML parts."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
     metric = next(
         (
@@ -94,7 +94,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def _fall(worth: FeatureWorth, name: str) -> str:
-    """Return by how much a metric falls without a feature, as text."""
+    """Return as text by how much a metric drops when a feature is shuffled, with its interval."""
     fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
     return (
         "not known"
@@ -105,7 +105,7 @@ def _fall(worth: FeatureWorth, name: str) -> str:
 
 
 def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[str]:
-    """Return the page's table of the features' values."""
+    """Return the table of the features' value distributions and drift, as HTML parts."""
     types = run.data.types if run.data else {}
     rows = [
         (
@@ -152,7 +152,7 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
 
 
 def _values(column: Distribution) -> str:
-    """Return a feature's quantiles, or its most frequent values."""
+    """Return a feature's quantiles as text, or its most frequent values."""
     if column.quantiles:
         _, low, _, middle, _, high, _ = column.quantiles
         return f"{low:.4g}, {middle:.4g}, {high:.4g}"
@@ -161,7 +161,7 @@ def _values(column: Distribution) -> str:
 
 
 def _drift(run: Run, column: Distribution) -> str:
-    """Return a feature's drift index, with a word where it is large."""
+    """Return a feature's drift index as text, with a word where it is large."""
     index = run.drift.get(column.feature)
     if index is None:
         return ""
@@ -169,7 +169,7 @@ def _drift(run: Run, column: Distribution) -> str:
 
 
 def segments(run: Run) -> list[str]:
-    """Return the section `Segments`, when the configuration names some."""
+    """Return the HTML section on metrics by segment; none if the run has no segments."""
     if not run.segments:
         return []
     names = [
@@ -212,7 +212,7 @@ def segments(run: Run) -> list[str]:
 
 
 def _figure(figure: Estimate | None, *, sign: bool = False) -> str:
-    """Return a figure and its interval, as text; empty for None."""
+    """Return a metric and its interval as text; empty for None."""
     if figure is None:
         return ""
     return (

@@ -15,30 +15,30 @@ _POWER = "would be found in 80 % of cases"
 
 
 def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
-    """Return an estimate as `0.475 95 % 0.403 .. 0.541`; `what` comes after the value."""
+    """Return a metric as text: `0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
     value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
     return f"{value}{what}   95 % {interval(figure, digits, sign=sign)}"
 
 
 def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
-    """Return an interval as `0.403 .. 0.541`, or `-0.135 .. +0.007`."""
+    """Return a metric's interval as text: `0.403 .. 0.541`, or `-0.135 .. +0.007`."""
     if sign:
         return f"{signed(figure.low, digits)} .. {signed(figure.high, digits)}"
     return f"{figure.low:.{digits}f} .. {figure.high:.{digits}f}"
 
 
 def signed(value: float, digits: int) -> str:
-    """Return a number with its sign."""
+    """Return a number as text with its sign: `+0.012`."""
     return f"{value:+.{digits}f}"
 
 
 def number_of(number: int, outcome: str) -> str:
-    """Return a number of outcomes as `26 clicks`."""
+    """Return a count of outcomes as text: `26 clicks`."""
     return f"{number:,} {outcome}{'s' if number != 1 else ''}"
 
 
 def days(first: date, last: date) -> str:
-    """Return a span of days as `24-30 Nov 2019`."""
+    """Return a span of dates as text: `24-30 Nov 2019`."""
     if first == last:
         return f"{first:%-d %b %Y}"
     if (first.year, first.month) == (last.year, last.month):
@@ -49,7 +49,7 @@ def days(first: date, last: date) -> str:
 
 
 def two_figures(number: float) -> str:
-    """Return a number rounded to two figures: `1,600` for `1,636`.
+    """Return a number as text, rounded to two significant figures: `1,600` for `1,636`.
 
     A planning figure claims no more.
     """
@@ -57,7 +57,10 @@ def two_figures(number: float) -> str:
 
 
 def power(number: int, outcome: str) -> str:
-    """Say which AUC so many positives can show, and how many more a smaller one takes."""
+    """Return a sentence on the AUC that so many positives can show with 80 % power.
+
+    It says how many more a smaller AUC takes.
+    """
     from ..evaluation.statistics import distance_shown, positives_needed
 
     shown = distance_shown(number)
@@ -76,12 +79,12 @@ def power(number: int, outcome: str) -> str:
 
 
 def people(attribute: str) -> str:
-    """Return the plural of what an attribute names: `users` for `user_id`."""
+    """Return the plural of what an attribute identifies: `users` for `user_id`."""
     return f"{attribute.removesuffix('_id').removesuffix('_key').replace('_', ' ')}s"
 
 
 def independence(evaluation: Evaluation) -> str:
-    """Return a sentence on what the intervals take as independent."""
+    """Return a phrase on which rows an evaluation's intervals take as independent."""
     if evaluation.unit == ROW:
         return f"draw rows, which the objective calls independent of each other (unit: {ROW})"
     if evaluation.unit is not None:
@@ -96,14 +99,14 @@ def independence(evaluation: Evaluation) -> str:
 
 
 def _few(number: int) -> str:
-    """Say that a number is too small for an interval, if it is."""
+    """Return a remark that there are too few units for an interval, or an empty text."""
     from ..evaluation.units import FEWEST
 
     return f"; too few for an interval, which takes {FEWEST}" if number < FEWEST else ""
 
 
 def power_of_units(figure: Estimate, number: int, unit: str, what: str) -> str:
-    """Say what so many units can show of a figure.
+    """Return a sentence on the effect that so many units can show with 80 % power.
 
     It also says how many would show less: an interval narrows with the root of their number.
     """

@@ -40,7 +40,10 @@ class ChartedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def calibration_bins(predictions: pa.Table, bins: int = _BINS) -> tuple[Bin, ...]:
-    """Return bins of about equally many rows by prediction; equal predictions stay together."""
+    """Return the points of a calibration plot: bins of about equally many rows by prediction.
+
+    Equal predictions stay together.
+    """
     scores, outcomes = predictions["prediction"].to_numpy(), predictions["outcome"].to_numpy()
     among = clusters(predictions)
     edges = np.unique(np.quantile(scores, np.linspace(0, 1, bins + 1)[1:-1]))
@@ -101,7 +104,7 @@ def roc(predictions: pa.Table) -> tuple[list[float], list[float]]:
 
 
 def roc_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
-    """Return the chart of the ROC curves, and a table of its points."""
+    """Return the chart of runs' ROC curves as SVG in HTML, with a table of points."""
     lines = [plots.Series(name="chance", style="quiet", x=[0, 1], y=[0, 1])]
     shares = (0.05, 0.1, 0.2, 0.5)
     rows = []
@@ -125,7 +128,7 @@ def roc_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 
 
 def calibration_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
-    """Draw calibration; the result is empty when a run's predictions are no rates."""
+    """Return the calibration chart of runs as HTML; empty if no predictions are rates."""
     tables = [
         (run, calibration_bins(run.predictions))
         for run in drawn
@@ -179,7 +182,7 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 
 
 def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
-    """Draw the AUC of every test day with a whisker of 1.96 standard errors.
+    """Return the chart of AUC by test day as HTML, with whiskers of 1.96 standard errors.
 
     Over more than 31 days it is that of one week or several.
     """
@@ -238,7 +241,7 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """Return the AUC within days of each `length` days from `first` on.
+    """Return the AUC within days for each stretch of `length` days from `first` on.
 
     A stretch without a day of both outcomes is left out. The half-width is what so few positives
     allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of

@@ -51,11 +51,11 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak:
-    """Train a run's configuration again with a leaking feature, and write the page.
+    """Train a run's configuration again with a leaking feature, and write a page that compares.
 
-    One history feature is replaced by its entity's rate over the whole window. `feature` (default:
-    the first whose view reads the objective) keeps its name; only its values are the leak. Nothing
-    is registered.
+    It shows how a label leak inflates the AUC. One history feature is replaced by its entity's rate
+    over the whole window. `feature` (default: the first whose view reads the objective) keeps its
+    name; only its values are the leak. Nothing is registered.
 
     Raises:
         NotFound: there is no such run.
@@ -129,7 +129,7 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 
 
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
-    """Return the columns of `predictions`, with a feature itself as `prediction`.
+    """Return the table of predictions with a feature's values as `prediction`.
 
     Where the feature is not known yet it is its mean.
     """
@@ -145,7 +145,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 
 
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
-    """Return the named feature, or the first, that is computed from the objective's outcomes.
+    """Return the feature to make leak: the named one, or the first made of past outcomes.
 
     A mere count of impressions is none.
     """
@@ -170,13 +170,13 @@ def _choose(description: Description, model: Model, chosen_name: str | None) -> 
 
 
 def _reads_outcomes(description: Description, model: Model, feature: Feature) -> bool:
-    """Return whether a feature is computed from the model's outcomes."""
+    """Return whether a feature's SQL computes it from the model's outcomes."""
     view = description.spec.feature_views[feature.view or ""]
     return is_made_of(description, view, feature.name, relation=model.objective, column="outcome")
 
 
 def _short(figure: Estimate) -> str:
-    """Return a figure and its interval, as text."""
+    """Return a metric and its interval as text."""
     return f"{figure.value:.3f} ({figure_text.interval(figure)})"
 
 
@@ -189,7 +189,7 @@ def _page(
     *,
     intervals: str,
 ) -> str:
-    """Return the page that compares honest features with leaking ones."""
+    """Return the HTML page that compares honest features with leaking ones."""
     entity, outcome = leak.entity, record.outcome
     rows = [
         (f"{leak.feature} alone, point in time", _short(leak.honest)),

@@ -29,12 +29,12 @@ class Notes(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def notes_uri(blobs: BlobStore, run: str) -> str:
-    """Return where a run's notes are stored."""
+    """Return the URI of the document with a training run's tags and note."""
     return f"{runs_folder(blobs.root)}/{run}/notes.json"
 
 
 def read(blobs: BlobStore, run: str) -> Notes:
-    """Return a run's notes, or empty ones.
+    """Return a training run's tags and note, or empty ones.
 
     Raises:
         Refused: they are of a newer format.
@@ -43,7 +43,7 @@ def read(blobs: BlobStore, run: str) -> Notes:
 
 
 def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
-    """Raise Invalid for a malformed tag, or a note that is too long."""
+    """Raise Invalid for a malformed tag of a run, or a note that is too long."""
     if wrong := next((tag for tag in tags if not re.fullmatch(_TAG, tag)), None):
         raise Invalid(
             f"{wrong!r} is not a tag",
@@ -59,7 +59,7 @@ def check(*, tags: Collection[str] = (), note: str | None = None) -> None:
 def tag(
     project: Project, run: str, tags: Collection[str], *, remove: Collection[str] = ()
 ) -> Notes:
-    """Add and remove tags of a run.
+    """Add and remove tags of a training run, and return its tags and note.
 
     Raises:
         NotFound: there is no such run.
@@ -70,7 +70,7 @@ def tag(
 
 
 def note(project: Project, run: str, text: str) -> Notes:
-    """Write a run's note over the previous one; an empty text takes it away.
+    """Write a training run's note over the previous one; an empty text removes it.
 
     Raises:
         NotFound: there is no such run.
@@ -88,7 +88,7 @@ def _change(
     remove: Collection[str] = (),
     note: str | None = None,
 ) -> Notes:
-    """Change a run's tags and note, and store them."""
+    """Change a training run's tags and note, store and return them."""
     blobs = project.target.blobs
     runs.get_run(project, run)
     with project.lock("runs"):

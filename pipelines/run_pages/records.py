@@ -49,7 +49,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored record of an earlier release."""
+        """Convert a training set's record of an earlier release to the present format."""
         return renamed(old)
 
 
@@ -112,7 +112,10 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored record of an earlier release, with its inner documents."""
+        """Convert a run's record of an earlier release to the present format.
+
+        Its inner documents are converted, too.
+        """
         inner = {
             name: kind.upgraded(old[name], 1) | {"schema": schema(kind)}
             for name, kind in _INNER.items()
@@ -121,7 +124,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
         return old | inner | {"segments": [renamed(segment) for segment in old.get("segments", ())]}
 
     def title(self) -> str:
-        """Return the configuration's name, with its overrides."""
+        """Return the run's title as text: its configuration's name and the overrides."""
         return " ".join((self.configuration, *self.overrides))
 
     def __str__(self) -> str:
@@ -134,17 +137,17 @@ _INNER: dict[str, type[Data | Evaluation]] = {"data": Data, "evaluation": Evalua
 
 
 def record_uri(blobs: BlobStore, run: str) -> str:
-    """Return where a run's record is stored."""
+    """Return the URI of a training run's record."""
     return f"{runs_folder(blobs.root)}/{run}/record.json"
 
 
 def keep(blobs: BlobStore, run: Run) -> None:
-    """Store a run's record."""
+    """Store a training run's record in the blob store."""
     write(blobs, record_uri(blobs, run.name), run)
 
 
 def fetch(blobs: BlobStore, run: str) -> Run:
-    """Return a training run's record, by its name.
+    """Read a training run's record from the blob store, by the run's name.
 
     Raises:
         NotFound: none was written.
@@ -154,5 +157,5 @@ def fetch(blobs: BlobStore, run: str) -> Run:
 
 
 def peek(blobs: BlobStore, run: str) -> Run | None:
-    """Return a run's record, or None if there is none."""
+    """Return a training run's record, or None if there is none or it is damaged."""
     return find(blobs, record_uri(blobs, run), Run)

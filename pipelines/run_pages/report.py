@@ -18,24 +18,27 @@ if TYPE_CHECKING:
 
 
 def write_run(blobs: BlobStore, run: Run, ours: pa.Table, champion: pa.Table | None) -> None:
-    """Write the page of one run; `champion` are the predictions that it was compared with."""
+    """Write the HTML page of a training run to the blob store.
+
+    `champion` are the predictions that it was compared with.
+    """
     blobs.put(run_uri(blobs, run.name), run_page(run, ours, champion).encode())
 
 
 def run_page(run: Run, ours: pa.Table, champion: pa.Table | None) -> str:
-    """Return a run's page as HTML."""
+    """Return a training run's page as HTML text."""
     heading = page.heading(title(run), when(run))
     body = [heading, page.links(_links(run)), *parts(run, ours, champion)]
     return page.page(f"{run.name} {run.configuration}", body, page.footer(run.ended, run.target))
 
 
 def title(run: Run) -> str:
-    """Return the page's title."""
+    """Return the title of a training run's page as text."""
     return f"Run {run.name}: {run.model} / {run.title()}"
 
 
 def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
-    """Return the page without its heading, its links and its foot.
+    """Return the HTML parts of a run's page, without its heading, links and foot.
 
     Raises:
         NotFound: the run failed.
@@ -74,7 +77,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
 
 
 def _links(run: Run) -> list[tuple[str, str]]:
-    """Return links to pages beside this one in the store.
+    """Return the (text, URL) links of a run's page to its log, record and the champion's page.
 
     The champion's page is in its own run's folder.
     """
@@ -92,13 +95,13 @@ def _links(run: Run) -> list[tuple[str, str]]:
 
 
 def _configuration(run: Run) -> str:
-    """Return the run's configuration file, trainer and overrides."""
+    """Return a run's configuration file, trainer and overrides as text."""
     changed = f"; for this run: {', '.join(run.overrides)}" if run.overrides else ""
     return f"{run.path}, trainer {run.trainer}{changed}"
 
 
 def _gate(run: Run) -> str:
-    """Return the page's part about the gate."""
+    """Return the gate's verdict and checks as HTML, for a run's page."""
     sentence = {
         None: "No gate: the configuration asks for none.",
         "pass": "Gate: pass",
@@ -117,7 +120,7 @@ def _gate(run: Run) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
-    """Return the page's table of figures."""
+    """Return the table of a run's metrics as HTML."""
     rows = [
         (
             "AUC within days",
@@ -181,7 +184,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
-    """Say how many rows the figures rest on, and what they can tell."""
+    """Return as text how many rows the metrics rest on, and what they can tell."""
     tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
     if not evaluation.units or evaluation.unit is None:
         return (
@@ -195,7 +198,7 @@ def _power(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
-    """Return the page's table of test periods."""
+    """Return the table of an evaluation's test periods as HTML."""
     rows = [
         (
             f"{period.start:%a %-d %b %Y}"
@@ -221,7 +224,7 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
 
 
 def _data(run: Run) -> list[str]:
-    """Return the page's part about the training set."""
+    """Return the section on the training set (rows, hash, leaks) as HTML parts."""
     from .run_text import description
 
     data = run.data
@@ -252,7 +255,7 @@ def _data(run: Run) -> list[str]:
 
 
 def _short(figure: object, digits: int = 3) -> str:
-    """Return a figure and its interval, as text."""
+    """Return a metric and its interval as text, or `not known`."""
     from ..evaluation.statistics import Estimate
 
     return (
@@ -263,12 +266,12 @@ def _short(figure: object, digits: int = 3) -> str:
 
 
 def _loss(evaluation: Evaluation) -> str:
-    """Return the log loss as text."""
+    """Return an evaluation's log loss as text, or `no rates`."""
     return "no rates" if evaluation.log_loss is None else f"{evaluation.log_loss:.5f}"
 
 
 def when(run: Run) -> str:
-    """Say when a run was, how long it took, and from which commit."""
+    """Return as text when a run was, how long it took, on which target and from which commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

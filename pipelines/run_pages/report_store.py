@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def run_uri(blobs: BlobStore, run: str) -> str:
-    """Return where a run's page is stored."""
+    """Return the URI of a training run's HTML page."""
     return f"{runs_folder(blobs.root)}/{run}/report.html"
 
 
 def keep(project: Project, name: str, data: bytes) -> Path:
-    """Put a report into the blob store, and return a path that opens it.
+    """Store a report (HTML or PNG) in the blob store, and return a local path that opens it.
 
     On a cloud target that is a copy in the project's .isthmus/reports/.
     """

@@ -32,7 +32,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
         return "\n".join([super().__str__(), *note_lines(self)])
 
     def overview(self, figures: Sequence[str] = ("auc",)) -> dict[str, object]:
-        """Return a run's row in a list of runs, with these figures."""
+        """Return a run's row in the table of runs, by column, with these metrics."""
         estimates = {name: figure(self, name) for name in figures}
         return {
             "run": self.name,
@@ -50,7 +50,7 @@ class NotedRun(Run, frozen=True, kw_only=True):
 
 
 def with_notes(run: Run, notes: Notes) -> NotedRun:
-    """Return a run together with its tags and note."""
+    """Return a training run's record joined with its tags and note."""
     return NotedRun(
         **{name: getattr(run, name) for name in run.__struct_fields__},
         tags=notes.tags,
@@ -59,7 +59,7 @@ def with_notes(run: Run, notes: Notes) -> NotedRun:
 
 
 def note_lines(noted: NotedRun | Notes) -> list[str]:
-    """Return the notes as lines."""
+    """Return a run's tags and note as lines of text."""
     tags = [f"  tags          {' '.join(noted.tags)}"] if noted.tags else []
     return [*tags, *([f"  note          {noted.note}"] if noted.note else [])]
 
@@ -86,7 +86,9 @@ def list_runs(
     where: Sequence[str] = (),
     newest: int | None = None,
 ) -> Rows[NotedRun]:
-    """Return training runs that ended, oldest first; damaged records are left out.
+    """Return the training runs that ended, with their tags and notes, oldest first.
+
+    Damaged records are left out.
 
     Args:
         project: The project.
@@ -108,7 +110,9 @@ def list_runs(
 
 
 def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRun], bool]]:
-    """Return the functions that must hold of a run.
+    """Return the filters that --where conditions stand for, as functions of a run.
+
+    The metric to sort by is checked, too.
 
     Raises:
         Invalid: there is no such figure or field.
@@ -127,7 +131,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
 
 
 def _condition(text: str) -> Callable[[NotedRun], bool]:
-    """Return the test that a --where condition stands for; raise Invalid if it is none."""
+    """Return the filter that one --where condition stands for; raise Invalid if malformed."""
     field, equals, value = text.partition("=")
     if not equals:
         raise Invalid(
@@ -146,7 +150,7 @@ def _condition(text: str) -> Callable[[NotedRun], bool]:
 
 
 def _same(parameter: object, value: str) -> bool:
-    """Return whether a parameter is the value, where 1 is 1.0, as in a configuration."""
+    """Return whether a trainer's parameter equals a text from the command line: 1 is 1.0."""
     if isinstance(parameter, int | float) and not isinstance(parameter, bool):
         try:
             return float(value) == parameter
@@ -159,7 +163,7 @@ def _same(parameter: object, value: str) -> bool:
 
 
 def comparable(listed: Sequence[NotedRun]) -> bool:
-    """Return whether the figures of all runs are of the same rows."""
+    """Return whether all runs were evaluated on the same rows, so that metrics compare."""
     return (
         len(
             {
@@ -173,7 +177,7 @@ def comparable(listed: Sequence[NotedRun]) -> bool:
 
 
 def figure(run: Run, name: str) -> Estimate | None:
-    """Return a run's own figure, or its difference to that day's champion, by a gate's name."""
+    """Return a run's metric, or its difference to the champion, by the name that gates use."""
     if run.evaluation is None:
         return None
     metric = name.removesuffix(AGAINST)
@@ -181,7 +185,7 @@ def figure(run: Run, name: str) -> Estimate | None:
 
 
 def _badness(run: Run, name: str) -> float:
-    """Return a number by which the best run sorts first.
+    """Return a sort key of a run by a metric: the best run comes first.
 
     Loss is better when low, calibration when near 1, everything else when high.
     """

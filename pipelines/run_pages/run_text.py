@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def text(run: Run) -> str:
-    """Return the block that `isthmus train` prints."""
+    """Return a training run's summary as text, the block that `isthmus train` prints."""
     lines = [
         f"{run.target:<7} run {run.name}   {run.model} / {run.title()}   {run.git or 'no git'}"
     ]
@@ -46,7 +46,7 @@ def text(run: Run) -> str:
 
 
 def next_steps(run: Run) -> tuple[str, ...]:
-    """Return the commands that `isthmus train` suggests."""
+    """Return the commands that `isthmus train` suggests after a run."""
     if run.status == "failed":
         return (f"runs show {run.name}",)
     compare = (f"runs compare {run.champion.run} {run.name}",) if run.champion.run else ()
@@ -58,17 +58,17 @@ def next_steps(run: Run) -> tuple[str, ...]:
 
 
 def _line(name: str, rest: str) -> str:
-    """Return a line of the report."""
+    """Return a line of a run's summary: a label and the rest."""
     return f"  {name:<13} {rest}"
 
 
 def outcome_of(run: Run) -> str:
-    """Return the name of the run's positives."""
+    """Return the name of the outcome that a run predicts (`click`), or `positive`."""
     return run.data.outcome if run.data else "positive"
 
 
 def description(data: Data) -> str:
-    """Return the data as `20,000 impressions, 80 clicks (0.40 %), 24-30 Nov 2019; ...`."""
+    """Return a training set as text: `20,000 impressions, 80 clicks (0.40 %), ...`."""
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
@@ -84,7 +84,7 @@ def description(data: Data) -> str:
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
-    """Return the report's lines about the figures."""
+    """Return the lines of a run's summary about its metrics."""
     number = len(evaluation.periods)
     plural = "s" if number != 1 else ""
     length = (
@@ -128,17 +128,17 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return the figures about ranking within groups."""
+    """Return those of the metrics that measure the ranking within groups."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 
 def _with_verdict(run: Run, check: str, text: str) -> str:
-    """Return a figure's text with the gate's verdict on it."""
+    """Return a metric's text followed by the gate's verdict on it."""
     return f"{text:<59}   {run.checks.verdict_of(check) or ''}".rstrip()
 
 
 def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
-    """Return the report's lines about ranking within groups."""
+    """Return the lines of a run's summary about ranking within groups."""
     if evaluation.ranked is None:
         return []
     figures = ranking_figures(evaluation.metrics)
@@ -158,7 +158,7 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
 
 
 def ranking_line(ranked: Ranked) -> str:
-    """Return `within request_id: 1,204 groups; 318 without both outcomes are left out`."""
+    """Return the number of ranked groups as text: `within request_id: 1,204 groups; ...`."""
     return (
         f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both "
         "outcomes are left out"
@@ -166,7 +166,7 @@ def ranking_line(ranked: Ranked) -> str:
 
 
 def first_places(ranked: Ranked) -> str:
-    """Return `34 of 120 item_ids come first somewhere; gini 0.81, ...`."""
+    """Return as text how many items ever rank first: `34 of 120 item_ids ...; gini 0.81`."""
     return (
         f"{ranked.shown:,} of {ranked.items:,} {people(ranked.item or 'item')} come first "
         f"somewhere; gini {ranked.gini:.2f}, 0 is all alike"
@@ -174,7 +174,7 @@ def first_places(ranked: Ranked) -> str:
 
 
 def _against(run: Run) -> list[str]:
-    """Return lines for the differences to the champion that may decide.
+    """Return the lines of a run's summary about its differences to the champion.
 
     They are AUC's, NDCG's, and what the gate asks for.
     """
@@ -214,12 +214,15 @@ def _against(run: Run) -> list[str]:
 
 
 def digits_of(metric: str) -> int:
-    """Return how many digits a metric is shown with."""
+    """Return how many decimal digits a metric is shown with."""
     return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def best_known(champion: Champion) -> str:
-    """Return what perfect knowledge of the entity would give, to follow `chance 0.5`."""
+    """Return as text the AUC that perfect knowledge of the entity's rates would give.
+
+    It follows `chance 0.5`; it is empty where that is not known.
+    """
     if champion.ceiling is None or champion.ceiling_of is None:
         return ""
     most = "" if champion.ceiling_high is None else f", {champion.ceiling_high:.2f} at most"
@@ -230,7 +233,7 @@ def best_known(champion: Champion) -> str:
 
 
 def _gate(run: Run) -> str:
-    """Say what the gate decided."""
+    """Return as text what the gate decided about a run's version."""
     if run.gate is None:
         return "none asked for"
     return {

@@ -28,14 +28,14 @@ def list_runs(project: Project, *, newest: int | None = None) -> tuple[Run, ...]
 
 
 def _all(blobs: BlobStore, newest: int | None = None) -> tuple[Run, ...]:
-    """Return the records of all runs, or of the newest."""
+    """Return the records of all training runs, or of the newest, oldest first."""
     every = run_names.names(blobs)
     names = every if newest is None else every[max(0, len(every) - newest) :]
     return tuple(run for name in names if (run := records.peek(blobs, name)))
 
 
 def get_run(project: Project, name: str) -> Run:
-    """Return a finished training run's record.
+    """Return the record of a finished training run by its name.
 
     Raises:
         NotFound: there is none. The error names the runs that there are.
@@ -53,12 +53,12 @@ def get_run(project: Project, name: str) -> Run:
 
 
 def of_version(blobs: BlobStore, version: str) -> Run | None:
-    """Return the newest run that made a version such as ranker@2, or None."""
+    """Return the newest training run that made a version such as ranker@2, or None."""
     return next((run for run in reversed(_all(blobs)) if run.version == version), None)
 
 
 def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
-    """Return the forward predictions of a run, one row for each tested row.
+    """Return a run's forward predictions as an Arrow table, one row for each tested row.
 
     The columns are those of forward_evaluation.SCHEMA.
 
@@ -75,12 +75,12 @@ def predictions_of(blobs: BlobStore, run: str) -> pa.Table:
 
 
 def log_uri(blobs: BlobStore, run: str) -> str:
-    """Return where a run's log is stored."""
+    """Return the URI of a training run's log."""
     return f"{runs_folder(blobs.root)}/{run}/log.txt"
 
 
 def display_path(project: Project, uri: str) -> str:
-    """Return a URI as a reader opens it: a path below the project's folder is relative to that."""
+    """Return a URI as text for a reader: a path in the project's folder is relative to that."""
     path = local_path(uri)
     if path is None:
         return uri
@@ -89,7 +89,7 @@ def display_path(project: Project, uri: str) -> str:
 
 
 def data_of(blobs: BlobStore, run: str) -> tuple[pa.Table, records.Data]:
-    """Return the training set of a run, with the columns of `training_set`, and its record.
+    """Return a run's training set as an Arrow table, with its record.
 
     Raises:
         NotFound: it is not there.

@@ -43,7 +43,7 @@ def digest_file(path: Path) -> str:
 
 
 def manifest_of(folder: Path) -> Manifest:
-    """Return the manifest of a folder, for which every file is read.
+    """Return a folder's manifest: the SHA-256 and size of every file, and a digest of these.
 
     Modification times and modes do not count.
     """
@@ -56,7 +56,7 @@ def manifest_of(folder: Path) -> Manifest:
 
 
 def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
-    """Publish a written folder as an artifact.
+    """Publish a step's output folder as an artifact: upload it, and write its manifest.
 
     Under a file URI it was written in place; elsewhere it is uploaded.
     """
@@ -68,7 +68,7 @@ def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
 
 
 def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
-    """Return how an artifact is damaged, or None.
+    """Return as text how a stored artifact is damaged (missing, changed), or None.
 
     Local files are read again; elsewhere names and sizes are compared.
     """
@@ -95,7 +95,7 @@ def damage(blobs: BlobStore, artifact: StoredFolder) -> str | None:
 
 
 def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
-    """Return a local folder with the artifact: itself under a file URI, else a checked download.
+    """Return a local folder with an artifact: itself under a file URI, else a checked download.
 
     Raises:
         Invalid: it is not what was written.
@@ -114,7 +114,7 @@ def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
 
 
 def digest_uri(blobs: BlobStore, uri: str) -> str:
-    """Return the digest of an input given by the URI of a file or folder.
+    """Return a digest of a step's input that is given by the URI of a file or folder.
 
     Off this machine it is that of names, sizes and times.
 
@@ -135,7 +135,7 @@ def digest_uri(blobs: BlobStore, uri: str) -> str:
 
 
 def fetch_uri(blobs: BlobStore, uri: str, scratch: Path) -> Path:
-    """Return a local path for an input given by its URI.
+    """Return a local path with a step's input that is given by its URI.
 
     Raises:
         NotFound: there is nothing.

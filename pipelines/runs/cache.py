@@ -57,7 +57,7 @@ class _Entry(StoredDocument, frozen=True, kw_only=True):
 def key_parts(
     document: RunDocument, step: Step, parameters: Mapping[str, Any], inputs: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the named parts of a step's key.
+    """Return the named parts of a step's cache key: code, parameters, input digests, ...
 
     `parameters` are resolved; `inputs` are digests by name.
 
@@ -93,14 +93,14 @@ def key_parts(
 
 
 def key_of(parts: Mapping[str, str]) -> str:
-    """Return the cache key of a step, from the digests of all that it depends on."""
+    """Return a step's cache key: the digest of its named parts."""
     return digest_text(msgspec.json.encode(dict(parts), order="sorted"))[:32]
 
 
 def look_up(
     blobs: BlobStore, document: RunDocument, step: Step, parts: dict[str, str]
 ) -> StepResult | KeyRecord:
-    """Return a step's cached result, or why there is none.
+    """Return a step's cached result, or a record of why it must run.
 
     A result whose artifacts are missing or changed is none.
     """
@@ -135,7 +135,7 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Add a result to the cache's index.
+    """Add a step's result to the cache's index.
 
     A result that was itself a hit is only noted as the last.
     """
@@ -148,14 +148,14 @@ def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepRe
 
 
 def _folder(blobs: BlobStore, document: RunDocument, step: Step) -> str:
-    """Return the folder of a step's cached results."""
+    """Return the URI of the folder that indexes a step's cached results."""
     return f"{blobs.root.rstrip('/')}/cache/{document.pipeline}/{step.name}"
 
 
 def _changes(
     step: str, old_parts: Mapping[str, str], new_parts: Mapping[str, str]
 ) -> list[KeyChange]:
-    """Return which parts of a step's cache key differ from the last run's."""
+    """Return the parts of a step's cache key that differ from the last run's."""
     if "function" in old_parts:  # the same function by its name of before is no change
         old_parts = {**old_parts, "function": stable(old_parts["function"])}
     names = sorted(
@@ -168,7 +168,7 @@ def _changes(
 
 
 def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
-    """Yield a mapping's entries one by one, so that `why_rerun` can say which changed.
+    """Yield a nested mapping's entries one by one under dotted names, as parts of a cache key.
 
     An empty mapping is a value.
     """
@@ -180,7 +180,7 @@ def _leaves(name: str, value: object) -> Iterator[tuple[str, object]]:
 
 
 def _canonical(value: object) -> str:
-    """Return a parameter as canonical JSON; raise Invalid if it cannot be JSON."""
+    """Return a step's parameter as canonical JSON text; raise Invalid if it cannot be JSON."""
     try:
         return msgspec.json.encode(value, order="sorted").decode()
     except TypeError as error:
@@ -188,12 +188,12 @@ def _canonical(value: object) -> str:
 
 
 def _shorten(text: str) -> str:
-    """Shorten a long text, with its digest."""
+    """Return a text, or the beginning of a long one with the digest of all of it."""
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2]}... sha256:{digest_text(text)}"
 
 
 def _module_digest(step: Step, folder: str) -> str:
-    """Return the digest of the module that holds a step's function.
+    """Return the SHA-256 of the module file that holds a step's function.
 
     Its own imports do not count: name them in `fingerprint`.
     """
@@ -215,7 +215,7 @@ def _module_digest(step: Step, folder: str) -> str:
 
 
 def _script_digests(command: tuple[str, ...], folder: Path) -> dict[str, str]:
-    """Return the digests of files of the project that a command names, such as `python train.py`.
+    """Return the SHA-256 of project files that a step's command names (`python train.py`).
 
     Their content belongs to the key.
     """

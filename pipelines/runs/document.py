@@ -58,7 +58,7 @@ class RunDocument(StoredDocument, frozen=True, kw_only=True, tag=2):
     )
 
     def step(self, name: str) -> Step:
-        """Return the run's step of this name; raise NotFound if there is none."""
+        """Return the step of this name; raise NotFound if the run has none."""
         for step in self.steps:
             if step.name == name:
                 return step
@@ -101,12 +101,12 @@ class StepFailure(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def runs_folder(root: str) -> str:
-    """Return the folder of all runs."""
+    """Return the URI of the folder of all runs below a blob store's root."""
     return f"{root.rstrip('/')}/runs"
 
 
 def run_uri(root: str, run: str) -> str:
-    """Return where a run's document is stored."""
+    """Return the URI of a run's document, run.json."""
     return f"{runs_folder(root)}/{run}/run.json"
 
 
@@ -124,7 +124,7 @@ def local_path(uri: str) -> Path | None:
 
 
 def encode_run(document: RunDocument) -> bytes:
-    """Encode a run's document; wrapped values keep their types."""
+    """Return a run's document as JSON bytes; literal parameters are wrapped to keep their types."""
     steps = tuple(
         msgspec.structs.replace(
             step,
@@ -139,7 +139,7 @@ def encode_run(document: RunDocument) -> bytes:
 
 
 def decode_run(data: bytes, uri: str) -> RunDocument:
-    """Decode run.json, with its parameters unwrapped.
+    """Return a run's document from the bytes of run.json, with its parameters unwrapped.
 
     Raises:
         Refused: it is of a newer format.
@@ -150,7 +150,7 @@ def decode_run(data: bytes, uri: str) -> RunDocument:
 
 
 def _unwrap(step: Step) -> Step:
-    """Unwrap the parameter values of a stored step."""
+    """Return a stored step with its parameter values unwrapped."""
     values = {
         name: msgspec.convert(wrapped, _Given | Value | Parameter)
         for name, wrapped in step.parameters.items()
@@ -162,7 +162,7 @@ def _unwrap(step: Step) -> Step:
 
 
 def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
-    """Read a document; raise NotFound if there is none.
+    """Read a JSON document of a run from the blob store, as this type.
 
     Raises:
         NotFound: it is not there.
@@ -178,7 +178,7 @@ def read(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind:
 
 
 def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
-    """Read a document, or return None if it is absent or damaged.
+    """Read a JSON document of a run, or return None if it is absent or damaged.
 
     Raises:
         Refused: it is of a newer format.
@@ -190,12 +190,12 @@ def find(blobs: BlobStore, uri: str, kind: type[Kind]) -> Kind | None:
 
 
 def write(blobs: BlobStore, uri: str, document: StoredDocument) -> None:
-    """Store a document as JSON."""
+    """Store a document of a run as JSON in the blob store."""
     blobs.put(uri, msgspec.json.encode(document))
 
 
 def open_run(blobs: BlobStore, run: str) -> RunDocument:
-    """Return a run's run.json, by the run's name.
+    """Read a run's document run.json, by the run's name.
 
     Raises:
         NotFound: there is no such run.

@@ -28,12 +28,12 @@ class Counter(StoredDocument, frozen=True, kw_only=True):
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
-        """Convert a stored counter of an earlier release."""
+        """Convert a counter of runs of an earlier release to the present format."""
         return {"last": old}  # a bare number
 
 
 def next_name(project: Project) -> str:
-    """Return the next of r1, r2, ...: each is given once, whoever asks at the same time."""
+    """Return a new run name (r1, r2, ...), unique also when several processes ask at once."""
     state = project.target.state
     while True:
         stored = state.get(COUNTER)
@@ -57,13 +57,13 @@ def names(blobs: BlobStore) -> tuple[str, ...]:
 
 
 def _age(name: str) -> tuple[int, str]:
-    """Return a run name's sort key: its number."""
+    """Return a sort key that orders run names by their number."""
     digits = name[1:]
     return (int(digits) if digits.isdigit() else 0, name)
 
 
 def pending_names(project: Project) -> tuple[str, ...]:
-    """Return the names that were given after the newest run that has ended."""
+    """Return the run names that were given after the newest training run that has ended."""
     stored = project.target.state.get(COUNTER)
     last = decode(stored.value, Counter, what=f"state {COUNTER}").last if stored else 0
     ended = max((_age(name)[0] for name in names(project.target.blobs)), default=0)

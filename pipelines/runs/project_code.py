@@ -30,7 +30,7 @@ _LEFT_OUT = frozenset({"__pycache__", "node_modules", "build", "dist"})
 
 
 def keep_code(project: Project) -> StoredFolder | None:
-    """Upload the project's code for a job, unless the same is stored.
+    """Upload the project's own files for jobs, unless the same are stored, and return where.
 
     None: the steps run where the files are.
 
@@ -55,7 +55,7 @@ def keep_code(project: Project) -> StoredFolder | None:
 
 
 def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """Return the files of a project that a job gets.
+    """Return the relative paths of the project's files that are sent along with a job.
 
     No hidden files, no data/, no caches or virtual environments travel.
     """
@@ -82,7 +82,7 @@ def files(folder: Path, *, also: tuple[str, ...] = ()) -> tuple[str, ...]:
 
 
 def _walk(folder: Path) -> Iterator[str]:
-    """Yield the project's files, without hidden folders and what Isthmus makes."""
+    """Yield the relative paths of the project's files, without hidden and generated ones."""
     for place, folders, names in os.walk(folder):
         current = Path(place)
         folders[:] = [
@@ -101,7 +101,7 @@ def _walk(folder: Path) -> Iterator[str]:
 
 
 def place_code(blobs: BlobStore, document: RunDocument, scratch: Path) -> RunDocument:
-    """Download the project's code, and return the document that points to it.
+    """Download the project's files into a job, and return the run's document pointing to them.
 
     Raises:
         Invalid: it is not what was submitted.

@@ -16,10 +16,11 @@ __all__ = ["KeyChange", "why_rerun"]
 
 
 def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
-    """Return the parts of the cache key that changed since the last finished run of each step.
+    """Return why steps of a run were not cached: the parts of the cache key that changed.
 
-    They come in the graph's order, of one step if it is named. A step that was found in the cache,
-    and one that had never finished before, has none.
+    Changed means since the last finished run of the step. They come in the graph's order, of one
+    step if it is named. A step that was found in the cache, and one that had never finished before,
+    has none.
 
     Raises:
         NotFound: there is no such run or step.
@@ -34,13 +35,13 @@ def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyCh
 
 
 def _changes(project: Project, document: RunDocument, step: str) -> tuple[KeyChange, ...]:
-    """Return the changes that made a step run again."""
+    """Return the changed parts of a step's cache key, for which it ran again."""
     record = _record(project, document, step)
     return record.changes if record else ()
 
 
 def _record(project: Project, document: RunDocument, step: str) -> KeyRecord | None:
-    """Return a step's key.json.
+    """Return a step's key.json, the record of why it had to run, or None.
 
     It is written before the step runs, so that a failed step is explained, too.
     """

@@ -11,7 +11,7 @@ _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.repla
 
 
 def module_of(function: str) -> str:
-    """Return the module that holds a step's function.
+    """Return the name of the Python module that holds a step's function.
 
     The function is `isthmus.train:fit`, or `module:function` of a project.
     """
@@ -20,6 +20,9 @@ def module_of(function: str) -> str:
 
 
 def stable(function: str) -> str:
-    """Return a step's function by its stable name; a function of a project keeps its name."""
+    """Return a step's function by a name that outlives moves of our own code.
+
+    A function of a project keeps its name.
+    """
     module, colon, name = function.partition(":")
     return f"{_FORMER.get(module, module)}{colon}{name}"

@@ -19,7 +19,10 @@ from .document import RunDocument, StepResult, folder_of, run_uri, write
 
 
 def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]) -> dict[str, Any]:
-    """Return a step's parameters as values."""
+    """Return a step's parameters as values, by name.
+
+    References to the run's parameters and other steps' outputs are replaced.
+    """
 
     def value_of(source: object) -> object:
         if isinstance(source, Parameter):
@@ -32,7 +35,7 @@ def resolve(document: RunDocument, step: Step, results: Mapping[str, StepResult]
 def input_digests(
     blobs: BlobStore, step: Step, results: Mapping[str, StepResult]
 ) -> dict[str, str]:
-    """Return the digest of each input of a step."""
+    """Return the digest of each input of a step by name, for its cache key."""
     return {
         name: results[source.step].artifacts[source.name].digest
         if isinstance(source, Artifact)
@@ -44,7 +47,7 @@ def input_digests(
 def adopt(
     blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
 ) -> StepResult:
-    """Make a cached result this run's own: the same values and artifacts, nothing copied."""
+    """Store a cached result as this run's own: the same values and artifacts, nothing copied."""
     result = msgspec.structs.replace(
         cached,
         run=document.run,
@@ -58,7 +61,7 @@ def adopt(
 
 
 def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Write step.json, then the cache's index.
+    """Write a step's result (step.json), then the cache's index.
 
     Cut anywhere, a reader sees a whole result or none.
     """
@@ -68,5 +71,5 @@ def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepRes
 
 
 def step_folder(blobs: BlobStore, run: str, step: str) -> str:
-    """Return the folder of a step's results."""
+    """Return the URI of the folder of a step's results."""
     return f"{folder_of(run_uri(blobs.root, run))}/{step}"

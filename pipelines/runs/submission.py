@@ -32,7 +32,7 @@ def submit(
     run: str,
     retry_of: str | None = None,
 ) -> PipelineRun:
-    """Start a pipeline under a short name such as r7, and return at once.
+    """Start a pipeline run under a short name such as r7, and return at once.
 
     Steps whose result is known are not submitted. To resume after a crash, submit again under a new
     name: what finished is found in the cache. The same submit again changes nothing.
@@ -63,7 +63,7 @@ def prepare(
     retry_of: str | None = None,
     settle: bool = True,
 ) -> PipelineRun:
-    """Check and resolve a pipeline, as `submit` does before it starts anything.
+    """Check a pipeline and write its run's document, as `submit` does before it starts anything.
 
     Those are the checks, and the project's files and run.json in the blobs. `settle=False`: every
     step is in the graph, also one whose result is known; the step finds it then.
@@ -93,12 +93,12 @@ def prepare(
 
 
 def run_id(project: Project, run: str) -> str:
-    """Return the id by which an engine knows a run, unique in the world."""
+    """Return the globally unique id by which an engine knows a run."""
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
-    """Return what the engine is given for a run."""
+    """Return the run as the engine gets it, from its stored document."""
     return PipelineRun(
         run_id=document.run_id,
         pipeline=document.pipeline,
@@ -108,7 +108,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 
 
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
-    """Return the specifications of the steps that have to run.
+    """Return the specifications of a run's steps that still have to run.
 
     A settled step, and a condition over one, is out of the graph.
     """
@@ -138,7 +138,7 @@ def _document(
     run: str,
     retry_of: str | None,
 ) -> RunDocument:
-    """Return the document of a new run."""
+    """Return the document (run.json) of a new run; the project's files are uploaded for it."""
     from importlib.metadata import version
 
     file = project.folder / "project.yaml"
@@ -181,7 +181,7 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Look up every step in the cache whose inputs are known; return those with results.
+    """Look up in the cache every step whose inputs are known; return those settled.
 
     A hit gets its result under the new run at once.
     """

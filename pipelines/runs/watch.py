@@ -36,7 +36,7 @@ def watch(
     on_change: Callable[[RunState], None] = _silent,
     on_look: Callable[[RunState], None] = _silent,
 ) -> RunState:
-    """Wait until a run has ended, and return its last state; a failed run is returned, not raised.
+    """Wait until a pipeline run has ended, and return its last state, also of a failed run.
 
     Where the provider does not end what runs beside a failed step (capability
     `pipelines.fail_fast`), it is cancelled from here. Ctrl-C ends the watching and not the run: the
@@ -82,7 +82,7 @@ def watch(
 
 
 def end_beside_failure(target: Target, state: RunState) -> None:
-    """Cancel a run once a step has failed while others run.
+    """Cancel a run in which a step has failed while others still run.
 
     Nothing can come of them, and what ended well stays for the next run.
     """
@@ -96,12 +96,12 @@ def end_beside_failure(target: Target, state: RunState) -> None:
 
 
 def has_ended(state: RunState) -> bool:
-    """Return whether a run has ended."""
+    """Return whether a run has ended: it is neither running nor being cancelled."""
     return state.phase not in ("running", "cancelling")
 
 
 def observe(project: Project, run: str) -> RunState:
-    """Return the state of every step of a run by its short name.
+    """Return the state of a run and of each of its steps, by the run's short name.
 
     Steps are included that the cache or a condition left out.
 
@@ -115,7 +115,7 @@ def observe(project: Project, run: str) -> RunState:
 
 
 def going_on(project: Project) -> tuple[str, ...]:
-    """Return runs that have not ended.
+    """Return the names of runs that have not ended.
 
     They are among the newest few that began after the newest training run that ended.
     """
@@ -125,7 +125,7 @@ def going_on(project: Project) -> tuple[str, ...]:
 
 
 def _goes_on(project: Project, run: str) -> bool:
-    """Return whether a run has not ended yet."""
+    """Return whether a run is known and has not ended yet."""
     try:
         return not has_ended(observe(project, run))
     except NotFound:  # its number was given, and nothing was submitted
@@ -133,7 +133,7 @@ def _goes_on(project: Project, run: str) -> bool:
 
 
 def cancel(project: Project, run: str) -> None:
-    """Ask a run to stop, without waiting; one that has ended stays as it is.
+    """Ask the provider to stop a run, without waiting; one that has ended stays as it is.
 
     Raises:
         NotFound: there is no such run.
@@ -142,7 +142,7 @@ def cancel(project: Project, run: str) -> None:
 
 
 def values(project: Project, run: str, step: str) -> dict[str, Scalar]:
-    """Return the typed outputs of a finished step.
+    """Return the typed outputs of a finished step, by name.
 
     Raises:
         NotFound: it has not finished.
@@ -151,7 +151,7 @@ def values(project: Project, run: str, step: str) -> dict[str, Scalar]:
 
 
 def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
-    """Return where an output folder of a finished step is.
+    """Return the URI of an output folder (artifact) of a finished step.
 
     It is under another run when the step was a cache hit.
 
@@ -168,13 +168,13 @@ def artifact_uri(project: Project, run: str, step: str, name: str) -> str:
 
 
 def failure(project: Project, run: str, step: str) -> StepFailure | None:
-    """Return a failed step's own account of its failure, or None."""
+    """Return the stored record of why a step failed, or None."""
     blobs = project.target.blobs
     return find(blobs, f"{step_folder(blobs, run, step)}/failed.json", StepFailure)
 
 
 def log(project: Project, run: str, step: str) -> str:
-    """Return a step's output so far; a cached step's from when it ran.
+    """Return a step's log as text; a cached step's is from the run that computed it.
 
     Raises:
         NotFound: it has not begun.
@@ -190,7 +190,7 @@ def log(project: Project, run: str, step: str) -> str:
 
 
 def _result(project: Project, run: str, step: str) -> StepResult:
-    """Return a step's result; raise NotFound if there is none."""
+    """Return a finished step's result (step.json); raise NotFound if there is none."""
     blobs = project.target.blobs
     try:
         return read(blobs, f"{step_folder(blobs, run, step)}/step.json", StepResult)
@@ -204,7 +204,7 @@ def _result(project: Project, run: str, step: str) -> StepResult:
 
 
 def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunState:
-    """Return the engine's state, with the cached steps put in their places."""
+    """Return the engine's state of a run, completed by its cached and skipped steps."""
     blobs = project.target.blobs
     engine_state = (
         project.target.pipelines.observe(run.run_id)
@@ -245,7 +245,7 @@ def _state(project: Project, document: RunDocument, run: PipelineRun) -> RunStat
 
 
 def _why_skipped(document: RunDocument, step: Step) -> str:
-    """Say why a step was skipped."""
+    """Return as text why a step was skipped."""
     skipped = next(
         (name for name in dependencies(step) if document.settled.get(name) == "skipped"), None
     )

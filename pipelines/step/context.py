@@ -46,7 +46,7 @@ class StepContext:
         self._types = types
 
     def project(self) -> Project:
-        """Open the project that submitted the run, on the same target.
+        """Return the project that submitted the run, opened on the same target.
 
         Raises:
             Invalid: the run has no project.yaml.
@@ -61,7 +61,7 @@ class StepContext:
         return reopen(self.project_file, self.target)
 
     def set(self, name: str, value: float | bool | str) -> None:
-        """Set a typed output of the step.
+        """Set the value of one of the step's declared outputs.
 
         Raises:
             Invalid: the step does not declare it, or declares another type.

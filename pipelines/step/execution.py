@@ -44,7 +44,7 @@ def run_command(
     timeout: timedelta,
     start: Callable[[Callable[[], Process]], Process],
 ) -> None:
-    """Run a command in a process group of its own, and leave none of its processes behind.
+    """Run a step's command in a process group of its own, and leave none of its processes behind.
 
     Raises:
         StepFailed: it failed or took too long. The text has none of the log's words.
@@ -88,7 +88,7 @@ def run_command(
 
 
 def run_function(function: str, context: StepContext, *, timeout: timedelta) -> None:
-    """Call a step's function in this process.
+    """Call a step's function in this process, with a time limit.
 
     Raises:
         StepFailed: it raised or took too long. The traceback was written to the log.
@@ -110,7 +110,7 @@ def run_function(function: str, context: StepContext, *, timeout: timedelta) -> 
 
 
 def kill_group(group: int, number: int) -> None:
-    """Send a signal to a group of processes, if it still runs."""
+    """Send a signal to a process group, if it still runs."""
     with suppress(
         ProcessLookupError, PermissionError
     ):  # PermissionError: macOS, for a group of zombies
@@ -119,7 +119,7 @@ def kill_group(group: int, number: int) -> None:
 
 @contextmanager
 def _within(timeout: timedelta) -> Iterator[None]:
-    """Raise in the main thread after this time.
+    """Raise an error in the main thread if the block takes longer than this.
 
     Native code is interrupted when it returns to Python; the engine's own limit comes after that.
     """
@@ -137,6 +137,6 @@ def _within(timeout: timedelta) -> Iterator[None]:
 
 
 def _in_words(timeout: timedelta) -> str:
-    """Return a time limit as text."""
+    """Return a time limit as text: `90 s`, `5 min`."""
     seconds = timeout.total_seconds()
     return f"{seconds:g} s" if seconds < 120 else f"{seconds / 60:g} min"

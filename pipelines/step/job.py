@@ -51,7 +51,7 @@ from .supervision import Supervisor
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one step of a submitted pipeline, as the command line says."""
+    """Run one step of a submitted pipeline as the command line says, and return the exit code."""
     parser = ArgumentParser(
         prog="python -m isthmus.pipelines.step",
         description="Run one step of a submitted pipeline.",
@@ -85,13 +85,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _cancel(_number: int, _frame: object) -> None:
-    """Handle SIGTERM: raise Cancelled, once."""
+    """Handle SIGTERM by raising Cancelled in the step; further signals are ignored."""
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     raise Cancelled
 
 
 def open_document(uri: str) -> RunDocument:
-    """Return the run.json at a URI, read under this process's own identity.
+    """Read a run's document run.json at a URI, under this process's own cloud identity.
 
     Raises:
         Unsupported: nothing here opens the URI's scheme.
@@ -117,7 +117,7 @@ class _Work:
         self.attempts = 0
 
     def run(self) -> int:
-        """Run the step, and remove the temporary folder."""
+        """Run the step and remove its temporary folder; return the exit code."""
         try:
             return self._run()
         finally:
@@ -125,7 +125,7 @@ class _Work:
                 rmtree(self.scratch, ignore_errors=True)
 
     def _run(self) -> int:
-        """Run the step, unless it has a result, and store its result and log."""
+        """Run the step unless it has a result, store its result and log; return the exit code."""
         done = find(self.blobs, f"{self.uri}/step.json", StepResult)
         if done is not None:  # a provider may start a job again whose success it did not hear of
             self._deliver(done.outputs)
@@ -176,7 +176,7 @@ class _Work:
         return self._publish(lookup, values, started)
 
     def _input(self, name: str, source: Artifact | str, results: Mapping[str, StepResult]) -> Path:
-        """Fetch an input, and return its folder."""
+        """Return a local path with one of the step's inputs, fetched from the blob store."""
         place = self.scratch / "inputs" / name
         if isinstance(source, Artifact):
             return fetch(self.blobs, results[source.step].artifacts[source.name], place)
@@ -185,7 +185,7 @@ class _Work:
     def _attempts(
         self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
     ) -> dict[str, Scalar]:
-        """Try the step as often as it may be tried."""
+        """Run the step again until it succeeds or has no attempts left; return its outputs."""
         while True:
             self.attempts += 1
             try:
@@ -203,7 +203,7 @@ class _Work:
     def _attempt(
         self, parameters: dict[str, Any], inputs: dict[str, Path], log: Path
     ) -> dict[str, Scalar]:
-        """Run the step's function or command once, and return its values."""
+        """Run the step's function or command once, and return its output values."""
         step = self.step
         outputs = {name: _empty(self.scratch / name) for name in step.artifacts}
         folder = Path(self.document.folder) if Path(self.document.folder).is_dir() else Path.cwd()
@@ -230,7 +230,7 @@ class _Work:
     def _context(
         self, parameters: dict[str, Any], inputs: dict[str, Path], outputs: dict[str, Path]
     ) -> StepContext:
-        """Return what the step's function is told about its run."""
+        """Return the context object that the step's function is called with."""
         return StepContext(
             run=self.document.run,
             step=self.step.name,
@@ -245,7 +245,7 @@ class _Work:
     def _publish(
         self, record: KeyRecord, values: dict[str, Scalar], started: datetime
     ) -> StepResult:
-        """Store the outputs, and return the step's result."""
+        """Store the step's artifacts and result in the blob store, and return the result."""
         artifacts = {
             name: keep(self.blobs, self.scratch / name, f"{self.uri}/{name}")
             for name in self.step.artifacts
@@ -265,7 +265,7 @@ class _Work:
         return result
 
     def _deliver(self, outputs: Mapping[str, Scalar]) -> None:
-        """Write the outputs that only the provider reads."""
+        """Write the step's output values to the files that the cloud provider reads."""
         if self.arguments.output_dir:
             self.arguments.output_dir.mkdir(parents=True, exist_ok=True)
             (self.arguments.output_dir / "outputs.json").write_bytes(msgspec.json.encode(outputs))
@@ -279,7 +279,7 @@ class _Work:
 
 
 def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: Path) -> list[str]:
-    """Return a step's command with its placeholders filled in."""
+    """Return a step's command as an argument list, with its placeholders filled in."""
 
     def text(value: object) -> str:
         return str(value) if isinstance(value, (str, Path)) else msgspec.json.encode(value).decode()
@@ -298,7 +298,10 @@ def _argv(step: Step, values_by_kind: Mapping[str, Mapping[str, Any]], values: P
 
 
 def _read_values(file: Path) -> dict[str, Any]:
-    """Read the values that a command wrote; raise StepFailed if they are no JSON object."""
+    """Return the output values that a step's command wrote as JSON.
+
+    StepFailed is raised if they are no JSON object.
+    """
     if not file.is_file():
         return {}
     try:
@@ -310,7 +313,10 @@ def _read_values(file: Path) -> dict[str, Any]:
 
 
 def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
-    """Return the declared outputs in their types; raise for missing or undeclared ones."""
+    """Return a step's output values in their declared types.
+
+    StepFailed is raised for missing, undeclared or mistyped ones.
+    """
     declared: dict[str, ValueType] = {output.name: output.type for output in step.outputs}
     for name, kind in declared.items():
         if name not in values:
@@ -326,7 +332,7 @@ def _checked(step: Step, values: Mapping[str, Any]) -> dict[str, Scalar]:
 
 
 def _empty(folder: Path) -> Path:
-    """Make a folder, or empty it."""
+    """Create an empty folder, removing an older one, and return it."""
     if folder.exists():
         rmtree(folder)
     folder.mkdir(parents=True)
@@ -334,12 +340,12 @@ def _empty(folder: Path) -> Path:
 
 
 def _scratch() -> Path:
-    """Make a temporary folder for the step."""
+    """Create a temporary folder for the step, and return it."""
     from tempfile import mkdtemp
 
     return Path(mkdtemp(prefix="isthmus-step-"))
 
 
 def _now() -> datetime:
-    """Return the current time in milliseconds."""
+    """Return the current time in UTC, cut to milliseconds."""
     return utc_milliseconds(datetime.now(UTC))

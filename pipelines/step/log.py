@@ -18,10 +18,10 @@ _UPLOAD = 15  # copies between uploads
 
 @contextmanager
 def capture(blobs: BlobStore, uri: str, scratch: Path) -> Iterator[Path]:
-    """Redirect the output of this process and its children to the log; yield its local path.
+    """Redirect stdout and stderr of this process and its children to the step's log file.
 
-    Under a file URI the log is written in place. Elsewhere it is also copied to the provider's log,
-    and uploaded now and then.
+    The block gets the log's local path. Under a file URI the log is written in place. Elsewhere it
+    is also copied to the provider's log, and uploaded now and then.
     """
     place = local_path(uri)
     path = place or scratch / "log.txt"
@@ -57,12 +57,12 @@ class _Copy:
         self.thread.start()
 
     def stop(self) -> None:
-        """Stop copying, after the last lines."""
+        """Stop the thread that copies the log, after the last lines."""
         self.stopping.set()
         self.thread.join()
 
     def _run(self) -> None:
-        """Copy new lines of the log at intervals until told to stop."""
+        """Copy new lines of the log at intervals, until told to stop."""
         rounds = 0
         while not self.stopping.wait(_COPY):
             rounds += 1
@@ -70,7 +70,7 @@ class _Copy:
         self._copy(upload=True)
 
     def _copy(self, *, upload: bool) -> None:
-        """Copy the log's new bytes to stdout, and upload it."""
+        """Copy the log's new bytes to the provider's log, and upload the log if asked."""
         with self.path.open("rb") as file:
             file.seek(self.seen)
             new = file.read()
@@ -83,7 +83,7 @@ class _Copy:
 
 
 def last_line(path: Path) -> str:
-    """Return the last line that is not blank, or an empty text."""
+    """Return the last line of a log that is not blank, or an empty text."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 4096))
         lines = file.read().decode(errors="replace").split("\n")

@@ -24,7 +24,10 @@ class Supervisor:
 
     @classmethod
     def attach(cls) -> Supervisor:
-        """Take over standard input if a runner supervises; otherwise do nothing."""
+        """Return a supervisor that ends the step when its local runner dies.
+
+        It takes over standard input, if a runner supervises; it does nothing otherwise.
+        """
         supervisor = cls()
         if os.environ.pop(VARIABLE, None) is None:
             return supervisor
@@ -36,7 +39,7 @@ class Supervisor:
         return supervisor
 
     def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
-        """Start a command, which the given function puts into its own process group.
+        """Start a command, which `command` puts into its own process group, and return its process.
 
         The step does not stop before it knows of that group.
         """
@@ -46,7 +49,7 @@ class Supervisor:
         return process
 
     def _watch(self, lifeline: int) -> None:
-        """Kill the step's processes once the parent is gone."""
+        """Wait until the local runner is gone, then kill the step's processes and end."""
         while os.read(lifeline, 64):
             pass
         with self._starting:

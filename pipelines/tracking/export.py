@@ -38,7 +38,7 @@ class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
-    """Copy runs that ended (default: all, oldest first) to the MLflow server of profiles.yaml.
+    """Copy training runs (default: all, oldest first) to the MLflow server of profiles.yaml.
 
     What is there as it is stays untouched.
 
@@ -60,7 +60,7 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 
 
 def mirror(project: Project, run: Run) -> None:
-    """Copy a run that has just ended, where profiles.yaml names a server.
+    """Copy a training run that has just ended to MLflow, where profiles.yaml names a server.
 
     What goes wrong is a warning: the run itself is whole.
     """
@@ -75,12 +75,12 @@ def mirror(project: Project, run: Run) -> None:
 
 
 def _warn(run: Run, why: str) -> None:
-    """Warn that a run could not be exported."""
+    """Warn the user that a run could not be exported to MLflow."""
     warnings.warn(f"run {run.name} is not in MLflow: {why}", IsthmusWarning, stacklevel=3)
 
 
 def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]:
-    """Export runs to an MLflow server, and return what was done with each."""
+    """Copy training runs to an MLflow server, and return what was done with each."""
     if not chosen:
         return Rows()
     with server.client(project, uri) as client:
@@ -94,7 +94,7 @@ def _export(project: Project, uri: str, chosen: Sequence[Run]) -> Rows[Exported]
 def _export_run(
     project: Project, client: MlflowClient, uri: str, experiment: str, run: Run
 ) -> Exported:
-    """Export one run to MLflow, if it is new or changed."""
+    """Copy one training run to MLflow, if it is new or changed, and return what was done."""
     noted = notes.read(project.target.blobs, run.name)
     existing = copying.find(client, experiment, copying.identity(project, run.name))
     digest = copying.digest(run, noted)
@@ -108,12 +108,12 @@ def _export_run(
 
 
 def _state(existing: MlflowRun, digest: str) -> Literal["unchanged", "deleted"] | None:
-    """Return whether the run in MLflow is unchanged or deleted; None: it must be written."""
+    """Return whether a run in MLflow is unchanged or deleted; None: it must be written."""
     if existing.info.lifecycle_stage == "deleted":
         return "deleted"
     return "unchanged" if existing.data.tags.get(fields.DIGEST) == digest else None
 
 
 def _page(uri: str, experiment: str, run: str) -> str:
-    """Return the address of a run's page in MLflow."""
+    """Return the URL of a run's page in MLflow."""
     return f"{uri}/#/experiments/{experiment}/runs/{run}"

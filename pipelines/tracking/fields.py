@@ -31,14 +31,14 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(name: str) -> str:
-    """Return a metric's name as MLflow accepts it: ndcg@10 becomes ndcg_at_10."""
+    """Return a metric's or parameter's name as MLflow accepts it: ndcg_at_10 for ndcg@10."""
     return re.sub(r"[^/\w.\- :]", "_", name.replace("@", "_at_"))
 
 
 def parameters(run: Run) -> dict[str, str]:
-    """Return the trainer's parameters by name, nested ones joined by dots, and the run's own.
+    """Return a training run's MLflow parameters: the trainer's by dotted name, and the run's own.
 
-    The run's own are what else makes it another run.
+    The run's own are trainer, objective, features and window.
     """
     window = (
         {"window.start": _iso(run.data.start), "window.end": _iso(run.data.end)} if run.data else {}
@@ -53,7 +53,7 @@ def parameters(run: Run) -> dict[str, str]:
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested values under dotted names."""
+    """Yield the entries of nested parameters under dotted names."""
     for name, value in values.items():
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{name}.")
@@ -62,12 +62,12 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
 
 
 def _text(value: object) -> str:
-    """Return text as it is, other values as JSON."""
+    """Return a parameter's value as text: text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
 def metrics(run: Run) -> tuple[Metric, ...]:
-    """Return figures, differences to the champion, the AUC of each period, and drift.
+    """Return a run's MLflow metrics: figures, differences to the champion, AUC by period, drift.
 
     A figure has its 95 % interval as NAME_min and NAME_max.
     """
@@ -80,7 +80,7 @@ def metrics(run: Run) -> tuple[Metric, ...]:
 
 
 def _figures(run: Run) -> Iterator[tuple[str, float]]:
-    """Yield a run's figures as MLflow metrics."""
+    """Yield a training run's metrics for MLflow as (name, value)."""
     if run.data:
         yield from (("rows", run.data.rows), ("positives", run.data.positives))
     if run.evaluation:
@@ -97,7 +97,7 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
 
 
 def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
-    """Yield an estimate as three metrics: value and bounds."""
+    """Yield an estimate as three MLflow metrics: NAME, NAME_min and NAME_max."""
     yield from (
         (name, estimate.value),
         (f"{name}_min", estimate.low),
@@ -106,7 +106,7 @@ def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
 
 
 def _periods(run: Run) -> Iterator[Metric]:
-    """Yield the AUC of each test period as a step of a metric."""
+    """Yield the AUC of each test period as steps of one MLflow metric."""
     for step, period in enumerate(run.evaluation.periods if run.evaluation else ()):
         if period.auc is not None and math.isfinite(period.auc):
             yield Metric(
@@ -115,7 +115,7 @@ def _periods(run: Run) -> Iterator[Metric]:
 
 
 def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:
-    """Return a run's tags in MLflow."""
+    """Return a training run's MLflow tags: where it comes from, its gate, version and note."""
     recorded = {
         "mlflow.source.name": run.path,
         "mlflow.source.git.commit": run.git and run.git.revision,
@@ -151,7 +151,7 @@ class DataSet(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
-    """Return the training set in MLflow's words; `uri` is where the rows are."""
+    """Return a training set as an MLflow dataset; `uri` is where the rows are."""
     columns = [
         {"type": MLFLOW[kind], "name": name, "required": False} for name, kind in data.types.items()
     ]
@@ -171,5 +171,5 @@ def data_set(data: Data, *, objective: str, uri: str) -> DataSet:
 
 
 def _iso(moment: datetime) -> str:
-    """Return a time in ISO 8601 with Z."""
+    """Return a time as text in ISO 8601 with Z for UTC."""
     return moment.isoformat().replace("+00:00", "Z")

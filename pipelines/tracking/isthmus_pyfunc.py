@@ -29,7 +29,7 @@ class Predictor:
         self.features = features
 
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> list[Any]:
-        """Predict for the rows of a data frame, as MLflow's pyfunc asks."""
+        """Return a prediction for each row of a data frame, as MLflow's pyfunc asks."""
         columns = [
             [_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features
         ]
@@ -43,7 +43,7 @@ class Predictor:
 
 
 def _load_pyfunc(path: str) -> Predictor:
-    """Load a logged model, as MLflow's pyfunc loader asks."""
+    """Load a predictor from a model folder; MLflow's pyfunc loader calls this by name."""
     folder = Path(path)
     manifest = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     kind = getattr(_module(folder, manifest), manifest["predictor"])
@@ -67,12 +67,12 @@ def _module(folder: Path, manifest: dict[str, Any]) -> ModuleType:
 
 
 def _column(frame: Any, name: str) -> list[Any]:
-    """Return a data frame's column, or None for each row if it is absent."""
+    """Return a data frame's column as a list, or None for each row if it is absent."""
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
 def _value(cell: Any, kind: str | None) -> Any:
-    """Return a cell as Python has it; NumPy's and pandas' scalars convert themselves."""
+    """Return a cell of a data frame as a plain Python value, None for a missing one."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return None
     if hasattr(cell, "to_pydatetime"):

@@ -33,12 +33,15 @@ _METRICS = 1000
 
 
 def identity(project: Project, run: str) -> str:
-    """Return the tag of a run in one store of one project: the same from every checkout."""
+    """Return the tag value by which a training run is found again in MLflow.
+
+    It is the same from every checkout of the project.
+    """
     return digest_text(f"{project.target.blobs.root}\n{project.spec.name}\n{run}")[:32]
 
 
 def digest(run: Run, notes: Notes) -> str:
-    """Return a digest of all that is copied to MLflow."""
+    """Return a digest of all that is copied of a run to MLflow, which shows later changes."""
     return digest_text(msgspec.json.encode([1, run, notes], order="sorted"))
 
 
@@ -59,7 +62,10 @@ def experiment(project: Project, client: MlflowClient) -> str:
 
 
 def find(client: MlflowClient, experiment_id: str, run_id: str) -> MlflowRun | None:
-    """Return the MLflow run of one of our runs, or a deleted one if there is no other."""
+    """Return the MLflow run that is the copy of a training run, or None.
+
+    A deleted one is returned if there is no other.
+    """
     from mlflow.entities import ViewType
 
     copies = client.search_runs(
@@ -84,7 +90,7 @@ def copy(
     *,
     existing: MlflowRun | None,
 ) -> str:
-    """Write a run to MLflow, over what is there, and return its MLflow id.
+    """Write a training run to MLflow, over what is there, and return its MLflow id.
 
     The digest goes last.
     """
@@ -108,7 +114,7 @@ def copy(
 
 
 def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -> None:
-    """Log a run's metrics, parameters and tags."""
+    """Log a training run's metrics, parameters and tags to MLflow, in batches."""
     from mlflow.entities import Metric, Param, RunTag
 
     metrics = [
@@ -125,7 +131,7 @@ def _log(client: MlflowClient, mlflow_id: str, run: Run, tags: dict[str, str]) -
 
 
 def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
-    """Log a run's training set as an MLflow dataset."""
+    """Log a run's training set to MLflow as a dataset."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
 
     if run.data is None:
@@ -143,7 +149,7 @@ def _log_data(project: Project, client: MlflowClient, mlflow_id: str, run: Run) 
 
 
 def _log_files(project: Project, client: MlflowClient, mlflow_id: str, run: Run) -> None:
-    """Log the record, the page, the log and the configuration, as far as they exist."""
+    """Log a run's record, page, log and configuration to MLflow, as far as they exist."""
     blobs = project.target.blobs
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

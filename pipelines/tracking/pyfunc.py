@@ -31,7 +31,7 @@ _PARAMETERS = {"bool": "boolean", "int": "long", "float": "double", "string": "s
 
 
 def registered_name(project: Project, model: str) -> str:
-    """Return the model's name in MLflow: `production.shop.ranker`.
+    """Return a model's name in MLflow's registry: `production.shop.ranker`.
 
     It has the target's name, as each target numbers its own versions.
     """
@@ -39,7 +39,7 @@ def registered_name(project: Project, model: str) -> str:
 
 
 def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -> None:
-    """Register the version that a run made, with the MLflow run of that run.
+    """Register in MLflow the model version that a training run made, unless it is there.
 
     It is not done again where an earlier run of the same content brought it.
     """
@@ -58,7 +58,7 @@ def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -
 
 
 def _identity(project: Project, version: ModelVersion) -> str:
-    """Return a digest that marks a version, so that it is exported once."""
+    """Return a digest that identifies a model version in MLflow, so that it is exported once."""
     return digest_text(
         f"{project.target.blobs.root}\n{project.spec.name}\n{version.model}@{version.version}"
     )[:32]
@@ -73,7 +73,7 @@ def _put(
     name: str,
     mlflow_id: str,
 ) -> None:
-    """Register a version in MLflow with its files."""
+    """Register a model version in MLflow, with its files as a pyfunc."""
     from mlflow.exceptions import MlflowException
 
     with tempfile.TemporaryDirectory() as scratch:
@@ -97,7 +97,7 @@ def _put(
 
 
 def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None:
-    """Write a model's folder as a pyfunc in a new folder.
+    """Write a model folder as an MLflow pyfunc model in a new folder.
 
     `nulls`: features that had empty values when it was trained.
     """
@@ -118,7 +118,7 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
 
 
 def _nulls(run: Run) -> frozenset[str]:
-    """Return the features that had empty values, by whole name: view.feature, or an attribute."""
+    """Return the features that had nulls in a run's training set, as view.feature or attribute."""
     return (
         frozenset(
             distribution.feature for distribution in run.data.distributions if distribution.nulls
@@ -129,7 +129,7 @@ def _nulls(run: Run) -> frozenset[str]:
 
 
 def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
-    """Return the model's signature, a column for each feature.
+    """Return a model's MLflow signature, a column for each feature.
 
     A whole number that may be missing is double, as pandas has it; MLflow would refuse it as long.
     """
@@ -154,7 +154,7 @@ def signature(manifest: Manifest, nulls: frozenset[str]) -> ModelSignature:
 
 
 def _requirements(folder: Path, manifest: Manifest) -> list[str]:
-    """Return the packages that the predictor needs, with installed versions."""
+    """Return the pip requirements that the predictor needs, with installed versions."""
     from importlib.metadata import version
 
     code = {str(path): path.read_text(encoding="utf-8") for path in (folder / "code").rglob("*.py")}
@@ -166,7 +166,7 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """Move MLflow's aliases of a model to the versions of our aliases."""
+    """Set the aliases of a model in MLflow as they are in our registry."""
     name = registered_name(project, model)
     mlflow_versions = {
         version.tags.get(VERSION_ID): version

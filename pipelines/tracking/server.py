@@ -35,7 +35,7 @@ _DEFAULTS = {
 
 
 def uri(project: Project) -> str | None:
-    """Return the server's URI; None if profiles.yaml names no server.
+    """Return the MLflow server's URI; None if profiles.yaml names no server.
 
     Raises:
         ProjectError: its variable is not set.
@@ -45,7 +45,7 @@ def uri(project: Project) -> str | None:
 
 @contextmanager
 def client(project: Project, server: str) -> Generator[MlflowClient]:
-    """Return MLflow's client, once its server accepts connections.
+    """Yield MLflow's client, once the server accepts connections, and translate its errors.
 
     Raises:
         Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
@@ -99,7 +99,7 @@ def _reach(server: str) -> None:
 
 
 def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
-    """Return MLflow's error as ours."""
+    """Return an error of MLflow as an error of ours, by its HTTP status."""
     words = f"MLflow at {server}: {str(error).partition(chr(10))[0]}"
     response = getattr(error, "response", None)
     status = error.get_http_status_code() if response is None else response.status_code

@@ -49,10 +49,11 @@ def compile_run(
     run: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Compiled:
-    """Put run.json and the project's files into the target's bucket, and return the document.
+    """Return a training run as a manifest for Argo or Kubeflow, without starting it.
 
-    Nothing is started. All of the graph is in it: a step whose result is known finds it when it
-    runs. The engine's pods need an identity that may read and write the bucket.
+    Its run.json and the project's files are put into the target's bucket. Nothing is started. All
+    of the graph is in it: a step whose result is known finds it when it runs. The engine's pods
+    need an identity that may read and write the bucket.
 
     Raises:
         Invalid: pods could not reach the bucket, or no image is known.
@@ -77,7 +78,7 @@ def compile_run(
 def _compile(
     project: Project, prepared: PipelineRun, to: EngineName, image: str, run: str
 ) -> Compiled:
-    """Compile a pipeline to Argo or Kubeflow."""
+    """Return a prepared pipeline run as an Argo or Kubeflow document."""
     name = f"{project.spec.name}-{prepared.pipeline}".replace("_", "-")
     settings = ir.Settings(name=name, image=image)
     if to == "argo":
@@ -93,7 +94,7 @@ def _compile(
 
 
 def _image(project: Project) -> str:
-    """Return the image in which steps run; raise Invalid if none is named."""
+    """Return the container image in which steps run; raise Invalid if none is named."""
     target = project.target
     if image := target.profile.options.get("image"):
         return str(image)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def read_data(folder: Path) -> tuple[pa.Table, Data]:
-    """Return the rows as the step `dataset` wrote them, and their record.
+    """Return the training set that the step `dataset` wrote as an Arrow table, and its record.
 
     The columns are those of `training_set`.
 

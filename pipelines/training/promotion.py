@@ -39,7 +39,7 @@ class Promotion(StoredDocument, frozen=True, kw_only=True):
 
 
 def current(registry: ModelRegistry, model: str, ref: int | str) -> ModelVersion | None:
-    """Return a model's version by number or alias, or None if there is none."""
+    """Return a model's version in the registry by number or alias, or None if there is none."""
     try:
         return registry.get(model, ref)
     except NotFound:
@@ -61,7 +61,7 @@ def versions(project: Project) -> list[ModelVersion]:
 
 
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
-    """Return the approval that a run's gate gives its version.
+    """Return the approval status that a run's gate gives to the model version.
 
     The first champion has nobody to beat.
     """
@@ -73,7 +73,7 @@ def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
 def refusal(
     alias: str, verdict: Verdict | None, *, first: bool, leaks: Verdict | None = None
 ) -> str | None:
-    """Return why a version with this verdict may not take an alias by itself, or None.
+    """Return as text why the gate keeps a model version from an alias; None if it does not.
 
     Args:
         alias: The alias.
@@ -89,7 +89,7 @@ def refusal(
 
 
 def chosen(project: Project, model: str, version: int) -> bool:
-    """Return whether a person gave a reason for a version whose gate did not pass."""
+    """Return whether a person promoted a model version for a reason, without a gate's pass."""
     return any(
         promotion.version == version and promotion.because and promotion.gate != "pass"
         for promotion in promotions(project, model)
@@ -99,7 +99,7 @@ def chosen(project: Project, model: str, version: int) -> bool:
 def promote(
     project: Project, model: str, version: int, alias: str = CHAMPION, *, because: str | None = None
 ) -> ModelVersion:
-    """Move an alias to a version.
+    """Move a model's alias (such as champion) to a version, if its gate allows it.
 
     `because` is recorded.
 
@@ -155,7 +155,7 @@ def promote(
 
 
 def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
-    """Return every promotion of a model's versions, oldest first."""
+    """Return the record of every promotion of a model's versions, oldest first."""
     state = project.target.state
     stored = ((key, state.get(key)) for key in sorted(state.keys(_prefix(model))))
     return tuple(
@@ -166,12 +166,12 @@ def promotions(project: Project, model: str) -> tuple[Promotion, ...]:
 
 
 def _prefix(model: str) -> str:
-    """Return the prefix under which a model's promotions are stored."""
+    """Return the state store's key prefix of a model's promotions."""
     return f"models/{model}/promotions/"
 
 
 def _record(project: Project, promotion: Promotion) -> None:
-    """Record a promotion, before the alias moves.
+    """Store the record of a promotion, before the alias moves.
 
     A crash may leave a record whose move is repeated, never a move without a record.
     """
@@ -183,11 +183,11 @@ def _record(project: Project, promotion: Promotion) -> None:
 
 
 def _figures(run: Run | None, verdict: Verdict | None) -> str:
-    """Name the checks that were inconclusive."""
+    """Return the gate's checks that had this verdict as text, for an error message."""
     checks = [check for check in run.checks.checks if check.verdict == verdict] if run else []
     return "".join(f"; {check.name} {check.reason}, wanted {check.wanted}" for check in checks)
 
 
 def _iso(moment: datetime) -> str:
-    """Return a time in ISO 8601 with Z."""
+    """Return a time as text in ISO 8601 with Z for UTC."""
     return utc_milliseconds(moment).isoformat().replace("+00:00", "Z")

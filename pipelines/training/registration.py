@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def register(context: StepContext, model: Model) -> None:
-    """Register the model that a run made.
+    """Compare, judge and register the model that a run made, and write its record and page.
 
     It may be run again at any time: every effect is by name or by digest.
     """
@@ -106,13 +106,16 @@ def register(context: StepContext, model: Model) -> None:
 
 
 def _no_ranking(measured: Evaluation) -> str:
-    """Say why ranking cannot be judged."""
+    """Return as text why ranking cannot be judged: every row has a list of its own."""
     within = measured.ranked.within if measured.ranked else ""
     return f"no ranking is judged: no two rows have the same {within}, so that none has an order"
 
 
 def _no_unit(objective: Objective) -> str | None:
-    """Return what to write into an objective whose rows nobody called independent or not."""
+    """Return as text that an objective should declare its unit, or None if it does.
+
+    Without it nobody knows which rows are independent.
+    """
     if objective.unit is not None:
         return None
     return (
@@ -123,12 +126,12 @@ def _no_unit(objective: Objective) -> str | None:
 
 
 def names_of(model: Model) -> dict[str, str]:
-    """Return each feature's column in the training set."""
+    """Return the training set's column name of each feature, by the feature's full name."""
     return {str(feature): feature.name for feature in model.features}
 
 
 def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
-    """Copy a model folder to its place by digest, if it is not there, and return the URI."""
+    """Upload a model folder to its place by digest, unless it is there, and return the URI."""
     uri = f"{blobs.root.rstrip('/')}/models/{manifest.model}/{manifest.digest}"
     stored_files = {info.uri.removeprefix(f"{uri}/") for info in blobs.list(f"{uri}/")}
     if not {MANIFEST, *manifest.files} <= stored_files:
@@ -137,7 +140,7 @@ def publish(blobs: BlobStore, folder: Path, manifest: Manifest) -> str:
 
 
 def _submission(about: dict[str, Any]) -> dict[str, Any]:
-    """Return what only the submitter knew: the file's text, git revision, start."""
+    """Return the fields of a run's record that are known at submit: config text, git, start."""
     git = about["git"]
     return {
         "config": about["config"],
@@ -152,12 +155,12 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
 
 
 def _document(path: Path, kind: type[Kind]) -> Kind:
-    """Read a document of a step's output folder."""
+    """Read a JSON document from a step's output folder, as this type."""
     return decode(path.read_bytes(), kind, what=str(path))
 
 
 def _predictions(folder: Path) -> pa.Table:
-    """Read the predictions of an evaluation's output folder."""
+    """Read the forward predictions in an evaluation's output folder, as an Arrow table."""
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(folder / "predictions.parquet").read()
@@ -173,7 +176,7 @@ def _comparison(
     spec: ProjectSpec,
     data: pa.Table,
 ) -> Champion:
-    """Compare the new version with the champion on common rows."""
+    """Compare the new model version with the champion on common test rows."""
     if champion is None:
         entity = entity_of(model.features, spec)
         none_yet = Champion(why_not="no champion yet")
@@ -209,7 +212,10 @@ def _with_ceiling(
     model: Model,
     spec: ProjectSpec,
 ) -> Champion:
-    """Add the AUC that knowing every true rate of an entity would give; not without an entity."""
+    """Return the comparison with the best AUC that knowing an entity's true rates would give.
+
+    It is unchanged without an entity.
+    """
     if entity is None:
         return compared
     objective = spec.objectives[model.objective]
@@ -231,7 +237,7 @@ def _with_ceiling(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the entity that a model's predictions depend on, or None if several do.
+    """Return the one entity whose features a model uses, or None if there are several.
 
     It is the one that all of the model's features are of.
     """
@@ -251,7 +257,7 @@ def _place(
     judged: GateResult,
     champion: ModelVersion | None,
 ) -> tuple[str | None, str | None]:
-    """Approve a version and give it the alias, as far as the gate allows.
+    """Approve a model version and give it the configured alias, as far as the gate allows.
 
     Returns:
         The alias that it got, and why it did not get the one asked for.

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def dataset(context: StepContext) -> None:
-    """Write the training set, point in time, to `data/data.parquet`.
+    """Run the step `dataset`: write the point-in-time training set to `data/data.parquet`.
 
     Its record is `data/data.json`.
     """
@@ -67,7 +67,7 @@ def dataset(context: StepContext) -> None:
 
 
 def fit(context: StepContext) -> None:
-    """Fit the model on all rows, and save it as the artifact `model`."""
+    """Run the step `fit`: train the model on all rows, and save it as the artifact `model`."""
     from ..models import predictor, trainers
     from .dataset import read_data
 
@@ -84,7 +84,7 @@ def fit(context: StepContext) -> None:
 
 
 def evaluate(context: StepContext) -> None:
-    """Predict the test periods, and measure the predictions.
+    """Run the step `evaluate`: predict the test periods, and measure the predictions.
 
     The figures are in `forward/evaluation.json`.
     """
@@ -121,7 +121,7 @@ def evaluate(context: StepContext) -> None:
 
 
 def register(context: StepContext) -> None:
-    """Compare with the champion, judge, register, write the record and the page."""
+    """Run the step `register`: compare with the champion, judge, register, write the record."""
     from .registration import register as put
 
     put(context, _model(context))
@@ -139,7 +139,7 @@ def _known_data(
     looked: tuple[FeatureFinding, ...],
     late: tuple[str, ...],
 ) -> Data:
-    """Return what the run's record says of its training set; raise Invalid if it is empty."""
+    """Return the record of a training set for its run; raise Invalid if it has no rows."""
     import pyarrow.compute as pc
 
     from ...feature_store.offline.training_set import canonical_hash
@@ -198,17 +198,20 @@ def _distribution(feature: Feature, stamped: pa.Table) -> Distribution:
 
 
 def _model(context: StepContext) -> Model:
-    """Return the model's specification from the step's parameters."""
+    """Return the model's configuration from the step's parameters."""
     return msgspec.convert(context.parameters["model"], Model)
 
 
 def _moment(context: StepContext, name: str) -> datetime:
-    """Return a moment from the step's parameters."""
+    """Return a time from the step's parameters."""
     return msgspec.convert(context.parameters[name], datetime)
 
 
 def _folder(context: StepContext) -> Path:
-    """Return the project's folder; raise Invalid if it has no file."""
+    """Return the path of the project's folder, where the trainer's module is.
+
+    Invalid is raised without a project.yaml.
+    """
     if context.project_file is None:
         raise Invalid(
             "a trainer is a module beside project.yaml, and this project has no file",

@@ -31,7 +31,7 @@ class StoredEvents(msgspec.Struct, frozen=True, kw_only=True):
 def stored_events(
     project: Project, model: Model, start: datetime, end: datetime, *, since: datetime | None
 ) -> StoredEvents:
-    """Return how many events of a configuration's window are stored, and corrected.
+    """Return how many events of a training window are stored, and how many were corrected.
 
     Nothing where there are no tables yet; `since` None: no correction is counted.
     """
@@ -65,7 +65,7 @@ def stored_events(
 
 
 def previous_run(project: Project, model: Model) -> records.Run | None:
-    """Return the newest run of a configuration that ended well."""
+    """Return the newest successful training run of a configuration, or None."""
     blobs = project.target.blobs
     newest_first = (records.peek(blobs, name) for name in reversed(run_names.names(blobs)))
     return next(

@@ -41,7 +41,7 @@ def train(
     tags: Sequence[str] = (),
     note: str = "",
 ) -> Run:
-    """Train, evaluate and register a configuration, and return the run's record.
+    """Train, evaluate and register a model configuration, and return the run's record.
 
     The gate decides which alias the version gets; a gate that fails is a result and not an error.
 
@@ -70,7 +70,7 @@ def train(
 
 
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
-    """Return a configuration by its file (`models/logistic.yaml`) or its name.
+    """Return a model configuration by its file (`models/logistic.yaml`) or its name.
 
     With `overrides` (`parameters.C=1`) it is as its file would say it.
 
@@ -91,7 +91,7 @@ def configuration(project: Project, config: str, overrides: Sequence[str] = ()) 
 
 
 def window(project: Project, model: Model) -> tuple[datetime, datetime]:
-    """Return [start, end) of a configuration's training rows."""
+    """Return the training window of a configuration, [start, end)."""
     if model.window:
         return model.window
     now = project.now()
@@ -99,7 +99,7 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
 
 
 def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
-    """Return the four steps: dataset -> fit and evaluate, side by side -> register.
+    """Return the training pipeline: dataset -> fit and evaluate, side by side -> register.
 
     All but the last come from the cache when nothing changed.
     """
@@ -169,7 +169,7 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
 
 
 def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
-    """Train a configuration, wait for the end, and return the run."""
+    """Submit a configuration's training run, wait for its end, and return its record."""
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
     from ..tracking.export import mirror
@@ -243,12 +243,12 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
 
 
 def _progress(state: RunState, total: int) -> tuple[int, int]:
-    """Return how many steps are done, and of how many."""
+    """Return how many steps of a run are done, and of how many."""
     return sum(step.phase in ("done", "skipped") for step in state.steps), total
 
 
 def _period(project: Project, run: str) -> str:
-    """Return `, period 3 of 12`, or how long the evaluation will take, for the line of progress.
+    """Return as text how far the evaluation is: `, period 3 of 12`, or how long it will take.
 
     It is the last line of the evaluation's log, up to its colon.
     """
@@ -264,7 +264,7 @@ def _period(project: Project, run: str) -> str:
 def _failed_run(
     project: Project, model: Model, name: str, *, planned: Pipeline, failure: str
 ) -> Run:
-    """Return the record of a run that failed."""
+    """Return the record of a training run that failed, from what was known at submit."""
     about = planned.steps[-1].parameters["about"]
     return Run(
         name=name,
@@ -289,7 +289,7 @@ def _failed_run(
 
 
 def _log(project: Project, name: str, planned: Pipeline) -> str:
-    """Return the steps' logs, one after another."""
+    """Return the logs of a run's steps as one text, one after another."""
     from ..runs.watch import log
 
     parts = []
@@ -302,7 +302,7 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 
 
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
-    """Return the time by which outcomes must be known.
+    """Return the time by which outcomes must be known to be in the training set.
 
     A replayed log is closed: its last outcomes are known though their time ends after `now:`.
     """
@@ -313,7 +313,7 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
 
 
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that the training set depends on.
+    """Return the part of a configuration's settings on which the training set depends.
 
     So another parameter of the trainer does not read the data again.
     """
@@ -325,7 +325,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return up to when events are stored and views published, as a part of the cache key."""
+    """Return up to when events are stored and views published, for the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -338,7 +338,7 @@ def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping
 
 
 def _code(project: Project, model: Model) -> str:
-    """Return a digest of the trainer's code within the project.
+    """Return a digest of the trainer's code within the project, for the cache key.
 
     The versions of what it imports are in the digest, too.
 
@@ -371,7 +371,7 @@ def _about(
     overrides: tuple[str, ...],
     corrected: Corrections | None,
 ) -> dict[str, Any]:
-    """Return what a run's record says of its configuration."""
+    """Return what a run's record says of its configuration: text, settings, git revision."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",
@@ -384,7 +384,7 @@ def _about(
 
 
 def git(folder: Path, file: str = ".") -> Git | None:
-    """Return a folder's git revision, and whether it or a file of it is modified.
+    """Return a folder's git revision, and whether it or a file of it has uncommitted changes.
 
     None outside a repository, or without git.
     """
@@ -405,6 +405,6 @@ def git(folder: Path, file: str = ".") -> Git | None:
 
 
 def _iso(moment: datetime) -> str:
-    """Return a time as JSON has it."""
+    """Return a time as text in ISO 8601, as JSON has it."""
     text: str = msgspec.to_builtins(moment)
     return text

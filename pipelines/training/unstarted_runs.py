@@ -30,9 +30,10 @@ _SETTLED = timedelta(
 
 @contextmanager
 def starting(project: Project, run: str) -> Iterator[None]:
-    """Record that a run is being written, so that the next `train` removes it if it never starts.
+    """Record that a training run is being written, until the block ends without an error.
 
-    It is called under the project's lock. The note goes when the block is left without an error.
+    So the next `train` removes it if it never starts. It is called under the project's lock. The
+    note goes when the block is left without an error.
 
     Raises:
         AlreadyExists: somebody compiled a run under this name.
@@ -50,9 +51,10 @@ def starting(project: Project, run: str) -> Iterator[None]:
 
 
 def remove_unstarted(project: Project) -> None:
-    """Remove runs that were written and never started; the caller holds the project's lock.
+    """Remove training runs that were written and never started.
 
-    If the provider may not remove objects the run stays, and a warning says so.
+    The caller holds the project's lock. If the provider may not remove objects the run stays, and a
+    warning says so.
     """
     if project.target.calls.dry_run:
         return
@@ -67,22 +69,22 @@ def remove_unstarted(project: Project) -> None:
 
 
 def _document(project: Project, run: str) -> RunDocument | None:
-    """Return a run's document, or None if it was not written."""
+    """Return a run's document (run.json), or None if it was not written."""
     return find(project.target.blobs, run_uri(project.target.blobs.root, run), RunDocument)
 
 
 def _folder(project: Project) -> Path:
-    """Return the folder of notes about runs that are being submitted."""
+    """Return the local folder of notes about runs that are being submitted."""
     return project.folder / FOLDER / "starting"
 
 
 def _is_started(project: Project, run: str) -> bool:
-    """Return whether a run was submitted to the target."""
+    """Return whether the target's engine knows a run, so that it was submitted."""
     return project.target.pipelines.observe(run_id(project, run)) is not None
 
 
 def _is_settled(project: Project, run: str) -> bool:
-    """Return whether it is certain that a run will not start any more."""
+    """Return whether a run that has not started certainly never will, so that it can be removed."""
     document = _document(project, run)
     return (
         document is None
@@ -92,7 +94,7 @@ def _is_settled(project: Project, run: str) -> bool:
 
 
 def _remove(project: Project, run: str, note: Path) -> None:
-    """Remove a run that was never submitted."""
+    """Remove the stored files of a run that was never submitted."""
     blobs = project.target.blobs
     try:
         for blob in list(blobs.list(f"{folder_of(run_uri(blobs.root, run))}/")):

@@ -36,7 +36,7 @@ class VersionLineage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version_lineage(project: Project, model: str, number: int) -> VersionLineage:
-    """Return a version's lineage: its run, its sources, and every move of an alias.
+    """Return a model version's lineage: its run, its sources, and every move of its aliases.
 
     Raises:
         NotFound: there is no such version.
@@ -57,7 +57,7 @@ def version_lineage(project: Project, model: str, number: int) -> VersionLineage
 
 
 def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return the lineage's edges that lead to a run's version.
+    """Return the lineage edges that lead to the model version which a run made.
 
     That is its own objective and features, then what those are made of.
     """
@@ -80,7 +80,7 @@ def edges_of(run: Run, spec: ProjectSpec) -> tuple[Edge, ...]:
 
 
 def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
-    """Return the edges that lead to these nodes, from far above."""
+    """Return all lineage edges upstream of these nodes."""
     every, pending, edges = lineage.edges(spec), list(nodes), dict[Edge, None]()
     while pending:
         node = pending.pop()
@@ -91,7 +91,7 @@ def _above(nodes: list[Node], spec: ProjectSpec) -> list[Edge]:
 
 
 def parsed(text: str) -> tuple[str, int]:
-    """Return the model and the number of a version such as `ranker@2`.
+    """Return the model's name and the number in a version's text such as `ranker@2`.
 
     Raises:
         NotFound: the text names no version.
