@@ -47,7 +47,7 @@ _decoder = msgspec.json.Decoder(_Predictions)
 
 
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
-    """Return the rules of a target, from its capabilities.
+    """Return the limits that a target sets on endpoints, read from its declared capabilities.
 
     They are traffic.resolution, invoke.max_bytes, and all that it does not refuse.
     """
@@ -64,12 +64,12 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 
 def resolution(target: Target) -> Decimal:
-    """Return the smallest step in which the target splits traffic, in percent."""
+    """Return the smallest step in which a target splits traffic, in percent."""
     return _number(target, "traffic.resolution")
 
 
 def metrics_delay(target: Target) -> timedelta:
-    """Return how long after its end a minute's figures are final."""
+    """Return how long after its end a minute's endpoint metrics are final."""
     value = target.capabilities["metrics.delay"].value
     if not isinstance(value, timedelta):
         raise TypeError(f"{target.name}: the capability metrics.delay needs a time, not {value!r}")
@@ -77,7 +77,7 @@ def metrics_delay(target: Target) -> timedelta:
 
 
 def _number(target: Target, capability: str) -> Decimal:
-    """Return a capability's number.
+    """Return the number that a target declares for a capability, such as invoke.max_bytes.
 
     Raises:
         TypeError: It has none: the adapter's mistake, not the user's.
@@ -124,18 +124,17 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 
 
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
-    """Return whether a request can name its variant: it always can under sticky routing.
+    """Return whether a request to this target can choose the variant that answers.
 
-    A capability that the target does not list is not judged.
+    Under sticky routing it always can. A target that does not list the capability counts as able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
 
 def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
-    """Refuse a request that names its variant where the split alone decides.
+    """Raise Unsupported if a request chooses its variant on a target where only the split may.
 
-    Raises:
-        Unsupported: The target takes no such request under weighted routing.
+    `variant` None: the request leaves it to the split.
     """
     if variant is not None and AIM not in rules.offers:
         raise Unsupported(
@@ -222,7 +221,7 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
-    """Return the error of a host that cannot split a sticky endpoint's traffic."""
+    """Return the error for setting a sticky endpoint's split at its host: the gateway splits."""
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 
@@ -245,7 +244,7 @@ def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None
 
 
 def not_found(endpoint: str) -> NotFound:
-    """Return the error of an endpoint that is not deployed."""
+    """Return the NotFound error that says that an endpoint is not deployed."""
     return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
 
 
@@ -312,7 +311,7 @@ def request_body(
     rules: HostRules,
     parameters: Mapping[str, object] = NO_PARAMETERS,
 ) -> bytes:
-    """Return `{"instances": [...]}`, with `"parameters": {...}` where there are any, as JSON.
+    """Return the JSON body of a prediction request: `{"instances": [...]}` and any parameters.
 
     Raises:
         Invalid: See `check_parameters`.
@@ -340,7 +339,7 @@ def request_body(
 
 
 def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
-    """Return the predictions in a model's answer of status 200.
+    """Return the predictions in the JSON body of a model's successful answer.
 
     Raises:
         ModelError: It has none.

@@ -12,10 +12,11 @@ from ...project.specs.description import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """Return a line for each parameter that the deployed models treat differently.
+    """Return warnings, a line of text each, where a declared parameter and the models disagree.
 
-    Raises:
-        Invalid: A model takes one as another type, so that every call with it would fail.
+    Such as a parameter that no deployed model takes, or one with another default there.
+
+    Raises: Invalid: A model takes one as another type, so that every call with it would fail.
     """
     figures = {
         value
@@ -33,7 +34,7 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 def _compare(
     endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
 ) -> Iterator[str]:
-    """Yield how models differ in the values that they accept for a serving parameter."""
+    """Yield warnings, a line of text each, on how the models treat one declared parameter."""
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {
         m.configuration: m.accepted[parameter.name]

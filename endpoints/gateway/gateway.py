@@ -105,12 +105,12 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """The number of exposures that are not delivered yet."""
+        """The number of exposure rows that wait to be written to the log."""
         return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
-        """The number of exposures that are lost."""
+        """The number of exposure rows that could not be written to the log, and are lost."""
         return self._writer.undelivered["exposures"]
 
     @property
@@ -180,7 +180,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
-        """Check a request and gather what answering needs: rules, models, features, assigner."""
+        """Check a ranking request, and gather its rules, models, features and experiments."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -258,7 +258,7 @@ class Gateway:
     def _rivals(
         self, question: Question, request_id: str, decision: Decision
     ) -> tuple[ScoredCandidates, ...]:
-        """Return the answer of one variant, or those of the two that are interleaved."""
+        """Return the candidates as scored by one variant, or by each of two interleaved ones."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
         if decision.duel is not None:  # of rules that were written since the run began
@@ -299,7 +299,7 @@ class Gateway:
         outcome: Placement,
         rivals: Sequence[ScoredCandidates],
     ) -> dict[Stream, list[Row]]:
-        """Return the rows to log for an answer, by stream."""
+        """Return the log rows of one answer, by stream: exposures, rankings and assignments."""
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -362,7 +362,7 @@ class Gateway:
     def _log(
         self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
     ) -> tuple[str, ...]:
-        """Log a unit's new assignments, and return problems with the log."""
+        """Log the unit's assignments that are new today; return problems of the log as text."""
         return self._writer.put(
             {
                 "assignments": self._arms.unlogged(
@@ -383,7 +383,10 @@ class Gateway:
         variant: str | None = None,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Ask the models alone, as deploy's smoke test does: no exposure is logged."""
+        """Return the models' raw predictions for a request; no exposure is logged.
+
+        The smoke test of `deploy` asks so.
+        """
         instances = self._models.rows(
             parsed(request, self._shape), self._models.now().inputs
         ).instances
@@ -409,7 +412,10 @@ class Gateway:
 
 
 def _undrawn(duel: Duel | None) -> tuple[str, ...]:
-    """Return a sentence that says why an interleaved order was not made; none without a duel."""
+    """Return a warning that an interleaved order was not made, since only /rank makes one.
+
+    Empty for a unit that is in no interleaving run.
+    """
     if duel is None:
         return ()
     first, second = duel.variants
@@ -422,7 +428,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
-    """Return a sentence: this answer is one of the two orders that the run interleaves."""
+    """Return a note for `explain`: the order shown is one variant's of two that are interleaved."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

@@ -127,7 +127,7 @@ def _places(
     coin: Coin,
     rng: Random | None,
 ) -> Iterator[ShownItem]:
-    """Yield the places of two variants' items, drafted, or drawn at random by `rng`."""
+    """Yield the shown items of two variants' rankings: interleaved, or in random order by `rng`."""
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
         likely = chances(lane, other)
@@ -159,7 +159,10 @@ def _place(
     share: float,
     pick: Pick | None = None,
 ) -> ShownItem:
-    """Return a shown item: its place, scores, and the chance that it was shown there."""
+    """Return a shown item with its position, score and propensity.
+
+    The propensity is the probability with which it was shown there.
+    """
     picker, credited = (pick.by, pick.credited) if pick else (0, False)
     candidates = rivals[picker]
     return ShownItem(

@@ -66,7 +66,7 @@ def within_descriptors(limits: Limits) -> Limits:
 
 
 def _gateway_body(refusal: Refusal) -> bytes:
-    """Return a refusal's body as the gateway writes errors."""
+    """Return the body of a refusal as JSON, as the gateway writes its errors."""
     remedy = "try again, or start more --workers" if refusal.status == 503 else None
     return msgspec.json.encode({"error": refusal.message, "remedy": remedy})
 
@@ -171,7 +171,7 @@ class Bounded(HttpToolsProtocol):
             self._idle_from_now()
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; return whether there is room now."""
+        """Close the connection that is idle for longest; return whether another one fits now."""
         oldest = next(iter(self.shared.waiting), None)
         if oldest is not None:
             del self.shared.waiting[oldest]
@@ -361,7 +361,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
-        """Return why the user at the other end is refused, or None.
+        """Return the refusal of the Unix user at the other end of the connection, or None.
 
         The kernel is asked once: a connection stays whose it is.
         """
@@ -371,18 +371,18 @@ class Bounded(HttpToolsProtocol):
         return self._strangers[users]
 
     def _wait(self) -> None:
-        """List the connection as idle, among those that may be closed to make room."""
+        """Note the connection as idle, so that it may be closed to make room for a new one."""
         if not (self.transport.is_closing() or self._under_way()):
             self.shared.waiting[self] = (
                 None  # also before its body is whole, where it was answered without
             )
 
     def _under_way(self) -> bool:
-        """Return whether the last parsed request is not answered yet."""
+        """Return whether the last request that was parsed is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
-        """Return whether any request is not answered yet.
+        """Return whether any request of the connection is not answered yet.
 
         `without_half`: leave out one whose body is not whole.
         """
@@ -421,7 +421,7 @@ class Bounded(HttpToolsProtocol):
             self.loop.call_soon(self._end_half_closed, answers, turns - 1)
 
     def _part_came(self) -> bool:
-        """Return whether a part of another request has come."""
+        """Return whether the first bytes of another request have come."""
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
@@ -454,7 +454,7 @@ class Bounded(HttpToolsProtocol):
             self._begin_next()
 
     def _count_unread(self) -> bool:
-        """Count the bytes that the client has not read; return whether they became fewer."""
+        """Update the count of sent bytes that the client has not read; return whether it fell."""
         size = self.transport.get_write_buffer_size()
         less = size < self._unread
         self.shared.bytes += size - self._unread
@@ -462,7 +462,7 @@ class Bounded(HttpToolsProtocol):
         return less
 
     def _look_at_reader(self) -> None:
-        """Cut the connection of a client that has read nothing for too long."""
+        """Abort the connection if its client has read nothing within the time limit."""
         if self._count_unread():
             self._expect_reader(
                 self.loop.call_later(self.limits.write_seconds, self._look_at_reader)
@@ -485,7 +485,7 @@ class Bounded(HttpToolsProtocol):
         self._refuse(Refusal(status, error, message))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer a refusal, behind the answers that are still due, and read no more."""
+        """Send an error answer after the answers that are still due, and read no more."""
         self._expect_nothing()
         if self._deaf or self.transport.is_closing():
             return
@@ -511,7 +511,7 @@ class Bounded(HttpToolsProtocol):
         return answerable
 
     def _say_last(self, refusal: Refusal) -> None:
-        """Write a refusal as the connection's last answer, then wait for the client to close."""
+        """Write an error as the connection's last answer, then wait for the client to close."""
         self._last_word = None
         logs.emit("request", method="", path="", status=int(refusal.status), ms=0.0)
         self.transport.write(_answer(refusal.status, self.shared.refusal_body(refusal)))
@@ -550,18 +550,18 @@ class Bounded(HttpToolsProtocol):
         return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
     def _expect_within(self, seconds: float) -> None:
-        """Start the deadline by which the rest of the request must come."""
+        """Start the timer by which the rest of a request must arrive."""
         self._expect_nothing()
         self._deadline = self.loop.call_later(seconds, self._too_slow)
 
     def _expect_nothing(self) -> None:
-        """Cancel the deadline of the request."""
+        """Cancel the timer by which the rest of a request must arrive."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _too_slow(self) -> None:
-        """Refuse a request that did not come in time."""
+        """Refuse a request that did not arrive whole within the time limit."""
         what, seconds = (
             ("body", self.limits.body_seconds)
             if self._in_body
@@ -571,7 +571,7 @@ class Bounded(HttpToolsProtocol):
         self.refuse(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", words)
 
     def _expect_reader(self, timer: asyncio.TimerHandle | None) -> None:
-        """Replace the timer that waits for the client to read."""
+        """Replace the timer that aborts the connection of a client that reads nothing."""
         if self._reader_due is not None:
             self._reader_due.cancel()
         self._reader_due = timer
@@ -586,7 +586,7 @@ class _Outlet:
         self._connection = connection
 
     def write(self, data: bytes) -> None:
-        """Write to the connection."""
+        """Write bytes of an answer to the connection."""
         self._connection.transport.write(data)
 
     def is_closing(self) -> bool:

@@ -128,12 +128,12 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
 
 
 def latency_sql(column: str) -> str:
-    """Return the query of how many copies took how long; latencies are kept to 0.1 ms."""
+    """Return SQL that counts shadow copies by latency, in steps of 0.1 ms."""
     return LATENCIES.format(column=column, copies=_COPIES)
 
 
 def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
-    """Return the percentile of values by how often each came; nearest rank."""
+    """Return a percentile of values that come with their counts, by nearest rank."""
     ordered = sorted(counts)
     rank = share * sum(count for _, count in ordered)
     below = 0
@@ -164,7 +164,7 @@ def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Laten
 def _pair(
     row: Mapping[str, Any], latencies: Mapping[str, Mapping[tuple[str, str], Latency]]
 ) -> Pair:
-    """Return the figures of a live version and its shadow from a row of the query."""
+    """Return the comparison of a live version with its shadow, from a row of the query."""
     pair = row["version"], row["shadow_version"]
     return Pair(
         **{

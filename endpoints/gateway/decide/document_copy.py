@@ -57,7 +57,7 @@ class DocumentCopy(Generic[Document]):
         return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
     def look(self) -> None:
-        """Read the document once; on an error keep the copy and note the problem."""
+        """Read the document from the store; on an error keep the last copy, and note why."""
         began = self._clock()
         try:
             self.last = self._accept(self._read(), began)
@@ -91,7 +91,7 @@ class DocumentCopy(Generic[Document]):
         return CopyState(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Return a document, unless it is older than the copy.
+        """Return a newly read document, unless it is older than the copy that is kept.
 
         One that was begun anew has a lower version and was written later.
 

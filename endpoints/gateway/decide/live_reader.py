@@ -87,7 +87,7 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """Return the split of an endpoint, or None if there is none that surely holds.
+        """Return a sticky endpoint's split of units over variants, or None if none surely holds.
 
         None: it is not sticky, has no document, or the copy is too old.
         """
@@ -96,7 +96,7 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """The seconds since the copy was last confirmed; None before the first answer."""
+        """The seconds since the live document was last confirmed; None before the first answer."""
         return self._live.age
 
     @property
@@ -132,7 +132,7 @@ class LiveReader:
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
-        """Return why calls are not aimed at a variant, or by an old split."""
+        """Return why a sticky split is not applied or is old, as text; empty if it is current."""
         problem, age = copy.last.problem, copy.age
         if age is None:
             return (
@@ -192,7 +192,7 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Read the documents once; on an error keep the copies and note the problem."""
+        """Read the live document and the sticky splits once; on an error keep the last copies."""
         self._live.look()
         for copy in self._splits.values():
             copy.look()
@@ -208,7 +208,7 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
-    """Return whether a copy of the split is too old to send calls by it."""
+    """Return whether a copy of a sticky split was read too long ago to route requests by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
@@ -232,7 +232,7 @@ def _split(endpoint: str, value: bytes) -> sticky.Split:
 
 
 def _fault(run: LiveRun, live: Live) -> str:
-    """Return why a run's document cannot be served, or an empty text."""
+    """Return what is wrong with a run in the live document, as text; empty if it can be served."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -252,7 +252,7 @@ def _fault(run: LiveRun, live: Live) -> str:
 
 
 def _unnamed_variants(run: LiveRun) -> str:
-    """Return how the interleaved variants differ from the arms', or an empty text."""
+    """Return a text if a run interleaves variants that its arms do not name, else an empty one."""
     named = {arm.parameters.get("variant") for arm in run.arms}
     return (
         ""
@@ -262,7 +262,7 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
-    """Name the running experiment of the same layer that holds some of the run's buckets."""
+    """Return a text if running experiments of the run's layer share buckets, else an empty one."""
     ranges = sorted(
         span
         for other in live.runs

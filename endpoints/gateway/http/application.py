@@ -143,7 +143,10 @@ class Application:
     def _in_thread(
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
     ) -> asyncio.Future[_Result]:
-        """Run a function in a pool's thread, and count it among those under way."""
+        """Run a blocking function in a thread pool, and return its result as an asyncio future.
+
+        `still_running` knows it until it ends.
+        """
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)
@@ -163,7 +166,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it succeeds; publish figures to the other processes once a second."""
+        """Warm the models up until that succeeds; publish this process's metrics once a second."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -259,7 +262,7 @@ class Application:
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return why the connection's user is refused, or None.
+        """Return the refusal of a local caller whose Unix user may not ask this server, or None.
 
         Another server than ours keeps nothing for a connection: each request asks.
         """
@@ -323,7 +326,7 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Return the health, examined at most once a second and by one request at a time.
+        """Return the /health response, checking at most once a second for all probes together.
 
         Many probes must not cause much work.
         """
@@ -342,7 +345,7 @@ class Application:
         return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _has_looked(self, _future: object) -> None:
-        """Note that the look at the live document has ended, and when."""
+        """Note when a health check ended, so that the next one is made a second later."""
         self._looking, self._looked = None, time.monotonic()
 
 
@@ -370,7 +373,7 @@ def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, byte
 
 
 def _tell(service: Service, seconds: float) -> None:
-    """Write to stderr how long each endpoint took to be ready, or why it is not."""
+    """Print to stderr how long each endpoint's warm-up took, or why it is not ready."""
     for name, readiness in service.as_it_was().endpoints.items():
         state = (
             f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"

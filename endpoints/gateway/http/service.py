@@ -129,7 +129,7 @@ class Service:
         )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
-        """Return why a variant did not answer, for each that did not."""
+        """Return by variant the error of each that answers no test request; empty if all do."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -165,7 +165,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health of the last checks, without a new one."""
+        """Return the health status by the last checks and present metrics, without a new check."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -239,7 +239,10 @@ class Service:
         return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
-        """Return the seconds since each feature view was synced; a view that fails is left out."""
+        """Return the age metrics of feature views: by sample name, seconds since the last sync.
+
+        A view whose age cannot be read is left out.
+        """
         ages = {}
         for view in self.project.spec.feature_views:
             try:
@@ -292,12 +295,12 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
 
 
 def _sum(figures: dict[str, float], name: str) -> int:
-    """Return the sum of a counter over all of its labels."""
+    """Return the sum over all labels of one Prometheus metric."""
     return int(sum(value for key, value in figures.items() if key.partition("{")[0] == name))
 
 
 def _counts(name: str, gateway: Gateway) -> Counter[str]:
-    """Return the counters of a gateway by sample; those without an event yet are 0."""
+    """Return a gateway's counters by Prometheus sample name; those without an event yet are 0."""
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {
         sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream]

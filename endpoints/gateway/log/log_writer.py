@@ -181,7 +181,7 @@ class LogWriter:
         return (problem,) if problem else ()
 
     def _count(self, answers: Iterable[_Answer], sign: int) -> None:
-        """Add answers to the figures of what waits, or take them off (`sign` -1)."""
+        """Add answers to the counts of waiting rows (`sign` 1), or subtract them (`sign` -1)."""
         for answer in answers:
             self._size += sign * answer.size
             for stream, rows in answer.rows.items():
@@ -256,7 +256,7 @@ class LogWriter:
                 self._settle(group, self._lose(losses))
 
     def _next(self) -> list[_Answer] | None:
-        """Wait for a group and return it, or None if the thread should end."""
+        """Wait for the next group of answers to write; return None if the thread should end."""
         with self._arrived:
             while not self._queue:
                 ended = not threading.main_thread().is_alive()
@@ -285,14 +285,14 @@ class LogWriter:
             return group
 
     def _gone(self) -> None:
-        """Note that the delivering thread has ended."""
+        """Reset the writer's state when its delivery thread ends."""
         self._thread = None
         self._on_its_way = []
         if self._closers is not None:
             self._closers.discard(self.close)
 
     def _deliver(self, group: Sequence[_Answer]) -> list[_Loss]:
-        """Send a group's rows stream by stream, and return what was lost."""
+        """Write a group's rows to the log, stream by stream, and return the losses."""
         given_up = time.monotonic() + self._retries
         losses: list[_Loss] = []
         for stream, rows in _by_stream(group):
@@ -302,7 +302,7 @@ class LogWriter:
         return losses
 
     def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
-        """Emit rows, retrying transient errors. Return how many were lost, and why."""
+        """Write rows to a stream, retrying transient errors; return how many were lost, and why."""
         pause = _PAUSE
         while True:
             try:
@@ -323,13 +323,16 @@ class LogWriter:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
-        """Note that sending fails and why; return all rows as lost."""
+        """Note that a stream's rows cannot be written; return how many are lost (all), and why.
+
+        One row is kept, by which `retry` tries the stream again.
+        """
         self._sample = (stream, rows[-1])
         self.failing = why
         return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:
-        """Mark a group's answers as handled, and wake those who wait for it."""
+        """Mark a written group's answers as done, with the problem, and wake waiting callers."""
         self._untold = problem if problem and not self._durable else self._untold
         for answer in group:
             answer.done, answer.problem = True, problem
@@ -339,7 +342,7 @@ class LogWriter:
         self._left.notify_all()
 
     def _lost_whole(self, answers: Sequence[_Answer], why: str) -> str:
-        """Count every row of these answers as lost, and return why as text."""
+        """Count every log row of these answers as lost, and return the problem as text."""
         return self._lose(
             [
                 _Loss(stream=stream, rows=rows, lost=len(rows), why=why)
@@ -348,7 +351,7 @@ class LogWriter:
         )
 
     def _lose(self, losses: Sequence[_Loss]) -> str:
-        """Count lost rows, report them, and return the problems as text."""
+        """Count lost log rows, report them on stderr, and return the problems as text."""
         problems = []
         for loss in losses:
             self.undelivered[loss.stream] += loss.lost
@@ -363,7 +366,7 @@ class LogWriter:
 
 
 def _size(row: Row) -> int:
-    """Return how much of the queue's room a row takes: more for long texts."""
+    """Return how many units of the queue's capacity a log row takes: 1, more for long texts."""
     return 1 + sum([len(value) for value in row.values() if type(value) is str]) // LONG
 
 
@@ -377,5 +380,5 @@ def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
 
 
 def _error_text(error: IsthmusError) -> str:
-    """Return an error with its remedy in brackets."""
+    """Return an error's message as text, with its remedy in brackets."""
     return f"{error} ({error.remedy})" if error.remedy else str(error)

@@ -32,7 +32,7 @@ class Tally:
         self._lock = threading.Lock()
 
     def answered(self, variant: str, seconds: float) -> None:
-        """Count an answered request of a variant and its time."""
+        """Count an answered request of a variant, and its latency."""
         with self._lock:
             self.requests[variant] = self.requests.get(variant, 0) + 1
             self._seconds.setdefault(variant, deque(maxlen=KEPT)).append(seconds)
@@ -43,28 +43,28 @@ class Tally:
             self.errors += 1
 
     def overruled(self, rules: Sequence[str]) -> None:
-        """Count the rules that changed an order."""
+        """Count an answer for each business rule that changed its order."""
         if rules:
             with self._lock:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
-        """Count a request whose unit caps could not be read."""
+        """Count a request for which the caps on what a unit is shown were not checked."""
         with self._lock:
             self.capless += 1
 
     def shadowed(self, outcome: str) -> None:
-        """Count a copy to the shadow variant by its outcome."""
+        """Count a request copy for the shadow variant, by its outcome such as `dropped`."""
         with self._lock:
             self.shadows[outcome] += 1
 
     def answered_alone(self) -> None:
-        """Count an interleaved request that one variant answered alone."""
+        """Count a request that should have been interleaved, but has one variant's order alone."""
         with self._lock:
             self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
-        """Count a request that was assigned to a variant which is not deployed."""
+        """Count a request whose experiment arm names a variant that is not deployed."""
         with self._lock:
             self.gone += 1
 

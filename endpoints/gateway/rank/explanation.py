@@ -61,7 +61,7 @@ def explanation(
     *,
     problems: tuple[str, ...] = (),
 ) -> Explanation:
-    """Return what every rule did to the order, step by step."""
+    """Return what each business rule did to the model's order of items, step by step."""
     items = scored.candidates.items
     return Explanation(
         endpoint=endpoint,
