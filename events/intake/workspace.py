@@ -32,7 +32,7 @@ def full_disk_as_error(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those of ingests that were killed.
+    """Create a temporary folder for one ingest; also remove folders of killed ingests.
 
     The lock shows that none of them still runs.
     """

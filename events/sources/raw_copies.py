@@ -22,7 +22,7 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
-    """Store the source's bytes below raw/<event>/<digest>/, once, and return the digest.
+    """Copy the source's bytes to raw/<event>/<digest>/ in the blob store; return the digest.
 
     The manifest goes last, so a half-kept source is kept again.
     """

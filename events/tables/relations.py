@@ -60,7 +60,7 @@ STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
 
 
 def winning_order() -> str:
-    """Return the ORDER BY of the copies under one id and date: the first one is the event.
+    """Return the SQL ORDER BY that puts first the copy of an event which readers see.
 
     It holds for every reader on every target (PORTS.md, section 3). A correction goes before what
     it corrects, then what was stored first; of one batch's contents the one whose digest sorts
@@ -73,7 +73,7 @@ def winning_order() -> str:
 
 
 def raw_table(event: Event) -> TableSpec:
-    """Return the table of every stored copy.
+    """Return the specification of the table that holds every stored copy of an event.
 
     It has the digest of the payload, where it came from, and the columns of `winning_order`.
     """
@@ -92,7 +92,7 @@ def raw_table(event: Event) -> TableSpec:
 
 
 def exactly_once_view(event: Event) -> TableSpec:
-    """Return the view with one row for each event date and id: the first of `winning_order`."""
+    """Return the view without duplicates: for each date and id the first of `winning_order`."""
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
         name=view_name(event.name),
@@ -107,7 +107,7 @@ def exactly_once_view(event: Event) -> TableSpec:
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """Return the table of an event's quarantined rows.
+    """Return the specification of the table of an event's quarantined rows.
 
     It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
     """
