@@ -89,7 +89,7 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Refuse a spec that this target's endpoints cannot have.
+    """Raise an error for an endpoint's spec that this target cannot have.
 
     Raises:
         Invalid: It has no variants, two of one name, or a count below 1.
@@ -152,7 +152,7 @@ def guard_traffic(
     *,
     routing: str = "weighted",
 ) -> None:
-    """Refuse a spec that changes a variant with traffic, or the routing.
+    """Raise Conflict for a spec that changes a variant with traffic, or the routing.
 
     A host knows no traffic of a sticky endpoint: traffic/router.py guards that.
 
@@ -172,7 +172,9 @@ def guard_traffic(
 def guard_variants(
     spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]
 ) -> None:
-    """Refuse a spec that removes or changes a variant that has traffic. Its instances may change.
+    """Raise Conflict for a spec that removes or changes a variant that has traffic.
+
+    Its number of instances may change.
 
     Args:
         spec: The endpoint as it is to be.
@@ -196,7 +198,7 @@ def guard_variants(
 
 
 def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
-    """Return the percent by variant of a new endpoint: its first variant has everything."""
+    """Return a new endpoint's traffic in percent by variant: the first variant has all of it."""
     return {
         variant.name: HUNDRED if place == 0 else Decimal(0)
         for place, variant in enumerate(spec.variants)
@@ -226,7 +228,7 @@ def sticky(endpoint: str) -> Unsupported:
 
 
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:
-    """Refuse a change if the endpoint has changed since it was read.
+    """Raise Conflict if the endpoint has changed since it was read (optimistic locking).
 
     Args:
         endpoint: Its name.
@@ -249,7 +251,7 @@ def not_found(endpoint: str) -> NotFound:
 
 
 def check_window(window: Window) -> None:
-    """Refuse a window that is not whole minutes, or ends before it starts.
+    """Raise Invalid for a time window that is not whole minutes, or ends before it starts.
 
     Raises:
         Invalid: It is one of them.
@@ -263,7 +265,7 @@ def check_window(window: Window) -> None:
 
 
 def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
-    """Refuse impossible figures in minutes of simulated traffic.
+    """Raise Invalid for impossible figures in simulated minutes of traffic.
 
     Raises:
         Invalid: One is of a variant that is not there, is not a whole minute, has more errors than
@@ -289,7 +291,7 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
 
 
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
-    """Refuse a parameter that JSON cannot carry unchanged to every target.
+    """Raise Invalid for a parameter that JSON cannot carry unchanged to every target.
 
     Vertex AI makes a protobuf Value of it, which counts here, too.
 

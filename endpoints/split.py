@@ -17,7 +17,7 @@ HUNDRED = Decimal(100)
 def check(
     split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
 ) -> dict[str, Decimal]:
-    """Raise Invalid if an endpoint cannot have this split, else return it.
+    """Return an endpoint's traffic split, checked; raise Invalid if it cannot have it.
 
     Args:
         split: Percent by variant.

@@ -144,7 +144,7 @@ def _running_endpoint(project: Project, native: str, name: str | None) -> Runnin
 
 
 def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -> None:
-    """Raise Invalid if the target's name of a thing cannot be a name in project.yaml."""
+    """Raise Invalid if the cloud's name for an endpoint or variant is invalid in project.yaml."""
     if problem := name_problem(name, **({} if longest is None else {"longest": longest})):
         raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
 
@@ -246,7 +246,7 @@ def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
 
 
 def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
-    """Return the objective that the endpoint serves; None where the project has none."""
+    """Return the name of the objective that a running endpoint serves, or None if there is none."""
     if objective is None and not spec.objectives:
         return None
     declared = spec.endpoints.get(name)
@@ -269,9 +269,10 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | Non
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return the unit that the endpoint ranks for, from another endpoint or the objective.
+    """Return the unit for the endpoint's YAML: the key of whom it ranks for, such as visitor_id.
 
-    Where nobody says it, the user is to write it.
+    It is taken from another endpoint or the objective. Where neither says it, the user is to write
+    it.
     """
     endpoints = [
         *filter(None, [spec.endpoints.get(name)]),
@@ -295,7 +296,7 @@ def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
 
 
 def _flow(value: object) -> str:
-    """Return a value as YAML's flow style, on one line."""
+    """Return a value as YAML on one line (flow style)."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return msgspec.json.encode(value).decode()

@@ -131,7 +131,7 @@ def deploy(project: Project, name: str) -> Deployment:
 
 
 def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
-    """Apply the spec again and again until the variants run. Never move traffic."""
+    """Apply the endpoint's spec repeatedly until its variants run; never move traffic."""
     host = routed_endpoints(project.target)
     name = spec.name
 
@@ -171,7 +171,7 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
-    """Create or update the endpoint; a conflict names the variants that another deploy changed."""
+    """Create or update the endpoint; a refusal names the variant with traffic that would change."""
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:

@@ -16,7 +16,8 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 
     Such as a parameter that no deployed model takes, or one with another default there.
 
-    Raises: Invalid: A model takes one as another type, so that every call with it would fail.
+    Raises:
+        Invalid: A model takes one as another type, so that every call with it would fail.
     """
     figures = {
         value
@@ -58,7 +59,10 @@ def _compare(
 
 
 def _check_types(endpoint: str, parameter: Parameter, types: Mapping[str, str]) -> None:
-    """Refuse a parameter of another type than a model takes; a whole number is a float, too."""
+    """Raise Invalid if a parameter is declared with another type than a deployed model takes.
+
+    A whole number may be declared for a float.
+    """
     for configuration, kind in types.items():
         if kind != parameter.type and (parameter.type, kind) != ("int", "float"):
             raise Invalid(

@@ -96,7 +96,7 @@ class Logged:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Make a new lock, for a process that was just forked."""
+        """Replace the lock in a forked process, where a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:

@@ -124,7 +124,7 @@ class Gateway:
         return self._writer.failing
 
     def retry_log(self) -> None:
-        """Try to store one of the lost rows again."""
+        """Try to write one of the lost log rows again, to learn whether the log works by now."""
         self._writer.retry()
 
     @property
@@ -134,7 +134,7 @@ class Gateway:
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver the exposures of all answers so far, then end the threads.
+        """Write the log rows of all answers so far, then end the gateway's threads.
 
         Those that do not leave in time are counted, and told on stderr.
         """
@@ -268,7 +268,7 @@ class Gateway:
     def _draw(
         self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
     ) -> Placement:
-        """Choose and order the items from one variant's scores, or interleave two variants'."""
+        """Return the items to show and their order: one variant's ranking, or two interleaved."""
         first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
@@ -349,7 +349,7 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """Decide a unit's arms for the flags of OpenFeature, ignoring undeclared context.
+        """Return a unit's arms and parameters for feature flags; undeclared context is ignored.
 
         Return the decision with the version of the live document that it goes by.
         """

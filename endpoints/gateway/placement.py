@@ -47,7 +47,10 @@ def draw(
     explore: float,
     rng: Random,
 ) -> Placement:
-    """Choose and order the items to show. Without `rules` the order is the model's own."""
+    """Return the items to show, in order, after the rules and random exploration were applied.
+
+    Without `rules` the order is the model's own.
+    """
     if not rules:
         places, explored = shown_places(
             candidates.items,
@@ -89,7 +92,7 @@ def interleave(
     rng: Random,
     coin: Coin,
 ) -> Placement:
-    """Interleave two variants' orders of the same candidates into one.
+    """Return the items to show, interleaved from two variants' rankings of the same candidates.
 
     Places that are drawn at random credit nobody. The `rulebook` is drawable.
     """

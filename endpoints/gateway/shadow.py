@@ -174,7 +174,7 @@ class Shadowing:
                     self._thread = thread
 
     def _run(self) -> None:
-        """Send queued copies to the shadow variant until the queue is closed."""
+        """Send queued request copies to the shadow variant until the queue is closed."""
         while (copy := self._queue.get()) is not None:
             try:
                 self._send(copy)

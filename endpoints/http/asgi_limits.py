@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits, with no more connections than the process may open files."""
+    """Return the limits, their connections no more than this process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -153,7 +153,7 @@ class Bounded(HttpToolsProtocol):
 
     @property
     def limits(self) -> Limits:
-        """The server's limits."""
+        """The limits of size and time that the server sets on a connection."""
         return self.shared.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -187,7 +187,7 @@ class Bounded(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take a closed connection out of the shared figures, and stop its timers."""
+        """Subtract a closed connection from the server's counts, and stop its timers."""
         self.shared.open.discard(self)
         self.shared.waiting.pop(self, None)
         self.shared.bytes -= self._unread
@@ -259,7 +259,7 @@ class Bounded(HttpToolsProtocol):
         )  # fmt: skip
 
     def _feed(self, piece: bytes) -> None:
-        """Hand received bytes to the parser, and check the limits of the head."""
+        """Hand received bytes to the parser, and check the limits on request headers."""
         previous = (self._head, self._messages)
         super().data_received(piece)
         if self._deaf or self.transport.is_closing():
@@ -281,7 +281,7 @@ class Bounded(HttpToolsProtocol):
 
     # httptools' callbacks: what they raise ends as send_400_response
     def on_message_begin(self) -> None:
-        """Begin a new request: reset what is counted of a head and a body."""
+        """Begin a new request: reset the counted bytes of headers and body."""
         super().on_message_begin()
         self._messages, self._begun = self._messages + 1, True
         self._head = self._left = self._body = self._fed = 0
@@ -297,7 +297,7 @@ class Bounded(HttpToolsProtocol):
             raise self._refusing(Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "UrlTooLong", words))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse a head that is too long; leave out trailers behind a body."""
+        """Refuse request headers that are too long; ignore trailers after a body."""
         # what is sent behind a body is no header: it would be read as one that the head has twice
         if not self._in_head:
             return
@@ -325,13 +325,13 @@ class Bounded(HttpToolsProtocol):
         self._expect_nothing()
 
     def on_body(self, body: bytes) -> None:
-        """Count the bytes of the body that have come."""
+        """Count the received bytes of a request's body."""
         self._body += len(body)
         self._left = max(0, self._left - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole, and stop its deadline."""
+        """Note that a request has arrived whole, and stop its timer."""
         self._messages, self._begun = self._messages + 1, False
         self._in_head, self._in_body, self._head, self._left = True, False, 0, 0
         self._expect_nothing()
@@ -444,7 +444,7 @@ class Bounded(HttpToolsProtocol):
         self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))
 
     def resume_writing(self) -> None:
-        """Go on sending: the client reads again."""
+        """Continue to send, as the client reads again."""
         super().resume_writing()
         self._expect_reader(None)
         self.shared.bytes -= self._unread
@@ -471,14 +471,14 @@ class Bounded(HttpToolsProtocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not read, with the reason."""
+        """Answer bytes that the parser could not read by an error with the reason."""
         refusal, self._raised = self._raised, None
         self._refuse(
             refusal or Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", f"this is not HTTP/1.1: {msg}")
         )
 
     def refuse(self, status: int, error: str, message: str) -> None:
-        """Refuse what arrives now, in its turn, and read no more of this connection.
+        """Answer the request that arrives now by an error, and read no more of this connection.
 
         What follows cannot be understood, or is too much to read.
         """
@@ -545,7 +545,7 @@ class Bounded(HttpToolsProtocol):
         return _Refused(refusal)
 
     def _too_long_a_head(self) -> Refusal:
-        """Return the refusal of a head that is too long."""
+        """Return the refusal of a request whose headers are too long."""
         words = f"the head is above {self.limits.head_bytes:,} bytes"
         return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
@@ -599,7 +599,7 @@ class _Outlet:
 
 
 def _answer(status: int, body: bytes) -> bytes:
-    """Return the bytes of a whole HTTP answer that closes its connection."""
+    """Return the bytes of a whole HTTP response that closes its connection."""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: "
         f"application/json\r\ncontent-length: {len(body)}\r\n"

@@ -232,5 +232,5 @@ def _name(host: str) -> bytes:
 
 
 def _host_literal(host: str) -> bytes:
-    """Return a host as it stands in a Host header; an IPv6 address in brackets."""
+    """Return a host in the form of a Host header: an IPv6 address in brackets."""
     return f"[{host}]".encode() if ":" in host else host.encode()

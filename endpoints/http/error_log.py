@@ -31,7 +31,7 @@ def tell(what: str, error: BaseException) -> None:
 
 
 def tell_line(what: str, detail: str) -> None:
-    """Write a line to stderr, at most once a minute for the same `what`."""
+    """Log a line to stderr, at most once a minute for the same `what`."""
     _, untold = _due(what, "")
     if untold is not None:
         _write(f"{what}: {_one_line(detail)}", untold)

@@ -73,7 +73,7 @@ class Request:
 
     @property
     def gone(self) -> bool:
-        """Whether the caller has gone away."""
+        """Whether the caller has closed the connection."""
         return self.caller.gone
 
     def reply(self, answer: Answer) -> None:
@@ -92,7 +92,7 @@ class Request:
             self._answer.set_result(None)
 
     async def answered(self) -> Answer | None:
-        """Wait for the answer; None if the caller has gone."""
+        """Wait for the response; return None if the caller has gone."""
         return await self._answer
 
 
@@ -162,7 +162,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer | None:
-        """Return the answer to a request, or None if the client went away."""
+        """Return the response to a request, or None if the caller has gone."""
         refused = self._refused(request, scope)
         if refused is not None:
             return refused
@@ -244,12 +244,12 @@ class Application:
 
 
 def _refusal_body(refusal: Refusal) -> bytes:
-    """Return a refusal's body as the model server writes errors."""
+    """Return a refusal as a JSON body, as the model server writes its errors."""
     return msgspec.json.encode(Failure(error=refusal.error, message=refusal.message))
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    """Send an answer by ASGI's messages."""
+    """Send a response by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),

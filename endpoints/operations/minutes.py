@@ -78,5 +78,5 @@ def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
 
 
 def floor_minute(moment: datetime) -> datetime:
-    """Return the start of a moment's minute, in UTC."""
+    """Return the start of the minute that a time is in, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

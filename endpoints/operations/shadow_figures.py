@@ -145,13 +145,13 @@ def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
 
 
 def _rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run a query in the warehouse, and return its rows."""
+    """Run a SQL query in the warehouse, and return its rows as dictionaries."""
     rows: list[dict[str, Any]] = project.target.warehouse.query(sql, parameters).to_pylist()
     return rows
 
 
 def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Latency]:
-    """Return the shadow's latency percentiles for each pair of versions."""
+    """Return the p50 and p99 latency of the copies by pair of live and shadow version."""
     counts: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))

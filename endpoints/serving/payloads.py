@@ -50,7 +50,7 @@ def request(
 
 
 def predictions(answer: object, count: int) -> list[Any]:
-    """Return a predictor's answer as plain values, one for each instance.
+    """Return a model's predictions as plain Python values, one for each instance.
 
     Raises:
         ValueError: It has another length, or a number that is not finite.
@@ -172,7 +172,7 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
-    """Return whether every cell of a CSV line is a number."""
+    """Return whether every cell of a CSV line is a number, and so it is no header."""
     try:
         return bool([float(cell) for cell in cells])
     except ValueError:

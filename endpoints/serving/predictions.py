@@ -109,7 +109,7 @@ class Predictions:
             self._began = None
 
     def _finish(self, request: Request, status: int, body: bytes) -> None:
-        """Answer a request, unless its client went away meanwhile."""
+        """Send a prediction's response, unless the client went away meanwhile."""
         if request in self.under_way:
             del self.under_way[request]
             request.reply(Answer(status, body, self._headers))

@@ -60,7 +60,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
-    """Return the key under which an endpoint's owner is stored."""
+    """Return the state store's key for who owns an endpoint's traffic."""
     return f"traffic/{endpoint}"
 
 

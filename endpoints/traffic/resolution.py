@@ -28,7 +28,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def endpoint_of(project: Project, name: str) -> Endpoint:
-    """Return the endpoint that project.yaml declares.
+    """Return an endpoint's declaration in project.yaml, by its name.
 
     Raises:
         NotFound: It declares none of that name.
@@ -43,7 +43,7 @@ def endpoint_of(project: Project, name: str) -> Endpoint:
 
 
 def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
-    """Return the endpoint that project.yaml declares, if it ranks for an objective.
+    """Return an endpoint's declaration in project.yaml, if it ranks for an objective.
 
     Raises:
         NotFound: It declares none of that name.
@@ -127,7 +127,7 @@ def under(
     That is a rollout or an experiment, under which `deploy` may change nothing.
 
     Raises:
-       Refused: It would change a variant then.
+        Refused: It would change a variant then.
     """
     if claim is None or not claim.owner.lasting or running is None:
         return spec

@@ -45,7 +45,7 @@ def routed_endpoints(target: Target) -> EndpointHost:
 
 
 def resolution(target: Target, routing: str) -> Decimal:
-    """Return the smallest step of a share of an endpoint's traffic, in percent."""
+    """Return the smallest step in which an endpoint's traffic can be split, in percent."""
     return sticky.STEP if routing == "sticky" else hosting.resolution(target)
 
 
@@ -71,7 +71,7 @@ class RoutedEndpoints:
         self._host, self._state, self._clock = host, state, clock
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Apply the spec as the port says.
+        """Take one step towards an endpoint's spec; return the state that was seen before it.
 
         Of a sticky endpoint, too, another model or version for a variant that has traffic is a
         Conflict.
@@ -90,7 +90,7 @@ class RoutedEndpoints:
             self._write(endpoint, split, expect)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the endpoint's state, with the split of a sticky one from its document."""
+        """Return the endpoint's state; a sticky one has the traffic shares of its stored split."""
         state = self._host.observe(endpoint)
         return None if state is None else self._with_split(state)
 

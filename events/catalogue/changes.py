@@ -266,7 +266,7 @@ def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
 
 
 def _mark_untracked(folder: Path, root: Path) -> None:
-    """Make empty files for the data files beside the project that git does not have.
+    """Create empty files for data files that git does not track, next to the old project.
 
     The old project may name them.
     """

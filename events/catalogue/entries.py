@@ -88,7 +88,7 @@ def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
 
 
 def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None) -> EventEntry:
-    """Return one event in full.
+    """Return an event's full description: owner, attributes, and what reads them.
 
     `versions` are the registered ones (`readers.versions_of`).
 

@@ -85,7 +85,7 @@ def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool
 
 
 def versions_of(project: Project) -> Versions:
-    """Return the registered versions of the models that the project names."""
+    """Return the registered versions, by model name, of the models that the project declares."""
     names = dict.fromkeys(model.model for model in project.spec.models.values())
     return {
         name: sorted(version.version for version in project.target.registry.versions(name))

@@ -301,7 +301,7 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """Write the stored rows of the same ids to a file, and make the view isthmus_existing of it.
+    """Write stored rows of the batch's ids to a file; create the view isthmus_existing on it.
 
     A long history takes room on the disk and none in memory.
     """
@@ -370,7 +370,7 @@ def _selected(
 ) -> Iterator[pa.Table]:
     """Yield the batch's rows that have this state, as tables of limited size.
 
-    DuckDB has made microseconds of them.
+    Times are in milliseconds again, as DuckDB has made microseconds of them.
     """
     # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may
     # be called so

@@ -15,7 +15,7 @@ from ...errors import LimitExceeded
 
 @contextmanager
 def full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into one that says so.
+    """Translate the operating system's error for a full disk into LimitExceeded.
 
     Some events of several may be stored already.
     """

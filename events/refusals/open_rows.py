@@ -77,7 +77,8 @@ def open_sql(event: Event) -> str:
 def losers_sql(event: Event) -> str:
     """Return SQL for stored contents of an event id that readers do not see, as another one won.
 
-    It selects the content's first copy, in the neutral subset.
+    It selects a content's first copy, in the neutral subset. Left out are contents that a
+    correction replaced, and those that are in quarantine.
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     names = [column.name for column in raw_table(event).columns]
@@ -177,7 +178,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
 
 
 def _event(project: Project, event: str) -> Event:
-    """Return an event of the project; raise NotFound if there is none."""
+    """Return an event's declaration in project.yaml; raise NotFound if there is none."""
     if event not in project.spec.events:
         raise NotFound(
             f"there is no event {event}",

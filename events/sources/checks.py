@@ -43,7 +43,7 @@ def check_sources(
 def _problems(
     description: Description, event: Event, adapters: tuple[Adapter, ...] | None
 ) -> Iterator[Problem]:
-    """Yield what is wrong with an event's source."""
+    """Yield what is wrong with an event's source, as problems with their file and line."""
     from . import files
 
     key = f"events.{event.name}.source"

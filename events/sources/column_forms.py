@@ -111,7 +111,10 @@ class ColumnForm:
             self.most = [max(self.most[0], int(numbers[0])), max(self.most[1], int(numbers[1]))]
 
     def time_format(self) -> tuple[str, bool]:
-        """Return the format of the column's times, and whether day and month may be exchanged."""
+        """Return the strptime format of the column's times, and if day and month are ambiguous.
+
+        The format is empty where most values are of none.
+        """
         if not self.formats:
             return "", False
         form, count = self.formats.most_common(1)[0]

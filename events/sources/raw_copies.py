@@ -37,7 +37,7 @@ def keep_raw(project: Project, event: Event, source: Source) -> str:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
+    """Return the SHA-256 of a file, or of a folder's file names and digests, in hexadecimal."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

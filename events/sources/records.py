@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @contextmanager
 def binary(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacked by its suffix."""
+    """Open a file for reading bytes; gzip and zstd are unpacked, by the file's suffix."""
     with path.open("rb") as packed:
         match path.suffix.lower():
             case ".gz":
@@ -50,7 +50,7 @@ def binary(path: Path) -> Iterator[IO[bytes]]:
 
 
 def unicode_encoding(path: Path) -> str:
-    """Return UTF-16 where a file's first bytes say so, else UTF-8, with or without a mark."""
+    """Return the encoding that a file's first bytes show: a form of UTF-16, else UTF-8."""
     with binary(path) as stream:
         head = stream.read(1024)
     if head.startswith(_UTF_16):
@@ -143,9 +143,10 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
 
 
 def plain_count(path: Path, delimiter: str) -> int | None:
-    """Return how many records a CSV file has if each is a line of UTF-8 without quotes, else None.
+    """Return how many records a simple CSV file has, or None if it is not simple.
 
-    Each line has the same number of fields, and none is empty. It is much faster than to parse.
+    Simple: each line is of UTF-8 without quotes and has the same number of fields, and none is
+    empty. It is much faster than to parse.
     """
     separator = delimiter.encode()
     count, widths = 0, set[int]()

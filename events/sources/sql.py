@@ -90,7 +90,7 @@ def bounded(
 
 
 def system_error(error: Exception) -> OSError | None:
-    """Return DuckDB's error as the system's refusal that caused it, such as a full disk.
+    """Return the operating system's error that made DuckDB fail, such as a full disk, or None.
 
     None when it is an error of another kind.
     """
@@ -354,7 +354,7 @@ def _name(path: Path, fence: Fence) -> str:
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
-    """Return the SQL with absolute paths of data files, and folders as globs.
+    """Return the SQL with absolute paths of its data files, and its folders as glob patterns.
 
     A semicolon at its end is cut off. DuckDB's `file_search_path` is not used: it looks into the
     process's own directory first, so a command given elsewhere would read another project's file of

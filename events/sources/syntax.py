@@ -29,7 +29,7 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node | None:
 
 
 def rendered(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:
-    """Return the SQL of a syntax tree."""
+    """Return the SQL text of a query's syntax tree."""
     text = json.dumps(tree)
     ((sql,),) = connection.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchall()
     return str(sql)

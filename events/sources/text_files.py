@@ -147,10 +147,7 @@ def _utf8(path: Path, encoding: str) -> Iterator[Iterable[bytes]]:
 
 
 def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | None:
-    """Parse JSON lines by Arrow into a chunk; return None if a line does not fit the schema.
-
-    None if one is not.
-    """
+    """Parse JSON lines by Arrow into a chunk; return None if a line does not fit the schema."""
     if not all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
         return None
     content = b"".join(lines)

@@ -62,7 +62,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_csv(self) -> bool:
-        """Whether the files are CSV."""
+        """Whether the files are read as CSV, and not as JSON."""
         return self.reader in CSV_READERS
 
     @property
@@ -186,7 +186,7 @@ def quoted(text: str) -> str:
 
 
 def unquoted(literal: str) -> str:
-    """Return the text of an SQL literal."""
+    """Return the text that a SQL string literal stands for."""
     text = literal.removeprefix("E").strip("'").replace("''", "'")
     return text.replace("\\t", "\t")
 
@@ -280,7 +280,7 @@ def _records(
 
 
 def _delimiter(options: dict[str, str]) -> str:
-    """Return the delimiter that a reader's options name."""
+    """Return the field delimiter that a CSV reader's SQL options name."""
     return unquoted(next(options[name] for name in _DELIMITERS if name in options))
 
 

@@ -220,7 +220,7 @@ def _week_before(days: Days) -> Days:
 
 
 def _count(warehouse: Warehouse, table: str, where: str = "") -> int:
-    """Return the number of a table's rows."""
+    """Return how many rows of a table meet a SQL condition."""
     return int(
         warehouse.query(f"SELECT count(*) AS isthmus_rows FROM {table}{where}", {})["isthmus_rows"][
             0

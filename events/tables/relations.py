@@ -12,12 +12,12 @@ from .column_types import OF_ATTRIBUTE
 
 
 def raw_name(event: str) -> str:
-    """Return the name of the table that holds an event's raw rows."""
+    """Return the name of the warehouse table that holds an event's raw rows."""
     return f"{event}_raw"
 
 
 def view_name(event: str) -> str:
-    """Return the name of the view that readers use: the events exactly once."""
+    """Return the name of the warehouse view that has each event exactly once, for readers."""
     return f"events_{event}"
 
 
@@ -35,14 +35,14 @@ def quarantine_name(event: str) -> str:
 
 
 def column(attribute: Attribute) -> Column:
-    """Return the column that stores an attribute."""
+    """Return the table column that stores an attribute of an event."""
     return Column(
         name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
     )
 
 
 def event_columns(event: Event) -> tuple[Column, ...]:
-    """Return the columns that a reader sees.
+    """Return the columns of an event that readers see.
 
     They are event_id, event_timestamp, and the attributes in their declared order.
     """
@@ -135,7 +135,7 @@ def quarantine_table(event: Event) -> TableSpec:
 
 
 def tables(spec: ProjectSpec) -> tuple[TableSpec, ...]:
-    """Return everything that `apply` makes for events, tables before the views over them."""
+    """Return all warehouse tables of events that `apply` creates, tables before views over them."""
     events = spec.events.values()
     return (
         *(make(event) for event in events for make in (raw_table, quarantine_table)),

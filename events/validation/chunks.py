@@ -86,7 +86,7 @@ Reasons = dict[int, tuple[str, Fault]]  # row -> attribute, fault
 
 
 def attributes_of(event: Event) -> tuple[Attribute, ...]:
-    """Return all that an event carries, event_id and event_timestamp first.
+    """Return all attributes of an event, event_id and event_timestamp first.
 
     It is also the order in which a row's faults are looked for.
     """
@@ -147,7 +147,7 @@ def _by_clock(
 
 
 def _with_digest_and_date(event: Event, good: pa.Table) -> pa.Table:
-    """Return the rows with the digest of each one's content and its UTC date."""
+    """Return the rows with two more columns: a digest of the content, and the UTC date."""
     names = sorted(a.name for a in attributes_of(event))
     digests = [values.digest(content) for content in payloads(good, names)]
     return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
@@ -189,7 +189,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """Convert a column to its attribute's type; values that do not fit become null."""
+    """Return a column in its attribute's type, misfits as null, and a fault by row for each."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):
@@ -216,12 +216,12 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
 
 
 def _arrow(attribute: Attribute) -> pa.DataType:
-    """Return an attribute's Arrow type."""
+    """Return the Arrow type that stores an attribute."""
     return arrow_type(OF_ATTRIBUTE[attribute.type])
 
 
 def _is_text(column: ColumnData) -> bool:
-    """Return whether a column holds text."""
+    """Return whether an Arrow column holds text."""
     return (
         pa.types.is_string(column.type)
         or pa.types.is_large_string(column.type)
@@ -230,7 +230,7 @@ def _is_text(column: ColumnData) -> bool:
 
 
 def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to int64, or return None: then each value is looked at."""
+    """Return a whole column as int64, or None if its values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.cast(pa.int64())  # ArrowInvalid on overflow and on a fraction
@@ -244,7 +244,7 @@ def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to float64, or return None: then each value is looked at."""
+    """Return a whole column as float64, or None if its values must be converted one by one."""
     kind = column.type
     plain = (
         pa.types.is_null(kind)
@@ -263,7 +263,7 @@ def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Convert a whole column to bool, or return None: then each value is looked at."""
+    """Return a whole column as bool, or None if its values must be converted one by one."""
     return (
         column.cast(pa.bool_())
         if pa.types.is_boolean(column.type) or pa.types.is_null(column.type)
@@ -272,7 +272,7 @@ def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
 
 
 def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to text, or return None: then each value is looked at."""
+    """Return a whole column as text, or None if its values must be converted one by one."""
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if not _is_text(column):
@@ -286,7 +286,7 @@ def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Convert a whole column to timestamps, or return None: then each value is looked at."""
+    """Return a whole column as timestamps, or None if values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("ms"))

@@ -85,7 +85,7 @@ def number(value: float) -> str:
 
 
 def convert(value: object, attribute: Attribute, *, text: bool = False) -> object:
-    """Return the value as its attribute's type; timestamps in naive UTC, whole milliseconds.
+    """Return a value in its attribute's type; timestamps in naive UTC, whole milliseconds.
 
     `text`: the source has only text (CSV), so "12" may become an int; elsewhere text is not a
     number.
@@ -198,7 +198,7 @@ def _span(span: timedelta) -> str:
 
 
 def _wrong(value: object, kind: str) -> BadValueError:
-    """Return the error of a value that is not of its type."""
+    """Return the BadValueError for a value that is not of its type."""
     return BadValueError(f"is not {_ARTICLES[kind]}", shown(value))
 
 

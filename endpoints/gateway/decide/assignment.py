@@ -98,7 +98,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
-    """Return a unit's bucket, 0 to 9999: the same at every call with this salt."""
+    """Return the hash bucket of a unit, 0 to 9999: the same at every call with this salt."""
     return _hash(_prefix(purpose, salt) + unit.encode()) * BUCKETS >> 32
 
 
@@ -112,12 +112,12 @@ def uppers(weights: Sequence[float]) -> list[int]:
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
-    """Return whether a request's attributes meet all of a rule's conditions."""
+    """Return whether a request's attributes meet all conditions of a rule or of a targeting."""
     return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
 def is_met(condition: Condition, value: Any) -> bool:
-    """Return whether a value meets a condition; null meets none.
+    """Return whether an attribute's value meets one condition of a rule; null meets none.
 
     A run outlives edits of project.yaml: a value that is no number any more meets no bound.
     """
@@ -229,7 +229,10 @@ class _Outcome(msgspec.Struct, frozen=True):
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
 ) -> Decision:
-    """Merge the outcomes of all layers into one decision; a later layer's value wins."""
+    """Return a unit's arms and parameters, merged from its outcomes in all layers.
+
+    Where two set a parameter, the later layer's value wins.
+    """
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters

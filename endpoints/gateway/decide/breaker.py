@@ -44,7 +44,7 @@ class Breaker:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Close the breaker and make new locks, for a process that was just forked."""
+        """Close the circuit breaker and make new locks, for a process that was just forked."""
         self.away: IsthmusError | None = None  # the last failure; None: the store is there
         self._lock = (
             threading.RLock()
@@ -52,7 +52,7 @@ class Breaker:
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts; fail at once while the store is known to be unreachable."""
+        """Return a unit's counts from the store; fail at once while the circuit breaker is open."""
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
     def add(
@@ -64,7 +64,7 @@ class Breaker:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's counts; fail at once while the store is known to be unreachable."""
+        """Add to a unit's counts in the store; fail at once while the circuit breaker is open."""
         self._call(
             endpoint,
             unit,

@@ -24,7 +24,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
-    """Return the rules that cap how often a unit is shown an item."""
+    """Return those of the rules that limit how often a unit is shown an item."""
     return tuple([rule for rule in rules if isinstance(rule, UnitCap)])
 
 

@@ -67,11 +67,11 @@ class DocumentCopy(Generic[Document]):
             self.note_problem(repr(error))
 
     def note_problem(self, problem: str) -> None:
-        """Keep the last good copy, and note why a newer one could not be read."""
+        """Keep the last good copy of the document, and note why a newer one was not read."""
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
     def _accept(self, document: Versioned | None, began: float) -> CopyState[Document]:
-        """Return the copy after a read of the store.
+        """Return the new local copy, made from a document that was just read from the store.
 
         Raises Invalid or Refused if the document is absent, unsound, or older than the copy.
         """

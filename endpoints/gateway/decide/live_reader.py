@@ -62,7 +62,7 @@ class LiveReader:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Reset to no thread, but with the last copy, for a process that was just forked."""
+        """Drop the parent's thread and locks after a fork, and keep the last copies."""
         self._lock = threading.Lock()
         self._looked = threading.Event()
         self._waits = True  # for the first look
@@ -71,11 +71,11 @@ class LiveReader:
 
     @property
     def last(self) -> CopyState[Live]:
-        """The copy of the live document after the last look at the store."""
+        """The local copy of the live document (which experiments run), as last read."""
         return self._live.last
 
     def current(self) -> CopyState[Live]:
-        """Return the copy of the live document, starting the thread if there is none.
+        """Return the local copy of the live document; start the thread that reads it if needed.
 
         The first requests wait for the first look, for a second at most.
         """
@@ -113,7 +113,7 @@ class LiveReader:
         )
 
     def _live_problems(self) -> tuple[str, ...]:
-        """Return why units get no assignment, or an old one, as sentences for the operator."""
+        """Return why units get no experiment, or those of an old document, as sentences."""
         problem, age = self.last.problem, self.age
         if age is None:
             return (
@@ -148,7 +148,7 @@ class LiveReader:
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
-        """Begin to read the live document at intervals, in a thread."""
+        """Start the thread that reads the live document and the sticky splits at intervals."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -183,7 +183,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
-        """Read the live document at each interval until told to end."""
+        """Read the live document and the sticky splits at each interval until told to end."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -199,7 +199,7 @@ class LiveReader:
 
 
 def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
-    """Create the reader for the gateways of these endpoints."""
+    """Return a reader of running experiments and sticky splits for these endpoints' gateways."""
     state = project.target.state
     splits = {
         e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"
@@ -213,7 +213,7 @@ def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
 
 
 def _live(value: bytes) -> Live:
-    """Decode the document of running experiments; raise if units cannot be assigned by it.
+    """Parse the live document, which lists the running experiments; check that it can be served.
 
     Raises:
         Invalid: It is damaged, or contradicts itself.
@@ -226,7 +226,7 @@ def _live(value: bytes) -> Live:
 
 
 def _split(endpoint: str, value: bytes) -> sticky.Split:
-    """Decode an endpoint's stored traffic split; raise if it is not valid."""
+    """Parse an endpoint's stored split of units over variants; raise Invalid if it is damaged."""
     what = sticky.key(endpoint)
     return sticky.sound(decode(value, sticky.Split, what=what), what)
 

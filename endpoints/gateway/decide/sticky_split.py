@@ -51,7 +51,7 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent of each variant that every gateway serves by now.
+    """Return the traffic share of each variant in percent that every gateway serves by now.
 
     Until no gateway can have an older copy, these are the shares before the change.
     """

@@ -109,7 +109,7 @@ class Application:
             await send({"type": "websocket.close"})
 
     async def open(self) -> Service:
-        """Open the service once, then warm it up and watch it. Return it."""
+        """Return the service of the gateways; the first call opens it and starts to warm it up."""
         async with self._opening:
             service = self._service
             if service is None:
@@ -134,7 +134,7 @@ class Application:
 
     @property
     def still_running(self) -> bool:
-        """Return whether a thread still hangs after `close`.
+        """Return whether a thread still runs after `close`, so that the process would hang.
 
         Python waits for it before it ends.
         """
@@ -145,7 +145,7 @@ class Application:
     ) -> asyncio.Future[_Result]:
         """Run a blocking function in a thread pool, and return its result as an asyncio future.
 
-        `still_running` knows it until it ends.
+        Until it ends it counts as under way.
         """
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
@@ -222,7 +222,7 @@ class Application:
     async def _answer(
         self, service: Service, scope: Scope, receive: Receive
     ) -> tuple[Answer, bytes]:
-        """Return the answer to a request, and its content type."""
+        """Return the response to a request, and its content type."""
         path, headers = scope["path"], dict(scope["headers"])
         answer = self._refusal(scope, headers)
         if answer is None and _method(path) == "POST":
@@ -242,7 +242,7 @@ class Application:
         ), _JSON
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
-        """Return why a request is refused before its body is read, or None."""
+        """Return the error that refuses a request before its body is read, or None."""
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(
             self._door, scope["method"].encode(), path, headers, partial(self._stranger, scope)
@@ -362,7 +362,7 @@ def _is_flag(path: str) -> bool:
 
 
 def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
-    """Hand a request's body to the call that its path names."""
+    """Return the response of the API call that a path names, such as /rank, to a body."""
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return (

@@ -68,7 +68,7 @@ class Calls:
         return self._of_endpoint(body, assigned)
 
     def track(self, body: bytes) -> Answer:
-        """Answer POST /track: check events, and write them to the event log."""
+        """Answer POST /track: validate events, and write them to the event log."""
         try:
             sent = _decode_any(body)
         except _UNREADABLE as error:
@@ -92,7 +92,7 @@ class Calls:
         )
 
     def flag(self, key: str, body: bytes) -> Answer:
-        """Answer one feature flag, in OpenFeature's protocol."""
+        """Answer OpenFeature's request for one feature flag: a parameter of an endpoint."""
         name = key.partition(".")[0]
         if name not in self._gateways:
             return ofrep.refusal(
@@ -115,7 +115,10 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
     def flags(self, body: bytes, if_none_match: str) -> Answer:
-        """Answer with all flags, or that they are unchanged since the caller's `if_none_match`."""
+        """Answer OpenFeature's request for all feature flags, or that they are unchanged.
+
+        `if_none_match`: the caller's header of that name.
+        """
 
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
@@ -199,7 +202,7 @@ def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
 
 
 def has_field(project: Project, name: str, field: str) -> bool:
-    """Return whether a request to the endpoint may have this field."""
+    """Return whether a request to the endpoint may have a field of this name."""
     shape = shape_of(project.spec, project.spec.endpoints[name])
     return field in {shape.unit, *shape.entities, *shape.attributes, *shape.of_request}
 

@@ -108,7 +108,7 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
-    """Return a flag's value with the reason and the runs that set it."""
+    """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it."""
     by_run = {source.run: source for source in sources}
     reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
     metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
@@ -132,12 +132,12 @@ def _reason(source: Source) -> Reason:
 
 
 def single(evaluated: Flag) -> Answer:
-    """Return one flag as an HTTP answer."""
+    """Return one feature flag as an HTTP response in OpenFeature's JSON."""
     return Answer(status=200, body=_encode(evaluated))
 
 
 def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
-    """Answer with all flags, or with 304 and no body if they are unchanged for this unit.
+    """Return all feature flags as an HTTP response, or 304 if they are unchanged for this unit.
 
     `if_none_match`: the caller's header of that name.
     """
@@ -152,7 +152,7 @@ def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
 
 
 def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
-    """Return OpenFeature's answer to a request that cannot be evaluated."""
+    """Return OpenFeature's error response to a request that cannot be evaluated."""
     of_flag: Mapping[str, str] = {"key": key} if key else {}
     return Answer(
         status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})

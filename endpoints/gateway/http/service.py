@@ -181,7 +181,7 @@ class Service:
         )
 
     def _problems(self) -> list[str]:
-        """Return the problems of every endpoint, each after the endpoint's name."""
+        """Return the present problems of every endpoint as sentences with the endpoint's name."""
         return [
             f"{name}: {problem}"
             for name, served in self._served.items()
@@ -201,7 +201,7 @@ class Service:
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
-        """Write this process's figures to the file that the other processes read."""
+        """Write this process's metrics to the file that the other processes read."""
         with self._counted:
             for name, served in self._served.items():
                 counted = _counts(name, served.gateway)
@@ -220,7 +220,7 @@ class Service:
             self.counters.set(counters.READY, self._ready)
 
     def close(self) -> int:
-        """Deliver what was answered; return how many rows this process has lost."""
+        """Write the log rows of what was answered; return how many rows this process has lost."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
         self.live.close()
@@ -235,7 +235,7 @@ class Service:
 
     @property
     def _ready(self) -> bool:
-        """Return whether every endpoint is ready."""
+        """Return whether every served endpoint is ready to answer."""
         return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
@@ -258,7 +258,7 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
-    """Return an endpoint's readiness; one whose logged rows are being lost is not ready."""
+    """Return whether an endpoint is ready, and why not: one that loses log rows is not."""
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
@@ -267,7 +267,7 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the endpoints of project.yaml that rank, or those of them that are named.
+    """Return the names of the endpoints to serve: the named ones, or all that rank.
 
     Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """

@@ -137,7 +137,7 @@ def ranking(
     explore: float,
     milliseconds: float,
 ) -> Row:
-    """Build the row of `rankings` for an answer.
+    """Return the row of the log stream `rankings` for one answer.
 
     `orders`: the model's, or of an interleaved answer those of both variants.
     """
@@ -172,7 +172,7 @@ def assignment(
     segments: Sequence[str],
     context: Mapping[str, Any],
 ) -> list[Row]:
-    """Build the rows of `assignments` for a unit.
+    """Return the rows of the log stream `assignments` for a unit's arm in one run.
 
     There is one row, and one more for each of the `segments` (attributes of a request) that this
     request has.

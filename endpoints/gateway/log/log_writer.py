@@ -136,7 +136,7 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try to store one of the lost rows again, if nothing is being delivered.
+        """Try to write one of the lost log rows again, if nothing is being written.
 
         Callers who learn of the loss send no more requests, so no other row would come. A row that
         was stored after all is read once: it has its id.
@@ -155,7 +155,7 @@ class LogWriter:
             self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
-        """Queue the rows of one answer. Return the problems to report with this answer.
+        """Queue the log rows of one answer; return the log's problems to report with it.
 
         These are the loss of its own rows or, once, that of earlier answers.
         """
@@ -188,7 +188,7 @@ class LogWriter:
                 self.waiting[stream] += sign * len(rows)
 
     def _has_no_room(self, answer: _Answer) -> bool:
-        """Wait for room in the queue; return whether there is none."""
+        """Wait for room in the queue of log rows; return whether there is still none."""
 
         def fits() -> bool:
             return not self._size or self._size + answer.size <= self._room
@@ -201,7 +201,7 @@ class LogWriter:
         return not fits()
 
     def _start(self) -> str:
-        """Start the thread. Return an empty text, or why it could not start.
+        """Start the thread that writes the log; return why it could not start, or an empty text.
 
         It is no daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
         """
@@ -217,13 +217,13 @@ class LogWriter:
         return ""
 
     def end(self) -> None:
-        """Tell the thread to deliver what waits and end, without waiting for it."""
+        """Tell the writing thread to write what waits and end, without waiting for it."""
         with self._arrived:
             self._ending = True
             self._arrived.notify()
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver what waits and end the thread.
+        """Write the log rows that wait, and end the thread.
 
         What has not left in time counts as undelivered, and is told. `put` opens it again.
         """
@@ -247,7 +247,7 @@ class LogWriter:
                 self._gone()
 
     def _run(self) -> None:
-        """Deliver groups of waiting answers until the writer is closed."""
+        """Write groups of waiting log rows until the writer is closed."""
         while group := self._next():
             losses = self._deliver(group)
             with self._arrived:
@@ -371,7 +371,7 @@ def _size(row: Row) -> int:
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
-    """Gather the rows of several answers by stream; streams without rows are left out."""
+    """Return the log rows of several answers by stream, without empty streams."""
     rows: dict[Stream, list[Row]] = {
         stream: [row for answer in answers for row in answer.rows.get(stream, ())]
         for stream in STREAMS

@@ -175,7 +175,7 @@ class Counters:
         )
 
     def _raise(self, offset: int, amount: float) -> None:
-        """Add to the number at an offset of the shared file."""
+        """Add to the number at an offset of the shared file of metrics."""
         _VALUE.pack_into(self._map, offset, _VALUE.unpack_from(self._map, offset)[0] + amount)
 
     def close(self) -> None:
@@ -289,7 +289,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _is_locked(file: int) -> bool:
-    """Return whether another process holds a lock on the file: its worker still runs."""
+    """Return whether another process holds the lock of a metrics file: its worker still runs."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -298,5 +298,5 @@ def _is_locked(file: int) -> bool:
 
 
 def _escaped(value: str) -> str:
-    """Escape a label's value for Prometheus's text format."""
+    """Return a label's value escaped for Prometheus' text format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -38,7 +38,7 @@ class Tally:
             self._seconds.setdefault(variant, deque(maxlen=KEPT)).append(seconds)
 
     def failed(self) -> None:
-        """Count a request that failed."""
+        """Count a request that the gateway answered by an error."""
         with self._lock:
             self.errors += 1
 
@@ -69,7 +69,10 @@ class Tally:
             self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
-        """Return a percentile of the latencies in ms (nearest rank), or None without answers."""
+        """Return a percentile of a variant's latencies in ms; None without answers.
+
+        It is of the nearest rank. Without a `variant` it is of all.
+        """
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]
             seconds = sorted(s for name in names for s in self._seconds.get(name, ()))

@@ -59,7 +59,7 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """The lane of each ranking, with the fields that a draft reads."""
+        """The lane of places as each of the two rankings fills it."""
         groups = tuple(self.groups)
         first, second = (
             Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)

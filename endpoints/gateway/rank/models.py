@@ -96,14 +96,14 @@ class Models:
         self._deployed = None
 
     def _manifest(self, model: str, version: int) -> Manifest:
-        """Return a model version's manifest, from memory after the first time."""
+        """Return a model version's manifest, cached: it names the features that the model reads."""
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
         return manifest
 
     def rows(self, request: RankRequest, inputs: Inputs) -> Rows:
-        """Read the features of a request and return one row for each candidate.
+        """Return one row of features and attributes for each candidate of a request.
 
         The features of the other entities are read once and shared; everything is read in one call.
         """
@@ -114,7 +114,7 @@ class Models:
         return join(request, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
-        """Return this thread's reader of the online store: a reader serves one thread at a time."""
+        """Return this thread's reader of the online store; a reader is not thread-safe."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
             reader = OnlineReader(
@@ -159,7 +159,7 @@ def join(
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
 ) -> Rows:
-    """Join the request's attributes with the served features into one row for each candidate.
+    """Return one row for each candidate: the request's attributes joined with online features.
 
     `ruled`: by view, the features of candidates that rules read; None: there are no rules.
     """

@@ -72,7 +72,7 @@ def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
 
 
 def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
-    """Return the probability that this item is shown at this place.
+    """Return the probability that this item is shown at this place, under exploration.
 
     It is (1-e) when the item is arranged there, and e (q/n) / m by a random order.
 
@@ -92,7 +92,7 @@ def shown_places(
     explore: float,
     rng: Random,
 ) -> tuple[tuple[ShownItem, ...], bool]:
-    """Return the places to show, and whether they are a random order.
+    """Return the items to show with their places, and whether their order was randomised.
 
     Of a share `explore` of all answers each lane is in random order; the others are as arranged.
     """
@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the probability that a candidate is shown at this place of the lane."""
+    """Return the probability that a candidate is shown at this place, given exploration."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],

@@ -71,7 +71,7 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Let running calls finish, then end the threads.
+        """Wait for running calls of models to finish, then end the threads.
 
         A later request starts threads of its own, which end with it.
         """
@@ -176,7 +176,7 @@ class Scoring:
     def _invoke(
         self, instances: list[dict[str, Any]], request_id: str, decision: Decision
     ) -> Reply:
-        """Invoke the endpoint, and record the call as a span."""
+        """Send the rows to the endpoint for prediction; record the call as a tracing span."""
         began = time.perf_counter()
         try:
             with spans.span(

@@ -60,7 +60,7 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
-    """Check a request against what the endpoint takes, and return it typed.
+    """Return a ranking request, checked against the endpoint's declaration and typed.
 
     Raises Invalid, which says what is missing or wrong, and what would be right.
     """
@@ -171,7 +171,7 @@ def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
 def _candidates(
     values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape
 ) -> list[int | str]:
-    """Check and return a request's candidates: not empty, of the key's type, no duplicates."""
+    """Return a request's candidates, checked: not empty, of the key's type, no duplicates."""
     if not values:
         raise Invalid(
             f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank",
@@ -197,7 +197,7 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """Return whether all values look like valid keys of the entity.
+    """Return whether all candidates surely are valid keys of the entity; a fast first check.
 
     False does not mean that one is invalid: then each must be checked.
     """
