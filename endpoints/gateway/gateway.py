@@ -202,7 +202,7 @@ class Gateway:
         return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
-        """Assign the request's unit to an arm of each running experiment."""
+        """Return a unit's arms in the running experiments, and the parameters that they set."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
@@ -349,9 +349,9 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """Return a unit's arms and parameters for feature flags; undeclared context is ignored.
+        """Return a unit's arms and parameters, for feature flags, and the live document's version.
 
-        Return the decision with the version of the live document that it goes by.
+        New assignments are logged. Context that is not declared is ignored.
         """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()

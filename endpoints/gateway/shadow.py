@@ -183,7 +183,7 @@ class Shadowing:
                 self._note(error)
 
     def _send(self, copy: Copy) -> None:
-        """Send one copy to the shadow variant, and log the comparison or the failure."""
+        """Send a request copy to the shadow variant; log how its answer compares, or the error."""
         compared, failure = None, None
         try:
             compared = self._comparison(copy)

@@ -33,7 +33,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
-    """Send test requests to each variant of an endpoint, and return what answered.
+    """Send test requests to each variant of an endpoint, and return how many were answered.
 
     Nothing is shown to anybody, so no exposure is logged.
     """

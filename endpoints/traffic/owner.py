@@ -101,7 +101,7 @@ def whose(
     now: datetime,
     heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """Return who controls the traffic, seen from one rollout or experiment: ours, free or other.
+    """Return who owns the endpoint's traffic, seen from a rollout or experiment: ours, free, other.
 
     `heir_of`: the run of an experiment that leaves it the traffic.
     """

@@ -24,7 +24,7 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Yield quarantined events that waited and may be valid by now, as tables of limited size.
+    """Yield quarantined events that only had to wait and may be valid by now, in bounded tables.
 
     They passed every other rule when they came: lateness is judged at arrival, not again. Those
     that were stored since are among them: `settle` finds them by date, which costs less than asking

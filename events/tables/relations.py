@@ -92,7 +92,10 @@ def raw_table(event: Event) -> TableSpec:
 
 
 def exactly_once_view(event: Event) -> TableSpec:
-    """Return the view without duplicates: for each date and id the first of `winning_order`."""
+    """Return the view of an event without duplicates: one row for each date and id.
+
+    It is the first of `winning_order`.
+    """
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
         name=view_name(event.name),

@@ -283,7 +283,7 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
-    """Return the function that maps a unit to an outcome of this layer, and all its outcomes.
+    """Return the function that maps a unit to an outcome in an experiment layer, and all outcomes.
 
     The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run.
     """

@@ -45,9 +45,10 @@ class UnitCounts(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
-    """Return how often a unit was shown each value in each cap's time window, from stored counts.
+    """Return by frequency cap how often a unit was shown each value within the cap's time window.
 
-    Names of counts that have left their window are returned, too, so that they are deleted.
+    It is counted from what is stored. Names of stored counts that have left their window are
+    returned, too, so that they are deleted.
     """
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
@@ -69,7 +70,7 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """Return the counts to store for an answer, a 1 by name for each value that a cap limits.
+    """Return the counts to add for an answer by name: 1 for each shown value that a cap limits.
 
     `shown`: the features of its items that rules read.
     """
@@ -83,7 +84,7 @@ def entries(
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
-    """Return the time after which counts added at `wall` are outside every cap's window."""
+    """Return the time after which counts added at `wall` have left every frequency cap's window."""
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 
@@ -98,9 +99,9 @@ def _prefix(cap: UnitCap) -> str:
 
 
 def _bucket_now(prefix: str, moment: int) -> int | None:
-    """Return the number of the present bucket of a cap's time window.
+    """Return the number of the present time bucket (a 24th) of a frequency cap's window.
 
-    `prefix` is a cap's (`_prefix`); None if it is not. A window has 24 buckets.
+    `prefix` is a cap's (`_prefix`); None if it is not.
     """
     seconds = prefix.partition(".")[2]
     return (

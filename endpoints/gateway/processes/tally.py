@@ -49,7 +49,7 @@ class Tally:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
-        """Count a request for which the caps on what a unit is shown were not checked."""
+        """Count a request whose frequency caps were not checked, as the store was unreachable."""
         with self._lock:
             self.capless += 1
 

@@ -161,7 +161,7 @@ def _reserve(rule: Reserve, state: _State) -> _Applied:
 
 
 def _cap(rule: Cap, state: _State) -> _Applied:
-    """Add a limit on how many items with the same value of a feature are shown."""
+    """Add a limit to the ranking's state: how many items with one value of a feature are shown."""
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
@@ -229,7 +229,11 @@ def _arrangement(state: _State) -> Arrangement:
 
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
-    """Return the lane of places that are neither pinned nor reserved, with the caps applied."""
+    """Return the lane of places that are neither pinned nor reserved, with the caps applied.
+
+    A lane is the places that a set of candidates competes for. A cap limits how many items with one
+    value of a feature are shown.
+    """
     caps = [
         (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
         for cap in state.caps
@@ -268,10 +272,11 @@ def _under_one_cap(
     most: int,
     left: Mapping[Any, int],
 ) -> Lane:
-    """Return the lane of free places where a single cap limits the items of a group.
+    """Return the lane of free places under one cap: at most so many items of each group.
 
-    `left`: the rest of the quotas of groups that pins have taken from. Of a group larger than its
-    quota, only as many as the quota are drawn.
+    A group is the candidates with one value of the cap's feature. `left`: the rest of the quotas of
+    groups that pins have taken from. Of a group larger than its quota, only as many as the quota
+    are drawn.
     """
     groups: dict[Any, list[int]] = {}
     arranged = []

@@ -59,7 +59,7 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """The lane of places as each of the two rankings fills it."""
+        """The two rankings' lanes: the same places, each with its own order of candidates."""
         groups = tuple(self.groups)
         first, second = (
             Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)
@@ -98,7 +98,7 @@ def coins(salt: str, request_id: str) -> Coin:
 
 
 def rounds(first: Lane, second: Lane) -> Iterator[Round]:
-    """Yield the rounds of team-draft interleaving, until the places of one lane are full.
+    """Yield the rounds in which two rankings pick items in turn, until a lane's places are full.
 
     Both lanes have the same places, candidates and quotas.
     """
@@ -132,7 +132,7 @@ def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """Lower the remaining quota of each group by one; yield the groups that are now full."""
+    """Lower each group's remaining quota of items by one; yield the groups that are now full."""
     for group in groups:
         if group is not None:
             left[group] -= 1
@@ -141,9 +141,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """Interleave two rankings in one lane; return the picks by place, and the next round's number.
+    """Interleave two rankings in one lane of places; return who picked which item for each place.
 
-    `begins`: the number of this lane's first round.
+    The number of the next lane's first round is returned, too. `begins`: the number of this lane's
+    first round.
     """
     picks: list[Pick] = []
     for pair_round in rounds(first, second):

@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the probability that a candidate is shown at this place, given exploration."""
+    """Return the propensity: the probability that this candidate is shown at this place."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],
@@ -141,7 +141,10 @@ def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
 
 
 def permute(lane: Lane, rng: Random) -> list[int]:
-    """Return a lane's candidates in random order, each group limited to its quota by a draw."""
+    """Return the candidates of a lane of places in random order, for exploration.
+
+    From each group with a quota only as many are drawn as the quota allows.
+    """
     if not lane.groups:
         return rng.sample(lane.arranged, lane.members)
     of_groups = (
