@@ -49,7 +49,7 @@ class Tally:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
-        """Count a request whose frequency caps were not checked, as the store was unreachable."""
+        """Count a request whose frequency caps were not read or counted, as the store failed."""
         with self._lock:
             self.capless += 1
 
