@@ -47,7 +47,7 @@ _decoder = msgspec.json.Decoder(_Predictions)
 
 
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
-    """Return the rules of a target, from its capabilities.
+    """Return the limits that a target sets on endpoints, read from its declared capabilities.
 
     They are traffic.resolution, invoke.max_bytes, and all that it does not refuse.
     """
@@ -64,12 +64,12 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 
 def resolution(target: Target) -> Decimal:
-    """Return the smallest step in which the target splits traffic, in percent."""
+    """Return the smallest step in which a target splits traffic, in percent."""
     return _number(target, "traffic.resolution")
 
 
 def metrics_delay(target: Target) -> timedelta:
-    """Return how long after its end a minute's figures are final."""
+    """Return how long after its end a minute's endpoint metrics are final."""
     value = target.capabilities["metrics.delay"].value
     if not isinstance(value, timedelta):
         raise TypeError(f"{target.name}: the capability metrics.delay needs a time, not {value!r}")
@@ -77,7 +77,7 @@ def metrics_delay(target: Target) -> timedelta:
 
 
 def _number(target: Target, capability: str) -> Decimal:
-    """Return a capability's number.
+    """Return the number that a target declares for a capability, such as invoke.max_bytes.
 
     Raises:
         TypeError: It has none: the adapter's mistake, not the user's.
@@ -89,7 +89,7 @@ def _number(target: Target, capability: str) -> Decimal:
 
 
 def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
-    """Refuse a spec that this target's endpoints cannot have.
+    """Raise an error for an endpoint's spec that this target cannot have.
 
     Raises:
         Invalid: It has no variants, two of one name, or a count below 1.
@@ -124,18 +124,17 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 
 
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
-    """Return whether a request can name its variant: it always can under sticky routing.
+    """Return whether a request to this target can choose the variant that answers.
 
-    A capability that the target does not list is not judged.
+    Under sticky routing it always can. A target that does not list the capability counts as able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
 
 def check_aim(endpoint: str, variant: str | None, rules: HostRules) -> None:
-    """Refuse a request that names its variant where the split alone decides.
+    """Raise Unsupported if a request chooses its variant on a target where only the split may.
 
-    Raises:
-        Unsupported: The target takes no such request under weighted routing.
+    `variant` None: the request leaves it to the split.
     """
     if variant is not None and AIM not in rules.offers:
         raise Unsupported(
@@ -153,7 +152,7 @@ def guard_traffic(
     *,
     routing: str = "weighted",
 ) -> None:
-    """Refuse a spec that changes a variant with traffic, or the routing.
+    """Raise Conflict for a spec that changes a variant with traffic, or the routing.
 
     A host knows no traffic of a sticky endpoint: traffic/router.py guards that.
 
@@ -173,7 +172,9 @@ def guard_traffic(
 def guard_variants(
     spec: EndpointSpec, running: Mapping[str, VariantSpec], traffic: Mapping[str, Decimal]
 ) -> None:
-    """Refuse a spec that removes or changes a variant that has traffic. Its instances may change.
+    """Raise Conflict for a spec that removes or changes a variant that has traffic.
+
+    Its number of instances may change.
 
     Args:
         spec: The endpoint as it is to be.
@@ -197,7 +198,7 @@ def guard_variants(
 
 
 def first_split(spec: EndpointSpec) -> dict[str, Decimal]:
-    """Return the percent by variant of a new endpoint: its first variant has everything."""
+    """Return a new endpoint's traffic in percent by variant: the first variant has all of it."""
     return {
         variant.name: HUNDRED if place == 0 else Decimal(0)
         for place, variant in enumerate(spec.variants)
@@ -222,12 +223,12 @@ def checked_split(
 
 
 def sticky(endpoint: str) -> Unsupported:
-    """Return the error of a host that cannot split a sticky endpoint's traffic."""
+    """Return the error for setting a sticky endpoint's split at its host: the gateway splits."""
     return Unsupported(f"{endpoint} is sticky: the gateway splits its traffic", capability=STICKY)
 
 
 def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None:
-    """Refuse a change if the endpoint has changed since it was read.
+    """Raise Conflict if the endpoint has changed since it was read (optimistic locking).
 
     Args:
         endpoint: Its name.
@@ -245,12 +246,12 @@ def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None
 
 
 def not_found(endpoint: str) -> NotFound:
-    """Return the error of an endpoint that is not deployed."""
+    """Return the NotFound error that says that an endpoint is not deployed."""
     return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
 
 
 def check_window(window: Window) -> None:
-    """Refuse a window that is not whole minutes, or ends before it starts.
+    """Raise Invalid for a time window that is not whole minutes, or ends before it starts.
 
     Raises:
         Invalid: It is one of them.
@@ -264,7 +265,7 @@ def check_window(window: Window) -> None:
 
 
 def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Sequence[str]) -> None:
-    """Refuse impossible figures in minutes of simulated traffic.
+    """Raise Invalid for impossible figures in simulated minutes of traffic.
 
     Raises:
         Invalid: One is of a variant that is not there, is not a whole minute, has more errors than
@@ -290,7 +291,7 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
 
 
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
-    """Refuse a parameter that JSON cannot carry unchanged to every target.
+    """Raise Invalid for a parameter that JSON cannot carry unchanged to every target.
 
     Vertex AI makes a protobuf Value of it, which counts here, too.
 
@@ -312,7 +313,7 @@ def request_body(
     rules: HostRules,
     parameters: Mapping[str, object] = NO_PARAMETERS,
 ) -> bytes:
-    """Return `{"instances": [...]}`, with `"parameters": {...}` where there are any, as JSON.
+    """Return the JSON body of a prediction request: `{"instances": [...]}` and any parameters.
 
     Raises:
         Invalid: See `check_parameters`.
@@ -340,7 +341,7 @@ def request_body(
 
 
 def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
-    """Return the predictions in a model's answer of status 200.
+    """Return the predictions in the JSON body of a model's successful answer.
 
     Raises:
         ModelError: It has none.

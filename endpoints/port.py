@@ -212,15 +212,21 @@ class Counters(Protocol):
     """
 
     def apply(self, endpoint: str) -> None:
-        """Make the endpoint's table of counters, tagged at once. Repeating it is safe."""
+        """Create the endpoint's store for how often each unit was shown an item.
+
+        It is tagged at once. Repeating it is safe.
+        """
         ...
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the phase of the endpoint's table of counters, or None if there is none."""
+        """Return the phase of the store of counts, such as ready; None if it does not exist.
+
+        `apply` creates it.
+        """
         ...
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return the unit's numbers, with all that was added before this call.
+        """Return a unit's counts by name, with all that was added before this call.
 
         A unit that nothing was added for has none.
 
@@ -239,7 +245,7 @@ class Counters(Protocol):
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add amounts to a unit's numbers and remove those in `forget`, in one atomic write.
+        """Add amounts to a unit's counts and remove those in `forget`, in one atomic write.
 
         Args:
             endpoint: Its name.
@@ -296,7 +302,7 @@ class RunningVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """The variant's name for people: the provider's, unless that is a mere number."""
+        """The variant's name for messages: the provider's, unless that is a mere number."""
         return self.native if neutral(self.native) == self.name else self.name
 
 
@@ -318,7 +324,7 @@ class Adopter(Protocol):
     """The inspector of a provider's existing endpoints, which makes one the project's."""
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
-        """Describe an endpoint without changing anything.
+        """Return what an endpoint that already runs serves, without changing anything.
 
         Args:
             native: the provider's name of it.
@@ -333,7 +339,7 @@ class Adopter(Protocol):
         ...
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag an endpoint as the project's, in one call.
+        """Tag a running endpoint as the project's, in one call.
 
         Args:
             standing: the endpoint as `look` described it.

@@ -11,19 +11,23 @@ from .port import EndpointSpec, VariantSpec
 
 
 def revision_of(spec: EndpointSpec) -> str:
-    """Return a digest of a spec, 12 hex digits: routing and variants in any order.
+    """Return a hash of an endpoint's routing and variants, to see whether a deploy changes them.
 
-    Of a variant count its name, model, version, machine and attempt.
+    12 hex digits, in whatever order the variants are. Of a variant count its name, model, version,
+    machine and attempt.
     """
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 
 def identity(variant: VariantSpec) -> tuple[str, str, int, str, int]:
-    """Return the fields whose change makes a variant a new one: all but the number of instances."""
+    """Return a variant's name, model, version, machine and attempt.
+
+    A change of one of these makes it a new variant; a change of its instances does not.
+    """
     return variant.name, variant.model, variant.version, variant.machine, variant.attempt
 
 
 def revision_of_variants(variants: Iterable[VariantSpec], *, routing: str = "weighted") -> str:
-    """Return the revision of variants, as `revision_of` does of a spec."""
+    """Return the hash of an endpoint's variants that `revision_of` returns for a spec."""
     running = sorted(map(identity, variants))
     return sha256(msgspec.json.encode([routing, running])).hexdigest()[:12]

@@ -17,7 +17,7 @@ HUNDRED = Decimal(100)
 def check(
     split: Mapping[str, Decimal], *, variants: Iterable[str], resolution: Decimal, where: str
 ) -> dict[str, Decimal]:
-    """Raise Invalid if an endpoint cannot have this split, else return it.
+    """Return an endpoint's traffic split, checked; raise Invalid if it cannot have it.
 
     Args:
         split: Percent by variant.
@@ -49,7 +49,7 @@ def check(
 
 
 def check_range(name: str, percent: Decimal, *, where: str) -> None:
-    """Raise Invalid for a share that is not between 0 and 100."""
+    """Raise Invalid for a traffic share that is not between 0 and 100 percent."""
     if not percent.is_finite() or not 0 <= percent <= HUNDRED:
         raise Invalid(
             f"{where}: {name}={percent} is not a percentage",
@@ -58,6 +58,7 @@ def check_range(name: str, percent: Decimal, *, where: str) -> None:
 
 
 def _no_variant(where: str, unknown: Iterable[str], variants: Iterable[str]) -> Invalid:
+    """Return the error for a traffic split that names variants which the endpoint lacks."""
     names = list(unknown)
     return Invalid(
         f"{where} has no variant {', '.join(names)}",
@@ -66,7 +67,7 @@ def _no_variant(where: str, unknown: Iterable[str], variants: Iterable[str]) -> 
 
 
 def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: str) -> None:
-    """Raise Invalid for a share that the target cannot set; name the nearest ones.
+    """Raise Unsupported for a traffic share that the target cannot set; name the nearest ones.
 
     Raises:
         Unsupported: There is one.
@@ -87,7 +88,7 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
 def completed(
     changes: Mapping[str, Decimal], *, now: Mapping[str, Decimal], where: str
 ) -> dict[str, Decimal]:
-    """Return the whole split that a change such as `challenger=20` leads to.
+    """Return the whole traffic split that a partial change such as `challenger=20` leads to.
 
     With two variants the other gets the rest; with more, all must be named.
 
@@ -118,7 +119,7 @@ def completed(
 
 
 def parsed(text: str) -> dict[str, Decimal]:
-    """Parse `champion=80 challenger=20`, also with commas.
+    """Parse a traffic split written as `champion=80 challenger=20`, also with commas.
 
     Raises:
         Invalid: It names the part that is wrong.

@@ -19,7 +19,7 @@ COUNTERS = "counters"
 
 
 def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target supports the endpoint's routing.
+    """Return whether a target supports the endpoint's routing, weighted or sticky.
 
     A capability that the target does not list is not judged.
     """
@@ -27,12 +27,12 @@ def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target supports the counters that the endpoint's caps need."""
+    """Return whether a target can count what units are shown, if the endpoint's rules need it."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
 def can_shadow(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target supports the endpoint's shadow."""
+    """Return whether a target can send the endpoint's shadow traffic, if it declares any."""
     return endpoint.shadow is None or aims(capabilities, endpoint.routing)
 
 
@@ -42,7 +42,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return the problems of an endpoint on a target, at the lines where they are written."""
+    """Return what a target cannot do of an endpoint's declaration, as problems with their lines."""
     return tuple(
         problem_at(
             description,
@@ -57,7 +57,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what the target refuses of an endpoint's declaration: key, value and remedy."""
+    """Yield what a target cannot do of an endpoint's declaration: (key, value, remedy)."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):
@@ -72,5 +72,5 @@ def _refusals(
 
 
 def _refuses(capabilities: Mapping[str, Capability], row: str) -> bool:
-    """Return whether the target refuses a row of the parity table."""
+    """Return whether a target declares that it lacks a capability, such as sticky routing."""
     return row in capabilities and capabilities[row].level == "refused"

@@ -110,7 +110,10 @@ def adopt(
 
 
 def _adopter(project: Project) -> Adopter:
-    """Return the target's means to take over an endpoint; raise Unsupported if it has none."""
+    """Return the target's Adopter, which reads and tags endpoints that already run in the cloud.
+
+    It raises Unsupported for a target that has none.
+    """
     adapter = project.target.adapter
     if adapter.adoptable is None:
         raise Unsupported(
@@ -122,7 +125,7 @@ def _adopter(project: Project) -> Adopter:
 
 
 def _running_endpoint(project: Project, native: str, name: str | None) -> RunningEndpoint:
-    """Look at a running endpoint; refuse one that is another project's."""
+    """Read what an existing endpoint serves; raise Refused if it is another project's."""
     standing = _adopter(project).look(native, name=name)
     if standing.owner not in (None, project.spec.name):
         raise Refused(
@@ -141,7 +144,7 @@ def _running_endpoint(project: Project, native: str, name: str | None) -> Runnin
 
 
 def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -> None:
-    """Raise Invalid if the target's name of a thing cannot be a name in project.yaml."""
+    """Raise Invalid if the cloud's name for an endpoint or variant is invalid in project.yaml."""
     if problem := name_problem(name, **({} if longest is None else {"longest": longest})):
         raise Invalid(f"{what} would be called {name!r} here: {problem[0]}", remedy=remedy)
 
@@ -149,7 +152,7 @@ def _check_name(what: str, name: str, remedy: str, longest: int | None = None) -
 def _adoption(
     project: Project, standing: RunningEndpoint, model: str | None, objective: str | None
 ) -> Adoption:
-    """Return what taking over this running endpoint would do, without doing it."""
+    """Return a preview of taking over this running endpoint: model versions and YAML to add."""
     adopted = standing.owner == project.spec.name and all(
         variant.version for variant in standing.variants
     )
@@ -174,14 +177,21 @@ def _adoption(
 
 
 def _model(standing: RunningEndpoint) -> str:
-    """Return the model's name from an earlier adoption, else the endpoint's name."""
+    """Return the name under which the endpoint's models are registered.
+
+    It is that of an earlier adoption, else the endpoint's own name.
+    """
     return next((variant.model for variant in standing.variants if variant.model), standing.name)
 
 
 def _with_versions(
     project: Project, standing: RunningEndpoint, model: str
 ) -> tuple[RunningVariant, ...]:
-    """Return the variants, each with the version of the registry that has its content."""
+    """Return the endpoint's variants, each with a version number of the model registry.
+
+    A variant whose content was registered before has that version, another one the next free
+    number.
+    """
     _check_name("the model", model, "give it another name: --model NAME")
     registered = project.target.registry.versions(model)
     numbers = {
@@ -203,7 +213,7 @@ def _with_versions(
 def _project_lines(
     spec: ProjectSpec, name: str, variants: tuple[RunningVariant, ...], objective: str | None
 ) -> list[str]:
-    """Return the lines to add to project.yaml, so that it declares the running endpoint."""
+    """Return the lines of YAML that declare the running endpoint in project.yaml."""
     objective = _objective(spec, name, objective)
     width = max(len(variant.name) for variant in variants)
     return [
@@ -226,14 +236,17 @@ def _project_lines(
 
 
 def _shares(variants: tuple[RunningVariant, ...]) -> list[Decimal]:
-    """Return the shares in hundredths, which sum to 100: the largest takes what rounding leaves."""
+    """Return each variant's traffic share in percent, rounded to hundredths that sum to 100.
+
+    The largest share takes what rounding leaves.
+    """
     shares = [variant.percent.quantize(_HUNDREDTH) for variant in variants]
     shares[shares.index(max(shares))] += HUNDRED - sum(shares)
     return shares
 
 
 def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | None:
-    """Return the objective that the endpoint serves; None where the project has none."""
+    """Return the name of the objective that a running endpoint serves, or None if there is none."""
     if objective is None and not spec.objectives:
         return None
     declared = spec.endpoints.get(name)
@@ -256,9 +269,10 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | Non
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return the unit that the endpoint ranks for, from another endpoint or the objective.
+    """Return the unit for the endpoint's YAML: the key of whom it ranks for, such as visitor_id.
 
-    Where nobody says it, the user is to write it.
+    It is taken from another endpoint or the objective. Where neither says it, the user is to write
+    it.
     """
     endpoints = [
         *filter(None, [spec.endpoints.get(name)]),
@@ -272,7 +286,7 @@ def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
 
 
 def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
-    """Return the lines that the target in profiles.yaml lacks."""
+    """Return lines of YAML: the options that the target lacks in profiles.yaml."""
     missing = [
         f"    {key}: {_flow(value)}"
         for key, value in options.items()
@@ -282,7 +296,7 @@ def _profile_lines(project: Project, options: Mapping[str, Any]) -> list[str]:
 
 
 def _flow(value: object) -> str:
-    """Return a value as YAML's flow style, on one line."""
+    """Return a value as YAML on one line (flow style)."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key}: {_flow(inner)}" for key, inner in value.items()) + "}"
     return msgspec.json.encode(value).decode()

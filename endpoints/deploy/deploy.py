@@ -131,7 +131,7 @@ def deploy(project: Project, name: str) -> Deployment:
 
 
 def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
-    """Apply the spec again and again until the variants run. Never move traffic."""
+    """Apply the endpoint's spec repeatedly until its variants run; never move traffic."""
     host = routed_endpoints(project.target)
     name = spec.name
 
@@ -171,7 +171,7 @@ def _apply_until_ready(project: Project, spec: EndpointSpec) -> EndpointState:
 
 
 def _apply(project: Project, spec: EndpointSpec) -> None:
-    """Create or update the endpoint; a conflict names the variants that another deploy changed."""
+    """Create or update the endpoint; a refusal names the variant with traffic that would change."""
     try:
         routed_endpoints(project.target).apply(spec)
     except Conflict as error:
@@ -196,14 +196,17 @@ def _apply(project: Project, spec: EndpointSpec) -> None:
 def _intend(
     project: Project, name: str, split: Mapping[str, Decimal], claim: owner.Claim | None
 ) -> owner.Claim:
-    """Record the owner's intention to deploy this split, before anything is changed."""
+    """Record in the state store which traffic split this deploy will set, before it changes any.
+
+    A deploy that is repeated after a crash goes on from this record.
+    """
     return owner.intend(
         project.target.state, name, split, kind="deploy", claim=claim, now=project.wall()
     )
 
 
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
-    """Give a new endpoint its declared split.
+    """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
 
     After a crash this goes on where it was: the intent was written down before.
     """
@@ -221,7 +224,7 @@ def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> 
 
 
 def _url(project: Project, name: str) -> str | None:
-    """Return the address of the endpoint's page in the cloud's console, if there is one."""
+    """Return the URL of the endpoint's page in the cloud's console, or None if it has none."""
     listed = (
         r
         for r in project.target.inventory.list(project.spec.name)

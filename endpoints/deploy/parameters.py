@@ -12,7 +12,9 @@ from ...project.specs.description import Endpoint, Parameter
 
 
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
-    """Return a line for each parameter that the deployed models treat differently.
+    """Return warnings, a line of text each, where a declared parameter and the models disagree.
+
+    Such as a parameter that no deployed model takes, or one with another default there.
 
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.
@@ -33,7 +35,7 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 def _compare(
     endpoint: str, parameter: Parameter, manifests: Sequence[Manifest], figures: Collection[str]
 ) -> Iterator[str]:
-    """Yield how models differ in the values that they accept for a serving parameter."""
+    """Yield warnings, a line of text each, on how the models treat one declared parameter."""
     ruled = f"${parameter.name}" in figures  # of rules
     takers = {
         m.configuration: m.accepted[parameter.name]
@@ -57,7 +59,10 @@ def _compare(
 
 
 def _check_types(endpoint: str, parameter: Parameter, types: Mapping[str, str]) -> None:
-    """Refuse a parameter of another type than a model takes; a whole number is a float, too."""
+    """Raise Invalid if a parameter is declared with another type than a deployed model takes.
+
+    A whole number may be declared for a float.
+    """
     for configuration, kind in types.items():
         if kind != parameter.type and (parameter.type, kind) != ("int", "float"):
             raise Invalid(

@@ -36,7 +36,7 @@ class Arms:
         self._logged = Logged(REMEMBERED)
 
     def now(self) -> Assigner:
-        """Return the assigner under the copy of the last look at the store.
+        """Return the assigner for the experiments and the sticky split that are known at present.
 
         An answer takes all that it says of experiments from one assigner.
         """
@@ -55,7 +55,7 @@ class Arms:
         moment: datetime,
         context: Mapping[str, Any],
     ) -> list[Row]:
-        """Return rows for the assignments that this process has not logged today."""
+        """Return `assignments` rows for those of a unit's arms that were not logged today."""
         if not decision.assignments or assigner.version is None:
             return []
         fresh = self._logged.new(decision.assignments, unit, moment.date())
@@ -74,9 +74,9 @@ class Arms:
         ]
 
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
-        """Forget undelivered assignments, so that the unit's next request logs them again.
+        """Forget assignments whose rows were lost, so that the unit's next request logs them again.
 
-        Else the unit would miss in the day's comparison.
+        Else the unit would be missing from that day's results.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)
@@ -96,11 +96,11 @@ class Logged:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Make a new lock, for a process that was just forked."""
+        """Replace the lock in a forked process, where a thread of the parent may have held it."""
         self._lock = threading.Lock()
 
     def new(self, assignments: tuple[Assignment, ...], unit: str, day: date) -> list[Assignment]:
-        """Return the assignments that were not logged on this day, and mark them as logged."""
+        """Return the unit's assignments not yet logged on this day, and mark them as logged."""
         with self._lock:
             fresh = [
                 assigned for assigned in assignments if self._days.get((unit, assigned.run)) != day

@@ -105,12 +105,12 @@ class Gateway:
 
     @property
     def waiting(self) -> int:
-        """The number of exposures that are not delivered yet."""
+        """The number of exposure rows that wait to be written to the log."""
         return self._writer.waiting["exposures"]
 
     @property
     def undelivered(self) -> int:
-        """The number of exposures that are lost."""
+        """The number of exposure rows that could not be written to the log, and are lost."""
         return self._writer.undelivered["exposures"]
 
     @property
@@ -124,7 +124,7 @@ class Gateway:
         return self._writer.failing
 
     def retry_log(self) -> None:
-        """Try to store one of the lost rows again."""
+        """Try to write one of the lost log rows again, to learn whether the log works by now."""
         self._writer.retry()
 
     @property
@@ -134,7 +134,7 @@ class Gateway:
         return tuple([problem for problem in (self._counting.problem, shadow) if problem])
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver the exposures of all answers so far, then end the threads.
+        """Write the log rows of all answers so far, then end the gateway's threads.
 
         Those that do not leave in time are counted, and told on stderr.
         """
@@ -180,7 +180,7 @@ class Gateway:
         )
 
     def _question(self, request: Mapping[str, Any]) -> Question:
-        """Check a request and gather what answering needs: rules, models, features, assigner."""
+        """Check a ranking request, and gather its rules, models, features and experiments."""
         began = time.perf_counter()
         ranked_request = parsed(request, self._shape)
         sent = len(ranked_request.candidates)
@@ -202,7 +202,7 @@ class Gateway:
         return Question(ranked_request, assigner, deployed, rows, sent, rules, counted, began)
 
     def _decide(self, question: Question) -> Decision:
-        """Assign the request's unit to an arm of each running experiment."""
+        """Return a unit's arms in the running experiments, and the parameters that they set."""
         return question.assigner.decide(question.asked.unit, question.asked.context)
 
     def _answer(self, question: Question, request_id: str) -> Ranking:
@@ -258,7 +258,7 @@ class Gateway:
     def _rivals(
         self, question: Question, request_id: str, decision: Decision
     ) -> tuple[ScoredCandidates, ...]:
-        """Return the answer of one variant, or those of the two that are interleaved."""
+        """Return the candidates as scored by one variant, or by each of two interleaved ones."""
         if decision.duel is not None and self._rulebook.drawable:
             return self._scoring.rivals(question, request_id, decision, decision.duel)
         if decision.duel is not None:  # of rules that were written since the run began
@@ -268,7 +268,7 @@ class Gateway:
     def _draw(
         self, question: Question, request_id: str, rivals: Sequence[ScoredCandidates]
     ) -> Placement:
-        """Choose and order the items from one variant's scores, or interleave two variants'."""
+        """Return the items to show and their order: one variant's ranking, or two interleaved."""
         first, *others = rivals
         decision = first.decision
         explore = self._explore if decision.explore is None else decision.explore / 100
@@ -299,7 +299,7 @@ class Gateway:
         outcome: Placement,
         rivals: Sequence[ScoredCandidates],
     ) -> dict[Stream, list[Row]]:
-        """Return the rows to log for an answer, by stream."""
+        """Return the log rows of one answer, by stream: exposures, rankings and assignments."""
         ranked_request, assigner = question.asked, question.assigner
         rows: dict[Stream, list[Row]] = {"exposures": log_rows.exposures(answered, outcome.places)}
         if "rankings" in self._streams or assigner.assigns:
@@ -349,9 +349,9 @@ class Gateway:
         )
 
     def evaluate(self, unit: object, context: Mapping[str, Any]) -> tuple[Decision, int | None]:
-        """Decide a unit's arms for the flags of OpenFeature, ignoring undeclared context.
+        """Return a unit's arms and parameters, for feature flags, and the live document's version.
 
-        Return the decision with the version of the live document that it goes by.
+        New assignments are logged. Context that is not declared is ignored.
         """
         name, attributes = unit_of(unit, self._shape), context_of(context, self._shape)
         assigner = self._arms.now()
@@ -362,7 +362,7 @@ class Gateway:
     def _log(
         self, assigner: Assigner, decision: Decision, unit: str, context: Mapping[str, Any]
     ) -> tuple[str, ...]:
-        """Log a unit's new assignments, and return problems with the log."""
+        """Log the unit's assignments that are new today; return problems of the log as text."""
         return self._writer.put(
             {
                 "assignments": self._arms.unlogged(
@@ -383,7 +383,10 @@ class Gateway:
         variant: str | None = None,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Ask the models alone, as deploy's smoke test does: no exposure is logged."""
+        """Return the models' raw predictions for a request; no exposure is logged.
+
+        The smoke test of `deploy` asks so.
+        """
         instances = self._models.rows(
             parsed(request, self._shape), self._models.now().inputs
         ).instances
@@ -409,7 +412,10 @@ class Gateway:
 
 
 def _undrawn(duel: Duel | None) -> tuple[str, ...]:
-    """Return a sentence that says why an interleaved order was not made; none without a duel."""
+    """Return a warning that an interleaved order was not made, since only /rank makes one.
+
+    Empty for a unit that is in no interleaving run.
+    """
     if duel is None:
         return ()
     first, second = duel.variants
@@ -422,7 +428,7 @@ def _undrawn(duel: Duel | None) -> tuple[str, ...]:
 
 
 def _half_of_duel_text(duel: Duel, variant: str) -> str:
-    """Return a sentence: this answer is one of the two orders that the run interleaves."""
+    """Return a note for `explain`: the order shown is one variant's of two that are interleaved."""
     return (
         f"{duel.run} interleaves {' and '.join(duel.variants)} for this unit; this is the order "
         f"of {variant} alone"

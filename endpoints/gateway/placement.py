@@ -47,7 +47,10 @@ def draw(
     explore: float,
     rng: Random,
 ) -> Placement:
-    """Choose and order the items to show. Without `rules` the order is the model's own."""
+    """Return the items to show, in order, after the rules and random exploration were applied.
+
+    Without `rules` the order is the model's own.
+    """
     if not rules:
         places, explored = shown_places(
             candidates.items,
@@ -89,7 +92,7 @@ def interleave(
     rng: Random,
     coin: Coin,
 ) -> Placement:
-    """Interleave two variants' orders of the same candidates into one.
+    """Return the items to show, interleaved from two variants' rankings of the same candidates.
 
     Places that are drawn at random credit nobody. The `rulebook` is drawable.
     """
@@ -127,7 +130,7 @@ def _places(
     coin: Coin,
     rng: Random | None,
 ) -> Iterator[ShownItem]:
-    """Yield the places of two variants' items, drafted, or drawn at random by `rng`."""
+    """Yield the shown items of two variants' rankings: interleaved, or in random order by `rng`."""
     begins = 0
     for lane, other in zip(first.lanes, second.lanes, strict=True):
         likely = chances(lane, other)
@@ -159,7 +162,10 @@ def _place(
     share: float,
     pick: Pick | None = None,
 ) -> ShownItem:
-    """Return a shown item: its place, scores, and the chance that it was shown there."""
+    """Return a shown item with its position, score and propensity.
+
+    The propensity is the probability with which it was shown there.
+    """
     picker, credited = (pick.by, pick.credited) if pick else (0, False)
     candidates = rivals[picker]
     return ShownItem(

@@ -114,7 +114,10 @@ class Shadowing:
         scored: ScoredCandidates,
         answered: LoggedAnswer,
     ) -> None:
-        """Queue a copy of the request if it is in the share and another variant answered it."""
+        """Queue a copy of an answered request for the shadow variant, if it falls into the share.
+
+        Not if the shadow variant itself gave the answer.
+        """
         if (
             scored.variant == self._variant
             or bucket("shadow", self._endpoint, answered.request_id) >= self._below
@@ -136,7 +139,7 @@ class Shadowing:
         self._offer(copy)
 
     def end(self) -> None:
-        """Stop sending copies and drop those that wait."""
+        """Stop sending request copies to the shadow variant, and drop those that wait."""
         self._ended = True
         with suppress(Empty):
             while True:
@@ -145,13 +148,13 @@ class Shadowing:
         self._queue.put_nowait(None)
 
     def close(self) -> None:
-        """Stop sending copies; wait up to a second for the copy under way."""
+        """Stop sending request copies; wait up to a second for the one under way."""
         if self._thread is not None:
             self.end()
             self._thread.join(_JOINED)
 
     def _offer(self, copy: Copy) -> None:
-        """Queue a copy for the shadow variant; drop it when the queue is full."""
+        """Queue a request copy for the shadow variant; drop and count it when the queue is full."""
         if self._ended:
             return
         try:
@@ -171,7 +174,7 @@ class Shadowing:
                     self._thread = thread
 
     def _run(self) -> None:
-        """Send queued copies to the shadow variant until the queue is closed."""
+        """Send queued request copies to the shadow variant until the queue is closed."""
         while (copy := self._queue.get()) is not None:
             try:
                 self._send(copy)
@@ -180,7 +183,7 @@ class Shadowing:
                 self._note(error)
 
     def _send(self, copy: Copy) -> None:
-        """Send one copy to the shadow variant, and log the comparison or the failure."""
+        """Send a request copy to the shadow variant; log how its answer compares, or the error."""
         compared, failure = None, None
         try:
             compared = self._comparison(copy)
@@ -192,7 +195,7 @@ class Shadowing:
         self._tally.shadowed("compared" if compared else "failed")
 
     def _note(self, error: Exception) -> None:
-        """Keep and report an error of Isthmus itself, so that it is not taken for the model's."""
+        """Keep and log an unexpected exception, so that it does not count as a model failure."""
         self.problem = (
             f"a copy for {self._variant} failed by a mistake in Isthmus: "
             f"{type(error).__name__}: {error}"
@@ -200,7 +203,7 @@ class Shadowing:
         tell(f"a copy for {self._variant} failed by a mistake in Isthmus", error)
 
     def _comparison(self, copy: Copy) -> Row:
-        """Ask the shadow variant, and return the row that compares the two answers."""
+        """Return the `shadows` row that compares the shadow variant's answer with the given one."""
         began = time.perf_counter()
         scores, version = self._ask(copy)
         reply = Reply(
@@ -209,7 +212,7 @@ class Shadowing:
         return row(copy, self._endpoint, self._variant, reply, maximise=self._maximise)
 
     def _ask(self, copy: Copy) -> tuple[Sequence[float], str]:
-        """Ask the shadow variant for a copy's scores; return them and the model's version."""
+        """Return the shadow variant's scores for a request copy, and its model version."""
         reply = self._host.invoke(
             self._endpoint,
             copy.instances,
@@ -226,7 +229,7 @@ class Shadowing:
 def shadowing(
     project: Project, endpoint: Endpoint, models: Models, writer: LogWriter, tally: Tally
 ) -> Shadowing | None:
-    """Return the sender of copies, or None if the endpoint has no `shadow:`.
+    """Return the sender of an endpoint's shadow traffic, or None if it declares no `shadow:`.
 
     Its rows are logged with the gateway's own.
     """
@@ -251,7 +254,7 @@ def row(
     failure: str | None = None,
     maximise: bool = True,
 ) -> Row:
-    """Build a row of the stream `shadows`.
+    """Return a row of the stream `shadows`: both answers' latencies, scores and agreement.
 
     Latencies are rounded to 0.1 ms, so that percentiles are counted, not listed.
     """
@@ -273,7 +276,7 @@ def row(
 
 
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
-    """Return how far two models agree: the share of common items among their first.
+    """Return the share of items that two models both rank among their first.
 
     As many items count as places were asked for.
     """

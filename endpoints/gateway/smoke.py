@@ -24,7 +24,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ok(self) -> bool:
-        """Whether every variant answered."""
+        """Whether every variant answered the test requests."""
         return self.answered == self.sent
 
     def __str__(self) -> str:
@@ -33,7 +33,7 @@ class Smoke(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smoke(project: Project, name: str, variants: list[str]) -> Smoke:
-    """Send test requests to each variant, or by the split where the target cannot aim.
+    """Send test requests to each variant of an endpoint, and return how many were answered.
 
     Nothing is shown to anybody, so no exposure is logged.
     """
@@ -59,7 +59,7 @@ def smoke_arm(
 def _send(
     project: Project, name: str, variants: Sequence[str | None], parameters: Mapping[str, object]
 ) -> Smoke:
-    """Send an example request to each variant, and count the answers."""
+    """Send an example request to each variant, and return how many requests it answered."""
     gateway = Gateway(project, name)
     answered, first = 0, None
     try:
@@ -77,7 +77,7 @@ def _send(
 
 
 def example_request(project: Project, name: str) -> dict[str, Any]:
-    """Build a request from the keys and attributes of the newest logged exposures."""
+    """Return a request for an endpoint, made of keys and attributes of its newest exposures."""
     from ...events.tables.relations import view_name
 
     spec = project.spec
@@ -102,9 +102,9 @@ def example_request(project: Project, name: str) -> dict[str, Any]:
 
 
 def ranked_key(spec: ProjectSpec, endpoint: Endpoint) -> str | None:
-    """Return the key of an endpoint's candidates: the one of exposures that outcomes have, too.
+    """Return the name of the key that an endpoint ranks, such as item_id.
 
-    None: an exposure has no entity's key.
+    It is the entity key that both exposures and outcomes have; None if exposures have none.
     """
     objective = spec.objectives[endpoint.objective]
     exposed, outcome = (

@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits, with no more connections than the process may open files."""
+    """Return the limits, their connections no more than this process may open files."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -66,7 +66,7 @@ def within_descriptors(limits: Limits) -> Limits:
 
 
 def _gateway_body(refusal: Refusal) -> bytes:
-    """Return a refusal's body as the gateway writes errors."""
+    """Return the body of a refusal as JSON, as the gateway writes its errors."""
     remedy = "try again, or start more --workers" if refusal.status == 503 else None
     return msgspec.json.encode({"error": refusal.message, "remedy": remedy})
 
@@ -153,7 +153,7 @@ class Bounded(HttpToolsProtocol):
 
     @property
     def limits(self) -> Limits:
-        """The server's limits."""
+        """The limits of size and time that the server sets on a connection."""
         return self.shared.limits
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's own
@@ -171,7 +171,7 @@ class Bounded(HttpToolsProtocol):
             self._idle_from_now()
 
     def _make_room(self) -> bool:
-        """Close the connection that has been idle for longest; return whether there is room now."""
+        """Close the connection that is idle for longest; return whether another one fits now."""
         oldest = next(iter(self.shared.waiting), None)
         if oldest is not None:
             del self.shared.waiting[oldest]
@@ -187,7 +187,7 @@ class Bounded(HttpToolsProtocol):
         )
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Take a closed connection out of the shared figures, and stop its timers."""
+        """Subtract a closed connection from the server's counts, and stop its timers."""
         self.shared.open.discard(self)
         self.shared.waiting.pop(self, None)
         self.shared.bytes -= self._unread
@@ -259,7 +259,7 @@ class Bounded(HttpToolsProtocol):
         )  # fmt: skip
 
     def _feed(self, piece: bytes) -> None:
-        """Hand received bytes to the parser, and check the limits of the head."""
+        """Hand received bytes to the parser, and check the limits on request headers."""
         previous = (self._head, self._messages)
         super().data_received(piece)
         if self._deaf or self.transport.is_closing():
@@ -281,7 +281,7 @@ class Bounded(HttpToolsProtocol):
 
     # httptools' callbacks: what they raise ends as send_400_response
     def on_message_begin(self) -> None:
-        """Begin a new request: reset what is counted of a head and a body."""
+        """Begin a new request: reset the counted bytes of headers and body."""
         super().on_message_begin()
         self._messages, self._begun = self._messages + 1, True
         self._head = self._left = self._body = self._fed = 0
@@ -297,7 +297,7 @@ class Bounded(HttpToolsProtocol):
             raise self._refusing(Refusal(HTTPStatus.REQUEST_URI_TOO_LONG, "UrlTooLong", words))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Refuse a head that is too long; leave out trailers behind a body."""
+        """Refuse request headers that are too long; ignore trailers after a body."""
         # what is sent behind a body is no header: it would be read as one that the head has twice
         if not self._in_head:
             return
@@ -325,13 +325,13 @@ class Bounded(HttpToolsProtocol):
         self._expect_nothing()
 
     def on_body(self, body: bytes) -> None:
-        """Count the bytes of the body that have come."""
+        """Count the received bytes of a request's body."""
         self._body += len(body)
         self._left = max(0, self._left - len(body))
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Note that the request is whole, and stop its deadline."""
+        """Note that a request has arrived whole, and stop its timer."""
         self._messages, self._begun = self._messages + 1, False
         self._in_head, self._in_body, self._head, self._left = True, False, 0, 0
         self._expect_nothing()
@@ -361,7 +361,7 @@ class Bounded(HttpToolsProtocol):
         self._wait()
 
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
-        """Return why the user at the other end is refused, or None.
+        """Return the refusal of the Unix user at the other end of the connection, or None.
 
         The kernel is asked once: a connection stays whose it is.
         """
@@ -371,18 +371,18 @@ class Bounded(HttpToolsProtocol):
         return self._strangers[users]
 
     def _wait(self) -> None:
-        """List the connection as idle, among those that may be closed to make room."""
+        """Note the connection as idle, so that it may be closed to make room for a new one."""
         if not (self.transport.is_closing() or self._under_way()):
             self.shared.waiting[self] = (
                 None  # also before its body is whole, where it was answered without
             )
 
     def _under_way(self) -> bool:
-        """Return whether the last parsed request is not answered yet."""
+        """Return whether the last request that was parsed is not answered yet."""
         return self.cycle is not None and not self.cycle.response_complete
 
     def _under_way_at_all(self, *, without_half: bool = False) -> bool:
-        """Return whether any request is not answered yet.
+        """Return whether any request of the connection is not answered yet.
 
         `without_half`: leave out one whose body is not whole.
         """
@@ -421,7 +421,7 @@ class Bounded(HttpToolsProtocol):
             self.loop.call_soon(self._end_half_closed, answers, turns - 1)
 
     def _part_came(self) -> bool:
-        """Return whether a part of another request has come."""
+        """Return whether the first bytes of another request have come."""
         return self._begun or self._gathered > 0
 
     def end_with_answer(self) -> None:
@@ -444,7 +444,7 @@ class Bounded(HttpToolsProtocol):
         self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))
 
     def resume_writing(self) -> None:
-        """Go on sending: the client reads again."""
+        """Continue to send, as the client reads again."""
         super().resume_writing()
         self._expect_reader(None)
         self.shared.bytes -= self._unread
@@ -454,7 +454,7 @@ class Bounded(HttpToolsProtocol):
             self._begin_next()
 
     def _count_unread(self) -> bool:
-        """Count the bytes that the client has not read; return whether they became fewer."""
+        """Update the count of sent bytes that the client has not read; return whether it fell."""
         size = self.transport.get_write_buffer_size()
         less = size < self._unread
         self.shared.bytes += size - self._unread
@@ -462,7 +462,7 @@ class Bounded(HttpToolsProtocol):
         return less
 
     def _look_at_reader(self) -> None:
-        """Cut the connection of a client that has read nothing for too long."""
+        """Abort the connection if its client has read nothing within the time limit."""
         if self._count_unread():
             self._expect_reader(
                 self.loop.call_later(self.limits.write_seconds, self._look_at_reader)
@@ -471,21 +471,21 @@ class Bounded(HttpToolsProtocol):
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what the parser could not read, with the reason."""
+        """Answer bytes that the parser could not read by an error with the reason."""
         refusal, self._raised = self._raised, None
         self._refuse(
             refusal or Refusal(HTTPStatus.BAD_REQUEST, "BadRequest", f"this is not HTTP/1.1: {msg}")
         )
 
     def refuse(self, status: int, error: str, message: str) -> None:
-        """Refuse what arrives now, in its turn, and read no more of this connection.
+        """Answer the request that arrives now by an error, and read no more of this connection.
 
         What follows cannot be understood, or is too much to read.
         """
         self._refuse(Refusal(status, error, message))
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answer a refusal, behind the answers that are still due, and read no more."""
+        """Send an error answer after the answers that are still due, and read no more."""
         self._expect_nothing()
         if self._deaf or self.transport.is_closing():
             return
@@ -511,7 +511,7 @@ class Bounded(HttpToolsProtocol):
         return answerable
 
     def _say_last(self, refusal: Refusal) -> None:
-        """Write a refusal as the connection's last answer, then wait for the client to close."""
+        """Write an error as the connection's last answer, then wait for the client to close."""
         self._last_word = None
         logs.emit("request", method="", path="", status=int(refusal.status), ms=0.0)
         self.transport.write(_answer(refusal.status, self.shared.refusal_body(refusal)))
@@ -545,23 +545,23 @@ class Bounded(HttpToolsProtocol):
         return _Refused(refusal)
 
     def _too_long_a_head(self) -> Refusal:
-        """Return the refusal of a head that is too long."""
+        """Return the refusal of a request whose headers are too long."""
         words = f"the head is above {self.limits.head_bytes:,} bytes"
         return Refusal(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HeadersTooLarge", words)
 
     def _expect_within(self, seconds: float) -> None:
-        """Start the deadline by which the rest of the request must come."""
+        """Start the timer by which the rest of a request must arrive."""
         self._expect_nothing()
         self._deadline = self.loop.call_later(seconds, self._too_slow)
 
     def _expect_nothing(self) -> None:
-        """Cancel the deadline of the request."""
+        """Cancel the timer by which the rest of a request must arrive."""
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
     def _too_slow(self) -> None:
-        """Refuse a request that did not come in time."""
+        """Refuse a request that did not arrive whole within the time limit."""
         what, seconds = (
             ("body", self.limits.body_seconds)
             if self._in_body
@@ -571,7 +571,7 @@ class Bounded(HttpToolsProtocol):
         self.refuse(HTTPStatus.REQUEST_TIMEOUT, "RequestTimeout", words)
 
     def _expect_reader(self, timer: asyncio.TimerHandle | None) -> None:
-        """Replace the timer that waits for the client to read."""
+        """Replace the timer that aborts the connection of a client that reads nothing."""
         if self._reader_due is not None:
             self._reader_due.cancel()
         self._reader_due = timer
@@ -586,7 +586,7 @@ class _Outlet:
         self._connection = connection
 
     def write(self, data: bytes) -> None:
-        """Write to the connection."""
+        """Write bytes of an answer to the connection."""
         self._connection.transport.write(data)
 
     def is_closing(self) -> bool:
@@ -599,7 +599,7 @@ class _Outlet:
 
 
 def _answer(status: int, body: bytes) -> bytes:
-    """Return the bytes of a whole HTTP answer that closes its connection."""
+    """Return the bytes of a whole HTTP response that closes its connection."""
     head = (
         f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\ncontent-type: "
         f"application/json\r\ncontent-length: {len(body)}\r\n"

@@ -71,7 +71,7 @@ def door(
     users: frozenset[int] | None = frozenset(),
     bodies: frozenset[bytes] = JSON_ONLY,
 ) -> Door:
-    """Return the rules of entry of a server: allowed hosts, users and token.
+    """Return the rules by which a server admits requests: host names, users and token.
 
     Args:
         listen: The address.
@@ -118,7 +118,7 @@ def refusal(
     headers: Mapping[bytes, bytes],
     stranger: Callable[[], Refusal | None] = lambda: None,
 ) -> Refusal | None:
-    """Return why a request is refused by its head, or None.
+    """Return the error that refuses a request by its method, path and headers; None admits it.
 
     Args:
         entrance: The server's door.
@@ -145,7 +145,7 @@ def refusal(
 
 
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
-    """Refuse a request that has a header twice on which its treatment depends.
+    """Return the error for a request that has a security-relevant header twice, or None.
 
     A proxy before this server may go by the first of two, and the door by the last. `also`: more
     headers that decide.
@@ -158,12 +158,12 @@ def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()
 
 
 def _of_another_site(headers: Mapping[bytes, bytes]) -> bool:
-    """Return whether a browser sends this request on behalf of another site."""
+    """Return whether a browser sends this request for a web page of another site."""
     return headers.get(b"sec-fetch-site", b"none") not in (b"none", b"same-origin")
 
 
 def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
-    """Refuse a Host header that is not one of this server's names."""
+    """Return the error for a Host header that is not a name of this server, or None."""
     if without_port(host) in entrance.hosts:
         return None
     shown = host.decode("latin-1")[:200]
@@ -175,7 +175,10 @@ def _unknown_host(entrance: Door, host: bytes) -> Refusal | None:
 
 
 def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Refuse a request without the right bearer token."""
+    """Return the error for a request without the right token, or None.
+
+    The token comes in the header Authorization (Bearer) or X-API-Key.
+    """
     if entrance.token is None:
         return None
     scheme, _, bearer = headers.get(b"authorization", b"").partition(b" ")
@@ -190,7 +193,7 @@ def _without_token(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | 
 
 
 def _wrong_body(entrance: Door, headers: Mapping[bytes, bytes]) -> Refusal | None:
-    """Refuse a body of another content type."""
+    """Return the error for a body whose content type this server does not take, or None."""
     if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() in entrance.bodies:
         return None
     accepted = " or ".join(sorted(name.decode() for name in entrance.bodies))
@@ -205,7 +208,10 @@ def without_port(host: bytes) -> bytes:
 
 
 def _name(host: str) -> bytes:
-    """Return an allowed host in the form that `without_port` returns."""
+    """Return an allowed host name in the form of a Host header without its port.
+
+    Raises ValueError for a URL or a pattern.
+    """
     try:
         return _host_literal(str(ip_address(host.strip("[]"))))
     except ValueError:
@@ -226,5 +232,5 @@ def _name(host: str) -> bytes:
 
 
 def _host_literal(host: str) -> bytes:
-    """Return a host as it stands in a Host header; an IPv6 address in brackets."""
+    """Return a host in the form of a Host header: an IPv6 address in brackets."""
     return f"[{host}]".encode() if ":" in host else host.encode()

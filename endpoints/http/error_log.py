@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Write an error to stderr, at most one line a minute for one cause.
+    """Log an exception to stderr, at most one line a minute for the same cause.
 
     The first time its traceback is written, too.
     """
@@ -31,14 +31,14 @@ def tell(what: str, error: BaseException) -> None:
 
 
 def tell_line(what: str, detail: str) -> None:
-    """Write a line to stderr, at most once a minute for the same `what`."""
+    """Log a line to stderr, at most once a minute for the same `what`."""
     _, untold = _due(what, "")
     if untold is not None:
         _write(f"{what}: {_one_line(detail)}", untold)
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether a cause may be logged now, and how many were left out since the last time.
+    """Return whether an error may be logged now, and how many like it were suppressed before.
 
     The number is None where the cause is not due.
     """
@@ -53,13 +53,13 @@ def _due(what: str, where: str) -> tuple[bool, int | None]:
 
 
 def _write(text: str, untold: int) -> None:
-    """Print an error, and how many like it were left out since the last one."""
+    """Print an error to stderr, with the number of suppressed errors like it."""
     more = f" ({untold:,} more like it were not told)" if untold else ""
     print(f"{text}{more}", file=sys.stderr, flush=True)
 
 
 def _place(error: BaseException) -> str:
-    """Return the file and line that raised; the message may hold a caller's text."""
+    """Return the file and line that raised an error, as text."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 

@@ -35,7 +35,7 @@ Address = tuple[str, int]
 
 
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
-    """Return the users that ISTHMUS_ALLOW_USER admits; None for any (`*`).
+    """Return the ids of the Unix users whom ISTHMUS_ALLOW_USER admits; None admits all (`*`).
 
     The server's own user and root come in without being named.
 
@@ -47,7 +47,7 @@ def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | N
 
 
 def _number(name: str) -> int:
-    """Return the number of a user by name or number; raise if there is none."""
+    """Return the user id (uid) of a Unix user given by name or number; raise Invalid if none."""
     if name.isdecimal():
         return int(name)
     try:
@@ -60,7 +60,7 @@ def _number(name: str) -> int:
 def stranger(
     users: frozenset[int] | None, peer: Address | None, local: Address | None
 ) -> Refusal | None:
-    """Return why a connection's user is refused, or None.
+    """Return the error for a connection of a Unix user who is not allowed, or None.
 
     Ask once for each connection. One of another machine is let in here: a server that can be
     reached from there has a token, or a proxy before it.
@@ -85,7 +85,7 @@ def stranger(
 
 
 def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -> Refusal | None:
-    """Return why the user of an ASGI request is refused, or None.
+    """Return the error for an ASGI request of a Unix user who is not allowed, or None.
 
     One that hides the caller's is refused.
     """
@@ -104,7 +104,7 @@ def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -
 
 
 def _words(user: int | None) -> str:
-    """Return why a user of this machine is refused."""
+    """Return the message that refuses a Unix user of this machine, and says how to admit them."""
     if user is None:
         return "this connection was closed before it could be told whose it is"
     name = _name(user)
@@ -117,7 +117,7 @@ def _words(user: int | None) -> str:
 
 
 def _name(user: int) -> str:
-    """Return a user's name, or the number if it has no name."""
+    """Return a Unix user's name, or the number as text if there is no name."""
     try:
         return pwd.getpwuid(user).pw_name
     except KeyError:
@@ -126,7 +126,7 @@ def _name(user: int) -> str:
 
 @cache
 def kernel_tells() -> bool:
-    """Return whether this system can tell which user owns a connection.
+    """Return whether the operating system can tell which user owns a local connection.
 
     It is tried once, with a connection of this process.
     """
@@ -141,7 +141,7 @@ def kernel_tells() -> bool:
 
 
 def _owner(peer: Address, local: Address) -> int | None:
-    """Return the user of the socket at `peer` that is connected to `local`.
+    """Return the id of the Unix user who owns the other end of a local connection.
 
     None: there is none, or its process has closed it.
 
@@ -157,7 +157,10 @@ def _owner(peer: Address, local: Address) -> int | None:
 
 
 def _by_question(peer: Address, local: Address) -> tuple[int, int]:
-    """Ask the kernel for a socket's user and inode (NETLINK_SOCK_DIAG, sock_diag(7))."""
+    """Return the user id and inode of a socket, by asking the Linux kernel over netlink.
+
+    See NETLINK_SOCK_DIAG, sock_diag(7).
+    """
     family = socket.AF_INET6 if ":" in peer[0] else socket.AF_INET
     sides = [socket.inet_pton(family, host).ljust(16, b"\0") for host in (peer[0], local[0])]
     query = struct.pack("=BBBxI", family, socket.IPPROTO_TCP, 0, _ANY_STATE)
@@ -183,7 +186,7 @@ def _by_question(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _by_list(peer: Address, local: Address) -> tuple[int, int]:
-    """Find a socket's user and inode in the kernel's list of sockets, proc(5)."""
+    """Return the user id and inode of a socket, from /proc/net/tcp; zeros if it is not there."""
     path = Path("/proc/net/tcp6" if ":" in peer[0] else "/proc/net/tcp")
     ends = [_written(address) for address in (peer, local)]
     for line in path.read_text().splitlines()[1:]:
@@ -194,7 +197,7 @@ def _by_list(peer: Address, local: Address) -> tuple[int, int]:
 
 
 def _written(address: Address) -> str:
-    """Write an address as proc(5) does: four-byte words in the machine's order, in hex."""
+    """Return an address as /proc/net/tcp writes it: IP and port in hexadecimal."""
     packed = ip_address(address[0]).packed
     words = [
         int.from_bytes(packed[start : start + 4], sys.byteorder)

@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
 def failure(
     status: int, error: str, message: str, *, headers: Headers = (), close: bool = False
 ) -> Answer:
-    """Return an answer that says what is wrong with a request."""
+    """Return an error response as JSON."""
     body = msgspec.json.encode(Failure(error=error, message=message))
     return Answer(status, body, headers, close)
 
@@ -73,16 +73,16 @@ class Request:
 
     @property
     def gone(self) -> bool:
-        """Whether the caller has gone away."""
+        """Whether the caller has closed the connection."""
         return self.caller.gone
 
     def reply(self, answer: Answer) -> None:
-        """Reply to the caller, once; a reply to a caller that has gone is dropped."""
+        """Send the response to the caller, once; it is dropped if the caller has gone."""
         if not self._answer.done():
             self._answer.set_result(answer)
 
     def fail(self, status: int, error: str, message: str, *, close: bool = False) -> None:
-        """Reply that something is wrong."""
+        """Send an error response to the caller."""
         self.reply(failure(status, error, message, close=close))
 
     def give_up(self) -> None:
@@ -92,7 +92,7 @@ class Request:
             self._answer.set_result(None)
 
     async def answered(self) -> Answer | None:
-        """Wait for the answer; None if the caller has gone."""
+        """Wait for the response; return None if the caller has gone."""
         return await self._answer
 
 
@@ -162,7 +162,7 @@ class Application:
             await _send(send, answer)
 
     async def _answer(self, request: Request, scope: Scope, receive: Receive) -> Answer | None:
-        """Return the answer to a request, or None if the client went away."""
+        """Return the response to a request, or None if the caller has gone."""
         refused = self._refused(request, scope)
         if refused is not None:
             return refused
@@ -174,7 +174,7 @@ class Application:
         return await request.answered()
 
     def _refused(self, request: Request, scope: Scope) -> Answer | None:
-        """Return how a request is refused by its head, or None."""
+        """Return the error that refuses a request by its headers, or None."""
         headers = request.headers
         length = int(headers.get(b"content-length", b"0"))
         if len(scope["headers"]) != len(headers) and (twice := self._twice(scope["headers"])):
@@ -192,12 +192,15 @@ class Application:
         return self._too_much(0, length)
 
     def _twice(self, headers: list[tuple[bytes, bytes]]) -> bytes | None:
-        """Return a header that came twice and may only come once, or None."""
+        """Return the name of a header that came twice and may only come once, or None."""
         names = [name for name, _ in headers]
         return next((name for name in self._deciding if names.count(name) > 1), None)
 
     def _too_much(self, size: int, more: int) -> Answer | None:
-        """Return how a body is refused that is too large, or None."""
+        """Return the error for a body above the limit of bytes, or None.
+
+        There is a limit for one request, and one for all that are held.
+        """
         if size + more > self._most_body:
             words = f"the request is above {self._most_body:,} bytes"
             return failure(413, "RequestTooLarge", words, close=True)
@@ -207,7 +210,7 @@ class Application:
         return None
 
     async def _read_body(self, request: Request, receive: Receive) -> Answer | None:
-        """Read the body and count its bytes; return how it is refused, or None."""
+        """Receive the request's body; return the error if it is too large, or None."""
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -235,18 +238,18 @@ class Application:
         request.give_up()
 
     def _release(self, request: Request) -> None:
-        """Give back what a request's body took of the shared budget of bytes."""
+        """Subtract a request's body from the number of bytes that all requests hold."""
         self.connections.bytes -= request.size
         request.size = 0
 
 
 def _refusal_body(refusal: Refusal) -> bytes:
-    """Return a refusal's body as the model server writes errors."""
+    """Return a refusal as a JSON body, as the model server writes its errors."""
     return msgspec.json.encode(Failure(error=refusal.error, message=refusal.message))
 
 
 async def _send(send: Send, answer: Answer) -> None:
-    """Send an answer by ASGI's messages."""
+    """Send a response by ASGI's messages."""
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(answer.body)),

@@ -46,7 +46,7 @@ def listener(host: str, port: int) -> socket.socket:
 
 
 def url(host: str, listening: socket.socket) -> str:
-    """Return the URL of a listening socket."""
+    """Return the URL of a listening socket as text."""
     return f"http://{f'[{host}]' if ':' in host else host}:{listening.getsockname()[1]}"
 
 
@@ -85,7 +85,7 @@ def _config(
 
 
 def _with_spans(application: Any) -> Any:
-    """Wrap an application so that each answer leaves a record and a span.
+    """Return an ASGI application that logs each answer, with a tracing span.
 
     Status 0 says that the caller has gone before.
     """

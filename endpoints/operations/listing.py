@@ -21,7 +21,7 @@ class Listing(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def listing(project: Project) -> Listing:
-    """Observe every endpoint of project.yaml."""
+    """Return the observed state of every endpoint in project.yaml, by name."""
     states = {
         name: routed_endpoints(project.target).observe(name) for name in project.spec.endpoints
     }

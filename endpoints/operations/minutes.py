@@ -30,14 +30,14 @@ class VariantSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def errors(self) -> int:
-        """The number of requests that failed, by the client's fault or the server's."""
+        """The number of failed requests, client errors and server errors together."""
         return self.client_errors + self.server_errors
 
 
 def summary(
     project: Project, endpoint: str, start: datetime, end: datetime
 ) -> dict[str, VariantSummary]:
-    """Return the figures by variant, over the whole minutes that touch [start, end).
+    """Return requests, errors and latencies by variant, over the whole minutes of [start, end).
 
     A variant without requests is absent: no data is not zero errors.
 
@@ -54,18 +54,18 @@ def summary(
 
 
 def settled_window(project: Project, length: timedelta) -> Window:
-    """Return the last whole minutes whose metrics are final."""
+    """Return the window of the last whole minutes whose metrics are final."""
     end = settled_by(metrics_delay(project.target), project.wall())
     return Window(start=floor_minute(end - length), end=end)
 
 
 def settled_by(delay: timedelta, now: datetime) -> datetime:
-    """Return the moment before which all minutes' metrics are final."""
+    """Return the time up to which metrics are final, given the target's delay."""
     return floor_minute(now - delay)
 
 
 def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
-    """Return the sums over a variant's minutes."""
+    """Return one variant's figures over several minutes: summed counts and median latencies."""
     return VariantSummary(
         variant=variant,
         minutes=len(buckets),
@@ -78,5 +78,5 @@ def of_buckets(variant: str, buckets: Sequence[Bucket]) -> VariantSummary:
 
 
 def floor_minute(moment: datetime) -> datetime:
-    """Return the start of a moment's minute, in UTC."""
+    """Return the start of the minute that a time is in, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

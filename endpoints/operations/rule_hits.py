@@ -23,7 +23,7 @@ class RuleHits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
-    """Count the answers that each rule changed on the last `days` dates of the project's clock.
+    """Return how many answers each rule changed on the last `days` dates of the project's clock.
 
     It takes one query of `rankings`.
 
@@ -45,9 +45,10 @@ def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
 
 
 def hits_sql(rules: Collection[Rule]) -> str:
-    """Return the query, in the neutral subset, with the parameters $endpoint and $since.
+    """Return SQL that counts an endpoint's logged answers, and how many each rule changed.
 
-    Its columns are answers and rule0, rule1, ... A row of a stream may stand there twice.
+    It is in the neutral subset, with the parameters $endpoint and $since. Its columns are answers
+    and rule0, rule1, ... A row of a stream may stand there twice.
     """
     hit = "count(DISTINCT CASE WHEN rules LIKE '{}' THEN event_id END) AS rule{}"
     counted = [
@@ -61,9 +62,10 @@ def hits_sql(rules: Collection[Rule]) -> str:
 
 
 def _pattern(rule: Rule) -> str:
-    """Return the LIKE pattern of a JSON list `rules` with an item that begins with the rule's name.
+    """Return the SQL LIKE pattern for logged answers that a rule changed.
 
-    What LIKE reads as its own is any one character.
+    It finds the rule's name in `rules`, a JSON list. What LIKE reads as its own is any one
+    character.
     """
     begins = (
         msgspec.json.encode(f"{name_of(rule)}{' ' if isinstance(rule, Pin) else ': '}")

@@ -128,12 +128,12 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
 
 
 def latency_sql(column: str) -> str:
-    """Return the query of how many copies took how long; latencies are kept to 0.1 ms."""
+    """Return SQL that counts shadow copies by latency, in steps of 0.1 ms."""
     return LATENCIES.format(column=column, copies=_COPIES)
 
 
 def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
-    """Return the percentile of values by how often each came; nearest rank."""
+    """Return a percentile of values that come with their counts, by nearest rank."""
     ordered = sorted(counts)
     rank = share * sum(count for _, count in ordered)
     below = 0
@@ -145,13 +145,13 @@ def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
 
 
 def _rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Run a query in the warehouse, and return its rows."""
+    """Run a SQL query in the warehouse, and return its rows as dictionaries."""
     rows: list[dict[str, Any]] = project.target.warehouse.query(sql, parameters).to_pylist()
     return rows
 
 
 def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Latency]:
-    """Return the shadow's latency percentiles for each pair of versions."""
+    """Return the p50 and p99 latency of the copies by pair of live and shadow version."""
     counts: dict[tuple[str, str], list[tuple[float, int]]] = defaultdict(list)
     for row in rows:
         counts[row["version"], row["shadow_version"]].append((row["milliseconds"], row["copies"]))
@@ -164,7 +164,7 @@ def _latencies(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], Laten
 def _pair(
     row: Mapping[str, Any], latencies: Mapping[str, Mapping[tuple[str, str], Latency]]
 ) -> Pair:
-    """Return the figures of a live version and its shadow from a row of the query."""
+    """Return the comparison of a live version with its shadow, from a row of the query."""
     pair = row["version"], row["shadow_version"]
     return Pair(
         **{

@@ -50,7 +50,7 @@ def request(
 
 
 def predictions(answer: object, count: int) -> list[Any]:
-    """Return a predictor's answer as plain values, one for each instance.
+    """Return a model's predictions as plain Python values, one for each instance.
 
     Raises:
         ValueError: It has another length, or a number that is not finite.
@@ -77,7 +77,7 @@ def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], d
 
 
 def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
-    """Return the parameters that a request sends; none for null.
+    """Return the parameters of a prediction request by name; empty where it sends null.
 
     Vertex AI's SDK sends null to a dedicated endpoint where there are none.
     """
@@ -106,7 +106,7 @@ def _rows(instances: object) -> list[dict[str, Any]]:
 
 
 def _lines(body: bytes) -> list[object]:
-    """Parse a body of JSON lines."""
+    """Return the values in a request body of JSON lines."""
     return [
         _decoded(line, f"line {number}")
         for number, line in enumerate(body.splitlines(), 1)
@@ -115,7 +115,7 @@ def _lines(body: bytes) -> list[object]:
 
 
 def _decoded(data: bytes, what: str) -> Any:
-    """Decode JSON; raise BadRequest if it is none."""
+    """Return the value of a JSON text; raise BadRequest, which names `what`, if it is not JSON."""
     try:
         return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -125,7 +125,7 @@ def _decoded(data: bytes, what: str) -> Any:
 
 
 def _json_name(value: object) -> str:
-    """Return JSON's name for a value's type."""
+    """Return the name that JSON has for a value's type, such as object."""
     names = {
         dict: "object",
         list: "list",
@@ -138,7 +138,7 @@ def _json_name(value: object) -> str:
 
 
 def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
-    """Return the rows of a CSV body.
+    """Return the rows of a request's CSV body, with values in the types of the features.
 
     Its first row is a header where its cells are the manifest's feature names, in any order; else
     the columns are in the manifest's order.
@@ -172,7 +172,7 @@ def _from_csv(body: bytes, manifest: Manifest) -> list[dict[str, Any]]:
 
 
 def _all_numbers(cells: Sequence[str]) -> bool:
-    """Return whether every cell of a CSV line is a number."""
+    """Return whether every cell of a CSV line is a number, and so it is no header."""
     try:
         return bool([float(cell) for cell in cells])
     except ValueError:
@@ -180,7 +180,7 @@ def _all_numbers(cells: Sequence[str]) -> bool:
 
 
 def _cell(text: str, kind: str | None, where: str) -> object:
-    """Convert a CSV cell to its column's type; an empty cell is None."""
+    """Return a CSV cell as a value of its column's type; an empty cell is None."""
     if text == "":
         return None
     try:
@@ -201,7 +201,7 @@ def _cell(text: str, kind: str | None, where: str) -> object:
 
 
 def _plain(value: object) -> Any:
-    """Return NumPy's scalars and arrays as Python's own, without importing NumPy."""
+    """Return a prediction as plain Python values, without importing NumPy."""
     if value is None or isinstance(value, bool | int | float | str):
         return value if type(value) in (bool, int, float, str, type(None)) else _unwrapped(value)
     if isinstance(value, list | tuple):
@@ -212,7 +212,7 @@ def _plain(value: object) -> Any:
 
 
 def _unwrapped(value: object) -> Any:
-    """Return a NumPy or pandas value as plain Python."""
+    """Return a NumPy or pandas value as plain Python; raise ValueError for other types."""
     for method in ("tolist", "item"):
         convert = getattr(value, method, None)
         if callable(convert):

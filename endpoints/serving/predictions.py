@@ -67,7 +67,7 @@ class Predictions:
         self._watched = self._hangs = False
 
     def submit(self, request: Request) -> None:
-        """Answer the request by a prediction, or say why there is none."""
+        """Queue a request for prediction, or answer it by an error if that cannot be."""
         if self._hangs:
             request.fail(503, "Unavailable", _ENDS)
             return
@@ -109,13 +109,13 @@ class Predictions:
             self._began = None
 
     def _finish(self, request: Request, status: int, body: bytes) -> None:
-        """Answer a request, unless its client went away meanwhile."""
+        """Send a prediction's response, unless the client went away meanwhile."""
         if request in self.under_way:
             del self.under_way[request]
             request.reply(Answer(status, body, self._headers))
 
     def _watch(self, timeout: float) -> None:
-        """End the process if the prediction under way exceeds its time limit."""
+        """Check the running prediction's time; end the process if it exceeds the limit."""
         began = self._began
         if began is not None and time.monotonic() - began[1] >= timeout:
             self._end(began[0], timeout)
@@ -145,7 +145,7 @@ class Predictions:
 
 
 def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
-    """Predict for a request. Return the answer's status and JSON."""
+    """Return the status and the JSON body of the answer to a prediction request."""
     content_type = request.headers.get(b"content-type", b"").decode("latin-1")
     try:
         rows, parameters = payloads.request(bytes(request.body), content_type, model.manifest)
@@ -169,7 +169,7 @@ _OURS = {__file__, payloads.__file__}
 
 
 def _failure(error: BaseException) -> Failure:
-    """Describe what the user's code raised, with the line that did."""
+    """Return the error body for an exception in the user's model code, with the line it is from."""
     tell("a prediction failed", error)
     frames: list[Any] = [
         frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename not in _OURS

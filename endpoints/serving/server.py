@@ -183,7 +183,7 @@ class ModelServer:
                 os._exit(HUNG)  # nothing else ends its thread
 
     def _hang(self) -> None:
-        """End the process once the callers of a hung prediction have their answers.
+        """End the process after a prediction hung, once its callers have their answers.
 
         Nothing else ends its thread.
         """
@@ -200,7 +200,7 @@ class ModelServer:
         leave()
 
     def _handle(self, request: Request) -> None:
-        """Route a request by its path: prediction, health, or 404."""
+        """Pass a request to prediction or health check by its path, else answer 404."""
         if request.path in self._predict:
             if request.method == b"POST":
                 self._predictions.submit(request)
@@ -298,7 +298,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _seconds(text: str) -> float:
-    """Parse a number of seconds of the command line."""
+    """Return a number of seconds that is given as text on the command line."""
     try:
         seconds = float(text)
     except ValueError:

@@ -26,7 +26,7 @@ def has_converged(
     *,
     resolution: Decimal = Decimal("0.01"),
 ) -> bool:
-    """Return whether the endpoint is as the spec and the split say.
+    """Return whether an endpoint's variants and traffic are what the spec and split declare.
 
     Its phase is ready, its revision the spec's, every variant ready, and percent == target_percent
     == split at the target's resolution.
@@ -40,5 +40,5 @@ def has_converged(
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:
-    """Return a percentage in steps of the target's resolution."""
+    """Return a percentage as a number of the smallest steps that a target can set."""
     return int((percent / resolution).to_integral_value())

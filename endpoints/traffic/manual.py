@@ -164,7 +164,7 @@ def read_back(
     *,
     within: timedelta = timedelta(minutes=15),
 ) -> EndpointState:
-    """Wait until the target serves the split.
+    """Wait until the target serves the traffic split that was set; return the endpoint's state.
 
     Raises:
         Conflict: It settled on another one.
@@ -192,7 +192,7 @@ def read_back(
 
 
 def observe(project: Project, endpoint: str) -> EndpointState:
-    """Return the endpoint's state.
+    """Return an endpoint's observed state: phase, variants and traffic.
 
     Raises:
         NotFound: It is not deployed.

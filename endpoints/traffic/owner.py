@@ -44,11 +44,11 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def lasting(self) -> bool:
-        """Whether it keeps the traffic until it gives it back, whatever is served."""
+        """Whether it keeps the traffic until it gives it back: a rollout or an experiment does."""
         return self.owner in ("rollout", "experiment")
 
     def is_of(self, kind: Literal["rollout", "experiment"], name: str) -> bool:
-        """Return whether this is that rollout or experiment."""
+        """Return whether the owner is the rollout or experiment of this name."""
         return (self.owner, self.name) == (kind, name)
 
 
@@ -60,12 +60,12 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
-    """Return the key under which an endpoint's owner is stored."""
+    """Return the state store's key for who owns an endpoint's traffic."""
     return f"traffic/{endpoint}"
 
 
 def read(state: StateStore, endpoint: str) -> Claim | None:
-    """Return the owner of an endpoint's traffic, or None if it never had one."""
+    """Return who may change an endpoint's traffic, with the stored token; None if never set."""
     document = state.get(key(endpoint))
     if document is None:
         return None
@@ -75,7 +75,7 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 
 
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
-    """Return whether an owner still owns the endpoint's traffic.
+    """Return whether the recorded owner still controls the endpoint's traffic.
 
     A rollout or an experiment has it until it gives it back. A `deploy` or `traffic` that was
     killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
@@ -101,7 +101,7 @@ def whose(
     now: datetime,
     heir_of: str = "",
 ) -> Literal["ours", "free", "other"]:
-    """Return who owns the traffic, seen from a rollout or an experiment: itself, nobody or another.
+    """Return who owns the endpoint's traffic, seen from a rollout or experiment: ours, free, other.
 
     `heir_of`: the run of an experiment that leaves it the traffic.
     """
@@ -124,7 +124,7 @@ def take(
     now: datetime,
     heir_of: str = "",
 ) -> Claim:
-    """Make a rollout or an experiment the owner; again: no change.
+    """Record a rollout or an experiment as the owner of an endpoint's traffic; repeatable.
 
     Args:
         state: The target's store.
@@ -165,7 +165,7 @@ def release(
     name: str,
     now: datetime,
 ) -> None:
-    """Give the traffic back, so that nobody owns it.
+    """Give up a rollout's or experiment's ownership of the traffic, so that nobody has it.
 
     What is somebody else's, or free already, stays as it is.
 
@@ -186,7 +186,7 @@ def intend(
     claim: Claim | None,
     now: datetime,
 ) -> Claim:
-    """Take the traffic for a command and write down what it shall be.
+    """Record that `deploy` or `traffic` is about to set this split, before it does.
 
     Raises:
         Refused: A rollout or an experiment owns it.
@@ -200,7 +200,7 @@ def intend(
 
 
 def settle(state: StateStore, endpoint: str, claim: Claim, *, now: datetime) -> Claim:
-    """Free the traffic, as the intent was read back."""
+    """Record that the planned split is served, so that nobody owns the traffic any more."""
     return _put(
         state,
         endpoint,
@@ -219,7 +219,7 @@ def announce_end(
     name: str,
     until: datetime,
 ) -> None:
-    """Write down until when an owner that has ended keeps the traffic, for who asks meanwhile.
+    """Record until when a rollout or experiment that has ended keeps the traffic.
 
     Raises:
         Conflict: Somebody was faster.
@@ -230,7 +230,7 @@ def announce_end(
 
 
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
-    """Return the error that tells who wants the traffic of its owner.
+    """Return the error for changing an endpoint's traffic while it has another owner.
 
     `meanwhile`: what may not be done either, beside moving it.
     """
@@ -258,7 +258,7 @@ def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") 
 
 
 def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) -> Refused:
-    """Return the refusal while an ended owner keeps the traffic.
+    """Return the error for changing traffic that an ended rollout or experiment still keeps.
 
     It says until when, and what gives it back then.
     """
@@ -279,7 +279,7 @@ def _ended_refusal(endpoint: str, owner: Owner, until: datetime, now: datetime) 
 
 
 def _put(state: StateStore, endpoint: str, owner: Owner, claim: Claim | None) -> Claim:
-    """Write an endpoint's owner, if nobody else has since the claim was read."""
+    """Write an endpoint's owner to the state store, unless it changed since the claim was read."""
     token = state.put(
         key(endpoint), msgspec.json.encode(owner), expect=None if claim is None else claim.token
     )

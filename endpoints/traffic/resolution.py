@@ -28,7 +28,7 @@ class Resolved(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def endpoint_of(project: Project, name: str) -> Endpoint:
-    """Return the endpoint that project.yaml declares.
+    """Return an endpoint's declaration in project.yaml, by its name.
 
     Raises:
         NotFound: It declares none of that name.
@@ -43,7 +43,7 @@ def endpoint_of(project: Project, name: str) -> Endpoint:
 
 
 def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
-    """Return the endpoint that project.yaml declares, if it ranks for an objective.
+    """Return an endpoint's declaration in project.yaml, if it ranks for an objective.
 
     Raises:
         NotFound: It declares none of that name.
@@ -62,7 +62,7 @@ def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
 
 
 def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None) -> Resolved:
-    """Return the spec to be applied.
+    """Return an endpoint's spec for deployment, with version numbers in place of aliases.
 
     Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion.
     One that still has traffic stays as it is, also when its version is to be another variant's:
@@ -99,7 +99,7 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
 def _versions(
     project: Project, endpoint: Endpoint, *, may_lack_some: bool
 ) -> dict[str, VariantSpec]:
-    """Return the version that is to run, by variant.
+    """Return the model version that each variant is to run, by variant name.
 
     Raises:
         NotFound: All lack theirs, or one does and is not among those that may: those named by an
@@ -122,7 +122,9 @@ def _versions(
 def under(
     claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
 ) -> EndpointSpec:
-    """Return the spec with the counts that run while a rollout or an experiment owns the traffic.
+    """Return the spec with the instance counts that run, while the traffic has an owner.
+
+    That is a rollout or an experiment, under which `deploy` may change nothing.
 
     Raises:
         Refused: It would change a variant then.
@@ -148,7 +150,7 @@ def under(
 
 
 def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantSpec:
-    """Return a variant with its reference resolved to a version of the registry."""
+    """Return a variant's spec, with the registry's version for its alias or number."""
     ref: int | str = int(variant.ref) if variant.ref.isdigit() else variant.ref
     try:
         version = project.target.registry.get(variant.model, ref)
@@ -174,7 +176,7 @@ def _version(project: Project, endpoint: Endpoint, variant: Variant) -> VariantS
 
 
 def _model(variant: VariantSpec | VariantState) -> tuple[str, int]:
-    """Return a variant's model and version."""
+    """Return a variant's model name and version number."""
     return variant.model, variant.version
 
 
@@ -186,7 +188,7 @@ def _has_traffic(variant: VariantState) -> bool:
 def _heir(
     variant: VariantState, serving: Mapping[str, VariantState], versions: Mapping[str, VariantSpec]
 ) -> str | None:
-    """Return another variant that is to have this one's version, and can.
+    """Return the name of another variant that is to run this one's version and can now, or None.
 
     It can where it has that version already, or no traffic.
     """
@@ -202,7 +204,7 @@ def _heir(
 
 
 def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
-    """Say that a variant keeps its version while it has traffic, and which command moves it."""
+    """Return a note that a variant keeps its version while it has traffic, and how to move it."""
     move = f"{heir}=100" if heir else f"{variant.name}=0"
     why = f", which {heir} is to have" if heir else ""
     share = f"{percent_text(max(variant.percent, variant.target_percent))} %"
@@ -213,7 +215,7 @@ def _stays(endpoint: str, variant: VariantState, heir: str | None) -> str:
 
 
 def _changes(spec: EndpointSpec, running: EndpointState) -> str:
-    """Name the variants that a deploy would change."""
+    """Return the names of the variants that a deploy would change, as text."""
     now, new = (
         {v.name: _model(v) for v in running.variants},
         {v.name: _model(v) for v in spec.variants},

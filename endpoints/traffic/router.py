@@ -40,17 +40,17 @@ class _Stored(msgspec.Struct, frozen=True):
 
 
 def routed_endpoints(target: Target) -> EndpointHost:
-    """Return the target's endpoints, with the split of those that are sticky."""
+    """Return the target's endpoint host, extended by the splits of sticky endpoints."""
     return RoutedEndpoints(target.endpoints, target.state, target.clock)
 
 
 def resolution(target: Target, routing: str) -> Decimal:
-    """Return the smallest step of a share of an endpoint's traffic, in percent."""
+    """Return the smallest step in which an endpoint's traffic can be split, in percent."""
     return sticky.STEP if routing == "sticky" else hosting.resolution(target)
 
 
 def is_fenced(target: Target, routing: str) -> bool:
-    """Return whether a shift makes older tokens stale.
+    """Return whether setting a split invalidates tokens that were read before it.
 
     The split document does: it is written by compare-and-swap.
     """
@@ -71,7 +71,7 @@ class RoutedEndpoints:
         self._host, self._state, self._clock = host, state, clock
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Apply the spec as the port says.
+        """Take one step towards an endpoint's spec; return the state that was seen before it.
 
         Of a sticky endpoint, too, another model or version for a variant that has traffic is a
         Conflict.
@@ -90,7 +90,7 @@ class RoutedEndpoints:
             self._write(endpoint, split, expect)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the endpoint's state, with the split of a sticky one from its document."""
+        """Return the endpoint's state; a sticky one has the traffic shares of its stored split."""
         state = self._host.observe(endpoint)
         return None if state is None else self._with_split(state)
 
@@ -103,13 +103,13 @@ class RoutedEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Ask the host; the split is the gateway's, which knows the unit."""
+        """Send a prediction request to the host; a sticky endpoint's caller names the variant."""
         return self._host.invoke(
             endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
         )
 
     def _with_split(self, state: EndpointState) -> EndpointState:
-        """Put the stored split into the state of a sticky endpoint."""
+        """Return an endpoint's state; a sticky one has the percents of its stored split."""
         return (
             state
             if state.routing == "weighted"
@@ -117,7 +117,7 @@ class RoutedEndpoints:
         )
 
     def _read(self, endpoint: str) -> _Stored | None:
-        """Read the endpoint's stored split, or None if there is none."""
+        """Return the stored split of a sticky endpoint with its token, or None if there is none."""
         key = sticky.key(endpoint)
         document = self._state.get(key)
         if document is None:
@@ -128,7 +128,7 @@ class RoutedEndpoints:
         )
 
     def _with_document(self, state: EndpointState, stored: _Stored | None) -> EndpointState:
-        """Return the state with the shares of the document.
+        """Return an endpoint's state with the traffic shares of the stored split.
 
         Without one the first variant has everything, as the host says.
         """
@@ -175,7 +175,7 @@ class RoutedEndpoints:
 
 
 def _token(state: EndpointState, stored: _Stored | None) -> str:
-    """Return the token of an endpoint and its stored split together."""
+    """Return the token that stands for an endpoint's state and its stored split together."""
     return f"{state.token}/{stored.token if stored else ''}"
 
 
@@ -192,7 +192,7 @@ def _with_shares(
 
 
 def _check_ready(state: EndpointState, split: Mapping[str, Decimal]) -> None:
-    """Raise if the split gives more traffic to a variant that is not ready."""
+    """Raise Busy if a split gives more traffic to a variant that is not ready."""
     waiting = [
         v.name
         for v in state.variants
@@ -206,7 +206,7 @@ def _check_ready(state: EndpointState, split: Mapping[str, Decimal]) -> None:
 
 
 def _guard(spec: EndpointSpec, state: EndpointState) -> None:
-    """Refuse a spec that changes a variant that has traffic.
+    """Raise Conflict if a spec changes the model or version of a variant that has traffic.
 
     A state does not say on which machine a variant runs, nor which attempt it is: these may change
     under traffic.

@@ -55,7 +55,7 @@ def diff(
     versions: Versions | None = None,
     places: Mapping[str, Place] | None = None,
 ) -> tuple[Change, ...]:
-    """Return every change of events and attributes, breaking ones first.
+    """Return what changed in the event catalogue between two versions, breaking changes first.
 
     `places` are the new Description's, so that a change names its line.
     """
@@ -87,7 +87,7 @@ def diff(
 def _readers(
     spec: ProjectSpec, event: str, attribute: str | None, versions: Versions | None
 ) -> tuple[str, ...]:
-    """Return what reads an event or one of its attributes."""
+    """Return the names of what reads an event or attribute, such as metrics and models."""
     return readers(spec, event, attribute, versions=versions)
 
 
@@ -95,7 +95,7 @@ _EventChange = tuple[str, str | None, str, bool, str]  # event, attribute, what,
 
 
 def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_EventChange]:
-    """Yield how the events of two descriptions differ."""
+    """Yield each difference between the events of two project versions, and whether it breaks."""
     for name in dict.fromkeys((*old.events, *new.events)):
         old_event, new_event = old.events.get(name), new.events.get(name)
         if new_event is None:
@@ -107,7 +107,7 @@ def _changes(old: ProjectSpec, new: ProjectSpec) -> Iterator[_EventChange]:
 
 
 def _event(old: Event, new: Event) -> Iterator[_EventChange]:
-    """Yield how two versions of an event differ."""
+    """Yield each difference between two versions of an event, and whether it breaks readers."""
     if old.max_ahead != new.max_ahead:
         what = f"max_ahead {old.max_ahead.total_seconds():g}s -> {new.max_ahead.total_seconds():g}s"
         yield (
@@ -175,7 +175,7 @@ def _attribute(old: Attribute, new: Attribute) -> Iterator[tuple[str, bool, str]
 
 
 def _narrowed(old: Attribute, new: Attribute) -> bool:
-    """Return whether an attribute's new rules refuse values that the old ones took."""
+    """Return whether an attribute's new bounds or allowed values exclude ones valid before."""
     if new.min is not None and (old.min is None or new.min > old.min) and not _inside(old, new):
         return True
     if new.max is not None and (old.max is None or new.max < old.max) and not _inside(old, new):
@@ -186,14 +186,14 @@ def _narrowed(old: Attribute, new: Attribute) -> bool:
 
 
 def _inside(old: Attribute, new: Attribute) -> bool:
-    """Return whether every allowed old value lies within the new bounds: they narrow nothing."""
+    """Return whether the values allowed before all lie within the new minimum and maximum."""
     low = float("-inf") if new.min is None else new.min
     high = float("inf") if new.max is None else new.max
     return old.allowed is not None and all(low <= value <= high for value in old.allowed)
 
 
 def at_revision(folder: Path, ref: str) -> ProjectSpec:
-    """Return the project as it was at a git revision.
+    """Return project.yaml, parsed, as it was at a git revision.
 
     Nothing of the working tree is touched.
 
@@ -231,7 +231,7 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 
 
 def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
-    """Write the texts of a commit below `root`, and an empty file for each file of data.
+    """Write the text files of a git commit to a folder; of data files only empty ones.
 
     Links are left out. Files are as git has them, not as `git archive` or a checkout writes them: a
     filter of the repository's configuration is a command.
@@ -266,7 +266,7 @@ def _extract(folder: Path, commit: str, root: Path, ref: str) -> None:
 
 
 def _mark_untracked(folder: Path, root: Path) -> None:
-    """Make empty files for the data files beside the project that git does not have.
+    """Create empty files for data files that git does not track, next to the old project.
 
     The old project may name them.
     """

@@ -74,7 +74,7 @@ class EventEntry(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
-    """Return an entry for each event of the project."""
+    """Return a summary of each event in project.yaml, as `events list` prints it."""
     return tuple(
         Entry(
             event=event.name,
@@ -88,7 +88,7 @@ def catalogue(spec: ProjectSpec) -> tuple[Entry, ...]:
 
 
 def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None) -> EventEntry:
-    """Return one event in full.
+    """Return an event's full description: owner, attributes, and what reads them.
 
     `versions` are the registered ones (`readers.versions_of`).
 
@@ -119,7 +119,7 @@ def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None)
 
 
 def rule(attribute: Attribute) -> str:
-    """Return the values that an attribute may have, as text for a reader."""
+    """Return an attribute's allowed values or bounds as text, such as `0 .. 100`."""
     if attribute.allowed is not None:
         return ", ".join(map(str, attribute.allowed))
     if attribute.min is None and attribute.max is None:
@@ -133,7 +133,7 @@ def rule(attribute: Attribute) -> str:
 def _attribute(
     spec: ProjectSpec, event: Event, attribute: Attribute, versions: Versions | None
 ) -> AttributeEntry:
-    """Return the catalogue's entry of an attribute."""
+    """Return the description of an attribute, as `events show` prints it."""
     refers = (
         f"event {attribute.event}"
         if attribute.event
@@ -153,7 +153,7 @@ def _attribute(
 
 
 def _objectives(spec: ProjectSpec, event: str) -> tuple[str, ...]:
-    """Name the objectives whose exposure or outcome is this event."""
+    """Return the names of the objectives whose exposure or outcome is this event."""
     return tuple(
         name
         for name, objective in spec.objectives.items()

@@ -26,7 +26,7 @@ Versions = Mapping[str, Sequence[int]]  # registered model -> its versions
 def readers(
     spec: ProjectSpec, event: str, attribute: str | None = None, *, versions: Versions | None = None
 ) -> tuple[str, ...]:
-    """Return the names of what reads an event, or one of its attributes.
+    """Return the names of what depends on an event or one of its attributes.
 
     Names are such as `objective ctr`, `metric clicks`, `monitor alike`, `item_history`, `ranker@1`;
     a model without versions has its configuration's file.
@@ -58,7 +58,7 @@ def readers(
 
 
 def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
-    """Name the metrics that read an event or its attribute."""
+    """Return the names of the metrics that read an event or its attribute."""
     metrics = [metric for metric in spec.metrics.values() if metric.objective is None]
     return [
         f"metric {metric.name}"
@@ -68,7 +68,7 @@ def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
 
 
 def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
-    """Name the monitors that read an event or its attribute."""
+    """Return the names of the monitors that read an event or its attribute."""
     return [
         f"monitor {monitor.name}"
         for monitor in spec.monitors.values()
@@ -77,12 +77,15 @@ def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]
 
 
 def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
-    """Return whether something reads this event and, if one is named, this attribute."""
+    """Return whether an (event, attribute) that something reads is the one asked for.
+
+    `attribute` None: any attribute of the event.
+    """
     return read[0] == event and attribute in (None, read[1])
 
 
 def versions_of(project: Project) -> Versions:
-    """Return the registered versions of the models that the project names."""
+    """Return the registered versions, by model name, of the models that the project declares."""
     names = dict.fromkeys(model.model for model in project.spec.models.values())
     return {
         name: sorted(version.version for version in project.target.registry.versions(name))
@@ -120,7 +123,7 @@ def _view_reads(
 
 
 def _names(view: FeatureView) -> tuple[set[str], set[str], bool]:
-    """Return the tables and columns that a view's SQL names, and whether it takes every column."""
+    """Return the tables and columns named in a view's SQL, and whether it selects `*`."""
     import sqlglot
     from sqlglot import exp
     from sqlglot.errors import SqlglotError

@@ -17,7 +17,7 @@ class DayVolume(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def volume(project: Project, event: str, *, days: int) -> tuple[DayVolume, ...]:
-    """Return the events of each of the last `days` dates that has any, by the project's clock.
+    """Return the number of stored events by date, for those of the last `days` dates with any.
 
     Raises:
         NotFound: `apply` has not made the table yet.
@@ -35,9 +35,9 @@ def volume(project: Project, event: str, *, days: int) -> tuple[DayVolume, ...]:
 
 
 def volume_sql(table: str) -> str:
-    """Return SQL for the columns dt and events, in the neutral subset; its parameter is $since.
+    """Return SQL that counts a table's events by date, in columns dt and events.
 
-    An id is unique within its date.
+    It is in the neutral subset; its parameter is $since. An id is unique within its date.
     """
     return (
         f"SELECT dt, count(DISTINCT event_id) AS events FROM {table} WHERE dt >= $since GROUP BY "

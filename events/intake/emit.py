@@ -69,7 +69,7 @@ def emit_stream(project: Project, stream: StreamSpec, rows: Sequence[Row]) -> tu
 
 
 def stream_of(event: Event) -> StreamSpec:
-    """Return the stream of an event of the catalogue.
+    """Return the specification of the stream that events of this kind are appended to.
 
     It lands in the event's raw table, beside what `ingest` stores.
     """
@@ -80,7 +80,7 @@ def stream_of(event: Event) -> StreamSpec:
 def _append(
     project: Project, stream: StreamSpec, check: Checker, rows: Sequence[Row]
 ) -> tuple[Rejected, ...]:
-    """Check rows, append the good ones to a stream, and return the rejected ones."""
+    """Validate rows, append the valid ones to a stream, and return the rejected ones."""
     now, stored = values.naive(project.now()), project.log_time()
     good: list[Row] = []
     places: list[int] = []
@@ -102,7 +102,7 @@ def _append(
 
 @cache
 def _event_checker(encoded: bytes) -> Checker:
-    """Return the function that checks a row of an event, compiled once for each event.
+    """Return the function that validates a row of an event; cached for each event.
 
     The event is passed as its JSON: specs hold dicts and cannot be hashed.
     """
@@ -132,7 +132,7 @@ def _event_checker(encoded: bytes) -> Checker:
 
 @cache
 def _stream_checker(stream: StreamSpec) -> Checker:
-    """Return the function that checks a row of a stream."""
+    """Return the function that validates a row of an internal stream by its columns' types."""
     attributes = tuple(
         Attribute(
             name=column.name, type=COLUMN_TYPES[column.type].attribute, required=column.required
@@ -156,7 +156,7 @@ def _checker(
     own_rules: Callable[[object, datetime], None],  # of an event's own time
     extra: Mapping[str, object],
 ) -> Checker:
-    """Return a function that checks a row's fields and converts them to their types."""
+    """Return a function that validates a row against attributes, and returns it typed."""
     names = frozenset(a.name for a in attributes) | _OWN
     plan = [
         (a.name, a.type == "string" and a.allowed is None, a) for a in attributes
@@ -192,7 +192,7 @@ def _checker(
 
 
 def _checked(value: object, attribute: Attribute) -> object:
-    """Convert a value to its attribute's type; raise BadValueError if it breaks a rule."""
+    """Return a value as its attribute's type; raise BadValueError if it breaks a rule."""
     name = attribute.name
     if value is None and attribute.required:
         raise values.BadValueError(f"{name} is missing")
@@ -210,7 +210,7 @@ def _checked(value: object, attribute: Attribute) -> object:
 
 
 def _aware(value: object) -> object:
-    """Return the value, and refuse a naive datetime, which could be in any zone.
+    """Return the value; raise BadValueError for a datetime that has no time zone.
 
     A naive time in a table's column is UTC.
     """

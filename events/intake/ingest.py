@@ -167,7 +167,7 @@ def ingest(
 
 
 def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
-    """Return the events in an order in which each comes after those that it refers to."""
+    """Return the events sorted so that each comes after those that its attributes refer to."""
     done: dict[str, Event] = {}
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -186,7 +186,7 @@ def in_order(spec: ProjectSpec) -> tuple[Event, ...]:
 
 
 def _chosen_events(project: Project, event: str | None, has_data: bool) -> tuple[Event, ...]:
-    """Return the events to ingest: the named one, or all that have a source."""
+    """Return the events to ingest: the named one, or all that have a data source."""
     events = project.spec.events
     if event is not None:
         if event not in events:
@@ -228,7 +228,7 @@ def _check_tables(project: Project, chosen: Iterable[Event]) -> None:
 def _stage(
     project: Project, event: Event, source: Source, folder: Path, *, backfill: bool
 ) -> Staged:
-    """Read a source, check its rows, and write good and bad ones to files in a folder."""
+    """Read and validate a source; write valid and invalid rows to Parquet files in a folder."""
 
     def progress(done: int) -> None:
         project.progress(event.name, done, source.rows)
@@ -237,7 +237,7 @@ def _stage(
 
 
 def _nothing_stored(project: Project, event: Event) -> bool:
-    """Return whether nothing of an event is stored yet."""
+    """Return whether the event's raw table in the warehouse is empty."""
     return not project.target.warehouse.query(
         f"SELECT event_id FROM {raw_table(event).name} LIMIT 1", {}
     ).num_rows
@@ -253,7 +253,7 @@ def _store(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool,
 ) -> IngestReport:
-    """Store what was staged of one event, and return the report."""
+    """Store an event's staged rows in the warehouse, and return the counts of the ingest."""
     with settle(
         project.spec,
         project.target.warehouse,
@@ -281,7 +281,7 @@ def _store(
 
 
 def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
-    """Append refused rows that are not in quarantine yet, and count all that are refused."""
+    """Append refused rows to the quarantine table, each once; return the counts by reason."""
     table, tally = quarantine_table(event), Tally()
     wall = naive(project.log_time())
     for part in settled.refused():
@@ -307,7 +307,7 @@ def _quarantine(project: Project, event: Event, settled: Settled) -> Tally:
 
 
 def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> None:
-    """Append the new rows of a batch to the event's raw table."""
+    """Append a batch's new rows to the event's raw table in the warehouse."""
     if not settled.stored:
         forget(project, event, batch)
         return
@@ -325,7 +325,7 @@ def _append(project: Project, event: Event, settled: Settled, *, batch: str) -> 
 
 
 def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[str, ...]) -> None:
-    """Append rows under a batch name made from the columns that identify them.
+    """Append rows to a table under a batch name made from the columns that identify them.
 
     So the same rows again are the same batch.
     """
@@ -340,7 +340,7 @@ def _write(project: Project, table: TableSpec, rows: pa.Table, *, keys: tuple[st
 
 
 def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """Store waiting rows that are valid by now; return the number of rows by event.
+    """Store quarantined rows that are valid by now; return the number of rows by event.
 
     What waits for these in turn follows.
     """
@@ -368,7 +368,7 @@ def _retry(project: Project, folder: Path, connection: duckdb.DuckDBPyConnection
 def _retry_event(
     project: Project, event: Event, folder: Path, connection: duckdb.DuckDBPyConnection
 ) -> int:
-    """Store an event's waiting rows that are due, and return their number."""
+    """Store an event's quarantined rows that are valid by now, and return their number."""
     stored = 0
     for part, late in enumerate(
         late_events(project.target.warehouse, event, now=naive(project.now()))
@@ -384,13 +384,16 @@ def _retry_event(
 
 
 def _late_batch(late: pa.Table) -> str:
-    """Return the name of a batch of late events, made from their digests."""
+    """Return a batch name for events that waited in quarantine: a hash of their digests.
+
+    The same events make the same name.
+    """
     digests: list[Any] = late["payload_digest"].to_pylist()
     return f"late-{hashlib.blake2b(''.join(digests).encode(), digest_size=16).hexdigest()}"
 
 
 def _judged_rows(source: Source, batch: Staged) -> int:
-    """Return the rows of which some may be bad.
+    """Return how many rows were read: the total that the share of bad rows is compared with.
 
     A query may give few rows of a file, and is told of all the broken lines in it.
     """
@@ -400,7 +403,7 @@ def _judged_rows(source: Source, batch: Staged) -> int:
 def _require_few_bad(
     reports: tuple[IngestReport, ...], staged: Sequence[_Batch], max_bad: float
 ) -> None:
-    """Raise TooManyBad if a source has more bad rows than are allowed."""
+    """Raise TooManyBad if more of an event's rows were quarantined than `max_bad` allows."""
     totals = {event.name: _judged_rows(source, batch) for event, source, batch, _ in staged}
     for report in reports:
         # of all that was read: a repeat is judged as the first time was
@@ -415,7 +418,10 @@ def _require_few_bad(
 
 
 def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
-    """Raise TooManyBad if more rows of a batch break rules of their own than are allowed."""
+    """Raise TooManyBad if more rows of a batch are invalid by themselves than allowed.
+
+    Invalid by themselves: of a wrong type, say, whatever is stored already.
+    """
     for event, source, batch, _ in staged:
         tally = bad_rows(batch)
         total = _judged_rows(source, batch)
@@ -454,7 +460,7 @@ def _reasons(
     read: int,
     first_ingest: bool,
 ) -> tuple[Reason, ...]:
-    """Return why rows are refused, with a proposal for the file where that would help.
+    """Return why rows were refused, by count, with a hint on how to read a badly formatted file.
 
     It is made from the file, which is looked at once.
     """

@@ -24,7 +24,7 @@ pc: Any = pyarrow.compute
 
 
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
-    """Yield waiting events that are valid by now, in tables of limited size.
+    """Yield quarantined events that only had to wait and may be valid by now, in bounded tables.
 
     They passed every other rule when they came: lateness is judged at arrival, not again. Those
     that were stored since are among them: `settle` finds them by date, which costs less than asking
@@ -43,7 +43,10 @@ def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterato
 
 
 def _late_events(event: Event, rows: pa.Table) -> pa.Table:
-    """Return waiting late rows as rows of the event's table."""
+    """Return quarantined rows as rows of the event's own table.
+
+    Left out are those that the present attributes cannot hold, as after a change of a type.
+    """
     waiting = {
         str(row["payload_digest"]): row for row in rows.to_pylist()
     }  # one may have waited for both
@@ -69,7 +72,7 @@ def _late_events(event: Event, rows: pa.Table) -> pa.Table:
 
 
 def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
-    """Rebuild an event from its quarantined payload."""
+    """Return an event as a row, parsed from the JSON payload of its quarantined row."""
     content = msgspec.json.decode(row["payload"])
     for attribute in attributes_of(event):
         value = content.get(attribute.name)
@@ -83,7 +86,7 @@ def _event(event: Event, row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alone(row: dict[str, Any], schema: pa.Schema) -> pa.Table | None:
-    """Return a row as a table, or None if it does not fit the schema."""
+    """Return a single row as an Arrow table, or None if it does not fit the schema."""
     try:
         return pa.Table.from_pylist([row], schema=schema)
     except (pa.ArrowInvalid, pa.ArrowTypeError):

@@ -52,7 +52,7 @@ class Settled(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_schema(event: Event) -> pa.Schema:
-    """Return the columns of new rows: the event's, and which stored row each corrects."""
+    """Return the Arrow schema of rows to store: the event's columns and `correction`."""
     return good_schema(event).append(pa.field(CORRECTION.name, pa.int64()))
 
 
@@ -66,7 +66,7 @@ def settle(
     connection: duckdb.DuckDBPyConnection,
     corrects: bool = False,
 ) -> Iterator[Settled]:
-    """Settle which staged rows are stored: check references, repeats and conflicts.
+    """Decide which rows of a validated batch are stored: check references and duplicates.
 
     One batch at a time is judged on a `connection` (sql.bounded). Under one id and date stands the
     first content of `winning_order`: what is stored stays, and another content of its id is
@@ -125,7 +125,7 @@ def _stored_before(
     *,
     unstored: Path,
 ) -> int:
-    """Count the too old events that are stored: they were in time then, or came as a back-fill.
+    """Return how many of a batch's events that are too old now were stored earlier.
 
     The others are written to `unstored`.
     """
@@ -161,7 +161,7 @@ def _judge_all(
     existing: Path,
     to: Path,
 ) -> None:
-    """Write the state of each staged row to a file, in order.
+    """Write what is to become of each row in the batch to a Parquet file, in the rows' order.
 
     DuckDB cannot spill all of two joins and a window: many rows are judged by some ids at a time.
     """
@@ -180,7 +180,7 @@ def _judge_all(
 
 
 def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
-    """Return SQL for the state of each staged row that fulfils `among`, a condition on its id.
+    """Return SQL for each staged row's state: new, stored already, conflicting or waiting.
 
     The state is new, there, conflict, or the name of the attribute whose reference is unresolved.
     `correction` is that of the new ones. A content that stood until it was corrected is there: its
@@ -255,7 +255,7 @@ def _note_missing(
     connection: duckdb.DuckDBPyConnection,
     good: str,
 ) -> None:
-    """Make the table isthmus_missing (attribute, id) of the batch's references that lead nowhere.
+    """Create the DuckDB table isthmus_missing: the batch's references to events not found.
 
     A batch may refer to its own events.
     """
@@ -301,7 +301,7 @@ def _note_stored(
     connection: duckdb.DuckDBPyConnection,
     to: Path,
 ) -> None:
-    """Write the stored rows of the same ids to a file, and make the view isthmus_existing of it.
+    """Write stored rows of the batch's ids to a file; create the view isthmus_existing on it.
 
     A long history takes room on the disk and none in memory.
     """
@@ -312,7 +312,7 @@ def _note_stored(
 
 
 def _ids(connection: duckdb.DuckDBPyConnection, rows: str, *, dated: bool = True) -> lookup.Ids:
-    """Return the rows' ids as the warehouse is asked for them. `dated`: the rows have a dt."""
+    """Return the event ids of a batch for a query of the warehouse: all, or a sample of many."""
     few = connection.execute(
         f"SELECT DISTINCT event_id FROM {rows} LIMIT {lookup.BY_ID + 1}"
     ).fetchall()
@@ -339,7 +339,7 @@ def _all_refused(
     selected: Callable[[str], Iterator[pa.Table]],
     unstored: Path | None,
 ) -> Iterator[pa.Table]:
-    """Yield all refused rows: the bad ones, and those that were not stored."""
+    """Yield the batch's rows for the quarantine: invalid, too old, waiting or conflicting."""
     yield from _tables(staged.bad)
     for part in () if unstored is None else _tables(unstored):
         moments: list[Any] = part["event_timestamp"].to_pylist()
@@ -368,9 +368,9 @@ def _selected(
     state: str,
     schema: pa.Schema,
 ) -> Iterator[pa.Table]:
-    """Yield the rows of one state in tables of limited size, with times in milliseconds.
+    """Yield the batch's rows that have this state, as tables of limited size.
 
-    DuckDB has made microseconds of them.
+    Times are in milliseconds again, as DuckDB has made microseconds of them.
     """
     # qualified: every Parquet file has a column `filename` for DuckDB, and an event's attribute may
     # be called so
@@ -402,10 +402,10 @@ def _count(path: Path) -> int:
 
 
 def _rows_of(path: Path) -> str:
-    """Return the SQL that reads a Parquet file with its row numbers."""
+    """Return the DuckDB expression that reads a Parquet file with its row numbers."""
     return f"read_parquet('{_quoted(path)}', file_row_number = true)"
 
 
 def _quoted(path: Path) -> str:
-    """Escape a path for a string literal of SQL."""
+    """Return a path with its quotes doubled, for a string literal of SQL."""
     return str(path).replace("'", "''")

@@ -33,7 +33,7 @@ class Late(msgspec.Struct, frozen=True, kw_only=True):
     last: datetime | None = None
 
     def with_all(self, moments: pa.ChunkedArray[Any]) -> Late:
-        """Count these late events, too, and widen the first and last moment."""
+        """Return the count and time range of too old events with these ones added."""
         ends = [
             moment
             for moment in (self.first, self.last, pc.min(moments).as_py(), pc.max(moments).as_py())
@@ -52,22 +52,22 @@ class Staged(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def good(self) -> Path:
-        """The file of the accepted rows."""
+        """The path of the Parquet file of valid rows."""
         return self.folder / "good.parquet"
 
     @property
     def late(self) -> Path:
-        """The file of events that keep every other rule, and are too old to be stored."""
+        """The path of the Parquet file of events that are valid but too old to be stored."""
         return self.folder / "late.parquet"
 
     @property
     def bad(self) -> Path:
-        """The file of the refused rows."""
+        """The path of the Parquet file of invalid rows."""
         return self.folder / "bad.parquet"
 
 
 def good_schema(event: Event) -> pa.Schema:
-    """Return the columns of an event's accepted rows."""
+    """Return the Arrow schema of an event's valid rows: attributes, line, digest, date, source."""
     attributes: list[Any] = [
         pa.field(a.name, arrow_type(OF_ATTRIBUTE[a.type])) for a in attributes_of(event)
     ]
@@ -87,7 +87,7 @@ def stage(
     progress: Callable[[int], None],
     backfill: bool = False,
 ) -> Staged:
-    """Read and validate a whole source.
+    """Read and validate all rows of a source; write them to Parquet files in `folder`.
 
     A place in it that cannot be read raises here, when nothing has been changed yet.
     """
@@ -136,7 +136,7 @@ def stage(
 
 
 def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
-    """Stage events that were validated earlier, to be settled again."""
+    """Write events that were validated before to a new stage, to be checked again for storing."""
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(
         folder=folder,
@@ -149,5 +149,5 @@ def restage(event: Event, table: pa.Table, folder: Path) -> Staged:
 
 
 def _from(source: str, rows: pa.Table) -> pa.Table:
-    """Add a column that names the source of the rows."""
+    """Return the rows with a column `source` that names the file they came from."""
     return rows.append_column("source", pa.array([source] * rows.num_rows, pa.string()))

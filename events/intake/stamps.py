@@ -30,7 +30,7 @@ class BatchStamp(StoredDocument, frozen=True, kw_only=True):
 
 @contextmanager
 def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[datetime]:
-    """Give the moment at which a batch is stored, in UTC and whole milliseconds.
+    """Yield the time at which a batch counts as stored, the same one after a crash.
 
     It is the wall clock's, or what a run of the same batch that was cut short had noted.
     """
@@ -41,7 +41,7 @@ def stored_timestamp(project: Project, event: Event, batch: str) -> Iterator[dat
 
 
 def forget(project: Project, event: Event, batch: str) -> None:
-    """Delete the stamp of a batch that is stored.
+    """Delete the noted time of a batch that is completely stored.
 
     A run that died right after its last row has left it.
     """
@@ -51,12 +51,12 @@ def forget(project: Project, event: Event, batch: str) -> None:
 
 
 def _key(event: Event, batch: str) -> str:
-    """Return the key under which a batch's stamp is stored."""
+    """Return the state store's key for the time at which a batch was stored."""
     return f"ingest/{event.name}/{batch}"
 
 
 def _stamp(project: Project, key: str, batch: str) -> tuple[BatchStamp, str]:
-    """Return a batch's stored timestamp and its token; the first to ask sets it."""
+    """Return a batch's stored timestamp and the token of its document; create it if missing."""
     while True:
         if (document := project.target.state.get(key)) is not None:
             return decode(document.value, BatchStamp, what=f"state {key}"), document.token

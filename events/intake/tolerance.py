@@ -17,7 +17,7 @@ MAX_BAD = 0.01  # the default
 
 
 def allowed_rows(max_bad: float, read: int) -> float:
-    """Return how many of the rows that were read may be bad.
+    """Return how many of the rows that were read may be invalid, by `--max-bad`.
 
     Up to 1 `max_bad` is a share of them, above 1 a number of rows.
     """
@@ -25,7 +25,7 @@ def allowed_rows(max_bad: float, read: int) -> float:
 
 
 def bad_rows(staged: Staged) -> Tally:
-    """Count the rows of a batch that break a rule of their own, whatever is stored beside them.
+    """Return the counts, by reason, of a batch's rows that are invalid by themselves.
 
     Rows that wait for their time are none.
     """
@@ -38,7 +38,7 @@ def bad_rows(staged: Staged) -> Tally:
 
 
 def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
-    """Return the bad rows and the allowed ones as text, in percent or in rows."""
+    """Return the invalid and the allowed rows as text, in percent or as numbers of rows."""
     if max_bad > 1:
         return f"{bad:,} rows", f"{max_bad:,.0f}"
     share, allowed = _percents(bad / read, max_bad)
@@ -46,7 +46,7 @@ def share_and_limit(bad: int, read: int, max_bad: float) -> tuple[str, str]:
 
 
 def _percents(share: float, allowed: float) -> tuple[str, str]:
-    """Return two shares as percentages, with enough digits to differ."""
+    """Return two shares as text in percent, with enough digits to tell them apart."""
     limit = f"{100 * allowed:.10f}".rstrip("0").rstrip(".")
     shown = limit
     for digits in range(1, 11):

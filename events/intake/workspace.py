@@ -15,7 +15,7 @@ from ...errors import LimitExceeded
 
 @contextmanager
 def full_disk_as_error(folder: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into one that says so.
+    """Translate the operating system's error for a full disk into LimitExceeded.
 
     Some events of several may be stored already.
     """
@@ -32,7 +32,7 @@ def full_disk_as_error(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def workspace(root: Path) -> Iterator[Path]:
-    """Make a folder for this ingest, and remove those of ingests that were killed.
+    """Create a temporary folder for one ingest; also remove folders of killed ingests.
 
     The lock shows that none of them still runs.
     """

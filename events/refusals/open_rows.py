@@ -48,7 +48,7 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def open_sql(event: Event) -> str:
-    """Return SQL for the open rows of an event's quarantine, in the neutral subset.
+    """Return SQL for an event's quarantined rows that nothing stored since has resolved.
 
     A row is closed when its own content is what readers see or was until it was corrected (a late
     reference that was stored), when it was refused for a value and its id is stored since (it came
@@ -75,9 +75,10 @@ def open_sql(event: Event) -> str:
 
 
 def losers_sql(event: Event) -> str:
-    """Return SQL for each stored content that lost to another one of its id and was not corrected.
+    """Return SQL for stored contents of an event id that readers do not see, as another one won.
 
-    It selects the content's first copy, in the neutral subset.
+    It selects a content's first copy, in the neutral subset. Left out are contents that a
+    correction replaced, and those that are in quarantine.
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     names = [column.name for column in raw_table(event).columns]
@@ -96,7 +97,7 @@ def losers_sql(event: Event) -> str:
 
 
 def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
-    """Return the open rows, newest batch first, in the order of their lines.
+    """Return an event's unresolved quarantined rows, newest batch first, by line.
 
     Columns: quarantined_timestamp, event_id, attribute, reason, source, line, payload (JSON as it
     was read), payload_digest, retry, rule (the reason without the row's own value), event_timestamp
@@ -131,7 +132,7 @@ def quarantine(project: Project, event: str, *, limit: int = 100) -> pa.Table:
 
 
 def summary(project: Project, event: str) -> tuple[Group, ...]:
-    """Return the open rows by reason, the most frequent first."""
+    """Return the number of unresolved quarantined rows by reason, the most frequent first."""
     spec = _event(project, event)
     sql = (
         "SELECT attribute, coalesce(rule, reason) AS rule, retry, count(*) AS rows_of_it, "
@@ -152,7 +153,7 @@ def summary(project: Project, event: str) -> tuple[Group, ...]:
 
 
 def _group(row: dict[str, Any]) -> Group:
-    """Return a group of equal refusals from a row of the query."""
+    """Return a group of rows that were refused for one reason, from a row of the query."""
     timed = row["attribute"] == "event_timestamp"
     return Group(
         count=row["rows_of_it"],
@@ -165,7 +166,7 @@ def _group(row: dict[str, Any]) -> Group:
 
 
 def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
-    """Return stored copies as rows of the quarantine: refused when they were stored."""
+    """Return stored duplicates of an event id in the form of quarantined rows."""
     import pyarrow as pa
 
     from .refused_rows import judged
@@ -177,7 +178,7 @@ def _as_refused(event: Event, copies: pa.Table) -> pa.Table:
 
 
 def _event(project: Project, event: str) -> Event:
-    """Return an event of the project; raise NotFound if there is none."""
+    """Return an event's declaration in project.yaml; raise NotFound if there is none."""
     if event not in project.spec.events:
         raise NotFound(
             f"there is no event {event}",

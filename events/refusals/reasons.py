@@ -49,7 +49,7 @@ class Tally:
         self.rows = 0
 
     def add(self, refused: pa.Table) -> None:
-        """Count refused rows by attribute, rule and key."""
+        """Count a table of refused rows by attribute, rule, and the setting that has the rule."""
         self.rows += refused.num_rows
         keys = ["attribute", "rule", "key"]
         ends: Any = [
@@ -66,7 +66,7 @@ class Tally:
     def reasons(
         self, description: Description, event: Event, *, first_ingest: bool
     ) -> tuple[Reason, ...]:
-        """Return the rules by count, the most frequent first; of more than MOST the rest is one."""
+        """Return the reasons for refusals by count; the rare ones are summed up as the last."""
         reasons = [
             _reason(rule, rows, _remedy(description, event, rule[2], first_ingest=first_ingest))
             for rule, rows in self._counts.items()
@@ -84,7 +84,7 @@ class Tally:
 
 
 def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str) -> Reason:
-    """Combine equal refusals into one reason, with its count and first and last time."""
+    """Return one reason for refusals, with its count, first row and range of times."""
     attribute, rule, key = keys
     count = sum(row["reason_count"] for row in parts)
     words = {row[end] for row in parts for end in ("reason_min", "reason_max")}
@@ -109,7 +109,7 @@ def _reason(keys: tuple[str, str, str], parts: list[dict[str, Any]], remedy: str
 
 
 def _remedy(description: Description, event: Event, key: str, *, first_ingest: bool) -> str:
-    """Return what to change in project.yaml, if the rule is set there."""
+    """Return a hint on which setting in project.yaml to change; empty if none has the rule."""
     if not key:
         return ""
     path = f"events.{event.name}.{key}"

@@ -33,7 +33,7 @@ REFUSED = pa.schema(_REFUSED)
 
 
 def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
-    """Return unreadable input as quarantined rows, one for each fault.
+    """Return invalid input as rows for the quarantine table, one for each fault.
 
     The columns are those of REFUSED; the payload is as it was read.
     """
@@ -55,7 +55,7 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 def judged(
     event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
 ) -> pa.Table:
-    """Return validated events as refused ones, each for its fault of an attribute.
+    """Return valid events that are not stored as quarantine rows, each with its fault.
 
     The columns are those of REFUSED; the payload is the event's content.
     """
@@ -75,7 +75,7 @@ def judged(
 
 
 def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
-    """Return the columns that say why rows were refused."""
+    """Return the quarantine columns that say why rows were refused: reason, rule and key."""
     return {
         name: pa.array(column, pa.string())
         for name, column in (

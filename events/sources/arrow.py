@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 def table_source(event: Event, table: pa.Table, name: str, stage: Path) -> Source:
-    """Return an Arrow table as a source."""
+    """Return an Arrow table as a source of events to ingest."""
     return tables_source(event, iter((table,)), name, stage)
 
 
 def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Path) -> Source:
-    """Return tables of one schema as a source."""
+    """Return a stream of Arrow tables of one schema as a source of events to ingest."""
     copy = stage / "rows.parquet"
     first = next(tables)
     with pq.ParquetWriter(copy, first.schema) as writer:
@@ -37,7 +37,7 @@ def tables_source(event: Event, tables: Iterator[pa.Table], name: str, stage: Pa
 
 
 def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
-    """Return a pandas data frame as a source of an event's rows."""
+    """Return a pandas DataFrame as a source of events to ingest."""
     times = [
         a.name for a in attributes_of(event) if a.type == "timestamp" and a.name in frame.columns
     ]
@@ -63,12 +63,12 @@ def frame_source(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 
 
 def _naive(value: object) -> bool:
-    """Return whether a value is a time without a zone."""
+    """Return whether a value is a datetime without a time zone."""
     return isinstance(value, datetime) and value.tzinfo is None
 
 
 def _as_json_has_it(value: object) -> object:
-    """Return a value as JSON would have it.
+    """Return a DataFrame's value as JSON would have it: a naive datetime becomes text.
 
     A time without a zone becomes text, which is refused as such.
     """
@@ -76,7 +76,7 @@ def _as_json_has_it(value: object) -> object:
 
 
 def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
-    """Return a data frame of mixed types as a source, by way of a JSON lines file."""
+    """Return a DataFrame whose columns mix types as a source; a JSON lines copy is kept."""
     check_columns(event, [str(name) for name in frame.columns], "dataframe")
     plain = frame.astype(object).where(frame.notna(), None)
     copy = stage / "rows.jsonl"
@@ -99,7 +99,10 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 
 
 def parquet_source(event: Event, path: Path, name: str) -> Source:
-    """Return a column as text, or as its values if some are not UTF-8."""
+    """Return a Parquet file as a source of events to ingest.
+
+    Raises Invalid if it cannot be read, or has columns that the event does not have.
+    """
 
     def unreadable(error: Exception) -> Invalid:
         return Invalid(
@@ -137,7 +140,7 @@ def parquet_source(event: Event, path: Path, name: str) -> Source:
 
 
 def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
-    """Return a column of text if it is UTF-8, else its values, those that are no UTF-8 as bytes.
+    """Return a text column as it is if it is valid UTF-8, else as a list of text and bytes.
 
     Parquet does not check it.
     """
@@ -156,7 +159,7 @@ def _decodable(column: pa.Array[Any]) -> pa.Array[Any] | list[object]:
 
 
 def _text_or_bytes(value: bytes | None) -> object:
-    """Return bytes as text, or as they are if they are not UTF-8."""
+    """Return bytes as text, or as they are if they are not valid UTF-8."""
     try:
         return None if value is None else value.decode()
     except UnicodeDecodeError:

@@ -28,7 +28,7 @@ _ELSEWHERE = (
 def check_sources(
     description: Description, adapters: tuple[Adapter, ...] | None
 ) -> tuple[Problem, ...]:
-    """Return the problems of all events' sources.
+    """Return what is wrong with the declared sources of all events, for `validate`.
 
     `adapters` are those of the project's targets, where they are known: one of them must be able to
     read a place in a cloud.
@@ -43,7 +43,7 @@ def check_sources(
 def _problems(
     description: Description, event: Event, adapters: tuple[Adapter, ...] | None
 ) -> Iterator[Problem]:
-    """Yield what is wrong with an event's source."""
+    """Yield what is wrong with an event's source, as problems with their file and line."""
     from . import files
 
     key = f"events.{event.name}.source"
@@ -76,7 +76,7 @@ def _problems(
 
 
 def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
-    """Yield name and columns of a source's query, or of each of its Parquet files.
+    """Yield the name and Arrow schema of an event's source query, or of each Parquet file.
 
     Text files are opened, which reads their names of columns.
     """
@@ -111,7 +111,7 @@ def _schemas(fenced: Fence, event: Event) -> Iterator[tuple[str, pa.Schema]]:
 
 
 def _misfits(event: Event, schema: pa.Schema) -> Iterator[tuple[str, str]]:
-    """Yield the attributes that cannot take the types of their columns."""
+    """Yield (problem, CAST to write) for columns whose type an attribute cannot take."""
     from ..validation.chunks import attributes_of, takes
 
     for attribute in attributes_of(event):

@@ -57,20 +57,20 @@ class ColumnForm:
         self._lines: list[int] = []
 
     def add_later(self, value: str, line: int) -> None:
-        """Add a value, to be looked at together with others."""
+        """Add a value of the column; it is looked at in a block with others."""
         self._values.append(value)
         self._lines.append(line)
         if len(self._values) >= ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Look at the values that were added one by one."""
+        """Look at the values that `add_later` has gathered."""
         if self._values:
             self.add(self._values, self._lines)
         self._values, self._lines = [], []
 
     def add(self, values: list[str], lines: list[int]) -> None:
-        """Look at a block of values: count the kinds that they may be of."""
+        """Count which types (such as int, ISO time) a block of the column's values look like."""
         array = pa.array(values, pa.string())
         filled = pc.not_equal(array, "")
         self.count += pc.sum(filled).as_py() or 0
@@ -97,7 +97,7 @@ class ColumnForm:
         return 2 * sum(_time_format(value) is not None for value in filled) > len(filled)
 
     def _add_time(self, value: str, line: int) -> None:
-        """Count the format of a value that looks like a time, or note it as strange."""
+        """Count a value's time format; keep some that have none, with their lines."""
         if not value:
             return
         form = _time_format(value)
@@ -111,7 +111,10 @@ class ColumnForm:
             self.most = [max(self.most[0], int(numbers[0])), max(self.most[1], int(numbers[1]))]
 
     def time_format(self) -> tuple[str, bool]:
-        """Return the format of the column's times, and whether day and month may be exchanged."""
+        """Return the strptime format of the column's times, and if day and month are ambiguous.
+
+        The format is empty where most values are of none.
+        """
         if not self.formats:
             return "", False
         form, count = self.formats.most_common(1)[0]
@@ -126,38 +129,38 @@ class ColumnForm:
         return separator.join(pair) + separator + form[2:], either
 
     def kind(self) -> str:
-        """Return the kind of nearly all values, or "" for text."""
+        """Return the type that nearly all values look like, such as ISO; empty for text."""
         for kind in _KINDS:
             if self.count and self.kinds[kind] >= (1 - FEW) * self.count:
                 return kind if kind != "COMMA" or self.fraction else ""
         return ""
 
     def sql_type(self) -> str:
-        """Return the DuckDB type of nearly all values."""
+        """Return the DuckDB type that fits nearly all values of the column."""
         kind = self.kind()
         if kind == "ISO":
             return "TIMESTAMPTZ" if self.zoned else "TIMESTAMP"
         return "DOUBLE" if kind == "COMMA" else kind
 
     def misfits(self) -> int:
-        """Return how many values are unlike nearly all others."""
+        """Return how many values do not have the type of nearly all others."""
         if self.time_format()[0]:
             return self.count - sum(self.formats.values())
         kind = self.kind()
         return self.count - self.kinds[kind] if kind else 0
 
     def strange_values(self) -> list[tuple[int, str]]:
-        """Return the first values that are unlike nearly all others, with their lines."""
+        """Return the first (line, value) pairs that do not have the column's type."""
         return self.strange["TIME" if self.time_format()[0] else self.kind()]
 
     def words(self) -> str:
-        """Say what a value is not, for a message: `is not a time such as ...`."""
+        """Return the reason for refusing a misfit, as text: `is not a time such as ...`."""
         form, _ = self.time_format()
         return f"is not a time such as {form}" if form else _WORDS[self.kind()]
 
 
 def has_clock(time_format: str) -> bool:
-    """Return whether times of a format have hours."""
+    """Return whether a strptime format includes a time of day."""
     return "%H" in time_format or "%I" in time_format
 
 
@@ -177,7 +180,7 @@ def _time_format(value: str) -> str | None:
 
 
 def _clock(match: re.Match[str], first: int) -> str:
-    """Return the strptime format of a time of day, or an empty text."""
+    """Return the strptime format of the time of day in a match, or an empty text."""
     gap, hour, minute, seconds, fraction, half = match.groups()[first - 1 : first + 5]
     if hour is None or minute is None:
         return ""

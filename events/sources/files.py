@@ -27,7 +27,7 @@ class Matches(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def scheme_of(source: str) -> str:
-    """Return the scheme of a source: s3, athena, ...; "" for a path."""
+    """Return a source's URI scheme such as s3 or athena; empty for a local path."""
     scheme, separator, _ = source.partition("://")
     return scheme if separator else ""
 
@@ -103,7 +103,7 @@ def _check_fence(fence: Fence | None, path: Path, shown: str) -> None:
 
 
 def _readable(file: PurePath, shown: str) -> PurePath:
-    """Return a file of a kind that can be read; raise Invalid for others."""
+    """Return the file if its suffix is a supported format; raise Invalid if not."""
     if kind_of(file) not in KINDS:
         remedy = (
             f"one of {', '.join(KINDS)}, plain or packed ({', '.join(PACKED)}), not a packed "

@@ -52,7 +52,7 @@ def open_source(
     *,
     target: Target | None = None,
 ) -> Source:
-    """Copy a source into `stage` and look at its columns.
+    """Copy an event's source data into `stage`, check its columns, and return it as a source.
 
     Args:
         fence: What the project may read.
@@ -89,7 +89,7 @@ def is_declared(folder: Path, event: Event) -> bool:
 
 
 def source_sql(folder: Path, event: str) -> Path:
-    """Return the file that holds an event's source query."""
+    """Return the path of an event's source query, sources/<event>.sql."""
     return folder / "sources" / f"{event}.sql"
 
 
@@ -114,7 +114,7 @@ def source_text(fence: Fence, event: str) -> str:
 
 
 def _sql(fence: Fence, event: Event, stage: Path) -> Source:
-    """Run an event's source query, and return its rows as a source."""
+    """Run an event's source query, and return its rows as a source to ingest."""
     name = f"sources/{event.name}.sql"
     copy = stage / "rows.parquet"
     rows = query_to_parquet(
@@ -126,7 +126,7 @@ def _sql(fence: Fence, event: Event, stage: Path) -> Source:
 def _declared(
     fence: Fence, event: Event, source: str, stage: Path, target: Target | None
 ) -> Source:
-    """Open the source that project.yaml declares: files, a pattern or a blob's address."""
+    """Return the source that project.yaml declares: local files, cloud objects or a table."""
     scheme = files.scheme_of(source)
     if not scheme:
         return _files(
@@ -151,7 +151,7 @@ def _declared(
 def _files(
     event: Event, matches: files.Matches, shown: str, stage: Path, *, move: bool = False
 ) -> Source:
-    """Copy or move the matching files into the stage, and open them as one source."""
+    """Copy or move the matching files into the stage, and return them as one source."""
     place = shutil.move if move else shutil.copyfile
     if matches.single:
         (file,) = matches.files
@@ -166,7 +166,7 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
-    """Join several sources into one, which names each row's file."""
+    """Return several sources as one, whose rows still name their own file."""
 
     def chunks() -> Iterator[Chunk]:
         for source in sources:

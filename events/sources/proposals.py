@@ -10,7 +10,7 @@ _OPTIONS = ("encoding", "decimal_separator", "timestampformat", "dateformat")
 
 
 def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) -> str:
-    """Return what to write into the source query, or "" if the file needs nothing.
+    """Return a hint on how to read a text file whose rows were refused, with SQL; or empty.
 
     Args:
         source: The source.
@@ -41,7 +41,7 @@ def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) 
 
 
 def _note(form: TextFormat) -> str:
-    """Return a SQL comment on what was guessed about the file."""
+    """Return a SQL comment on what was guessed about a file's times; empty if nothing was."""
     if form.either_order:
         return f"  -- or is the day the month in {', '.join(form.either_order)}?"
     return "  -- its times are UTC" if form.time_formats else ""

@@ -22,7 +22,7 @@ class RawSource(StoredDocument, frozen=True, kw_only=True):
 
 
 def keep_raw(project: Project, event: Event, source: Source) -> str:
-    """Store the source's bytes below raw/<event>/<digest>/, once, and return the digest.
+    """Copy the source's bytes to raw/<event>/<digest>/ in the blob store; return the digest.
 
     The manifest goes last, so a half-kept source is kept again.
     """
@@ -37,7 +37,7 @@ def keep_raw(project: Project, event: Event, source: Source) -> str:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the names and digests of all files below a folder."""
+    """Return the SHA-256 of a file, or of a folder's file names and digests, in hexadecimal."""
     if path.is_file():
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

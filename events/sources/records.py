@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True):
 
 @contextmanager
 def binary(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file for reading, unpacked by its suffix."""
+    """Open a file for reading bytes; gzip and zstd are unpacked, by the file's suffix."""
     with path.open("rb") as packed:
         match path.suffix.lower():
             case ".gz":
@@ -50,7 +50,7 @@ def binary(path: Path) -> Iterator[IO[bytes]]:
 
 
 def unicode_encoding(path: Path) -> str:
-    """Return UTF-16 where a file's first bytes say so, else UTF-8, with or without a mark."""
+    """Return the encoding that a file's first bytes show: a form of UTF-16, else UTF-8."""
     with binary(path) as stream:
         head = stream.read(1024)
     if head.startswith(_UTF_16):
@@ -63,7 +63,7 @@ def unicode_encoding(path: Path) -> str:
 
 @contextmanager
 def text(path: Path, encoding: str) -> Iterator[IO[str]]:
-    """Open a file as text. What is not of the encoding is marked, see `is_decoded`."""
+    """Open a text file in an encoding; undecodable bytes are marked, which `is_decoded` finds."""
     errors = "replace" if encoding.startswith("utf-16") else "surrogateescape"
     with (
         binary(path) as stream,
@@ -73,7 +73,7 @@ def text(path: Path, encoding: str) -> Iterator[IO[str]]:
 
 
 def is_decoded(line: str, encoding: str) -> bool:
-    """Return whether all of a line could be decoded."""
+    """Return whether a line has no bytes that were undecodable in the encoding."""
     if line.isascii():
         return True
     mark = _UNDECODED.search(line)
@@ -82,7 +82,7 @@ def is_decoded(line: str, encoding: str) -> bool:
 
 
 def shown(line: str) -> str:
-    """Return a line as text that can be stored, without its end."""
+    """Return a line without its line break, as text that can be stored as UTF-8."""
     whole = line.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return whole.rstrip("\r\n")
 
@@ -104,11 +104,11 @@ class _Lines:
             yield line
 
     def begin(self) -> None:
-        """Forget the lines of the last record."""
+        """Start a new record: forget the lines read for the last one."""
         self.read.clear()
 
     def go_back(self) -> None:
-        """Go back to the second line of the record, to read it anew."""
+        """Rewind to the second line of the current record, to read it as another record."""
         self._again.extend(reversed(self.read[1:]))
         del self.read[1:]
 
@@ -143,9 +143,10 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
 
 
 def plain_count(path: Path, delimiter: str) -> int | None:
-    """Return how many records a CSV file has if each is a line of UTF-8 without quotes, else None.
+    """Return how many records a simple CSV file has, or None if it is not simple.
 
-    Each line has the same number of fields, and none is empty. It is much faster than to parse.
+    Simple: each line is of UTF-8 without quotes and has the same number of fields, and none is
+    empty. It is much faster than to parse.
     """
     separator = delimiter.encode()
     count, widths = 0, set[int]()
@@ -166,7 +167,7 @@ def plain_count(path: Path, delimiter: str) -> int | None:
 
 
 def _csv_fault(error: csv.Error, lines: list[str]) -> str:
-    """Return what is wrong with a line of CSV."""
+    """Return why the CSV parser refused a line, as text."""
     text = str(error)
     if "unexpected end" in text or len(lines) > 1:  # it met the end, or another quote
         return "has a quote that is not closed"
@@ -174,7 +175,7 @@ def _csv_fault(error: csv.Error, lines: list[str]) -> str:
 
 
 def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> str:
-    """Return what is wrong with a record, its encoding or number of fields, or an empty text."""
+    """Return why a CSV record is broken, as text: encoding or number of fields; else empty."""
     if not all(is_decoded(line, encoding) for line in lines):
         return not_of(encoding)
     if not width or len(fields) == width:
@@ -183,7 +184,7 @@ def _fault(fields: list[str], lines: list[str], encoding: str, width: int) -> st
 
 
 def not_of(encoding: str) -> str:
-    """Return the fault of a line that is not of an encoding."""
+    """Return the reason for refusing a line that is not valid in an encoding, as text."""
     name = encoding.removesuffix("-sig")
     return f"is no text in {name.upper() if name.startswith('utf') else name}"
 
@@ -207,7 +208,7 @@ def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
 
 
 def json_fault(line: str | bytes, error: Exception) -> str:
-    """Return why a line is no JSON, by Python's own parser.
+    """Return why a line is not valid JSON, as text that names the column.
 
     It says the column, in words that do not change with msgspec's version.
     """

@@ -31,7 +31,7 @@ _NUMBERS = {"BIGINT": r"^[+-]?\d+$", "DOUBLE": r"^[+-]?[\d.]+(e[+-]?\d+)?$"}
 def retyped(
     connection: duckdb.DuckDBPyConnection, table: TextTable, *, numbers: bool
 ) -> TextTable | None:
-    """Return a table whose text columns of times, and of numbers if asked, are converted.
+    """Return a table whose text columns are converted to the type that nearly all values have.
 
     None if it has no such columns. Rows whose value is of another type are among its `broken`.
     """
@@ -82,7 +82,7 @@ def retyped(
 def _types(
     connection: duckdb.DuckDBPyConnection, table: TextTable, patterns: dict[str, str]
 ) -> dict[str, str]:
-    """Return the types of columns of text, by quoted name, in which few values are of another."""
+    """Return by quoted name the type to which a text column should be converted."""
     relation = connection.sql(f"FROM '{quoted(str(table.parquet))}'")
     names = [
         '"' + name.replace('"', '""') + '"'

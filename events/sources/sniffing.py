@@ -61,7 +61,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
-        """Whether `FROM 'path'` alone reads the file correctly."""
+        """Whether DuckDB reads the file correctly by `FROM 'path'`, without options."""
         default = "\t" if self.kind == ".tsv" else ","
         return (
             self.encoding == "utf-8"
@@ -77,7 +77,7 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def options(self) -> dict[str, str]:
-        """The reader's options, as SQL."""
+        """The options of DuckDB's reader for this file, by name, as SQL."""
         if self.reader == "read_json":
             return {}
         options = {"delim": _literal(self.delimiter), "header": "true"}
@@ -105,13 +105,13 @@ class TextFormat(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def common_time_format(self) -> str:
-        """The format of most columns of times, "" where all are ISO's."""
+        """The strptime format of most time columns; empty if all are ISO 8601."""
         counts = Counter(self.time_formats.values())
         return counts.most_common(1)[0][0] if counts else ""
 
 
 def sniff(path: Path) -> TextFormat:
-    """Look at a text file: encoding, delimiter, columns, types, bad rows.
+    """Detect how a text file is written: encoding, delimiter, columns, types and bad rows.
 
     Raises:
         Invalid: It is empty, or cannot be unpacked.
@@ -129,7 +129,7 @@ def sniff(path: Path) -> TextFormat:
 
 
 def encoding_of(path: Path) -> str:
-    """Return a file's encoding: UTF-8 unless its bytes are of another one that fits better."""
+    """Return a text file's detected encoding: UTF-8 unless its bytes fit another one better."""
     encoding = records.unicode_encoding(path)
     if encoding != "utf-8-sig":
         return encoding
@@ -166,14 +166,14 @@ def _decodes(content: bytes, encoding: str) -> bool:
 
 
 def _japanese(content: bytes, encoding: str) -> float:
-    """Return how Japanese a text looks if it is decoded so, to choose among encodings."""
+    """Return a score of how much bytes look like Japanese text in this encoding."""
     decoded = content.decode(encoding, "replace")
     wrong = decoded.count("\ufffd") + len(_HALF_KANA.findall(decoded))
     return len(_JAPANESE.findall(decoded)) - 2 * wrong
 
 
 def delimiter_of(path: Path, encoding: str) -> str:
-    """Return the delimiter by which a CSV file's first lines have the most equal fields."""
+    """Return the delimiter by which most of a CSV file's first lines have equal fields."""
     with records.text(path, encoding if encoding != "utf-8" else "utf-8-sig") as stream:
         head = "".join(islice(stream, 200))
     default = "\t" if kind_of(path) == ".tsv" else ","
@@ -191,7 +191,7 @@ def delimiter_of(path: Path, encoding: str) -> str:
 
 
 def _sniffed_csv(path: Path, encoding: str, delimiter: str) -> TextFormat:
-    """Look at a CSV file: columns, types, formats of times, bad rows."""
+    """Return the detected format of a CSV file: columns, types, times and bad rows."""
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
     bad: list[BadRow] = []
     bad_rows = rows = 0
@@ -227,7 +227,7 @@ def _sniffed_csv(path: Path, encoding: str, delimiter: str) -> TextFormat:
 
 
 def _sniffed_json(path: Path, encoding: str) -> TextFormat:
-    """Look at a file of JSON lines: columns, types, bad rows."""
+    """Return the detected format of a JSON lines file: columns, types and bad rows."""
     codec = encoding if encoding != "utf-8" else "utf-8-sig"
     tallies: dict[str, ColumnForm] = {}
     bad: list[BadRow] = []
@@ -260,7 +260,7 @@ def _sniffed_json(path: Path, encoding: str) -> TextFormat:
 
 
 def advice(path: Path, name: str) -> str:
-    """Return how a source's query reads a file, where the file's own form asks for it."""
+    """Return a hint with the SQL that reads a text file of unusual format correctly."""
     try:
         form = sniff(path)
     except Invalid as error:
@@ -271,7 +271,7 @@ def advice(path: Path, name: str) -> str:
 
 
 def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -> TextFormat:
-    """Return a file's form, from its columns and broken lines."""
+    """Return the detected format completed by its columns' types, times and bad rows."""
     types: dict[str, str] = {}
     formats: dict[str, str] = {}
     either: list[str] = []
@@ -314,7 +314,7 @@ def _described(form: TextFormat, tallies: list[ColumnForm], bad: list[BadRow]) -
 
 
 def _struct(members: dict[str, str]) -> str:
-    """Return a struct literal of SQL."""
+    """Return names and values of text as SQL of a DuckDB struct."""
     return "{" + ", ".join(f"{_literal(k)}: {_literal(v)}" for k, v in members.items()) + "}"
 
 

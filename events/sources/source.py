@@ -43,7 +43,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_columns(event: Event, names: list[str], source: str) -> None:
-    """Raise Invalid for a column that the event does not have.
+    """Raise Invalid if a source has a column that is not an attribute of the event.
 
     A table's columns are the same in every row: a wrong one is one error, not one for each row.
     """

@@ -90,7 +90,7 @@ def bounded(
 
 
 def system_error(error: Exception) -> OSError | None:
-    """Return DuckDB's error as the system's refusal that caused it, such as a full disk.
+    """Return the operating system's error that made DuckDB fail, such as a full disk, or None.
 
     None when it is an error of another kind.
     """
@@ -148,7 +148,7 @@ def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path)
 def query_schema(
     sql: str, *, name: str, event: str, fence: Fence, folder: Path
 ) -> tuple[pa.Schema, bool]:
-    """Return the columns that a query would give, and whether it reads text files.
+    """Return the Arrow schema of a query's result, and whether the query reads text files.
 
     Of the files only what tells their types is read. `folder` is for copies.
 
@@ -173,7 +173,7 @@ class _Query(msgspec.Struct, frozen=True):
 
 
 def _value_errors() -> tuple[type[Exception], ...]:
-    """Return the errors of single values, which another row may not have."""
+    """Return the DuckDB exceptions that a single bad value causes, not the query itself."""
     import duckdb
 
     return duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException
@@ -192,7 +192,7 @@ def _loaded(
     *,
     head: bool = False,
 ) -> tuple[tuple[TextTable, ...], Node | None]:
-    """Load the text files of a query into tables; return these, and the tree that reads them.
+    """Load the text files that a query names into Parquet; return them and its rewritten tree.
 
     None for the tree where it reads no text files, or is of a form that has no tree.
     """
@@ -215,7 +215,7 @@ def _loaded(
 def _bindable(
     connection: duckdb.DuckDBPyConnection, tables: tuple[TextTable, ...], tree: Node
 ) -> tuple[TextTable, ...]:
-    """Return the tables with the types that the query takes, where other ones let it not bind.
+    """Return the tables, text columns converted if the query needs other types to bind.
 
     The tree is made to read them.
     """
@@ -233,7 +233,7 @@ def _bindable(
 
 
 def _reading(connection: duckdb.DuckDBPyConnection, query: _Query, node: Node) -> Reading | None:
-    """Return how a reference reads text files; None if it reads others, or a table."""
+    """Return which text files a table reference in SQL reads and how; None for other tables."""
     options: dict[str, str] = {}
     if node["type"] == "BASE_TABLE":
         paths, kind = [node["table_name"]], _TEXT.search(node["table_name"])
@@ -262,7 +262,7 @@ def _traced(
     *,
     tolerant: bool,
 ) -> str | None:
-    """Return the query with columns that say where each row comes from, or None."""
+    """Return the query's SQL with columns that tell each row's origin, or None if impossible."""
     import duckdb
 
     numbers = {str(table.parquet): number for number, table in enumerate(tables)}
@@ -282,7 +282,7 @@ def _traced(
 def _bound(
     query: _Query, *, spill: Path, to: Path
 ) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
-    """Open a DuckDB for a source's query, and give its text with absolute paths."""
+    """Open a sandboxed DuckDB for a source's query; yield it and the SQL with absolute paths."""
     import duckdb
 
     text = rooted(query.sql, query.fence, name=query.name, event=query.event)
@@ -326,7 +326,7 @@ def _as_invalid(
 
 
 def _remedy(words: str, fence: Fence) -> str:
-    """Return what to do about an error of a source's query.
+    """Return a hint on what to do about a DuckDB error of a source's query, as text.
 
     Most of all that is a file that the engine refused.
     """
@@ -348,13 +348,13 @@ def _remedy(words: str, fence: Fence) -> str:
 
 
 def _name(path: Path, fence: Fence) -> str:
-    """Return a file's name as a query of the project has it."""
+    """Return a file's path relative to the project's folder, if it is within."""
     within = path.is_relative_to(fence.folder)
     return str(path.relative_to(fence.folder)) if within else str(path)
 
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
-    """Return the SQL with absolute paths of data files, and folders as globs.
+    """Return the SQL with absolute paths of its data files, and its folders as glob patterns.
 
     A semicolon at its end is cut off. DuckDB's `file_search_path` is not used: it looks into the
     process's own directory first, so a command given elsewhere would read another project's file of
@@ -432,7 +432,7 @@ def _named_files(path: Path, shown: str) -> Iterator[tuple[Path, str]]:
 
 
 def _folder_glob(folder: Path, name: str) -> str:
-    """Return a glob for all files of a folder, which are of one format."""
+    """Return a glob pattern for a folder's files; raise Invalid if their formats differ."""
     suffixes = {
         "".join(path.suffixes)
         for path in folder.iterdir()
@@ -448,7 +448,7 @@ def _folder_glob(folder: Path, name: str) -> str:
 
 
 def _path_tokens(tokens: Sequence[Token]) -> Iterator[Token]:
-    """Yield the strings in SQL that name files.
+    """Yield the string tokens of a SQL text that name data files.
 
     They stand after FROM and JOIN, and as positional arguments of read_csv and its like.
     """

@@ -24,7 +24,7 @@ _DATE = r"^(\d{4}-\d\d-\d\d)$"
 
 
 def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
-    """Return the rows of a query over text files as a source."""
+    """Return the rows of a query over text files as a source of events to ingest."""
     with pq.ParquetFile(rows.parquet) as file:
         names = [column for column in file.schema_arrow.names if not _is_ours(column)]
         count = file.metadata.num_rows
@@ -63,12 +63,12 @@ def sql_source(event: Event, rows: QueryRows, name: str) -> Source:
 
 
 def _is_ours(column: str) -> bool:
-    """Return whether a column was added by us and is not the source's."""
+    """Return whether a column was added to the query to trace rows, and is no attribute."""
     return column in {ROW, TABLE} or column.startswith(FAULT)
 
 
 def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
-    """Yield the unreadable lines of a text file, a chunk for each file."""
+    """Yield the unreadable lines of a query's text files, as a chunk for each file."""
     by_file: dict[int, list[Broken]] = {}
     for number, row in table.broken:
         by_file.setdefault(number, []).append(row)
@@ -84,7 +84,7 @@ def _broken(table: TextTable, name: str) -> Iterator[Chunk]:
 def _by_file(
     part: pa.Table, tables: tuple[TextTable, ...], attributes: dict[str, Attribute], name: str
 ) -> Iterator[Chunk]:
-    """Yield the rows of each file, with their lines."""
+    """Yield the rows of a query's result by the file they came from, with their line numbers."""
     import numpy as np
 
     numbers = pc.if_else(pc.is_valid(part[ROW]), part[TABLE], -1)
@@ -103,7 +103,7 @@ def _by_file(
 
 
 def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chunk:
-    """Return a part of a query's rows as a chunk for validation."""
+    """Return rows of a query's result as a chunk for validation, failed casts as faults."""
     columns: dict[str, Any] = {}
     text = set()
     for column in part.column_names:
@@ -138,7 +138,7 @@ def _chunk(part: pa.Table, attributes: dict[str, Attribute], source: str) -> Chu
 
 
 def _faulty(part: pa.Table) -> Iterator[tuple[int, str, str, str]]:
-    """Yield row, attribute, type and value of each cast that failed."""
+    """Yield (row, attribute, type, value) of each cast in the query that failed."""
     for column in part.column_names:
         if column.startswith(FAULT) and pa.types.is_struct(part.schema.field(column).type):
             for row in pc.indices_nonzero(pc.is_valid(part[column])).to_pylist():

@@ -29,14 +29,14 @@ def parsed(connection: duckdb.DuckDBPyConnection, sql: str) -> Node | None:
 
 
 def rendered(connection: duckdb.DuckDBPyConnection, tree: Node) -> str:
-    """Return the SQL of a syntax tree."""
+    """Return the SQL text of a query's syntax tree."""
     text = json.dumps(tree)
     ((sql,),) = connection.execute("SELECT json_deserialize_sql(?::JSON)", [text]).fetchall()
     return str(sql)
 
 
 def file_references(tree: Any) -> Iterator[Node]:
-    """Yield the nodes that read files: 'path' after FROM, and calls such as read_csv."""
+    """Yield the nodes of a SQL syntax tree that read files: 'path' or read_csv(...)."""
     if isinstance(tree, list):
         for item in tree:
             yield from file_references(item)
@@ -49,7 +49,7 @@ def file_references(tree: Any) -> Iterator[Node]:
 
 
 def call(connection: duckdb.DuckDBPyConnection, node: Node) -> tuple[str, list[str], Node]:
-    """Return the function, the paths and the options of a reader's call.
+    """Return the name, paths and options of a DuckDB reader call such as read_csv.
 
     The paths are empty where they are no literals. An option is a node.
     """
@@ -80,12 +80,12 @@ def _arguments(value: Node) -> list[Node]:
 
 
 def _literal(value: Node) -> str | None:
-    """Return the text of a literal, or None for another expression."""
+    """Return the text of a SQL literal node, or None for another expression."""
     return value["literal"]["text"] if value["class"] == "CONSTANT" else None
 
 
 def replace_by_file(node: Node, path: str) -> None:
-    """Replace a table in a syntax tree by a file, under the same name."""
+    """Make a table node of a SQL syntax tree read a file, under the same alias."""
     alias = node["alias"] or (
         node["function"]["function_name"] if node["type"] == "TABLE_FUNCTION" else ""
     )
@@ -104,14 +104,14 @@ def replace_by_file(node: Node, path: str) -> None:
 
 
 def redirect(tree: Node, old: str, new: str) -> None:
-    """Replace a file in a syntax tree by another one."""
+    """Make all nodes of a SQL syntax tree that read one file read another one."""
     for node in file_references(tree["statements"]):
         if node.get("table_name") == old:
             node.update(table_name=new, qualified_name={"path": [new]})
 
 
 def expression_sql(connection: duckdb.DuckDBPyConnection, expression: Node) -> str:
-    """Return the SQL of one expression."""
+    """Return the SQL text of one expression of a syntax tree."""
     tree = parsed(connection, "SELECT 1")
     assert tree is not None  # noqa: S101  it is SQL
     tree["statements"][0]["node"]["select_list"] = [{**expression, "alias": ""}]
@@ -125,7 +125,7 @@ def traced(
     *,
     tolerant: bool,
 ) -> Node | None:
-    """Return the tree with columns that say which row of which file each row comes from.
+    """Return the query's tree with columns that tell which row of which file each row is from.
 
     They are ROW, TABLE (the file's number in `tables`), and, where `tolerant`, columns whose name
     begins with FAULT: casts and strptime then give no value where they would fail, and the first
@@ -148,12 +148,12 @@ class _Origin(NamedTuple):
     faults: Sequence[str] = ()
 
     def columns(self) -> list[str]:
-        """Return the columns that carry each row's number, table and faults."""
+        """Return the SQL of the columns that trace a row: number, file and failed casts."""
         return [f"{self.row} AS {ROW}", f"{self.table} AS {TABLE}", *self.faults]
 
 
 def _has_star_of(items: list[Node], origin: _Origin) -> bool:
-    """Return whether an output has the traced columns of a query within already."""
+    """Return whether a SELECT has `*` of a subquery, and so its tracing columns already."""
     names = ("", origin.query)
     return origin.query is not None and any(
         item["class"] == "STAR" and item["relation_name"] in names for item in items
@@ -171,7 +171,7 @@ class _Tracer:
         self._faults: dict[int, list[str]] = {}  # columns, by query
 
     def trace(self, node: Node, outer: Mapping[str, Node]) -> bool:
-        """Add the columns that say where rows come from; return whether that was possible."""
+        """Add columns to a SELECT that tell each row's origin; return whether that worked."""
         tables = dict(outer)
         for entry in node["cte_map"]["map"]:
             if not entry["value"]["aliases"]:
@@ -209,7 +209,7 @@ class _Tracer:
         return True
 
     def _origin(self, table: Node, queries: Mapping[str, Node]) -> _Origin | None:
-        """Return where the rows of a FROM come from: its first table."""
+        """Return the SQL for a row's number and file, from the first table of a FROM; or None."""
         while table["type"] == "JOIN":
             table = table["left"]
         if table["type"] == "BASE_TABLE":
@@ -234,7 +234,7 @@ class _Tracer:
         return _Origin(alias, f"{prefix}{ROW}", f"{prefix}{TABLE}", faults)
 
     def _faulty(self, items: list[Node]) -> str:
-        """Make an output's casts tolerant, and return the SQL of the first that failed in a row."""
+        """Turn a SELECT's casts into TRY_CAST; return SQL for the first that failed in a row."""
         cases = []
         for item in items:
             outputs = [(item["alias"], item)]
@@ -252,7 +252,7 @@ class _Tracer:
         return f"CASE {' '.join(cases)} END" if cases else ""
 
     def _casts(self, expression: Any) -> Iterator[tuple[str, str, str]]:
-        """Make casts within an expression tolerant; yield operand, result and type of each."""
+        """Turn the casts in an expression into TRY_CAST; yield (operand, result, type) of each."""
         if isinstance(expression, list):
             for item in expression:
                 yield from self._casts(item)
@@ -281,12 +281,12 @@ class _Tracer:
             )
 
     def _sql(self, expression: Node) -> str:
-        """Return an expression's SQL."""
+        """Return the SQL text of an expression of the syntax tree."""
         return expression_sql(self._connection, expression)
 
 
 def _is_of_query(node: Node) -> bool:
-    """Return whether the rows of a UNION's branch come from another query."""
+    """Return whether a SELECT reads no table or file itself, but another query's rows."""
     table = node.get("from_table")
     while table and table["type"] == "JOIN":
         table = table["left"]
@@ -294,7 +294,7 @@ def _is_of_query(node: Node) -> bool:
 
 
 def _name(name: str) -> str:
-    """Return a name in the double quotes of SQL."""
+    """Return an identifier in the double quotes of SQL."""
     escaped = name.replace('"', '""')
     return f'"{escaped}"'
 

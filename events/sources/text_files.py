@@ -24,7 +24,7 @@ from .source import ROWS, Source, TextFile, check_columns
 
 
 def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> Source:
-    """Return a CSV file as a source; its first row names the columns.
+    """Return a CSV file as a source of events; its first row names the columns.
 
     An empty field is no value. A record's line is where it begins. UTF-16 is read as such where
     the file begins so, and another delimiter where the header shows it.
@@ -53,7 +53,7 @@ def csv_source(event: Event, path: Path, name: str, *, delimiter: str = ",") -> 
 
 
 def _header(event: Event, path: Path, encoding: str, delimiter: str) -> tuple[list[str], str]:
-    """Return the columns' names, and the delimiter by which they are the event's, or the usual."""
+    """Return a CSV file's column names, and the delimiter by which they fit the event."""
     headers: dict[str, list[str]] = {}
     for candidate in (delimiter, *DELIMITERS):
         with records.text(path, encoding) as lines:
@@ -73,7 +73,7 @@ def _unreadable(name: str, error: Exception) -> Invalid:
 
 
 def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
-    """Return CSV records as a chunk of text columns, with the broken ones apart."""
+    """Return CSV records as a chunk of text columns, with the broken records apart."""
     whole = [record for record in part if not record.fault]
     columns = zip(*(record.fields for record in whole), strict=True) if whole else [[]] * len(names)
     return Chunk(
@@ -89,7 +89,7 @@ def _csv_chunk(part: list[records.Record], names: list[str]) -> Chunk:
 
 
 def _broken(part: list[records.Record]) -> tuple[Broken, ...]:
-    """Return the broken records with their lines and reasons."""
+    """Return the unreadable ones of a file's records, with their lines and reasons."""
     return tuple(
         Broken(line=record.line, reason=record.fault, text=record.text)
         for record in part
@@ -98,7 +98,7 @@ def _broken(part: list[records.Record]) -> tuple[Broken, ...]:
 
 
 def json_source(event: Event, path: Path, name: str) -> Source:
-    """Return a file of JSON lines as a source, one object a line.
+    """Return a JSON lines file as a source of events, one object a line.
 
     A line that is no object, and a name that the event does not have, are that line's fault alone.
     """
@@ -136,7 +136,7 @@ def json_source(event: Event, path: Path, name: str) -> Source:
 
 @contextmanager
 def _utf8(path: Path, encoding: str) -> Iterator[Iterable[bytes]]:
-    """Open a file as lines of UTF-8, without a mark at its beginning."""
+    """Open a text file of any encoding as lines of UTF-8, without a byte order mark."""
     if encoding.startswith("utf-16"):
         with records.text(path, encoding) as lines:
             yield (line.encode("utf-8", "surrogateescape") for line in lines)
@@ -147,10 +147,7 @@ def _utf8(path: Path, encoding: str) -> Iterator[Iterable[bytes]]:
 
 
 def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | None:
-    """Return the lines as a chunk if each is an object of the event's own names and types.
-
-    None if one is not.
-    """
+    """Parse JSON lines by Arrow into a chunk; return None if a line does not fit the schema."""
     if not all(line.startswith(b"{") and line.rstrip().endswith(b"}") for line in lines):
         return None
     content = b"".join(lines)
@@ -175,7 +172,7 @@ def _fast_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk | Non
 
 
 def _slow_json(lines: list[bytes], first: int, schema: pa.Schema) -> Chunk:
-    """Parse JSON lines one by one, and note the broken ones."""
+    """Parse JSON lines one by one into a chunk, with the broken lines apart."""
     schema_names = set(schema.names)
     decoded = (line.decode("utf-8", "surrogateescape") for line in lines)
     part = list(records.json_records(decoded, encoding="utf-8"))

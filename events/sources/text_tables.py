@@ -57,21 +57,21 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def sniffed(cls, path: Path, form: TextFormat) -> Reading:
-        """Return how a file that was sniffed is read."""
+        """Return how to read a text file, from its detected format."""
         return cls(reader=form.reader, files=(path,), names=(path.name,), options=form.options)
 
     @property
     def is_csv(self) -> bool:
-        """Whether the files are CSV."""
+        """Whether the files are read as CSV, and not as JSON."""
         return self.reader in CSV_READERS
 
     @property
     def encoding(self) -> str:
-        """The encoding that the query names, "" where it names none."""
+        """The encoding that the query's options name; empty if they name none."""
         return self.options.get("encoding", "").strip("'").lower()
 
     def sql(self, files: Sequence[Path], options: dict[str, str]) -> str:
-        """Return the SQL that reads these files."""
+        """Return the DuckDB expression that reads these files with these options."""
         listed = ", ".join(f"'{quoted(str(file))}'" for file in files)
         words = [f"[{listed}]", *(f"{name} = {value}" for name, value in options.items())]
         return f"{self.reader}({', '.join(words)})"
@@ -89,12 +89,12 @@ class Lines(msgspec.Struct, frozen=True):
     files: array[int]
 
     def position(self, row: int) -> tuple[int, int]:
-        """Return the file's number and the line of a row."""
+        """Return the file number and the line number that a row of the table came from."""
         files, lines = self.positions([row])
         return int(files[0]), int(lines[0])
 
     def positions(self, rows: Any) -> tuple[Any, Any]:
-        """Return the files' numbers and the lines of rows, as arrays."""
+        """Return the file numbers and line numbers of rows, as arrays."""
         import numpy as np
 
         rows = np.asarray(rows)
@@ -104,7 +104,7 @@ class Lines(msgspec.Struct, frozen=True):
         return np.frombuffer(self.files, np.int64)[place], lines
 
     def without(self, removed: Sequence[int]) -> Lines:
-        """Return the lines of the rows that are left when some are taken out."""
+        """Return the line numbers of the remaining rows after some rows are removed."""
         points = [*zip(self.rows, self.files, self.lines, strict=True)]
         points += [(row + 1, *self.position(row + 1)) for row in removed]
         points.sort(key=lambda point: point[0])
@@ -186,13 +186,13 @@ def quoted(text: str) -> str:
 
 
 def unquoted(literal: str) -> str:
-    """Return the text of an SQL literal."""
+    """Return the text that a SQL string literal stands for."""
     text = literal.removeprefix("E").strip("'").replace("''", "'")
     return text.replace("\\t", "\t")
 
 
 def type_words(kind: str) -> str:
-    """Return a type of DuckDB's, or a format of times, as a reason names it: an int."""
+    """Return a DuckDB type or time format in words for an error: `an int`."""
     if "%" in kind:
         return f"a time such as {kind}"
     name = kind.upper().removesuffix(" WITH TIME ZONE").removesuffix("TZ")
@@ -223,7 +223,7 @@ def _require_encoding(reading: Reading) -> None:
 
 
 def _codec(reading: Reading, number: int) -> str:
-    """Return the encoding in which to read a file: the named one, or that of its first bytes."""
+    """Return the encoding to read a file in: the query's, or the one its first bytes show."""
     own = records.unicode_encoding(reading.files[number])
     named = reading.encoding
     return own if not named or named.startswith(("utf-8", "utf8", "utf-16", "utf16")) else named
@@ -245,7 +245,7 @@ def _opened(reading: Reading, number: int) -> Iterator[tuple[IO[str], str]]:
 
 
 def _decoded(reading: Reading, number: int, folder: Path) -> Path:
-    """Return a file in UTF-8: itself, or a copy."""
+    """Return the path of the file in UTF-8: itself, or a converted copy in `folder`."""
     file = reading.files[number]
     if _codec(reading, number) == "utf-8-sig":
         return file
@@ -256,13 +256,13 @@ def _decoded(reading: Reading, number: int, folder: Path) -> Path:
 
 
 def _copy(reading: Reading, number: int, folder: Path) -> Path:
-    """Return the path of a file's unpacked copy."""
+    """Return the path in `folder` for the unpacked copy of a file."""
     name = reading.files[number].name
     return folder / f"{number}-{name.removesuffix('.gz').removesuffix('.zst')}"
 
 
 def _one_record_a_line(reading: Reading) -> bool:
-    """Return whether a file of JSON has an object a line, and not an array or objects of lines."""
+    """Return whether a JSON file has one object a line, and is not a JSON array."""
     if reading.is_csv:
         return True
     with _opened(reading, 0) as (stream, encoding):
@@ -273,14 +273,14 @@ def _one_record_a_line(reading: Reading) -> bool:
 def _records(
     reading: Reading, lines: IO[str], encoding: str, options: dict[str, str]
 ) -> Iterator[records.Record]:
-    """Yield the records of a file, as CSV or JSON lines."""
+    """Yield the records of a text file, parsed as CSV or JSON lines."""
     if not reading.is_csv:
         return records.json_records(lines, encoding=encoding)
     return records.csv_records(lines, encoding=encoding, delimiter=_delimiter(options))
 
 
 def _delimiter(options: dict[str, str]) -> str:
-    """Return the delimiter that a reader's options name."""
+    """Return the field delimiter that a CSV reader's SQL options name."""
     return unquoted(next(options[name] for name in _DELIMITERS if name in options))
 
 
@@ -293,7 +293,7 @@ def _checked(
     *,
     limit: int | None,
 ) -> _File:
-    """Look at a file's records; add the faulty ones to `broken`."""
+    """Parse a file's records to find the lines they begin on; add faulty ones to `broken`."""
     if limit is None and (plain := _plain(reading, number, options)) is not None:
         return plain
     rows, lines = array("q"), array("q")
@@ -332,7 +332,7 @@ def _checked(
 
 
 def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | None:
-    """Return a CSV file in which nothing is to be looked for, None if there may be something."""
+    """Return the file's record count if it is CSV so simple that no check is needed, else None."""
     if not reading.is_csv or _codec(reading, number) != "utf-8-sig":
         return None
     path = reading.files[number]
@@ -346,7 +346,7 @@ def _plain(reading: Reading, number: int, options: dict[str, str]) -> _File | No
 
 
 def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, Broken]]) -> Invalid:
-    """Return the error of a file with more broken lines than good ones."""
+    """Return the error for a text file that has more broken lines than good ones."""
     first = next(row for file, row in broken if file == number)
     bad = sum(file == number for file, _ in broken)
     return Invalid(
@@ -359,7 +359,7 @@ def _broken_through(reading: Reading, number: int, broken: Sequence[tuple[int, B
 def _write(
     connection: duckdb.DuckDBPyConnection, relation: str, parquet: Path, *, head: bool
 ) -> None:
-    """Write a relation, or its first rows, to Parquet."""
+    """Write the rows of a SQL relation to a Parquet file; with `head` only the first."""
     limit = f" LIMIT {HEAD}" if head else ""
     connection.execute(
         f"COPY (SELECT * FROM {relation}{limit}) TO '{quoted(str(parquet))}' "
@@ -376,7 +376,7 @@ def _write_json(
     *,
     head: bool,
 ) -> None:
-    """Write files of JSON lines to Parquet."""
+    """Write the rows of JSON lines files to a Parquet file."""
     import duckdb
 
     try:
@@ -397,7 +397,7 @@ def _write_csv(
     *,
     head: bool,
 ) -> list[tuple[str, int, str, str, str]]:
-    """Write the rows to Parquet; return those whose values do not fit their types.
+    """Write CSV files to Parquet; return the rows whose values do not fit their types.
 
     They are (path, number of the record in it, column, reason by DuckDB, text).
     """
@@ -426,7 +426,7 @@ def _lines(
     rejected: Sequence[tuple[str, int, str, str, str]],
     broken: list[tuple[int, Broken]],
 ) -> Lines | None:
-    """Return the lines of a Parquet file's rows; add rejected rows to `broken`."""
+    """Return the source line of each Parquet row; add rows that DuckDB rejected to `broken`."""
     (count,) = connection.execute(f"SELECT count(*) FROM '{quoted(str(parquet))}'").fetchall()[0]
     places = {str(file.path): number for number, file in enumerate(checked)}
     every = sum(file.records for file in checked)
@@ -459,7 +459,7 @@ _NOT_CONVERTED = re.compile(r"Could not convert string \"(.*)\" to '?([A-Z ]+)",
 
 
 def _rejected(line: int | None, column: str, message: str, text: str) -> Broken:
-    """Return a row that DuckDB rejected as a broken line with the reason."""
+    """Return a row that DuckDB's CSV reader rejected as a broken line with the reason."""
     if match := _NOT_CONVERTED.search(message):
         return Broken(
             line=line,

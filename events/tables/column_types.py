@@ -48,12 +48,12 @@ OF_ATTRIBUTE: Mapping[AttributeType, ColumnType] = {
 
 
 def sql_type(name: ColumnType) -> str:
-    """Return the type's name in SQL: BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP."""
+    """Return a column type's name in SQL: BOOLEAN, BIGINT, DOUBLE, VARCHAR or TIMESTAMP."""
     return COLUMN_TYPES[name].sql
 
 
 def arrow_type(name: ColumnType) -> pa.DataType:
-    """Return the type in Arrow: bool, int64, double, string or timestamp[ms]."""
+    """Return a column type in Arrow: bool, int64, double, string or timestamp[ms]."""
     import pyarrow as pa
 
     return pa.type_for_alias(COLUMN_TYPES[name].arrow)

@@ -53,7 +53,7 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
-    """Yield the copies that are stored under these ids and dates, with the columns STORED.
+    """Yield the stored copies of events with these ids and dates, from the raw table.
 
     These are what `winning_order` asks for. Of many ids some neighbours come, too. `max_lateness`
     keeps the dates of a batch few.
@@ -71,7 +71,7 @@ def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator
 def stored_ids(
     warehouse: Warehouse, event: Event, ids: Ids, *, around: Days | None
 ) -> Iterator[pa.Table]:
-    """Yield those of these ids that the event's table holds.
+    """Yield those of these event ids that the event's raw table holds, as tables.
 
     Of many ids some neighbours come, too. `around`: if there are many, only ids near these dates.
     """
@@ -90,7 +90,7 @@ def stored_ids(
 
 
 def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> set[tuple[str, str]]:
-    """Return which of these payloads are in quarantine already, each with its attribute."""
+    """Return which payload digests are in quarantine already, each with its attribute."""
     if not digests:
         return set()
     table, digest_set = quarantine_name(event.name), set(digests)
@@ -120,9 +120,9 @@ def quarantined(warehouse: Warehouse, event: Event, digests: Sequence[str]) -> s
 
 
 def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
-    """Yield the rows that wait in quarantine, in one table for each digest.
+    """Yield the quarantined rows that wait to be retried, in tables of bounded size.
 
-    Columns: payload (JSON), payload_digest, source, line.
+    Columns: payload (JSON), payload_digest, source, line. The rows of a digest are in one table.
     """
     name = quarantine_name(event.name)
     sql = f"SELECT payload, payload_digest, source, line FROM {name} WHERE retry = TRUE"
@@ -133,7 +133,7 @@ def waiting(warehouse: Warehouse, event: Event) -> Iterator[pa.Table]:
 
 
 def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
-    """Yield bounds `$least` and `$below` of digests, so that each span has about PART of the rows.
+    """Yield ranges of digests as query parameters, to read a large table in equal parts.
 
     Hexadecimal digests are spread evenly.
     """
@@ -148,7 +148,7 @@ def digest_spans(rows: int) -> Iterator[Mapping[str, object]]:
 def _query_parts(
     warehouse: Warehouse, table: str, sql: str, ids: Ids, days: Days
 ) -> Iterator[pa.Table]:
-    """Yield the stored rows that match the ids, in queries of limited size."""
+    """Yield the rows that a query finds for these ids, run in parts of limited size."""
     span: dict[str, object] = {"since": days[0], "until": days[1]}
     if ids.few is not None:
         yield _grouped(warehouse, sql, ids.few, span)
@@ -165,7 +165,7 @@ def _query_parts(
 
 
 def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_Part]:
-    """Yield the parts in which a table is asked: dates together while they are small.
+    """Yield the ranges of dates and ids into which a query of many ids is cut.
 
     A large date is cut into as many spans of ids as it needs, by its own ids in the sample.
     """
@@ -192,7 +192,7 @@ def _parts(warehouse: Warehouse, table: str, ids: Ids, days: Days) -> Iterator[_
 
 
 def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int]]:
-    """Return the number of rows of each day."""
+    """Return (date, number of rows) of a table's dates in this range, sorted."""
     sql = (
         f"SELECT dt, count(*) AS isthmus_rows FROM {table} WHERE dt >= $since AND dt <= $until "
         "GROUP BY dt"
@@ -202,7 +202,7 @@ def _by_day(warehouse: Warehouse, table: str, days: Days) -> list[tuple[str, int
 
 
 def _all_days(warehouse: Warehouse, table: str) -> Days:
-    """Return the first and last day of a table."""
+    """Return the first and the last date of a table."""
     row = warehouse.query(
         f"SELECT min(dt) AS isthmus_first, max(dt) AS isthmus_last FROM {table}", {}
     ).to_pylist()[0]
@@ -210,14 +210,17 @@ def _all_days(warehouse: Warehouse, table: str) -> Days:
 
 
 def _week_before(days: Days) -> Days:
-    """Return the dates with the week before each: most references are to the days just before."""
+    """Return the dates extended by the week before them (and a day after).
+
+    Most references are to events of the days just before.
+    """
     return (date.fromisoformat(days[0]) - timedelta(days=7)).isoformat(), (
         date.fromisoformat(days[1]) + timedelta(days=1)
     ).isoformat()
 
 
 def _count(warehouse: Warehouse, table: str, where: str = "") -> int:
-    """Return the number of a table's rows."""
+    """Return how many rows of a table meet a SQL condition."""
     return int(
         warehouse.query(f"SELECT count(*) AS isthmus_rows FROM {table}{where}", {})["isthmus_rows"][
             0
@@ -226,7 +229,7 @@ def _count(warehouse: Warehouse, table: str, where: str = "") -> int:
 
 
 def _pairs(rows: pa.Table) -> Iterator[tuple[Any, Any]]:
-    """Yield the digest and the attribute of each row."""
+    """Yield (payload digest, attribute) of each row."""
     return zip(rows["payload_digest"].to_pylist(), rows["attribute"].to_pylist(), strict=True)
 
 
@@ -238,7 +241,7 @@ def _grouped(
     *,
     column: str = "event_id",
 ) -> pa.Table:
-    """Run a query once for each GROUP of values, and return all rows.
+    """Run a query for each GROUP of values as its parameters, and return all rows.
 
     The values travel as parameters, which providers limit in number and in size.
     """

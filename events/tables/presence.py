@@ -8,7 +8,7 @@ from ...target import Target
 
 
 def require_table(target: Target, table: TableSpec) -> None:
-    """Raise NotFound when `apply` has not made the table yet, or not all of its columns."""
+    """Raise NotFound if a warehouse table, or one of its columns, was not created by `apply`."""
     state = target.warehouse.observe(table.name)
     lacks = {c.name for c in table.columns} - ({c.name for c in state.columns} if state else set())
     if lacks:

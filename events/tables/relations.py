@@ -12,12 +12,12 @@ from .column_types import OF_ATTRIBUTE
 
 
 def raw_name(event: str) -> str:
-    """Return the name of the table that holds an event's raw rows."""
+    """Return the name of the warehouse table that holds an event's raw rows."""
     return f"{event}_raw"
 
 
 def view_name(event: str) -> str:
-    """Return the name of the view that readers use: the events exactly once."""
+    """Return the name of the warehouse view that has each event exactly once, for readers."""
     return f"events_{event}"
 
 
@@ -35,14 +35,14 @@ def quarantine_name(event: str) -> str:
 
 
 def column(attribute: Attribute) -> Column:
-    """Return the column that stores an attribute."""
+    """Return the table column that stores an attribute of an event."""
     return Column(
         name=attribute.name, type=OF_ATTRIBUTE[attribute.type], required=attribute.required
     )
 
 
 def event_columns(event: Event) -> tuple[Column, ...]:
-    """Return the columns that a reader sees.
+    """Return the columns of an event that readers see.
 
     They are event_id, event_timestamp, and the attributes in their declared order.
     """
@@ -60,7 +60,7 @@ STORED_TIMESTAMP = Column(name="stored_timestamp", type="timestamp")
 
 
 def winning_order() -> str:
-    """Return the ORDER BY of the copies under one id and date: the first one is the event.
+    """Return the SQL ORDER BY that puts first the copy of an event which readers see.
 
     It holds for every reader on every target (PORTS.md, section 3). A correction goes before what
     it corrects, then what was stored first; of one batch's contents the one whose digest sorts
@@ -73,7 +73,7 @@ def winning_order() -> str:
 
 
 def raw_table(event: Event) -> TableSpec:
-    """Return the table of every stored copy.
+    """Return the specification of the table that holds every stored copy of an event.
 
     It has the digest of the payload, where it came from, and the columns of `winning_order`.
     """
@@ -92,7 +92,10 @@ def raw_table(event: Event) -> TableSpec:
 
 
 def exactly_once_view(event: Event) -> TableSpec:
-    """Return the view with one row for each event date and id: the first of `winning_order`."""
+    """Return the view of an event without duplicates: one row for each date and id.
+
+    It is the first of `winning_order`.
+    """
     names = ", ".join(c.name for c in event_columns(event))
     return TableSpec(
         name=view_name(event.name),
@@ -107,7 +110,7 @@ def exactly_once_view(event: Event) -> TableSpec:
 
 
 def quarantine_table(event: Event) -> TableSpec:
-    """Return the table of an event's quarantined rows.
+    """Return the specification of the table of an event's quarantined rows.
 
     It is partitioned by when it was refused, as an event's own time may be what is wrong with it.
     """
@@ -135,7 +138,7 @@ def quarantine_table(event: Event) -> TableSpec:
 
 
 def tables(spec: ProjectSpec) -> tuple[TableSpec, ...]:
-    """Return everything that `apply` makes for events, tables before the views over them."""
+    """Return all warehouse tables of events that `apply` creates, tables before views over them."""
     events = spec.events.values()
     return (
         *(make(event) for event in events for make in (raw_table, quarantine_table)),

@@ -86,7 +86,7 @@ Reasons = dict[int, tuple[str, Fault]]  # row -> attribute, fault
 
 
 def attributes_of(event: Event) -> tuple[Attribute, ...]:
-    """Return all that an event carries, event_id and event_timestamp first.
+    """Return all attributes of an event, event_id and event_timestamp first.
 
     It is also the order in which a row's faults are looked for.
     """
@@ -94,7 +94,7 @@ def attributes_of(event: Event) -> tuple[Attribute, ...]:
 
 
 def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = False) -> Checked:
-    """Check rows by every rule that needs no other event.
+    """Split a chunk of rows into valid and invalid ones, by every rule that needs no other event.
 
     The rules are type, required, bounds, allowed, zone, lateness and clock; a row has one reason,
     the first. A `backfill` may be of any age. References, duplicates and conflicts are looked for
@@ -128,14 +128,14 @@ def validate(event: Event, chunk: Chunk, *, now: datetime, backfill: bool = Fals
 
 
 def _is_only_text(chunk: Chunk, name: str) -> bool:
-    """Return whether a column's values were read as text, to be converted."""
+    """Return whether a column was read as text, whose values must still be converted."""
     return chunk.text if isinstance(chunk.text, bool) else name in chunk.text
 
 
 def _by_clock(
     rows: pa.Table, event: Event, now: datetime, *, backfill: bool
 ) -> tuple[pa.Table, pa.Table, pa.Table]:
-    """Split rows by their time: valid, too old, too far ahead of the clock."""
+    """Split rows by event time: in time, too old, too far in the future."""
     times, clock = rows["event_timestamp"], values.naive(now)
     ahead = pc.greater(times, pa.scalar(clock + event.max_ahead, pa.timestamp("ms")))
     late = pc.less(times, pa.scalar(clock - event.max_lateness, pa.timestamp("ms")))
@@ -147,7 +147,7 @@ def _by_clock(
 
 
 def _with_digest_and_date(event: Event, good: pa.Table) -> pa.Table:
-    """Return the rows with the digest of each one's content and its UTC date."""
+    """Return the rows with two more columns: a digest of the content, and the UTC date."""
     names = sorted(a.name for a in attributes_of(event))
     digests = [values.digest(content) for content in payloads(good, names)]
     return good.append_column("payload_digest", pa.array(digests, pa.string())).append_column(
@@ -156,7 +156,7 @@ def _with_digest_and_date(event: Event, good: pa.Table) -> pa.Table:
 
 
 def takes(attribute: Attribute, kind: pa.DataType) -> bool:
-    """Return whether values of a database's column of this type may become the attribute's."""
+    """Return whether a source column of this Arrow type can be converted to the attribute."""
     try:
         return (
             pa.types.is_null(kind) or _FAST[attribute.type](pa.array([], kind), False) is not None
@@ -166,7 +166,7 @@ def takes(attribute: Attribute, kind: pa.DataType) -> bool:
 
 
 def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
-    """Return `values.payload` of every row."""
+    """Return each row's content as canonical JSON, as `values.payload` does for one event."""
     columns = []
     nulls = False
     for name in names:
@@ -189,7 +189,7 @@ def payloads(table: pa.Table, names: Sequence[str]) -> list[bytes]:
 
 
 def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnData, Faults]:
-    """Convert a column to its attribute's type; values that do not fit become null."""
+    """Return a column in its attribute's type, misfits as null, and a fault by row for each."""
     if not isinstance(column, list):
         column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
         if isinstance(column, pa.DictionaryArray):
@@ -216,12 +216,12 @@ def _convert(column: Any, attribute: Attribute, *, text: bool) -> tuple[ColumnDa
 
 
 def _arrow(attribute: Attribute) -> pa.DataType:
-    """Return an attribute's Arrow type."""
+    """Return the Arrow type that stores an attribute."""
     return arrow_type(OF_ATTRIBUTE[attribute.type])
 
 
 def _is_text(column: ColumnData) -> bool:
-    """Return whether a column holds text."""
+    """Return whether an Arrow column holds text."""
     return (
         pa.types.is_string(column.type)
         or pa.types.is_large_string(column.type)
@@ -230,7 +230,7 @@ def _is_text(column: ColumnData) -> bool:
 
 
 def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to int64, or return None: then each value is looked at."""
+    """Return a whole column as int64, or None if its values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind):
         return column.cast(pa.int64())  # ArrowInvalid on overflow and on a fraction
@@ -244,7 +244,7 @@ def _fast_int(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to float64, or return None: then each value is looked at."""
+    """Return a whole column as float64, or None if its values must be converted one by one."""
     kind = column.type
     plain = (
         pa.types.is_null(kind)
@@ -263,7 +263,7 @@ def _fast_float(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Convert a whole column to bool, or return None: then each value is looked at."""
+    """Return a whole column as bool, or None if its values must be converted one by one."""
     return (
         column.cast(pa.bool_())
         if pa.types.is_boolean(column.type) or pa.types.is_null(column.type)
@@ -272,7 +272,7 @@ def _fast_bool(column: ColumnData, _text: bool) -> ColumnData | None:
 
 
 def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
-    """Convert a whole column to text, or return None: then each value is looked at."""
+    """Return a whole column as text, or None if its values must be converted one by one."""
     if pa.types.is_null(column.type):
         return column.cast(pa.string())
     if not _is_text(column):
@@ -286,7 +286,7 @@ def _fast_string(column: ColumnData, text: bool) -> ColumnData | None:
 
 
 def _fast_timestamp(column: ColumnData, _text: bool) -> ColumnData | None:
-    """Convert a whole column to timestamps, or return None: then each value is looked at."""
+    """Return a whole column as timestamps, or None if values must be converted one by one."""
     kind = column.type
     if pa.types.is_null(kind) or pa.types.is_date(kind):
         return column.cast(pa.timestamp("ms"))
@@ -318,12 +318,12 @@ _FAST: dict[str, Callable[[ColumnData, bool], ColumnData | None]] = {
 
 
 def _where(condition: ColumnData) -> list[int]:
-    """Return the row numbers where a condition is true."""
+    """Return the numbers of the rows in which a condition is true."""
     return pc.indices_nonzero(pc.fill_null(condition, _FALSE)).to_pylist()  # type: ignore[no-any-return]
 
 
 def _missing(array: ColumnData, attribute: Attribute) -> Faults:
-    """Return a fault for each row that lacks a required value."""
+    """Return a fault by row number for each row that lacks a required value."""
     if attribute is values.ID:
         return {
             row: Fault("is missing" if array[row].as_py() is None else "is empty")
@@ -337,12 +337,12 @@ def _missing(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _empty(array: ColumnData) -> ColumnData:
-    """Return which values are null or an empty text."""
+    """Return a boolean array: which values are null or an empty text."""
     return pc.fill_null(pc.equal(array, _EMPTY), _TRUE)
 
 
 def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
-    """Return a fault for each value outside the attribute's rules."""
+    """Return a fault by row number for each value outside the bounds or allowed values."""
     suspects: set[int] = set()
     if attribute.type in {"int", "float"}:
         if attribute.min is not None:
@@ -359,7 +359,7 @@ def _bounds(array: ColumnData, attribute: Attribute) -> Faults:
 
 
 def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> ColumnData:
-    """Return a bound in the column's own type, as Arrow compares no large int with a float.
+    """Return a minimum or maximum as an Arrow scalar of the column's type.
 
     For ints the nearest whole number says the same.
     """
@@ -375,13 +375,13 @@ def _bound(bound: float, kind: pa.DataType, whole: Callable[[float], int]) -> Co
 
 
 def _merge(reasons: Reasons, attribute: Attribute, faults: Faults) -> None:
-    """Add faults, but keep a row's first one."""
+    """Add an attribute's faults to the reasons by row; a row keeps its first one."""
     for row, fault in faults.items():
         reasons.setdefault(row, (attribute.name, fault))
 
 
 def _mask(rows: int, reasons: Reasons) -> ColumnData:
-    """Return which rows are kept: all without a reason against them."""
+    """Return a boolean array: the rows that are valid, without a reason against them."""
     keep = bytearray(b"\x01") * rows
     for row in reasons:
         keep[row] = 0
@@ -392,7 +392,7 @@ def _mask(rows: int, reasons: Reasons) -> ColumnData:
 
 
 def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[Bad]:
-    """Return the refused rows with what was read of them and why they are refused."""
+    """Return the invalid rows, each with its content as JSON and the reason."""
     rejected = []
     for row in sorted(reasons):
         attribute, fault = reasons[row]
@@ -414,7 +414,7 @@ def _rows(chunk: Chunk, typed: dict[str, ColumnData], reasons: Reasons) -> list[
 
 
 def _value(column: Any, row: int) -> object:
-    """Return a cell's value; text that is not UTF-8 is described instead."""
+    """Return a cell as a Python value; one that Python cannot hold is described as text."""
     if isinstance(column, list):
         return column[row]
     try:
@@ -426,7 +426,7 @@ def _value(column: Any, row: int) -> object:
 
 
 def _broken(chunk: Chunk) -> list[Bad]:
-    """Return a chunk's unreadable lines as refused rows."""
+    """Return a chunk's unreadable lines in the form of invalid rows."""
     return [
         Bad(
             row=-1,

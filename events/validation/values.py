@@ -65,7 +65,7 @@ class BadValueError(ValueError):
 
 
 def shown(value: object) -> str:
-    """Return a value as a reason quotes it: text in quotes, numbers bare, long ones cut."""
+    """Return a value as short text for an error: strings quoted, numbers bare, long ones cut."""
     if isinstance(value, str | bytes | bool) or value is None:
         text = _encode(value).decode()
     elif isinstance(value, datetime):
@@ -76,7 +76,7 @@ def shown(value: object) -> str:
 
 
 def number(value: float) -> str:
-    """Return a number as text, a whole one without a fraction."""
+    """Return a number as text; a whole one without a decimal point."""
     return (
         str(int(value))
         if math.isfinite(value) and value == int(value) and abs(value) < 1e15
@@ -85,7 +85,7 @@ def number(value: float) -> str:
 
 
 def convert(value: object, attribute: Attribute, *, text: bool = False) -> object:
-    """Return the value as its attribute's type; timestamps in naive UTC, whole milliseconds.
+    """Return a value in its attribute's type; timestamps in naive UTC, whole milliseconds.
 
     `text`: the source has only text (CSV), so "12" may become an int; elsewhere text is not a
     number.
@@ -97,7 +97,7 @@ def convert(value: object, attribute: Attribute, *, text: bool = False) -> objec
 
 
 def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
-    """Return why a converted value is refused, or None."""
+    """Return the fault of a value outside its attribute's bounds or allowed values, or None."""
     if attribute.min is None and attribute.max is None and attribute.allowed is None:
         return None
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -113,7 +113,7 @@ def out_of_bounds(value: object, attribute: Attribute) -> Fault | None:
 
 
 def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
-    """Return why an event's own time (naive UTC) is refused as too old, or None.
+    """Return the fault of an event that is older than max_lateness allows, or None.
 
     `now` is the project's clock, in naive UTC.
     """
@@ -121,14 +121,14 @@ def too_late(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def late(moment: datetime, event: Event) -> Fault:
-    """Return the fault of an event that comes later than max_lateness allows."""
+    """Return the fault that says that an event came later than max_lateness allows."""
     return Fault(
         f"is older than {_span(event.max_lateness)} (max_lateness)", shown(moment), "max_lateness"
     )
 
 
 def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
-    """Return why an event's own time is not taken yet, or None.
+    """Return the fault of an event whose time is too far in the future, or None.
 
     Clocks differ, so some seconds ahead are no fault.
     """
@@ -143,7 +143,7 @@ def too_early(moment: datetime, event: Event, *, now: datetime) -> Fault | None:
 
 
 def unknown(name: str, event: Event) -> str:
-    """Return the rule about a name that the event does not have, with the nearest one it has."""
+    """Return the error text for a name that is no attribute of the event, with the nearest one."""
     names = ["event_id", "event_timestamp", *(a.name for a in event.attributes)]
     hint = did_you_mean(name, names) or f"it has {', '.join(names)}"
     return f"is not an attribute of {event.name} ({hint})"
@@ -164,7 +164,7 @@ def payload(names: Sequence[str], values: Sequence[object]) -> bytes:
 
 
 def digest(content: bytes) -> str:
-    """Return the digest of a payload.
+    """Return the hash of an event's content (BLAKE2b of 128 bits) in hexadecimal.
 
     Its 128 bits are enough to tell apart every event that will ever share an id.
     """
@@ -172,7 +172,7 @@ def digest(content: bytes) -> str:
 
 
 def naive(moment: datetime) -> datetime:
-    """Return a time in UTC without its zone, in milliseconds, as times are stored."""
+    """Return a time in UTC without a time zone, in milliseconds, as times are stored."""
     return utc_milliseconds(moment).replace(tzinfo=None)
 
 
@@ -185,7 +185,7 @@ def as_json(row: Mapping[str, object]) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """Return a duration as text, in the largest unit that divides it."""
+    """Return a duration as text in the largest unit that divides it, such as `2 days`."""
     units = (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),
@@ -198,7 +198,7 @@ def _span(span: timedelta) -> str:
 
 
 def _wrong(value: object, kind: str) -> BadValueError:
-    """Return the error of a value that is not of its type."""
+    """Return the BadValueError for a value that is not of its type."""
     return BadValueError(f"is not {_ARTICLES[kind]}", shown(value))
 
 
@@ -286,7 +286,7 @@ def _timestamp(value: object, _text: bool) -> datetime:
 
 
 def _in_utc(moment: datetime, value: object) -> datetime:
-    """Return the moment in UTC; `value` is what the error quotes.
+    """Return a time in UTC; raise BadValueError if it is outside the years 1 to 9999.
 
     Raises:
         BadValueError: in UTC it is before the year 1, or after 9999.

@@ -79,9 +79,9 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     duel: Duel | None = None  # then `variant` is the first of the two, for who cannot ask both
 
     def undrawn(self) -> Decision:
-        """Return the decision of an interleaved unit whose product ranks elsewhere.
+        """Return the decision without its interleaving, for a product that ranks elsewhere.
 
-        The first variant answers, and the unit is compared with nobody's.
+        The first variant answers, and the unit counts in no comparison.
         """
         if self.duel is None:
             return self
@@ -98,26 +98,26 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bucket(purpose: Purpose, salt: str, unit: str) -> int:
-    """Return a unit's bucket, 0 to 9999: the same at every call with this salt."""
+    """Return the hash bucket of a unit, 0 to 9999: the same at every call with this salt."""
     return _hash(_prefix(purpose, salt) + unit.encode()) * BUCKETS >> 32
 
 
 def uppers(weights: Sequence[float]) -> list[int]:
-    """Return the bucket at which each arm ends: floor(10000 x the cumulated share).
+    """Return for each arm's weight the bucket (0 to 10,000) at which the arm's range ends.
 
-    The last arm ends at 10,000.
+    That is floor(10000 x the cumulated share); the last arm ends at 10,000.
     """
     parts = [Fraction(str(weight)) for weight in weights]  # 0.1 is a tenth
     return [int(BUCKETS * part / sum(parts)) for part in accumulate(parts)]
 
 
 def meets(conditions: Sequence[Condition], attributes: Mapping[str, Any]) -> bool:
-    """Return whether a request's attributes meet all of a rule's conditions."""
+    """Return whether a request's attributes meet all conditions of a rule or of a targeting."""
     return all(is_met(condition, attributes.get(condition.attribute)) for condition in conditions)
 
 
 def is_met(condition: Condition, value: Any) -> bool:
-    """Return whether a value meets a condition; null meets none.
+    """Return whether an attribute's value meets one condition of a rule; null meets none.
 
     A run outlives edits of project.yaml: a value that is no number any more meets no bound.
     """
@@ -186,7 +186,7 @@ class Assigner:
         )  # what a unit gets whose arm cannot be served
 
     def decide(self, unit: str, attributes: Mapping[str, Any]) -> Decision:
-        """Return a unit's arm in every layer.
+        """Return the arms and parameters of a unit, from one experiment at most in each layer.
 
         Units with the same outcomes share one decision, which is kept.
         """
@@ -203,7 +203,10 @@ class Assigner:
         return decision
 
     def _outcomes(self, key: int) -> list[_Outcome]:
-        """Return the outcome of every layer from the number that combines them."""
+        """Return the outcome of every layer, decoded from the one number that combines them all.
+
+        The number is the key under which `decide` keeps its decisions.
+        """
         chosen: list[_Outcome] = []
         for _, outcomes in reversed(self._parts):
             key, number = divmod(key, len(outcomes))
@@ -212,7 +215,7 @@ class Assigner:
 
 
 def _running(runs: Sequence[LiveRun], layer: str) -> list[LiveRun]:
-    """Return the layer's experiments that run now."""
+    """Return the experiment runs of a layer that are running, not shipped."""
     return [run for run in runs if run.state == "running" and run.layer == layer]
 
 
@@ -226,7 +229,10 @@ class _Outcome(msgspec.Struct, frozen=True):
 def _decision(
     defaults: Mapping[str, Any], outside: Mapping[str, Any], outcomes: Sequence[_Outcome]
 ) -> Decision:
-    """Merge the outcomes of all layers into one decision; a later layer's value wins."""
+    """Return a unit's arms and parameters, merged from its outcomes in all layers.
+
+    Where two set a parameter, the later layer's value wins.
+    """
     values, sources = dict(outside), dict[str, Source]()
     for outcome in outcomes:
         values |= outcome.parameters
@@ -251,7 +257,7 @@ def _decision(
 
 
 def _json(values: Mapping[str, Any]) -> str | None:
-    """Return values as JSON text with sorted keys, or None if there are none."""
+    """Return parameter values as JSON text with sorted keys, or None if there are none."""
     return json.dumps(values, sort_keys=True) if values else None
 
 
@@ -264,7 +270,7 @@ _hash: Callable[[bytes], int] = mmh3.mmh3_32_uintdigest
 
 
 def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_Outcome]]:
-    """Return how to choose the variant of a sticky endpoint, and an outcome for each."""
+    """Return the function that picks a unit's variant under a sticky split, and its outcomes."""
     variant_of, prefix = array("H", bytes(2 * BUCKETS)), _prefix("split", endpoint)  # by bucket
     for number, ranges in enumerate(split.values()):
         for low, high in ranges:
@@ -277,7 +283,10 @@ def _split(endpoint: str, split: Mapping[str, Ranges]) -> tuple[_Choose, list[_O
 
 
 def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choose, list[_Outcome]]:
-    """Return how to choose a layer's outcome: no run, the holdout, or one of each run's."""
+    """Return the function that maps a unit to an outcome in an experiment layer, and all outcomes.
+
+    The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run.
+    """
     inside, outside = (_in_or_out(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {
         setting: source
@@ -307,7 +316,10 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
 
 
 def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
-    """Return the assignment to log for a unit of a holdout; none where the holdout is 0 %."""
+    """Return the assignment that logs whether a unit is in a layer's holdout.
+
+    `arm`: in or holdout. Empty for a layer whose holdout is 0 %.
+    """
     return (
         (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),)
         if holdout
@@ -316,7 +328,10 @@ def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
 
 
 def _arm(run: LiveRun, *, first: int) -> _Choose:
-    """Return how to choose a run's arm: 0 if the unit is not in it, else counted from `first`."""
+    """Return the function that maps a unit to the number of its arm in an experiment's run.
+
+    0: the unit is not targeted. The arms are counted from `first`; the holdout follows them.
+    """
     targeting, last = run.targeting, first + len(run.arms)
     holdout, holdout_below, prefix = (
         _prefix("holdout", run.experiment),
@@ -336,7 +351,10 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
 
 
 def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
-    """Return the outcome of each arm, then of the holdout, which gets the control's parameters."""
+    """Return what a unit gets in each arm of a run, and last in the run's holdout.
+
+    A unit of the holdout gets the control's parameters.
+    """
     duel = Duel(run=run.run, salt=run.salt, variants=run.interleave) if run.interleave else None
 
     def outcome(arm: LiveArm, reason: Reason, duel: Duel | None = None) -> _Outcome:
@@ -349,7 +367,7 @@ def _outcomes(run: LiveRun, besides: tuple[Assignment, ...]) -> list[_Outcome]:
 
 
 def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Outcome]]:
-    """Return how to choose an outcome of a shipped run, and its outcomes.
+    """Return the function that maps a unit to an outcome of a shipped run, and all its outcomes.
 
     The outcomes: not targeted; the layer's holdout; one for each arm; the experiment's holdout.
     """
@@ -373,16 +391,16 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
 def _sources(
     run: LiveRun, name: str, arm: str, how: Literal["split", "holdout", "shipped"]
 ) -> dict[str, Source]:
-    """Return the source of every parameter that some arm of the run sets."""
+    """Return, by parameter that the run sets, the run and arm that its value comes from."""
     source = Source(run=name, arm=arm, how=how, targeted=bool(run.targeting))
     return {parameter: source for other in run.arms for parameter in other.parameters}
 
 
 def _prefix(purpose: Purpose, salt: str) -> bytes:
-    """Return what is hashed before a unit's name, so that each salt shuffles units anew."""
+    """Return the bytes that are hashed before a unit's name; each salt shuffles the units anew."""
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 
 def _first(bucket: int) -> int:
-    """Return the least hash of a bucket."""
+    """Return the smallest 32-bit hash that falls into a bucket."""
     return -(-(bucket << 32) // BUCKETS)

@@ -44,7 +44,7 @@ class Breaker:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Close the breaker and make new locks, for a process that was just forked."""
+        """Close the circuit breaker and make new locks, for a process that was just forked."""
         self.away: IsthmusError | None = None  # the last failure; None: the store is there
         self._lock = (
             threading.RLock()
@@ -52,7 +52,7 @@ class Breaker:
         self._ending = threading.Event()
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's counts; fail at once while the store is known to be unreachable."""
+        """Return a unit's counts from the store; fail at once while the circuit breaker is open."""
         return self._call(endpoint, unit, lambda: self._store.get(endpoint, unit))
 
     def add(
@@ -64,7 +64,7 @@ class Breaker:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's counts; fail at once while the store is known to be unreachable."""
+        """Add to a unit's counts in the store; fail at once while the circuit breaker is open."""
         self._call(
             endpoint,
             unit,
@@ -72,13 +72,16 @@ class Breaker:
         )
 
     def end(self) -> None:
-        """End the thread without waiting for it, and count the store as available."""
+        """End the probing thread without waiting for it, and treat the store as available."""
         with self._lock:
             self._ending.set()
             self.away = None
 
     def _call(self, endpoint: str, unit: str, call: Callable[[], T]) -> T:
-        """Call the store, unless it failed lately; a transient failure opens the breaker."""
+        """Call the store, or raise its last error at once while the circuit breaker is open.
+
+        A transient failure that took long opens the breaker.
+        """
         if (away := self.away) is not None:
             raise type(away)(away.message, remedy=away.remedy)
         began = self._clock()
@@ -90,7 +93,7 @@ class Breaker:
             raise
 
     def _open(self, endpoint: str, unit: str, error: IsthmusError) -> None:
-        """Stop calling the store, and start a thread that asks whether it answers again."""
+        """Open the circuit breaker: fail calls at once, and probe the store in a thread."""
         with self._lock:
             if self.away is None:
                 self._ending = threading.Event()
@@ -107,7 +110,7 @@ class Breaker:
                 self.away = error
 
     def _ask(self, endpoint: str, unit: str, ending: threading.Event) -> None:
-        """Ask the store until it answers, one question at a time."""
+        """Probe the store of counts at intervals until it answers, then close the breaker."""
         while not ending.wait(self._between):
             problem = self._problem(endpoint, unit)
             with self._lock:
@@ -118,7 +121,7 @@ class Breaker:
                     return
 
     def _problem(self, endpoint: str, unit: str) -> IsthmusError | None:
-        """Return why the store still cannot be reached, or None if it can."""
+        """Read a unit's counts as a probe; return the error of an unreachable store, or None."""
         try:
             self._store.get(endpoint, unit)
         except _TRANSIENT as error:

@@ -24,12 +24,12 @@ _encode = msgspec.json.Encoder().encode
 
 
 def caps_of(rules: Sequence[Rule]) -> tuple[UnitCap, ...]:
-    """Return the rules that cap how often a unit is shown an item."""
+    """Return those of the rules that limit how often a unit is shown an item."""
     return tuple([rule for rule in rules if isinstance(rule, UnitCap)])
 
 
 def value_text(value: object) -> str:
-    """Return a key or a feature's value as text, for the names of stored counts."""
+    """Return an item's key or feature as JSON text, for the names of stored counts."""
     return _encode(value).decode()
 
 
@@ -45,7 +45,11 @@ class UnitCounts(msgspec.Struct, frozen=True):
 
 
 def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
-    """Return each cap's counts of a unit, in one pass over what is stored."""
+    """Return by frequency cap how often a unit was shown each value within the cap's time window.
+
+    It is counted from what is stored. Names of stored counts that have left their window are
+    returned, too, so that they are deleted.
+    """
     moment, current, gone = epoch_milliseconds(now), dict[str, int | None](), []
     shown_counts: dict[str, dict[str, int]] = {_prefix(cap): {} for cap in caps}
     for name, count in counts.items():
@@ -66,7 +70,7 @@ def judge(caps: Iterable[UnitCap], counts: Counts, now: datetime) -> UnitCounts:
 def entries(
     caps: Iterable[UnitCap], shown: Sequence[Mapping[str, Any]], now: datetime
 ) -> dict[str, int]:
-    """Return the counts to add for an answer: one for each value shown.
+    """Return the counts to add for an answer by name: 1 for each shown value that a cap limits.
 
     `shown`: the features of its items that rules read.
     """
@@ -80,22 +84,25 @@ def entries(
 
 
 def needed_until(caps: Iterable[UnitCap], wall: datetime) -> datetime:
-    """Return the time after which nothing that is added at `wall` counts any more."""
+    """Return the time after which counts added at `wall` have left every frequency cap's window."""
     return wall + max(cap.window for cap in caps) * (BUCKETS + 1) / BUCKETS
 
 
 @lru_cache(maxsize=1_000)
 def _prefix(cap: UnitCap) -> str:
-    """Return the prefix of the names under which a cap's counts are stored.
+    """Return the start of the names of a cap's stored counts: a digest and the window in seconds.
 
-    Another `max`, or other days, go on with the same numbers.
+    It stays the same when the rule's `max` changes, or the days on which it holds.
     """
     digest = hashlib.sha256(_encode((cap.by, cap.when))).hexdigest()[:8]
     return f"{digest}.{cap.window // timedelta(seconds=1)}"
 
 
 def _bucket_now(prefix: str, moment: int) -> int | None:
-    """Return the present bucket of a prefix's window, or None for a foreign prefix."""
+    """Return the number of the present time bucket (a 24th) of a frequency cap's window.
+
+    `prefix` is a cap's (`_prefix`); None if it is not.
+    """
     seconds = prefix.partition(".")[2]
     return (
         moment * BUCKETS // (1000 * int(seconds)) if seconds.isdecimal() and int(seconds) else None

@@ -57,7 +57,7 @@ class DocumentCopy(Generic[Document]):
         return None if seen_at is None else max(0.0, self._clock() - seen_at)
 
     def look(self) -> None:
-        """Read the document once; on an error keep the copy and note the problem."""
+        """Read the document from the store; on an error keep the last copy, and note why."""
         began = self._clock()
         try:
             self.last = self._accept(self._read(), began)
@@ -67,11 +67,11 @@ class DocumentCopy(Generic[Document]):
             self.note_problem(repr(error))
 
     def note_problem(self, problem: str) -> None:
-        """Keep the last good copy, and note why a newer one could not be read."""
+        """Keep the last good copy of the document, and note why a newer one was not read."""
         self.last = msgspec.structs.replace(self.last, problem=problem)
 
     def _accept(self, document: Versioned | None, began: float) -> CopyState[Document]:
-        """Return the copy after a read of the store.
+        """Return the new local copy, made from a document that was just read from the store.
 
         Raises Invalid or Refused if the document is absent, unsound, or older than the copy.
         """
@@ -91,7 +91,7 @@ class DocumentCopy(Generic[Document]):
         return CopyState(value=value, seen=began)
 
     def _newer(self, value: Document, than: Document | None) -> Document:
-        """Return a document, unless it is older than the copy.
+        """Return a newly read document, unless it is older than the copy that is kept.
 
         One that was begun anew has a lower version and was written later.
 

@@ -62,7 +62,7 @@ class LiveReader:
         renewed_when_forked(self)
 
     def renew(self) -> None:
-        """Reset to no thread, but with the last copy, for a process that was just forked."""
+        """Drop the parent's thread and locks after a fork, and keep the last copies."""
         self._lock = threading.Lock()
         self._looked = threading.Event()
         self._waits = True  # for the first look
@@ -71,11 +71,11 @@ class LiveReader:
 
     @property
     def last(self) -> CopyState[Live]:
-        """The copy of the live document after the last look at the store."""
+        """The local copy of the live document (which experiments run), as last read."""
         return self._live.last
 
     def current(self) -> CopyState[Live]:
-        """Return the copy of the live document, starting the thread if there is none.
+        """Return the local copy of the live document; start the thread that reads it if needed.
 
         The first requests wait for the first look, for a second at most.
         """
@@ -87,7 +87,7 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """Return the split of an endpoint, or None if there is none that surely holds.
+        """Return a sticky endpoint's split of units over variants, or None if none surely holds.
 
         None: it is not sticky, has no document, or the copy is too old.
         """
@@ -96,7 +96,7 @@ class LiveReader:
 
     @property
     def age(self) -> float | None:
-        """The seconds since the copy was last confirmed; None before the first answer."""
+        """The seconds since the live document was last confirmed; None before the first answer."""
         return self._live.age
 
     @property
@@ -113,7 +113,7 @@ class LiveReader:
         )
 
     def _live_problems(self) -> tuple[str, ...]:
-        """Return why units get no assignment, or an old one, as sentences for the operator."""
+        """Return why units get no experiment, or those of an old document, as sentences."""
         problem, age = self.last.problem, self.age
         if age is None:
             return (
@@ -132,7 +132,7 @@ class LiveReader:
         return ()
 
     def _split_problem(self, copy: DocumentCopy[sticky.Split]) -> str:
-        """Return why calls are not aimed at a variant, or by an old split."""
+        """Return why a sticky split is not applied or is old, as text; empty if it is current."""
         problem, age = copy.last.problem, copy.age
         if age is None:
             return (
@@ -148,7 +148,7 @@ class LiveReader:
         return f"{copy.key} as it was {age:.0f} s ago is used: {problem}" if problem else ""
 
     def start(self) -> None:
-        """Begin to read the live document at intervals, in a thread."""
+        """Start the thread that reads the live document and the sticky splits at intervals."""
         with self._lock:
             if self._thread is not None:
                 return
@@ -183,7 +183,7 @@ class LiveReader:
             thread.join(_ENDING)
 
     def _run(self, ending: threading.Event) -> None:
-        """Read the live document at each interval until told to end."""
+        """Read the live document and the sticky splits at each interval until told to end."""
         while not ending.is_set():
             self.look()
             self._looked.set()
@@ -192,14 +192,14 @@ class LiveReader:
             self._closers.discard(self.close)
 
     def look(self) -> None:
-        """Read the documents once; on an error keep the copies and note the problem."""
+        """Read the live document and the sticky splits once; on an error keep the last copies."""
         self._live.look()
         for copy in self._splits.values():
             copy.look()
 
 
 def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
-    """Create the reader for the gateways of these endpoints."""
+    """Return a reader of running experiments and sticky splits for these endpoints' gateways."""
     state = project.target.state
     splits = {
         e.name: partial(state.get, sticky.key(e.name)) for e in endpoints if e.routing == "sticky"
@@ -208,12 +208,12 @@ def reader_of(project: Project, endpoints: Iterable[Endpoint]) -> LiveReader:
 
 
 def _too_old(copy: DocumentCopy[sticky.Split]) -> bool:
-    """Return whether a copy of the split is too old to send calls by it."""
+    """Return whether a copy of a sticky split was read too long ago to route requests by it."""
     return copy.age is None or copy.age >= sticky.KEPT.total_seconds()
 
 
 def _live(value: bytes) -> Live:
-    """Decode the document of running experiments; raise if units cannot be assigned by it.
+    """Parse the live document, which lists the running experiments; check that it can be served.
 
     Raises:
         Invalid: It is damaged, or contradicts itself.
@@ -226,13 +226,13 @@ def _live(value: bytes) -> Live:
 
 
 def _split(endpoint: str, value: bytes) -> sticky.Split:
-    """Decode an endpoint's stored traffic split; raise if it is not valid."""
+    """Parse an endpoint's stored split of units over variants; raise Invalid if it is damaged."""
     what = sticky.key(endpoint)
     return sticky.sound(decode(value, sticky.Split, what=what), what)
 
 
 def _fault(run: LiveRun, live: Live) -> str:
-    """Return why a run's document cannot be served, or an empty text."""
+    """Return what is wrong with a run in the live document, as text; empty if it can be served."""
     ends = [arm.upper for arm in run.arms]
     explore = [arm.parameters["explore"] for arm in run.arms if "explore" in arm.parameters]
     if run.layer not in live.layers:
@@ -252,7 +252,7 @@ def _fault(run: LiveRun, live: Live) -> str:
 
 
 def _unnamed_variants(run: LiveRun) -> str:
-    """Return how the interleaved variants differ from the arms', or an empty text."""
+    """Return a text if a run interleaves variants that its arms do not name, else an empty one."""
     named = {arm.parameters.get("variant") for arm in run.arms}
     return (
         ""
@@ -262,7 +262,7 @@ def _unnamed_variants(run: LiveRun) -> str:
 
 
 def _shared_buckets(run: LiveRun, live: Live) -> str:
-    """Name the running experiment of the same layer that holds some of the run's buckets."""
+    """Return a text if running experiments of the run's layer share buckets, else an empty one."""
     ranges = sorted(
         span
         for other in live.runs

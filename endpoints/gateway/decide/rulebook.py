@@ -43,7 +43,7 @@ class Rulebook:
         self.drawable = not any(undrawable(endpoint))
 
     def active(self, entity: str, context: Mapping[str, Any], now: datetime) -> tuple[Rule, ...]:
-        """Return the rules that hold for a request, in the order in which they are applied.
+        """Return the business rules that hold for a request, in the order of their application.
 
         `entity`: of the candidates; `context`: the request's attributes.
         """
@@ -66,7 +66,7 @@ def _holds(rule: Rule, context: Mapping[str, Any], now: datetime) -> bool:
 
 
 def pinned_items(rules: Sequence[Rule], request: RankRequest) -> list[int | str]:
-    """Return the items that a pin may show though the request does not list them."""
+    """Return the items that pin rules add to a request's candidates, as it does not list them."""
     pins = [rule.item for rule in rules if isinstance(rule, Pin) and rule.position <= request.slots]
     return [item for item in dict.fromkeys(pins) if item not in request.candidates]
 
@@ -103,10 +103,10 @@ def condition_text(condition: Condition) -> str:
 
 
 def _length(window: timedelta) -> str:
-    """Return a window's length as text; a day is 24h, not a day of the calendar."""
+    """Return a time window as text, such as `24h`; a day is 24 hours, not a calendar day."""
     return "24h" if window == timedelta(days=1) else duration_text(window)
 
 
 def _short(name: str) -> str:
-    """Return an attribute's name without its prefix."""
+    """Return the last part of a dotted attribute name, without what stands before it."""
     return name.rpartition(".")[2]

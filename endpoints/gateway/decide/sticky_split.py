@@ -33,17 +33,17 @@ class Split(StoredDocument, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
-    """Return the key under which an endpoint's split is stored."""
+    """Return the state store's key for an endpoint's sticky split: `split/<endpoint>`."""
     return f"split/{endpoint}"
 
 
 def whole(variant: str) -> dict[str, Ranges]:
-    """Return the split in which one variant has every unit: the default of a sticky endpoint."""
+    """Return the split that gives one variant all buckets, and so every unit."""
     return {variant: ((0, BUCKETS - 1),)}
 
 
 def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
-    """Return each variant's percent, from its ranges of buckets."""
+    """Return each variant's traffic share in percent, from its ranges of buckets."""
     return {
         variant: STEP * sum(high - low + 1 for low, high in spans)
         for variant, spans in ranges.items()
@@ -51,7 +51,7 @@ def shares(ranges: Mapping[str, Ranges]) -> dict[str, Decimal]:
 
 
 def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
-    """Return the percent of each variant that every gateway serves by now.
+    """Return the traffic share of each variant in percent that every gateway serves by now.
 
     Until no gateway can have an older copy, these are the shares before the change.
     """
@@ -59,7 +59,7 @@ def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
 
 
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
-    """Return the ranges of buckets for a new split, moving as few buckets as possible.
+    """Return each variant's ranges of buckets for a new split, moving as few buckets as possible.
 
     A variant that is not named gives all that it has.
     """
@@ -77,7 +77,10 @@ def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> 
 
 
 def sound(split: Split, what: str) -> Split:
-    """Return the split if each bucket has one variant. Raises Invalid, naming `what`, if not."""
+    """Return the split if each bucket belongs to exactly one variant, else raise Invalid.
+
+    `what` names the document in the error.
+    """
     spans = sorted(span for spans in split.ranges.values() for span in spans)
     begins, follows = [low for low, _ in spans], [high + 1 for _, high in spans]
     if [*begins, BUCKETS] != [0, *follows] or any(low > high for low, high in spans):
@@ -90,12 +93,12 @@ def sound(split: Split, what: str) -> Split:
 
 
 def _buckets(spans: Iterable[tuple[int, int]]) -> list[int]:
-    """Return every bucket in these ranges, in order."""
+    """Return every bucket number in these (first, last) ranges, in order."""
     return sorted(bucket for low, high in spans for bucket in range(low, high + 1))
 
 
 def _spans(buckets: Sequence[int]) -> Ranges:
-    """Join consecutive buckets into ranges."""
+    """Return sorted bucket numbers as (first, last) ranges of consecutive ones."""
     spans: list[tuple[int, int]] = []
     for bucket in buckets:
         if spans and spans[-1][1] == bucket - 1:

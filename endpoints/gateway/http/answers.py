@@ -65,14 +65,14 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def failure(status: int, message: str, remedy: str | None = None, *, endpoint: str = "") -> Answer:
-    """Return an error's answer: its message, and what to do about it."""
+    """Return an error response as JSON: the message, and what to do about it."""
     return Answer(
         status=status, body=_encode({"error": message, "remedy": remedy}), endpoint=endpoint
     )
 
 
 def status_of(error: IsthmusError) -> int:
-    """Return the HTTP status that stands for an error."""
+    """Return the HTTP status code for an error of Isthmus."""
     if isinstance(error, ModelError) and error.status == 504:
         return 504
     if isinstance(error, Unsupported) and error.capability == "invoke.max_bytes":

@@ -109,7 +109,7 @@ class Application:
             await send({"type": "websocket.close"})
 
     async def open(self) -> Service:
-        """Open the service once, then warm it up and watch it. Return it."""
+        """Return the service of the gateways; the first call opens it and starts to warm it up."""
         async with self._opening:
             service = self._service
             if service is None:
@@ -134,7 +134,7 @@ class Application:
 
     @property
     def still_running(self) -> bool:
-        """Return whether a thread still hangs after `close`.
+        """Return whether a thread still runs after `close`, so that the process would hang.
 
         Python waits for it before it ends.
         """
@@ -143,7 +143,10 @@ class Application:
     def _in_thread(
         self, pool: ThreadPoolExecutor, function: Callable[..., _Result], *arguments: Any
     ) -> asyncio.Future[_Result]:
-        """Run a function in a pool's thread, and count it among those under way."""
+        """Run a blocking function in a thread pool, and return its result as an asyncio future.
+
+        Until it ends it counts as under way.
+        """
         work = pool.submit(function, *arguments)
         self._under_way.add(work)
         work.add_done_callback(self._under_way.discard)
@@ -163,7 +166,7 @@ class Application:
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _keep(self, service: Service) -> None:
-        """Warm up until it succeeds; publish figures to the other processes once a second."""
+        """Warm the models up until that succeeds; publish this process's metrics once a second."""
         pause, due, warm = 1.0, 0.0, False
         while True:
             if not warm and time.monotonic() >= due:
@@ -219,7 +222,7 @@ class Application:
     async def _answer(
         self, service: Service, scope: Scope, receive: Receive
     ) -> tuple[Answer, bytes]:
-        """Return the answer to a request, and its content type."""
+        """Return the response to a request, and its content type."""
         path, headers = scope["path"], dict(scope["headers"])
         answer = self._refusal(scope, headers)
         if answer is None and _method(path) == "POST":
@@ -239,7 +242,7 @@ class Application:
         ), _JSON
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Answer | None:
-        """Return why a request is refused before its body is read, or None."""
+        """Return the error that refuses a request before its body is read, or None."""
         path = scope["path"].encode()
         refused = ambiguous(scope["headers"]) or refusal(
             self._door, scope["method"].encode(), path, headers, partial(self._stranger, scope)
@@ -259,7 +262,7 @@ class Application:
         return failure(405, f"it takes {method}") if scope["method"] != method else None
 
     def _stranger(self, scope: Scope) -> Refusal | None:
-        """Return why the connection's user is refused, or None.
+        """Return the refusal of a local caller whose Unix user may not ask this server, or None.
 
         Another server than ours keeps nothing for a connection: each request asks.
         """
@@ -323,7 +326,7 @@ class Application:
             raise _TooLarge
 
     async def _health(self, service: Service) -> Answer:
-        """Return the health, examined at most once a second and by one request at a time.
+        """Return the /health response, checking at most once a second for all probes together.
 
         Many probes must not cause much work.
         """
@@ -342,7 +345,7 @@ class Application:
         return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
     def _has_looked(self, _future: object) -> None:
-        """Note that the look at the live document has ended, and when."""
+        """Note when a health check ended, so that the next one is made a second later."""
         self._looking, self._looked = None, time.monotonic()
 
 
@@ -359,7 +362,7 @@ def _is_flag(path: str) -> bool:
 
 
 def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, bytes]) -> Answer:
-    """Hand a request's body to the call that its path names."""
+    """Return the response of the API call that a path names, such as /rank, to a body."""
     if path == ofrep.PATH:
         return calls.flags(body, headers.get(b"if-none-match", b"").decode("latin-1"))
     return (
@@ -370,7 +373,7 @@ def _dispatch(calls: Calls, path: str, body: bytes, headers: Mapping[bytes, byte
 
 
 def _tell(service: Service, seconds: float) -> None:
-    """Write to stderr how long each endpoint took to be ready, or why it is not."""
+    """Print to stderr how long each endpoint's warm-up took, or why it is not ready."""
     for name, readiness in service.as_it_was().endpoints.items():
         state = (
             f"ready after {seconds:.1f} s" if readiness.ready else f"not ready: {readiness.problem}"

@@ -40,13 +40,13 @@ class Background:
 
     @property
     def lost(self) -> int:
-        """The number of rows that could not be delivered to the log."""
+        """The number of log rows that the gateway could not write."""
         return self._application.lost
 
 
 @contextmanager
 def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
-    """Serve an endpoint in the background while the `with` block runs.
+    """Serve an endpoint's gateway over HTTP in a thread while the `with` block runs.
 
     Serving begins once it is known which experiments run: earlier callers would get the defaults,
     and count for no arm. Raises Unavailable if that is not known within a minute, or the gateway

@@ -68,7 +68,7 @@ class Calls:
         return self._of_endpoint(body, assigned)
 
     def track(self, body: bytes) -> Answer:
-        """Answer POST /track: check events, and write them to the event log."""
+        """Answer POST /track: validate events, and write them to the event log."""
         try:
             sent = _decode_any(body)
         except _UNREADABLE as error:
@@ -92,7 +92,7 @@ class Calls:
         )
 
     def flag(self, key: str, body: bytes) -> Answer:
-        """Answer one feature flag, in OpenFeature's protocol."""
+        """Answer OpenFeature's request for one feature flag: a parameter of an endpoint."""
         name = key.partition(".")[0]
         if name not in self._gateways:
             return ofrep.refusal(
@@ -115,7 +115,10 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated, key))
 
     def flags(self, body: bytes, if_none_match: str) -> Answer:
-        """Answer with all flags, or that they are unchanged since the caller's `if_none_match`."""
+        """Answer OpenFeature's request for all feature flags, or that they are unchanged.
+
+        `if_none_match`: the caller's header of that name.
+        """
 
         def evaluated(context: dict[str, Any]) -> Answer:
             every = []
@@ -126,7 +129,7 @@ class Calls:
         return _answer_or_failure(lambda: _of_context(body, evaluated))
 
     def _evaluate(self, gateway: Gateway, context: dict[str, Any]) -> tuple[Decision, int | None]:
-        """Evaluate an endpoint's settings for a context, and count the assignments."""
+        """Return a unit's arms and parameters for a flag's context; count them as metrics."""
         decision, config = gateway.evaluate(context[ofrep.KEY], context)
         self._count(decision.arms)
         return decision, config
@@ -134,7 +137,11 @@ class Calls:
     def _of_endpoint(
         self, body: bytes, answer: Callable[[Gateway, dict[str, Any]], Answer]
     ) -> Answer:
-        """Answer by the endpoint that the request names, or by the only one."""
+        """Return the answer of the gateway of the endpoint that the request's JSON body names.
+
+        The name may be left out where only one endpoint is served. A body that cannot be read, or
+        another name, is answered by an error.
+        """
         try:
             request = _decode(body)
         except _UNREADABLE as error:
@@ -160,13 +167,13 @@ class Calls:
         )
 
     def _count(self, arms: Mapping[str, str]) -> None:
-        """Count a unit's assignments by run and arm."""
+        """Add a unit's assignments to the metrics, by experiment run and arm."""
         for run, arm in arms.items():
             self._counters.add(_assignment_sample(run, arm))
 
 
 def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: str = "") -> Answer:
-    """Answer a flag's evaluation context, and turn errors into OpenFeature's answers."""
+    """Answer a feature flag request by the context in its body; errors are OpenFeature's."""
     try:
         return answer(ofrep.context_of(body))
     except ofrep.RefusedError as refusal:
@@ -178,7 +185,10 @@ def _of_context(body: bytes, answer: Callable[[dict[str, Any]], Answer], key: st
 
 
 def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
-    """Return the answer, or one that tells of the error: one request must not end the server."""
+    """Return what `answer` returns; turn any exception into an error response.
+
+    One request must not end the server.
+    """
     try:
         return answer()
     except IsthmusError as error:
@@ -192,12 +202,12 @@ def _answer_or_failure(answer: Callable[[], _Result]) -> _Result | Answer:
 
 
 def has_field(project: Project, name: str, field: str) -> bool:
-    """Return whether a request to the endpoint may have this field."""
+    """Return whether a request to the endpoint may have a field of this name."""
     shape = shape_of(project.spec, project.spec.endpoints[name])
     return field in {shape.unit, *shape.entities, *shape.attributes, *shape.of_request}
 
 
 @lru_cache(maxsize=1_000)
 def _assignment_sample(run: str, arm: str) -> str:
-    """Return the counter's name and labels for assignments to an arm."""
+    """Return the Prometheus sample name, with labels, that counts assignments to an arm."""
     return sample(counters.ASSIGNMENTS, run=run, arm=arm)

@@ -54,7 +54,10 @@ class RefusedError(Exception):
 
 
 def context_of(body: bytes) -> dict[str, Any]:
-    """Return the context of a request; raise RefusedError without a targetingKey."""
+    """Return the OpenFeature context in a request's JSON body.
+
+    Raises RefusedError where it cannot be read, or has no targetingKey: assignment goes by it.
+    """
     try:
         context = _decode(body).get("context", {})
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
@@ -69,7 +72,10 @@ def context_of(body: bytes) -> dict[str, Any]:
 
 
 def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -> Flag | None:
-    """Evaluate a flag, or return None if there is no such flag."""
+    """Return a flag's value for a unit's arms, or None if there is no flag of this key.
+
+    `endpoint.parameter` is one parameter, `endpoint` all of them as an object.
+    """
     _, dot, name = key.partition(".")
     settings = _settings(endpoint, decision)
     if dot and name not in settings:
@@ -83,14 +89,14 @@ def flag(key: str, endpoint: Endpoint, decision: Decision, config: int | None) -
 
 
 def flags(endpoint: Endpoint, decision: Decision, config: int | None) -> list[Flag]:
-    """Return the endpoint's flag and one for each of its settings."""
+    """Return an endpoint's flags: one with all parameters as an object, and one for each."""
     settings = _settings(endpoint, decision)
     keys = [endpoint.name, *(f"{endpoint.name}.{name}" for name in settings)]
     return [evaluated for key in keys if (evaluated := flag(key, endpoint, decision, config))]
 
 
 def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
-    """Return the parameters' values, those of type float always as floats.
+    """Return the unit's parameter values by name; those declared as float always as floats.
 
     Clients compare types, so a whole number has a point, too.
     """
@@ -102,7 +108,7 @@ def _settings(endpoint: Endpoint, decision: Decision) -> dict[str, Any]:
 
 
 def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -> Flag:
-    """Return a flag's value with the reason and the runs that set it."""
+    """Return a feature flag: its value, OpenFeature's reason, and the experiments that set it."""
     by_run = {source.run: source for source in sources}
     reasons: list[Reason] = [*(_reason(source) for source in by_run.values()), "STATIC"]
     metadata: dict[str, str | int] = {"run": ",".join(by_run)} if by_run else {}
@@ -116,7 +122,7 @@ def _flag(key: str, value: Any, sources: Iterable[Source], config: int | None) -
 
 
 def _reason(source: Source) -> Reason:
-    """Return the protocol's reason for a value.
+    """Return OpenFeature's reason code for where a parameter's value comes from, such as SPLIT.
 
     DISABLED: the unit is in a holdout. A shipped arm is no split any more.
     """
@@ -126,12 +132,12 @@ def _reason(source: Source) -> Reason:
 
 
 def single(evaluated: Flag) -> Answer:
-    """Return one flag as an HTTP answer."""
+    """Return one feature flag as an HTTP response in OpenFeature's JSON."""
     return Answer(status=200, body=_encode(evaluated))
 
 
 def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
-    """Answer with all flags, or with 304 and no body if they are unchanged for this unit.
+    """Return all feature flags as an HTTP response, or 304 if they are unchanged for this unit.
 
     `if_none_match`: the caller's header of that name.
     """
@@ -146,7 +152,7 @@ def bulk(evaluated: Iterable[Flag], if_none_match: str) -> Answer:
 
 
 def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") -> Answer:
-    """Return OpenFeature's answer to a request that cannot be evaluated."""
+    """Return OpenFeature's error response to a request that cannot be evaluated."""
     of_flag: Mapping[str, str] = {"key": key} if key else {}
     return Answer(
         status=status, body=_encode({**of_flag, "errorCode": code, "errorDetails": details})
@@ -154,7 +160,7 @@ def refusal(code: ErrorCode, details: str, *, status: int = 400, key: str = "") 
 
 
 def as_error(answer: Answer) -> Answer:
-    """Translate an error of the gateway (`error`, `remedy`) into the words of the protocol."""
+    """Return a gateway's error response rewritten with OpenFeature's errorCode and errorDetails."""
     fields = _decode(answer.body)
     if "errorCode" in fields:
         return answer

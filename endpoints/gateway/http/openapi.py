@@ -211,7 +211,7 @@ def _post(
 
 
 def _one_of(schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return a schema's reference, or `oneOf` where there are several."""
+    """Return an OpenAPI reference to a named schema, or `oneOf` if there are several."""
     references = [{"$ref": f"#/components/schemas/{name}"} for name in schemas]
     return references[0] if len(references) == 1 else {"oneOf": references}
 
@@ -296,7 +296,7 @@ def _request(spec: ProjectSpec, endpoint: Endpoint, *, several: bool) -> dict[st
 
 
 def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[str, Any]:
-    """Return the properties that a request to rank and one to assign share."""
+    """Return the JSON schema properties that requests to /rank and /assign have in common."""
     common: dict[str, Any] = {
         **{name: _nullable(attribute) for name, attribute in shape.attributes.items()},
         **{name: _of_request(attribute) for name, attribute in shape.of_request.items()},
@@ -313,7 +313,7 @@ def _common(shape: RequestShape, endpoint: Endpoint, *, several: bool) -> dict[s
 
 
 def _scalar(entity: Entity) -> dict[str, Any]:
-    """Return the JSON schema of an entity's key."""
+    """Return the JSON schema of an entity's key, such as an item id."""
     return {
         **_JSON_TYPES[entity.type],
         **({"description": entity.description} if entity.description else {}),
@@ -329,7 +329,7 @@ def _attribute(attribute: Attribute) -> dict[str, Any]:
 
 
 def _of_request(attribute: Attribute) -> dict[str, Any]:
-    """Return the schema of a request's attribute, with its bounds."""
+    """Return the JSON schema of an attribute that only requests carry, with its allowed values."""
     allowed = attribute.allowed and [*attribute.allowed, *([] if attribute.required else [None])]
     bounds = {"minimum": attribute.min, "maximum": attribute.max, "enum": allowed}
     return {

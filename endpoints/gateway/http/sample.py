@@ -49,7 +49,7 @@ class Sampler(msgspec.Struct, frozen=True, kw_only=True):
             raise SampleFailed(f"{self.folder}: {error.strerror or error}") from error
 
     def _read_cache(self, endpoint: str) -> dict[str, Any]:
-        """Return the endpoint's example request, and make it once for all workers."""
+        """Return the endpoint's example request, made by the first of all workers that asks."""
         path = Path(self.folder) / f"{endpoint}.json"
         with (Path(self.folder) / f"{endpoint}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)

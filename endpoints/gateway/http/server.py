@@ -73,7 +73,7 @@ def serve(project: Project, settings: Settings, listening: socket.socket) -> Non
 
 
 def _service(project: Project, settings: Settings, folder: Path, slot: int) -> Service:
-    """Return the service of one worker process."""
+    """Create the service of all gateways for one worker process."""
     sampler = Sampler(
         project=settings.project,
         target=settings.target,
@@ -97,7 +97,7 @@ def _run(
     *,
     warm_first: bool = False,
 ) -> bool:
-    """Serve until stopped; return whether a thread hangs, for which Python would wait.
+    """Serve until stopped; return whether a thread hangs, so that the process would not end.
 
     All that was answered is delivered by then.
     """

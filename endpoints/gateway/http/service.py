@@ -129,7 +129,7 @@ class Service:
         )
 
     def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
-        """Return why a variant did not answer, for each that did not."""
+        """Return by variant the error of each that answers no test request; empty if all do."""
         state = self.project.target.endpoints.observe(name)
         missing = (
             {variant.name: "it was not reached" for variant in state.variants} if state else {}
@@ -165,7 +165,7 @@ class Service:
         return self.as_it_was()
 
     def as_it_was(self) -> Health:
-        """Return the health of the last checks, without a new one."""
+        """Return the health status by the last checks and present metrics, without a new check."""
         figures = totals(self.folder)
         return Health(
             ready=self._ready,
@@ -181,7 +181,7 @@ class Service:
         )
 
     def _problems(self) -> list[str]:
-        """Return the problems of every endpoint, each after the endpoint's name."""
+        """Return the present problems of every endpoint as sentences with the endpoint's name."""
         return [
             f"{name}: {problem}"
             for name, served in self._served.items()
@@ -201,7 +201,7 @@ class Service:
         return _encode(document(self.project.spec, self.names, token=token))
 
     def publish(self) -> None:
-        """Write this process's figures to the file that the other processes read."""
+        """Write this process's metrics to the file that the other processes read."""
         with self._counted:
             for name, served in self._served.items():
                 counted = _counts(name, served.gateway)
@@ -220,7 +220,7 @@ class Service:
             self.counters.set(counters.READY, self._ready)
 
     def close(self) -> int:
-        """Deliver what was answered; return how many rows this process has lost."""
+        """Write the log rows of what was answered; return how many rows this process has lost."""
         for served in self._served.values():
             served.gateway.close(within=CLOSING)
         self.live.close()
@@ -235,11 +235,14 @@ class Service:
 
     @property
     def _ready(self) -> bool:
-        """Return whether every endpoint is ready."""
+        """Return whether every served endpoint is ready to answer."""
         return all(_readiness(served).ready for served in self._served.values())
 
     def _feature_ages(self) -> dict[str, float]:
-        """Return the seconds since each feature view was synced; a view that fails is left out."""
+        """Return the age metrics of feature views: by sample name, seconds since the last sync.
+
+        A view whose age cannot be read is left out.
+        """
         ages = {}
         for view in self.project.spec.feature_views:
             try:
@@ -255,7 +258,7 @@ class Service:
 
 
 def _readiness(served: _Endpoint) -> Readiness:
-    """Return an endpoint's readiness; one whose logged rows are being lost is not ready."""
+    """Return whether an endpoint is ready, and why not: one that loses log rows is not."""
     if losing := served.gateway.losing:
         return msgspec.structs.replace(
             served.readiness, ready=False, problem=f"what it logs is being lost: {losing}"
@@ -264,7 +267,7 @@ def _readiness(served: _Endpoint) -> Readiness:
 
 
 def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the endpoints of project.yaml that rank, or those of them that are named.
+    """Return the names of the endpoints to serve: the named ones, or all that rank.
 
     Raises NotFound, or Invalid if a request could not say which endpoint it is for.
     """
@@ -292,12 +295,12 @@ def served_endpoints(project: Project, names: tuple[str, ...]) -> tuple[str, ...
 
 
 def _sum(figures: dict[str, float], name: str) -> int:
-    """Return the sum of a counter over all of its labels."""
+    """Return the sum over all labels of one Prometheus metric."""
     return int(sum(value for key, value in figures.items() if key.partition("{")[0] == name))
 
 
 def _counts(name: str, gateway: Gateway) -> Counter[str]:
-    """Return the counters of a gateway by sample; those without an event yet are 0."""
+    """Return a gateway's counters by Prometheus sample name; those without an event yet are 0."""
     lost, tally = gateway.undelivered_rows, gateway.tally
     counts = {
         sample(counters.UNDELIVERED_ROWS, endpoint=name, stream=stream): lost[stream]

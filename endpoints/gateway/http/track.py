@@ -38,7 +38,7 @@ class Tracked(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def track(project: Project, events: Sequence[object]) -> Tracked:
-    """Store events, each `{event, attributes...}`. Return which were accepted.
+    """Validate and store events that a client sent; return which were accepted.
 
     event_id (default: a new one) and event_timestamp (default: now) may be among the attributes.
     """
@@ -65,7 +65,7 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
 
 
 def _row(project: Project, event: object) -> Row | str:
-    """Return the event as a row with an id and a time, or a text why it is invalid."""
+    """Return a client's event as a row with an id and a time, or a text on why it is invalid."""
     if not isinstance(event, Mapping):
         return "is not an object"
     name = event.get("event")

@@ -119,7 +119,7 @@ class _Workers:
         self._events.put(("ended", number))
 
     def _until_an_event(self) -> bool:
-        """Wait for the next event and handle it; return False once every worker has ended."""
+        """Handle the next signal or end of a worker; return False once all workers ended."""
         due = [slot.due for slot in self._slots if slot.due is not None]
         try:
             kind, number = self._events.get(

@@ -31,7 +31,7 @@ class AnswerNumbers:
         self._unused: deque[int] = deque()
 
     def take(self) -> str:
-        """Return a request id that is not in use."""
+        """Return the next request id of this process, as text such as `q-<process>-<number>`."""
         try:
             number = self._unused.popleft()
         except IndexError:
@@ -39,7 +39,10 @@ class AnswerNumbers:
         return f"{self._name}-{number}"
 
     def give_back(self, answer: str) -> None:
-        """Let the next answer take the number of a request that was not answered."""
+        """Free a request's number for the next answer, as the request was not answered.
+
+        So a number that is missing in the log stands for a lost answer.
+        """
         name, _, number = answer.rpartition("-")
         if name == self._name:
             self._unused.append(int(number))

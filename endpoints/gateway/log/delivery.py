@@ -14,7 +14,7 @@ from .streams import LATER, STREAMS
 
 
 def deliver(project: Project, stream: Stream, rows: Sequence[Row]) -> Sequence[Rejected]:
-    """Emit rows to a stream, without the columns that an older table lacks.
+    """Write rows to a log stream, leaving out columns that an older table does not have.
 
     Return the rows that were rejected.
     """

@@ -12,7 +12,7 @@ OF_EXPOSURE = ("unit", "variant", "version", "assignments", "parameters", "posit
 
 
 def exposed_view(event: Event) -> TableSpec:
-    """Define the view of `events_<event>` joined to the exposure that each row refers to.
+    """Return the view that joins each event of a kind to the exposure that it refers to.
 
     The exposure's columns are null where there is no exposure, or none yet.
 

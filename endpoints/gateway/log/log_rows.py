@@ -46,7 +46,7 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
         return _AND.join([version for _, version in self.by])
 
     def shared(self) -> dict[str, object]:
-        """Return the columns that exposures and rankings share."""
+        """Return the columns that an answer's rows in `exposures` and `rankings` have in common."""
         return {
             "event_timestamp": self.moment,
             "endpoint": self.endpoint,
@@ -62,12 +62,12 @@ class LoggedAnswer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def exposure_id(request_id: str, position: int) -> str:
-    """Return an exposure's event id: the request's id and the place."""
+    """Return the event id of one shown item: the request's id and the item's position."""
     return f"{request_id}-{position}"
 
 
 def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
-    """Return the rows that log which items were shown, in which places."""
+    """Return the rows of `exposures` for an answer: one for each shown item."""
     shared = answered.shared()
     return [
         {
@@ -84,7 +84,7 @@ def exposures(answered: LoggedAnswer, places: Iterable[ShownItem]) -> list[Row]:
 
 
 def _pick_columns(answered: LoggedAnswer, place: ShownItem) -> dict[str, object]:
-    """Return the variant that picked an interleaved item, and the credit of a click on it.
+    """Return the columns of an interleaved item: the variant that picked it, and its credit.
 
     Empty for an answer of a single variant.
     """
@@ -100,12 +100,15 @@ def _pick_columns(answered: LoggedAnswer, place: ShownItem) -> dict[str, object]
 
 
 def is_interleaved(variant: str) -> bool:
-    """Return whether two variants made an order, by the `variant` column of `rankings`."""
+    """Return whether a `variant` column of `rankings` names two interleaved variants."""
     return _AND in variant
 
 
 def credit(run: str, variant: str) -> str:
-    """Return the `credit` column of exposures as text, which results compare."""
+    """Return the `credit` column of `exposures` as JSON text: the run and the credited variant.
+
+    An outcome such as a click counts for that variant.
+    """
     return _encode({run: variant}).decode()
 
 
@@ -119,7 +122,7 @@ class RuleEffects(msgspec.Struct, frozen=True):
 
 
 def attributes_of(context: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """Return the request's values of these attributes as JSON, or None if it has none."""
+    """Return a request's values of these attributes as JSON text, or None if it has none."""
     values = {name: context[name] for name in names if context.get(name) is not None}
     return _encode(values).decode() if values else None
 
@@ -134,7 +137,7 @@ def ranking(
     explore: float,
     milliseconds: float,
 ) -> Row:
-    """Build the row of `rankings` for an answer.
+    """Return the row of the log stream `rankings` for one answer.
 
     `orders`: the model's, or of an interleaved answer those of both variants.
     """
@@ -169,7 +172,7 @@ def assignment(
     segments: Sequence[str],
     context: Mapping[str, Any],
 ) -> list[Row]:
-    """Build the rows of `assignments` for a unit.
+    """Return the rows of the log stream `assignments` for a unit's arm in one run.
 
     There is one row, and one more for each of the `segments` (attributes of a request) that this
     request has.
@@ -195,5 +198,5 @@ def assignment(
 
 
 def _text(value: object) -> str:
-    """Return a value as JSON spells it; text stays as it is."""
+    """Return a value as JSON text; a string is returned as it is, without quotes."""
     return value if isinstance(value, str) else _encode(value).decode().strip('"')

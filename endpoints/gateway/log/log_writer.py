@@ -136,7 +136,7 @@ class LogWriter:
         self._sample: tuple[Stream, Row] | None = None  # of the rows that were lost last
 
     def retry(self) -> None:
-        """Try to store one of the lost rows again, if nothing is being delivered.
+        """Try to write one of the lost log rows again, if nothing is being written.
 
         Callers who learn of the loss send no more requests, so no other row would come. A row that
         was stored after all is read once: it has its id.
@@ -155,7 +155,7 @@ class LogWriter:
             self.failing = ""
 
     def put(self, rows: Rows) -> tuple[str, ...]:
-        """Queue the rows of one answer. Return the problems to report with this answer.
+        """Queue the log rows of one answer; return the log's problems to report with it.
 
         These are the loss of its own rows or, once, that of earlier answers.
         """
@@ -181,14 +181,14 @@ class LogWriter:
         return (problem,) if problem else ()
 
     def _count(self, answers: Iterable[_Answer], sign: int) -> None:
-        """Add answers to the figures of what waits, or take them off (`sign` -1)."""
+        """Add answers to the counts of waiting rows (`sign` 1), or subtract them (`sign` -1)."""
         for answer in answers:
             self._size += sign * answer.size
             for stream, rows in answer.rows.items():
                 self.waiting[stream] += sign * len(rows)
 
     def _has_no_room(self, answer: _Answer) -> bool:
-        """Wait for room in the queue; return whether there is none."""
+        """Wait for room in the queue of log rows; return whether there is still none."""
 
         def fits() -> bool:
             return not self._size or self._size + answer.size <= self._room
@@ -201,7 +201,7 @@ class LogWriter:
         return not fits()
 
     def _start(self) -> str:
-        """Start the thread. Return an empty text, or why it could not start.
+        """Start the thread that writes the log; return why it could not start, or an empty text.
 
         It is no daemon: a program that ends waits for it, in a process of `multiprocessing`, too.
         """
@@ -217,13 +217,13 @@ class LogWriter:
         return ""
 
     def end(self) -> None:
-        """Tell the thread to deliver what waits and end, without waiting for it."""
+        """Tell the writing thread to write what waits and end, without waiting for it."""
         with self._arrived:
             self._ending = True
             self._arrived.notify()
 
     def close(self, within: timedelta = CLOSING) -> None:
-        """Deliver what waits and end the thread.
+        """Write the log rows that wait, and end the thread.
 
         What has not left in time counts as undelivered, and is told. `put` opens it again.
         """
@@ -247,7 +247,7 @@ class LogWriter:
                 self._gone()
 
     def _run(self) -> None:
-        """Deliver groups of waiting answers until the writer is closed."""
+        """Write groups of waiting log rows until the writer is closed."""
         while group := self._next():
             losses = self._deliver(group)
             with self._arrived:
@@ -256,7 +256,7 @@ class LogWriter:
                 self._settle(group, self._lose(losses))
 
     def _next(self) -> list[_Answer] | None:
-        """Wait for a group and return it, or None if the thread should end."""
+        """Wait for the next group of answers to write; return None if the thread should end."""
         with self._arrived:
             while not self._queue:
                 ended = not threading.main_thread().is_alive()
@@ -285,14 +285,14 @@ class LogWriter:
             return group
 
     def _gone(self) -> None:
-        """Note that the delivering thread has ended."""
+        """Reset the writer's state when its delivery thread ends."""
         self._thread = None
         self._on_its_way = []
         if self._closers is not None:
             self._closers.discard(self.close)
 
     def _deliver(self, group: Sequence[_Answer]) -> list[_Loss]:
-        """Send a group's rows stream by stream, and return what was lost."""
+        """Write a group's rows to the log, stream by stream, and return the losses."""
         given_up = time.monotonic() + self._retries
         losses: list[_Loss] = []
         for stream, rows in _by_stream(group):
@@ -302,7 +302,7 @@ class LogWriter:
         return losses
 
     def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
-        """Emit rows, retrying transient errors. Return how many were lost, and why."""
+        """Write rows to a stream, retrying transient errors; return how many were lost, and why."""
         pause = _PAUSE
         while True:
             try:
@@ -323,13 +323,16 @@ class LogWriter:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
-        """Note that sending fails and why; return all rows as lost."""
+        """Note that a stream's rows cannot be written; return how many are lost (all), and why.
+
+        One row is kept, by which `retry` tries the stream again.
+        """
         self._sample = (stream, rows[-1])
         self.failing = why
         return len(rows), why
 
     def _settle(self, group: Sequence[_Answer], problem: str) -> None:
-        """Mark a group's answers as handled, and wake those who wait for it."""
+        """Mark a written group's answers as done, with the problem, and wake waiting callers."""
         self._untold = problem if problem and not self._durable else self._untold
         for answer in group:
             answer.done, answer.problem = True, problem
@@ -339,7 +342,7 @@ class LogWriter:
         self._left.notify_all()
 
     def _lost_whole(self, answers: Sequence[_Answer], why: str) -> str:
-        """Count every row of these answers as lost, and return why as text."""
+        """Count every log row of these answers as lost, and return the problem as text."""
         return self._lose(
             [
                 _Loss(stream=stream, rows=rows, lost=len(rows), why=why)
@@ -348,7 +351,7 @@ class LogWriter:
         )
 
     def _lose(self, losses: Sequence[_Loss]) -> str:
-        """Count lost rows, report them, and return the problems as text."""
+        """Count lost log rows, report them on stderr, and return the problems as text."""
         problems = []
         for loss in losses:
             self.undelivered[loss.stream] += loss.lost
@@ -363,12 +366,12 @@ class LogWriter:
 
 
 def _size(row: Row) -> int:
-    """Return how much of the queue's room a row takes: more for long texts."""
+    """Return how many units of the queue's capacity a log row takes: 1, more for long texts."""
     return 1 + sum([len(value) for value in row.values() if type(value) is str]) // LONG
 
 
 def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
-    """Gather the rows of several answers by stream; streams without rows are left out."""
+    """Return the log rows of several answers by stream, without empty streams."""
     rows: dict[Stream, list[Row]] = {
         stream: [row for answer in answers for row in answer.rows.get(stream, ())]
         for stream in STREAMS
@@ -377,5 +380,5 @@ def _by_stream(answers: Sequence[_Answer]) -> list[tuple[Stream, list[Row]]]:
 
 
 def _error_text(error: IsthmusError) -> str:
-    """Return an error with its remedy in brackets."""
+    """Return an error's message as text, with its remedy in brackets."""
     return f"{error} ({error.remedy})" if error.remedy else str(error)

@@ -14,7 +14,7 @@ from ....project.specs.streams import Stream
 
 
 def _stream(name: Stream, *columns: Column) -> StreamSpec:
-    """Return a stream's specification: its own columns after those that all streams have."""
+    """Return a log stream's specification: its columns after those that all streams have."""
     return StreamSpec(
         name=name,
         columns=(
@@ -27,7 +27,7 @@ def _stream(name: Stream, *columns: Column) -> StreamSpec:
 
 
 def _required_columns(type_: ColumnType, *names: str) -> tuple[Column, ...]:
-    """Return columns of one type that are never null."""
+    """Return non-nullable columns of one type, one for each name."""
     return tuple(Column(name=name, type=type_, required=True) for name in names)
 
 

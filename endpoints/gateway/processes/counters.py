@@ -96,7 +96,7 @@ _VALUE = struct.Struct("<d")
 
 
 def sample(name: str, **labels: str) -> str:
-    """Return a sample's name as Prometheus writes it: `name{endpoint="ranker"}`."""
+    """Return a metric's name with labels as Prometheus writes it: `name{endpoint="ranker"}`."""
     inside = ",".join(f'{label}="{_escaped(value)}"' for label, value in labels.items())
     return f"{name}{{{inside}}}" if inside else name
 
@@ -135,17 +135,17 @@ class Counters:
                 self.set(key, 0)
 
     def add(self, key: str, amount: float = 1) -> None:
-        """Add to a counter in the shared file."""
+        """Add an amount to a counter in the shared file of metrics."""
         with self._lock:
             self._raise(self._place(key), amount)
 
     def set(self, key: str, value: float) -> None:
-        """Set a gauge in the shared file."""
+        """Set a gauge in the shared file of metrics."""
         with self._lock:
             _VALUE.pack_into(self._map, self._place(key), value)
 
     def answered(self, endpoint: str, variant: str, status: int, seconds: float) -> None:
-        """Count an answer by endpoint, variant and status, and its time in the histogram."""
+        """Count an answered request by endpoint, variant and status, and its latency."""
         with self._lock:
             places = self._answers.get((endpoint, variant, status))
             if places is None:
@@ -159,9 +159,9 @@ class Counters:
             self._raise(places.count, 1)
 
     def _answer_places(self, endpoint: str, variant: str, status: int) -> _AnswerPlaces:
-        """Return where one kind of answer is counted, creating new figures with 0.
+        """Return the offsets in the file of the metrics of one endpoint, variant and status.
 
-        For Prometheus a bucket that is absent is not a bucket of 0.
+        Missing metrics are created with 0: for Prometheus an absent bucket is not a bucket of 0.
         """
         labels = {"endpoint": endpoint, "variant": variant, "status": str(status)}
         return _AnswerPlaces(
@@ -175,17 +175,17 @@ class Counters:
         )
 
     def _raise(self, offset: int, amount: float) -> None:
-        """Add to the number at an offset of the shared file."""
+        """Add to the number at an offset of the shared file of metrics."""
         _VALUE.pack_into(self._map, offset, _VALUE.unpack_from(self._map, offset)[0] + amount)
 
     def close(self) -> None:
-        """Unmap and close the shared file."""
+        """Unmap and close the shared file of metrics."""
         with self._lock:
             self._map.close()
             os.close(self._file)
 
     def _place(self, key: str) -> int:
-        """Return a counter's offset in the shared file; a new one is appended."""
+        """Return the offset of a metric's value in the shared file; a new metric is appended."""
         offset = self._places.get(key)
         if offset is not None:
             return offset
@@ -207,7 +207,10 @@ class Counters:
 
 
 def totals(folder: Path) -> dict[str, float]:
-    """Sum each figure over all processes, and each gauge over those that live."""
+    """Return each metric's value by name, counters summed over all worker processes.
+
+    Gauges are summed over the processes that still run.
+    """
     summed: dict[str, float] = {}
     for path in sorted(folder.glob("*.counters")):
         with path.open("rb") as file:
@@ -220,7 +223,7 @@ def totals(folder: Path) -> dict[str, float]:
 
 
 def exposition(figures: Mapping[str, float]) -> str:
-    """Write figures in Prometheus' text format, version 0.0.4.
+    """Return metrics as text in Prometheus' text format, version 0.0.4.
 
     Buckets stand in the order of their bounds; a figure that is NaN is unknown and left out.
     """
@@ -248,13 +251,13 @@ def exposition(figures: Mapping[str, float]) -> str:
 
 
 def _order(entry: tuple[str, float]) -> tuple[str, float]:
-    """Return a counter's sort key, so that a histogram's buckets come in numeric order."""
+    """Return a metric's sort key, so that a histogram's buckets come in numeric order."""
     labels, _, bound = entry[0].rpartition(',le="')  # not the end of rule="
     return (labels, float(bound.removesuffix('"}'))) if labels else (entry[0], 0.0)
 
 
 def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
-    """Return the key, the offset and the value of each entry."""
+    """Return (name, offset, value) of each metric in a process's file."""
     used = _WORD.unpack_from(content, 0)[0] if len(content) >= 8 else 0
     entries, offset = [], 8
     while offset < 8 + used:
@@ -267,7 +270,7 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
 
 
 def _try_lock(file: int) -> bool:
-    """Try to lock a file for this process. Return whether it succeeded.
+    """Try to lock a process's file of metrics; return whether that succeeded.
 
     The kernel frees the lock when the process ends, which shows who is dead. Readers of figures
     share the lock, and are waited for.
@@ -286,7 +289,7 @@ def _try_lock(file: int) -> bool:
 
 
 def _is_locked(file: int) -> bool:
-    """Return whether another process holds a lock on the file: its worker still runs."""
+    """Return whether another process holds the lock of a metrics file: its worker still runs."""
     try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -295,5 +298,5 @@ def _is_locked(file: int) -> bool:
 
 
 def _escaped(value: str) -> str:
-    """Escape a label's value for Prometheus's text format."""
+    """Return a label's value escaped for Prometheus' text format."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

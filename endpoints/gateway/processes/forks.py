@@ -17,7 +17,10 @@ class Renewing(Protocol):
 
 
 def renewed_when_forked(thing: Renewing) -> None:
-    """Call `thing.renew()` in each forked process, while `thing` exists."""
+    """Register an object whose `renew()` is called in each forked process, while it exists.
+
+    A child has the parent's locks, but none of its threads.
+    """
     _things.add(thing)
 
 

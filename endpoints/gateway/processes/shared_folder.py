@@ -17,7 +17,7 @@ _open: list[int] = []  # locked until this process ends, however it ends
 
 
 def shared_folder() -> Path:
-    """Create a folder that only this user may read.
+    """Create the folder in which a gateway's processes share files, readable by this user alone.
 
     Its maker removes it; those of makers that were killed are removed here.
     """
@@ -34,7 +34,7 @@ def shared_folder() -> Path:
 
 
 def _sweep(above: Path) -> None:
-    """Remove folders that servers left behind when they were killed."""
+    """Remove the shared folders of gateways that were killed before they removed theirs."""
     for folder in above.glob(f"{_PREFIX}*"):
         with suppress(OSError):  # another user's, or removed meanwhile
             if folder.stat().st_uid != os.getuid():

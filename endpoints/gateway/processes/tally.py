@@ -32,44 +32,47 @@ class Tally:
         self._lock = threading.Lock()
 
     def answered(self, variant: str, seconds: float) -> None:
-        """Count an answered request of a variant and its time."""
+        """Count an answered request of a variant, and its latency."""
         with self._lock:
             self.requests[variant] = self.requests.get(variant, 0) + 1
             self._seconds.setdefault(variant, deque(maxlen=KEPT)).append(seconds)
 
     def failed(self) -> None:
-        """Count a request that failed."""
+        """Count a request that the gateway answered by an error."""
         with self._lock:
             self.errors += 1
 
     def overruled(self, rules: Sequence[str]) -> None:
-        """Count the rules that changed an order."""
+        """Count an answer for each business rule that changed its order."""
         if rules:
             with self._lock:
                 self.ruled.update(rules)
 
     def uncapped(self) -> None:
-        """Count a request whose unit caps could not be read."""
+        """Count a request whose frequency caps were not read or counted, as the store failed."""
         with self._lock:
             self.capless += 1
 
     def shadowed(self, outcome: str) -> None:
-        """Count a copy to the shadow variant by its outcome."""
+        """Count a request copy for the shadow variant, by its outcome such as `dropped`."""
         with self._lock:
             self.shadows[outcome] += 1
 
     def answered_alone(self) -> None:
-        """Count an interleaved request that one variant answered alone."""
+        """Count a request that should have been interleaved, but has one variant's order alone."""
         with self._lock:
             self.undrafted += 1
 
     def aimed_at_nothing(self) -> None:
-        """Count a request that was assigned to a variant which is not deployed."""
+        """Count a request whose experiment arm names a variant that is not deployed."""
         with self._lock:
             self.gone += 1
 
     def percentile(self, share: float, variant: str | None = None) -> float | None:
-        """Return a percentile of the latencies in ms (nearest rank), or None without answers."""
+        """Return a percentile of a variant's latencies in ms; None without answers.
+
+        It is of the nearest rank. Without a `variant` it is of all.
+        """
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]
             seconds = sorted(s for name in names for s in self._seconds.get(name, ()))

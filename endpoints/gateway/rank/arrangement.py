@@ -58,7 +58,7 @@ class _State(msgspec.Struct, frozen=True, kw_only=True):
 def steps(
     rules: Sequence[Rule], candidates: Candidates, parameters: Mapping[str, Any]
 ) -> tuple[tuple[Step, ...], list[int]]:
-    """Apply each rule in turn. Return the arrangement after each and the eligible candidates.
+    """Apply each rule in turn; return the ranking after each, and the eligible candidates.
 
     The last arrangement is the one to show.
     """
@@ -80,7 +80,7 @@ _Applied = tuple[_State, str, frozenset[int] | None]
 
 
 def _block(rule: Block, state: _State) -> _Applied:
-    """Remove the items that the rule blocks."""
+    """Remove the items that the rule blocks from the ranking; also return their names as text."""
     group = _members(rule.where, state.of)
     if not group:
         return state, "", frozenset()
@@ -89,7 +89,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """Remove the candidates that the unit has been shown often enough.
+    """Remove the candidates that the unit has seen as often as the cap allows.
 
     They may be pinned all the same.
     """
@@ -105,7 +105,7 @@ def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
 
 
 def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
-    """Remove a group of candidates from the order, and say which as text."""
+    """Remove a group of candidates from the ranking; also return their names as text."""
     if not group:
         return state, ""
     leaving = [f"-{state.of.items[index]}" for index in state.ranked if index in group]
@@ -115,7 +115,7 @@ def _without(group: frozenset[int], state: _State) -> tuple[_State, str]:
 
 
 def _boost(rule: Boost, state: _State) -> _Applied:
-    """Multiply or raise the scores of the items that the rule boosts, and sort again."""
+    """Change the scores of the items that the rule boosts, and sort the ranking again."""
     group = _members(rule.where, state.of)
     times, add = (
         _figure(value, state.parameters, neutral)
@@ -129,7 +129,7 @@ def _boost(rule: Boost, state: _State) -> _Applied:
 
 
 def _pin(rule: Pin, state: _State) -> _Applied:
-    """Put the rule's item in its place, or say why it cannot be there."""
+    """Put the rule's item in its fixed place, or return a text on why it cannot be there."""
     place, slots = rule.position, state.of.slots
     index = state.of.items.index(rule.item) if place <= slots else -1
     stands = next((elsewhere for elsewhere, pinned in state.pins.items() if pinned == index), None)
@@ -152,7 +152,7 @@ def _pin(rule: Pin, state: _State) -> _Applied:
 
 
 def _reserve(rule: Reserve, state: _State) -> _Applied:
-    """Reserve the rule's places for the items that it names; say which stay empty."""
+    """Reserve places of the ranking for the items that the rule names; tell which stay empty."""
     group = _members(rule.where, state.of)
     state = _with_fields(state, reserves=(*state.reserves, (rule, group)))
     lane = _arrangement(state).lanes[len(state.reserves) - 1]
@@ -161,7 +161,7 @@ def _reserve(rule: Reserve, state: _State) -> _Applied:
 
 
 def _cap(rule: Cap, state: _State) -> _Applied:
-    """Add a limit on how many items of a kind are shown."""
+    """Add a limit to the ranking's state: how many items with one value of a feature are shown."""
     return _with_fields(state, caps=(*state.caps, rule)), "", None
 
 
@@ -176,12 +176,12 @@ _APPLIED: Mapping[type[Rule], Callable[[Any, _State], _Applied]] = {
 
 
 def _with_fields(state: _State, **fields: Any) -> _State:
-    """Return a copy of the state with some fields changed."""
+    """Return a copy of a ranking's state with some fields changed."""
     return msgspec.structs.replace(state, **fields)
 
 
 def _figure(value: float | str, parameters: Mapping[str, Any], neutral: float) -> Any:
-    """Return a rule's number, looking up a parameter's name among the arm's parameters.
+    """Return a rule's number; for text such as `$max`, the experiment arm's parameter `max`.
 
     A run outlives edits of project.yaml: where its arm has no number for the parameter, return
     `neutral`, which changes nothing.
@@ -200,7 +200,7 @@ def _members(where: Sequence[Condition], candidates: Candidates) -> frozenset[in
 
 
 def _is_arranged_alike(previous: _State, changed: _State) -> bool:
-    """Return whether a rule changed nothing, so that the last arrangement still holds."""
+    """Return whether a rule changed nothing, so that the arrangement need not be made anew."""
     return (
         previous.pins is changed.pins
         and previous.reserves is changed.reserves
@@ -210,7 +210,7 @@ def _is_arranged_alike(previous: _State, changed: _State) -> bool:
 
 
 def _arrangement(state: _State) -> Arrangement:
-    """Return the order that results from the pins, reserves and caps so far."""
+    """Return the arrangement of items in places that results from pins, reserves and caps."""
     lanes: list[Lane] = []
     rest, taken = state.ranked, set(state.pins)
     for reserve, group in state.reserves:
@@ -229,7 +229,11 @@ def _arrangement(state: _State) -> Arrangement:
 
 
 def _free(state: _State, rest: Sequence[int], places: Sequence[int]) -> Lane:
-    """Build the lane of the candidates without a reserved or pinned place, under the caps."""
+    """Return the lane of places that are neither pinned nor reserved, with the caps applied.
+
+    A lane is the places that a set of candidates competes for. A cap limits how many items with one
+    value of a feature are shown.
+    """
     caps = [
         (cap.by, _figure(cap.max, state.parameters, len(state.of.items)), dict[Any, int]())
         for cap in state.caps
@@ -268,10 +272,11 @@ def _under_one_cap(
     most: int,
     left: Mapping[Any, int],
 ) -> Lane:
-    """Build the free lane under a single cap.
+    """Return the lane of free places under one cap: at most so many items of each group.
 
-    `left`: the rest of the quotas of groups that pins have taken from. Of a group larger than its
-    quota, only as many as the quota are drawn.
+    A group is the candidates with one value of the cap's feature. `left`: the rest of the quotas of
+    groups that pins have taken from. Of a group larger than its quota, only as many as the quota
+    are drawn.
     """
     groups: dict[Any, list[int]] = {}
     arranged = []
@@ -298,7 +303,7 @@ def _under_one_cap(
 def effect_texts(
     every: Sequence[Step], items: Sequence[Item], *, explored: bool
 ) -> list[tuple[str, str]]:
-    """Return the name and a description of each rule that changed something.
+    """Return (rule name, text on what it changed) for each rule that changed the ranking.
 
     A drawn order has no moves that a rule would have made.
     """
@@ -326,7 +331,7 @@ def effect_texts(
 
 
 def places_of(arrangement: Arrangement) -> dict[int, int]:
-    """Return the place of each candidate that has one."""
+    """Return the place in the answer by candidate index, for those that have one."""
     lanes = {
         index: place
         for lane in arrangement.lanes
@@ -338,7 +343,7 @@ def places_of(arrangement: Arrangement) -> dict[int, int]:
 def _moves(
     old: Arrangement, new: Arrangement, group: frozenset[int] | None
 ) -> list[tuple[int, int | str, int | str]]:
-    """Return (candidate, old place, new place) for each candidate that moved.
+    """Return (candidate, old place, new place) for each candidate that a rule moved.
 
     Only the moves of a `group`, or without one only those of candidates that fall.
     """
@@ -357,6 +362,6 @@ def _moves(
 
 
 def _enumeration(words: Sequence[str], between: str) -> str:
-    """Join words, at most so many: the rest are counted as "and N more"."""
+    """Join words to a text; of a long list name the first, and count the rest: and N more."""
     more = f"{between}and {len(words) - TOLD} more" if len(words) > TOLD else ""
     return between.join(words[:TOLD]) + more

@@ -59,7 +59,7 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """The lane of each ranking, with the fields that a draft reads."""
+        """The two rankings' lanes: the same places, each with its own order of candidates."""
         groups = tuple(self.groups)
         first, second = (
             Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)
@@ -79,7 +79,7 @@ class Arranged(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def paired(first: Arrangement, second: Arrangement) -> Arranged:
-    """Combine two arrangements of the same candidates, so that their items can be interleaved."""
+    """Combine two variants' rankings of the same candidates, to be interleaved."""
     pairs = [
         LanePair(
             places=list(own.places), first=own.arranged, second=other.arranged, groups=own.groups
@@ -90,7 +90,7 @@ def paired(first: Arrangement, second: Arrangement) -> Arranged:
 
 
 def coins(salt: str, request_id: str) -> Coin:
-    """Return the coin that decides which variant picks first in each round.
+    """Return a deterministic coin: which variant picks first in each round of interleaving.
 
     It is the hash of assignments (assignment.py), so that a reader of the log can toss it again.
     """
@@ -98,7 +98,7 @@ def coins(salt: str, request_id: str) -> Coin:
 
 
 def rounds(first: Lane, second: Lane) -> Iterator[Round]:
-    """Yield the rounds of a draft of one lane until its places are full.
+    """Yield the rounds in which two rankings pick items in turn, until a lane's places are full.
 
     Both lanes have the same places, candidates and quotas.
     """
@@ -127,12 +127,12 @@ def rounds(first: Lane, second: Lane) -> Iterator[Round]:
 
 
 def _open(arranged: Iterable[int], closed: set[int]) -> Iterator[int]:
-    """Yield the candidates that are not placed yet."""
+    """Yield the candidates of a ranking that are still free to be picked."""
     return (candidate for candidate in arranged if candidate not in closed)
 
 
 def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
-    """Count one more member of each group; yield the groups that are now full."""
+    """Lower each group's remaining quota of items by one; yield the groups that are now full."""
     for group in groups:
         if group is not None:
             left[group] -= 1
@@ -141,9 +141,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """Draft one lane. Return its picks by place and the number of the next round.
+    """Interleave two rankings in one lane of places; return who picked which item for each place.
 
-    `begins`: the number of this lane's first round.
+    The number of the next lane's first round is returned, too. `begins`: the number of this lane's
+    first round.
     """
     picks: list[Pick] = []
     for pair_round in rounds(first, second):
@@ -166,9 +167,9 @@ def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[li
 
 
 def chances(first: Lane, second: Lane) -> dict[tuple[int, int], float]:
-    """Return the probability of a candidate at a place, by (number of the place, candidate).
+    """Return the probability that interleaving shows a candidate at a place.
 
-    A pair that is absent has probability 0.
+    The keys are (number of the place, candidate); a pair that is absent has probability 0.
     """
     likely: dict[tuple[int, int], float] = {}
     number = 0

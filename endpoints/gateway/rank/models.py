@@ -66,7 +66,7 @@ class Models:
         )
 
     def now(self) -> DeployedModels:
-        """Return the deployed models and their inputs, observed anew every few seconds.
+        """Return the deployed models and the features that they read; refreshed every few seconds.
 
         Raises NotFound if the endpoint is not deployed.
         """
@@ -87,23 +87,23 @@ class Models:
         return deployed
 
     def again(self) -> DeployedModels:
-        """Read the deployed models again."""
+        """Return the deployed models, read anew, as the copy in memory may be out of date."""
         self.forget()
         return self.now()
 
     def forget(self) -> None:
-        """Drop the copy of what is deployed: the next look reads it."""
+        """Drop the cached list of deployed models, so that the next request reads it anew."""
         self._deployed = None
 
     def _manifest(self, model: str, version: int) -> Manifest:
-        """Return a model version's manifest, from memory after the first time."""
+        """Return a model version's manifest, cached: it names the features that the model reads."""
         manifest = self._manifests.get((model, version))
         if manifest is None:
             manifest = self._manifests[model, version] = manifest_of(self._project, model, version)
         return manifest
 
     def rows(self, request: RankRequest, inputs: Inputs) -> Rows:
-        """Read the features of a request and return one row for each candidate.
+        """Return one row of features and attributes for each candidate of a request.
 
         The features of the other entities are read once and shared; everything is read in one call.
         """
@@ -114,7 +114,7 @@ class Models:
         return join(request, inputs, served, key=key, ruled=ruled if self._endpoint.rules else None)
 
     def _reader(self, inputs: Inputs) -> OnlineReader:
-        """Return this thread's reader of the online store: a reader serves one thread at a time."""
+        """Return this thread's reader of the online store; a reader is not thread-safe."""
         views, reader = getattr(self._local, "reader", (None, None))
         if reader is None or views != inputs.views:
             reader = OnlineReader(
@@ -127,7 +127,7 @@ class Models:
 def names_by_view(
     inputs: Inputs, ruled: Mapping[str, Mapping[str, Sequence[str]]]
 ) -> dict[str, Sequence[str]]:
-    """Return the names of the features that the models and the rules read, by view.
+    """Return by feature view the names of the features that the models and the rules read.
 
     `ruled`: by entity and view, as a Rulebook has them.
     """
@@ -140,7 +140,7 @@ def names_by_view(
 def keys_by_view(
     request: RankRequest, inputs: Inputs, ruled: Iterable[str], key: str
 ) -> Mapping[str, Sequence[int | str]]:
-    """Return the keys whose rows are read, by view.
+    """Return by feature view the entity keys whose features a request needs.
 
     `key`: the name of the candidates' key; `ruled`: the views that rules read of them.
     """
@@ -159,7 +159,7 @@ def join(
     key: str,
     ruled: Mapping[str, Sequence[str]] | None,
 ) -> Rows:
-    """Join the request's attributes with the served features into one row for each candidate.
+    """Return one row for each candidate: the request's attributes joined with online features.
 
     `ruled`: by view, the features of candidates that rules read; None: there are no rules.
     """
@@ -206,7 +206,10 @@ def _check_complete(
 
 
 def _fill(rows: Sequence[dict[str, Any]], served: ServedFeatures, names: Mapping[str, str]) -> None:
-    """Copy features into the rows. `names`: the feature of each name that the rows use."""
+    """Copy served features into the rows in place.
+
+    `names`: the feature of each name that the rows use.
+    """
     for name, feature in names.items():
         for row, stored in zip(rows, served.rows, strict=True):
             row[name] = stored[feature]

@@ -53,7 +53,7 @@ def order(
     maximise: bool = True,
     subset: Iterable[int] | None = None,
 ) -> list[int]:
-    """Return the candidates' indexes, best first; ties go to the smaller item id.
+    """Return the candidates' indexes sorted by score, best first; ties by the smaller item id.
 
     `subset`: the indexes to put in order, by default all.
     """
@@ -65,14 +65,14 @@ def order(
 
 
 def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
-    """Return the arrangement of an answer without rules."""
+    """Return the ranking of an answer without rules: the best candidates in the first places."""
     return Arrangement(
         lanes=(Lane(places=range(1, min(slots, len(best)) + 1), arranged=best, members=len(best)),)
     )
 
 
 def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
-    """Return the probability that this item is shown at this place.
+    """Return the probability that this item is shown at this place, under exploration.
 
     It is (1-e) when the item is arranged there, and e (q/n) / m by a random order.
 
@@ -92,7 +92,7 @@ def shown_places(
     explore: float,
     rng: Random,
 ) -> tuple[tuple[ShownItem, ...], bool]:
-    """Return the places to show, and whether they are a random order.
+    """Return the items to show with their places, and whether their order was randomised.
 
     Of a share `explore` of all answers each lane is in random order; the others are as arranged.
     """
@@ -116,9 +116,9 @@ def shown_places(
 def fill(
     arrangement: Arrangement, rng: Random | None = None
 ) -> Iterator[tuple[Lane | None, int, int, int]]:
-    """Yield (lane, number of the place in it, place, candidate), as arranged or drawn by `rng`.
+    """Yield which candidate stands in which place: by rank, or at random if there is an `rng`.
 
-    The lane of a pinned item is None.
+    Each is (lane, number of the place in it, place, candidate); the lane of a pinned item is None.
     """
     for lane in arrangement.lanes:
         final = lane.arranged if rng is None else permute(lane, rng)
@@ -130,7 +130,7 @@ def fill(
 
 
 def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
-    """Return the probability that a candidate is shown at this place of the lane."""
+    """Return the propensity: the probability that this candidate is shown at this place."""
     quota = lane.quotas.get(candidate, 1)
     return propensity(
         is_best=candidate == lane.arranged[number],
@@ -141,7 +141,10 @@ def chance(lane: Lane, number: int, candidate: int, explore: float) -> float:
 
 
 def permute(lane: Lane, rng: Random) -> list[int]:
-    """Draw each group's quota at random, then put all drawn candidates in random order."""
+    """Return the candidates of a lane of places in random order, for exploration.
+
+    From each group with a quota only as many are drawn as the quota allows.
+    """
     if not lane.groups:
         return rng.sample(lane.arranged, lane.members)
     of_groups = (
@@ -155,7 +158,7 @@ def permute(lane: Lane, rng: Random) -> list[int]:
 
 
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
-    """Check that a model returned one finite number for each item, and return the numbers.
+    """Return a model's predictions as scores: one finite number for each item.
 
     Raises ModelError, naming the model, when it did not.
     """
@@ -183,5 +186,5 @@ def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
 
 
 def _wrong(words: str) -> ModelError:
-    """Return the error of a model that answered with something else than scores."""
+    """Return a ModelError, for a model that answered with something else than scores."""
     return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

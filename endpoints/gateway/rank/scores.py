@@ -71,7 +71,7 @@ class Scoring:
         self._threads: ThreadPoolExecutor | None = None
 
     def close(self) -> None:
-        """Let running calls finish, then end the threads.
+        """Wait for running calls of models to finish, then end the threads.
 
         A later request starts threads of its own, which end with it.
         """
@@ -81,7 +81,7 @@ class Scoring:
             threads.shutdown(wait=False)
 
     def scored(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
-        """Score the candidates by the variant of the `decision`.
+        """Return the candidates as scored by the variant that the unit's experiment arm names.
 
         Where that variant is not deployed the call goes where any goes, with the defaults, and
         counts for no arm.
@@ -98,7 +98,7 @@ class Scoring:
     def rivals(
         self, question: Question, request_id: str, decision: Decision, duel: Duel
     ) -> tuple[ScoredCandidates, ...]:
-        """Score the candidates by both variants of a duel. Return one result if only one answers.
+        """Return the candidates' scores by both interleaved variants, or by the only one to answer.
 
         Such an answer credits nobody, and is counted. Raises the error of a variant if neither
         answers.
@@ -119,7 +119,7 @@ class Scoring:
     def _start_second(
         self, question: Question, request_id: str, decision: Decision
     ) -> Future[ScoredCandidates | IsthmusError]:
-        """Ask the second variant of an interleaved request in a thread."""
+        """Request the scores of the second interleaved variant in a thread; return the future."""
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(
@@ -130,7 +130,7 @@ class Scoring:
     def _try(
         self, question: Question, request_id: str, decision: Decision
     ) -> ScoredCandidates | IsthmusError:
-        """Ask a decision's variant for scores; return its error instead of raising it."""
+        """Request a variant's scores; return its error instead of raising it."""
         try:
             if decision.variant not in question.deployed.models:
                 return NotFound(f"{self._endpoint} runs no variant {decision.variant}")
@@ -139,12 +139,12 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> Decision:
-        """Count the miss, and return the decision of a unit in no experiment."""
+        """Return the decision of a unit in no experiment, and count that its variant is missing."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
     def _ask(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
-        """Ask the endpoint for scores, and return them with the version that answered."""
+        """Request scores from the endpoint; return them with the model version that answered."""
         request, deployed = question.asked, question.deployed
         began = time.perf_counter()
         reply = self._invoke(question.rows.instances, request_id, decision)
@@ -176,7 +176,7 @@ class Scoring:
     def _invoke(
         self, instances: list[dict[str, Any]], request_id: str, decision: Decision
     ) -> Reply:
-        """Invoke the endpoint, and record the call as a span."""
+        """Send the rows to the endpoint for prediction; record the call as a tracing span."""
         began = time.perf_counter()
         try:
             with spans.span(

@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """The reason why caps per unit are not checked at present; empty if they are."""
+        """The reason why limits on what a unit is shown are not checked now; empty if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""
@@ -63,12 +63,12 @@ class Counting:
         )
 
     def end(self) -> None:
-        """Stop asking the store in the background."""
+        """Stop the thread that probes an unreachable store of counts."""
         if self._counters is not None:
             self._counters.end()
 
     def read(self, rules: Sequence[Rule], unit: str, now: datetime) -> CapCounts:
-        """Read the unit's counts for the caps among `rules`, which hold for the request."""
+        """Read how often a unit was shown each item, for the caps among a request's rules."""
         caps = capping.caps_of(rules)
         if self._counters is None or not caps:
             return _NOTHING
@@ -89,7 +89,7 @@ class Counting:
         places: Sequence[ShownItem],
         moment: datetime,
     ) -> tuple[str, ...]:
-        """Count an answer for its unit, before it is given. Return the problems of counting.
+        """Add an answer's items to the unit's counts, before it is sent; return problems as text.
 
         An answer that nobody receives counts, too, so that none is given that does not count.
         """
@@ -103,7 +103,7 @@ class Counting:
         return problems
 
     def _add(self, counted: CapCounts, unit: str, amounts: Mapping[str, int]) -> tuple[str, ...]:
-        """Add to the unit's counts of shown items; return problems as text."""
+        """Write new counts of shown items to the store; return its problems as text."""
         if self._counters is None or not amounts:
             return ()
         # by every cap: what one that does not hold for this request has counted stands in the same

@@ -29,15 +29,15 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def was_adopted(version: ModelVersion) -> bool:
-    """Return whether a version was taken over from a running endpoint.
+    """Return whether a model version was registered by taking over a running endpoint.
 
-    Of an adopted version we know neither its features nor a request.
+    The features that it reads are not known, nor is a request for it.
     """
     return version.digest.startswith(ADOPTED)
 
 
 def manifest_of(project: Project, model: str, version: int) -> Manifest:
-    """Return the manifest in the version's model folder.
+    """Return a model version's manifest, which names the features that the model reads.
 
     Raises NotFound, or Refused if the version was adopted and nobody knows which features it reads.
     """
@@ -54,7 +54,7 @@ def manifest_of(project: Project, model: str, version: int) -> Manifest:
 
 
 def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
-    """Combine the inputs of several models.
+    """Return the inputs that a request needs for all deployed models together.
 
     `keys`: each view's entity key, for manifests without one. Raises Invalid if two models mean
     different things by one name.
@@ -84,7 +84,10 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
 
 
 def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """Merge the constant columns of all variants; raise Invalid if they disagree."""
+    """Return the values of columns that are constant in serving (`serve_as`), for all variants.
+
+    Raises Invalid if two variants have different values for a column.
+    """
     constants: dict[str, Any] = {}
     for manifest in manifests:
         for name, value in manifest.serve_as.items():
@@ -98,7 +101,7 @@ def _constants(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
 
 def _check_place(feature: ModelFeature, configuration: str, view: str | None, first: str) -> None:
-    """Raise Invalid if the configuration `first` reads the feature's name from another view."""
+    """Raise Invalid if two models read a feature of this name from different feature views."""
     if view != feature.view:
         raise Invalid(
             f"{feature.name} is {_place(view)} for {first} and {_place(feature.view)} for "
@@ -108,7 +111,10 @@ def _check_place(feature: ModelFeature, configuration: str, view: str | None, fi
 
 
 def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
-    """Return the key by which a feature is looked up; raise Invalid if its view is gone."""
+    """Return the entity key by which a feature's view is read, such as item_id.
+
+    Raises Invalid if project.yaml no longer has the view.
+    """
     key = feature.key or keys.get(feature.view or "")
     if key is None:
         raise Invalid(
@@ -120,11 +126,11 @@ def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> 
 
 
 def _place(view: str | None) -> str:
-    """Say in words where a model's column comes from: the request or a feature view."""
+    """Return a text that says where a model reads a column: the request or a feature view."""
     return "an attribute of the request" if view is None else f"a feature of {view}"
 
 
 def view_keys(project: Project) -> dict[str, str]:
-    """Return the entity key of each feature view."""
+    """Return the entity key of each feature view, by the view's name."""
     spec = project.spec
     return {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}

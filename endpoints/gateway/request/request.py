@@ -60,7 +60,7 @@ def shape_of(spec: ProjectSpec, endpoint: Endpoint) -> RequestShape:
 
 
 def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
-    """Check a request against what the endpoint takes, and return it typed.
+    """Return a ranking request, checked against the endpoint's declaration and typed.
 
     Raises Invalid, which says what is missing or wrong, and what would be right.
     """
@@ -95,7 +95,7 @@ def parsed(request: Mapping[str, Any], shape: RequestShape) -> RankRequest:
 
 
 def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict[str, Any]]:
-    """Return the unit and the context of a request without candidates; raise Invalid."""
+    """Return the unit and the context attributes of a request that lists no candidates."""
     for name in request:
         if not _is_known(name, shape):
             raise _unknown(name, shape)
@@ -103,7 +103,7 @@ def asked_of(request: Mapping[str, Any], shape: RequestShape) -> tuple[str, dict
 
 
 def unit_of(unit: object, shape: RequestShape) -> str:
-    """Return the unit as the hash takes it: a number as its decimal digits. Raises Invalid."""
+    """Return the id of a request's unit as text, as experiments hash it; raise Invalid if wrong."""
     if isinstance(unit, bool) or not isinstance(unit, str | int) or unit == "":
         raise Invalid(
             f"{shape.endpoint}: {shape.unit} is missing or not a string",
@@ -114,12 +114,15 @@ def unit_of(unit: object, shape: RequestShape) -> str:
 
 
 def context_of(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """Return the declared attributes of a request, ignoring other keys. Raises Invalid."""
+    """Return the attributes of a request that project.yaml declares, checked and typed.
+
+    Other fields are ignored. Raises Invalid for a wrong value.
+    """
     return _attributes(request, shape) | _of_request(request, shape)
 
 
 def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """Check and return the attributes that a request has."""
+    """Return a request's values of the attributes that models read, converted to their types."""
     return {
         name: _attribute(request[name], attribute, shape.endpoint)
         for name, attribute in shape.attributes.items()
@@ -128,7 +131,7 @@ def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, An
 
 
 def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
-    """Return the attributes that no model reads, checked against their bounds.
+    """Return a request's attributes that no model reads, checked against their bounds.
 
     They are used as they come, so their bounds hold here; an event's attributes are checked where
     it is emitted.
@@ -168,7 +171,7 @@ def _unknown(name: object, shape: RequestShape, *others: str) -> Invalid:
 def _candidates(
     values: list[Any] | tuple[Any, ...], entity: Entity, shape: RequestShape
 ) -> list[int | str]:
-    """Check and return a request's candidates: not empty, of the key's type, no duplicates."""
+    """Return a request's candidates, checked: not empty, of the key's type, no duplicates."""
     if not values:
         raise Invalid(
             f"{shape.endpoint}: {entity.key} is empty: there is nothing to rank",
@@ -194,7 +197,7 @@ def _candidates(
 
 
 def _are_keys(values: Sequence[Any], entity: Entity) -> bool:
-    """Return whether all values look like valid keys of the entity.
+    """Return whether all candidates surely are valid keys of the entity; a fast first check.
 
     False does not mean that one is invalid: then each must be checked.
     """
@@ -269,7 +272,7 @@ def _attribute(value: object, attribute: Attribute, endpoint: str) -> object:
 
 
 def _slots(slots: object, candidates: int, endpoint: str) -> int:
-    """Return how many places to fill; by default as many as there are candidates."""
+    """Return how many items a request wants shown; by default as many as there are candidates."""
     if slots is None:
         return candidates
     if isinstance(slots, bool) or not isinstance(slots, int) or slots < 1:
@@ -281,7 +284,7 @@ def _slots(slots: object, candidates: int, endpoint: str) -> int:
 
 
 def _quoted(value: object) -> str:
-    """Return a value as a message quotes it, shortened.
+    """Return a value as short text for an error message.
 
     Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits.
     """
