@@ -10,7 +10,7 @@ from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """Return a view's features after a change: the old ones, then the added ones.
+    """Return an online view's features after a change: the old ones, then the added ones.
 
     Raises:
         Invalid: The change drops a feature or gives it another type.

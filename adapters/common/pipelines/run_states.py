@@ -31,7 +31,9 @@ def run_state(
     started: Mapping[str, StepState],
     judged: Callable[[StepSpec], Judgement | None],
 ) -> RunState:
-    """Return a run's state. A run that was cancelled because a step of it failed has failed.
+    """Return the state of a pipeline run and its steps, from what the provider reports.
+
+    A run that was cancelled because a step of it failed has failed.
 
     Args:
         run: What was submitted.

@@ -50,14 +50,14 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
-    """Return the types of all syntax-tree nodes that the forms allow."""
+    """Return the sqlglot node types that an allow-list's entries allow."""
     return frozenset(node for form in forms for node in form.nodes)
 
 
 def unlisted_nodes(
     tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str
 ) -> tuple[SqlProblem, ...]:
-    """Return a problem for each construct of the tree that this engine's list does not have."""
+    """Return a problem for each construct of a query's tree that the allow-list does not have."""
     return tuple(
         SqlProblem(
             line=line_of(node),
@@ -117,7 +117,10 @@ def _is_arithmetic(node: exp.Expr) -> bool:
 
 
 def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
-    """Raise Invalid with the first problem, if there is one: only sound text can be rendered."""
+    """Raise Invalid with the first problem of a query, if there is one.
+
+    It is called before SQL is rendered for an engine: only a query without problems can be.
+    """
     if problems:
         first = problems[0]
         raise Invalid(
@@ -126,7 +129,10 @@ def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
 
 
 def write_windows_out(tree: exp.Expr) -> None:
-    """Replace each use of a named window by its definition: every engine takes an inline OVER."""
+    """Replace each use of a named window in a query by its definition, in place.
+
+    Every engine takes an inline OVER.
+    """
     for window in list(tree.find_all(exp.Window)):
         if (
             window.arg_key != "windows"
@@ -144,7 +150,7 @@ def write_windows_out(tree: exp.Expr) -> None:
 
 
 def _inline(window: exp.Window, named: exp.Window) -> None:
-    """Give a window that refers to a named one the parts of that definition."""
+    """Copy a named window's PARTITION BY, ORDER BY and frame into a window that refers to it."""
     for part in ("partition_by", "order", "spec"):
         if value := named.args.get(part):
             window.set(
@@ -154,7 +160,7 @@ def _inline(window: exp.Window, named: exp.Window) -> None:
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Replace each node by `say(node)`, children first, so that nested nodes are replaced, too."""
+    """Replace each node of a query's tree by `say(node)`, children first; return the tree."""
     for node in reversed(list(tree.walk(bfs=True))):
         parent = node.parent
         if parent is None:
@@ -167,9 +173,9 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 
 
 def generate(tree: exp.Expr, dialect: str) -> str:
-    """Return the tree as text, one clause a line, so that an engine's line number means something.
+    """Return the SQL text of a query's tree in a dialect, one clause a line.
 
-    Comments are left out. The tree is used up.
+    So an engine's line number means something. Comments are left out. The tree is used up.
     """
     return tree.sql(
         dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE

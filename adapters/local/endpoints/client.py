@@ -51,7 +51,7 @@ class Client:
         *,
         what: str,
     ) -> Response:
-        """Return the whole answer.
+        """Send an HTTP request to the local server, and return the whole answer.
 
         Args:
             method: GET, POST ...
@@ -94,7 +94,7 @@ class _Pool(urllib3.HTTPConnectionPool):
     """
 
     def _put_conn(self, conn: Any) -> None:
-        """Note when a connection was given back."""
+        """Return a connection to the pool, and note when."""
         if conn is not None:
             conn.idle_since = monotonic()
         super()._put_conn(conn)

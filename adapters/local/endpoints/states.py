@@ -15,7 +15,7 @@ from .serving_code import own_code
 
 
 def absent(name: str) -> EndpointState:
-    """Return the state of an endpoint that is not there yet."""
+    """Return the endpoint state of an endpoint that does not exist yet."""
     return EndpointState(name=name, phase="creating", revision="", token="", variants=())
 
 
@@ -46,7 +46,7 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
 
 
 def older(report: Report) -> bool:
-    """Say whether the router or a model server runs older code than is installed."""
+    """Return whether the router or a model server runs older code than is installed."""
     return report.code != own_code() or any(variant.older for variant in report.variants)
 
 

@@ -50,7 +50,7 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream's table, and note that it takes single events.
+        """Make the stream's table, and mark it as one to which single events are appended.
 
         Raises:
             Invalid: As the port says.
@@ -109,7 +109,7 @@ class LocalEventLog:
             raise ticket.error
 
     def _write(self, together: list[_Ticket]) -> None:
-        """Write the tickets' events in one transaction."""
+        """Write the events of several callers to the spool in one transaction."""
         with self._database.transaction("appending events") as db:
             for ticket in together:
                 # a stream that was deleted since must not swallow events
@@ -120,7 +120,7 @@ class LocalEventLog:
                     spool.insert(db, ticket.stream, ticket.rows)
 
     def _document(self, stream: str) -> Document | None:
-        """Read the document of a stream's table."""
+        """Read the stored description of a stream's table."""
         with translated("reading the catalogue"):
             return catalogue.read(self._database.connection, stream)
 
@@ -143,5 +143,5 @@ def _absent(stream: str) -> NotFound:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Close a stream; its table stays. The inventory calls this."""
+    """Stop a stream from taking single events; its table stays. The inventory calls this."""
     warehouse.local_warehouse(target).remove_stream(resource.name)

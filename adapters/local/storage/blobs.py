@@ -62,7 +62,7 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a file next to the old one, sync it, and rename it into place.
+        """Write a blob's file next to the old one, sync it, and rename it into place.
 
         Raises:
             Invalid: The URI is below another blob, or outside of `root`.
@@ -163,7 +163,7 @@ class LocalBlobStore:
             sync_folder(path.parent)
 
     def _path(self, uri: str) -> Path:
-        """Return the file of a URI."""
+        """Return the path of the file that holds the blob of a URI."""
         return self._home.joinpath(*parts_of(uri, self._names))
 
 
