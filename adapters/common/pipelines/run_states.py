@@ -54,7 +54,7 @@ def run_state(
 def _not_started(
     spec: StepSpec, judgement: Judgement, earlier: Mapping[str, StepState], phase: RunPhase
 ) -> StepState:
-    """Return the state of a step that the provider has not started, by the steps that it needs."""
+    """Derive the state of a step that the provider has not started from those it depends on."""
     unmet = next((name for name in spec.needs if earlier[name].phase in _WAS), None)
     if unmet is not None and earlier[unmet].phase != "cancelled":
         return StepState(

@@ -59,7 +59,7 @@ def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
 
 
 def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
-    """Raise Invalid if a part of a blob's path cannot be stored on every target."""
+    """Raise Invalid if a part of a blob's path is empty, `.`, `..` or a temporary name."""
     for part in parts:
         if part in {"", ".", ".."} or "\0" in part or part.startswith(names.temporary):
             raise Invalid(

@@ -67,7 +67,7 @@ class Objects(Protocol):
         ...
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return the same without the bytes."""
+        """Return an object's token and nonce without reading its bytes, or None if absent."""
         ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:

@@ -57,7 +57,7 @@ def existing_table(name: str, document: Document | None) -> Document:
 
 
 def check_batch_name(batch: str) -> None:
-    """Raise Invalid if the name of a batch of rows is not valid on every target."""
+    """Raise Invalid if the name of a batch of rows breaks the rules that hold on every target."""
     if not _BATCH.fullmatch(batch) or batch.startswith(SPOOL):
         raise Invalid(
             f"{batch!r} is not a batch name",
@@ -66,7 +66,7 @@ def check_batch_name(batch: str) -> None:
 
 
 def check_spec(spec: TableSpec) -> None:
-    """Raise Invalid if a table's spec is not valid on every target."""
+    """Raise Invalid if a table's spec breaks the rules for names and columns of every target."""
     if not _TABLE.fullmatch(spec.name):
         raise Invalid(
             f"{spec.name!r} is not a table name",

@@ -135,7 +135,7 @@ class Backend:
         return True
 
     def expire(self, now: float, timeout: float) -> None:
-        """Answer a request that the process works at for too long, and give the process up."""
+        """Answer 504 to the request under way if it exceeds the time-out; report a hung process."""
         if self.sent is None or now - self.sent < timeout:
             return
         exchange, self.exchange, self.sent = self.exchange, None, None
@@ -151,7 +151,7 @@ class Backend:
         task.add_done_callback(self._tasks.discard)
 
     def _hang_up(self) -> None:
-        """Close the connection; a caller that still waits is told that its answer is lost."""
+        """Close the connection to the process; a caller that still waits gets the 502 answer."""
         session, self._session = self._session, None
         exchange, self.exchange, self.sent = self.exchange, None, None
         if session is not None:

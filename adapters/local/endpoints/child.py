@@ -68,7 +68,7 @@ class InheritedProcess:
         return "ended; how is not known, as the supervisor that started it has died"
 
     async def _wait_for_end(self) -> None:
-        """Wait until the process has ended; it is no child of this one."""
+        """Wait by a pidfd, else by polling, until the process has ended; it is no child of this."""
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:

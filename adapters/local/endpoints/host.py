@@ -285,7 +285,7 @@ class LocalEndpointHost:
         expect: EndpointRow | None,
         operation: str = "endpoints.apply",
     ) -> EndpointRow:
-        """Write a row, by compare-and-swap on its version. Return it with its new version."""
+        """Write an endpoint's row by compare-and-swap on its version; return it with a new one."""
         with (
             self._target.calls.mutating(operation, new_row.name),
             self._db.transaction(f"writing endpoint {new_row.name}") as db,

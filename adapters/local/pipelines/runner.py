@@ -243,7 +243,7 @@ class Runner:
             self._end(running.spec, "failed", self._reason(name, code))
 
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
-        """Note a step's last phase; the first failure ends the steps beside it. Return True."""
+        """Record a step's final phase; the first failure stops all running steps; return True."""
         self.phases[spec.name] = phase
         table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
         if phase == "failed" and self.failed is None:

@@ -22,7 +22,7 @@ def state(target: Target) -> Documents:
 
 
 def documents(aws: Aws, folder: str) -> Documents:
-    """Return the documents below a folder of the project's root."""
+    """Return a compare-and-swap store of small documents below a folder of the project's root."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
 
@@ -48,7 +48,7 @@ class _S3Objects:
         )
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce, or None if it is absent."""
+        """Return an object's token and nonce without its bytes, or None if it is absent."""
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
@@ -61,7 +61,7 @@ class _S3Objects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an object if its token is still the expected one; return the new token."""
+        """Write an S3 object if its ETag is still the expected one; return the new one."""
         condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
         with translated(f"writing {key}", effect=True):
             reply = self._aws.s3(retrying=False).put_object(
@@ -70,12 +70,12 @@ class _S3Objects:
         return _bare(reply["ETag"])
 
     def remove(self, key: str, token: str) -> None:
-        """Delete an object if its token is still this one."""
+        """Delete an S3 object if its ETag is still this one."""
         with translated(f"deleting {key}"):
             self._aws.s3(retrying=False).delete_object(**self._object(key), IfMatch=token)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys with this prefix."""
+        """Yield the keys of documents that begin with a prefix."""
         start = self._aws.key(self._folder, "")
         for page in (
             self._aws.s3()
@@ -87,11 +87,11 @@ class _S3Objects:
             )
 
     def uri(self, key: str) -> str:
-        """Return an object's address."""
+        """Return the s3:// URI of a document."""
         return f"s3://{self._aws.bucket}/{self._aws.key(self._folder, key)}"
 
     def _object(self, key: str) -> dict[str, str]:
-        """Return boto3's arguments that name an object."""
+        """Return the Bucket and Key arguments of boto3 for a document."""
         return {"Bucket": self._aws.bucket, "Key": self._aws.key(self._folder, key)}
 
 
