@@ -35,7 +35,7 @@ class SageMakerAdopter:
         self._aws: Aws = aws_of(target)
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
-        """Describe a running endpoint, with the names that adoption would give."""
+        """Describe a SageMaker endpoint and its variants, named as adoption would name them."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
