@@ -37,7 +37,7 @@ def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """Estimate what variants cost an hour under a profile.
+    """Estimate the USD that endpoint variants cost an hour under a profile.
 
     None if the adapter has no prices.
     """

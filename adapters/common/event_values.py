@@ -36,7 +36,7 @@ class EventRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_stream(stream: StreamSpec) -> None:
-    """Raise Invalid if the stream's key is not one of its columns."""
+    """Raise Invalid if the key of an event stream is not one of its columns."""
     if stream.key not in {column.name for column in stream.columns}:
         raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
 
@@ -117,7 +117,7 @@ def event_values(
 
 
 def checked(column: Column, value: object) -> object:
-    """Return the value if it fits its column; an int of a float column becomes a float.
+    """Return an event's value if it fits its column; an int of a float column becomes a float.
 
     Raises:
         Invalid: It is null in a required column, of another type, a time without a zone, or beyond

@@ -42,7 +42,7 @@ def from_cache(provider: str, region: str) -> PriceList | None:
 
 
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
-    """Fetch the price list with `ask` and cache it, unless the cached one is fresh.
+    """Fetch a cloud's price list with `ask` and cache it, unless the cached one is fresh.
 
     A cache that cannot be written is done without.
 

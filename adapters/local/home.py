@@ -137,7 +137,7 @@ def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
-    """Open a database in a folder where nothing can be made.
+    """Open a SQLite database for reading, in a folder where nothing can be created.
 
     Tables that are missing are made in memory, and are empty.
     """
@@ -158,7 +158,7 @@ def _has_bytes(file: Path) -> bool:
 
 
 def _snapshot(file: Path, refusal: str) -> Snapshot:
-    """Return a copy of a database in memory, for a folder that cannot be written.
+    """Copy a SQLite database into memory, for a folder that cannot be written.
 
     SQLite's `immutable=1` alone would mix old pages with new ones while somebody begins to write.
     So all bytes are read, and read again if the database or its log, which a writer fills first,
@@ -221,7 +221,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run the block as the one writer of the file: BEGIN IMMEDIATE, then COMMIT or ROLLBACK.
+    """Run the block in a write transaction: BEGIN IMMEDIATE, then COMMIT or ROLLBACK.
 
     A commit that the disk refuses leaves no transaction open either.
     """
@@ -236,7 +236,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
-    """Make the tables of a schema that are missing; in memory if the database can only be read."""
+    """Create the tables of a schema that are missing.
+
+    They are made in memory if the database can only be read.
+    """
     if isinstance(connection, Snapshot):
         with connection.unlocked():
             connection.executescript(schema)

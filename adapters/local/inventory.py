@@ -45,7 +45,7 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Record that this project has a resource. Recording it again changes nothing.
+    """Record a resource of the project in the inventory; recording it again changes nothing.
 
     Args:
         target: The target.

@@ -90,7 +90,7 @@ def _is_there(client: Any, operation: str) -> bool:
 def refuse_what_is_not_there(url: str, session: Any) -> None:
     """Make all clients of a botocore session raise Unsupported where the server lacks an operation.
 
-    The call is not repeated.
+    It is for servers such as moto in place of AWS. The call is not repeated.
     """
 
     def refuse(

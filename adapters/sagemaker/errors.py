@@ -132,10 +132,10 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate AWS's errors into ours; `what` says what was being done.
+    """Translate AWS's errors in the block into Isthmus errors.
 
-    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
-    that are not AWS's pass untouched: they are our mistakes.
+    `what` says what was being done. With `effect`, an error after which the call may have happened
+    becomes OutcomeUnknown. Errors that are not AWS's pass untouched: they are our mistakes.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError

@@ -18,7 +18,7 @@ def serving_machine(profile: Profile, variant: VariantSpec) -> str:
 
 
 def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """Return a variant's fewest and most instances; by default the profile's count for both."""
+    """Return a variant's minimum and maximum instances; by default the profile's count for both."""
     count = int(_serving(profile).get("count") or 1)
     return variant.instances or (count, count)
 

@@ -65,7 +65,7 @@ class Aws:
 
     @property
     def role(self) -> str:
-        """The role of jobs, endpoints and Firehose; Invalid if the profile has none."""
+        """The IAM role of jobs, endpoints and Firehose; Invalid if the profile has none."""
         if role := self.profile.options.get("role"):
             return str(role)
         if self.offline:
@@ -205,7 +205,7 @@ class Aws:
         return "/".join((self.prefix, *parts))
 
     def endpoint_name(self, endpoint: str) -> str:
-        """Return an endpoint's name at SageMaker."""
+        """Return the name that an endpoint has at SageMaker."""
         return self.adopted.get(endpoint) or names.dashed(self.project, endpoint)
 
     def tags(self, kind: str, name: str) -> list[dict[str, str]]:
@@ -247,7 +247,7 @@ def native(target: Target) -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split `s3://bucket[/prefix]` and the project into bucket and prefix.
+    """Split the profile's `s3://bucket[/prefix]` into the bucket and the project's key prefix.
 
     Two projects may share a bucket.
     """

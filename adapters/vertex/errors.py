@@ -106,10 +106,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate Google's errors into ours; `what` says what was being done.
+    """Translate Google's errors in the block into Isthmus errors.
 
-    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
-    that are not Google's pass untouched: they are our mistakes.
+    `what` says what was being done. With `effect`, an error after which the call may have happened
+    becomes OutcomeUnknown. Errors that are not Google's pass untouched: they are our mistakes.
     """
     try:
         yield
@@ -239,7 +239,7 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
 
 
 def is_disabled(error: IsthmusError) -> bool:
-    """Return whether an error says that an API is not enabled."""
+    """Return whether an error says that a Google API is not enabled in the project."""
     answer = None if error.__cause__ is None else answer_of(error.__cause__)
     return answer is not None and bool(answer.enable)
 

@@ -55,7 +55,10 @@ def database(project: str, endpoint: str) -> str:
 
 
 def endpoint_of(project: str, database: str) -> str | None:
-    """Return the endpoint whose counters a database holds, or None for a foreign one."""
+    """Return the endpoint whose counters a Firestore database holds, by its name.
+
+    None: it is not one of the project's.
+    """
     prefix = f"isthmus-{project.replace('_', '-')}--"
     return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
 

@@ -134,7 +134,7 @@ class Session:
 
     @property
     def credentials(self) -> Any:
-        """The credentials, anonymous offline; Denied if there are none."""
+        """The Google credentials, anonymous offline; Denied if there are none."""
         return self._credentials_and_project()[0]
 
     @property
@@ -192,9 +192,9 @@ class Session:
         return self._handwritten("storage", Client)
 
     def http(self) -> Any:
-        """Return a new requests.Session under the target's identity, for one thread.
+        """Return a new requests session that sends the target's credentials, for one thread.
 
-        Offline no proxy of the environment stands between.
+        Offline it uses no proxy of the environment.
         """
         from google.auth.transport.requests import AuthorizedSession
 
@@ -326,7 +326,7 @@ def retry() -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split `gs://bucket[/prefix]` and the project into bucket and prefix.
+    """Split the profile's `gs://bucket[/prefix]` into the bucket and the project's name prefix.
 
     Two projects may share a bucket.
     """

@@ -41,7 +41,7 @@ def parts_of(uri: str, names: BlobNames) -> list[str]:
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Split a URI prefix for a listing into folder and beginning of a name.
+    """Split the URI prefix of a blob listing into a folder and a prefix of names.
 
     Returns:
         Both below the root: the folder of every blob whose URI begins with `prefix`, and the

@@ -85,11 +85,11 @@ class Objects(Protocol):
         ...
 
     def remove(self, key: str, token: str) -> None:
-        """Remove the object; raise Conflict if it has another token."""
+        """Delete an object if it still has the token; raise Conflict if it has another one."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys with a prefix in any order, without those of tombstones."""
+        """Return the keys of the objects with a prefix, in any order, without tombstones."""
         ...
 
     def uri(self, key: str) -> str: ...
@@ -175,7 +175,7 @@ class Documents:
                 self._objects.remove(key, token)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys that begin with `prefix`, in order, without those being deleted."""
+        """Return the documents' keys that begin with `prefix`, in order, without deleted ones."""
         with self._log.reading(self._words.list, f"{self._folder}/{prefix}"):
             return tuple(sorted(self._objects.keys(prefix)))
 

@@ -70,7 +70,7 @@ def unlisted_nodes(
 
 
 def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
-    """Return a problem for each rounding or comparison of a decimal that no float equals.
+    """Return a problem for each rounding or comparison in a query of a decimal that is no float.
 
     DuckDB computes 0.1 exactly and the clouds as a float, so the answers may differ there.
     """
@@ -95,7 +95,7 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether DuckDB computes the node as a DECIMAL that no float equals, unlike 0.5.
+    """Return whether DuckDB computes an SQL node as a DECIMAL that no float equals, unlike 0.5.
 
     A node that has a DOUBLE column among its parts is computed as a float after all.
     """
@@ -109,7 +109,10 @@ def _exact(node: exp.Expr) -> bool:
 
 
 def _is_arithmetic(node: exp.Expr) -> bool:
-    """Return whether the node computes something; a plain number compares alike as a float."""
+    """Return whether an SQL expression computes something, unlike a plain number.
+
+    A plain number compares alike as a float.
+    """
     return isinstance(
         node.unnest() if isinstance(node, exp.Paren) else node,
         exp.Add | exp.Sub | exp.Mul | exp.Mod,

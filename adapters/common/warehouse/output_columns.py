@@ -10,7 +10,7 @@ _COLUMN = "isthmus_column_"
 
 
 def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
-    """Return the names by which a query's columns can be selected; nameless ones get a name.
+    """Return the names by which a query's output columns can be selected; give nameless ones one.
 
     Engines name those differently, `_col0` or `f0_`, so such an output gets an alias in the tree.
 

@@ -84,7 +84,7 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
 
 
 def sql_invalid(text: str, *, remedy: str | None = None) -> Invalid:
-    """Return Invalid with DuckDB's message, with `line L, column C` in front."""
+    """Return an Invalid error with DuckDB's message, `line L, column C` in front."""
     place = _LINE.search(text)
     words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
     words = re.sub(r"^\w+ Error: ", "", words)

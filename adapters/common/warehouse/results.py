@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """Return the values of the `$names` that a query uses; `params` may hold more.
+    """Return the values of the `$name` parameters that a query uses; `params` may hold more.
 
     Raises:
         Invalid: A value is missing, or has a type that no column has.

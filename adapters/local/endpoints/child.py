@@ -86,7 +86,7 @@ class InheritedProcess:
 
 
 def _descriptor(pid: int) -> int:
-    """Return a descriptor that is readable when the process has ended.
+    """Return a pidfd, a descriptor that becomes readable when the process has ended.
 
     -1: there is none here (macOS).
     """

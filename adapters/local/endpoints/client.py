@@ -100,7 +100,7 @@ class _Pool(urllib3.HTTPConnectionPool):
         super()._put_conn(conn)
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        """Return a connection; one that was idle for too long is opened anew."""
+        """Return a pooled connection; one that was idle for too long is opened anew."""
         connection: Any = super()._get_conn(timeout)
         if getattr(connection, "idle_since", inf) < monotonic() - KEPT:
             connection.close()  # it is opened again with the next request

@@ -167,7 +167,7 @@ class LocalEndpointHost:
         )
 
     def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
-        """Post a request to the endpoint, and return the response; translate failures."""
+        """Post a request to the endpoint's router and return the response; translate failures."""
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
@@ -201,7 +201,7 @@ class LocalEndpointHost:
         self._db.close()
 
     def _row(self, name: str) -> EndpointRow | None:
-        """Read the endpoint's row, or None if there is none."""
+        """Read the endpoint's row from SQLite, or return None if there is none."""
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
@@ -250,7 +250,7 @@ class LocalEndpointHost:
             self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """Return the variant's model folder.
+        """Return the folder of a variant's model, downloaded from the blob store if needed.
 
         It is copied once for each version, and again when the copy is not whole.
 
@@ -307,10 +307,10 @@ class LocalEndpointHost:
             supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
-        """Start the endpoint's processes where they ran before. Return whether they were started.
+        """Start the endpoint's processes if they have died; return whether they were started.
 
         Supervisor and watcher were both killed, or the machine was switched off: whoever looks
-        starts them.
+        starts them, where they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -432,7 +432,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        """Return the endpoint's state; start its supervisor again if it has died."""
+        """Return the endpoint's state, reported by its supervisor, which is restarted if dead."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (
@@ -461,9 +461,9 @@ class LocalEndpointHost:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Delete an endpoint for the inventory: end the processes, remove the row and the folder.
+    """Delete an endpoint: end its processes, remove its row and its folder.
 
-    Again, or absent: success.
+    The inventory calls this. It may be absent.
     """
     database = Database(target, SCHEMA)
     try:

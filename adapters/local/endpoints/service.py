@@ -171,7 +171,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _row(folder: Path, name: str) -> EndpointRow | None:
-    """Read an endpoint's row, or None if there is none."""
+    """Read an endpoint's row from the home folder's SQLite file, or return None."""
     connection = database(folder)
     try:
         prepare(connection, SCHEMA)

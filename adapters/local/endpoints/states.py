@@ -51,7 +51,7 @@ def older(report: Report) -> bool:
 
 
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
-    """Return an endpoint's state from its row and its supervisor's report."""
+    """Combine an endpoint's row and its supervisor's report to an EndpointState."""
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:
@@ -77,7 +77,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
 
 
 def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
-    """Return a variant's state from its row and the supervisor's report."""
+    """Combine an endpoint's row and its supervisor's report on a variant to a VariantState."""
     return VariantState(
         name=variant.name,
         model=variant.model,

@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Return whether an endpoint's supervisor runs, by its lock.
+    """Return whether an endpoint's supervisor process runs, by whether its lock is held.
 
     The kernel frees it with its holder, so no pid can mislead.
     """
@@ -161,7 +161,7 @@ def write_address(folder: Path, address: Address) -> None:
 def start_watcher(
     fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process that watches over an endpoint's supervisor.
+    """Start a watcher process, which restarts an endpoint's supervisor whenever that dies.
 
     `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
     own.

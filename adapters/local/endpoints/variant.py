@@ -54,7 +54,7 @@ class Variant:
         )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
-        """Change the number of processes to the spec's range; return those to end."""
+        """Change the number of the variant's processes to the spec's range; return those to end."""
         fewest, most = instances(spec)
         count = min(max(len(self.servers), fewest), most)
         self.spec = spec
@@ -64,7 +64,7 @@ class Variant:
 
     @property
     def phase(self) -> Phase:
-        """The phase of all processes together.
+        """The phase of the variant, from the phases of all its processes.
 
         It is ready when all are; failed when one is, as its instances are not what they should be.
         """

@@ -30,7 +30,10 @@ GOOD = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start the supervisor whenever it dies. Return the exit code when it has ended."""
+    """Run the watcher of an endpoint: start its supervisor, and again whenever that dies.
+
+    Return the exit code once the supervisor has ended by itself, or if it never came up.
+    """
     lock, listen, life_read, life_write, up, down = map(int, arguments[:6])
     if life_read < 0:
         life_read, life_write = os.pipe()

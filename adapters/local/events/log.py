@@ -67,7 +67,7 @@ class LocalEventLog:
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events in the spool (local.db); all callers that wait share one commit.
+        """Store events in the SQLite spool; all callers that wait share one commit.
 
         Returns:
             The events that do not fit the stream, each with its reason.
@@ -88,7 +88,7 @@ class LocalEventLog:
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Commit the queued batches in one transaction: one fsync serves all waiting threads.
+        """Commit the queued events of all waiting threads in one transaction, with one fsync.
 
         The thread that gets the leader's lock does it for the others.
         """
@@ -130,7 +130,7 @@ class LocalEventLog:
 
 
 def _stored_value(_column: Column, value: object) -> object:
-    """Return a value as the spool stores it: a timestamp as milliseconds."""
+    """Convert an event's value for the spool: a timestamp becomes milliseconds."""
     return epoch_milliseconds(value) if isinstance(value, datetime) else value
 
 

@@ -105,7 +105,7 @@ class LocalOnlineStore:
         self._readers.clear()
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state with the features that it serves, or None if there is none."""
+        """Return an online view's state with the features that it serves, or None."""
         self._calls.reading("online.observe", view)
         document = self._view(view)
         return (
@@ -167,7 +167,7 @@ class LocalOnlineStore:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Read each entity's newest row of the history, created between two times in ms."""
+        """Query the newest history row of each entity, created between two times in ms."""
         after = "" if start is None else "created_timestamp > $since AND "
         own = ("entity_key", "event_timestamp", "created_timestamp")
         sql = latest_sql(
@@ -230,7 +230,7 @@ class LocalOnlineStore:
             return _read(self._database.connection, name)
 
     def remove(self, name: str) -> None:
-        """Delete a view, which may be absent. The inventory calls this."""
+        """Delete an online view with its rows; it may be absent. The inventory calls this."""
         with self._database.transaction(f"deleting {name}") as db:
             db.execute(f"DROP TABLE IF EXISTS {_table(name)}")
             db.execute("DELETE FROM online_views WHERE name = ?", (name,))

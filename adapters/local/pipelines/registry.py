@@ -87,7 +87,7 @@ class LocalModelRegistry:
             return self._versions(db, model)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias to a version in one transaction; None removes it.
+        """Move a model's alias to a version in one transaction; None removes the alias.
 
         Raises:
             NotFound: There is no such version.
@@ -111,7 +111,7 @@ class LocalModelRegistry:
             )
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Note a version's approval with its reason, in one transaction.
+        """Record the approval of a model's version with its reason, in one transaction.
 
         Raises:
             NotFound: There is no such version.
@@ -155,7 +155,7 @@ class LocalModelRegistry:
         return row[0]
 
     def _version(self, db: sqlite3.Connection, model: str, version: int) -> ModelVersion:
-        """Return a version by its number; raise NotFound if there is none."""
+        """Return a model's version by its number; raise NotFound if there is none."""
         registered = next(
             (candidate for candidate in self._versions(db, model) if candidate.version == version),
             None,

@@ -95,7 +95,7 @@ class Runner:
             self._run()
 
     def _run(self) -> None:
-        """Start steps as they become ready and wait for them, until all have ended."""
+        """Start the steps as their dependencies end and wait for them, until all have ended."""
         row = table.row(self.db, self.run.run_id)
         if row and row.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()
@@ -111,7 +111,7 @@ class Runner:
         )
 
     def _start_ready(self) -> None:
-        """Start, skip or fail every step that waits for nothing.
+        """Start, skip or fail every step that waits for no other step.
 
         Skipping one step may decide the next, so look until nothing changes.
         """
@@ -184,7 +184,7 @@ class Runner:
         self.ended.put(name)
 
     def _wait(self) -> None:
-        """Wait until a step ends, the run is cancelled, or a time limit is reached."""
+        """Wait until a step ends, the run is cancelled, or a time limit is reached; act on it."""
         now = time.monotonic()
         limits = [running.deadline for running in self.running.values() if not running.overran]
         if self.kill_at is not None:

@@ -48,7 +48,7 @@ class LocalBlobStore:
         )
 
     def get(self, uri: str) -> bytes:
-        """Return the file's bytes.
+        """Return the bytes of a blob's file.
 
         Raises:
             NotFound: There is no such file.
@@ -87,7 +87,7 @@ class LocalBlobStore:
             yield from self._below(folder, prefix)
 
     def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
-        """List the blobs below a folder that begin with the prefix, in the order of their URIs."""
+        """Yield the blobs below a folder that begin with a prefix, in the order of their URIs."""
         try:
             entries = [
                 (entry.name + "/" * entry.is_dir(), entry)
@@ -115,7 +115,7 @@ class LocalBlobStore:
                 yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder file by file, each whole or absent, `manifest.json` last.
+        """Upload a folder's files as blobs, each whole or absent, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.

@@ -84,7 +84,7 @@ class LocalCounters:
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return "ready", or None if `apply` was not called for the endpoint."""
+        """Return "ready" if the endpoint keeps counters, or None if `apply` was not called."""
         self._calls.reading("counters.observe", endpoint)
         with translated(f"looking at counters of {endpoint}"):
             return "ready" if _is_there(self._database.connection, endpoint) else None

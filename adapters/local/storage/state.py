@@ -72,7 +72,7 @@ class LocalStateStore:
         return str(token)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Delete a key in one transaction.
+        """Delete a key if it still has the token `expect`, in one transaction.
 
         Raises:
             Conflict: The key's token is not `expect`, or it is absent.
@@ -110,6 +110,6 @@ def _token(row: tuple[int] | None) -> str | None:
 
 
 def _expect(token: str | None, expect: str | None, key: str) -> None:
-    """Raise Conflict if the key's token is not the expected one."""
+    """Raise Conflict if a key's compare-and-swap token is not the expected one."""
     if token != expect:
         raise state_conflict(key, token, expect)

@@ -169,7 +169,7 @@ class Engine:
             return base
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        """Return the process's database, opened anew after a fork.
+        """Return the process's in-memory DuckDB database, opened anew after a fork.
 
         A connection must not cross a fork.
         """
@@ -274,7 +274,7 @@ class Engine:
         return False
 
     def _compare(self, name: str) -> None:
-        """Verify the checksums of a table's batches, once in a process.
+        """Verify the checksums of a table's files, once in a process for each batch.
 
         Raises:
             Invalid: A file is not what was written.
@@ -303,7 +303,7 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:
-        """Return DuckDB's error as ours: wrong SQL with its position, broken files, memory, disk.
+        """Translate DuckDB's error: wrong SQL with its position, broken files, memory, disk.
 
         DuckDB refuses everything after some errors; the database is opened anew then.
         """
@@ -344,7 +344,7 @@ class Engine:
         return sql_invalid(str(error))
 
     def close(self) -> None:
-        """Close the database, and remove what it has spilled."""
+        """Close the DuckDB database, and remove the files that it has spilled to disk."""
         with self._lock:
             if self._base is not None and self._owner == os.getpid():
                 self._base.close()

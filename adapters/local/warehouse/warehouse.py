@@ -120,7 +120,7 @@ class LocalWarehouse:
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Append rows in the order of time, as Parquet files that appear together.
+        """Append rows to a table in the order of time, as Parquet files that appear together.
 
         Raises:
             NotFound: There is no such table.
@@ -191,9 +191,9 @@ class LocalWarehouse:
                 inventory.forget(self._target, kind, name, connection=db)
 
     def remove_stream(self, name: str) -> None:
-        """Remove a stream; its table keeps its rows. The inventory calls this.
+        """Stop a table from taking single events; it keeps its rows. The inventory calls this.
 
-        The waiting events become a batch first.
+        The spooled events become a batch first.
         """
         with self._database.transaction(f"closing {name}") as db:
             document = catalogue.read(db, name)
@@ -221,7 +221,7 @@ class LocalWarehouse:
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
-    """Yield a query's rows in the order of their time, in chunks.
+    """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
     So one file is open at a time, however many dates there are.
     """

@@ -48,7 +48,7 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring an endpoint nearer to its spec, and return its state from before.
+        """Start what brings an endpoint nearer to its spec; return its state from before.
 
         While SageMaker is at work, or if it was slow, nothing is sent: the next call goes on from
         there.

@@ -105,7 +105,7 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
-    """Return the environment variables that tell a model server its variant."""
+    """Return the environment variables that tell a model server which variant it serves."""
     values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
     values |= {_MACHINE: variant.machine} if variant.machine else {}
     return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})

@@ -134,9 +134,9 @@ class KinesisEventLog:
         )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events by PutRecords, repeating those that were not accepted.
+        """Put events into the Kinesis stream by PutRecords, repeating those that were not accepted.
 
-        It waits for a stream that is being made.
+        It waits for a stream that is being made. It returns the events that do not fit.
 
         Raises:
             NotFound: There is no such stream.
@@ -190,7 +190,7 @@ class KinesisEventLog:
         )
 
     def _wait(self, stream: str) -> _Ready:
-        """Wait until a stream is ready.
+        """Wait until a stream's Kinesis stream and Firehose are ready to take events.
 
         Raises:
             NotFound: There is no such stream.
@@ -355,7 +355,7 @@ def _close(aws: Aws, stream: str) -> None:
 
 
 def streams(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's streams as (neutral name, ARN), by their names and tags.
+    """List this project's event streams as (our name, ARN), by their names and tags.
 
     Tagging's own list may lag.
     """

@@ -95,7 +95,7 @@ def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, lis
 
 
 def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Split (group, key) pairs into calls within the service's limits."""
+    """Split (group, key) pairs into groups, one a BatchGetRecord, within the service's limits."""
     call: list[tuple[str, str]] = []
     for pair in pairs:
         if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:

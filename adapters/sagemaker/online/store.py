@@ -155,7 +155,7 @@ class FeatureStoreOnline:
                 )
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state with the features that it serves, or None."""
+        """Return an online view's state with the features that it serves, or None."""
         group = self._group(self._name(view))
         if group is None:
             return None
@@ -307,7 +307,7 @@ class FeatureStoreOnline:
         return group
 
     def _group(self, name: str) -> dict[str, Any] | None:
-        """Return the description of a feature group, or None."""
+        """Return SageMaker's description of a feature group, or None."""
         with self._aws.reading("DescribeFeatureGroup", name):
             try:
                 with translated(f"looking at feature group {name}"):
@@ -395,7 +395,7 @@ def remove(aws: Aws, view: str) -> None:
 
 
 def feature_groups(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's feature groups as (neutral name, ARN), by their names and tags.
+    """List this project's feature groups as (our name, ARN), by their names and tags.
 
     Tagging's own list may lag.
     """

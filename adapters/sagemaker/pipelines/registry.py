@@ -107,7 +107,7 @@ class SageMakerRegistry:
         return tuple(self._version(model, summary, aliases) for summary in self._list(name))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias, a tag of the package group, by one call; None removes it.
+        """Move a model's alias, a tag of the package group, to a version; None removes it.
 
         Raises:
             NotFound: There is no such version.
@@ -127,7 +127,7 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Note a version's approval, with the first 1,024 characters of the note.
+        """Record a version's approval, with the first 1,024 characters of the note.
 
         Raises:
             NotFound: There is no such version.
@@ -175,7 +175,7 @@ class SageMakerRegistry:
         return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
-        """Make a model's package group, if nobody has, and wait for it."""
+        """Create a model's package group, unless somebody has, and wait for it."""
         try:
             with self._aws.mutating("CreateModelPackageGroup", name):
                 self._aws.client("sagemaker").create_model_package_group(
@@ -277,7 +277,7 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
 
 
 def _is_usable(summary: Mapping[str, Any]) -> bool:
-    """Return whether a package is complete, and a version of a group."""
+    """Return whether a model package is Completed, and a version of a package group."""
     return (
         summary.get("ModelPackageStatus", "Completed") == "Completed"
         and "ModelPackageVersion" in summary

@@ -65,17 +65,17 @@ def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[Account
 
 
 def _ok(name: str, detail: str) -> AccountCheck:
-    """Return a check that passed."""
+    """Return the result of an account check that passed."""
     return AccountCheck(name=name, status="ok", detail=detail)
 
 
 def _fails(name: str, detail: str, remedy: str) -> AccountCheck:
-    """Return a check that failed."""
+    """Return the result of an account check that failed, with what to do."""
     return AccountCheck(name=name, status="fails", detail=detail, remedy=remedy)
 
 
 def _unknown(name: str, detail: str, remedy: str) -> AccountCheck:
-    """Return a check that could not be made."""
+    """Return the result of an account check that could not be made, with what to do."""
     return AccountCheck(name=name, status="unknown", detail=detail, remedy=remedy)
 
 

@@ -98,7 +98,7 @@ class SageMakerObjects:
 
     @cached_property
     def wr(self) -> Any:
-        """Return awswrangler bound to the project's session, database and workgroup."""
+        """Return awswrangler with the project's session, database and workgroup as defaults."""
         require(WRANGLER, "project.native.wr")
         import awswrangler
 

@@ -90,7 +90,7 @@ class S3BlobStore:
                         )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder, several files at a time, `manifest.json` last.
+        """Upload a folder's files as blobs, several at a time, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.

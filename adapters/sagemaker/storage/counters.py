@@ -93,7 +93,7 @@ class DynamoCounters:
                 raise
 
     def _create(self, endpoint: str) -> None:
-        """Make the table of an endpoint, unless another process is making it."""
+        """Create an endpoint's DynamoDB table, unless another process is creating it."""
         name = _name(self._aws, endpoint)
         with (
             suppress(AlreadyExists, Busy),
@@ -108,7 +108,7 @@ class DynamoCounters:
             )
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the table's phase, or None if there is none.
+        """Return the phase of an endpoint's DynamoDB table, or None if there is none.
 
         It is "creating" as long as it has no time to live.
         """

@@ -17,7 +17,10 @@ _WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list=
 
 
 def state(target: Target) -> Documents:
-    """Return the StateStore in S3: it needs no second service and no second permission."""
+    """Return a target's StateStore, small documents in S3 with compare-and-swap.
+
+    It needs no second service and no second permission.
+    """
     return documents(aws_of(target), "state")
 
 
@@ -35,7 +38,7 @@ class _S3Objects:
         self._folder = folder
 
     def read(self, key: str) -> StoredObject | None:
-        """Return an object's bytes, or None; its ETag is the token."""
+        """Return an S3 object with its bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
                 reply = self._aws.s3().get_object(**self._object(key))

@@ -60,7 +60,7 @@ class StackTrafficScript:
         )
 
     def _url(self) -> str:
-        """Return the stack's URL; raise Unsupported if the server is not our stack."""
+        """Return the local stack's URL; raise Unsupported if the server is not our stack."""
         url = self._aws.endpoint_url
         self._known = self._known or (url is not None and backend.server(url) == backend.OURS)
         if url is None or not self._known:

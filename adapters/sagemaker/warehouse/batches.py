@@ -197,7 +197,7 @@ def _date_of(key: str) -> str:
 
 
 def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
-    """Raise Invalid if a required column has nulls in the unloaded objects."""
+    """Raise Invalid if the Parquet objects of a saved query have nulls in a required column."""
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
     counts: dict[str, int] = {}

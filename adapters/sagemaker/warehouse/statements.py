@@ -95,7 +95,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for SQL that Athena cannot express."""
+    """Raise Invalid, with the line, if neutral SQL cannot be expressed in Athena's SQL."""
     if problems := athena.check(sql):
         first = problems[0]
         raise Invalid(

@@ -248,7 +248,7 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change fields of an endpoint, and return the result.
+        """Change fields of an endpoint under its etag, and return the result.
 
         Raises:
             Conflict: It has changed since the look that `endpoint` is.

@@ -56,7 +56,7 @@ class VertexEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring an endpoint nearer to its spec, and return its state from before.
+        """Start what brings an endpoint nearer to its spec; return its state from before.
 
         While an operation runs on the endpoint nothing is sent: the next call goes on from there.
 

@@ -100,7 +100,9 @@ class PubSubEventLog:
         return "ready" if delivery.state == _ACTIVE else "failed"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Publish events; Pub/Sub takes all events of a call or none.
+        """Publish events to the stream's topic, and return those that do not fit.
+
+        Pub/Sub takes all events of a call or none.
 
         Raises:
             NotFound: There is no such stream.
@@ -174,7 +176,7 @@ def remove(session: Session, stream: str) -> None:
 
 
 def topics(session: Session) -> Iterator[tuple[str, str]]:
-    """List this project's streams as (neutral name, topic)."""
+    """Yield this project's event streams as (our name, full name of the topic)."""
     with session.reading("ListTopics", session.project):
         for topic in session.publisher.list_topics(
             request={"project": f"projects/{session.project}"}

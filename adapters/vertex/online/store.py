@@ -175,7 +175,7 @@ class VertexFeatures:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state, or None if neither it nor its source exists.
+        """Return an online view's state, or None if neither it nor its BigQuery view exists.
 
         It is "ready" when the view, its source and the store all are.
         """

@@ -35,7 +35,7 @@ class VertexPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run. The job's id is ours, so one that exists already is this one."""
+        """Start a run as a PipelineJob under our id, so that a repeat finds the one there is."""
         if read(self._blobs, run.run_id) is None:
             write(self._blobs, Execution(run=run, pipeline=dashed(run.pipeline, run.run_id)))
         name = dashed(run.pipeline, run.run_id)

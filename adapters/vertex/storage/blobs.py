@@ -82,7 +82,7 @@ class GcsBlobStore:
                     )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder, several files at a time, `manifest.json` last.
+        """Upload a folder's files as blobs, several at a time, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.

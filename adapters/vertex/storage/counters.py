@@ -57,7 +57,7 @@ class FirestoreCounters:
         self._set(endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}})
 
     def _create(self, endpoint: str) -> None:
-        """Make the database of an endpoint, unless another process is making it."""
+        """Create an endpoint's Firestore database, unless another process is creating it."""
         session, name = self._session, _database(self._session, endpoint)
         database = {"location_id": session.location, "type_": "FIRESTORE_NATIVE"}
         request = {
@@ -80,7 +80,7 @@ class FirestoreCounters:
             self._session.firestore_admin.update_field(field={"name": name, **settings})
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the database's phase, or None if there is none.
+        """Return the phase of an endpoint's Firestore database, or None if there is none.
 
         It is "creating" until the field of the time to live is set, which happens last.
         """

@@ -110,7 +110,7 @@ class _GcsObjects:
 
 
 def _generation(token: str | None) -> int:
-    """Return a token as the generation to match; 0 if the object must be absent.
+    """Convert a token to the object generation to match; 0 if the object must be absent.
 
     Raises:
         Conflict: The token was never one of this store.

@@ -67,7 +67,7 @@ class StackTrafficScript:
         )
 
     def _url(self) -> str:
-        """Return the stack's URL; raise Unsupported if the target has none."""
+        """Return the local stack's URL; raise Unsupported if the target has none."""
         url = self._session.endpoint_url
         if url is None:
             raise Unsupported(

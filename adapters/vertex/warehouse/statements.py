@@ -78,7 +78,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for SQL that BigQuery cannot express."""
+    """Raise Invalid, with the line, if neutral SQL cannot be expressed in BigQuery's SQL."""
     if problems := bigquery.check(sql):
         first = problems[0]
         raise Invalid(
@@ -87,7 +87,7 @@ def refuse(sql: str) -> None:
 
 
 def quoted(name: str) -> str:
-    """Return a name as a quoted identifier of BigQuery's SQL."""
+    """Return a name as an identifier of BigQuery's SQL, in backticks."""
     return f"`{name}`"
 
 

@@ -67,7 +67,7 @@ class BigQueryWarehouse:
         )
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Append rows by a load job named after the batch, so that a repeat adds nothing.
+        """Append rows to a table by a load job named after the batch, so a repeat adds nothing.
 
         Raises:
             NotFound: There is no such table.
