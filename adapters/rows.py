@@ -60,7 +60,7 @@ def rows(
 def _row(
     name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
 ) -> Capability:
-    """Return one row with its level or quantity."""
+    """Return one row of the parity table as a capability, with its level or quantity."""
     quantity = ROWS[name]
     if level == "refused":
         return Capability(name=name, level="refused", why=_WHY)
@@ -80,7 +80,7 @@ def _row(
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
-    """Return what kind of value a row of the parity table takes, for messages."""
+    """Return in words which values a row of the parity table takes, for error messages."""
     return (
         "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
     )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def find(adapter: str) -> Adapter:
-    """Return the description of an installed adapter.
+    """Return the description of an installed adapter by its name.
 
     Raises:
         Unsupported: No adapter has the name.
@@ -32,12 +32,12 @@ def find(adapter: str) -> Adapter:
 
 
 def load(profile: Profile, *, calls: CallLog | None = None, clock: Clock = wall_clock) -> Target:
-    """Open a profile's target; its ports are built on first use."""
+    """Open the target of a profile; its ports are built on first use."""
     return Target(profile, find(profile.adapter), calls=calls, clock=clock)
 
 
 def estimate(profile: Profile, variants: Sequence[VariantSpec]) -> Estimate | None:
-    """Estimate what variants cost an hour under a profile.
+    """Estimate the USD that endpoint variants cost an hour under a profile.
 
     None if the adapter has no prices.
     """
@@ -58,7 +58,7 @@ def ask_prices(target: Target) -> None:
 
 
 def where(target: Target) -> str:
-    """Return the place of a target, as the first line of a command shows it.
+    """Return where a target keeps its resources, as text for the first line of a command.
 
     Raises:
         Denied: There are no credentials, or they are another account's. Nothing was changed.
@@ -71,7 +71,7 @@ def where(target: Target) -> str:
 def fixed(target: Target, endpoint: str) -> str:
     """Return how a running endpoint differs from the profile in settings that cannot change.
 
-    It is "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if it differs in nothing, or does not exist.
     """
     if target.adapter.fixed is None:
         return ""
@@ -118,7 +118,7 @@ class Dialect(Protocol):
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """Return an adapter's SQL dialect, or None if neutral SQL runs unchanged.
+    """Return the module that renders an adapter's SQL dialect; None if it runs neutral SQL.
 
     The adapter's packages need not be installed.
 

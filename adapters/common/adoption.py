@@ -17,14 +17,14 @@ Version = tuple[str, int]  # of a model of ours
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """Return the adopted endpoints of profiles.yaml: our name -> the provider's."""
+    """Return the adopted endpoints of profiles.yaml: the project's name -> the provider's."""
     return dict(profile.options.get("adopted") or {})
 
 
 def name_here(
     native: str, *, requested: str | None, noted: str | None, adopted: Mapping[str, str], own: str
 ) -> str:
-    """Return the project's name for a provider's endpoint.
+    """Return the name that a provider's endpoint has, or will have, in the project.
 
     Args:
         native: The provider's name or id of the endpoint.
@@ -53,7 +53,7 @@ def name_here(
 
 
 def name_taken(name: str, native: str) -> Refused:
-    """Return the error for a name that an endpoint made by this project already has."""
+    """Return the error that an endpoint of this project already has the name asked for."""
     return Refused(
         f"{name} is an endpoint of this project already, {native}",
         remedy="give this one another name: --as NAME",
@@ -85,7 +85,10 @@ def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
 
 
 def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> None:
-    """Raise NotFound for an adopted endpoint that was deleted: Isthmus does not create it anew."""
+    """Raise NotFound if the endpoint is an adopted one: Isthmus does not create it anew.
+
+    It is called when the provider no longer has the endpoint.
+    """
     if endpoint in adopted:
         raise NotFound(
             f"{endpoint} is {adopted[endpoint]} at {provider}, which is gone",
@@ -95,7 +98,7 @@ def guard_absent(endpoint: str, adopted: Mapping[str, str], provider: str) -> No
 
 
 def not_ours(native: str, owner: str | None, profile: Profile) -> Refused:
-    """Return the error that an endpoint of profiles.yaml is not tagged as this project's."""
+    """Return the error that an endpoint named in profiles.yaml is not tagged as this project's."""
     text = f"{native} is not of this project: "
     if owner:
         return Refused(

@@ -22,7 +22,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def post(url: str, path: str, body: bytes) -> None:
-    """Post a body to a control route of a local stack, such as `_stack/clock`.
+    """Post a body to a control route of a local stack (an emulator), such as `_stack/clock`.
 
     Raises:
         Invalid: The stack refused it; the message is the stack's.
@@ -44,7 +44,7 @@ def post(url: str, path: str, body: bytes) -> None:
 
 
 def keys(url: str) -> dict[str, Any]:
-    """Return the keys of the local stack at `url`, read from the file that the stack names.
+    """Read the access keys of the local stack at `url` from the file that the stack names.
 
     Returns:
         `control`, the key of the control routes, and `pair`, the `access_key` and `secret_key` that

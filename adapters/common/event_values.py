@@ -36,13 +36,13 @@ class EventRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_stream(stream: StreamSpec) -> None:
-    """Raise Invalid if the stream's key is not one of its columns."""
+    """Raise Invalid if the key of an event stream is not one of its columns."""
     if stream.key not in {column.name for column in stream.columns}:
         raise Invalid(f"stream {stream.name}: its key {stream.key} is not among its columns")
 
 
 def rules_of(document: Document) -> EventRules:
-    """Derive the rules for events from the document of a stream's table."""
+    """Derive the checks of a stream's events from the stored description of its table."""
     names = [column.name for column in document.columns]
     key = document.stream_key or ""
     plan = tuple((column.name, _ANY_VALUE.get(column.type), column) for column in document.columns)
@@ -68,7 +68,7 @@ class UnknownColumns(Invalid):
 def encode_events(
     events: Sequence[Row], encode: Callable[[Row], T]
 ) -> tuple[list[T], list[Rejected]]:
-    """Encode each event, and collect those that `encode` refuses.
+    """Encode each event with `encode`, and collect the events that it refuses as Invalid.
 
     Returns:
         The encoded events, and for each event that raised Invalid its index and the reason.
@@ -87,7 +87,7 @@ def encode_events(
 def event_values(
     rules: EventRules, event: Row, write: Callable[[Column, object], object]
 ) -> tuple[list[object], str]:
-    """Return an event's values in the order of the columns, and the UTC date of its time.
+    """Check an event; return its values in column order, and the UTC date of its time.
 
     Args:
         rules: The rules of the event's stream.
@@ -117,7 +117,7 @@ def event_values(
 
 
 def checked(column: Column, value: object) -> object:
-    """Return the value if it fits its column; an int of a float column becomes a float.
+    """Return an event's value if it fits its column; an int of a float column becomes a float.
 
     Raises:
         Invalid: It is null in a required column, of another type, a time without a zone, or beyond

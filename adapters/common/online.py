@@ -10,7 +10,7 @@ from .warehouse.relations import quoted
 
 
 def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Column, ...]:
-    """Return a view's features after a change: the old ones, then the added ones.
+    """Return an online view's features after a change: the old ones, then the added ones.
 
     Raises:
         Invalid: The change drops a feature or gives it another type.
@@ -33,7 +33,7 @@ def merged(view: str, old: Sequence[Column], new: Sequence[Column]) -> tuple[Col
 
 
 def latest_sql(history: str, own: Sequence[str], features: Sequence[Column], condition: str) -> str:
-    """Return SQL for the newest row of every entity in a history table.
+    """Return the SQL text of a query for the newest row of every entity in a history table.
 
     Args:
         history: The table.

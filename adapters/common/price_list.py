@@ -34,7 +34,7 @@ class PriceList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def from_cache(provider: str, region: str) -> PriceList | None:
-    """Return the newest price list in the cache, however old, or None."""
+    """Return the newest cached price list of a provider's region, however old, or None."""
     try:
         return decoder(PriceList).decode(_path(provider, region).read_bytes())
     except (OSError, msgspec.DecodeError):
@@ -42,7 +42,7 @@ def from_cache(provider: str, region: str) -> PriceList | None:
 
 
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
-    """Fetch the price list with `ask` and cache it, unless the cached one is fresh.
+    """Fetch a cloud's price list with `ask` and cache it, unless the cached one is fresh.
 
     A cache that cannot be written is done without.
 
@@ -58,7 +58,7 @@ def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceLi
 
 
 def _ask(ask: Callable[[], PriceList]) -> PriceList:
-    """Call a provider's price list; raise Unavailable if its form is unknown."""
+    """Fetch a price list with `ask`; raise Unavailable if it has an unknown form."""
     try:
         return ask()
     except (LookupError, TypeError, ValueError, ArithmeticError, msgspec.MsgspecError) as error:
@@ -69,12 +69,12 @@ def _ask(ask: Callable[[], PriceList]) -> PriceList:
 
 
 def _recent(now: datetime) -> str:
-    """Return the day from which on a stored price list is new enough."""
+    """Return the date (YYYY-MM-DD) from which on a cached price list is fresh enough."""
     return f"{now - FRESH:%Y-%m-%d}"
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """Store a file in the cache; a full or read-only disk is no error."""
+    """Write a file into the cache; a full or read-only disk is no error."""
     with suppress(OSError), arriving(path, ".tmp-") as file:
         file.write(content)
 
@@ -85,5 +85,5 @@ def folder() -> Path:
 
 
 def _path(provider: str, region: str) -> Path:
-    """Return the cache file of a region's prices."""
+    """Return the path of the cache file for a region's prices."""
     return folder() / f"{provider}-{quote(region, safe='')}-{_FORM}.json"

@@ -16,7 +16,7 @@ S = TypeVar("S")
 
 
 def one_for_each(make: Callable[[Target], S]) -> Callable[[Target], S]:
-    """Decorate `make` so that each Target gets one session, whichever thread comes first."""
+    """Decorate a session factory so that each Target gets one cached session, thread-safely."""
     sessions: WeakKeyDictionary[Target, S] = WeakKeyDictionary()
     making = threading.Lock()
 

@@ -77,9 +77,9 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 
 @contextmanager
 def translated(what: str) -> Iterator[None]:
-    """Translate errors of files and SQLite into ours; `what` says what was being done.
+    """Translate errors of files and SQLite in the block into Isthmus errors.
 
-    Other errors pass untouched: they are our mistakes.
+    `what` says what was being done. Other errors pass untouched: they are our mistakes.
     """
     try:
         yield

@@ -49,7 +49,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, for readers at once by one rename. It may be absent."""
+    """Remove a folder, which readers see vanish at once, by one rename; it may be absent."""
     trash = folder.parent / temporary_name()
     try:
         folder.rename(trash)
@@ -61,7 +61,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Remove temporary files in this folder whose writers died."""
+    """Remove the temporary files in this folder whose writing processes died."""
     if not folder.exists():
         return
     for entry in os.scandir(folder):

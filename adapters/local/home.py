@@ -32,7 +32,7 @@ PATIENCE = 30  # seconds that a connection waits for another process's write
 
 
 def home(target: Target) -> Path:
-    """Return the project's `.isthmus/`, and make it if needed.
+    """Return the folder `.isthmus/` where the laptop keeps a project's data, made if needed.
 
     Raises:
         Refused: This user's state folder does not know the one that exists.
@@ -112,7 +112,7 @@ def database(folder: Path, file: str = LOCAL, *, snapshot: bool = False) -> sqli
 def _checked(
     connection: sqlite3.Connection, folder: Path, file: str, *, read_only: bool
 ) -> sqlite3.Connection:
-    """Bring a connection to this version's format and settings; close it if that fails."""
+    """Bring a connection to this version's database format and settings; close it if that fails."""
     try:
         written = _format(connection)
         refuse_newer(str(folder / file), written, FORMAT)
@@ -130,14 +130,14 @@ def _checked(
 
 
 def _connect(place: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    """Open a connection with our settings."""
+    """Open a SQLite connection with Isthmus's time-out and explicit transactions."""
     return sqlite3.connect(
         place, timeout=PATIENCE, isolation_level=None, check_same_thread=False, uri=uri
     )
 
 
 def _read_only(file: Path) -> sqlite3.Connection:
-    """Open a database in a folder where nothing can be made.
+    """Open a SQLite database for reading, in a folder where nothing can be created.
 
     Tables that are missing are made in memory, and are empty.
     """
@@ -158,7 +158,7 @@ def _has_bytes(file: Path) -> bool:
 
 
 def _snapshot(file: Path, refusal: str) -> Snapshot:
-    """Return a copy of a database in memory, for a folder that cannot be written.
+    """Copy a SQLite database into memory, for a folder that cannot be written.
 
     SQLite's `immutable=1` alone would mix old pages with new ones while somebody begins to write.
     So all bytes are read, and read again if the database or its log, which a writer fills first,
@@ -202,16 +202,16 @@ def _content(file: Path) -> bytes:
 
 
 def _stamps(file: Path) -> tuple[tuple[int, int, int] | None, tuple[int, int, int] | None]:
-    """Return inode, size and time of the last change of a database and of its log.
+    """Return inode, size and modification time of a database and of its write-ahead log.
 
-    It is None for one that does not exist.
+    If they differ later, another process has written. Each is None if its file does not exist.
     """
     first, second = (_stamp(path) for path in (file, _log(file)))
     return first, second
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """Return what identifies a file's content: inode, size and time; None if it is absent."""
+    """Return inode, size and modification time, which identify a file's content; None if absent."""
     try:
         status = path.stat()
     except FileNotFoundError:
@@ -221,7 +221,7 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    """Run the block as the one writer of the file: BEGIN IMMEDIATE, then COMMIT or ROLLBACK.
+    """Run the block in a write transaction: BEGIN IMMEDIATE, then COMMIT or ROLLBACK.
 
     A commit that the disk refuses leaves no transaction open either.
     """
@@ -236,7 +236,10 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
 
 
 def prepare(connection: sqlite3.Connection, schema: str) -> None:
-    """Make the tables of a schema that are missing; in memory if the database can only be read."""
+    """Create the tables of a schema that are missing.
+
+    They are made in memory if the database can only be read.
+    """
     if isinstance(connection, Snapshot):
         with connection.unlocked():
             connection.executescript(schema)
@@ -260,7 +263,7 @@ def _only_read(connection: sqlite3.Connection) -> bool:
 
 
 def _format(connection: sqlite3.Connection) -> int:
-    """Return the database's format.
+    """Return the number of the database's schema format.
 
     0 for a new one and for those from before there were formats.
     """
@@ -269,7 +272,7 @@ def _format(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
-    """Bring an older database to this format in one transaction.
+    """Bring an older database to this version's schema format in one transaction.
 
     From 0 to 1 only the number is new.
     """
@@ -302,7 +305,7 @@ def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Hold the lock of the folder itself; the kernel frees it when its holder dies."""
+    """Hold an exclusive lock on the folder in the block; the kernel frees it if the holder dies."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

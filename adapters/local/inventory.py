@@ -45,7 +45,7 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Record that this project has a resource. Recording it again changes nothing.
+    """Record a resource of the project in the inventory; recording it again changes nothing.
 
     Args:
         target: The target.
@@ -66,7 +66,7 @@ def record(
 def forget(
     target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None
 ) -> None:
-    """Take the resource off the list, as the last step of its deletion."""
+    """Remove the resource's row from the inventory, as the last step of its deletion."""
     row = (target.profile.project, kind, name)
     _write(
         target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection
@@ -76,7 +76,7 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
-    """Execute a statement on the inventory, in the present transaction or one of its own."""
+    """Execute an SQL statement on the inventory, in the present transaction or one of its own."""
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -97,7 +97,7 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Return the project's resources, endpoints before what they use; none has a cost.
+        """Yield the project's resources, endpoints before what they use; none has a cost.
 
         It is current, without a lag.
         """
@@ -120,7 +120,7 @@ class LocalInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource and its row.
+        """Delete a resource with what belongs to it, and its row in the inventory.
 
         Raises:
             Invalid: There is no such kind.

@@ -8,7 +8,7 @@ from ...project.reading.shapes import Folder, Key, MapOf, Record, Text
 
 
 def _duration(text: str) -> str:
-    """Check a duration, and return it as text: a profile travels in documents."""
+    """Check that an option of a profile is a duration such as `60s`, and return it unchanged."""
     quantities.duration(text)
     return text
 

@@ -25,12 +25,12 @@ def start_time(pid: int) -> str | None:
 
 
 def alive(pid: int, started: str) -> bool:
-    """Return whether the process with this id is still the one that began then."""
+    """Return whether the process with this pid is still the one that started then."""
     return start_time(pid) == started
 
 
 def kill_now(pid: int, started: str) -> None:
-    """Kill a process, if the one with this id is still the one that began then."""
+    """Kill a process, if the one with this pid is still the one that started then."""
     if alive(pid, started):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -47,7 +47,7 @@ def kill_session(leader: int) -> None:
 
 
 def _pids() -> list[int]:
-    """Return the ids of all processes."""
+    """Return the pids of all processes of the machine."""
     if Path("/proc/self/stat").exists():
         return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return [
@@ -67,7 +67,7 @@ def _session(pid: int) -> int | None:
 
 
 def me() -> tuple[int, str]:
-    """Return this process's id and start time."""
+    """Return this process's pid and start time, which together identify it."""
     return os.getpid(), start_time(os.getpid()) or ""
 
 

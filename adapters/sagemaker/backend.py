@@ -42,7 +42,7 @@ _UNKNOWN_OPERATION = re.compile(rb"\b(UnknownOperation(Exception)?|InvalidAction
 
 
 def server(url: str) -> str:
-    """Return which server answers at `url`: isthmus_stack, LocalStack, moto or an unknown one.
+    """Return the name of the server at `url`: isthmus_stack, LocalStack, moto or an unknown one.
 
     Each is recognized by a page that only it has.
     """
@@ -54,9 +54,9 @@ def server(url: str) -> str:
 
 
 def description(url: str, client: Callable[[str], Any]) -> str:
-    """Return a line about a server that is not our stack, with the operations that it lacks.
+    """Return a line of text on the server at `url` and the operations that it lacks.
 
-    It is "" for our stack.
+    It is "" for our own stack.
 
     Raises:
         Unavailable: Nothing answers.
@@ -71,7 +71,7 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
-    """Return whether the server has an operation; a refusal shows that it has it."""
+    """Probe whether the server implements an operation; an error other than that counts as yes."""
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
 
@@ -90,7 +90,7 @@ def _is_there(client: Any, operation: str) -> bool:
 def refuse_what_is_not_there(url: str, session: Any) -> None:
     """Make all clients of a botocore session raise Unsupported where the server lacks an operation.
 
-    The call is not repeated.
+    It is for servers such as moto in place of AWS. The call is not repeated.
     """
 
     def refuse(
@@ -107,7 +107,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
 
 
 def _absent(operations: list[str]) -> str:
-    """Return a clause that names missing operations."""
+    """Return a clause for a message that names the operations which the server lacks."""
     return (
         f"{', '.join(operations)} {'is' if len(operations) == 1 else 'are'} not there; see "
         "localstack/docs/other-servers.md"
@@ -115,7 +115,7 @@ def _absent(operations: list[str]) -> str:
 
 
 def _not_there(status: int, body: bytes) -> bool:
-    """Return whether an answer means that the server lacks an operation."""
+    """Return whether an HTTP answer means that the server does not implement the operation."""
     return (
         status == 501
         or (status in {400, 404} and bool(_UNKNOWN_OPERATION.search(body)))
@@ -124,12 +124,15 @@ def _not_there(status: int, body: bytes) -> bool:
 
 
 def _html(body: object) -> bool:
-    """Return whether a body is HTML, by its text: moto gives text/html as the type of JSON, too."""
+    """Return whether a body is an HTML page, by its text.
+
+    moto gives text/html as the type of JSON, too.
+    """
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 
 
 def _document(url: str, path: str) -> dict[str, Any]:
-    """Return the JSON object at `path`, or an empty one."""
+    """Fetch the JSON object at a path of the server, or return an empty one."""
     try:
         document = json.loads(_page(url, path))
     except ValueError:
@@ -138,7 +141,7 @@ def _document(url: str, path: str) -> dict[str, Any]:
 
 
 def _page(url: str, path: str) -> bytes:
-    """Return the page at `path`, empty if the server has none.
+    """Fetch the bytes of the page at a path of the server; empty if it has none.
 
     Raises:
         Unavailable: Nothing answers.

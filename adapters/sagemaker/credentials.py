@@ -60,7 +60,7 @@ def explained(target: str) -> Iterator[None]:
 def none(
     target: str, *, why: str = "", called: bool = False, now: datetime | None = None
 ) -> IsthmusError:
-    """Return the error that there are no credentials: what was tried, and what to do.
+    """Return the error that no AWS credentials were found: what was tried, and what to do.
 
     Args:
         target: The target's name.
@@ -91,7 +91,7 @@ def none(
 
 
 def environment(environ: Mapping[str, str]) -> str:
-    """Return a clause on the environment's two variables."""
+    """Return a clause for a message on which AWS variables the environment has."""
     have = [name for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY") if environ.get(name)]
     if len(have) == 1:
         return f"{have[0]} alone"
@@ -99,7 +99,7 @@ def environment(environ: Mapping[str, str]) -> str:
 
 
 def profile(config: Mapping[str, Any], name: str) -> str:
-    """Return a clause on whether a profile in ~/.aws has anything to log in with."""
+    """Return a clause for a message on what an AWS profile in ~/.aws has to log in with."""
     if name not in config.get("profiles", {}):
         return "none" if name == "default" else "is not in ~/.aws"
     settings = config["profiles"][name]
@@ -107,7 +107,7 @@ def profile(config: Mapping[str, Any], name: str) -> str:
 
 
 def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
-    """Return the profile's SSO session, else the first one of ~/.aws/config, or None."""
+    """Return the AWS profile's SSO session, else the first one of ~/.aws/config, or None."""
     sessions = config.get("sso_sessions", {})
     own = config.get("profiles", {}).get(name, {}).get("sso_session")
     chosen = own or next(iter(sessions), None)
@@ -115,7 +115,7 @@ def session_of(config: Mapping[str, Any], name: str, cache: Path) -> Sso | None:
 
 
 def _expires(cache: Path, session: str) -> datetime | None:
-    """Return when a cached login expires, or None if there is none."""
+    """Return when the AWS CLI's cached SSO login expires, or None if there is none."""
     file = cache / f"{hashlib.sha1(session.encode()).hexdigest()}.json"  # noqa: S324  the AWS CLI's own name for it
     try:
         moment = datetime.fromisoformat(json.loads(file.read_text(encoding="utf-8"))["expiresAt"])
@@ -125,7 +125,7 @@ def _expires(cache: Path, session: str) -> datetime | None:
 
 
 def _login(sso: Sso | None, now: datetime | None) -> str:
-    """Return a clause on the state of an SSO session."""
+    """Return a clause for a message on the SSO session: in force, expired, or not logged in."""
     if sso is None:
         return "none"
     if sso.expires is None:
@@ -139,7 +139,7 @@ def _login(sso: Sso | None, now: datetime | None) -> str:
 
 
 def _ago(passed: timedelta) -> str:
-    """Return a time span in words."""
+    """Return a time span as words, such as "2 hours ago"."""
     for unit, length in (
         ("day", timedelta(days=1)),
         ("hour", timedelta(hours=1)),

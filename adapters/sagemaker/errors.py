@@ -132,10 +132,10 @@ _UNSURE = re.compile(
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate AWS's errors into ours; `what` says what was being done.
+    """Translate AWS's errors in the block into Isthmus errors.
 
-    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
-    that are not AWS's pass untouched: they are our mistakes.
+    `what` says what was being done. With `effect`, an error after which the call may have happened
+    becomes OutcomeUnknown. Errors that are not AWS's pass untouched: they are our mistakes.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError
@@ -172,7 +172,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for a reply that was lost."""
+    """Return the error for a call whose reply was lost: with `effect` its outcome is unknown."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",
@@ -182,7 +182,7 @@ def _lost_reply(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for an answer that no AWS service would send, such as a page for people."""
+    """Return the error for an answer that no AWS service sends, such as an HTML page."""
     words = str(error).partition("\n")[0].partition(". Further retries")[0]
     text = f"{what}: the answer is none of AWS's ({words})"
     if effect:
@@ -191,7 +191,7 @@ def _no_answer(error: Exception, what: str, *, effect: bool) -> IsthmusError:
 
 
 def from_client(error: Any, what: str, *, effect: bool = False) -> IsthmusError:
-    """Return a ClientError as ours, by the table."""
+    """Translate a botocore ClientError to the matching Isthmus error, by a table."""
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     details = error.response.get("Error", {})
     code, message = str(details.get("Code", "")), str(details.get("Message", ""))
@@ -228,7 +228,7 @@ def _html_page(status: int, code: str, response: Any) -> bool:
 
 
 def _entry(code: str, message: str) -> tuple[type[IsthmusError], str | None] | None:
-    """Return the error and the remedy that the table has for a code and a message, or None."""
+    """Return the error class and the remedy that the table has for an AWS error code, or None."""
     for codes, words, kind, remedy in _TABLE:
         if re.fullmatch(codes, code) and (not words or re.search(words, message)):
             return kind, remedy

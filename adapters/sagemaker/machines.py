@@ -18,18 +18,18 @@ def serving_machine(profile: Profile, variant: VariantSpec) -> str:
 
 
 def serving_counts(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """Return a variant's fewest and most instances; by default the profile's count for both."""
+    """Return a variant's minimum and maximum instances; by default the profile's count for both."""
     count = int(_serving(profile).get("count") or 1)
     return variant.instances or (count, count)
 
 
 def job_machine(profile: Profile) -> str:
-    """Return the instance type for steps that name none."""
+    """Return the instance type for pipeline steps that name none."""
     return str(profile.options.get("machine") or DEFAULT)
 
 
 def image(profile: Profile) -> str:
-    """Return the image of jobs, and of versions registered without one.
+    """Return the URI of the container image for jobs, and for versions registered without one.
 
     Raises:
         Invalid: The profile of an account has none.
@@ -45,7 +45,7 @@ def image(profile: Profile) -> str:
 
 
 def job_environment(profile: Profile, region: str) -> dict[str, str]:
-    """Return the variables that a job needs before it can read run.json.
+    """Return the environment variables that a job needs before it can read run.json.
 
     They are the region and, offline, the way to the local stack. The job's role gives it
     credentials. They must be enough for `targets.blobs_for(run_uri)`.

@@ -28,7 +28,7 @@ def dashed(project: str, *names: str) -> str:
 
 
 def variant(name: str) -> str:
-    """Return SageMaker's name for a variant of ours.
+    """Return SageMaker's name for a variant, which may not have `_`.
 
     `neutral` of project.names is the way back, also for names that others gave, such as Variant-A.
     """
@@ -44,12 +44,12 @@ def underscored(project: str, name: str) -> str:
 
 
 def database(project: str) -> str:
-    """Return a project's Glue database, unless the profile names another."""
+    """Return the default name of a project's Glue database; the profile may name another."""
     return f"isthmus_{project}"
 
 
 def check(what: str, name: str) -> None:
-    """Raise Invalid if the name is not neutral."""
+    """Raise Invalid if a name does not follow the naming rules that hold on every target."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",
@@ -58,10 +58,13 @@ def check(what: str, name: str) -> None:
 
 
 def tags(project: str, kind: str, name: str) -> list[dict[str, str]]:
-    """Return a resource's tags as most services take them: a list of Key and Value."""
+    """Return the tags that mark a resource as the project's, as a list of Key and Value.
+
+    Most services take them so.
+    """
     return [{"Key": key, "Value": value} for key, value in tag_map(project, kind, name).items()]
 
 
 def tag_map(project: str, kind: str, name: str) -> dict[str, str]:
-    """Return a resource's tags as Kinesis and Glue take them: a mapping."""
+    """Return the tags that mark a resource as the project's, as a mapping for Kinesis and Glue."""
     return {PROJECT_TAG: project, KIND_TAG: kind, NAME_TAG: name}

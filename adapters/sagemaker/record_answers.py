@@ -15,7 +15,7 @@ EVENT = "before-parse.sagemaker-featurestore-runtime.BatchGetRecord"
 def parse(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_: Any
 ) -> None:
-    """Parse an answer with msgspec, as a handler of EVENT.
+    """Parse a BatchGetRecord answer with msgspec, as a botocore handler of EVENT: it is faster.
 
     botocore puts what it finds in `customized_response_dict` into the answer. All members are texts
     or lists of them. Errors, and answers that are no JSON object, are left to botocore.

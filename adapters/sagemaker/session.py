@@ -65,7 +65,7 @@ class Aws:
 
     @property
     def role(self) -> str:
-        """The role of jobs, endpoints and Firehose; Invalid if the profile has none."""
+        """The IAM role of jobs, endpoints and Firehose; Invalid if the profile has none."""
         if role := self.profile.options.get("role"):
             return str(role)
         if self.offline:
@@ -83,7 +83,7 @@ class Aws:
         within: int = _ANSWER,
         region: str | None = None,
     ) -> Any:
-        """Return a service's client, made once for all threads.
+        """Return a boto3 client of an AWS service, made once for all threads.
 
         Args:
             service: boto3's name of the service.
@@ -104,7 +104,7 @@ class Aws:
             return client
 
     def close(self) -> None:
-        """Close the clients' connections, which otherwise stay open until memory is tidied.
+        """Close the clients' connections, which otherwise stay open until garbage collection.
 
         A client that is used again connects anew.
         """
@@ -115,7 +115,7 @@ class Aws:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """Run a call with an effect, only in the pinned account, noted in the call log.
+        """Run the block's call that changes something, in the pinned account, with a log entry.
 
         Errors are translated; a lost reply is OutcomeUnknown.
         """
@@ -129,7 +129,7 @@ class Aws:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
-        """Run a call that only reads, noted in the call log, errors translated."""
+        """Run the block's call that only reads, noted in the call log, with errors translated."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -138,7 +138,7 @@ class Aws:
             yield
 
     def admit(self) -> None:
-        """Check the credentials before the first call of all.
+        """Check the AWS credentials before a command's first call.
 
         Raises:
             Denied: There are none, so nothing was called; or they are another account's.
@@ -153,14 +153,14 @@ class Aws:
         self._admitted = True
 
     def account(self) -> str:
-        """Return the account of the credentials, asked once."""
+        """Return the account id of the credentials, asked once."""
         if self._account is None:
             with self.reading("GetCallerIdentity", "account"):
                 self._account = str(self.client("sts").get_caller_identity()["Account"])
         return self._account
 
     def pin(self) -> None:
-        """Raise Denied unless the credentials are of the profile's account.
+        """Raise Denied unless the credentials belong to the profile's account.
 
         The local stack has one account, which stands for any.
         """
@@ -201,15 +201,15 @@ class Aws:
         return client
 
     def key(self, *parts: str) -> str:
-        """Return an object's key below the project's root."""
+        """Return the S3 key of an object below the project's root."""
         return "/".join((self.prefix, *parts))
 
     def endpoint_name(self, endpoint: str) -> str:
-        """Return an endpoint's name at SageMaker."""
+        """Return the name that an endpoint has at SageMaker."""
         return self.adopted.get(endpoint) or names.dashed(self.project, endpoint)
 
     def tags(self, kind: str, name: str) -> list[dict[str, str]]:
-        """Return the tags of one of the project's resources."""
+        """Return the tags that mark a resource as the project's."""
         return names.tags(self.project, kind, name)
 
 
@@ -217,7 +217,7 @@ aws_of = one_for_each(Aws)
 
 
 def where(target: Target) -> str:
-    """Return a target's account, region and bucket.
+    """Return a target's account, region and bucket as text.
 
     Offline, it also says what answers instead of our stack.
     """
@@ -247,7 +247,7 @@ def native(target: Target) -> Any:
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split `s3://bucket[/prefix]` and the project into bucket and prefix.
+    """Split the profile's `s3://bucket[/prefix]` into the bucket and the project's key prefix.
 
     Two projects may share a bucket.
     """
@@ -263,7 +263,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _config(*, retrying: bool, offline: bool, within: int) -> Any:
-    """Return botocore's settings for a kind of client."""
+    """Return botocore's Config for a kind of client: retries, time-outs, addressing."""
     from botocore.config import Config
 
     retries: dict[str, Any] = {"mode": "standard", "total_max_attempts": 5 if retrying else 1}
@@ -278,7 +278,7 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
 
 
 def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
-    """Return the credentials for a local stack.
+    """Return the access keys with which boto3 signs calls of a local stack.
 
     They are a job's own, which the stack gave it so that it acts as its role; else the stack's;
     else those of the environment that leads to it. Another server takes any.
@@ -320,11 +320,11 @@ def _session(stack: str | None, region: str | None) -> Any:
         """
 
         def client(self, *args: Any, **more: Any) -> Any:
-            """Return a client of the offline stack."""
+            """Return a boto3 client that goes to the local stack."""
             return super().client(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
         def resource(self, *args: Any, **more: Any) -> Any:
-            """Return a resource of the offline stack."""
+            """Return a boto3 resource that goes to the local stack."""
             return super().resource(*args, **more | {"endpoint_url": led(more.get("endpoint_url"))})
 
     return Offline(
@@ -333,7 +333,7 @@ def _session(stack: str | None, region: str | None) -> Any:
 
 
 def _address(requested: str | None, stack: str) -> str:
-    """Return the address for a client of an offline session: AWS's own become the stack's."""
+    """Return the URL for a client of an offline session: AWS's own hosts become the stack."""
     host = urlsplit(requested or "").hostname or ""
     return (
         stack
@@ -344,7 +344,10 @@ def _address(requested: str | None, stack: str) -> str:
 
 @cache
 def _loader() -> Any:
-    """Return the loader of the services' models, once a process: reading S3's takes long."""
+    """Return botocore's loader of the services' models, shared by the process.
+
+    Reading S3's takes long.
+    """
     from botocore.loaders import create_loader
 
     return create_loader()

@@ -166,7 +166,7 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what Athena's SQL cannot express of a statement as DuckDB does.
+    """Return what in a neutral SQL statement cannot be expressed in Athena's SQL, as problems.
 
     First comes what no target can say; else what the list above lacks, or what rounds otherwise.
     """
@@ -177,7 +177,7 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str) -> Rendered:
-    """Return a statement in Athena's SQL; parameters stay as `$name`.
+    """Translate a neutral SQL statement to Athena's SQL; parameters stay as `$name`.
 
     Raises:
         Invalid: `check` refuses the text.
@@ -189,7 +189,7 @@ def render(sql: str) -> Rendered:
 
 
 def bind(sql: str, params: Params) -> str:
-    """Return the same neutral SQL with typed literals for its `$name`s. Then `render` it.
+    """Return neutral SQL with its `$name` parameters replaced by typed literals. Then `render` it.
 
     Athena's own parameters are untyped text.
 
@@ -215,7 +215,7 @@ def bind(sql: str, params: Params) -> str:
 
 
 def _literal(name: str, value: object) -> exp.Expr:
-    """Return a parameter's value as a literal of its type."""
+    """Return an SQL literal of a parameter's value and type."""
     if value is None:
         return exp.null()
     if isinstance(value, bool | str | int) or (isinstance(value, float) and math.isfinite(value)):
@@ -235,19 +235,19 @@ def _literal(name: str, value: object) -> exp.Expr:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return a node in Athena's form; sqlglot's own rendering does the rest."""
+    """Return an SQL tree's node in the form for Athena; sqlglot's own rendering does the rest."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
 def _number(node: exp.Expr) -> exp.Expr:
-    """Write 1.5 as 1.5E0, a DOUBLE."""
+    """Return a decimal literal such as 1.5 as 1.5E0, which Athena reads as a DOUBLE."""
     if node.args["is_string"] or not re.fullmatch(r"\d*\.\d*", node.name):
         return node
     return exp.Literal(this=f"{node.name}E0", is_string=False)
 
 
 def _interval(node: exp.Expr) -> exp.Expr:
-    """Write an interval with its amount as text, weeks as days."""
+    """Return an SQL interval with its amount as quoted text and weeks as days."""
     unit = unit_of(node)
     amount, unit = (
         (7 * int(node.this.name), "DAY") if unit == "WEEK" else (int(node.this.name), unit)
@@ -256,7 +256,7 @@ def _interval(node: exp.Expr) -> exp.Expr:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """Write a timestamp's literal, and BIGINT for whole numbers."""
+    """Return an SQL cast in Athena's form: a TIMESTAMP literal, or BIGINT for whole numbers."""
     kind = CASTS[node.args["to"].this]
     moment = (
         parse_timestamp(node.this.name)
@@ -269,7 +269,7 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
-    """Write a difference of times as DATE_DIFF in milliseconds."""
+    """Return a difference of two timestamps as Athena's DATE_DIFF in milliseconds."""
     return exp.Anonymous(
         this="DATE_DIFF",
         expressions=[exp.Literal.string("millisecond"), node.args["expression"], node.this],

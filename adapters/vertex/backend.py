@@ -22,7 +22,7 @@ _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def address(url: str) -> dict[str, str]:
-    """Return where the stack at `url` takes gRPC, as a profile's options.
+    """Return the address where the local stack at `url` takes gRPC, as options of a profile.
 
     Raises:
         Unsupported: The server is not our stack; no other has all services.
@@ -31,7 +31,7 @@ def address(url: str) -> dict[str, str]:
 
 
 def account(url: str) -> str:
-    """Return the file with the key of the stack's account.
+    """Return the path of the file with the key of the local stack's service account.
 
     Raise Unsupported if it is not our stack.
     """
@@ -39,7 +39,7 @@ def account(url: str) -> str:
 
 
 def _ask(url: str, member: str) -> Any:
-    """Return a member of the stack's description of its environment."""
+    """Fetch a member of the local stack's JSON description of its environment."""
     try:
         with _direct.open(f"{url.rstrip('/')}/_stack/environment", timeout=_SECONDS) as answer:
             return json.loads(answer.read())[member]

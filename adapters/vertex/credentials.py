@@ -17,7 +17,7 @@ _FILE = "application_default_credentials.json"
 
 
 def default(target: str) -> tuple[Any, str | None]:
-    """Return the Application Default Credentials and the project that they name.
+    """Return Google's Application Default Credentials, and the project that they name.
 
     Raises:
         Denied: There are none; the message says what was tried and what to do.
@@ -33,7 +33,7 @@ def default(target: str) -> tuple[Any, str | None]:
 
 
 def none(target: str, *, why: str = "") -> IsthmusError:
-    """Return the error that there are no credentials: what was tried, and what to do."""
+    """Return the error that no Google credentials were found: what was tried, and what to do."""
     refusal = Denied(
         f"no Google credentials: environment {_environment()}; gcloud login {_login()}; this "
         "machine none",
@@ -47,7 +47,7 @@ def none(target: str, *, why: str = "") -> IsthmusError:
 
 
 def _environment() -> str:
-    """Return a clause on the environment's variable."""
+    """Return a clause for a message on what the environment's credentials variable names."""
     path = os.environ.get(_VARIABLE)
     if not path:
         return "none"
@@ -58,6 +58,6 @@ def _environment() -> str:
 
 
 def _login() -> str:
-    """Return a clause on gcloud's login."""
+    """Return a clause for a message on whether gcloud has a stored login."""
     folder = Path(os.environ.get("CLOUDSDK_CONFIG") or Path.home() / ".config" / "gcloud")
     return "is not usable" if (folder / _FILE).is_file() else "none"

@@ -106,10 +106,10 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def translated(what: str, *, effect: bool = False) -> Iterator[None]:
-    """Translate Google's errors into ours; `what` says what was being done.
+    """Translate Google's errors in the block into Isthmus errors.
 
-    With `effect`, an error after which the call may have happened becomes OutcomeUnknown. Errors
-    that are not Google's pass untouched: they are our mistakes.
+    `what` says what was being done. With `effect`, an error after which the call may have happened
+    becomes OutcomeUnknown. Errors that are not Google's pass untouched: they are our mistakes.
     """
     try:
         yield
@@ -121,7 +121,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
-    """Return an error of Google's clients as ours, or None if it is not one of theirs."""
+    """Translate an exception of Google's clients to an Isthmus error; None if it is not theirs."""
     from google.api_core.exceptions import RetryError
 
     if isinstance(error, RetryError) and error.cause is not None:
@@ -132,7 +132,10 @@ def from_google(error: BaseException, what: str, *, effect: bool = False) -> Ist
 
 
 def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> IsthmusError | None:
-    """Return an error without a service's answer as ours, or None if it is not Google's."""
+    """Translate an exception without a service's answer, such as a lost connection.
+
+    None: it is not one of Google's.
+    """
     from google.auth.exceptions import (
         DefaultCredentialsError,
         GoogleAuthError,
@@ -160,7 +163,7 @@ def _unanswered_error(error: BaseException, what: str, *, effect: bool) -> Isthm
 
 
 def from_status(code: int, message: str, what: str) -> IsthmusError:
-    """Return the error of a finished operation (google.rpc.Status) as ours."""
+    """Translate the google.rpc.Status of a failed operation to an Isthmus error."""
     import grpc
 
     name = next((status.name for status in grpc.StatusCode if status.value[0] == code), "UNKNOWN")
@@ -170,12 +173,12 @@ def from_status(code: int, message: str, what: str) -> IsthmusError:
 
 
 def transient(error: BaseException) -> bool:
-    """Return whether the same call may succeed in a moment: the rule of the clients that retry."""
+    """Return whether the same call may succeed in a moment, so that clients retry it."""
     return isinstance(from_google(error, ""), (Throttled, Unavailable))
 
 
 def answer_of(error: BaseException) -> Answer | None:
-    """Return the service's answer within an error, or None."""
+    """Extract the service's answer (status, message, reasons) from an exception, or return None."""
     import grpc
     from google.api_core.exceptions import GoogleAPICallError
 
@@ -217,7 +220,7 @@ def answer_of(error: BaseException) -> Answer | None:
 
 
 def _enable(words: str, metadata: Mapping[str, str]) -> str:
-    """Return the command that enables the API that an answer calls disabled, or "".
+    """Return the gcloud command that enables the API which an answer calls disabled, or "".
 
     google.rpc.ErrorInfo has the reason SERVICE_DISABLED, `service` and `consumer`; BigQuery's and
     Storage's own form has the reason accessNotConfigured, and the API in the address that its
@@ -236,13 +239,13 @@ def _enable(words: str, metadata: Mapping[str, str]) -> str:
 
 
 def is_disabled(error: IsthmusError) -> bool:
-    """Return whether an error says that an API is not enabled."""
+    """Return whether an error says that a Google API is not enabled in the project."""
     answer = None if error.__cause__ is None else answer_of(error.__cause__)
     return answer is not None and bool(answer.enable)
 
 
 def _status(error: Any) -> str:
-    """Return the status of an error of google.api_core."""
+    """Return the name of the gRPC status of a google.api_core exception."""
     if error.grpc_status_code is not None:
         return str(error.grpc_status_code.name)
     code = int(error.code or 0)
@@ -253,12 +256,12 @@ def _status(error: Any) -> str:
 
 
 def _of_http(code: int) -> str:
-    """Return the status for an HTTP code."""
+    """Return the name of the gRPC status that an HTTP status code means."""
     return _OF_HTTP.get(code, "UNAVAILABLE" if code >= 500 else "INVALID_ARGUMENT")
 
 
 def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error that the table has for an answer."""
+    """Return the Isthmus error for a service's answer, by the table of statuses."""
     text = (
         f"{what}: {answer.message or answer.status} ({' '.join((answer.status, *answer.reasons))})"
     )
@@ -284,7 +287,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether gRPC lost the connection during a call.
+    """Return whether gRPC lost the connection during a call, by the message.
 
     A service that says so has not acted.
     """
@@ -299,7 +302,7 @@ def _cut(answer: Answer) -> bool:
 
 
 def _never_connected(error: BaseException) -> bool:
-    """Return whether a request never reached a server."""
+    """Return whether a request failed before it was connected to a server."""
     from urllib3.exceptions import MaxRetryError, NewConnectionError
 
     cause = error.args[0] if error.args else None
@@ -309,7 +312,7 @@ def _never_connected(error: BaseException) -> bool:
 
 
 def _lost_reply(error: BaseException, what: str, *, effect: bool) -> IsthmusError:
-    """Return the error for a reply that was lost."""
+    """Return the error for a call whose reply was lost: with `effect` its outcome is unknown."""
     if effect:
         return OutcomeUnknown(
             f"{what}: the reply was lost ({error}): it may have happened",

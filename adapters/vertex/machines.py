@@ -32,18 +32,18 @@ def serving_machine(profile: Profile, variant: VariantSpec) -> str:
 
 
 def serving_replicas(profile: Profile, variant: VariantSpec) -> tuple[int, int]:
-    """Return a variant's fewest and most replicas; by default the profile's."""
+    """Return a variant's minimum and maximum replicas; by default the profile's."""
     fewest, _, most = str(_serving(profile).get("replicas") or 1).partition("..")
     return variant.instances or (int(fewest), int(most or fewest))
 
 
 def job_machine(profile: Profile) -> str:
-    """Return the machine type for steps that name none."""
+    """Return the machine type for pipeline steps that name none."""
     return str(profile.options.get("machine") or DEFAULT)
 
 
 def container_limits(machine: str) -> Resources:
-    """Return the processors and memory of a machine type, which a pipeline's container asks for.
+    """Return the CPUs and memory of a machine type, to request them for a pipeline's container.
 
     Raises:
         Invalid: The name does not tell the size.
@@ -59,7 +59,7 @@ def container_limits(machine: str) -> Resources:
 
 
 def job_environment(profile: Profile, project: str) -> dict[str, str]:
-    """Return the variables that a job needs before it can read run.json.
+    """Return the environment variables that a job needs before it can read run.json.
 
     They are the project (a job's default credentials name Google's own) and, offline, the stack's
     URL. They must be enough for `targets.blobs_for(run_uri)`.
@@ -71,7 +71,7 @@ def job_environment(profile: Profile, project: str) -> dict[str, str]:
 
 
 def image(profile: Profile) -> str:
-    """Return the image of jobs, and of versions registered without one.
+    """Return the URI of the container image for jobs, and for versions registered without one.
 
     Raises:
         Invalid: The profile of a project has none.

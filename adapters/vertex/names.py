@@ -28,7 +28,7 @@ def dashed(project: str, *names: str) -> str:
 
 
 def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
-    """Return the id of an endpoint, or of the one that a variant of a sticky endpoint has.
+    """Return the Vertex AI id of an endpoint, or of the own endpoint of a sticky one's variant.
 
     No other id has two hyphens in a row.
     """
@@ -37,31 +37,34 @@ def endpoint_id(project: str, name: str, variant: str | None = None) -> str:
 
 
 def is_of_variant(endpoint: str) -> bool:
-    """Return whether an id or a resource's name is that of a sticky endpoint's variant."""
+    """Return whether an endpoint's id or resource name is that of a sticky endpoint's variant."""
     return "--" in endpoint.rpartition("/")[2]
 
 
 def dataset(project: str) -> str:
-    """Return a project's BigQuery dataset, unless the profile names another."""
+    """Return the default name of a project's BigQuery dataset; the profile may name another."""
     return f"isthmus_{project}"
 
 
 def database(project: str, endpoint: str) -> str:
-    """Return the Firestore database of an endpoint's counters: at most 54 of 63 characters.
+    """Return the name of the Firestore database for an endpoint's counters.
 
-    It has no labels, so the name can be reversed.
+    It has at most 54 of 63 characters. It has no labels, so the name can be reversed.
     """
     return "-".join(("isthmus", project.replace("_", "-"), "", endpoint.replace("_", "-")))
 
 
 def endpoint_of(project: str, database: str) -> str | None:
-    """Return the endpoint whose counters a database holds, or None for a foreign one."""
+    """Return the endpoint whose counters a Firestore database holds, by its name.
+
+    None: it is not one of the project's.
+    """
     prefix = f"isthmus-{project.replace('_', '-')}--"
     return database.removeprefix(prefix).replace("-", "_") if database.startswith(prefix) else None
 
 
 def check(what: str, name: str) -> None:
-    """Raise Invalid if the name is not neutral."""
+    """Raise Invalid if a name does not follow the naming rules that hold on every target."""
     if not _NEUTRAL.fullmatch(name):
         raise Invalid(
             f"{name!r} is not a {what} name",
@@ -70,10 +73,13 @@ def check(what: str, name: str) -> None:
 
 
 def labels(project: str, kind: str, name: str) -> dict[str, str]:
-    """Return a resource's labels; it carries all three from the call that makes it."""
+    """Return the labels that mark a resource as the project's: project, kind and name.
+
+    It carries all three from the call that makes it.
+    """
     return {PROJECT_LABEL: project, KIND_LABEL: kind, NAME_LABEL: name}
 
 
 def label_filter(project: str) -> str:
-    """Return the filter that lists resources with the project's label."""
+    """Return the filter text that lists resources with the project's label."""
     return f"labels.{PROJECT_LABEL}={project}"

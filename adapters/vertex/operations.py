@@ -23,7 +23,7 @@ def wait_until_done(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """Return an operation at its end, good or bad.
+    """Poll a long-running operation until it has ended, good or bad, and return it.
 
     Args:
         session: The session.
@@ -55,7 +55,7 @@ def wait_for_success(
     deadline: timedelta = USUAL,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> Any:
-    """Return an operation at its good end; raise its error as ours.
+    """Poll a long-running operation until it has succeeded; raise its error translated.
 
     The arguments are those of `wait_until_done`.
     """
@@ -68,14 +68,14 @@ def wait_for_success(
 
 
 def error_of(operation: Any, what: str) -> IsthmusError:
-    """Return a failed operation's error."""
+    """Translate the error of a failed long-running operation to an Isthmus error."""
     error = from_status(operation.error.code, operation.error.message, what)
     # a precondition of work that is over: waiting does not mend it
     return Invalid(error.message) if isinstance(error, Busy) else error
 
 
 def list_operations(session: Session, client: Any, resource: str) -> list[Any]:
-    """Return all operations on a resource, in the order that the service gives."""
+    """Return all long-running operations on a resource, in the service's order."""
     listed: list[Any] = []
     token = ""
     while True:

@@ -23,7 +23,7 @@ _ENDPOINT = Text(
 
 
 def _replicas(text: str) -> str:
-    """Check a number or a range of replicas."""
+    """Check that an option is a number or range of replicas such as `1..3`; return it unchanged."""
     if not re.fullmatch(_REPLICAS, text):
         raise Mistake(
             f"{text!r} is not a number of replicas", "write 1..3, the fewest and the most, or 2"

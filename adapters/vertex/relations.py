@@ -11,7 +11,7 @@ _ALIAS = "isthmus_from_"
 
 
 def place(tree: exp.Expr, dataset: str) -> None:
-    """Add the dataset to each relation that is no WITH of the query's own."""
+    """Add the BigQuery dataset to each table in a query, except to the query's own WITH names."""
     for scope in traverse_scope(tree):
         for source in scope.sources.values():
             if isinstance(source, exp.Table):
@@ -19,7 +19,7 @@ def place(tree: exp.Expr, dataset: str) -> None:
 
 
 def tell_rows_from_columns(tree: exp.Expr) -> None:
-    """Give a relation another alias if its name may be taken for a column's, or the reverse.
+    """Rename the tables of a query by aliases where BigQuery would confuse them with columns.
 
     A column with the name of a relation is, to BigQuery, the relation's whole row. In a subquery
     `x.y` is the field y of its own column x before it is the column y of the relation x around it.
@@ -48,7 +48,7 @@ def tell_rows_from_columns(tree: exp.Expr) -> None:
 
 
 def _sources(scope: Scope) -> dict[str, exp.Expr]:
-    """Return the relations of a SELECT's FROM and JOINs by their aliases."""
+    """Return the tables and subqueries in a SELECT's FROM and JOINs, by their aliases."""
     sources: dict[str, exp.Expr] = {}
     for name, (node, _) in scope.selected_sources.items():
         # of a subquery sqlglot gives what is inside
@@ -59,9 +59,9 @@ def _sources(scope: Scope) -> dict[str, exp.Expr]:
 
 
 def _alias(scope: Scope | None, name: str, renamed: Mapping[int, Mapping[str, str]]) -> str | None:
-    """Return the new alias of the relation that a qualified name means; None if it has none.
+    """Return the new alias of the table that qualifies a column; None if it was not renamed.
 
-    The relation may be one around the subquery.
+    The table may be one around the subquery.
     """
     while scope is not None:
         if name in {source.lower() for source in _sources(scope)}:

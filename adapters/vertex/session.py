@@ -129,17 +129,17 @@ class Session:
 
     @property
     def parent(self) -> str:
-        """The resource below which Vertex AI keeps everything."""
+        """The resource name (`projects/.../locations/...`) below which Vertex AI keeps all."""
         return f"projects/{self.project}/locations/{self.location}"
 
     @property
     def credentials(self) -> Any:
-        """The credentials, anonymous offline; Denied if there are none."""
+        """The Google credentials, anonymous offline; Denied if there are none."""
         return self._credentials_and_project()[0]
 
     @property
     def service_account(self) -> str | None:
-        """The identity of jobs and endpoints, or None for the project's default one."""
+        """The service account of jobs and endpoints, or None for the project's default one."""
         return self.profile.options.get("service_account")
 
     def __getattr__(self, name: str) -> Any:
@@ -192,9 +192,9 @@ class Session:
         return self._handwritten("storage", Client)
 
     def http(self) -> Any:
-        """Return a new requests.Session under the target's identity, for one thread.
+        """Return a new requests session that sends the target's credentials, for one thread.
 
-        Offline no proxy of the environment stands between.
+        Offline it uses no proxy of the environment.
         """
         from google.auth.transport.requests import AuthorizedSession
 
@@ -203,7 +203,10 @@ class Session:
         return http
 
     def blobs(self) -> Any:
-        """Return the project's Bucket; on a local stack, which starts empty, make it first."""
+        """Return the project's Cloud Storage bucket object.
+
+        On a local stack, which starts empty, the bucket is made first.
+        """
         bucket = self.storage.bucket(self.bucket)
         if self.offline and not self._bucket_made:
             with suppress(AlreadyExists), translated(f"making bucket {self.bucket}"):
@@ -213,7 +216,7 @@ class Session:
 
     @contextmanager
     def mutating(self, operation: str, resource: str) -> Iterator[None]:
-        """Run a call with an effect, noted in the call log, where a dry run stops.
+        """Run the block's call that changes something, noted in the call log; a dry run stops here.
 
         Errors are translated; a lost reply is OutcomeUnknown.
         """
@@ -225,7 +228,7 @@ class Session:
 
     @contextmanager
     def reading(self, operation: str, resource: str) -> Iterator[None]:
-        """Run a call that only reads, noted in the call log, errors translated."""
+        """Run the block's call that only reads, noted in the call log, with errors translated."""
         self.calls.reading(operation, resource)
         with (
             spans.span(operation, kind="CLIENT", resource=resource),
@@ -241,15 +244,15 @@ class Session:
         self._credentials_and_project()
 
     def labels(self, kind: str, name: str) -> dict[str, str]:
-        """Return the labels of one of the project's resources."""
+        """Return the labels that mark a resource as the project's."""
         return names.labels(self.name, kind, name)
 
     def key(self, *parts: str) -> str:
-        """Return an object's name below the project's root."""
+        """Return the object name in the bucket for a path below the project's root."""
         return "/".join((self.prefix, *parts))
 
     def _credentials_and_project(self) -> tuple[Any, str | None]:
-        """Return the credentials and the project that they name."""
+        """Return the Google credentials, and the project that they name."""
         with self._lock:
             if self._credentials is None:
                 self._credentials = (
@@ -260,7 +263,7 @@ class Session:
             return self._credentials
 
     def _open(self, service: str, host: str | None) -> Any:
-        """Make the client of a service."""
+        """Create the generated client of a Google service."""
         entry = SERVICES[service]
         client: Any = getattr(import_module(entry.module), entry.client)
         if self.endpoint_url is not None:
@@ -279,7 +282,7 @@ class Session:
         )
 
     def _handwritten(self, service: str, client: Any, **more: Any) -> Any:
-        """Return a client that Google wrote by hand, made once."""
+        """Return one of the clients that Google wrote by hand (BigQuery, Storage), made once."""
         with self._lock:
             opened = self._clients.get((service, True, 0, None))
             if opened is None:
@@ -299,7 +302,7 @@ session_of = one_for_each(Session)
 
 
 def where(target: Target) -> str:
-    """Return a target's project, location and bucket."""
+    """Return a target's project, location and bucket as text."""
     session = session_of(target)
     session.admit()
     offline = "  offline" if session.offline else ""
@@ -310,20 +313,20 @@ def where(target: Target) -> str:
 
 
 def native(target: Target) -> Any:
-    """Return the Session, whose attributes are Google's clients."""
+    """Return `target.native`: the Session, whose attributes are Google's clients."""
     return session_of(target)
 
 
 @cache
 def retry() -> Any:
-    """Return the rule of retry for reads and idempotent writes: transient errors, for a while."""
+    """Return Google's Retry object for reads and idempotent writes: transient errors only."""
     from google.api_core.retry import Retry
 
     return Retry(predicate=transient, initial=0.1, maximum=5.0, multiplier=2.0, timeout=_PATIENCE)
 
 
 def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
-    """Split `gs://bucket[/prefix]` and the project into bucket and prefix.
+    """Split the profile's `gs://bucket[/prefix]` into the bucket and the project's name prefix.
 
     Two projects may share a bucket.
     """
@@ -339,7 +342,7 @@ def _place(target: str, bucket: object, project: str) -> tuple[str, str]:
 
 @cache
 def _channel(address: str) -> Any:
-    """Return a gRPC channel to a local stack, without a proxy."""
+    """Return a gRPC channel to a local stack that uses no proxy."""
     import grpc
 
     sizes = (("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1))

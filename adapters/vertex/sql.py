@@ -168,7 +168,7 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what BigQuery's SQL cannot express of a statement as DuckDB does.
+    """Return what in a neutral SQL statement cannot be expressed in BigQuery's SQL, as problems.
 
     First comes what no target can say; else what the list above lacks, or its own rules.
     """
@@ -179,7 +179,9 @@ def check(sql: str) -> tuple[SqlProblem, ...]:
 
 
 def render(sql: str, dataset: str = "") -> Rendered:
-    """Return BigQuery's text, with `@name` parameters and the relations in a dataset.
+    """Translate a neutral SQL statement to BigQuery's SQL, its tables in a dataset.
+
+    Parameters become `@name`.
 
     Raises:
         Invalid: `check` refuses the text.
@@ -201,7 +203,10 @@ def render(sql: str, dataset: str = "") -> Rendered:
 
 
 def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
-    """Yield a problem for each LEFT JOIN without an equality of both sides."""
+    """Yield a problem for each LEFT JOIN whose ON has no equality between its two sides.
+
+    BigQuery refuses such joins.
+    """
     for join in tree.find_all(exp.Join):
         if str(join.args.get("side") or "").upper() == "LEFT" and not any(
             map(_equality, _conjuncts(join.args["on"]))
@@ -215,7 +220,7 @@ def _joins(tree: exp.Expr) -> Iterator[SqlProblem]:
 
 
 def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
-    """Yield the conditions that AND joins."""
+    """Yield the parts of an SQL condition that AND joins."""
     if isinstance(condition, exp.And):
         yield from _conjuncts(condition.left)
         yield from _conjuncts(condition.right)
@@ -226,7 +231,10 @@ def _conjuncts(condition: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _equality(condition: exp.Expr) -> bool:
-    """Return whether a condition is a.x = b.x; names without a relation pass."""
+    """Return whether an SQL condition is an equality of two relations, such as a.x = b.x.
+
+    Names without a relation pass.
+    """
     if not isinstance(condition, exp.EQ):
         return False
     sides = [
@@ -237,12 +245,12 @@ def _equality(condition: exp.Expr) -> bool:
 
 
 def _distances(spec: exp.Expr) -> tuple[str, ...]:
-    """Return the bounds of a frame that are intervals."""
+    """Return the names of those bounds of a window frame that are intervals."""
     return tuple(part for part in ("start", "end") if isinstance(spec.args.get(part), exp.Interval))
 
 
 def _window(window: exp.Window) -> None:
-    """Rewrite a window so that nulls are ordered as in DuckDB."""
+    """Rewrite an SQL window in place, so that BigQuery orders nulls as DuckDB does."""
     order, spec = window.args.get("order"), window.args.get("spec")
     if order is None:
         return
@@ -276,12 +284,12 @@ def _window(window: exp.Window) -> None:
 
 
 def _say(node: exp.Expr) -> exp.Expr:
-    """Return a node in BigQuery's form; sqlglot's own rendering does the rest."""
+    """Return an SQL tree's node in the form for BigQuery; sqlglot's own rendering does the rest."""
     return _WORDS[type(node)](node) if type(node) in _WORDS else node
 
 
 def _sum(node: exp.Expr) -> exp.Expr:
-    """Write a sum with an interval as TIMESTAMP_ADD or TIMESTAMP_SUB."""
+    """Return a timestamp plus or minus an interval as TIMESTAMP_ADD or TIMESTAMP_SUB."""
     if not isinstance(node.args["expression"], exp.Interval):
         return node
     name = "TIMESTAMP_ADD" if isinstance(node, exp.Add) else "TIMESTAMP_SUB"
@@ -289,7 +297,7 @@ def _sum(node: exp.Expr) -> exp.Expr:
 
 
 def _ratio(node: exp.Expr) -> exp.Expr:
-    """Write a division as IEEE_DIVIDE, unless by a literal that is not 0."""
+    """Return an SQL division as IEEE_DIVIDE, unless it is by a literal that is not 0."""
     divisor = node.args["expression"]
     if isinstance(divisor, exp.Literal) and float(divisor.name):
         return node
@@ -297,7 +305,7 @@ def _ratio(node: exp.Expr) -> exp.Expr:
 
 
 def _difference(node: exp.Expr) -> exp.Expr:
-    """Write a difference of times as TIMESTAMP_DIFF in milliseconds."""
+    """Return a difference of two timestamps as TIMESTAMP_DIFF in milliseconds."""
     return exp.Anonymous(
         this="TIMESTAMP_DIFF",
         expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")],
@@ -305,12 +313,12 @@ def _difference(node: exp.Expr) -> exp.Expr:
 
 
 def _bare(node: exp.Expr) -> exp.Expr:
-    """Return a node without its parentheses."""
+    """Return an SQL expression without its outer parentheses."""
     return node.this if isinstance(node, exp.Paren) else node
 
 
 def _number(interval: exp.Interval) -> exp.Interval:
-    """Write an interval with a number, weeks as days."""
+    """Return an SQL interval with its amount as a number and weeks as days."""
     weeks = unit_of(interval) == "WEEK"
     amount = int(interval.this.name) * (7 if weeks else 1)
     return exp.Interval(
@@ -319,7 +327,7 @@ def _number(interval: exp.Interval) -> exp.Interval:
 
 
 def _cast(node: exp.Expr) -> exp.Expr:
-    """Write a timestamp's literal, and BigQuery's type of timestamps."""
+    """Return an SQL cast in BigQuery's form: a TIMESTAMP literal, or a cast to TIMESTAMP."""
     if CASTS[node.args["to"].this] != "timestamp":
         return node
     moment = parse_timestamp(node.this.name) if isinstance(node.this, exp.Literal) else None
@@ -330,12 +338,12 @@ def _cast(node: exp.Expr) -> exp.Expr:
 
 @cache
 def _template(text: str) -> exp.Expr:
-    """Return a template of BigQuery's SQL as a tree."""
+    """Parse a template in BigQuery's SQL to a syntax tree, cached."""
     return sqlglot.parse_one(text, read="bigquery")
 
 
 def _within_domain(node: exp.Expr) -> exp.Expr:
-    """Return a function with DuckDB's results outside of its domain, where BigQuery's fails."""
+    """Return a function such as LN with DuckDB's results for arguments where BigQuery's fails."""
     values: dict[str, Any] = {"x": node.this, "y": node.args.get("expression")}
     tree = _template(_DOMAINS[type(node)]).copy()
     for column in list(tree.find_all(exp.Column)):

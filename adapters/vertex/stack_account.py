@@ -15,7 +15,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 def credentials(url: str) -> Any:
-    """Return the credentials for a stack, anonymous where it needs none.
+    """Return the Google credentials for calls of a local stack, anonymous where it needs none.
 
     Raises:
         Denied: The key of its account is another user's file.
@@ -36,7 +36,7 @@ def credentials(url: str) -> Any:
 
 
 def with_token(channel: Any, credentials: Any) -> Any:
-    """Return a channel that sends the credentials' token with each call."""
+    """Return a gRPC channel that sends the credentials' access token with each call."""
     from google.auth.credentials import AnonymousCredentials
 
     if isinstance(credentials, AnonymousCredentials):

@@ -23,7 +23,7 @@ class Execution(StoredDocument, frozen=True, kw_only=True):
 
 
 def read(blobs: BlobStore, run_id: str) -> Execution | None:
-    """Return the document of a run, or None if the run was never submitted."""
+    """Return what is stored about a run's execution at the provider, or None if never submitted."""
     uri = _uri(blobs, run_id)
     try:
         return decode(blobs.get(uri), Execution, what=uri)
@@ -32,11 +32,11 @@ def read(blobs: BlobStore, run_id: str) -> Execution | None:
 
 
 def write(blobs: BlobStore, execution: Execution) -> Execution:
-    """Store the document of a run, and return it."""
+    """Store what ties a pipeline run to the provider's execution, and return it."""
     blobs.put(_uri(blobs, execution.run.run_id), msgspec.json.encode(execution))
     return execution
 
 
 def _uri(blobs: BlobStore, run_id: str) -> str:
-    """Return where a pipeline run's executions are stored."""
+    """Return the URI of the JSON document that ties a run to the provider's execution."""
     return f"{blobs.root.rstrip('/')}/executions/{run_id}.json"

@@ -12,7 +12,7 @@ _RESERVED = "default"  # Vertex keeps this alias for itself
 
 
 def check_alias(alias: str) -> None:
-    """Raise Invalid if the name cannot be an alias on every target."""
+    """Raise Invalid if the name cannot be a model version's alias on every target."""
     if not alias or alias == _RESERVED or alias.isdigit():
         raise Invalid(
             f"{alias!r} cannot be an alias",
@@ -21,7 +21,7 @@ def check_alias(alias: str) -> None:
 
 
 def check_approval(approval: str) -> None:
-    """Raise Invalid if the word is not an Approval."""
+    """Raise Invalid if the word is not one of the approval states of a model version."""
     if approval not in get_args(Approval):
         raise Invalid(
             f"{approval!r} is no approval", remedy=f"one of {', '.join(get_args(Approval))}"

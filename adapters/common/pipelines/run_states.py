@@ -31,7 +31,9 @@ def run_state(
     started: Mapping[str, StepState],
     judged: Callable[[StepSpec], Judgement | None],
 ) -> RunState:
-    """Return a run's state. A run that was cancelled because a step of it failed has failed.
+    """Return the state of a pipeline run and its steps, from what the provider reports.
+
+    A run that was cancelled because a step of it failed has failed.
 
     Args:
         run: What was submitted.
@@ -52,7 +54,7 @@ def run_state(
 def _not_started(
     spec: StepSpec, judgement: Judgement, earlier: Mapping[str, StepState], phase: RunPhase
 ) -> StepState:
-    """Return the state of a step that the provider has not started, by the steps that it needs."""
+    """Derive the state of a step that the provider has not started from those it depends on."""
     unmet = next((name for name in spec.needs if earlier[name].phase in _WAS), None)
     if unmet is not None and earlier[unmet].phase != "cancelled":
         return StepState(

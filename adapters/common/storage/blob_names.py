@@ -22,7 +22,7 @@ class BlobNames(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parts_of(uri: str, names: BlobNames) -> list[str]:
-    """Return a blob's path below the root as its parts.
+    """Return a blob's path below the store's root as a list of its parts.
 
     Raises:
         Invalid: The URI is outside of the root, a part of it cannot be stored, or its first part is
@@ -41,7 +41,7 @@ def parts_of(uri: str, names: BlobNames) -> list[str]:
 
 
 def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
-    """Split a URI prefix for a listing into folder and beginning of a name.
+    """Split the URI prefix of a blob listing into a folder and a prefix of names.
 
     Returns:
         Both below the root: the folder of every blob whose URI begins with `prefix`, and the
@@ -59,7 +59,7 @@ def listed_below(prefix: str, names: BlobNames) -> tuple[str, str]:
 
 
 def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
-    """Raise Invalid if a part of a blob's path cannot be stored."""
+    """Raise Invalid if a part of a blob's path is empty, `.`, `..` or a temporary name."""
     for part in parts:
         if part in {"", ".", ".."} or "\0" in part or part.startswith(names.temporary):
             raise Invalid(
@@ -69,7 +69,7 @@ def check_parts(parts: Sequence[str], uri: str, names: BlobNames) -> None:
 
 
 def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path, str]]:
-    """Return each finished file below a folder with the URI that it gets, manifest.json last.
+    """List the finished files below a folder, each with its blob URI, manifest.json last.
 
     Raises:
         NotFound: The folder does not exist.
@@ -86,7 +86,7 @@ def upload_uris(folder: Path, prefix: str, names: BlobNames) -> list[tuple[Path,
 
 
 def _outside(uri: str, names: BlobNames) -> Invalid:
-    """Return the error of an address that is not below the store's root."""
+    """Return the error that a blob's URI is not below the store's root."""
     return Invalid(
         f"{uri} is not below {names.root}", remedy="a BlobStore serves the uris below its root"
     )

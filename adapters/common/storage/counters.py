@@ -11,13 +11,13 @@ KIND = "counters"  # of the inventory
 
 
 def not_found(endpoint: str) -> NotFound:
-    """Return the error for an endpoint without counters."""
+    """Return the error that an endpoint has no counters, as `apply` was not called for it."""
     return NotFound(f"{endpoint} has no counters", remedy=f"make them: isthmus deploy {endpoint}")
 
 
 @contextmanager
 def counters_of(endpoint: str) -> Iterator[None]:
-    """Turn a NotFound raised inside into the error for an endpoint without counters."""
+    """Turn a NotFound raised in the block into the error that the endpoint has no counters."""
     try:
         yield
     except NotFound as error:

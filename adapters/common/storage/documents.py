@@ -63,15 +63,15 @@ class Objects(Protocol):
     """
 
     def read(self, key: str) -> StoredObject | None:
-        """Read an object's bytes, token and time, or None if there is none."""
+        """Return an object's bytes, token and time of writing, or None if there is none."""
         ...
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return the same without the bytes."""
+        """Return an object's token and nonce without reading its bytes, or None if absent."""
         ...
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an object on a condition, and return its new token.
+        """Write an object by compare-and-swap on its token, and return its new token.
 
         Args:
             key: The object's key.
@@ -85,11 +85,11 @@ class Objects(Protocol):
         ...
 
     def remove(self, key: str, token: str) -> None:
-        """Remove the object; raise Conflict if it has another token."""
+        """Delete an object if it still has the token; raise Conflict if it has another one."""
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Return the keys with a prefix in any order, without those of tombstones."""
+        """Return the keys of the objects with a prefix, in any order, without tombstones."""
         ...
 
     def uri(self, key: str) -> str: ...
@@ -175,12 +175,14 @@ class Documents:
                 self._objects.remove(key, token)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys that begin with `prefix`, in order, without those being deleted."""
+        """Return the documents' keys that begin with `prefix`, in order, without deleted ones."""
         with self._log.reading(self._words.list, f"{self._folder}/{prefix}"):
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """Write under a condition; repeat while a lost reply leaves open whether it took effect.
+        """Write an object by compare-and-swap, repeated while a lost reply leaves its effect open.
+
+        Its own nonce in the object shows that an earlier try took effect.
 
         Raises:
             Conflict: The document is not as expected.
@@ -210,7 +212,7 @@ class Documents:
         )
 
     def _look(self, key: str) -> ObjectHead | None:
-        """Return a document's token and nonce, or None if it is absent."""
+        """Return a document's token and nonce without its content, or None if it is absent."""
         return self._objects.look(key)
 
 
@@ -224,7 +226,7 @@ def _still(current: ObjectHead | None, expect: str | None) -> bool:
 def _lost_reply(
     key: str, current: ObjectHead | None, expect: str | None, *, unsure: bool
 ) -> IsthmusError:
-    """Return the error for a write that failed, or that may have taken effect."""
+    """Return the error for a failed write: a conflict, or an unknown outcome if `unsure`."""
     if unsure:
         return OutcomeUnknown(
             f"state {key}: the reply was lost and the key has changed since",

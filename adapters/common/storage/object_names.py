@@ -18,7 +18,7 @@ def literal_prefix(pattern: str) -> str:
 
 
 def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the listed names that match, each with the file that it becomes, and make the folders.
+    """Yield each listed object name that matches the source, with its target file; make folders.
 
     A file is called by its object's name below the last folder without a wildcard.
 
@@ -54,7 +54,7 @@ def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterato
 
 
 def _pattern(pattern: str) -> str:
-    """Return a key, a prefix or a glob as a regular expression for keys."""
+    """Translate a key, a prefix or a glob to the text of a regular expression for keys."""
     if pattern.endswith("/"):
         return re.escape(pattern) + ".*"
     tokens = {"**/": "(.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
@@ -66,6 +66,6 @@ def _pattern(pattern: str) -> str:
 
 
 def _one_of(letters: str) -> str:
-    """Return a glob's set of letters, such as `[01]` or `[!a-c]`, as a regular expression."""
+    """Translate a glob's set of letters, such as `[01]` or `[!a-c]`, to a regular expression."""
     inside = letters[1:-1].replace("\\", "\\\\").replace("[", "\\[")
     return f"[^{inside[1:]}]" if inside.startswith("!") else f"[{inside}]"

@@ -50,14 +50,14 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def nodes_of(forms: Iterable[Form]) -> frozenset[type[exp.Expr]]:
-    """Return the types of all syntax-tree nodes that the forms allow."""
+    """Return the sqlglot node types that an allow-list's entries allow."""
     return frozenset(node for form in forms for node in form.nodes)
 
 
 def unlisted_nodes(
     tree: exp.Expr, allowed: frozenset[type[exp.Expr]], engine: str
 ) -> tuple[SqlProblem, ...]:
-    """Return a problem for each construct of the tree that this engine's list does not have."""
+    """Return a problem for each construct of a query's tree that the allow-list does not have."""
     return tuple(
         SqlProblem(
             line=line_of(node),
@@ -70,7 +70,7 @@ def unlisted_nodes(
 
 
 def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
-    """Return a problem for each rounding or comparison of a decimal that no float equals.
+    """Return a problem for each rounding or comparison in a query of a decimal that is no float.
 
     DuckDB computes 0.1 exactly and the clouds as a float, so the answers may differ there.
     """
@@ -95,7 +95,7 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether DuckDB computes the node as a DECIMAL that no float equals, unlike 0.5.
+    """Return whether DuckDB computes an SQL node as a DECIMAL that no float equals, unlike 0.5.
 
     A node that has a DOUBLE column among its parts is computed as a float after all.
     """
@@ -109,7 +109,10 @@ def _exact(node: exp.Expr) -> bool:
 
 
 def _is_arithmetic(node: exp.Expr) -> bool:
-    """Return whether the node computes something; a plain number compares alike as a float."""
+    """Return whether an SQL expression computes something, unlike a plain number.
+
+    A plain number compares alike as a float.
+    """
     return isinstance(
         node.unnest() if isinstance(node, exp.Paren) else node,
         exp.Add | exp.Sub | exp.Mul | exp.Mod,
@@ -117,7 +120,10 @@ def _is_arithmetic(node: exp.Expr) -> bool:
 
 
 def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
-    """Raise Invalid with the first problem, if there is one: only sound text can be rendered."""
+    """Raise Invalid with the first problem of a query, if there is one.
+
+    It is called before SQL is rendered for an engine: only a query without problems can be.
+    """
     if problems:
         first = problems[0]
         raise Invalid(
@@ -126,7 +132,10 @@ def refuse(problems: tuple[SqlProblem, ...], engine: str) -> None:
 
 
 def write_windows_out(tree: exp.Expr) -> None:
-    """Replace each use of a named window by its definition: every engine takes an inline OVER."""
+    """Replace each use of a named window in a query by its definition, in place.
+
+    Every engine takes an inline OVER.
+    """
     for window in list(tree.find_all(exp.Window)):
         if (
             window.arg_key != "windows"
@@ -144,7 +153,7 @@ def write_windows_out(tree: exp.Expr) -> None:
 
 
 def _inline(window: exp.Window, named: exp.Window) -> None:
-    """Give a window that refers to a named one the parts of that definition."""
+    """Copy a named window's PARTITION BY, ORDER BY and frame into a window that refers to it."""
     for part in ("partition_by", "order", "spec"):
         if value := named.args.get(part):
             window.set(
@@ -154,7 +163,7 @@ def _inline(window: exp.Window, named: exp.Window) -> None:
 
 
 def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
-    """Replace each node by `say(node)`, children first, so that nested nodes are replaced, too."""
+    """Replace each node of a query's tree by `say(node)`, children first; return the tree."""
     for node in reversed(list(tree.walk(bfs=True))):
         parent = node.parent
         if parent is None:
@@ -167,9 +176,9 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 
 
 def generate(tree: exp.Expr, dialect: str) -> str:
-    """Return the tree as text, one clause a line, so that an engine's line number means something.
+    """Return the SQL text of a query's tree in a dialect, one clause a line.
 
-    Comments are left out. The tree is used up.
+    So an engine's line number means something. Comments are left out. The tree is used up.
     """
     return tree.sql(
         dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE

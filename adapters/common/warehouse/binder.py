@@ -32,9 +32,10 @@ class Bound(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def bind(documents: Mapping[str, Document], sql: str, params: Params) -> Bound:
-    """Bind a query to the project's relations; return its columns and the parameters it uses.
+    """Check a query in DuckDB against the project's tables, before a cloud runs it.
 
-    One query at a time in a process: opening a database costs more than binding in it.
+    Return its columns and the parameters it uses. One query at a time in a process: opening a
+    database costs more than binding in it.
 
     Raises:
         Invalid: The query is wrong; the message has the position.

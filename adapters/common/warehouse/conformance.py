@@ -23,7 +23,7 @@ Rows = TypeVar("Rows", "pa.Table", "pa.RecordBatch")
 
 
 def check_columns(document: Document, names: Sequence[str]) -> None:
-    """Raise Invalid if a column is unknown, comes twice, or is required and missing.
+    """Raise Invalid if a table's column is unknown, given twice, or required and missing.
 
     `dt` may be among them: it is made from the time column.
     """
@@ -48,7 +48,7 @@ def check_columns(document: Document, names: Sequence[str]) -> None:
 
 
 def conform(document: Document, data: pa.Table) -> pa.Table:
-    """Return the declared columns in their order, timestamps truncated to milliseconds.
+    """Return rows with the table's declared columns in order, timestamps cut to milliseconds.
 
     Raises:
         Invalid: A column has the wrong type, or nulls where values are required.
@@ -83,7 +83,7 @@ def in_time_order(document: Document, data: pa.Table) -> pa.Table:
 
 
 def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
-    """Split rows into runs of one UTC date, as (YYYY-MM-DD, rows).
+    """Split rows into consecutive groups of one UTC date, as (YYYY-MM-DD, rows).
 
     A date comes once if the rows are in the order of their time.
     """
@@ -141,7 +141,7 @@ def _typed(table: str, column: Column, values: pa.ChunkedArray[Any]) -> pa.Chunk
 
 
 def _fits(arrow: pa.DataType, name: ColumnType) -> bool:
-    """Return whether a column can hold values of an Arrow type without silent loss.
+    """Return whether a declared column type can hold an Arrow type without silent loss.
 
     An untyped null fits everywhere.
     """

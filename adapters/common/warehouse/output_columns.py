@@ -10,7 +10,7 @@ _COLUMN = "isthmus_column_"
 
 
 def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
-    """Return the names by which a query's columns can be selected; nameless ones get a name.
+    """Return the names by which a query's output columns can be selected; give nameless ones one.
 
     Engines name those differently, `_col0` or `f0_`, so such an output gets an alias in the tree.
 
@@ -36,7 +36,7 @@ def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
 
 
 def _is_named(output: exp.Expr) -> bool:
-    """Return whether the query itself names the output: by an alias, or as a column.
+    """Return whether the query itself names an output column: by an alias, or as a column.
 
     sqlglot's output_name calls `1` and `CAST(a AS DOUBLE)` 1 and a; no engine does.
     """

@@ -24,7 +24,7 @@ _SUGGESTION = re.compile(r"\nDid you mean [^\n]*")  # DuckDB suggests tables of 
 def bind(
     connection: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
 ) -> tuple[duckdb.DuckDBPyRelation, dict[str, object]]:
-    """Return a query as a relation that has not run yet, and the parameters that it uses.
+    """Bind a query in DuckDB; return a lazy relation, and the parameters that the query uses.
 
     Raises:
         Invalid: It is not one SELECT, or the value of a parameter is missing.
@@ -49,7 +49,7 @@ def with_position(
     sql: str,
     params: Mapping[str, object],
 ) -> duckdb.Error:
-    """Return the error with its position in the query.
+    """Return DuckDB's error for a query with its line and column in the query.
 
     Binding a relation loses the position; preparing the same statement brings it back.
     """
@@ -67,7 +67,7 @@ def with_position(
 
 
 def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
-    """Return DuckDB's error as Invalid with `line L, column C`.
+    """Return DuckDB's error as Invalid, its message with `line L, column C` in front.
 
     For a table that does not exist it names the nearest of `tables`, and some that there are.
     """
@@ -84,7 +84,7 @@ def sql_error(error: Exception, tables: Iterable[str]) -> Invalid:
 
 
 def sql_invalid(text: str, *, remedy: str | None = None) -> Invalid:
-    """Return Invalid with DuckDB's message, with `line L, column C` in front."""
+    """Return an Invalid error with DuckDB's message, `line L, column C` in front."""
     place = _LINE.search(text)
     words = text.split("\n\n", maxsplit=1)[0].replace("\n", " ")
     words = re.sub(r"^\w+ Error: ", "", words)

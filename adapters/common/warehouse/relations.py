@@ -13,20 +13,20 @@ _GLOB = re.compile(r"([\[*?])")
 
 
 def quoted(name: str) -> str:
-    """Return a name as a quoted identifier of SQL."""
+    """Return a name as a double-quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def path_literal(path: str) -> str:
-    """Return a path as a string of SQL that DuckDB takes literally.
+    """Return a file path as an SQL string literal that DuckDB does not take for a pattern.
 
-    A folder may be called data[1], which DuckDB would otherwise read as a pattern.
+    A folder may be called data[1], which DuckDB would otherwise read as a glob.
     """
     return "'" + _GLOB.sub(r"[\1]", path).replace("'", "''") + "'"
 
 
 def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
-    """Return the relations that a query may read, those that a view uses before the view.
+    """Return the names of tables and views that a query may read, a view after what it uses.
 
     Any word that is a table's name counts, wherever it stands: registering one too many costs a
     little, parsing would cost more.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """Return the values of the `$names` that a query uses; `params` may hold more.
+    """Return the values of the `$name` parameters that a query uses; `params` may hold more.
 
     Raises:
         Invalid: A value is missing, or has a type that no column has.
@@ -28,7 +28,7 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
 
 
 def _value(name: str, value: object) -> object:
-    """Return a parameter as DuckDB takes it: times in UTC without a zone, decimals as floats."""
+    """Convert a query parameter for DuckDB: times to UTC without a zone, decimals to floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):
         value = item()
@@ -45,7 +45,7 @@ def _value(name: str, value: object) -> object:
 
 
 def canonical(data: pa.Table) -> pa.Table:
-    """Cast a result to the ports' types: int64, float64, string, bool, timestamp[ms].
+    """Cast a query result to the ports' types: int64, float64, string, bool, timestamp[ms].
 
     Raises:
         Invalid: A column has any other type; the message names it.
@@ -70,7 +70,7 @@ def canonical(data: pa.Table) -> pa.Table:
 
 
 def _canonical(field: pa.Field[Any]) -> pa.DataType:
-    """Return the port's type for a column of a result; raise Invalid if it has none."""
+    """Return the canonical Arrow type for a result's column; raise Invalid if it has none."""
     import pyarrow as pa
 
     types, kind = pa.types, field.type
@@ -106,5 +106,5 @@ def _canonical(field: pa.Field[Any]) -> pa.DataType:
 
 
 def columns(schema: pa.Schema) -> tuple[Column, ...]:
-    """Return a canonical schema as a table's columns."""
+    """Convert a canonical Arrow schema to the columns of a table."""
     return tuple(Column(name=field.name, type=of_arrow(field.type)) for field in schema)

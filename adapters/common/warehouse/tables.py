@@ -40,7 +40,7 @@ class Document(StoredDocument, frozen=True, kw_only=True):
 
 
 def existing_table(name: str, document: Document | None) -> Document:
-    """Return the document of a table to which rows can be appended.
+    """Return the stored description of a table if rows can be appended to it.
 
     Raises:
         NotFound: There is no such table.
@@ -57,7 +57,7 @@ def existing_table(name: str, document: Document | None) -> Document:
 
 
 def check_batch_name(batch: str) -> None:
-    """Raise Invalid if no target could take the name for a batch."""
+    """Raise Invalid if the name of a batch of rows breaks the rules that hold on every target."""
     if not _BATCH.fullmatch(batch) or batch.startswith(SPOOL):
         raise Invalid(
             f"{batch!r} is not a batch name",
@@ -66,7 +66,7 @@ def check_batch_name(batch: str) -> None:
 
 
 def check_spec(spec: TableSpec) -> None:
-    """Raise Invalid if no target could make the table."""
+    """Raise Invalid if a table's spec breaks the rules for names and columns of every target."""
     if not _TABLE.fullmatch(spec.name):
         raise Invalid(
             f"{spec.name!r} is not a table name",
@@ -100,7 +100,7 @@ def check_spec(spec: TableSpec) -> None:
 
 
 def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """Return a table's document after `apply`.
+    """Return a table's stored description after its spec is applied: created or extended.
 
     A new column may be required: of the rows to come, since it is null in the earlier ones.
 
@@ -142,7 +142,7 @@ def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = N
 
 
 def _checked_column(table: str, old: Column, new: Column | None) -> Column:
-    """Return a column's new declaration; raise Invalid if existing rows might not fit it."""
+    """Return a column's new declaration; raise Invalid if stored rows might not fit it."""
     remedy = (
         f"a table only gains columns: keep {old.name} as it was, or make a new table ({table}_v2)"
     )
@@ -164,5 +164,5 @@ def _checked_column(table: str, old: Column, new: Column | None) -> Column:
 
 
 def without_stream(document: Document) -> Document:
-    """Return the document of a table that takes no single events any more."""
+    """Return a table's stored description changed so that it takes no single events any more."""
     return msgspec.structs.replace(document, stream_key=None)

@@ -29,7 +29,10 @@ _LARGE = 1_000_000  # bytes of a body above which it is sent in parts
 def failed(
     status: int, error: str, message: str, *, code: str = "", headers: Headers = ()
 ) -> Answer:
-    """Return an answer of the router itself; `code` tells our client what happened."""
+    """Return an HTTP error answer made by the router itself, as JSON.
+
+    `code` tells Isthmus's own client what happened, for example that the answer was lost.
+    """
     line = ((b"x-isthmus-error", code.encode()),) if code else ()
     return failure(status, error, message, headers=(*headers, *line))
 
@@ -52,7 +55,7 @@ class Exchange:
         self._answered = answered
 
     def done(self, answer: Answer) -> None:
-        """Hand the answer to the caller that waits for it."""
+        """Hand the answer to the caller that waits for this request."""
         self._answered(self, answer)
 
 
@@ -64,16 +67,16 @@ class Queue(Protocol):
     max_answer: int  # bytes
 
     def ready(self, backend: Backend) -> None:
-        """Give it a request, now or later."""
+        """Send the model server process its next request, now or as soon as one arrives."""
 
     def went(self, backend: Backend) -> None:
-        """Do without it: its process ended, or is about to."""
+        """Send the process no more requests: it ended, or is about to."""
 
     def put_back(self, exchange: Exchange) -> None:
-        """Give an exchange of which nothing was sent to another process, or to this one later."""
+        """Queue a request again that a process could not be sent, to be answered next."""
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
-        """Return an answer of the router's own in the variant's name."""
+        """Return an HTTP error answer of the router, with the headers that name the variant."""
         ...
 
 
@@ -102,25 +105,29 @@ class Backend:
 
     @property
     def busy(self) -> bool:
-        """Whether the process works at a request."""
+        """Whether the model server process works at a request now."""
         return self.sent is not None
 
     def open(self, port: int) -> None:
-        """Take requests for the process that answers at a port."""
+        """Start to send requests to the model server process that listens at a port."""
         self._hang_up()
         self.port, self.returns, self.answered = port, True, 0
         self._session = _session()
         self.balancer.ready(self)
 
     def close(self, why: str, *, returns: bool) -> None:
-        """Take no more requests; the one under way gets the answer that still comes."""
+        """Stop sending requests to the process, and note why, for error messages.
+
+        The request under way gets the answer that still comes. `returns`: a process will be ready
+        again soon, so requests may wait for it.
+        """
         self.port, self.why, self.returns = None, why, returns
         if not self.busy:
             self._hang_up()
         self.balancer.went(self)
 
     def send(self, exchange: Exchange) -> bool:
-        """Send a request. Return False where no process is ready for it, and nothing was sent."""
+        """Send a request to the process; return False if it is not ready, and nothing was sent."""
         if self.port is None or self._session is None or self.busy:
             return False
         self.exchange, self.sent = exchange, monotonic()
@@ -128,7 +135,7 @@ class Backend:
         return True
 
     def expire(self, now: float, timeout: float) -> None:
-        """Answer a request that the process works at for too long, and give the process up."""
+        """Answer 504 to the request under way if it exceeds the time-out; report a hung process."""
         if self.sent is None or now - self.sent < timeout:
             return
         exchange, self.exchange, self.sent = self.exchange, None, None
@@ -138,13 +145,13 @@ class Backend:
         self.hung()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start a task, and hold a reference to it until it ends."""
+        """Start an asyncio task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _hang_up(self) -> None:
-        """Close the connection; a caller that still waits is told that its answer is lost."""
+        """Close the connection to the process; a caller that still waits gets the 502 answer."""
         session, self._session = self._session, None
         exchange, self.exchange, self.sent = self.exchange, None, None
         if session is not None:
@@ -153,7 +160,10 @@ class Backend:
             exchange.done(self._lost())
 
     async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
-        """Send a request to the model server, and hand the answer to whoever waits."""
+        """Send a request to the model server, pass its answer to the caller, and ask for the next.
+
+        A request of which nothing was sent goes back to the balancer's queue.
+        """
         answer = await self._answer(session, port, exchange.request)
         if session is not self._session:
             return  # whoever hung up has told it
@@ -174,7 +184,10 @@ class Backend:
     async def _answer(
         self, session: aiohttp.ClientSession, port: int, request: Request
     ) -> Answer | None:
-        """Return the server's answer, or that it was lost; None if nothing was sent."""
+        """Post a request to the model server; return its answer, or a 502 answer if that was lost.
+
+        None: nothing was sent, so the request may be given to another process.
+        """
         try:
             answer = await self._post(session, port, request)
         except aiohttp.ClientConnectorError:  # it is dying, or this process has no descriptor left
@@ -193,12 +206,12 @@ class Backend:
         return answer
 
     def _lost(self) -> Answer:
-        """Return the answer to a request whose reply was lost after it was sent."""
+        """Return the 502 answer for a request that was sent and whose reply was lost."""
         words = f"variant {self.balancer.variant} ended the connection before it answered"
         return self.balancer.failure(502, "ConnectionLost", words, "lost")
 
     async def _post(self, session: aiohttp.ClientSession, port: int, request: Request) -> Answer:
-        """Post a request to the model server, and return its answer."""
+        """Post a request to the model server's HTTP port, and return its answer."""
         body = request.body if len(request.body) <= _LARGE else BytesIO(request.body)
         headers = {"content-type": request.headers[b"content-type"].decode("latin-1")}
         url = URL.build(scheme="http", host="127.0.0.1", port=port, path="/invocations")
@@ -214,7 +227,7 @@ class Backend:
 
 
 async def ping(port: int) -> None:
-    """Return once the server at a port answers.
+    """Return once the model server at a port answers /ping.
 
     Its socket listens already, so one connection waits for it.
 
@@ -232,9 +245,9 @@ async def ping(port: int) -> None:
 
 
 def _session() -> aiohttp.ClientSession:
-    """Return a client with one connection.
+    """Return an aiohttp client session limited to one connection.
 
-    It says nothing of itself, and waits for as long as its caller does.
+    It adds no default headers, and has no time-out of its own: the caller has one.
     """
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=1, keepalive_timeout=KEPT),

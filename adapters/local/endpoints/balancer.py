@@ -49,11 +49,11 @@ class Balancer:
 
     @property
     def quiet(self) -> bool:
-        """Whether nothing waits and no process works."""
+        """Whether no request waits and no model server process works at one."""
         return not self._queue and not any(backend.busy for backend in self.backends)
 
     def send(self, exchange: Exchange) -> None:
-        """Send a request to a process, or have it wait for one."""
+        """Send a request to an idle model server process, or queue it until one is idle."""
         if self._timer is None:
             self._arm()
         while self._idle:
@@ -65,7 +65,7 @@ class Balancer:
             self._unavailable(exchange)
 
     def ready(self, backend: Backend) -> None:
-        """Send the next waiting request to a server that is idle."""
+        """Send the next queued request to a model server process that has become idle."""
         if backend not in self.backends:
             return
         while self._queue:
@@ -79,7 +79,7 @@ class Balancer:
             self._idle.append(backend)
 
     def put_back(self, exchange: Exchange) -> None:
-        """Put back a request of which nothing was sent, as the next to be answered."""
+        """Queue a request of which nothing was sent again, as the next to be answered."""
         if exchange.request.gone:
             return
         if any(backend.returns for backend in self.backends):
@@ -90,14 +90,14 @@ class Balancer:
             self._unavailable(exchange)
 
     def leave(self, backend: Backend) -> None:
-        """Send a server no requests until it is ready again."""
+        """Take a model server process out of the idle ones until it is ready again."""
         if backend in self._idle:
             self._idle.remove(backend)
 
     def went(self, backend: Backend) -> None:
-        """Do without a process that ended, or is about to.
+        """Take a process that ended, or is about to, out of the rotation.
 
-        Where none is left and none returns, whoever waits is told.
+        If no process is expected to be ready again, all queued requests are answered 503.
         """
         self.leave(backend)
         if all(other.port is None for other in self.backends):
@@ -106,28 +106,28 @@ class Balancer:
             self.close()
 
     def add(self, backend: Backend) -> None:
-        """Add a model server."""
+        """Add a model server process to those that share the variant's requests."""
         self.backends.append(backend)
 
     def remove(self, backend: Backend) -> None:
-        """Remove a model server."""
+        """Remove a model server process from those that share the variant's requests."""
         self.leave(backend)
         if backend in self.backends:
             self.backends.remove(backend)
 
     def close(self) -> None:
-        """Answer all waiting callers that the endpoint is closing."""
+        """Answer 503 to all queued requests, as no process will take them."""
         waiting, self._queue = self._queue, deque()
         for exchange in waiting:
             if not exchange.request.gone:
                 self._unavailable(exchange)
 
     def failure(self, status: int, error: str, message: str, code: str) -> Answer:
-        """Return an answer of the router's own in the variant's name."""
+        """Return an HTTP error answer of the router, with the headers that name the variant."""
         return failed(status, error, message, code=code, headers=self.headers)
 
     def _unavailable(self, exchange: Exchange) -> None:
-        """Answer that the variant has no server that can answer, and why."""
+        """Answer 503 to a request: no model server process of the variant can take it, and why."""
         why = self.backends[0].why if self.backends else "it is being removed"
         exchange.done(
             self.failure(
@@ -136,14 +136,14 @@ class Balancer:
         )
 
     def _arm(self) -> None:
-        """Start the timer that looks for requests which waited too long."""
+        """Start the timer that looks for requests which exceed their time-out."""
         pause = max(0.01, min(self.timeout / 8, self.return_wait / 8, 0.25))
         self._timer = asyncio.get_running_loop().call_later(pause, self._tick)
 
     def _tick(self) -> None:
-        """Fail the requests that have waited for too long.
+        """Answer with an error the requests under way or queued that exceed their time-out.
 
-        A timer for each request would cost more than the request's own time is worth.
+        One timer looks at all of them: a timer for each request would cost too much.
         """
         self._timer = None
         now = monotonic()

@@ -34,7 +34,7 @@ class ChildProcess:
             self._process.send_signal(number)
 
     async def wait(self) -> str:
-        """Wait until the process ends. Return how it ended."""
+        """Wait until the process ends, and return in words how it did: exit code or signal."""
         code = await self._process.wait()
         return (
             f"was killed by {Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
@@ -63,12 +63,12 @@ class InheritedProcess:
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
-        """Wait for the process's end, and say what is known of it."""
+        """Wait until the process ends, and return the clause that how it ended is not known."""
         await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 
     async def _wait_for_end(self) -> None:
-        """Wait until the process has ended; it is no child of this one."""
+        """Wait by a pidfd, else by polling, until the process has ended; it is no child of this."""
         descriptor = _descriptor(self.pid)
         try:
             if descriptor >= 0 and self.runs:
@@ -86,7 +86,7 @@ class InheritedProcess:
 
 
 def _descriptor(pid: int) -> int:
-    """Return a descriptor that is readable when the process has ended.
+    """Return a pidfd, a descriptor that becomes readable when the process has ended.
 
     -1: there is none here (macOS).
     """
@@ -97,7 +97,7 @@ def _descriptor(pid: int) -> int:
 
 
 async def stop(process: ChildProcess | InheritedProcess, *, within: float = 12.0) -> None:
-    """Ask a process to end, and kill it when it has not within some seconds."""
+    """Ask a process to end, and kill it if it has not after `within` seconds."""
     if not process.runs:
         return
     process.send(SIGTERM)

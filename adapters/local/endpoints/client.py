@@ -51,7 +51,7 @@ class Client:
         *,
         what: str,
     ) -> Response:
-        """Return the whole answer.
+        """Send an HTTP request to the local server, and return the whole answer.
 
         Args:
             method: GET, POST ...
@@ -94,13 +94,13 @@ class _Pool(urllib3.HTTPConnectionPool):
     """
 
     def _put_conn(self, conn: Any) -> None:
-        """Note when a connection was given back."""
+        """Return a connection to the pool, and note when."""
         if conn is not None:
             conn.idle_since = monotonic()
         super()._put_conn(conn)
 
     def _get_conn(self, timeout: float | None = None) -> Any:
-        """Return a connection; one that was idle for too long is opened anew."""
+        """Return a pooled connection; one that was idle for too long is opened anew."""
         connection: Any = super()._get_conn(timeout)
         if getattr(connection, "idle_since", inf) < monotonic() - KEPT:
             connection.close()  # it is opened again with the next request

@@ -61,9 +61,9 @@ class LocalEndpointHost:
         self._rules = hosting.rules_of(target, provider="this machine")
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Take one step towards the spec, and return the state that was seen before it.
+        """Take one step towards the endpoint's spec, and return the state that was seen before it.
 
-        The models are copied first, so that what cannot be served changes nothing.
+        The models are copied first, so that a model that cannot be served changes nothing.
 
         Raises:
             Conflict: A variant that has traffic would change.
@@ -86,7 +86,7 @@ class LocalEndpointHost:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Write the split into the endpoint's row, which its router reads at once.
+        """Write a new traffic split into the endpoint's row, which its router reads at once.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -139,9 +139,10 @@ class LocalEndpointHost:
         request_id: str,  # noqa: ARG002  the port's: nobody reads it here
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Post a request to the router; repeat it only if it was certainly not read.
+        """Post a prediction request to the endpoint's router, and return the reply.
 
-        That is where the router had moved.
+        It is repeated only if it was certainly not read, as when the router had moved to another
+        port.
 
         Raises:
             NotFound: There is no such endpoint or variant.
@@ -166,7 +167,7 @@ class LocalEndpointHost:
         )
 
     def _post(self, endpoint: str, body: bytes, headers: list[tuple[str, str]]) -> Response:
-        """Post a request to the endpoint, and return the response; translate failures."""
+        """Post a request to the endpoint's router and return the response; translate failures."""
         client, address = self._client(endpoint)
         what = f"invoking {endpoint}"
         try:
@@ -200,11 +201,11 @@ class LocalEndpointHost:
         self._db.close()
 
     def _row(self, name: str) -> EndpointRow | None:
-        """Read the endpoint's row, or None if there is none."""
+        """Read the endpoint's row from SQLite, or return None if there is none."""
         return read(self._db.connection, name)
 
     def _next_row(self, spec: EndpointSpec, row: EndpointRow | None) -> EndpointRow:
-        """Return the row as it would be after the spec.
+        """Return the endpoint's database row as it would be after a new spec is applied.
 
         Raises:
             Conflict: That takes something from a variant with traffic.
@@ -240,7 +241,7 @@ class LocalEndpointHost:
         )
 
     def _restore(self, row: EndpointRow) -> None:
-        """Copy the endpoint's models again where their folders are incomplete."""
+        """Copy the endpoint's model folders again where they are incomplete."""
         for variant in (
             variant
             for variant in row.spec.variants
@@ -249,7 +250,7 @@ class LocalEndpointHost:
             self._model(row.name, variant)
 
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
-        """Return the variant's model folder.
+        """Return the folder of a variant's model, downloaded from the blob store if needed.
 
         It is copied once for each version, and again when the copy is not whole.
 
@@ -284,7 +285,7 @@ class LocalEndpointHost:
         expect: EndpointRow | None,
         operation: str = "endpoints.apply",
     ) -> EndpointRow:
-        """Write a row, by compare-and-swap on its version. Return it with its new version."""
+        """Write an endpoint's row by compare-and-swap on its version; return it with a new one."""
         with (
             self._target.calls.mutating(operation, new_row.name),
             self._db.transaction(f"writing endpoint {new_row.name}") as db,
@@ -298,7 +299,7 @@ class LocalEndpointHost:
         return new_row
 
     def _start(self, row: EndpointRow) -> None:
-        """Start the endpoint's supervisor process."""
+        """Start the endpoint's watcher and supervisor processes, and record their port."""
         with self._target.calls.mutating("endpoints.start", row.name):
             limits = arguments(
                 self._target.profile.options, row.name, max_bytes=self._rules.max_bytes
@@ -306,10 +307,10 @@ class LocalEndpointHost:
             supervision.start(self._home, row, limits, record=lambda port: self._record(row, port))
 
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
-        """Start the endpoint's processes where they ran before. Return whether they were started.
+        """Start the endpoint's processes if they have died; return whether they were started.
 
         Supervisor and watcher were both killed, or the machine was switched off: whoever looks
-        starts them.
+        starts them, where they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -325,7 +326,10 @@ class LocalEndpointHost:
         return True
 
     def _record(self, row: EndpointRow, port: int) -> None:
-        """Note the port in the row, which a restart keeps, and the endpoint in the inventory."""
+        """Record the supervisor's port in the endpoint's row, and the endpoint in the inventory.
+
+        A restarted supervisor keeps the port.
+        """
         with self._db.transaction(f"recording endpoint {row.name}") as db:
             db.execute(
                 "UPDATE endpoints SET port = ? WHERE name = ? AND instance = ?",
@@ -360,7 +364,7 @@ class LocalEndpointHost:
         return connection[1], connection[0]
 
     def _ask(self, name: str, *, follow: bool, again: bool = False) -> Report:
-        """Ask the supervisor for its report."""
+        """Return the report of an endpoint's supervisor on what runs, asked by HTTP."""
         address = supervision.address(self._home, name)
         connection = self._clients.get(name)
         if connection is not None and (address is None or connection[0].key != address.key):
@@ -369,7 +373,7 @@ class LocalEndpointHost:
         return supervision.ask(client, address, follow=follow, again=again)
 
     def _replace(self, row: EndpointRow, report: Report) -> None:
-        """Restart the supervisor with the code that is installed now.
+        """Restart the endpoint's supervisor and model servers with the code that is installed now.
 
         The socket stays open, and new model servers are ready before the old ones end.
 
@@ -406,9 +410,9 @@ class LocalEndpointHost:
                 supervision.steer(client, address, "renew")
 
     def _successor(self, name: str, predecessor: Address) -> Report | None:
-        """Return the report of the supervisor that follows the one at an earlier address.
+        """Return the report of the new supervisor that replaces the one at an earlier address.
 
-        None: there is none yet.
+        None: it does not answer yet.
         """
         address = supervision.address(self._home, name)
         return (
@@ -418,7 +422,7 @@ class LocalEndpointHost:
         )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the supervisor read its row now. Return its report.
+        """Make the endpoint's supervisor read its row now, and return its report of what runs.
 
         None: it cannot be asked. It polls, and a dead one reads its row when it starts.
         """
@@ -428,7 +432,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        """Return the endpoint's state; start its supervisor again if it has died."""
+        """Return the endpoint's state, reported by its supervisor, which is restarted if dead."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (
@@ -457,9 +461,9 @@ class LocalEndpointHost:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Delete an endpoint for the inventory: end the processes, remove the row and the folder.
+    """Delete an endpoint: end its processes, remove its row and its folder.
 
-    Again, or absent: success.
+    The inventory calls this. It may be absent.
     """
     database = Database(target, SCHEMA)
     try:
@@ -471,9 +475,9 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def _failure(endpoint: str, response: Response) -> Exception:
-    """Return the error that an answer of the router means.
+    """Return the exception for an error answer of an endpoint's router.
 
-    The router marks what is its own; everything else is the model's.
+    The router marks the errors of its own; every other one is the model's.
     """
     body = response.body.decode("utf-8", "replace")
     try:
@@ -500,7 +504,7 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 
 def _whole(folder: Path) -> bool:
-    """Return whether a model's folder is complete, by its manifest."""
+    """Return whether a copied model folder is complete, by its manifest."""
     from ....pipelines.models.predictor import whole
 
     try:

@@ -28,7 +28,7 @@ def limit(log: Path, most: int = LIMIT) -> None:
 
 
 def _copy(log: Path, start: int, size: int) -> None:
-    """Copy a part of a log to its older neighbour."""
+    """Copy `size` bytes of a log, from `start` on, to the older log beside it, `<log>.1`."""
     with log.open("rb") as file:
         file.seek(start)
         log.with_name(f"{log.name}.1").write_bytes(file.read(size))

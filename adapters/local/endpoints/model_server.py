@@ -81,20 +81,20 @@ class ModelServer:
 
     @property
     def older(self) -> bool:
-        """Whether its process was started with other code than this supervisor's."""
+        """Whether the process was started with other serving code than this supervisor runs."""
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed process now instead of after its pause.
+        """Start a failed model server process now, instead of after its restart delay.
 
-        What was wrong may have been mended.
+        The cause of the failure may have been repaired.
         """
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
 
     async def end(self) -> None:
-        """End the process once its requests are answered, after at most 10 s."""
+        """End the process once its request under way is answered, after at most 10 s."""
         self.backend.close("it is being removed", returns=False)
         for _ in range(500):
             if not self.backend.busy:
@@ -106,20 +106,20 @@ class ModelServer:
         self._balancer.remove(self.backend)
 
     def _replace(self) -> None:
-        """Kill the process, as it works at one request for longer than the time-out.
+        """Kill the model server process, which works at one request for longer than the time-out.
 
-        Nothing else ends that.
+        Nothing else ends that. Another process is started in its place.
         """
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
-        """Kill the model server's process, and keep why."""
+        """Kill the model server's process, and keep the reason for its failure message."""
         if self._process is not None:
             self._killed = why
             self._process.send(SIGKILL)
 
     async def _keep(self) -> None:
-        """Keep the process running: start it again whenever it ends."""
+        """Keep a model server process running: start it again, after a delay, whenever it ends."""
         pause = 0.0
         while True:
             began = monotonic()
@@ -150,7 +150,7 @@ class ModelServer:
             self.backend.returns = True
 
     async def _run(self, log: int, start: int) -> str:
-        """Run a process until it ends. Return why it did.
+        """Run the model server process until it ends, and return in words why it ended.
 
         Cancelling ends the process.
         """
@@ -190,7 +190,7 @@ class ModelServer:
         return f"{self._why(how)}{_tail(self._log, start)}"
 
     async def _start(self, log: int) -> tuple[ChildProcess, int]:
-        """Start a model server on a free port; return its process and port."""
+        """Start a model server process on a free port; return the process and its port."""
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             listening.listen(1024)
@@ -227,9 +227,9 @@ class ModelServer:
         return ChildProcess(process), port
 
     async def _watch(self, port: int) -> None:
-        """Check from time to time that an idle process still answers.
+        """Ping an idle model server process from time to time, and kill it if it does not answer.
 
-        For how long it may work at a request is the balancer's to see.
+        How long it may work at a request is the balancer's to enforce.
         """
         while True:
             await asyncio.sleep(PING_EVERY)
@@ -243,7 +243,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
-        """Say how the process ended, and whether that was before it was ready."""
+        """Return in words which process ended, how, and whether that was before it was ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (
@@ -259,13 +259,13 @@ class ModelServer:
         return file
 
     def _note(self, text: str) -> None:
-        """Append a line of our own to the model server's log."""
+        """Append a line of Isthmus, with the time, to the model server's log."""
         with suppress(OSError), self._log.open("a", encoding="utf-8") as file:  # a full disk
             file.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} isthmus: {text}\n")
 
 
 def _tail(log: Path, start: int, *, lines: int = 5) -> str:
-    """Return the last lines that a process has written to a log."""
+    """Return as text the last lines that a process has written to a log since `start`."""
     with log.open("rb") as file:
         size = log.stat().st_size
         file.seek(max(start if start <= size else 0, size - 8192))  # it may have begun anew

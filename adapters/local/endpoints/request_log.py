@@ -33,7 +33,7 @@ class RequestLog:
         self._torn = False
 
     def write(self, variant: str, status: int, seconds: float) -> None:
-        """Log a request that finished now."""
+        """Append a request that finished now to the request log: variant, HTTP status, duration."""
         now = time.time()
         hour = int(now // 3600)
         line = log_line(int(now * 1000), variant, status, int(seconds * 1_000_000))
@@ -49,7 +49,7 @@ class RequestLog:
             print(f"request log: {error}", file=sys.stderr, flush=True)
 
     def _open(self, hour: int) -> None:
-        """Open the log of an hour, and remove those that are too old."""
+        """Open the request log of an hour, and remove the hours' logs that are too old."""
         if self._file >= 0:
             os.close(self._file)
         path = self._folder / file_name(datetime.fromtimestamp(hour * 3600, UTC))
@@ -59,17 +59,17 @@ class RequestLog:
 
 
 def log_line(finished: int, variant: str, status: int, microseconds: int) -> bytes:
-    """Return a request's line. `finished`: milliseconds since 1970."""
+    """Return a request's line in the request log. `finished`: milliseconds since 1970."""
     return b"%d,%s,%d,%d\n" % (finished, variant.encode(), status, microseconds)
 
 
 def file_name(hour: datetime) -> str:
-    """Return the name of an hour's file."""
+    """Return the file name of an hour's request log."""
     return f"{hour:%Y%m%d%H}.csv"
 
 
 def files(folder: Path, start: datetime, end: datetime) -> list[Path]:
-    """Return the files that may hold requests finished in [start, end)."""
+    """Return the request log files that may hold requests finished in [start, end)."""
     hour = start.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
     paths = []
     while hour < end:

@@ -71,7 +71,7 @@ class Router:
         self._bounds: list[tuple[int, str]] = []
 
     def split(self, steps: Sequence[tuple[str, int]]) -> None:
-        """Set the weights, in hundredths of a percent, which sum to 10,000."""
+        """Set the traffic weights of the variants, in hundredths of a percent: 10,000 in all."""
         total, bounds = 0, []
         for name, weight in steps:
             total += weight
@@ -79,7 +79,10 @@ class Router:
         self._bounds = bounds
 
     def choose(self) -> str:
-        """Draw a variant by weight. The draw is exact: 10,000 equally likely places."""
+        """Draw the variant that answers a request, at random by traffic weight.
+
+        The draw is exact: 10,000 equally likely places.
+        """
         place = int(self._rng.random() * 10_000)
         for bound, name in self._bounds:
             if place < bound:
@@ -88,7 +91,7 @@ class Router:
 
     @cached_property
     def application(self) -> Application:
-        """The ASGI application. Ask for it in the loop that answers."""
+        """Return the router's ASGI application; ask for it in the event loop that serves it."""
         return Application(
             self.answer,
             refusal=self.refusal,
@@ -105,7 +108,7 @@ class Router:
         headers: Mapping[bytes, bytes],
         stranger: Callable[[], Refusal | None],
     ) -> Refusal | None:
-        """Return why a request is refused.
+        """Return the error for a request that is refused by its method, path or headers, or None.
 
         The control routes have no body, and a key of their own.
         """
@@ -114,7 +117,7 @@ class Router:
         )
 
     def answer(self, request: Request) -> None:
-        """Answer a request, at once or later."""
+        """Answer an HTTP request: by a control route, or later by a variant's model server."""
         if request.path.startswith(CONTROL):
             request.reply(self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:
@@ -130,7 +133,7 @@ class Router:
             self._forward(request)
 
     def _control(self, request: Request) -> Answer:
-        """Answer the supervisor's own routes, for whoever has its key."""
+        """Answer a request to a control route of the supervisor, if it carries the right key."""
         if not hmac.compare_digest(request.headers.get(KEY, b""), self.key):
             return failed(403, "Denied", "the control routes are the supervisor's")
         try:
@@ -143,7 +146,7 @@ class Router:
         return Answer(status, body)
 
     def _forward(self, request: Request) -> None:
-        """Send a request to the variant that it names or that the split chooses."""
+        """Send a prediction request to the variant that it names or the traffic split chooses."""
         explicit = request.headers.get(TARGET)
         name = self.choose() if explicit is None else explicit.decode("latin-1")
         balancer = self.balancers.get(name)
@@ -155,7 +158,7 @@ class Router:
         balancer.send(Exchange(request, name, self._answered))
 
     def _answered(self, exchange: Exchange, answer: Answer) -> None:
-        """Log an answered request, and reply to the caller."""
+        """Write an answered request to the request log, and reply to the caller."""
         try:
             self.log(exchange.variant, answer.status, monotonic() - exchange.begun)
         except Exception as error:  # noqa: BLE001  whatever the log does, who waits is answered; it is told in the supervisor's log

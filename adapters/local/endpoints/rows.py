@@ -39,7 +39,7 @@ class EndpointRow(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def token(self) -> str:
-        """The token of the row's version."""
+        """The token of the row's version, for compare-and-swap."""
         return f"{self.instance}-{self.version}"
 
 
@@ -99,7 +99,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
-    """Return an endpoint's row, or None if there is none."""
+    """Read an endpoint's row from SQLite, or return None if there is none."""
     columns = connection.execute(
         "SELECT name, instance, version, port, spec, split, folders FROM endpoints WHERE name = ?",
         (name,),
@@ -119,7 +119,7 @@ def read(connection: sqlite3.Connection, name: str) -> EndpointRow | None:
 
 
 def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
-    """Write a row inside the caller's transaction."""
+    """Insert or replace an endpoint's row, inside the caller's transaction."""
     encode = msgspec.json.encode
     connection.execute(
         "INSERT OR REPLACE INTO endpoints VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -136,7 +136,7 @@ def write(connection: sqlite3.Connection, row: EndpointRow) -> None:
 
 
 def steps(split: Mapping[str, Decimal]) -> list[tuple[str, int]]:
-    """Return the split in hundredths of a percent, the router's resolution."""
+    """Return the traffic split as (variant, hundredths of a percent), the router's resolution."""
     return [(name, int(percent * 100)) for name, percent in split.items()]
 
 
@@ -146,14 +146,17 @@ def endpoint_folder(home: Path, name: str) -> Path:
 
 
 def registered_digest(folder: Path) -> str | None:
-    """Return the digest that the registry had for a variant's folder when it was deployed.
+    """Return the digest of the registered model from the name of a variant's copied model folder.
 
-    None: the row is from before its folders' names said it.
+    None: the row is from before the folders' names had it.
     """
     digest = folder.name.rpartition("-")[2]
     return digest if len(digest) == 64 else None  # SHA-256
 
 
 def instances(spec: VariantSpec) -> tuple[int, int]:
-    """Return the least and the greatest number of processes; nothing scales by itself here."""
+    """Return the minimum and maximum number of a variant's processes: the spec's, or one.
+
+    Nothing scales by itself on a laptop.
+    """
     return spec.instances or (1, 1)

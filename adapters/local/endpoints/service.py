@@ -52,7 +52,7 @@ class LocalEndpointService:
         self._target = target
 
     def unit(self, endpoint: str) -> str:
-        """Return a systemd user unit.
+        """Return the text of a systemd user unit that keeps an endpoint running.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -62,7 +62,7 @@ class LocalEndpointService:
 
 
 def _unit(target: Target, endpoint: str) -> str:
-    """Return the systemd unit that keeps an endpoint running."""
+    """Return the text of the systemd unit that keeps an endpoint running."""
     folder = home(target).resolve()
     connection = database(folder)
     try:
@@ -93,7 +93,7 @@ def _unit(target: Target, endpoint: str) -> str:
 
 
 def unit_of(description: str, command: Sequence[str], folder: Path) -> str:
-    """Return a unit that runs a command in a folder.
+    """Return the text of a systemd unit that runs a command in a folder.
 
     It is written as systemd.unit(5) and systemd.service(5) read it.
 
@@ -125,7 +125,7 @@ def _quoted(word: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Wait for the endpoint's lock, then become its watcher."""
+    """Run as an endpoint's systemd service: wait for the endpoint's lock, then become a watcher."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.service")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _same(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at a path.
 
-    An endpoint that was made again under its name has another.
+    An endpoint that was deleted and made again under its name has another file there.
     """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())
@@ -171,7 +171,7 @@ def _same(descriptor: int, path: Path) -> bool:
 
 
 def _row(folder: Path, name: str) -> EndpointRow | None:
-    """Read an endpoint's row, or None if there is none."""
+    """Read an endpoint's row from the home folder's SQLite file, or return None."""
     connection = database(folder)
     try:
         prepare(connection, SCHEMA)

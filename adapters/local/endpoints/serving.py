@@ -20,7 +20,10 @@ class Serving(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
-    """Return the options of an endpoint."""
+    """Return the settings (time-out and others) with which the laptop serves an endpoint.
+
+    They come from the profile's options, where the endpoint may have its own.
+    """
     chosen = dict(options.get("serving", {}))
     timeouts = chosen.pop("timeouts", {})
     if endpoint in timeouts:
@@ -29,7 +32,7 @@ def serving(options: Mapping[str, Any], endpoint: str) -> Serving:
 
 
 def arguments(options: Mapping[str, Any], endpoint: str, *, max_bytes: int) -> list[str]:
-    """Return the arguments of an endpoint's supervisor."""
+    """Return the command-line arguments for an endpoint's supervisor process, from the profile."""
     chosen = serving(options, endpoint)
     limits = ["--max-bytes", str(max_bytes), "--timeout", str(chosen.timeout.total_seconds())]
     return [

@@ -17,7 +17,10 @@ _PARTS = ("endpoints", "adapters/local", "pipelines/models")
 
 
 def digest_of_files() -> str:
-    """Return the digest of the code on disk, which may be newer than the running code."""
+    """Return a digest of the serving code on disk, which may be newer than the running code.
+
+    It tells whether the processes of an endpoint must be replaced after an upgrade.
+    """
     digest = hashlib.sha256()
     for path in sorted(path for part in _PARTS for path in (_PACKAGE / part).rglob("*.py")):
         digest.update(
@@ -28,14 +31,17 @@ def digest_of_files() -> str:
 
 @cache
 def own_code() -> str:
-    """Return the digest of this process's code: that of the files when it was first asked for."""
+    """Return the digest of the serving code that this process runs.
+
+    It is that of the files when it was first asked for.
+    """
     return digest_of_files()
 
 
 def code_of(pid: int) -> str | None:
-    """Return the digest that a model server was started with.
+    """Return the digest of the serving code that a model server process was started with.
 
-    "": it is from before there was one. None: the system does not say.
+    "": the process is from before there was a digest. None: the system does not say.
     """
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
@@ -49,5 +55,5 @@ def code_of(pid: int) -> str | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the environment of a model server that is started now."""
+    """Return the environment variables for a new model server process, with its code's digest."""
     return {**os.environ, CODE: digest_of_files()}

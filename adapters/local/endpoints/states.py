@@ -15,7 +15,7 @@ from .serving_code import own_code
 
 
 def absent(name: str) -> EndpointState:
-    """Return the state of an endpoint that is not there yet."""
+    """Return the endpoint state of an endpoint that does not exist yet."""
     return EndpointState(name=name, phase="creating", revision="", token="", variants=())
 
 
@@ -46,12 +46,12 @@ def dead(row: EndpointRow, why: str, *, phase: Phase = "failed") -> EndpointStat
 
 
 def older(report: Report) -> bool:
-    """Say whether the router or a model server runs older code than is installed."""
+    """Return whether the router or a model server runs older code than is installed."""
     return report.code != own_code() or any(variant.older for variant in report.variants)
 
 
 def state_of(row: EndpointRow, report: Report) -> EndpointState:
-    """Return an endpoint's state from its row and its supervisor's report."""
+    """Combine an endpoint's row and its supervisor's report to an EndpointState."""
     phases = {v.phase for v in report.variants}
     phase: Phase = "ready"
     if "failed" in phases:
@@ -77,7 +77,7 @@ def state_of(row: EndpointRow, report: Report) -> EndpointState:
 
 
 def _variant(variant: VariantReport, row: EndpointRow, report: Report) -> VariantState:
-    """Return a variant's state from its row and the supervisor's report."""
+    """Combine an endpoint's row and its supervisor's report on a variant to a VariantState."""
     return VariantState(
         name=variant.name,
         model=variant.model,

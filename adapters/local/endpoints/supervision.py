@@ -39,7 +39,7 @@ _started: list[subprocess.Popen[bytes]] = []
 
 
 def alive(home: Path, name: str) -> bool:
-    """Return whether an endpoint's supervisor runs, by its lock.
+    """Return whether an endpoint's supervisor process runs, by whether its lock is held.
 
     The kernel frees it with its holder, so no pid can mislead.
     """
@@ -55,7 +55,7 @@ def alive(home: Path, name: str) -> bool:
 
 
 def address(home: Path, name: str) -> Address | None:
-    """Return how to reach the endpoint's supervisor; None: it was never started."""
+    """Return the port, pid and key of the endpoint's supervisor; None: it was never started."""
     path = endpoint_folder(home, name) / "supervisor.json"
     try:
         return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")
@@ -66,7 +66,7 @@ def address(home: Path, name: str) -> Address | None:
 def listen(preferred: int) -> socket.socket:
     """Return a listening socket on the preferred port (0: none), else on a free one.
 
-    Whoever was killed frees its lock before its socket.
+    It waits a little for the preferred one: a killed process frees its lock before its socket.
     """
     deadline = time.monotonic() + _FREED
     while preferred:
@@ -97,10 +97,10 @@ def _listening(port: int) -> socket.socket | None:
 def start(
     home: Path, row: EndpointRow, arguments: Sequence[str], *, record: Callable[[int], None]
 ) -> bool:
-    """Start watcher and supervisor unless they live. Return whether they were started.
+    """Start an endpoint's watcher and supervisor unless they run; return whether they were started.
 
     They inherit lock and socket, so there is no moment in which they are neither there nor absent.
-    Model servers that earlier ones left end.
+    Model servers that earlier ones left are ended.
 
     Args:
         home: The target's home folder.
@@ -141,9 +141,9 @@ def start(
 
 
 def end_left(home: Path, name: str) -> None:
-    """End the model servers of a supervisor and watcher that were both killed.
+    """Kill the model servers of a supervisor and watcher that were both killed.
 
-    They end by themselves unless they hang. A copy of the folder names its original's, which go on.
+    They end by themselves unless they hang. If the home folder was copied, the original's go on.
     """
     with suppress(Invalid, Refused):
         left = address(home, name)
@@ -152,7 +152,7 @@ def end_left(home: Path, name: str) -> None:
 
 
 def write_address(folder: Path, address: Address) -> None:
-    """Write the supervisor's address and key, readable by this user alone."""
+    """Write the supervisor's port, pid and key to supervisor.json, readable by this user alone."""
     with replacing(folder / "supervisor.json") as file:
         os.fchmod(file.fileno(), 0o600)  # it holds the control routes' key
         file.write(msgspec.json.encode(address))
@@ -161,7 +161,7 @@ def write_address(folder: Path, address: Address) -> None:
 def start_watcher(
     fds: Sequence[int], arguments: Sequence[str], *, session: bool, log: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process that watches over an endpoint's supervisor.
+    """Start a watcher process, which restarts an endpoint's supervisor whenever that dies.
 
     `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
     own.
@@ -177,13 +177,13 @@ def start_watcher(
 
 
 def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
-    """Return the command of a watcher."""
+    """Return the command line that starts a watcher."""
     script = Path(__file__).with_name("watcher.py")
     return [sys.executable, "-I", "-S", str(script), *map(str, fds), *arguments]
 
 
 def _try_lock(descriptor: int) -> bool:
-    """Take a file lock; return False if another process holds it.
+    """Try for some time to take a file lock; return False if another process holds it.
 
     Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
     """
@@ -197,7 +197,7 @@ def _try_lock(descriptor: int) -> bool:
 
 
 def _locked(descriptor: int, how: int) -> bool:
-    """Return whether a file lock could be taken at once."""
+    """Try to take a file lock without waiting; return whether that succeeded."""
     try:
         fcntl.flock(descriptor, how | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -206,16 +206,16 @@ def _locked(descriptor: int, how: int) -> bool:
 
 
 def send(to: Address | None, number: signal.Signals) -> None:
-    """Send a signal to the supervisor that an address names."""
+    """Send a signal to the supervisor process at an address."""
     if to is not None and to.pid:
         with suppress(ProcessLookupError):
             os.kill(to.pid, number)
 
 
 def steer(client: Client, address: Address, verb: str) -> Report | None:
-    """Ask a supervisor to `replace` itself or to `renew` its model servers.
+    """Tell a supervisor over HTTP to `replace` itself or to `renew` its model servers.
 
-    None: it is from before it knew that.
+    Return its report of what runs, or None if its code is too old to know the command.
     """
     response = client.request(
         "POST",
@@ -227,7 +227,7 @@ def steer(client: Client, address: Address, verb: str) -> Report | None:
 
 
 def ask(client: Client, address: Address, *, follow: bool, again: bool = False) -> Report:
-    """Return the supervisor's report.
+    """Return the report of an endpoint's supervisor on what runs, asked over HTTP.
 
     With `follow` it reads its row first; with `again` failed variants start at once.
 
@@ -272,14 +272,14 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
 
 
 def _wait(condition: Callable[[], bool], seconds: float) -> None:
-    """Poll until a condition holds or the time is over."""
+    """Poll until a condition holds or `seconds` have passed."""
     deadline = time.monotonic() + seconds
     while not condition() and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
 def last_words(home: Path, name: str, *, lines: int = 5) -> str:
-    """Return the last lines of the supervisor's log."""
+    """Return the last lines of the supervisor's log as text for an error message, or ""."""
     with suppress(FileNotFoundError):
         text = (
             (endpoint_folder(home, name) / "supervisor.log")
@@ -291,7 +291,7 @@ def last_words(home: Path, name: str, *, lines: int = 5) -> str:
 
 
 def _reap() -> None:
-    """Forget supervisors that this process started and that have ended."""
+    """Collect supervisor processes that this process started and that have ended."""
     for process in list(_started):
         if process.poll() is not None:
             with suppress(ValueError):

@@ -115,7 +115,7 @@ class Supervisor:
         own_code()  # of the files as they are now
 
     def follow(self) -> None:
-        """Bring processes and split to the row.
+        """Start, resize and end model servers and set the traffic split as the endpoint's row says.
 
         It is synchronous: whoever asked sees the new state in the answer.
         """
@@ -159,13 +159,16 @@ class Supervisor:
         self.row = row
 
     def _adopt(self, variant: tuple[str, str, int, str, int]) -> list[RunningServer]:
-        """Return the processes of a variant that an earlier supervisor left."""
+        """Return the running processes of a variant that an earlier supervisor left.
+
+        This supervisor takes them over instead of starting others.
+        """
         mine = [server for server in self._unadopted if server.identity == variant]
         self._unadopted = [server for server in self._unadopted if server.identity != variant]
         return [server for server in mine if alive(server.pid, server.started)]
 
     def control(self, method: str, path: str) -> tuple[int, bytes]:
-        """Answer a control route: status and JSON."""
+        """Answer a control route of the router; return the HTTP status and JSON."""
         if path == "follow" and method == "POST":
             self.follow()
         elif path == "again" and method == "POST":
@@ -183,7 +186,7 @@ class Supervisor:
         return 200, msgspec.json.encode(self.report())
 
     def report(self) -> Report:
-        """Return what runs: variants, processes, split."""
+        """Return a report of what runs: variants, their processes, and the traffic split."""
         row = self.row
         return Report(
             token=row.token if row else "",
@@ -197,20 +200,20 @@ class Supervisor:
         )
 
     def _end(self, leaving: Variant | ModelServer) -> None:
-        """Begin to end a variant or a server."""
+        """Start a task that ends the processes of a variant, or one model server."""
         self._begin(leaving.end())
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
-        """Start a task, and hold a reference to it until it ends."""
+        """Start an asyncio task, and hold a reference to it until it ends."""
         task = asyncio.get_running_loop().create_task(work)
         self.ending.add(task)
         task.add_done_callback(self.ending.discard)
 
     async def _leave(self) -> None:
-        """Make room for a supervisor of the code that is installed now.
+        """Exit, so that a supervisor with the code that is installed now takes over.
 
         The watcher starts it, and it takes over what runs. New connections wait in the socket's
-        queue meanwhile. Who is connected is told with the next answer that it was the last.
+        queue meanwhile. Connected clients are told with their next answer that it was the last.
         """
         if self._server is None:
             return
@@ -228,7 +231,7 @@ class Supervisor:
         os._exit(0)  # a clean end would end the model servers, too
 
     async def run(self, listening: socket.socket) -> None:
-        """Serve until the endpoint's row is gone, or a signal comes."""
+        """Serve the endpoint until its row is gone, or a signal comes."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.done.set)
@@ -259,7 +262,7 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """Yield the log of each variant.
+        """Return the paths of the supervisor's log and the variants', whose sizes are limited.
 
         They grow by each request when asked (`-v`), and by what a model prints.
         """
@@ -269,9 +272,10 @@ class Supervisor:
         ]
 
     async def _write_down(self) -> None:
-        """Write down which processes run, for whoever takes over, whenever that changes.
+        """Write to supervisor.json which model servers run, whenever that changes.
 
-        It is done in a thread: the disk must not stop the answers.
+        A supervisor that takes over reads it. It is written in a thread: the disk must not stop the
+        answers.
         """
         self._changed.set()
         while True:
@@ -294,7 +298,7 @@ class Supervisor:
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
     def _watch_again(self) -> None:
-        """Start another watcher, since the last one ended.
+        """Start another watcher process, since the last one ended.
 
         The next one is started with the same files, and knows this process by a new pipe.
         """
@@ -317,7 +321,7 @@ class Supervisor:
         loop.add_reader(down, self._watch_again)
 
     def _end_strangers(self) -> None:
-        """End the model servers that no variant needs.
+        """Kill model server processes that belong to no variant of this supervisor.
 
         They are of variants that were removed meanwhile, or were started in the moment in which a
         supervisor died.
@@ -336,7 +340,7 @@ class Supervisor:
 
 
 def _connections() -> int:
-    """Return how many client connections the process can have.
+    """Return how many client connections the router may have open at once.
 
     It is below the limit of descriptors, as whoever is above it can only be left waiting.
     """
@@ -355,7 +359,7 @@ def _connections() -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the supervisor of one endpoint, as the command line says."""
+    """Run the supervisor process of one endpoint, as command-line arguments say."""
     parser = argparse.ArgumentParser(prog="isthmus.adapters.local.supervisor")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--name", required=True)

@@ -42,7 +42,7 @@ class Variant:
         self.surplus = self.resize(spec)  # to be ended: more were taken over than it may have
 
     def _server(self, *, take_over: RunningServer | None = None) -> ModelServer:
-        """Return a new model server of this variant, or one that runs already."""
+        """Return a new model server of this variant, or one that takes over a running process."""
         return ModelServer(
             self.spec,
             self._model,
@@ -54,7 +54,7 @@ class Variant:
         )
 
     def resize(self, spec: VariantSpec) -> list[ModelServer]:
-        """Change the number of processes to the spec's range; return those to end."""
+        """Change the number of the variant's processes to the spec's range; return those to end."""
         fewest, most = instances(spec)
         count = min(max(len(self.servers), fewest), most)
         self.spec = spec
@@ -64,7 +64,7 @@ class Variant:
 
     @property
     def phase(self) -> Phase:
-        """The phase of all processes together.
+        """The phase of the variant, from the phases of all its processes.
 
         It is ready when all are; failed when one is, as its instances are not what they should be.
         """
@@ -74,7 +74,7 @@ class Variant:
         return "failed" if "failed" in phases else "updating"
 
     def report(self) -> VariantReport:
-        """Report the variant's processes."""
+        """Return a report of the variant's processes: phase, number and failure."""
         spec = self.spec
         return VariantReport(
             name=spec.name,
@@ -90,7 +90,7 @@ class Variant:
         )
 
     async def renew(self) -> None:
-        """Start new processes beside the old ones, which end once the new ones are ready."""
+        """Replace the processes by new ones; the old ones end once the new ones are ready."""
         old, self.servers = self.servers, [self._server() for _ in self.servers]
         new = self.servers
         while any(server.phase != "ready" for server in new):  # noqa: ASYNC110  as long as it takes: the old ones serve
@@ -98,18 +98,17 @@ class Variant:
         await asyncio.gather(*(server.end() for server in old))
 
     def again(self) -> None:
-        """Start failed processes now instead of after their pause.
+        """Start failed processes now, instead of after their restart delay.
 
-        What was wrong may have been mended.
+        The cause of the failure may have been repaired.
         """
         for server in self.servers:
             server.again()
 
     async def end(self) -> None:
-        """End the processes.
+        """End the variant's processes.
 
-        Those who wait for the variant are answered first, and then the requests under way (at most
-        10 s each).
+        Queued requests are answered first, and then the requests under way (at most 10 s each).
         """
         for _ in range(500):
             if self.balancer.quiet:

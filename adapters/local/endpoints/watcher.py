@@ -30,7 +30,10 @@ GOOD = 5.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Start the supervisor whenever it dies. Return the exit code when it has ended."""
+    """Run the watcher of an endpoint: start its supervisor, and again whenever that dies.
+
+    Return the exit code once the supervisor has ended by itself, or if it never came up.
+    """
     lock, listen, life_read, life_write, up, down = map(int, arguments[:6])
     if life_read < 0:
         life_read, life_write = os.pipe()
@@ -63,9 +66,9 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tuple[int, int]:
-    """Start a supervisor. Return the pipe from it, and the pipe to it.
+    """Start a supervisor process; return the pipe from it, and the pipe to it, as descriptors.
 
-    Nothing is ever written to the second: that it ends tells of our death.
+    Nothing is ever written to the second: when it closes, the supervisor knows that we died.
     """
     from_it, its_up = os.pipe()
     its_down, to_it = os.pipe()

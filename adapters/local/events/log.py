@@ -50,7 +50,7 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream's table, and note that it takes single events.
+        """Make the stream's table, and mark it as one to which single events are appended.
 
         Raises:
             Invalid: As the port says.
@@ -67,7 +67,7 @@ class LocalEventLog:
         return None if document is None or document.stream_key is None else "ready"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events in the spool (local.db); all callers that wait share one commit.
+        """Store events in the SQLite spool; all callers that wait share one commit.
 
         Returns:
             The events that do not fit the stream, each with its reason.
@@ -88,7 +88,7 @@ class LocalEventLog:
         return tuple(rejected)
 
     def _commit(self, ticket: _Ticket) -> None:
-        """Commit the queued batches in one transaction: one fsync serves all waiting threads.
+        """Commit the queued events of all waiting threads in one transaction, with one fsync.
 
         The thread that gets the leader's lock does it for the others.
         """
@@ -109,7 +109,7 @@ class LocalEventLog:
             raise ticket.error
 
     def _write(self, together: list[_Ticket]) -> None:
-        """Write the tickets' events in one transaction."""
+        """Write the events of several callers to the spool in one transaction."""
         with self._database.transaction("appending events") as db:
             for ticket in together:
                 # a stream that was deleted since must not swallow events
@@ -120,7 +120,7 @@ class LocalEventLog:
                     spool.insert(db, ticket.stream, ticket.rows)
 
     def _document(self, stream: str) -> Document | None:
-        """Read the document of a stream's table."""
+        """Read the stored description of a stream's table."""
         with translated("reading the catalogue"):
             return catalogue.read(self._database.connection, stream)
 
@@ -130,7 +130,7 @@ class LocalEventLog:
 
 
 def _stored_value(_column: Column, value: object) -> object:
-    """Return a value as the spool stores it: a timestamp as milliseconds."""
+    """Convert an event's value for the spool: a timestamp becomes milliseconds."""
     return epoch_milliseconds(value) if isinstance(value, datetime) else value
 
 
@@ -143,5 +143,5 @@ def _absent(stream: str) -> NotFound:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Close a stream; its table stays. The inventory calls this."""
+    """Stop a stream from taking single events; its table stays. The inventory calls this."""
     warehouse.local_warehouse(target).remove_stream(resource.name)

@@ -18,7 +18,7 @@ class Options:
     """See target.Configured."""
 
     def keys(self) -> Mapping[str, Key]:
-        """Return the shape of each key that a target of this adapter may have."""
+        """Return the options of profiles.yaml that this adapter takes, each with its type."""
         from ..options import KEYS
 
         return KEYS
@@ -28,7 +28,7 @@ class Place:
     """See target.Located."""
 
     def place(self, target: Target) -> str:
-        """Return the folder that holds everything, for a command's first line."""
+        """Return the folder that holds everything, as text for a command's first line."""
         home = Path(target.profile.options["home"])
         return f"{home.name if home.name.startswith('.') else home}/"
 
@@ -43,7 +43,7 @@ class Upkeep:
         sweep(target)
 
     def examine(self, target: Target) -> Examination:
-        """Compare what is stored with the checksums of what was written."""
+        """Verify the checksums of all stored table files, and return what is missing or damaged."""
         from ..warehouse.upkeep import examine
 
         return examine(target)

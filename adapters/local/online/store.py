@@ -66,7 +66,7 @@ class LocalOnlineStore:
         self._readers: dict[str, _Reader] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Make a view, or add features to it.
+        """Make an online view of features, or add features to it.
 
         Raises:
             Invalid: A feature is dropped, or has another type.
@@ -105,7 +105,7 @@ class LocalOnlineStore:
         self._readers.clear()
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state with the features that it serves, or None if there is none."""
+        """Return an online view's state with the features that it serves, or None."""
         self._calls.reading("online.observe", view)
         document = self._view(view)
         return (
@@ -113,7 +113,9 @@ class LocalOnlineStore:
         )
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Bring a view up to date with its history, in one transaction.
+        """Copy the newest feature values of each entity from the history table to the online view.
+
+        It is done in one transaction.
 
         Args:
             view: The view.
@@ -165,7 +167,7 @@ class LocalOnlineStore:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Read each entity's newest row of the history, created between two times in ms."""
+        """Query the newest history row of each entity, created between two times in ms."""
         after = "" if start is None else "created_timestamp > $since AND "
         own = ("entity_key", "event_timestamp", "created_timestamp")
         sql = latest_sql(
@@ -177,7 +179,7 @@ class LocalOnlineStore:
         return self._target.warehouse.query(sql, params)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view a row for each key, in order, or None where the view has none.
+        """Return for each view the feature values of each entity key, in order; None without a row.
 
         Many keys are one SELECT.
 
@@ -190,7 +192,7 @@ class LocalOnlineStore:
         }
 
     def _rows(self, view: str, keys: Sequence[str]) -> list[dict[str, object] | None]:
-        """Return a view's rows for the keys, in order."""
+        """Return a view's feature values for each entity key, in order; None where it has none."""
         rows: dict[str, dict[str, object]] = {}
         try:
             reader, db = self._reader(view)
@@ -211,7 +213,7 @@ class LocalOnlineStore:
         return [dict(row) if (row := rows.get(key)) is not None else None for key in keys]
 
     def _reader(self, view: str) -> tuple[_Reader, sqlite3.Connection]:
-        """Return the prepared read of a view and this thread's connection."""
+        """Return what reads a view's rows (SQL and conversions), and this thread's connection."""
         db = self._database.connection
         reader = self._readers.get(view)
         if reader is None or reader.expires < time.monotonic():
@@ -223,12 +225,12 @@ class LocalOnlineStore:
         return reader, db
 
     def _view(self, name: str) -> _View | None:
-        """Read the document of a view."""
+        """Read the stored description of an online view, or return None."""
         with translated("reading the online views"):
             return _read(self._database.connection, name)
 
     def remove(self, name: str) -> None:
-        """Delete a view, which may be absent. The inventory calls this."""
+        """Delete an online view with its rows; it may be absent. The inventory calls this."""
         with self._database.transaction(f"deleting {name}") as db:
             db.execute(f"DROP TABLE IF EXISTS {_table(name)}")
             db.execute("DELETE FROM online_views WHERE name = ?", (name,))
@@ -242,7 +244,7 @@ class LocalOnlineStore:
 
 
 def _make_reader(view: _View) -> _Reader:
-    """Return the prepared statement that reads a view's rows."""
+    """Return the SELECT of a view's rows, with the conversions of its values to Python's types."""
     names = ", ".join(
         ["entity_key", "event_ms", *(quoted(feature.name) for feature in view.features)]
     )
@@ -272,12 +274,12 @@ def _make_reader(view: _View) -> _Reader:
 
 
 def _features(old: _View | None, view: OnlineViewSpec) -> tuple[Column, ...]:
-    """Return a view's features after `apply`."""
+    """Return the features of an online view after a change of its spec is applied."""
     return view.features if old is None else merged(view.name, old.features, view.features)
 
 
 def _read(db: sqlite3.Connection, name: str) -> _View | None:
-    """Read the document of a view, or return None."""
+    """Read the stored description of an online view, or return None."""
     row = db.execute("SELECT document FROM online_views WHERE name = ?", (name,)).fetchone()
     return (
         None if row is None else decode(row[0], _View, what=f"the document of online view {name}")
@@ -285,7 +287,7 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
 
 
 def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
-    """Return the created time (ms) up to which the view is complete; None if it must be rebuilt."""
+    """Return the created time (ms) up to which a view is synced; None if it must be rebuilt."""
     row: tuple[int | None] | None = db.execute(
         "SELECT synced FROM online_views WHERE name = ?", (view,)
     ).fetchone()
@@ -293,12 +295,12 @@ def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
 
 
 def _table(view: str) -> str:
-    """Return the name of a view's table, quoted."""
+    """Return the quoted name of the SQLite table that holds a view's rows."""
     return quoted(f"online_{view}")
 
 
 def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
-    """Yield rows as SQLite takes them: timestamps as milliseconds, NaN as bytes."""
+    """Yield Arrow rows as tuples for SQLite: timestamps as milliseconds, NaN as bytes."""
     import pyarrow as pa
 
     for batch in latest.to_batches(max_chunksize=10_000):
@@ -321,7 +323,7 @@ def _rows(latest: pa.Table) -> Iterator[tuple[object, ...]]:
 
 
 def _float(value: float | bytes) -> object:
-    """Return a stored float; NaN is stored as bytes."""
+    """Return the float of a stored value; NaN is stored as bytes."""
     return struct.unpack("<d", value[len(_NAN) :])[0] if isinstance(value, bytes) else value
 
 

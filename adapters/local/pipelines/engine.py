@@ -32,11 +32,11 @@ class LocalPipelineEngine:
 
     @property
     def _db(self) -> sqlite3.Connection:
-        """The connection to the database."""
+        """The SQLite connection of this thread."""
         return self._database.connection
 
     def submit(self, run: PipelineRun) -> None:
-        """Store a run, then start its detached runner.
+        """Store a pipeline run, then start its detached runner process.
 
         The same run_id again only starts what an interrupted submit did not.
         """
@@ -52,9 +52,9 @@ class LocalPipelineEngine:
                 self._start(run)
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return a run's state from its rows, or None if there is no such run.
+        """Return a pipeline run's state from SQLite, or None if there is no such run.
 
-        A run whose runner has died is closed as failed first.
+        A run whose runner process has died is closed as failed first.
         """
         self._calls.reading("pipelines.observe", run_id)
         for runner in self._runners:
@@ -67,7 +67,7 @@ class LocalPipelineEngine:
         return self._state(run_id)
 
     def _state(self, run_id: str) -> RunState | None:
-        """Return a run's state with its logs as URIs."""
+        """Return a pipeline run's state, with the URIs of its steps' logs."""
         state = table.state(self._db, run_id)
         if state is None:
             return None
@@ -79,7 +79,7 @@ class LocalPipelineEngine:
         return msgspec.structs.replace(state, steps=steps)
 
     def cancel(self, run_id: str) -> None:
-        """Cancel a run: signal its runner, or close the run if it has none.
+        """Cancel a pipeline run: signal its runner process, or close the run if it has none.
 
         The run may be finished or absent.
         """
@@ -103,7 +103,7 @@ class LocalPipelineEngine:
         self._database.close()
 
     def _start(self, run: PipelineRun) -> None:
-        """Start a runner for a run.
+        """Start a detached runner process for a pipeline run.
 
         If two submits both start one, the first to claim the run runs it and the other ends.
         """

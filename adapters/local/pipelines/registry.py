@@ -48,7 +48,7 @@ class LocalModelRegistry:
         self._root = home(target).absolute().as_uri()
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Return the version that has the digest, registered under the next number if it is new."""
+        """Return the model's version with this digest, registered under a new number if needed."""
         with (
             self._calls.mutating("registry.register", model),
             self._database.transaction(f"registering {model}") as db,
@@ -69,7 +69,7 @@ class LocalModelRegistry:
             return self._version(db, model, row[0])
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a version by its number or alias; NotFound names those that exist."""
+        """Return a model's version by its number or alias; NotFound names those that exist."""
         self._calls.reading("registry.get", f"{model}@{number_or_alias}")
         with self._reading(model) as db:
             return self._version(
@@ -87,7 +87,7 @@ class LocalModelRegistry:
             return self._versions(db, model)
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias to a version in one transaction; None removes it.
+        """Move a model's alias to a version in one transaction; None removes the alias.
 
         Raises:
             NotFound: There is no such version.
@@ -111,7 +111,7 @@ class LocalModelRegistry:
             )
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Note a version's approval with its reason, in one transaction.
+        """Record the approval of a model's version with its reason, in one transaction.
 
         Raises:
             NotFound: There is no such version.
@@ -135,7 +135,7 @@ class LocalModelRegistry:
 
     @contextmanager
     def _reading(self, model: str) -> Iterator[sqlite3.Connection]:
-        """Give one consistent view of versions and aliases."""
+        """Read versions and aliases inside the block from one consistent snapshot."""
         with translated(f"reading {model}"):
             db = self._database.connection
             db.execute("BEGIN")
@@ -145,7 +145,7 @@ class LocalModelRegistry:
                 db.execute("COMMIT")
 
     def _version_of_alias(self, db: sqlite3.Connection, model: str, alias: str) -> int:
-        """Return the version that an alias names; raise NotFound if it names none."""
+        """Return the version number that a model's alias names; raise NotFound if it names none."""
         row: tuple[int] | None = db.execute(
             "SELECT version FROM model_aliases WHERE project = ? AND model = ? AND alias = ?",
             (self._project, model, alias),
@@ -155,7 +155,7 @@ class LocalModelRegistry:
         return row[0]
 
     def _version(self, db: sqlite3.Connection, model: str, version: int) -> ModelVersion:
-        """Return a version by its number; raise NotFound if there is none."""
+        """Return a model's version by its number; raise NotFound if there is none."""
         registered = next(
             (candidate for candidate in self._versions(db, model) if candidate.version == version),
             None,
@@ -198,9 +198,9 @@ class LocalModelRegistry:
 
 
 def delete(target: Target, resource: Resource) -> None:
-    """Forget a model with its versions and aliases; it may be absent. The inventory calls this.
+    """Delete a model's versions and aliases from the registry; it may be absent.
 
-    Its folders stay in the blobs.
+    The inventory calls this. The model's folders stay in the blobs.
     """
     database = Database(target, SCHEMA)
     try:

@@ -59,7 +59,7 @@ class _Running:
             os.killpg(self.process.pid, number)
 
     def sweep(self) -> None:
-        """Kill processes that the step left behind in its session."""
+        """Kill processes that the step's process left running in its session."""
         kill_session(self.process.pid)
         if self.process.stdin:
             self.process.stdin.close()
@@ -90,12 +90,12 @@ class Runner:
         self.kill_at: float | None = None
 
     def main(self) -> None:
-        """Run the steps to the end; SIGTERM cancels them."""
+        """Run the steps of the pipeline run to the end; SIGTERM cancels them."""
         with calling((signal.SIGTERM,), lambda _: self.ended.put(None)):
             self._run()
 
     def _run(self) -> None:
-        """Start steps as they become ready and wait for them, until all have ended."""
+        """Start the steps as their dependencies end and wait for them, until all have ended."""
         row = table.row(self.db, self.run.run_id)
         if row and row.phase == "cancelling":  # asked for before there was a process to tell
             self._cancel()
@@ -111,7 +111,7 @@ class Runner:
         )
 
     def _start_ready(self) -> None:
-        """Start, skip or fail every step that waits for nothing.
+        """Start, skip or fail every step that waits for no other step.
 
         Skipping one step may decide the next, so look until nothing changes.
         """
@@ -125,9 +125,9 @@ class Runner:
                     changed |= self._decide(spec)
 
     def _decide(self, spec: StepSpec) -> bool:
-        """Skip, fail or start a step whose needs have ended.
+        """Skip, fail or start a step all of whose dependencies have ended.
 
-        Return False if there is no free slot.
+        Return False if as many steps run already as may run at once.
         """
         if self.cancelling:
             return self._end(spec, "cancelled")
@@ -145,14 +145,17 @@ class Runner:
         return True
 
     def _why_skipped(self, spec: StepSpec) -> str | None:
-        """Return why the step must not begin, apart from its condition; None if it may."""
+        """Return the reason to skip a step whose dependencies failed, or None if it may start.
+
+        The step's own condition is judged elsewhere.
+        """
         unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
         if unmet is not None:
             return f"it needs {unmet}, which {_was(self.phases[unmet])}"
         return None if self.failed is None else f"{self.failed} failed before it could begin"
 
     def _start(self, spec: StepSpec) -> None:
-        """Start a step's process."""
+        """Start a step's process, with its output in the step's log."""
         table.begin_step(self.db, self.run.run_id, spec.name, f"{self.place}/{spec.name}/log.txt")
         self.phases[spec.name] = "running"
         process = subprocess.Popen(
@@ -176,12 +179,12 @@ class Runner:
         threading.Thread(target=self._reap, args=(spec.name, process), daemon=True).start()
 
     def _reap(self, name: str, process: subprocess.Popen[bytes]) -> None:
-        """Wait for a step's process in a thread, and say that it ended."""
+        """Wait in a thread until a step's process ends, and report that to the runner's queue."""
         process.wait()
         self.ended.put(name)
 
     def _wait(self) -> None:
-        """Wait until a step ends, the run is cancelled, or a time limit is reached."""
+        """Wait until a step ends, the run is cancelled, or a time limit is reached; act on it."""
         now = time.monotonic()
         limits = [running.deadline for running in self.running.values() if not running.overran]
         if self.kill_at is not None:
@@ -197,7 +200,7 @@ class Runner:
             self._finish(self.running.pop(name))
 
     def _enforce(self, now: float) -> None:
-        """Kill the steps that are over their time limits."""
+        """Kill the step processes that are over their time limits."""
         for running in self.running.values():
             if self.kill_at is not None and now >= self.kill_at:
                 running.kill(signal.SIGKILL)
@@ -208,7 +211,7 @@ class Runner:
             self.kill_at = None
 
     def _cancel(self) -> None:
-        """Cancel the run, unless that is done already."""
+        """Cancel the run's steps, unless that was done already."""
         if self.cancelling:
             return
         self.cancelling = True
@@ -221,7 +224,7 @@ class Runner:
             running.kill(signal.SIGTERM)
 
     def _finish(self, running: _Running) -> None:
-        """Record how a step's process ended."""
+        """Record in SQLite how a step's process ended: done, failed or cancelled, and why."""
         running.sweep()
         code, name = running.process.returncode, running.spec.name
         if code == 0:
@@ -240,7 +243,7 @@ class Runner:
             self._end(running.spec, "failed", self._reason(name, code))
 
     def _end(self, spec: StepSpec, phase: StepPhase, reason: str | None = None) -> bool:
-        """Note a step's last phase; the first failure ends the steps beside it. Return True."""
+        """Record a step's final phase; the first failure stops all running steps; return True."""
         self.phases[spec.name] = phase
         table.end_step(self.db, self.run.run_id, spec.name, phase, reason)
         if phase == "failed" and self.failed is None:
@@ -249,18 +252,18 @@ class Runner:
         return True
 
     def _outputs(self, step: str) -> dict[str, float | int | bool | str]:
-        """Return what a finished step put out."""
+        """Return the output values that a finished step wrote to its step.json."""
         return self._document(f"{step}/step.json", StepResult).outputs
 
     def _reason(self, step: str, code: int) -> str:
-        """Return why a step failed: its own account, or its exit code."""
+        """Return why a step failed, as it wrote to failed.json, else by its exit code or signal."""
         try:
             return self._document(f"{step}/failed.json", StepFailure).reason
         except (OSError, Invalid):  # it had no time to say why
             return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
 
     def _document(self, name: str, kind: type[Kind]) -> Kind:
-        """Read a document of the run's folder."""
+        """Read and decode a JSON document in the run's folder."""
         return decode(
             _path(f"{self.folder}/{name}").read_bytes(), kind, what=f"{self.folder}/{name}"
         )
@@ -275,14 +278,14 @@ def _path(uri: str) -> Path:
 
 
 def _was(phase: StepPhase) -> str:
-    """Return a phase as part of a sentence."""
+    """Return a step's phase as a verb for messages, such as "was skipped"."""
     return {"failed": "failed", "skipped": "was skipped", "cancelled": "was cancelled"}.get(
         phase, phase
     )
 
 
 def main(argv: list[str]) -> int:
-    """Claim the run and run it; do nothing if another runner has claimed it."""
+    """Run a pipeline run in this process, unless another runner has claimed it."""
     folder, run_id = argv
     target = Target(
         Profile(name="local", adapter="local", project="", options={"home": folder}), ADAPTER

@@ -38,12 +38,12 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     process_started: str | None
 
     def has_runner(self) -> bool:
-        """Return whether the run's runner process lives."""
+        """Return whether the run's runner process is alive."""
         return self.pid is not None and alive(self.pid, self.process_started or "")
 
 
 def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
-    """Store a run and its steps; an existing run_id changes nothing."""
+    """Insert a pipeline run and its steps into SQLite; an existing run_id changes nothing."""
     with transaction(db):
         added = db.execute(
             "INSERT OR IGNORE INTO pipeline_runs (run_id, run, phase, submitted) VALUES (?, "
@@ -59,7 +59,7 @@ def insert(db: sqlite3.Connection, run: PipelineRun) -> None:
 
 
 def row(db: sqlite3.Connection, run_id: str) -> Row | None:
-    """Return a run's row, or None."""
+    """Return a pipeline run's row, or None if there is none."""
     columns = db.execute(
         "SELECT run, phase, submitted, pid, process_started FROM pipeline_runs WHERE run_id = ?",
         (run_id,),
@@ -77,7 +77,7 @@ def row(db: sqlite3.Connection, run_id: str) -> Row | None:
 
 
 def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
-    """Make a process the one runner of a run; return False if the run has one already."""
+    """Make a process the one runner of a pipeline run; return False if the run has one already."""
     with transaction(db):
         taken = db.execute(
             "UPDATE pipeline_runs SET pid = ?, process_started = ? WHERE run_id = ? AND pid "
@@ -88,7 +88,7 @@ def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
 
 
 def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
-    """Return the states of a run's steps."""
+    """Return the states of a pipeline run's steps."""
     rows = db.execute(
         "SELECT name, phase, started, ended, reason, log FROM pipeline_steps WHERE run_id = "
         "? ORDER BY position",
@@ -108,7 +108,7 @@ def states(db: sqlite3.Connection, run_id: str) -> tuple[StepState, ...]:
 
 
 def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
-    """Return a run's state, read consistently, or None."""
+    """Return a pipeline run's state, read in one snapshot, or None if there is no such run."""
     db.execute("BEGIN")
     try:
         phase = db.execute("SELECT phase FROM pipeline_runs WHERE run_id = ?", (run_id,)).fetchone()
@@ -122,7 +122,7 @@ def state(db: sqlite3.Connection, run_id: str) -> RunState | None:
 
 
 def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) -> None:
-    """Note that a step runs."""
+    """Record that a pipeline step runs, and where its log is."""
     db.execute(
         "UPDATE pipeline_steps SET phase = 'running', started = ?, log = ? WHERE run_id = ? "
         "AND name = ?",
@@ -133,7 +133,7 @@ def begin_step(db: sqlite3.Connection, run_id: str, name: str, log: str | None) 
 def end_step(
     db: sqlite3.Connection, run_id: str, name: str, phase: StepPhase, reason: str | None = None
 ) -> None:
-    """Note how a step ended."""
+    """Record the final phase of a pipeline step, and why."""
     db.execute(
         "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND name = ?",
         (phase, now().isoformat(), reason, run_id, name),
@@ -141,7 +141,7 @@ def end_step(
 
 
 def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
-    """Note that a running run is to be cancelled."""
+    """Record that a running pipeline run is to be cancelled, which its runner will see."""
     db.execute(
         "UPDATE pipeline_runs SET phase = 'cancelling' WHERE run_id = ? AND phase = 'running'",
         (run_id,),
@@ -149,7 +149,7 @@ def ask_to_cancel(db: sqlite3.Connection, run_id: str) -> None:
 
 
 def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
-    """Note how a run ended, once: a cancelled run does not become done."""
+    """Record the final phase of a pipeline run, once: a cancelled run does not become done."""
     db.execute(
         "UPDATE pipeline_runs SET phase = ? WHERE run_id = ? AND phase IN ('running', "
         "'cancelling')",
@@ -158,7 +158,7 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
 
 
 def bury(db: sqlite3.Connection, run_id: str) -> None:
-    """Close a run whose runner died, so that nobody waits for it.
+    """Close a pipeline run whose runner process died, so that nobody waits for it.
 
     It is cancelled if that was asked for, else failed.
     """
@@ -186,7 +186,7 @@ def bury(db: sqlite3.Connection, run_id: str) -> None:
 def _close(
     db: sqlite3.Connection, run_id: str, phases: Iterable[StepPhase], phase: StepPhase, reason: str
 ) -> None:
-    """Give all steps of certain phases their last phase and a reason."""
+    """Set the final phase and reason of all steps that are in one of `phases`."""
     for open_phase in phases:
         db.execute(
             "UPDATE pipeline_steps SET phase = ?, ended = ?, reason = ? WHERE run_id = ? AND "
@@ -196,10 +196,10 @@ def _close(
 
 
 def now() -> datetime:
-    """Return the time of this machine in UTC, to the millisecond."""
+    """Return the current time in UTC, truncated to the millisecond."""
     return utc_milliseconds(datetime.now(UTC))
 
 
 def _moment(text: str | None) -> datetime | None:
-    """Parse a stored time, if there is one."""
+    """Parse a stored timestamp; None stays None."""
     return datetime.fromisoformat(text) if text else None

@@ -48,7 +48,7 @@ class LocalBlobStore:
         )
 
     def get(self, uri: str) -> bytes:
-        """Return the file's bytes.
+        """Return the bytes of a blob's file.
 
         Raises:
             NotFound: There is no such file.
@@ -62,7 +62,7 @@ class LocalBlobStore:
                 raise NotFound(f"there is nothing at {uri}") from error
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write a file next to the old one, sync it, and rename it into place.
+        """Write a blob's file next to the old one, sync it, and rename it into place.
 
         Raises:
             Invalid: The URI is below another blob, or outside of `root`.
@@ -87,7 +87,7 @@ class LocalBlobStore:
             yield from self._below(folder, prefix)
 
     def _below(self, folder: str, prefix: str) -> Iterator[BlobInfo]:
-        """List the blobs below a folder that begin with the prefix, in the order of their URIs."""
+        """Yield the blobs below a folder that begin with a prefix, in the order of their URIs."""
         try:
             entries = [
                 (entry.name + "/" * entry.is_dir(), entry)
@@ -115,7 +115,7 @@ class LocalBlobStore:
                 yield BlobInfo(uri=f"{self.root}/{key}", size=status.st_size, modified=modified)
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder file by file, each whole or absent, `manifest.json` last.
+        """Upload a folder's files as blobs, each whole or absent, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.
@@ -163,7 +163,7 @@ class LocalBlobStore:
             sync_folder(path.parent)
 
     def _path(self, uri: str) -> Path:
-        """Return the file of a URI."""
+        """Return the path of the file that holds the blob of a URI."""
         return self._home.joinpath(*parts_of(uri, self._names))
 
 

@@ -69,7 +69,7 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """Note in counters.db that the endpoint counts; synced, as no count is.
+        """Record that an endpoint keeps counters in counters.db; synced to disk, as no count is.
 
         It can be repeated.
         """
@@ -84,13 +84,13 @@ class LocalCounters:
                     db.execute("INSERT OR IGNORE INTO counted_endpoints VALUES (?)", (endpoint,))
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return "ready", or None if `apply` was not called for the endpoint."""
+        """Return "ready" if the endpoint keeps counters, or None if `apply` was not called."""
         self._calls.reading("counters.observe", endpoint)
         with translated(f"looking at counters of {endpoint}"):
             return "ready" if _is_there(self._database.connection, endpoint) else None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's numbers by name; empty if nothing was added for it.
+        """Return the counts of a unit (such as a user) by name; empty if nothing was added for it.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -117,9 +117,9 @@ class LocalCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's numbers in one transaction; a loss of power may take the last ones.
+        """Add amounts to a unit's counts in one transaction; a power loss may take the last ones.
 
-        Units whose `until` has passed are swept now and then.
+        Units whose `until` has passed are deleted now and then.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -143,7 +143,7 @@ class LocalCounters:
 
 
 def _is_there(db: Connection, endpoint: str) -> bool:
-    """Return whether the endpoint counts."""
+    """Return whether `apply` was called, so that the endpoint keeps counters."""
     return (
         db.execute("SELECT 1 FROM counted_endpoints WHERE endpoint = ?", (endpoint,)).fetchone()
         is not None
@@ -151,9 +151,9 @@ def _is_there(db: Connection, endpoint: str) -> bool:
 
 
 def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
-    """Note until when a unit's numbers are needed.
+    """Extend the time until which a unit's counts are kept to at least `until`.
 
-    Raise NotFound if the endpoint does not count.
+    Raise NotFound if the endpoint keeps no counters.
     """
     row = db.execute(_UNTIL, (endpoint, unit)).fetchone()
     if (row is None or row[0] < until) and not db.execute(
@@ -163,7 +163,7 @@ def _keep(db: Connection, endpoint: str, unit: str, until: int) -> None:
 
 
 def _sweep(db: Connection, now: int) -> None:
-    """Delete a few expired counters."""
+    """Delete the counts of a few units that have expired."""
     over = db.execute(
         "SELECT endpoint, unit FROM counted_units WHERE until < ? LIMIT ?", (now, _SWEPT)
     ).fetchall()

@@ -31,9 +31,9 @@ class LocalStateStore:
         self._database = Database(target, _SCHEMA)
 
     def get(self, key: str) -> Versioned | None:
-        """Return the bytes, their token and when they were written (real time, UTC, ms).
+        """Return a key's bytes, its token for compare-and-swap, and when it was written (UTC, ms).
 
-        None if absent.
+        None if the key is absent.
         """
         self._calls.reading("state.get", key)
         with translated(f"reading {key}"):
@@ -45,7 +45,7 @@ class LocalStateStore:
         return Versioned(value=row[0], token=str(row[1]), written_at=datetime.fromisoformat(row[2]))
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a value in one transaction, and return its token, a number that only rises.
+        """Write a key's value in one transaction; return its new token, a number that only rises.
 
         Raises:
             Conflict: The key's token is not `expect`.
@@ -72,7 +72,7 @@ class LocalStateStore:
         return str(token)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Delete a key in one transaction.
+        """Delete a key if it still has the token `expect`, in one transaction.
 
         Raises:
             Conflict: The key's token is not `expect`, or it is absent.
@@ -105,11 +105,11 @@ class LocalStateStore:
 
 
 def _token(row: tuple[int] | None) -> str | None:
-    """Return the token in a row, or None if there is no row."""
+    """Return the compare-and-swap token in a row, or None if there is no row."""
     return None if row is None else str(row[0])
 
 
 def _expect(token: str | None, expect: str | None, key: str) -> None:
-    """Raise Conflict if the key's token is not the expected one."""
+    """Raise Conflict if a key's compare-and-swap token is not the expected one."""
     if token != expect:
         raise state_conflict(key, token, expect)

@@ -27,7 +27,7 @@ class LocalLogSource:
         self._home = home(target).absolute()
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
+        """Return the last `limit` log lines, or with `after` (a page's cursor) the next ones.
 
         Raises:
             NotFound: Nothing has been logged yet.
@@ -56,7 +56,7 @@ class LocalLogSource:
         )
 
     def _path(self, ref: str) -> Path:
-        """Return the log file that `resource` names."""
+        """Return the log file of an endpoint, a variant or a job, as `resource` names it."""
         parts = ref.split("/")
         if parts[0] == "endpoints" and len(parts) in (2, 3):
             folder = endpoint_folder(self._home, parts[1])

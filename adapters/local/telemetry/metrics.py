@@ -53,7 +53,9 @@ class LocalMetricSource:
         self._hours: dict[Path, tuple[Stamp, Minutes]] = {}
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return each variant's minutes in order; quantiles are of all requests of a minute, in ms.
+        """Return each variant's request counts, errors and latencies by minute, in order.
+
+        Quantiles are of all requests of a minute, in ms.
 
         Raises:
             NotSettled: The window ends after now.
@@ -85,7 +87,7 @@ class LocalMetricSource:
             self._connection = None
 
     def _hour(self, path: Path) -> Minutes:
-        """Return every minute of an hour's file, from memory if the file has not changed.
+        """Return the metrics of every minute of an hour's request log, cached while it is the same.
 
         The connection to DuckDB is kept: connecting takes longer than reading most files.
         """
@@ -109,7 +111,7 @@ class LocalMetricSource:
 
 
 def _minute(row: tuple[str, int, int, int, int, float, float, float, float]) -> tuple[str, Bucket]:
-    """Return the variant and the bucket of a row of the query."""
+    """Convert a row of the metrics query to the variant's name and its bucket of one minute."""
     variant, minute, requests, client_errors, server_errors, mean, p50, p90, p99 = row
     bucket = Bucket(
         start=from_epoch(minute * 60_000),

@@ -26,7 +26,9 @@ class LocalTrafficScript:
         self._target = target
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Write minutes into the files of the request log, one write for each minute.
+        """Write made-up minutes of traffic into the request log, for rehearsals and tests.
+
+        There is one write for each minute.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -50,7 +52,7 @@ class LocalTrafficScript:
 
 
 def _lines(minute: TrafficMinute) -> bytes:
-    """Return a minute's requests as lines of the log, spread evenly over the minute."""
+    """Return a minute's made-up requests as lines of the request log, spread evenly over it."""
     start, latencies, errors = (
         epoch_milliseconds(minute.start),
         minute.latencies_ms,

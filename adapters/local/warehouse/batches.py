@@ -35,14 +35,14 @@ class Batch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _warn(text: str) -> None:
-    """Warn about a table's files, in the name of the caller."""
+    """Issue a Python warning about a table's files, attributed to the caller."""
     warnings.warn(text, stacklevel=2)
 
 
 def list_batches(
     table: Path, listed: dict[str, Batch], *, stray: Callable[[str], None] = _warn
 ) -> tuple[Batch, ...]:
-    """Return every finished batch of a table, by name.
+    """Return every published batch (a group of Parquet files) of a table, in the order of names.
 
     Args:
         table: The table's folder.
@@ -64,7 +64,7 @@ def list_batches(
 
 
 def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
-    """Return one batch with its files, by path."""
+    """Return one batch with the paths of its Parquet files, in order."""
     paths: list[str] = []
     for partition in os.scandir(folder):
         dated = partition.is_dir() and partition.name.startswith(f"{PARTITION}=")
@@ -77,7 +77,9 @@ def list_batch(folder: Path, *, stray: Callable[[str], None] = _warn) -> Batch:
 
 
 def write(table: Path, batch: str, document: Document, rows: Iterator[pa.RecordBatch]) -> bool:
-    """Write rows in the order of their time (in conform's schema), and publish them as a batch.
+    """Write rows, sorted by time, as Parquet files by date, and publish them at once as a batch.
+
+    They are in conform's schema.
 
     Returns:
         False if a batch of this name exists already; it stays as it is.
@@ -139,13 +141,13 @@ def _finish(writer: object) -> None:
 
 
 def _abandon(writer: object) -> None:
-    """Close a ParquetWriter after an error, whatever happens."""
+    """Close a ParquetWriter after an error, and ignore further errors."""
     with suppress(Exception):  # the first error is the one to report; the file is removed anyway
         _finish(writer)
 
 
 def _settle(aside: Path) -> None:
-    """Sync a batch's files and folders to the disk, before the rename that makes them visible."""
+    """Sync a batch's files and folders to the disk, before the rename that publishes them."""
     for folder in sorted(aside.iterdir()):
         descriptor = os.open(folder / "rows.parquet", os.O_RDONLY)
         try:

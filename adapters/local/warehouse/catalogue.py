@@ -17,7 +17,7 @@ SCHEMA = (
 
 
 def read_all(db: sqlite3.Connection) -> dict[str, Document]:
-    """Return the documents of all tables and views, by name."""
+    """Return the stored descriptions of all tables and views, by name."""
     return {
         name: _decode(name, document)
         for name, document in db.execute("SELECT name, document FROM warehouse_tables")
@@ -25,13 +25,13 @@ def read_all(db: sqlite3.Connection) -> dict[str, Document]:
 
 
 def read(db: sqlite3.Connection, name: str) -> Document | None:
-    """Return the document of a table or view, or None."""
+    """Return the stored description of a table or view, or None."""
     row = db.execute("SELECT document FROM warehouse_tables WHERE name = ?", (name,)).fetchone()
     return None if row is None else _decode(name, row[0])
 
 
 def existing(db: sqlite3.Connection, name: str) -> Document:
-    """Return a table's document.
+    """Return the stored description of a table that must exist.
 
     Raises:
         NotFound: There is no such table.
@@ -41,7 +41,7 @@ def existing(db: sqlite3.Connection, name: str) -> Document:
 
 
 def write(db: sqlite3.Connection, document: Document) -> None:
-    """Store a table's document."""
+    """Insert or replace the stored description of a table or view."""
     db.execute(
         "INSERT OR REPLACE INTO warehouse_tables VALUES (?, ?)",
         (document.name, msgspec.json.encode(document)),
@@ -49,11 +49,11 @@ def write(db: sqlite3.Connection, document: Document) -> None:
 
 
 def remove(db: sqlite3.Connection, name: str) -> None:
-    """Remove a table's document."""
+    """Remove the stored description of a table or view."""
     db.execute("DELETE FROM warehouse_tables WHERE name = ?", (name,))
 
 
 @lru_cache(maxsize=4096)
 def _decode(name: str, document: bytes) -> Document:
-    """Decode a table's document."""
+    """Decode the stored description of a table from JSON."""
     return decode(document, Document, what=f"the document of table {name}")

@@ -36,7 +36,9 @@ class Contents(StoredDocument, frozen=True, kw_only=True):
 
 
 def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
-    """Note the contents of a batch that was published.
+    """Record the row count and file checksums of a batch that was published.
+
+    They are compared later, to detect damaged or altered files.
 
     Args:
         database: The warehouse's database.
@@ -55,7 +57,7 @@ def note(database: Database, table: Path, batch: str, *, again: bool) -> None:
 
 
 def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
-    """Return the noted contents of a table's batches, by batch."""
+    """Return the recorded row count and file checksums of each batch of a table, by batch name."""
     rows = db.execute(
         "SELECT batch, contents FROM warehouse_batches WHERE name = ?", (table,)
     ).fetchall()
@@ -66,12 +68,12 @@ def stored_contents(db: sqlite3.Connection, table: str) -> dict[str, Contents]:
 
 
 def forget(db: sqlite3.Connection, table: str) -> None:
-    """Remove the notes of a table's batches."""
+    """Delete the recorded checksums of a table's batches."""
     db.execute("DELETE FROM warehouse_batches WHERE name = ?", (table,))
 
 
 def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
-    """Yield the files of a batch that are missing, unreadable or altered."""
+    """Yield a message for each file of a batch that is missing, unreadable, altered or added."""
     unchecked = {str(Path(path).relative_to(folder)): path for path in batch.files}
     for name, digest in contents.files.items():
         path = unchecked.pop(name, None)
@@ -89,7 +91,7 @@ def damage(batch: Batch, folder: Path, contents: Contents) -> Iterator[str]:
 
 
 def _contents(folder: Path) -> Contents:
-    """Read a batch's contents from its files."""
+    """Read the Parquet files of a batch, and return their row count and SHA-256 checksums."""
     import pyarrow.parquet as pq
 
     paths = list_batch(folder).files
@@ -100,6 +102,6 @@ def _contents(folder: Path) -> Contents:
 
 
 def _digest(path: str) -> str:
-    """Return a file's SHA-256."""
+    """Return the SHA-256 of a file as hex text."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

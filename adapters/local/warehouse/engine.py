@@ -78,7 +78,7 @@ class Engine:
         *,
         compare: bool = True,
     ) -> pa.Table:
-        """Run a query and return its rows in the ports' types.
+        """Run an SQL query and return its rows in the ports' types.
 
         Raises:
             Invalid: The query is wrong, with the position; or a file is not what was written (with
@@ -102,7 +102,7 @@ class Engine:
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
     ) -> None:
-        """Bind a query on its own cursor, and pass the result to `into`, which reads it.
+        """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
         It may happen twice, if the first try runs out of memory. The cursor is its own because one
         with a half-read result takes no other query.
@@ -123,7 +123,7 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> T:
-        """Run something, once more with more memory for good if it runs out, and translate errors.
+        """Call `run`, again with a higher memory limit if DuckDB runs out; translate its errors.
 
         DuckDB cannot spill everything, such as some groups and windows beside a join.
         """
@@ -142,7 +142,7 @@ class Engine:
             raise self.explained(error, documents, sql, params) from error
 
     def _cursor(self, base: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
-        """Return this thread's cursor."""
+        """Return this thread's DuckDB cursor."""
         pair: tuple[duckdb.DuckDBPyConnection, duckdb.DuckDBPyConnection] | None = getattr(
             self._local, "pair", None
         )
@@ -153,7 +153,10 @@ class Engine:
     def _refresh(
         self, documents: Mapping[str, Document], names: tuple[str, ...], *, compare: bool
     ) -> duckdb.DuckDBPyConnection:
-        """Register the relations of a query as they are now, and compare their new files."""
+        """Register a query's tables and views in DuckDB as they are now; return the connection.
+
+        With `compare` the checksums of new files are verified.
+        """
         with self._lock:
             base = self._open()
             for gone in [name for name in self._registered if name not in documents]:
@@ -166,7 +169,7 @@ class Engine:
             return base
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        """Return the process's database, opened anew after a fork.
+        """Return the process's in-memory DuckDB database, opened anew after a fork.
 
         A connection must not cross a fork.
         """
@@ -202,7 +205,7 @@ class Engine:
     def _register(
         self, base: duckdb.DuckDBPyConnection, document: Document, documents: Mapping[str, Document]
     ) -> None:
-        """Register a table or view, if it has changed."""
+        """Register a table or view in DuckDB, if it has changed since it was registered."""
         previous = self._registered.get(document.name)
         if document.view_sql is not None:
             below = tuple(
@@ -224,7 +227,7 @@ class Engine:
     def _register_table(
         self, base: duckdb.DuckDBPyConnection, document: Document, previous: _Registered | None
     ) -> tuple[_Registered, bool]:
-        """Register a table's files and its waiting events, if they have changed.
+        """Register a table's Parquet files and its spooled events in DuckDB, if they have changed.
 
         Returns:
             What is registered now, and whether to look again: there may be more events, or many of
@@ -257,7 +260,7 @@ class Engine:
         ) or more
 
     def _compact(self, base: duckdb.DuckDBPyConnection, document: Document, *, much: bool) -> bool:
-        """Move waiting events into a batch if there are many; return whether that was done.
+        """Move a stream's spooled events into Parquet files if there are many; tell whether it did.
 
         Events that cannot be written stay in the spool, and are read there.
         """
@@ -271,7 +274,7 @@ class Engine:
         return False
 
     def _compare(self, name: str) -> None:
-        """Verify the checksums of a table's batches, once in a process.
+        """Verify the checksums of a table's files, once in a process for each batch.
 
         Raises:
             Invalid: A file is not what was written.
@@ -300,7 +303,7 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
     ) -> IsthmusError:
-        """Return DuckDB's error as ours: wrong SQL with its position, broken files, memory, disk.
+        """Translate DuckDB's error: wrong SQL with its position, broken files, memory, disk.
 
         DuckDB refuses everything after some errors; the database is opened anew then.
         """
@@ -341,7 +344,7 @@ class Engine:
         return sql_invalid(str(error))
 
     def close(self) -> None:
-        """Close the database, and remove what it has spilled."""
+        """Close the DuckDB database, and remove the files that it has spilled to disk."""
         with self._lock:
             if self._base is not None and self._owner == os.getpid():
                 self._base.close()
@@ -354,7 +357,10 @@ class Engine:
 def _replace(
     base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
 ) -> None:
-    """Replace a table's events and files in one transaction, so that queries see one state."""
+    """Replace a table's spooled events and files in DuckDB in one transaction.
+
+    So queries see one state.
+    """
     document = now.document
     base.execute("BEGIN")
     try:
@@ -393,5 +399,5 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return a relation's columns without its files, which do not change a view's meaning."""
+    """Return a relation's registration without its files: if that changes, views must be remade."""
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

@@ -13,12 +13,12 @@ from .spool import SEQUENCE
 
 
 def spool_table(document: Document) -> str:
-    """Return the name of a stream's waiting events in DuckDB, quoted."""
+    """Return the quoted name of the DuckDB table that holds a stream's spooled events."""
     return f"spool.{quoted(document.name)}"
 
 
 def table_sql(document: Document, files: Sequence[str]) -> str:
-    """Return SQL for a table's declared columns and dt, from its files and a stream's spool."""
+    """Return a SELECT of a table's declared columns and dt, from its files and spooled events."""
     from_files = relations.table_sql(document, files)
     if document.stream_key is None:
         return from_files
@@ -27,7 +27,7 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
 
 
 def spool_sql(document: Document) -> str:
-    """Return SQL that makes the empty table of a stream's waiting events."""
+    """Return the SQL that creates the empty DuckDB table for a stream's spooled events."""
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return (
         f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, "

@@ -47,7 +47,7 @@ class Waiting(NamedTuple):
 
 
 def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
-    """Store events inside the caller's transaction, and return their sequence number.
+    """Insert events into the spool inside the caller's transaction; return their sequence number.
 
     MessagePack keeps floats bit by bit, NaN too.
     """
@@ -59,7 +59,7 @@ def insert(db: sqlite3.Connection, stream: str, rows: Sequence[Values]) -> int:
 
 
 def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> None:
-    """Remove a stream's events, up to a sequence number or all."""
+    """Delete a stream's events from the spool, up to a sequence number or all."""
     db.execute(
         "DELETE FROM event_spool WHERE stream = ?1 AND (?2 IS NULL OR sequence <= ?2)",
         (stream, up_to),
@@ -69,7 +69,9 @@ def remove(db: sqlite3.Connection, stream: str, *, up_to: int | None = None) -> 
 def read(
     db: sqlite3.Connection, document: Document, *, after: int, about: int | None = None
 ) -> Waiting:
-    """Return the events after a sequence number: `isthmus_sequence` (int64), the columns, dt.
+    """Return a stream's spooled events after a sequence number as an Arrow table.
+
+    Its columns are `isthmus_sequence` (int64), those of the stream, and dt.
 
     Args:
         db: The connection.
@@ -125,7 +127,10 @@ def read(
 
 
 def floor(published: Sequence[batches.Batch]) -> int:
-    """Return the last sequence number that is in the table's files."""
+    """Return the last sequence number of spooled events that are in the table's Parquet files.
+
+    Events up to it must not be read from the spool again.
+    """
     return max(
         (
             int(batch.name.removeprefix(SPOOL))
@@ -139,7 +144,7 @@ def floor(published: Sequence[batches.Batch]) -> int:
 def compact(
     database: Database, table: Path, document: Document, *, about: int | None = None
 ) -> bool:
-    """Move a stream's events into a batch; return False if another process is doing it.
+    """Move a stream's spooled events into Parquet files; return False if another process does.
 
     With `about` only about so many are moved.
     """

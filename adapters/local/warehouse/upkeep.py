@@ -14,9 +14,9 @@ from . import batches, catalogue, contents, relations
 
 
 def sweep(target: Target) -> None:
-    """Remove the unfinished files of dead processes, and note the batches that they published.
+    """Remove the unfinished files of dead processes, and record checksums of what they published.
 
-    The work of living processes stays.
+    The files of living processes stay.
     """
     folder = home(target)
     for place, folders, _ in os.walk(folder):
@@ -31,9 +31,9 @@ def sweep(target: Target) -> None:
 
 
 def _note_published(target: Target, root: Path) -> None:
-    """Note the contents of whole batches without a note, as their writer was killed.
+    """Record the checksums of complete batches that lack them, as their writer was killed.
 
-    `examine` names those that are not whole.
+    `examine` names those that are not complete.
     """
     database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
     try:
@@ -53,7 +53,7 @@ def _note_published(target: Target, root: Path) -> None:
 
 
 def examine(target: Target) -> Examination:
-    """Read every batch of every table, and verify its checksums."""
+    """Verify the checksums of every batch of every table, and return the problems found."""
     root = home(target).absolute() / "warehouse"
     database = Database(target, catalogue.SCHEMA + contents.SCHEMA)
     problems: list[str] = []

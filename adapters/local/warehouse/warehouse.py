@@ -53,7 +53,9 @@ class LocalWarehouse:
         self._swept = False
 
     def apply(self, table: TableSpec) -> None:
-        """Store a table's document in local.db; its folder comes with the first batch.
+        """Create or extend a table by storing its description in local.db.
+
+        Its folder comes with the first batch.
 
         Raises:
             Invalid: A column is dropped, renamed or narrowed.
@@ -65,7 +67,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
-        """Create or extend a table, and write its document."""
+        """Create or extend a table, and store its description."""
         check_spec(spec)
         documents = self._documents()
         old = documents.get(spec.name)
@@ -118,7 +120,7 @@ class LocalWarehouse:
         return TableState(columns=document.columns, rows=counted.column("n")[0].as_py())
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Append rows in the order of time, as Parquet files that appear together.
+        """Append rows to a table in the order of time, as Parquet files that appear together.
 
         Raises:
             NotFound: There is no such table.
@@ -146,7 +148,7 @@ class LocalWarehouse:
     def _write(
         self, operation: str, document: Document, batch: str, rows: Iterator[pa.RecordBatch]
     ) -> None:
-        """Write a batch of a table, and record its contents."""
+        """Write rows as a batch of Parquet files of a table, and record their checksums."""
         if not self._swept:
             files.sweep(self._folder / ".staging")
             files.sweep(self._folder)
@@ -170,7 +172,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what the neutral SQL lacks of a statement, with lines; nothing is run."""
+        """Return what the neutral SQL subset lacks of a statement, with lines; nothing is run."""
         from ..sql import check
 
         return check(sql)
@@ -189,9 +191,9 @@ class LocalWarehouse:
                 inventory.forget(self._target, kind, name, connection=db)
 
     def remove_stream(self, name: str) -> None:
-        """Remove a stream; its table keeps its rows. The inventory calls this.
+        """Stop a table from taking single events; it keeps its rows. The inventory calls this.
 
-        The waiting events become a batch first.
+        The spooled events become a batch first.
         """
         with self._database.transaction(f"closing {name}") as db:
             document = catalogue.read(db, name)
@@ -208,18 +210,18 @@ class LocalWarehouse:
         self._database.close()
 
     def _documents(self) -> dict[str, Document]:
-        """Return the documents of all tables and views."""
+        """Return the stored descriptions of all tables and views, by name."""
         with translated("reading the catalogue"):
             return catalogue.read_all(self._database.connection)
 
     def _existing(self, table: str) -> Document:
-        """Return the document of a table, or raise."""
+        """Return the stored description of a table; raise NotFound if there is none."""
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
-    """Yield a query's rows in the order of their time, in chunks.
+    """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
     So one file is open at a time, however many dates there are.
     """

@@ -35,7 +35,7 @@ class SageMakerAdopter:
         self._aws: Aws = aws_of(target)
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
-        """Describe a running endpoint, with the names that adoption would give."""
+        """Describe a SageMaker endpoint and its variants, named as adoption would name them."""
         described = self._describe(native)
         configured = self._config_variants(described["EndpointConfigName"])
         check_endpoint(native, described, configured)
@@ -70,7 +70,7 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag an endpoint as adopted, in one call, so that no half remains.
+        """Tag a SageMaker endpoint as adopted by this project in one call, so that no half remains.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.
@@ -106,7 +106,7 @@ class SageMakerAdopter:
         return described
 
     def _config_variants(self, config: str) -> dict[str, dict[str, Any]]:
-        """Return a config's variants by SageMaker's names."""
+        """Return the production variants of an endpoint config, by SageMaker's names."""
         with self._aws.reading("DescribeEndpointConfig", config):
             described = self._aws.client("sagemaker").describe_endpoint_config(
                 EndpointConfigName=config
@@ -114,9 +114,9 @@ class SageMakerAdopter:
         return {variant["VariantName"]: variant for variant in described["ProductionVariants"]}
 
     def _options(self, name: str, native: str, labels: Iterable[str]) -> dict[str, Any]:
-        """Return the options that profiles.yaml needs for an adopted endpoint.
+        """Return the options (`adopted:`) that profiles.yaml needs for an adopted endpoint.
 
-        It is nothing if its names follow our rules.
+        They are empty if its name follows our rules.
 
         Raises:
             Refused: The project has an endpoint of the name.
@@ -140,7 +140,7 @@ class SageMakerAdopter:
         versions_by_content: Mapping[str, tuple[str, int]],
         owner: str | None,
     ) -> RunningVariant:
-        """Describe a variant of a running endpoint."""
+        """Describe a running endpoint's variant: its model, machine, traffic and known version."""
         label, model = configured["VariantName"], configured["ModelName"]
         container = self._container(native, label, model)
         variant = variants.as_registered(
@@ -171,9 +171,9 @@ class SageMakerAdopter:
         )
 
     def _container(self, native: str, label: str, model: str) -> dict[str, Any]:
-        """Return a model's one container.
+        """Return the one container of a variant's model, as DescribeModel gives it.
 
-        Raise Unsupported if it has several or serves several models.
+        Raise Unsupported if the model has several or serves several models.
         """
         try:
             with self._aws.reading("DescribeModel", model):
@@ -193,7 +193,7 @@ class SageMakerAdopter:
         return containers[0]
 
     def _with_package(self, container: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a container with the contents of the model package that it was made from."""
+        """Return a container completed by the model package that it was made from, if any."""
         if not (package := container.get("ModelPackageName")):
             return dict(container)
         with self._aws.reading("DescribeModelPackage", package):
@@ -207,14 +207,14 @@ class SageMakerAdopter:
 
 
 def tags_of(aws: Aws, arn: str) -> dict[str, str]:
-    """Return a resource's tags."""
+    """Return the tags of a SageMaker resource as a mapping."""
     with aws.reading("ListTags", arn):
         pages = aws.client("sagemaker").get_paginator("list_tags").paginate(ResourceArn=arn)
         return {tag["Key"]: tag["Value"] for page in pages for tag in page["Tags"]}
 
 
 def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
-    """Return (model, version) by the content of a container, from an endpoint's tags."""
+    """Read from an endpoint's tags which registered (model, version) each container digest is."""
     refs = {
         key.removeprefix(VERSION_TAG): value.partition("@")
         for key, value in tags.items()
@@ -230,7 +230,7 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return variants that others made as the versions that the endpoint's tags say.
+    """Return an endpoint's variants; those that others made become the versions that its tags name.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.
@@ -277,7 +277,7 @@ def release(aws: Aws, native: str) -> bool:
 
 
 def guard(spec: EndpointSpec, configured: Sequence[ConfiguredVariant]) -> None:
-    """Refuse to deploy a new version to an adopted endpoint whose containers are not ours."""
+    """Refuse to deploy a version to an adopted endpoint that does not run it already."""
     if running := {
         (variant.spec.model, variant.spec.version) for variant in configured if variant.adopted
     }:
@@ -320,7 +320,10 @@ def with_container(
 
 
 def settings(aws: Aws, config: str) -> dict[str, Any]:
-    """Return a config's settings of the whole endpoint (capture, keys, network), for a next one."""
+    """Return an endpoint config's settings beside its variants, to repeat them in the next config.
+
+    They are data capture, encryption key, network and the like.
+    """
     with aws.reading("DescribeEndpointConfig", config):
         described = aws.client("sagemaker").describe_endpoint_config(EndpointConfigName=config)
     own = (
@@ -334,7 +337,7 @@ def settings(aws: Aws, config: str) -> dict[str, Any]:
 
 
 def variant_name(aws: Aws, endpoint: str, variant: str) -> str:
-    """Return a variant's name at SageMaker, by rule or as an adopted endpoint has it."""
+    """Return SageMaker's name of an endpoint's variant, by rule or as an adopted one has it."""
     if endpoint in aws.adopted:
         name = aws.endpoint_name(endpoint)
         with aws.reading("DescribeEndpoint", name):
@@ -355,7 +358,7 @@ _STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse to adopt an endpoint that cannot be split.
+    """Refuse to adopt an endpoint between whose variants traffic cannot be split.
 
     Raises:
         Busy: It is changing.

@@ -48,7 +48,7 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring an endpoint nearer to its spec, and return its state from before.
+        """Start what brings an endpoint nearer to its spec; return its state from before.
 
         While SageMaker is at work, or if it was slow, nothing is sent: the next call goes on from
         there.
@@ -87,7 +87,7 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the weights; checked, not fenced.
+        """Set the variants' traffic weights; the expected state is checked, not fenced.
 
         SageMaker's call has no precondition. A caller that loses such a race sees it in the next
         observation.
@@ -139,7 +139,7 @@ class SageMakerEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Send one InvokeEndpoint, which is never repeated.
+        """Send the instances by one InvokeEndpoint, which is never repeated; return the reply.
 
         Raises:
             NotFound: There is no such endpoint or variant.
@@ -160,15 +160,15 @@ class SageMakerEndpoints:
 
     @property
     def _control(self) -> Any:
-        """The client for calls that change an endpoint."""
+        """The SageMaker client, without retries, for calls that change an endpoint."""
         return self._aws.client("sagemaker", retrying=False, within=CONTROL)
 
     def _is_fresh(self, looked: datetime) -> bool:
-        """Return whether a look is recent enough to act on."""
+        """Return whether an endpoint was described recently enough to act on what was seen."""
         return self._target.clock() - looked <= _FRESH
 
     def _state(self, endpoint: str, name: str, described: Mapping[str, Any]) -> EndpointState:
-        """Return an endpoint's state from its description."""
+        """Convert SageMaker's description of an endpoint to an EndpointState."""
         config = described["EndpointConfigName"]
         if self._asked.get(name, ("", None))[0] == config:
             self._asked.pop(name, None)  # it has arrived
@@ -176,7 +176,7 @@ class SageMakerEndpoints:
         return _hopeless(saw) if saw.phase == "failed" else saw
 
     def _describe(self, name: str) -> dict[str, Any] | None:
-        """Return SageMaker's description of an endpoint, or None; note it for the metrics."""
+        """Return SageMaker's description of an endpoint, or None; remember it for the metrics."""
         asked_at = self._target.clock()
         try:
             with self._aws.reading("DescribeEndpoint", name):
@@ -190,7 +190,7 @@ class SageMakerEndpoints:
         return described
 
     def _known_variants(self, described: Mapping[str, Any]) -> tuple[ConfiguredVariant, ...]:
-        """Return an endpoint's variants with the specs that model names or tags give them.
+        """Return an endpoint's configured variants, cached, with specs from model names or tags.
 
         It is empty if the config was deleted under the endpoint.
         """
@@ -218,7 +218,7 @@ class SageMakerEndpoints:
         return configured
 
     def _known_variant(self, client: Any, variant: Mapping[str, Any]) -> ConfiguredVariant:
-        """Read one variant of a config, with its model's container."""
+        """Describe a production variant of an endpoint config, with its model's container."""
         containers: list[dict[str, Any]] = []
         if model := variant.get("ModelName"):
             with suppress(NotFound), self._aws.reading("DescribeModel", model):
@@ -236,7 +236,7 @@ class SageMakerEndpoints:
         weights: Mapping[str, Decimal],
         configured: Sequence[ConfiguredVariant] = (),
     ) -> list[PlannedVariant]:
-        """Return the variants as the next config will hold them."""
+        """Return the spec's variants as the next endpoint config will hold them."""
         planned = [
             PlannedVariant(
                 spec=variant,
@@ -251,7 +251,7 @@ class SageMakerEndpoints:
         return [adoption.with_container(variant, configured) for variant in planned]
 
     def _create(self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant]) -> None:
-        """Create the endpoint, unless somebody else has."""
+        """Create the endpoint with its models and config, unless somebody else has."""
         config = self._make_config(name, spec, planned)
         with suppress(AlreadyExists), self._aws.mutating("CreateEndpoint", name):
             self._aws.client("sagemaker").create_endpoint(
@@ -270,7 +270,7 @@ class SageMakerEndpoints:
         *,
         looked: datetime,
     ) -> None:
-        """Update the endpoint to a config for the spec.
+        """Update the endpoint to a new endpoint config that is made from the spec.
 
         Raises:
             Unavailable: SageMaker rolled the last such update back.
@@ -312,7 +312,7 @@ class SageMakerEndpoints:
     def _make_config(
         self, name: str, spec: EndpointSpec, planned: Sequence[PlannedVariant], *, running: str = ""
     ) -> str:
-        """Make the models and the config, and return the config's name.
+        """Create the models and the endpoint config, and return the config's name.
 
         They are named from their content, so one that exists is the right one. `running` is the
         config that it follows.
@@ -351,7 +351,7 @@ class SageMakerEndpoints:
         described: Mapping[str, Any],
         configured: Sequence[ConfiguredVariant],
     ) -> None:
-        """Bring each variant's instances into its range; the weights stay.
+        """Change each variant's instance count where it is outside of its range; weights stay.
 
         An adopted variant without a range keeps its count, too.
         """
@@ -378,7 +378,7 @@ class SageMakerEndpoints:
 
 
 def _hopeless(saw: EndpointState) -> EndpointState:
-    """Say in the state that SageMaker takes nothing but a deletion of a failed endpoint."""
+    """Add to a failed endpoint's failure text that SageMaker can only delete it."""
     why = saw.failure or "SageMaker does not say why"
     return msgspec.structs.replace(
         saw, failure=f"{why} (a failed endpoint can only be deleted: isthmus destroy)"

@@ -17,7 +17,10 @@ VERSION = "isthmus-version="
 def invoke(
     client: Any, name: str, body: bytes, *, endpoint: str, variant: str | None, request_id: str
 ) -> Reply:
-    """Call an endpoint once: a repeat would count twice in the split and in the metrics."""
+    """Call InvokeEndpoint once, and return the reply.
+
+    A repeat would count twice in the split and in the metrics.
+    """
     more = {"TargetVariant": variant} if variant is not None else {}
     try:
         with translated(f"invoking {endpoint}", effect=True):
@@ -44,7 +47,7 @@ def invoke(
 
 
 def version_of(attributes: str | None) -> int | None:
-    """Return the version that the answering container states.
+    """Return the model version that the answering container states in CustomAttributes.
 
     None if it is not our model server.
     """

@@ -88,12 +88,12 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> bool:
-        """Whether Isthmus deployed it, or adopted it."""
+        """Whether Isthmus deployed the variant, or adopted it."""
         return _MODEL in self.environment
 
     @property
     def spec(self) -> VariantSpec:
-        """The variant's spec."""
+        """The variant's spec, from its model's environment."""
         environment = self.environment
         return VariantSpec(
             name=self.name,
@@ -105,21 +105,24 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def environment(variant: VariantSpec, routing: str) -> dict[str, str]:
-    """Return the environment variables that tell a model server its variant."""
+    """Return the environment variables that tell a model server which variant it serves."""
     values = {_MODEL: variant.model, _VERSION: str(variant.version), _ROUTING: routing}
     values |= {_MACHINE: variant.machine} if variant.machine else {}
     return values | ({_ATTEMPT: str(variant.attempt)} if variant.attempt else {})
 
 
 def model_name(endpoint: str, variant: VariantSpec, version: ModelVersion, routing: str) -> str:
-    """Return a model's name, made from its content: another image or folder is another model."""
+    """Return the name of a variant's SageMaker model, with a hash of its content.
+
+    Another image or model folder is another model.
+    """
     return f"{endpoint}-{_digest([identity(variant), routing, version.image, version.uri])[:12]}"
 
 
 def config_name(
     endpoint: str, revision: str, variants: Iterable[PlannedVariant], capture_percent: int
 ) -> str:
-    """Return `<endpoint>-<revision>-<hash of weights, counts, machines>`.
+    """Return a config's name, `<endpoint>-<revision>-<hash of weights, counts, machines>`.
 
     The hash is as long as the name may be.
     """
@@ -131,7 +134,7 @@ def config_name(
 
 
 def container(planned: PlannedVariant, routing: str) -> dict[str, Any]:
-    """Return a model's container, with its folder uncompressed at /opt/ml/model."""
+    """Return a variant's container for CreateModel, its folder uncompressed at /opt/ml/model."""
     source = {
         "S3Uri": f"{planned.version.uri.rstrip('/')}/",
         "S3DataType": "S3Prefix",
@@ -146,7 +149,7 @@ def container(planned: PlannedVariant, routing: str) -> dict[str, Any]:
 
 
 def production_variant(planned: PlannedVariant) -> dict[str, Any]:
-    """Return a variant as CreateEndpointConfig takes it."""
+    """Return a variant as a member of ProductionVariants for CreateEndpointConfig."""
     return {
         "VariantName": names.variant(planned.spec.name),
         **(planned.standing or {}),
@@ -160,7 +163,7 @@ def production_variant(planned: PlannedVariant) -> dict[str, Any]:
 def known_variant(
     variant: Mapping[str, Any], environment: Mapping[str, str], content: str = ""
 ) -> ConfiguredVariant:
-    """Return a variant of a config, with its model's environment and a digest of its container."""
+    """Convert a production variant of a config, with its model's environment, to our form."""
     return ConfiguredVariant(
         name=neutral(variant["VariantName"]),
         model_name=variant.get("ModelName", ""),
@@ -183,7 +186,7 @@ def containers(model: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
-    """Return a digest of what containers serve, whatever the model's name."""
+    """Return a digest of what containers serve, which is the same whatever the model's name."""
     return _digest(
         [sorted((key, part[key]) for key in _SERVED if part.get(key)) for part in containers]
     )[:32]
@@ -192,9 +195,9 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a foreign variant as the version as which its container was registered, if any.
+    """Return a variant that others made as the registered version whose container it runs, if any.
 
-    `versions` gives (model, version) by content.
+    `versions` gives (model, version) by the container's digest.
     """
     if variant.ours or variant.content not in versions:
         return variant
@@ -205,7 +208,7 @@ def as_registered(
 
 
 def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Return DescribeEndpoint's summary of each variant, by our name.
+    """Return DescribeEndpoint's summary of each production variant, by our name.
 
     Raises:
         Unsupported: Two of them would have one name here.
@@ -225,7 +228,7 @@ def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 
 
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Return weights as percents.
+    """Convert the variants' traffic weights to percents.
 
     They are rounded to 0.01 if only float32 keeps them from it, else to a millionth (foreign
     weights).
@@ -246,7 +249,7 @@ def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
 def state(
     name: str, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> EndpointState:
-    """Return an endpoint's state from DescribeEndpoint's answer and its config's variants."""
+    """Convert DescribeEndpoint's answer and the config's variants to an EndpointState."""
     phase = PHASES.get(described["EndpointStatus"], "updating")
     by_name = {variant.name: variant for variant in configured}
     now = running(described)
@@ -281,7 +284,7 @@ def state(
 
 
 def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
-    """Return the revision that runs; `foreign:<config>` if a variant is not ours."""
+    """Return the revision of the spec that runs, or `foreign:<config>` if a variant is not ours."""
     if not configured or not all(variant.ours for variant in configured):
         return f"foreign:{config}"
     return revision_of_variants(
@@ -290,7 +293,7 @@ def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
 
 
 def routing(configured: Sequence[ConfiguredVariant]) -> Literal["weighted", "sticky"]:
-    """Return an endpoint's routing; an adopted one is weighted."""
+    """Return an endpoint's routing, weighted or sticky; an adopted one is weighted."""
     return (
         "sticky"
         if configured and configured[0].environment.get(_ROUTING) == "sticky"
@@ -299,7 +302,7 @@ def routing(configured: Sequence[ConfiguredVariant]) -> Literal["weighted", "sti
 
 
 def token(described: Mapping[str, Any]) -> str:
-    """Return a digest of an endpoint's config and weights, unlike that of another of its name.
+    """Return a compare-and-swap token of an endpoint: a digest of its config, weights and identity.
 
     LastModifiedTime and the counts are no part of it: autoscaling and maintenance (SystemUpdating)
     move them, and change nobody's split.
@@ -313,22 +316,22 @@ def token(described: Mapping[str, Any]) -> str:
 
 
 def weight_of(running: Mapping[str, Any] | None, configured: ConfiguredVariant | None) -> Decimal:
-    """Return a variant's desired weight, before it runs that of its config."""
+    """Return a variant's desired traffic weight; before it runs, the one in its config."""
     if running is not None and "DesiredWeight" in running:
         return _decimal(running["DesiredWeight"])
     return configured.weight if configured is not None else Decimal(0)
 
 
 def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> dict[str, Decimal]:
-    """Return the weights that a new config repeats, exactly as they are."""
+    """Return the variants' traffic weights for a new config to repeat, exactly as they are."""
     now = running(described)
     return {variant.name: weight_of(now.get(variant.name), None) for variant in endpoint.variants}
 
 
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Return each variant's percent, served or requested, whichever is more.
+    """Return each variant's traffic in percent, served or requested, whichever is more.
 
-    A failed variant serves nobody.
+    A failed variant serves nobody. It tells which variants must not change.
     """
     return {
         variant.name: max(variant.percent, variant.target_percent)
@@ -346,7 +349,7 @@ def _variant(
     percent: Decimal,
     target: Decimal,
 ) -> VariantState:
-    """Return a variant's state from its config and its summary."""
+    """Return a variant's state from its configured form and DescribeEndpoint's summary of it."""
     spec = configured.spec if configured else VariantSpec(name=name, model="", version=0)
     statuses = [status.get("Status") for status in (running or {}).get("VariantStatus", ())]
     phases: list[Phase] = [_VARIANT[status] for status in statuses if status in _VARIANT]
@@ -366,7 +369,7 @@ def _variant(
 
 
 def planned_revision(spec: EndpointSpec) -> str:
-    """Return the revision of a spec."""
+    """Return the revision that an endpoint has once it runs the spec."""
     return revision_of_variants(spec.variants, routing=spec.routing)
 
 
@@ -376,10 +379,10 @@ def _decimal(number: float | Decimal) -> Decimal:
 
 
 def _number(text: str | None) -> int:
-    """Return a text as a number; 0 if it is none."""
+    """Convert a text of digits to a number; any other is 0."""
     return int(text) if text and text.isdigit() else 0
 
 
 def _digest(value: object) -> str:
-    """Return the SHA-256 of a value's JSON."""
+    """Return the SHA-256 of a value's JSON as hex text."""
     return sha256(msgspec.json.encode(value)).hexdigest()

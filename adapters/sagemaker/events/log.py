@@ -92,7 +92,7 @@ class KinesisEventLog:
             )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Make the Firehose once the stream is active, as it takes no other source.
+        """Create the stream's Firehose once the Kinesis stream is active: it takes no other source.
 
         It begins with the events that come after it, so `append` waits for it in turn.
         """
@@ -134,9 +134,9 @@ class KinesisEventLog:
         )
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Store events by PutRecords, repeating those that were not accepted.
+        """Put events into the Kinesis stream by PutRecords, repeating those that were not accepted.
 
-        It waits for a stream that is being made.
+        It waits for a stream that is being made. It returns the events that do not fit.
 
         Raises:
             NotFound: There is no such stream.
@@ -159,7 +159,7 @@ class KinesisEventLog:
         return tuple(rejected)
 
     def _put(self, stream: str, name: str, records: list[dict[str, Any]]) -> None:
-        """Send records, repeating those that failed."""
+        """Send records by PutRecords, repeating those that were not accepted."""
         failed: list[tuple[dict[str, Any], Any]] = []
         for attempt in range(_ATTEMPTS):
             try:
@@ -190,7 +190,7 @@ class KinesisEventLog:
         )
 
     def _wait(self, stream: str) -> _Ready:
-        """Wait until a stream is ready.
+        """Wait until a stream's Kinesis stream and Firehose are ready to take events.
 
         Raises:
             NotFound: There is no such stream.
@@ -221,13 +221,13 @@ class KinesisEventLog:
 def _encode(
     ready: _Ready, events: Sequence[Row]
 ) -> tuple[list[tuple[dict[str, Any], str]], list[Rejected]]:
-    """Return the records with their dates, and the events that do not fit."""
+    """Encode events as Kinesis records with their dates, and collect those that do not fit."""
     return encode_events(events, partial(stream_records.record, rules_of(ready.stored.document)))
 
 
 @contextmanager
 def _there_is_fine() -> Iterator[None]:
-    """Ignore errors that a resource exists already."""
+    """Ignore, inside the block, the error that a resource to create exists already."""
     try:
         with translated("creating", effect=True):
             yield
@@ -241,7 +241,7 @@ def _there_is_fine() -> Iterator[None]:
 
 
 def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
-    """Return the description of a Kinesis stream, or None."""
+    """Return Kinesis's description of a stream, or None."""
     with aws.reading("DescribeStreamSummary", name):
         try:
             with translated(f"looking at stream {name}"):
@@ -254,7 +254,7 @@ def _stream(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
-    """Return the description of a Firehose, or None."""
+    """Return Firehose's description of a delivery stream, or None."""
     with aws.reading("DescribeDeliveryStream", name):
         try:
             with translated(f"looking at Firehose {name}"):
@@ -267,13 +267,13 @@ def _delivery(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _prefix(delivery: dict[str, Any]) -> str:
-    """Return the prefix below which a Firehose writes."""
+    """Return the S3 key prefix below which a Firehose writes."""
     destinations = delivery.get("Destinations") or [{}]
     return str(destinations[0].get("ExtendedS3DestinationDescription", {}).get("Prefix", ""))
 
 
 def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dict[str, Any]:
-    """Return the settings of a stream's Firehose."""
+    """Return the arguments of CreateDeliveryStream for a stream's Firehose."""
     jq = {"ParameterName": "MetadataExtractionQuery", "ParameterValue": "{dt:.dt}"}
     return {
         "DeliveryStreamName": name,
@@ -324,7 +324,7 @@ def _firehose(aws: Aws, stream: str, name: str, source: str, prefix: str) -> dic
 
 
 def remove(aws: Aws, stream: str) -> None:
-    """Delete a stream, Firehose first; the table stays. It may be absent.
+    """Delete a stream's Firehose, then its Kinesis stream; its table stays. It may be absent.
 
     The inventory calls this.
     """
@@ -348,14 +348,14 @@ def remove(aws: Aws, stream: str) -> None:
 
 
 def _close(aws: Aws, stream: str) -> None:
-    """Note that the stream's table takes only batches from now on."""
+    """Mark the stream's table as one that takes no single events any more, only batches."""
     stored = catalogue.read(aws, stream)
     if stored is not None and stored.document.stream_key is not None:
         catalogue.write(aws, stream, lambda old: without_stream(old or stored.document))
 
 
 def streams(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's streams as (neutral name, ARN), by their names and tags.
+    """List this project's event streams as (our name, ARN), by their names and tags.
 
     Tagging's own list may lag.
     """

@@ -21,7 +21,7 @@ _LONGEST = 1 << 20  # bytes of one record
 
 
 def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
-    """Return an event as a record of JSON, and its date.
+    """Return an event as a Kinesis record with JSON inside, and the date of its time.
 
     Raises:
         Invalid: The event does not fit the stream.
@@ -45,7 +45,7 @@ def record(rules: EventRules, event: Row) -> tuple[dict[str, Any], str]:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """Return a value as JSON has it: a timestamp as the text that Hive reads, in UTC milliseconds.
+    """Convert a value for JSON: a timestamp to the text that Hive reads, in UTC milliseconds.
 
     Raises:
         Invalid: A float that JSON does not have.
@@ -60,7 +60,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(records: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Split records into calls within the service's limits."""
+    """Split records into groups, one a PutRecords call, within the service's limits."""
     calls: list[list[dict[str, Any]]] = [[]]
     size = 0
     for record in records:

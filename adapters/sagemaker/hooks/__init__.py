@@ -22,7 +22,7 @@ class Options:
     """See target.Configured."""
 
     def keys(self) -> Mapping[str, Key]:
-        """Return the shape of each key that a target of this adapter may have."""
+        """Return the options of profiles.yaml that this adapter takes, each with its type."""
         from ..options import KEYS
 
         return KEYS
@@ -32,7 +32,7 @@ class Place:
     """See target.Located."""
 
     def place(self, target: Target) -> str:
-        """Return the account or project, region and bucket, for a command's first line."""
+        """Return the account, region and bucket as text for a command's first line."""
         from ..session import where
 
         return where(target)
@@ -42,13 +42,13 @@ class Prices:
     """See target.Priced."""
 
     def estimate(self, profile: Profile, variants: Sequence[VariantSpec]) -> Estimate:
-        """Estimate what variants cost an hour."""
+        """Estimate the USD that endpoint variants cost an hour under a profile."""
         from ..resources.prices import estimate
 
         return estimate(profile, variants)
 
     def refresh(self, target: Target) -> None:
-        """Keep the provider's own prices for this user, unless that was done this week."""
+        """Fetch and cache AWS's own price list for this user, unless that was done this week."""
         from ..resources.price_list import ask
 
         ask(target)
@@ -60,7 +60,7 @@ class Prices:
         return scanning(profile)
 
     def count_price(self, profile: Profile) -> Decimal | None:
-        """Return the USD that a million counted answers cost; None where that is unknown."""
+        """Return the USD for counting a million endpoint answers; None where that is unknown."""
         from ..resources.prices import counting
 
         return counting(profile)
@@ -70,7 +70,7 @@ class Adoption:
     """See target.Adoptable."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return the means to take over an endpoint that runs at SageMaker."""
+        """Return what takes over an endpoint that runs at SageMaker, made without Isthmus."""
         from ..endpoints.adoption import SageMakerAdopter
 
         return SageMakerAdopter(target)
@@ -80,7 +80,7 @@ class NativeObjects:
     """See target.Native."""
 
     def objects(self, target: Target) -> SageMakerObjects:
-        """Return the provider's own objects by the names of a project."""
+        """Return an accessor of the SageMaker SDK's own objects by the project's names for them."""
         from ..resources.native import SageMakerObjects
 
         return SageMakerObjects(target)
@@ -90,7 +90,7 @@ class AccountChecks:
     """See target.AccountChecked."""
 
     def first_account(self) -> FirstAccount:
-        """Return the checks of an account, and the cheap round."""
+        """Return the checks of an account before its first use, and the settings of a trial."""
         from ..resources.first_account import FIRST
 
         return FIRST

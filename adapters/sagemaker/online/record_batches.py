@@ -30,7 +30,7 @@ _FINAL = frozenset(
 
 
 def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], stamp: str) -> None:
-    """Write rows as records of a feature group."""
+    """Write rows of feature values as records of a feature group, in parallel batches."""
 
     def some(rows: Any) -> None:
         _send(
@@ -49,7 +49,7 @@ def write(aws: Aws, name: str, latest: pa.Table, features: Sequence[Column], sta
 
 
 def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
-    """Write records, repeating those that were not processed.
+    """Write records by BatchWriteRecord, repeating those that were not processed.
 
     A record that is written twice with one EventTime is the same record.
     """
@@ -69,7 +69,7 @@ def _send(aws: Aws, name: str, entries: list[dict[str, Any]]) -> None:
 
 
 def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, list[dict[str, str]]]]:
-    """Return the records of the keys that have one, by feature group and key.
+    """Read the records of entity keys, by feature group and key; keys without one are left out.
 
     Up to a hundred keys, of whatever groups, are one call.
     """
@@ -95,7 +95,7 @@ def read(aws: Aws, keys: Mapping[str, Sequence[str]]) -> dict[str, dict[str, lis
 
 
 def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """Split (group, key) pairs into calls within the service's limits."""
+    """Split (group, key) pairs into groups, one a BatchGetRecord, within the service's limits."""
     call: list[tuple[str, str]] = []
     for pair in pairs:
         if len(call) == _READ or len({name for name, _ in call} | {pair[0]}) > _GROUPS:
@@ -107,7 +107,7 @@ def _calls(pairs: Sequence[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
 
 
 def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """Read records in one call, repeating those that were not processed."""
+    """Read records by one BatchGetRecord, repeating those that were not processed."""
     records: dict[tuple[str, str], Any] = {}
     failed: list[dict[str, Any]] = []
     names = sorted({name for name, _ in pairs})
@@ -142,12 +142,12 @@ def _fetch(aws: Aws, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], 
 
 
 def _group(entry: Mapping[str, Any]) -> str:
-    """Return a feature group's name; an answer may give its ARN."""
+    """Return the feature group's name in an answer, which may give its ARN instead."""
     return str(entry["FeatureGroupName"]).rpartition("/")[2]
 
 
 def _refusal(name: str, failed: list[dict[str, Any]], count: int) -> IsthmusError:
-    """Return the error for records that could not be read or written."""
+    """Return the error for records that Feature Store did not read or write."""
     if not failed:
         return Throttled(
             f"feature group {name}: {count:,} records were left unprocessed",

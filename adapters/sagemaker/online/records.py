@@ -31,7 +31,7 @@ _AWKWARD = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
-    """Return a feature group's features, ours included.
+    """Return a feature group's FeatureDefinitions, those that Isthmus adds included.
 
     Raises:
         Invalid: Feature Store does not have such a name.
@@ -50,12 +50,12 @@ def definitions(features: Sequence[Column]) -> list[dict[str, str]]:
 
 
 def event_time(stamp: int) -> str:
-    """Return milliseconds as the text that Feature Store compares."""
+    """Convert milliseconds to the EventTime text by which Feature Store orders records."""
     return f"{from_epoch(stamp).replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> list[dict[str, str]]:
-    """Return a row (entity_key, event_timestamp and the features) as a record."""
+    """Encode a row (entity_key, event_timestamp, features) as a Feature Store record."""
     values = {
         KEY: str(row[KEY]),
         SYNCED: stamp,
@@ -74,13 +74,13 @@ def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> li
 
 
 def _escaped(special: Mapping[str, str]) -> str:
-    """Return values as JSON of printable characters only."""
+    """Return feature values that Feature Store would not keep as JSON of printable characters."""
     text = msgspec.json.encode(special).decode()
     return _AWKWARD.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
 def _text(value: object) -> tuple[str, bool]:
-    """Return a value's text, and whether Feature Store accepts it unchanged."""
+    """Return a feature value as text, and whether Feature Store keeps it unchanged."""
     if isinstance(value, bool):
         return ("true" if value else "false"), True
     if isinstance(value, datetime):
@@ -96,12 +96,12 @@ def decode(
     keys: Sequence[str],
     features: Sequence[Column],
 ) -> list[dict[str, object] | None]:
-    """Return a row for each key, in order; None for a key without a record."""
+    """Decode Feature Store records to a row for each key, in order; None for a key without one."""
     return [_values(records[key], features) if key in records else None for key in keys]
 
 
 def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
-    """Return the features of a record."""
+    """Return the feature values in a Feature Store record, by feature name."""
     texts = {
         item["FeatureName"]: item["ValueAsString"]
         for item in record
@@ -117,7 +117,7 @@ def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> 
 
 
 def _from_text(feature: Column, text: str) -> object:
-    """Return a feature's value from its text."""
+    """Convert the text of a feature value back to the feature's type."""
     if feature.type == "bool":
         return text == "true"
     if feature.type == "timestamp":

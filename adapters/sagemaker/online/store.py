@@ -75,7 +75,7 @@ class FeatureStoreOnline:
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Make a view, or add features to it.
+        """Make a feature group for an online view, or add features to it.
 
         Raises:
             Invalid: A feature is dropped, or has another type.
@@ -120,7 +120,7 @@ class FeatureStoreOnline:
         self._readers.pop(view.name, None)
 
     def _create(self, view: str, name: str, definitions: list[dict[str, str]]) -> dict[str, Any]:
-        """Create the feature group, unless somebody else has."""
+        """Create the view's feature group, unless somebody else has; return its description."""
         with self._aws.mutating("CreateFeatureGroup", name):
             try:
                 with translated(f"making feature group {name}", effect=True):
@@ -145,7 +145,7 @@ class FeatureStoreOnline:
         return group
 
     def _add(self, name: str, group: dict[str, Any], definitions: list[dict[str, str]]) -> None:
-        """Add the missing features to a group, as many a call as it takes."""
+        """Add missing features to a feature group, as many a call as SageMaker takes."""
         missing = _missing(group, definitions)
         for start in range(0, len(missing), _ADD):
             self._settled_group(name)
@@ -155,7 +155,7 @@ class FeatureStoreOnline:
                 )
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state with the features that it serves, or None."""
+        """Return an online view's state with the features that it serves, or None."""
         group = self._group(self._name(view))
         if group is None:
             return None
@@ -170,7 +170,7 @@ class FeatureStoreOnline:
         )
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:
-        """Bring a view up to date with its history.
+        """Write the newest feature values of each entity from the history table to Feature Store.
 
         Args:
             view: The view.
@@ -222,7 +222,7 @@ class FeatureStoreOnline:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Read the newest row of each entity that has one created in (start, end].
+        """Query the newest row of each entity that has one created in (start, end].
 
         Older rows of its history count, too.
         """
@@ -243,7 +243,7 @@ class FeatureStoreOnline:
         return self._target.warehouse.query(sql, params)
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view a row for each key, in order, or None where the view has none.
+        """Return for each view the feature values of each entity key, in order; None without any.
 
         BatchGetRecord takes 100 keys of whatever views a call.
 
@@ -269,7 +269,7 @@ class FeatureStoreOnline:
         }
 
     def _reader(self, view: str) -> tuple[Column, ...]:
-        """Return the features of a view, remembered for some seconds."""
+        """Return the features that a view serves, cached for some seconds."""
         expires, features = self._readers.get(view, (0.0, ()))
         if expires < time.monotonic():
             stored = self._stored_view(view, self._group(self._name(view)))
@@ -281,7 +281,10 @@ class FeatureStoreOnline:
         return features
 
     def _settled_group(self, name: str) -> dict[str, Any]:
-        """Wait until a group takes records: its creation and its growing both take a while."""
+        """Wait until a feature group takes records, and return its description.
+
+        Its creation and its growing both take a while.
+        """
         group = wait(
             lambda: self._group(name),
             lambda current: (
@@ -304,7 +307,7 @@ class FeatureStoreOnline:
         return group
 
     def _group(self, name: str) -> dict[str, Any] | None:
-        """Return the description of a feature group, or None."""
+        """Return SageMaker's description of a feature group, or None."""
         with self._aws.reading("DescribeFeatureGroup", name):
             try:
                 with translated(f"looking at feature group {name}"):
@@ -316,7 +319,7 @@ class FeatureStoreOnline:
         return group
 
     def _stored_view(self, view: str, group: dict[str, Any] | None) -> _Stored | None:
-        """Return a view's document, unless it belongs to an earlier feature group."""
+        """Return a view's stored description, unless it belongs to an earlier feature group."""
         document = self._documents.get(view) if group is not None else None
         if document is None or group is None:
             return None
@@ -328,9 +331,9 @@ class FeatureStoreOnline:
         )
 
     def _keep(self, view: str, change: Callable[[_View | None], _View], created: str) -> None:
-        """Change a view's document, repeating if somebody else changed it.
+        """Change a view's stored description by compare-and-swap, repeating if others changed it.
 
-        The document of an earlier group counts as none.
+        The description of an earlier feature group counts as none.
         """
         for _ in range(_ATTEMPTS):
             document = self._documents.get(view)
@@ -350,17 +353,17 @@ class FeatureStoreOnline:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def _name(self, view: str) -> str:
-        """Return the feature group's name of a view."""
+        """Return the name of an online view's feature group."""
         return names.underscored(self._aws.project, view)
 
 
 def _decode(view: str, document: bytes) -> _View:
-    """Read a view's document."""
+    """Decode a view's stored description from JSON."""
     return decode(document, _View, what=f"the document of online view {view}")
 
 
 def _missing(group: dict[str, Any], definitions: list[dict[str, str]]) -> list[dict[str, str]]:
-    """Return the features that a group lacks."""
+    """Return the feature definitions that a feature group lacks."""
     have = {feature["FeatureName"] for feature in group["FeatureDefinitions"]}
     return [feature for feature in definitions if feature["FeatureName"] not in have]
 
@@ -371,15 +374,15 @@ def _updating(group: dict[str, Any]) -> bool:
 
 
 def _creation_time(group: dict[str, Any]) -> str:
-    """Return when a group was made, as text."""
+    """Return when a feature group was created, as text that tells it from an earlier one."""
     created: datetime = group["CreationTime"]
     return created.isoformat()
 
 
 def remove(aws: Aws, view: str) -> None:
-    """Delete a view, which may be absent. The inventory calls this.
+    """Delete an online view's feature group and its stored description; it may be absent.
 
-    The group goes first: its document means nothing without it.
+    The inventory calls this. The group goes first: its description means nothing without it.
     """
     name = names.underscored(aws.project, view)
     try:
@@ -392,7 +395,7 @@ def remove(aws: Aws, view: str) -> None:
 
 
 def feature_groups(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's feature groups as (neutral name, ARN), by their names and tags.
+    """List this project's feature groups as (our name, ARN), by their names and tags.
 
     Tagging's own list may lag.
     """

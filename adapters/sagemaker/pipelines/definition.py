@@ -69,7 +69,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def definition(run: PipelineRun, settings: Settings) -> str:
-    """Return the JSON for CreatePipeline and UpdatePipeline."""
+    """Return a run's pipeline definition as JSON text for CreatePipeline and UpdatePipeline."""
     conditions = all_conditions(run.steps)
     watched = {condition.step for when in conditions.values() for condition in when}
     steps: list[dict[str, Any]] = []
@@ -95,12 +95,15 @@ def definition(run: PipelineRun, settings: Settings) -> str:
 
 
 def branch_name(conditions: tuple[Condition, ...]) -> str:
-    """Return a condition step's name; its hyphen, which no neutral name has, sets it apart."""
+    """Return a name for the ConditionStep of some conditions, from their hash.
+
+    Its hyphen, which no name of ours has, sets it apart.
+    """
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
 
 
 def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
-    """Return a step as a job of SageMaker's."""
+    """Return a pipeline step as a Training or Processing step of the definition."""
     training = spec.kind == "training"
     step: dict[str, Any] = {
         "Name": spec.name,
@@ -121,17 +124,17 @@ def _step(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any
 
 
 def _arguments(spec: StepSpec) -> list[Any]:
-    """Return the arguments of a step's command."""
+    """Return the command-line arguments of a step's container."""
     return ["--run", {"Get": f"Parameters.{RUN_URI}"}, "--step", spec.name]
 
 
 def _seconds(spec: StepSpec) -> int:
-    """Return a job's time limit."""
+    """Return the time limit in seconds of a step's SageMaker job, all attempts included."""
     return min(int(spec.timeout.total_seconds() * spec.attempts) + _MARGIN, _LONGEST)
 
 
 def _common(settings: Settings) -> dict[str, Any]:
-    """Return the settings that all jobs share."""
+    """Return the settings that all jobs share: role, environment and tags."""
     common: dict[str, Any] = {"RoleArn": settings.role, "Environment": dict(settings.environment)}
     if settings.tags:
         common["Tags"] = [{"Key": key, "Value": value} for key, value in settings.tags]
@@ -139,7 +142,7 @@ def _common(settings: Settings) -> dict[str, Any]:
 
 
 def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[str, Any]:
-    """Return the request for a processing job."""
+    """Return the arguments of a step's processing job, as CreateProcessingJob takes them."""
     arguments = _arguments(spec)
     request: dict[str, Any] = _common(settings) | {
         "ProcessingResources": {
@@ -172,7 +175,7 @@ def _processing(spec: StepSpec, settings: Settings, *, watched: bool) -> dict[st
 
 
 def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
-    """Return the request for a training job."""
+    """Return the arguments of a step's training job, as CreateTrainingJob takes them."""
     return _common(settings) | {
         "AlgorithmSpecification": {
             "TrainingImage": settings.image,
@@ -192,7 +195,7 @@ def _training(spec: StepSpec, settings: Settings) -> dict[str, Any]:
 
 
 def _branch(conditions: tuple[Condition, ...], inside: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return a condition step around the steps that run only if all conditions hold.
+    """Return a ConditionStep around the steps that run only if all conditions hold.
 
     It waits for the steps whose values it reads, also if they are in another branch.
     """

@@ -31,7 +31,7 @@ class SageMakerPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run, each stage written down before the next.
+        """Start a pipeline run as an execution, each stage recorded before the next.
 
         So a repeat goes on where a crash left it, and starts nothing twice.
         """
@@ -53,10 +53,10 @@ class SageMakerPipelines:
         write(self._blobs, msgspec.structs.replace(execution, arn=arn))
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return a run's state from its execution and its steps.
+        """Return a pipeline run's state from its execution and its steps.
 
         The reason of a failed step is the one that it wrote down itself. None if the run was not
-        started, or went with its pipeline.
+        started, or was deleted with its pipeline.
         """
         execution = read(self._blobs, run_id)
         arn = executions.execution_arn(self._aws, execution) if execution else None
@@ -81,7 +81,7 @@ class SageMakerPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
-        """Stop the execution without waiting; the run may be finished or absent."""
+        """Stop a run's pipeline execution without waiting; the run may be finished or absent."""
         execution = read(self._blobs, run_id)
         arn = executions.execution_arn(self._aws, execution) if execution else None
         if arn is None:
@@ -97,7 +97,7 @@ class SageMakerPipelines:
             return
 
     def _status(self, run_id: str, arn: str) -> str | None:
-        """Return an execution's status, or None if it went with its pipeline."""
+        """Return a pipeline execution's status, or None if it was deleted with its pipeline."""
         try:
             with self._aws.reading("DescribePipelineExecution", run_id):
                 execution = self._aws.client("sagemaker").describe_pipeline_execution(
@@ -108,7 +108,7 @@ class SageMakerPipelines:
         return str(execution["PipelineExecutionStatus"])
 
     def _version(self, name: str, run: PipelineRun) -> int:
-        """Write the definition, and return the version to pin.
+        """Create or update the SageMaker pipeline for a run, and return the version to execute.
 
         Only UpdatePipeline returns it, so a new pipeline is updated at once, too.
         """
@@ -133,7 +133,10 @@ class SageMakerPipelines:
             return int(client.update_pipeline(**parameters)["PipelineVersionId"])
 
     def _start(self, execution: Execution) -> str:
-        """Start an execution; by its token a repeat, the SDK's own too, returns the same one."""
+        """Start the pipeline execution of a run, and return its ARN.
+
+        By its token a repeat, the SDK's own too, returns the same one.
+        """
         run = execution.run
         with self._aws.mutating("StartPipelineExecution", execution.pipeline):
             started = self._aws.client("sagemaker").start_pipeline_execution(
@@ -149,7 +152,7 @@ class SageMakerPipelines:
         return str(started["PipelineExecutionArn"])
 
     def _settings(self, pipeline: str) -> Settings:
-        """Return the settings of a pipeline's definition."""
+        """Return the role, image, machine and environment of a pipeline's jobs."""
         aws = self._aws
         return Settings(
             role=aws.role,
@@ -161,7 +164,7 @@ class SageMakerPipelines:
         )
 
     def _page(self, arn: str) -> str | None:
-        """Return a job's page in the console, or None offline."""
+        """Return the URL of a job's page in the AWS console, or None offline."""
         if self._aws.offline:
             return None
         kind, _, name = arn.rpartition(":")[2].partition("/")

@@ -29,7 +29,7 @@ def execution_arn(aws: Aws, execution: Execution) -> str | None:
 
 
 def steps(aws: Aws, arn: str) -> list[dict[str, Any]]:
-    """Return the steps that SageMaker has started, oldest first, each by its last try."""
+    """List an execution's steps that SageMaker has started, oldest first, each by its last try."""
     with aws.reading("ListPipelineExecutionSteps", arn):
         pages = (
             aws.client("sagemaker")

@@ -52,7 +52,7 @@ class SageMakerRegistry:
         self._packages: dict[str, _Package] = {}  # by ARN
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Register a version, or return the one that has the digest.
+        """Register a model version as a model package, or return the one that has the digest.
 
         The digest is looked for first; by the token two registrations at once, or a repeat, make
         one.
@@ -81,23 +81,23 @@ class SageMakerRegistry:
         return self._version(model, summary, self._aliases(group))
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a version by its number or alias (a tag of the group).
+        """Return a model's version by its number or alias (a tag of the package group).
 
         NotFound names what exists.
         """
         return self._version(model, *self._lookup(model, number_or_alias))
 
     def arn(self, model: str, number_or_alias: int | str) -> str:
-        """Return the ARN of a version's package, by number or alias.
+        """Return the ARN of a version's model package, by number or alias.
 
         Raise NotFound if there is none.
         """
         return str(self._lookup(model, number_or_alias)[0]["ModelPackageArn"])
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Return the versions whose packages are Completed, oldest first.
+        """Return a model's versions whose packages are Completed, oldest first.
 
-        None of an unknown model.
+        An unknown model has none.
         """
         name = dashed(self._aws.project, model)
         group = self._group(name)
@@ -107,7 +107,7 @@ class SageMakerRegistry:
         return tuple(self._version(model, summary, aliases) for summary in self._list(name))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias, a tag of the package group, by one call; None removes it.
+        """Move a model's alias, a tag of the package group, to a version; None removes it.
 
         Raises:
             NotFound: There is no such version.
@@ -127,7 +127,7 @@ class SageMakerRegistry:
             client.add_tags(ResourceArn=group.arn, Tags=[{"Key": key, "Value": str(version)}])
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Note a version's approval, with the first 1,024 characters of the note.
+        """Record a version's approval, with the first 1,024 characters of the note.
 
         Raises:
             NotFound: There is no such version.
@@ -150,7 +150,7 @@ class SageMakerRegistry:
             )
 
     def _lookup(self, model: str, ref: int | str) -> tuple[dict[str, Any], Mapping[str, int]]:
-        """Return a version's summary and the model's aliases; raise NotFound."""
+        """Return a version's package summary and the model's aliases; raise NotFound if absent."""
         name = dashed(self._aws.project, model)
         group = self._group(name)
         packages = self._list(name) if group else ()
@@ -175,7 +175,7 @@ class SageMakerRegistry:
         return _Group(arn=group["ModelPackageGroupArn"], created=group["CreationTime"].isoformat())
 
     def _make_group(self, name: str, model: str) -> _Group:
-        """Make a model's package group, if nobody has, and wait for it."""
+        """Create a model's package group, unless somebody has, and wait for it."""
         try:
             with self._aws.mutating("CreateModelPackageGroup", name):
                 self._aws.client("sagemaker").create_model_package_group(
@@ -195,7 +195,7 @@ class SageMakerRegistry:
         return group
 
     def _list(self, name: str) -> Sequence[dict[str, Any]]:
-        """Return the summaries of a group's usable packages, oldest first."""
+        """List the summaries of a package group's usable packages, oldest first."""
         with self._aws.reading("ListModelPackages", name):
             pages = (
                 self._aws.client("sagemaker")
@@ -208,7 +208,7 @@ class SageMakerRegistry:
         )
 
     def _by_digest(self, name: str, digest: str) -> dict[str, Any] | None:
-        """Return the summary of the package with a digest, or None."""
+        """Return the summary of the model package that has a digest, or None."""
         return next(
             (
                 summary
@@ -219,7 +219,7 @@ class SageMakerRegistry:
         )
 
     def _aliases(self, group: _Group) -> dict[str, int]:
-        """Return the group's aliases with their versions, from its tags."""
+        """Return a model's aliases with their version numbers, from the package group's tags."""
         with self._aws.reading("ListTags", group.arn):
             pages = (
                 self._aws.client("sagemaker")
@@ -236,7 +236,7 @@ class SageMakerRegistry:
     def _version(
         self, model: str, summary: Mapping[str, Any], aliases: Mapping[str, int]
     ) -> ModelVersion:
-        """Return a version from its summary."""
+        """Convert the summary of a model package to a ModelVersion."""
         number = int(summary["ModelPackageVersion"])
         package = self._package(summary["ModelPackageArn"])
         return ModelVersion(
@@ -252,7 +252,7 @@ class SageMakerRegistry:
         )
 
     def _package(self, arn: str) -> _Package:
-        """Return a package's unchanging content, read once."""
+        """Describe a model package, cached, since its content never changes."""
         if arn not in self._packages:
             with self._aws.reading("DescribeModelPackage", arn):
                 package = self._aws.client("sagemaker").describe_model_package(ModelPackageName=arn)
@@ -261,7 +261,7 @@ class SageMakerRegistry:
 
 
 def _inference(uri: str, image: str) -> dict[str, Any]:
-    """Return the inference specification of a package.
+    """Return the InferenceSpecification for registering a model package.
 
     Ours is an uncompressed folder, the same bytes on every target. Others' is an archive, or no
     data beside the image.
@@ -277,7 +277,7 @@ def _inference(uri: str, image: str) -> dict[str, Any]:
 
 
 def _is_usable(summary: Mapping[str, Any]) -> bool:
-    """Return whether a package is complete, and a version of a group."""
+    """Return whether a model package is Completed, and a version of a package group."""
     return (
         summary.get("ModelPackageStatus", "Completed") == "Completed"
         and "ModelPackageVersion" in summary
@@ -285,7 +285,7 @@ def _is_usable(summary: Mapping[str, Any]) -> bool:
 
 
 def _package(package: Mapping[str, Any]) -> _Package:
-    """Return the content of a package; the digest of one that others registered is unknown."""
+    """Convert DescribeModelPackage's answer; the digest is unknown if others registered it."""
     properties = package.get("CustomerMetadataProperties", {})
     container: Mapping[str, Any] = next(
         iter(package.get("InferenceSpecification", {}).get("Containers", ())), {}

@@ -34,7 +34,7 @@ _ENDED = ("done", "failed", "cancelled")
 
 
 def phase_of(status: str) -> RunPhase:
-    """Return the phase of an execution's status."""
+    """Convert the status of a pipeline execution to a run's phase."""
     return _RUN.get(status, "running")
 
 
@@ -47,7 +47,7 @@ def run_state(
     log: Link,
     url: Link,
 ) -> RunState:
-    """Return a run's state from its execution's status and its started steps.
+    """Return a run's state from its execution's status and the steps that were started.
 
     Args:
         run: What was submitted.
@@ -76,7 +76,7 @@ def run_state(
 
 
 def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> StepState:
-    """Return a started step's state."""
+    """Convert SageMaker's description of a started step to a StepState."""
     name = str(step["StepName"])
     phase = _STEP.get(step.get("StepStatus", ""), "running")
     job = next(
@@ -95,7 +95,7 @@ def _step_state(step: Mapping[str, Any], *, why: Why, log: Link, url: Link) -> S
 
 
 def _judgement(branch: Mapping[str, Any]) -> Judgement:
-    """Return the verdict of a condition step."""
+    """Return whether a ConditionStep found its conditions untrue, or failed to judge them."""
     if branch.get("StepStatus") == "Failed":
         return Judgement(error=branch.get("FailureReason") or "SageMaker does not say why")
     return Judgement(
@@ -104,5 +104,5 @@ def _judgement(branch: Mapping[str, Any]) -> Judgement:
 
 
 def _moment(value: datetime | None) -> datetime | None:
-    """Return a time in UTC milliseconds, if there is one."""
+    """Convert a time to UTC, truncated to milliseconds; None stays None."""
     return utc_milliseconds(value) if value is not None else None

@@ -31,9 +31,9 @@ _MODELS = {
 
 
 def endpoint(aws: Aws, name: str) -> None:
-    """Delete an endpoint, then every config and model that was made for it.
+    """Delete an endpoint, then every endpoint config and model that was made for it.
 
-    An adopted endpoint is given back, and goes on.
+    An adopted endpoint only loses its tags, and keeps running.
     """
     sagemaker = aws.client("sagemaker")
     whole = aws.endpoint_name(name)
@@ -47,7 +47,7 @@ def endpoint(aws: Aws, name: str) -> None:
 
 
 def pipeline(aws: Aws, name: str) -> None:
-    """Delete a pipeline."""
+    """Delete a SageMaker pipeline."""
     _delete(aws.client("sagemaker").delete_pipeline, PipelineName=names.dashed(aws.project, name))
 
 
@@ -109,7 +109,7 @@ def endpoint_cost(aws: Aws, name: str) -> Decimal | None:
 def _used_by(
     aws: Aws, name: str, *, operation: str, items_key: str, name_key: str, arn_key: str
 ) -> Iterator[str]:
-    """Yield the names of the configs or models that were made for an endpoint."""
+    """Yield the names of the endpoint configs or models that were made for an endpoint."""
     sagemaker = aws.client("sagemaker")
     start = aws.endpoint_name(name)
     with translated(f"listing what endpoint {name} uses"):
@@ -131,7 +131,7 @@ def _used_by(
 
 
 def _delete(delete: Any, **which: str) -> None:
-    """Delete something, which may be absent."""
+    """Call a client's delete method for a resource, which may be absent."""
     try:
         with translated(f"deleting {', '.join(which.values())}", effect=True):
             delete(**which)

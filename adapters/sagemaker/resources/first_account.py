@@ -34,7 +34,7 @@ Look = Callable[[Aws], AccountCheck]
 
 
 def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[AccountCheck]:
-    """Yield the checks of an account in the order in which one would mend things.
+    """Yield the checks of an AWS account in the order in which problems should be fixed.
 
     Without credentials the first is the only one. `policy` is as `isthmus stack policy` prints it.
     """
@@ -65,22 +65,22 @@ def checks(target: Target, policy: Mapping[str, Any] | None) -> Iterator[Account
 
 
 def _ok(name: str, detail: str) -> AccountCheck:
-    """Return a check that passed."""
+    """Return the result of an account check that passed."""
     return AccountCheck(name=name, status="ok", detail=detail)
 
 
 def _fails(name: str, detail: str, remedy: str) -> AccountCheck:
-    """Return a check that failed."""
+    """Return the result of an account check that failed, with what to do."""
     return AccountCheck(name=name, status="fails", detail=detail, remedy=remedy)
 
 
 def _unknown(name: str, detail: str, remedy: str) -> AccountCheck:
-    """Return a check that could not be made."""
+    """Return the result of an account check that could not be made, with what to do."""
     return AccountCheck(name=name, status="unknown", detail=detail, remedy=remedy)
 
 
 def _identity(aws: Aws) -> str:
-    """Return the ARN of the credentials.
+    """Return the ARN of the caller's identity.
 
     Raises:
         Denied: There are none, or they are of another account than the profile's.
@@ -134,7 +134,7 @@ def _role(aws: Aws) -> AccountCheck:
 
 
 def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
-    """Return the services that a trust policy lets in. Its conditions are not judged."""
+    """Return the services that a role's trust policy lets in. Its conditions are not judged."""
     allowed = [
         statement for statement in _as_list(trust["Statement"]) if statement["Effect"] == "Allow"
     ]
@@ -152,7 +152,7 @@ def _assumed_by(trust: Mapping[str, Any]) -> set[str]:
 
 
 def _as_list(value: Any) -> list[Any]:
-    """Return a list of a value that may be a list."""
+    """Return a policy's member as a list: it may be one value or a list."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -263,7 +263,7 @@ def _quotas(aws: Aws) -> AccountCheck:
 
 
 def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
-    """Check that the credentials allow the policy's actions."""
+    """Check by IAM's policy simulator that the credentials allow the policy's actions."""
     if policy is None:
         remedy = (
             "run the project with --offline, then: isthmus stack policy > policy.json, and "
@@ -288,7 +288,7 @@ def _rights(aws: Aws, policy: Mapping[str, Any] | None) -> AccountCheck:
 
 
 def _principal(aws: Aws) -> str:
-    """Return the ARN whose policies apply: for a session, its role's."""
+    """Return the ARN of the IAM user or role whose policies apply to the credentials."""
     arn = _identity(aws)
     if (session := _ASSUMED.fullmatch(arn)) is None:
         return arn
@@ -328,21 +328,21 @@ def _denied_actions(aws: Aws, principal: str, statement: Mapping[str, Any]) -> I
 
 
 def _parts(actions: Sequence[str]) -> Iterator[list[str]]:
-    """Split actions into calls of the policy simulator within its limits."""
+    """Split IAM actions into groups that fit one call of the policy simulator."""
     for begin in range(0, len(actions), _AT_ONCE):
         yield list(actions[begin : begin + _AT_ONCE])
 
 
 def _is_allowed(result: Mapping[str, Any]) -> bool:
-    """Return whether a simulation allows an action on every resource."""
+    """Return whether a result of the policy simulator allows an action on every resource."""
     decisions = [part["EvalResourceDecision"] for part in result.get("ResourceSpecificResults", ())]
     return {result["EvalDecision"], *decisions} == {"allowed"}
 
 
 def smallest(profile: Profile) -> Profile:
-    """Return the profile's place with the smallest machines.
+    """Return a copy of the profile with the smallest machines, for a cheap trial run.
 
-    Its database and adopted endpoints are left out.
+    Its account, region and bucket stay; its database and adopted endpoints are left out.
     """
     place = {name: profile.options[name] for name in _PLACE if name in profile.options}
     return msgspec.structs.replace(
@@ -351,7 +351,7 @@ def smallest(profile: Profile) -> Profile:
 
 
 def hourly(profile: Profile) -> Estimate:
-    """Return the USD an hour of everything that the round runs at the same time.
+    """Estimate the USD an hour of all machines that the trial run uses at the same time.
 
     Each machine counts as an ml.m5.large, which costs more.
     """
@@ -361,7 +361,7 @@ def hourly(profile: Profile) -> Estimate:
 
 
 def names(profile: Profile) -> dict[str, str]:
-    """Return a profile's private names with replacements, for recordings."""
+    """Return a profile's private names (account, bucket ...) with placeholders, for recordings."""
     options = profile.options
     own = {
         str(options.get("account", "")): "123456789012",
@@ -374,7 +374,7 @@ def names(profile: Profile) -> dict[str, str]:
 
 
 def clear(target: Target) -> None:
-    """Delete Glue's database if it has no tables any more; it may be absent."""
+    """Delete the project's Glue database after the trial run if it has no tables any more."""
     aws = aws_of(target)
     glue = aws.client("glue")
     with suppress(NotFound):

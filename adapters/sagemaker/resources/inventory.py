@@ -48,7 +48,7 @@ class AwsInventory:
         self._aws = aws_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List a project's resources; of another project than the target's, what the tags say."""
+        """List a project's AWS resources; of another project than the target's, by tags alone."""
         arns, adopted = _tagged_resources(self._aws, project)
         if project == self._aws.project:
             for kind, list_ in (
@@ -118,9 +118,10 @@ def _tagged_resources(aws: Aws, project: str) -> tuple[dict[tuple[str, str], str
 
 
 def _tables(aws: Aws) -> dict[tuple[str, str], str]:
-    """Return Glue's tables, and folders of rows without a table.
+    """Return the locations of the project's Glue tables and views, by (kind, name).
 
-    Those are left by a deletion that was cut, or hold Firehose's last objects.
+    S3 folders of rows without a table count as tables: a deletion that was interrupted left them,
+    or they hold Firehose's last objects.
     """
     places: dict[tuple[str, str], str] = {}
     for name, stored in catalogue.read_all(aws).items():
@@ -141,7 +142,7 @@ def _tables(aws: Aws) -> dict[tuple[str, str], str]:
 
 
 def _cost(aws: Aws, kind: str, name: str) -> Decimal | None:
-    """Return a resource's cost an hour, or None if it is unknown."""
+    """Return a resource's USD an hour, or None if it is unknown."""
     if kind in _FREE:
         return Decimal(0)
     return deletion.endpoint_cost(aws, name) if kind == "endpoint" else None
@@ -162,7 +163,7 @@ _PAGES: dict[str, Callable[[Aws, str], str]] = {
 
 
 def _url(aws: Aws, kind: str, name: str) -> Any:
-    """Return a resource's page in the console, or None."""
+    """Return the URL of a resource's page in the AWS console, or None."""
     page = _PAGES.get(kind)
     return (
         None

@@ -48,9 +48,9 @@ class SageMakerObjects:
         )
 
     def endpoint(self, name: str) -> Any:
-        """Return a sagemaker.core.resources.Endpoint, also of an adopted one.
+        """Return an endpoint as the SDK's sagemaker.core.resources.Endpoint, also an adopted one.
 
-        Raise NotFound if none.
+        Raise NotFound if there is none.
         """
         return self._resource(
             "Endpoint", "DescribeEndpoint", endpoint_name=self._aws.endpoint_name(name)
@@ -98,7 +98,7 @@ class SageMakerObjects:
 
     @cached_property
     def wr(self) -> Any:
-        """Return awswrangler bound to the project's session, database and workgroup."""
+        """Return awswrangler with the project's session, database and workgroup as defaults."""
         require(WRANGLER, "project.native.wr")
         import awswrangler
 
@@ -114,7 +114,7 @@ class SageMakerObjects:
         )
 
     def _resource(self, kind: str, operation: str, **key: str) -> Any:
-        """Return a resource of the SDK."""
+        """Return an object of the SageMaker SDK for a resource, by its class and key."""
         require(_SDK, "project.native")
         from sagemaker.core import resources
 

@@ -26,7 +26,7 @@ _SCANNED = re.compile(r"([A-Z]{2,4}\d-)?DataScannedInTB")
 
 
 def ask(target: Target) -> None:
-    """Fetch the price list, unless the cached one is fresh.
+    """Fetch and cache AWS's price list for the target's region, unless the cached one is fresh.
 
     Nothing is fetched offline, where nothing costs anything.
 
@@ -44,7 +44,7 @@ def ask(target: Target) -> None:
 
 
 def _price_list(aws: Aws, date: str) -> PriceList:
-    """Return the prices of instances and of Athena."""
+    """Fetch the prices of SageMaker instances and of Athena in the region."""
     hourly = {
         named["machine"]: price
         for usage, unit, price in _products(aws, "AmazonSageMaker", productFamily="ML Instance")
@@ -59,7 +59,7 @@ def _price_list(aws: Aws, date: str) -> PriceList:
 
 
 def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, str, Decimal]]:
-    """Yield usage type, unit and USD on demand of a service's products in the region.
+    """Yield usage type, unit and on-demand USD of each product of an AWS service in the region.
 
     Products without one price in USD are left out.
     """
@@ -80,7 +80,7 @@ def _products(aws: Aws, service: str, **attributes: str) -> Iterator[tuple[str, 
 
 
 def _prices(usage: str, terms: dict[str, Any]) -> Iterator[tuple[str, str, Decimal]]:
-    """Yield a product's one on-demand price in USD, if it has one."""
+    """Yield a product's usage type, unit and on-demand price in USD, if it has just one."""
     dimensions = [
         dimension
         for term in terms.get("OnDemand", {}).values()

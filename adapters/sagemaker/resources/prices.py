@@ -66,7 +66,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def current(profile: Profile, region: str | None = None) -> PriceList:
-    """Return AWS's own list of a region (by default the profile's), if it was fetched.
+    """Return the fetched AWS price list of a region (by default the profile's), if there is one.
 
     Else, and offline, return the shipped table.
     """
@@ -83,14 +83,14 @@ def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
 
 
 def total(prices: PriceList, machines: Iterable[Machines]) -> Decimal | None:
-    """Return the USD an hour of all machines, or None as soon as one price is unknown."""
+    """Return the USD an hour of all machines; None as soon as one price is unknown."""
     costs = [hourly(prices, machine.machine, machine.count) for machine in machines]
     known_costs = [cost for cost in costs if cost is not None]
     return sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None
 
 
 def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Machines, ...]:
-    """Return how many machines of each type variants need at least."""
+    """Return the minimum number of machines of each instance type that the variants need."""
     counts: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
@@ -99,7 +99,7 @@ def machines_of(profile: Profile, variants: Iterable[VariantSpec]) -> tuple[Mach
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """Estimate what variants cost an hour in the profile's region."""
+    """Estimate the USD that endpoint variants cost an hour in the profile's region."""
     machines, prices = machines_of(profile, variants), current(profile)
     return Estimate(
         hourly_cost=total(prices, machines),
@@ -109,15 +109,15 @@ def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """Return the USD a TB (10**12 bytes) that Athena reads in the region, or None if unknown.
+    """Return the USD for each TB (10**12 bytes) that Athena reads in the region, or None.
 
-    Less than 10 MB of a query count as 10 MB.
+    Less than 10 MB of a query count as 10 MB. None: the price is unknown.
     """
     return current(profile).scanned
 
 
 def counting(profile: Profile) -> Decimal | None:
-    """Return the USD for counting a million answers, or None.
+    """Return the USD for counting a million endpoint answers in DynamoDB, or None if unknown.
 
     It holds while a unit's item has 1 KB; each further KB costs a write more.
     """

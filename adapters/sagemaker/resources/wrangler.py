@@ -47,14 +47,14 @@ class Bound:
 
 
 def _has_glue(module: str) -> bool:
-    """Return whether a module's `database` is Glue's."""
+    """Return whether the `database` argument in a module of awswrangler is a Glue database."""
     return any(module == name or module.startswith(f"{name}.") for name in _GLUE)
 
 
 def _with_defaults(
     function: Callable[..., Any], defaults: Mapping[str, object]
 ) -> Callable[..., Any]:
-    """Return a function that fills in the defaults that it takes and a call leaves out."""
+    """Wrap a function to fill in defaults (session, database) that it takes and a call omits."""
     its = signature(function)
     fitting = {name: value for name, value in defaults.items() if name in its.parameters}
 
@@ -72,7 +72,7 @@ def _with_defaults(
 
 
 def _of_no_table(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
-    """Return whether a database would need the table that this call does not name.
+    """Return whether a default `database` must be left out, as the call names no table.
 
     to_parquet writes plain files without both.
     """

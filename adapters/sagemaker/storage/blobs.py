@@ -38,7 +38,7 @@ class S3BlobStore:
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
-        """Return an object's bytes by one GetObject.
+        """Return a blob's bytes by one GetObject.
 
         Raises:
             NotFound: There is no such object.
@@ -56,7 +56,7 @@ class S3BlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write an object by one PutObject, which the SDK repeats.
+        """Write a blob by one PutObject, which the SDK repeats if needed.
 
         Raises:
             Invalid: The URI is not below `root`.
@@ -72,7 +72,7 @@ class S3BlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
-        """Yield the blobs below a prefix."""
+        """Yield the blobs below a key prefix."""
         base = len(self._aws.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for page in (
@@ -90,7 +90,7 @@ class S3BlobStore:
                         )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder, several files at a time, `manifest.json` last.
+        """Upload a folder's files as blobs, several at a time, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.
@@ -105,7 +105,7 @@ class S3BlobStore:
             side_by_side(self._send, last)
 
     def _send(self, pair: tuple[Path, str]) -> None:
-        """Upload one file."""
+        """Upload one file to its blob URI."""
         path, key = pair
         with path.open("rb") as file:
             if path.stat().st_size < _LARGE:
@@ -135,7 +135,7 @@ class S3BlobStore:
             )
 
     def _fetch(self, pair: tuple[BlobInfo, Path]) -> None:
-        """Download one blob."""
+        """Download one blob to a file."""
         blob, goal = pair
         with arriving(goal, _TEMPORARY) as file:
             if blob.size < _LARGE:
@@ -148,13 +148,13 @@ class S3BlobStore:
                 self._aws.s3().download_fileobj(self._aws.bucket, self._key(blob.uri), file)
 
     def delete(self, uri: str) -> None:
-        """Delete an object by one DeleteObject, which also succeeds if it is absent."""
+        """Delete a blob by one DeleteObject, which also succeeds if it is absent."""
         key = self._key(uri)
         with self._aws.mutating("DeleteObject", uri):
             self._aws.s3().delete_object(Bucket=self._aws.bucket, Key=key)
 
     def _key(self, uri: str) -> str:
-        """Return the object key of a URI."""
+        """Return the S3 object key of a blob's URI."""
         return self._aws.key(*parts_of(uri, self._names))
 
 

@@ -61,7 +61,7 @@ class DynamoCounters:
         self._aws = aws_of(target)
 
     def apply(self, endpoint: str) -> None:
-        """Make an on-demand table with its tags and its time to live, and wait for it.
+        """Create an endpoint's DynamoDB table with its tags and time to live, and wait for it.
 
         Raises:
             Busy: The table does not appear, or is being deleted.
@@ -93,7 +93,7 @@ class DynamoCounters:
                 raise
 
     def _create(self, endpoint: str) -> None:
-        """Make the table of an endpoint, unless another process is making it."""
+        """Create an endpoint's DynamoDB table, unless another process is creating it."""
         name = _name(self._aws, endpoint)
         with (
             suppress(AlreadyExists, Busy),
@@ -108,7 +108,7 @@ class DynamoCounters:
             )
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the table's phase, or None if there is none.
+        """Return the phase of an endpoint's DynamoDB table, or None if there is none.
 
         It is "creating" as long as it has no time to live.
         """
@@ -141,7 +141,7 @@ class DynamoCounters:
             return None
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's numbers by name, by one strongly consistent GetItem.
+        """Return a unit's counts by name, by one strongly consistent GetItem.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -158,7 +158,7 @@ class DynamoCounters:
         }
 
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
-        """Read a unit's item, or an empty one."""
+        """Read a unit's DynamoDB item, or return an empty one."""
         with translated(f"GetItem {name}"):
             response = self._client().get_item(TableName=name, Key=_key(unit), ConsistentRead=True)
         item: Mapping[str, Any] = response.get("Item", {})
@@ -173,7 +173,7 @@ class DynamoCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's numbers by an UpdateItem, or several if an expression would be too long.
+        """Add amounts to a unit's counts by an UpdateItem, or several if one would be too long.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -185,20 +185,20 @@ class DynamoCounters:
                 self._again(partial(self._update, name, unit, change))
 
     def _update(self, name: str, unit: str, change: Mapping[str, Any]) -> None:
-        """Apply one change to a unit's item."""
+        """Apply one change (UpdateItem's arguments) to a unit's item."""
         with translated(f"UpdateItem {name}", effect=True):
             self._client().update_item(TableName=name, Key=_key(unit), **change)
 
     def _client(self) -> Any:
-        """Return a client that gives up an attempt soon."""
+        """Return a DynamoDB client with a short time-out and without retries."""
         return self._aws.client(
             "dynamodb", retrying=False, within=_OFFLINE if self._aws.offline else _WITHIN
         )
 
     def _again(self, call: Callable[[], T]) -> T:
-        """Repeat a call once after a transient error that came quickly.
+        """Call `call`, again after a transient error that came quickly.
 
-        To count twice is allowed, not to count is not.
+        Counting twice is allowed, not counting is not.
         """
         began, patience = time.monotonic(), _OFFLINE if self._aws.offline else _PATIENCE
         for pause in _PAUSES:
@@ -212,14 +212,17 @@ class DynamoCounters:
 
 
 def remove(aws: Aws, endpoint: str) -> None:
-    """Delete an endpoint's table with every count; it may be absent. The inventory calls this."""
+    """Delete an endpoint's DynamoDB table with every count; it may be absent.
+
+    The inventory calls this.
+    """
     name = _name(aws, endpoint)
     with suppress(NotFound), translated(f"deleting table {name}", effect=True):
         aws.client("dynamodb").delete_table(TableName=name)
 
 
 def tables(aws: Aws) -> list[tuple[str, str]]:
-    """List this project's tables as (endpoint, ARN), by their names and tags.
+    """List the project's DynamoDB tables of counters as (endpoint, ARN), by names and tags.
 
     Tagging's own list may lag.
     """
@@ -231,7 +234,7 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
 
 
 def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
-    """Return the table's ARN and state if its tags say that it is the project's, else None."""
+    """Return (endpoint, ARN) of a table whose tags say that it is the project's, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]
@@ -248,14 +251,14 @@ def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
 def _changes(
     amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[dict[str, Any]]:
-    """Yield the changes as UpdateItem takes them, usually one; additions come first."""
+    """Yield UpdateItem's arguments for a change of counts, usually one; additions come first."""
     every = [*amounts.items(), *((name, None) for name in forget if name not in amounts)]
     for start in range(0, max(len(every), 1), _MOST):
         yield _change(every[start : start + _MOST], until)
 
 
 def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str, Any]:
-    """Return one change of counters: names with amounts, None to remove."""
+    """Return UpdateItem's arguments for counts to add to, or to remove where the amount is None."""
     values = {
         amount: f":{number}"
         for number, amount in enumerate(
@@ -283,7 +286,7 @@ def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str
 
 
 def _key(unit: str) -> dict[str, dict[str, str]]:
-    """Return the key of a unit's item."""
+    """Return the DynamoDB key of a unit's item."""
     return {_UNIT: {"S": unit}}
 
 

@@ -17,12 +17,15 @@ _WORDS = Words(read="GetObject", write="PutObject", remove="DeleteObject", list=
 
 
 def state(target: Target) -> Documents:
-    """Return the StateStore in S3: it needs no second service and no second permission."""
+    """Return a target's StateStore, small documents in S3 with compare-and-swap.
+
+    It needs no second service and no second permission.
+    """
     return documents(aws_of(target), "state")
 
 
 def documents(aws: Aws, folder: str) -> Documents:
-    """Return the documents below a folder of the project's root."""
+    """Return a compare-and-swap store of small documents below a folder of the project's root."""
     return Documents(_S3Objects(aws, folder), aws, _WORDS, folder)
 
 
@@ -35,7 +38,7 @@ class _S3Objects:
         self._folder = folder
 
     def read(self, key: str) -> StoredObject | None:
-        """Return an object's bytes, or None; its ETag is the token."""
+        """Return an S3 object with its bytes, or None; its ETag is the token."""
         try:
             with translated(f"reading {key}"):
                 reply = self._aws.s3().get_object(**self._object(key))
@@ -48,7 +51,7 @@ class _S3Objects:
         )
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce, or None if it is absent."""
+        """Return an object's token and nonce without its bytes, or None if it is absent."""
         try:
             with translated(f"looking at {key}"):
                 reply: dict[str, Any] = self._aws.s3().head_object(**self._object(key))
@@ -61,7 +64,7 @@ class _S3Objects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an object if its token is still the expected one; return the new token."""
+        """Write an S3 object if its ETag is still the expected one; return the new one."""
         condition: dict[str, str] = {"IfNoneMatch": "*"} if expect is None else {"IfMatch": expect}
         with translated(f"writing {key}", effect=True):
             reply = self._aws.s3(retrying=False).put_object(
@@ -70,12 +73,12 @@ class _S3Objects:
         return _bare(reply["ETag"])
 
     def remove(self, key: str, token: str) -> None:
-        """Delete an object if its token is still this one."""
+        """Delete an S3 object if its ETag is still this one."""
         with translated(f"deleting {key}"):
             self._aws.s3(retrying=False).delete_object(**self._object(key), IfMatch=token)
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys with this prefix."""
+        """Yield the keys of documents that begin with a prefix."""
         start = self._aws.key(self._folder, "")
         for page in (
             self._aws.s3()
@@ -87,11 +90,11 @@ class _S3Objects:
             )
 
     def uri(self, key: str) -> str:
-        """Return an object's address."""
+        """Return the s3:// URI of a document."""
         return f"s3://{self._aws.bucket}/{self._aws.key(self._folder, key)}"
 
     def _object(self, key: str) -> dict[str, str]:
-        """Return boto3's arguments that name an object."""
+        """Return the Bucket and Key arguments of boto3 for a document."""
         return {"Bucket": self._aws.bucket, "Key": self._aws.key(self._folder, key)}
 
 

@@ -47,7 +47,7 @@ class CloudWatchLogs:
         self._aws: Aws = aws_of(target)
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
+        """Return the last `limit` log lines, or with `after` (a page's cursor) the next ones.
 
         Raises:
             NotFound: Nothing has been logged yet.
@@ -62,7 +62,7 @@ class CloudWatchLogs:
             raise NotFound(f"{resource} has written no log yet") from error
 
     def _last(self, group: str, prefix: str | None, limit: int) -> LogPage:
-        """Return the last lines, looked for in ever longer pasts."""
+        """Return the last log lines, looked for in ever longer spans of time."""
         now = epoch_milliseconds(self._target.clock())
         events: list[dict[str, Any]] = []
         for back in _BACK:
@@ -72,7 +72,7 @@ class CloudWatchLogs:
         return _page(events[-limit:] if limit else [], previous=_Cursor(now, ()))
 
     def _following(self, group: str, prefix: str | None, cursor: _Cursor, limit: int) -> LogPage:
-        """Return the first lines after a cursor."""
+        """Return the first log lines after a cursor."""
         events: list[dict[str, Any]] = []
         for event in self._events(group, prefix, start=cursor.timestamp):
             if event["timestamp"] == cursor.timestamp and event["eventId"] in cursor.ids:
@@ -83,7 +83,7 @@ class CloudWatchLogs:
         return _page(events, previous=cursor)
 
     def _events(self, group: str, prefix: str | None, *, start: int) -> Iterator[dict[str, Any]]:
-        """Yield a log group's events since a time."""
+        """Yield a CloudWatch log group's events since a time in milliseconds."""
         request: dict[str, Any] = {"logGroupName": group, "startTime": start}
         if prefix is not None:
             request["logStreamNamePrefix"] = prefix
@@ -102,7 +102,10 @@ class CloudWatchLogs:
 
 
 def place(aws: Aws, ref: str) -> tuple[str, str | None]:
-    """Return the log group of `resource`, and the prefix of its streams (None: all of them)."""
+    """Return the CloudWatch log group for a resource's name, and a prefix of its log streams.
+
+    None: all streams of the group.
+    """
     if ref.startswith("arn:"):
         kind, _, name = ref.rpartition(":")[2].partition("/")
         ref = f"{kind}s/{name}"
@@ -120,7 +123,7 @@ def place(aws: Aws, ref: str) -> tuple[str, str | None]:
 
 
 def _page(events: list[dict[str, Any]], *, previous: _Cursor) -> LogPage:
-    """Return events as a page, with the cursor after them."""
+    """Return log events as a page of lines, with the cursor for the next page."""
     if not events:
         return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = events[-1]["timestamp"]
@@ -131,7 +134,7 @@ def _page(events: list[dict[str, Any]], *, previous: _Cursor) -> LogPage:
 
 
 def _cursor(text: str) -> _Cursor:
-    """Read a cursor; raise Invalid if it is none."""
+    """Decode the cursor of a log page; raise Invalid if the text is none."""
     try:
         return msgspec.json.decode(text, type=_Cursor)
     except msgspec.DecodeError as error:

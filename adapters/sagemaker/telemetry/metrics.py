@@ -50,7 +50,9 @@ class CloudWatchMetrics:
         self.sleep: Callable[[float], None] = time.sleep
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return each variant's minutes in order, with CloudWatch's percentiles in ms.
+        """Return each variant's request counts, errors and latencies by minute, in order.
+
+        The percentiles are CloudWatch's, in ms.
 
         Raises:
             NotSettled: CloudWatch may not have them yet.
@@ -82,7 +84,7 @@ class CloudWatchMetrics:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _endpoint(self, name: str, endpoint: str) -> tuple[list[str], datetime]:
-        """Return the variants of an endpoint and when it was made.
+        """Return an endpoint's variant names and its creation time.
 
         They are from the endpoints' host if it has just read them.
         """
@@ -112,7 +114,7 @@ class CloudWatchMetrics:
     def _read(
         self, name: str, variants: Sequence[str], start: datetime, end: datetime
     ) -> dict[tuple[str, str], Values]:
-        """Read all series of a span, with all pages, repeating partial answers."""
+        """Read all metrics of the variants in a time span, repeating partial answers."""
         ids: dict[str, tuple[str, str, float]] = {}
         queries: list[dict[str, Any]] = []
         for variant in variants:
@@ -162,7 +164,7 @@ class CloudWatchMetrics:
 
 
 def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) -> dict[str, Any]:
-    """Return one query of GetMetricData."""
+    """Return one query of GetMetricData for a variant's metric and statistic."""
     dimensions = [
         {"Name": "EndpointName", "Value": endpoint},
         {"Name": "VariantName", "Value": variant},
@@ -176,7 +178,7 @@ def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) 
 
 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
-    """Yield a bucket for each minute in which requests finished.
+    """Convert a variant's metric values to a bucket for each minute with finished requests.
 
     Absent errors are none. An absent latency, as when no request reached the model, is nan, never
     0.
@@ -201,5 +203,5 @@ def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
 
 
 def _floor(moment: datetime) -> datetime:
-    """Return the start of a moment's minute."""
+    """Return the start of the minute of a time, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

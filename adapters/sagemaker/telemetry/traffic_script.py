@@ -32,7 +32,7 @@ class StackTrafficScript:
         self._known = False  # that what answers is our stack
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put minutes into the stack's CloudWatch, which answers its metrics from them.
+        """Put made-up minutes of traffic into the local stack's CloudWatch metrics, for rehearsals.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -54,13 +54,13 @@ class StackTrafficScript:
             control.post(url, "_stack/minutes", msgspec.json.encode(body))
 
     def advance(self, span: timedelta) -> None:
-        """Move the stack's clock; raise Unsupported if the server is not our stack."""
+        """Move the local stack's clock forward; raise Unsupported if the server is not ours."""
         control.post(
             self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()})
         )
 
     def _url(self) -> str:
-        """Return the stack's URL; raise Unsupported if the server is not our stack."""
+        """Return the local stack's URL; raise Unsupported if the server is not our stack."""
         url = self._aws.endpoint_url
         self._known = self._known or (url is not None and backend.server(url) == backend.OURS)
         if url is None or not self._known:

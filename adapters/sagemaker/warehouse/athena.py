@@ -45,7 +45,7 @@ class Object(msgspec.Struct, frozen=True, kw_only=True):
 
 @contextmanager
 def scratch(aws: Aws) -> Iterator[str]:
-    """Give a key prefix for one statement's files, which are removed at the end."""
+    """Give the block an S3 key prefix for one statement's files, which are removed at its end."""
     prefix = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         yield prefix
@@ -58,7 +58,7 @@ def scratch(aws: Aws) -> Iterator[str]:
 
 
 def run(aws: Aws, statement: str, prefix: str) -> None:
-    """Run a statement and wait for its end; Athena's notes go below the scratch prefix.
+    """Run an SQL statement in Athena and wait for its end; its output goes below the prefix.
 
     Raises:
         Invalid: The statement failed, with Athena's reason. Other kinds of failures by `_REASONS`.
@@ -102,12 +102,12 @@ def run(aws: Aws, statement: str, prefix: str) -> None:
 
 
 def _state(execution: dict[str, Any]) -> str:
-    """Return a query's state."""
+    """Return the state of an Athena query execution."""
     return str(execution["Status"]["State"])
 
 
 def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
-    """Return the error for a query that did not succeed."""
+    """Return the error for an Athena query that did not succeed."""
     status = execution["Status"]
     reason = (
         status.get("StateChangeReason")
@@ -127,7 +127,7 @@ def _failure(execution: dict[str, Any], name: str) -> IsthmusError:
 
 
 def objects(aws: Aws, prefix: str) -> list[Object]:
-    """Return the objects below a prefix that have bytes, in the order of their keys."""
+    """List the objects below an S3 prefix that have bytes, in the order of their keys."""
     nonempty = []
     with translated(f"listing s3://{aws.bucket}/{prefix}"):
         for page in (
@@ -142,7 +142,7 @@ def objects(aws: Aws, prefix: str) -> list[Object]:
 
 
 def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
-    """Read the rows of Parquet files into a schema.
+    """Read Parquet files in S3 into one Arrow table of a schema.
 
     Columns are taken by their places, as Athena writes names in small letters.
     """
@@ -167,7 +167,10 @@ def rows(aws: Aws, files: Sequence[Object], schema: pa.Schema) -> pa.Table:
 
 
 def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
-    """Return the files' footers, which say rows and nulls; only the ends of the files are read."""
+    """Read the Parquet footers of S3 files, which give row and null counts.
+
+    Only the ends of the files are read.
+    """
 
     def footer(item: Object) -> pq.FileMetaData:
         import pyarrow as pa
@@ -186,7 +189,7 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
 
 
 def _end(aws: Aws, item: Object, size: int) -> bytes:
-    """Return the last bytes of an object."""
+    """Return the last bytes of an S3 object."""
     with translated(f"reading s3://{aws.bucket}/{item.key}"):
         body: bytes = (
             aws.s3()

@@ -58,7 +58,7 @@ class _Manifest(StoredDocument, frozen=True, kw_only=True):
 
 
 def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
-    """Write rows as one object for each date.
+    """Write rows of a table to S3 as one Parquet object for each date.
 
     `data` is as the table declares it, in the order of its time.
     """
@@ -78,7 +78,7 @@ def append(aws: Aws, stored: StoredTable, data: pa.Table, batch: str) -> None:
 
 
 def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
-    """Write the rows of a query as a batch; they never come to this process.
+    """Write the rows of a query to S3 as a batch by UNLOAD; they never come to this process.
 
     `select` is Athena's text of the table's columns and dt.
     """
@@ -111,12 +111,12 @@ def save(aws: Aws, stored: StoredTable, select: str, batch: str) -> None:
 
 
 def _folder(stored: StoredTable, day: str) -> str:
-    """Return the prefix of a day's objects."""
+    """Return the S3 key prefix of a table's rows of one date."""
     return f"{stored.prefix}{PARTITION}={day}/"
 
 
 def _copy(aws: Aws, source: str, goal: str) -> None:
-    """Copy an unloaded object to its place, unless another process has done so."""
+    """Copy an unloaded S3 object to its final key, unless another process has done so."""
     try:
         with translated(f"copying to s3://{aws.bucket}/{goal}", effect=True):
             aws.s3().copy_object(
@@ -131,7 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
-    """Unload a query's rows to S3, and write the batch's manifest."""
+    """Unload a query's rows to a scratch folder, and write the batch's manifest of them."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:
@@ -158,7 +158,7 @@ def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
 
 
 def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
-    """Unload a query in groups of dates, since one UNLOAD writes a limited number."""
+    """Unload a query in groups of dates, since one UNLOAD writes a limited number of partitions."""
     import pyarrow as pa
 
     dates = f"SELECT DISTINCT {PARTITION} FROM (\n{select}\n) AS isthmus_dates"
@@ -190,14 +190,14 @@ def _in_parts(aws: Aws, document: Document, select: str, staging: str) -> None:
 
 
 def _date_of(key: str) -> str:
-    """Return the date in an object's key."""
+    """Return the date in the key of a table's object."""
     return next(
         part.partition("=")[2] for part in key.split("/") if part.startswith(f"{PARTITION}=")
     )
 
 
 def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]) -> None:
-    """Raise Invalid if a required column has nulls in the unloaded objects."""
+    """Raise Invalid if the Parquet objects of a saved query have nulls in a required column."""
     required = {column.name.lower(): column.name for column in document.columns if column.required}
     required[document.time_column.lower()] = document.time_column
     counts: dict[str, int] = {}
@@ -216,7 +216,7 @@ def _refuse_nulls(aws: Aws, document: Document, objects: Sequence[athena.Object]
 def _nulls(
     aws: Aws, item: athena.Object, footer: object, required: Mapping[str, str]
 ) -> dict[str, int]:
-    """Count an object's nulls by its statistics, or by its values if it has none."""
+    """Count the nulls in required columns of a Parquet object, by its statistics or its values."""
     counts: dict[str, int] = {}
     for group in range(footer.num_row_groups):  # type: ignore[attr-defined]  # a FileMetaData: pyarrow is imported lazily
         part = footer.row_group(group)  # type: ignore[attr-defined]
@@ -237,7 +237,7 @@ def _nulls(
 
 
 def _manifest(aws: Aws, key: str) -> _Manifest | None:
-    """Return a batch's manifest, or None."""
+    """Read a batch's manifest, which lists the objects to copy, or return None."""
     try:
         with translated(f"reading s3://{aws.bucket}/{key}"):
             body = aws.s3().get_object(Bucket=aws.bucket, Key=key)["Body"].read()
@@ -247,7 +247,7 @@ def _manifest(aws: Aws, key: str) -> _Manifest | None:
 
 
 def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
-    """Write a manifest, and return it, or the one that was first.
+    """Write a batch's manifest unless there is one; return the manifest that is valid.
 
     Its staging folder is unique, so our own is recognized after a lost reply.
     """
@@ -268,7 +268,7 @@ def _put_if_absent(aws: Aws, key: str, manifest: _Manifest) -> _Manifest:
 
 
 def _parquet(data: pa.Table) -> bytes:
-    """Return rows as a Parquet file."""
+    """Encode rows as the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 

@@ -50,7 +50,7 @@ class StoredTable(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_all(aws: Aws) -> dict[str, StoredTable]:
-    """Return every table and view of this project."""
+    """Read every table and view of this project from Glue, by name."""
     tables: dict[str, StoredTable] = {}
     with aws.reading("GetTables", aws.database):
         try:
@@ -69,13 +69,13 @@ def read_all(aws: Aws) -> dict[str, StoredTable]:
 
 
 def read(aws: Aws, name: str) -> StoredTable | None:
-    """Return a table or view, or None."""
+    """Read a table or view from Glue, or return None."""
     table = _get(aws, name)
     return None if table is None else _stored_table(aws, table)
 
 
 def existing(aws: Aws, name: str) -> StoredTable:
-    """Return a table; raise NotFound if there is none.
+    """Read a table that must exist from Glue.
 
     Raises:
         NotFound: There is no such table.
@@ -88,14 +88,14 @@ def existing(aws: Aws, name: str) -> StoredTable:
 
 
 def documents(stored: Mapping[str, StoredTable]) -> dict[str, Document]:
-    """Return the documents of tables."""
+    """Return the stored descriptions in Glue's tables, by name."""
     return {name: table.document for name, table in stored.items()}
 
 
 def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) -> Document:
-    """Create a table, or change it under the version that was read.
+    """Create a Glue table, or change it under the version that was read.
 
-    It begins anew if somebody else was faster.
+    It begins anew if somebody else was faster. `change` gets the old description, or None.
     """
     glue = aws.client("glue")
     for _ in range(_ATTEMPTS):
@@ -125,7 +125,7 @@ def write(aws: Aws, name: str, change: Callable[[Document | None], Document]) ->
 
 
 def mark_view(aws: Aws, document: Document) -> None:
-    """Write a view's project and neutral SQL into its Glue entry."""
+    """Write a view's project and neutral SQL into its Glue table's parameters."""
     table = _get(aws, document.name)
     if table is None:
         raise NotFound(
@@ -137,7 +137,7 @@ def mark_view(aws: Aws, document: Document) -> None:
 
 
 def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
-    """Extend the table's partition projection to these dates, and return the table."""
+    """Extend a Glue table's partition projection to include dates, and return the table."""
     for _ in range(_ATTEMPTS):
         if stored.dates[0] <= first and last <= stored.dates[1]:
             return stored
@@ -155,7 +155,7 @@ def widen(aws: Aws, stored: StoredTable, first: str, last: str) -> StoredTable:
 
 
 def remove(aws: Aws, name: str) -> None:
-    """Delete a table, which may be absent."""
+    """Delete a Glue table, which may be absent."""
     try:
         with translated(f"deleting table {name}", effect=True):
             aws.client("glue").delete_table(DatabaseName=aws.database, Name=name)
@@ -177,7 +177,7 @@ def _get(aws: Aws, name: str) -> dict[str, Any] | None:
 
 
 def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
-    """Return a table of this project from Glue's description, or None if it is another's."""
+    """Convert Glue's description of a table; return None if it is not of this project."""
     parameters = table.get("Parameters") or {}
     if parameters.get(_PROJECT) != aws.project or _DOCUMENT not in parameters:
         return None
@@ -197,7 +197,7 @@ def _stored_table(aws: Aws, table: dict[str, Any]) -> StoredTable | None:
 
 
 def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
-    """Change a table, unless it changed since it was read."""
+    """Change a Glue table, unless it changed since it was read."""
     version = {"VersionId": old.table["VersionId"]} if old.table.get("VersionId") else {}
     with translated(f"changing table {old.document.name}", effect=True):
         aws.client("glue").update_table(
@@ -206,7 +206,7 @@ def _update(aws: Aws, old: StoredTable, changed: dict[str, Any]) -> None:
 
 
 def ensure_database(aws: Aws) -> None:
-    """Make the project's database, unless it exists."""
+    """Create the project's Glue database, unless it exists."""
     aws.s3()  # where its rows will be
     try:
         with translated(f"making database {aws.database}", effect=True):
@@ -222,7 +222,7 @@ def ensure_database(aws: Aws) -> None:
 
 
 def location(aws: Aws, document: Document) -> str:
-    """Return where a table's rows are.
+    """Return the S3 URI of the folder that holds a table's rows.
 
     A table that was deleted and made again has a new folder: what is still on its way to the old
     one is never read.
@@ -231,12 +231,12 @@ def location(aws: Aws, document: Document) -> str:
 
 
 def _ours(aws: Aws, document: Document) -> dict[str, str]:
-    """Return the parameters that mark a table as ours."""
+    """Return the Glue table parameters that mark a table as this project's and describe it."""
     return {_PROJECT: aws.project, _DOCUMENT: msgspec.json.encode(document).decode()}
 
 
 def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, Any]:
-    """Return a table as Glue takes it."""
+    """Return a table's description as Glue's TableInput."""
     where = location(aws, document)
     return {
         "Name": document.name,

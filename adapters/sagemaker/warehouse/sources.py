@@ -31,7 +31,7 @@ class AwsSources:
         self._aws = aws_of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
-        """Copy the objects at `s3://bucket/...` into a folder, with the caller's own rights.
+        """Download the objects at `s3://bucket/...` into a folder, with the caller's own rights.
 
         Raises:
             NotFound: There is none.
@@ -46,7 +46,7 @@ class AwsSources:
                 self._aws.s3().download_file(bucket, name, str(goal))
 
     def rows(self, table: str) -> Iterator[pa.Table]:
-        """Yield a table's rows with its own columns and types.
+        """Yield the rows of a user's own table as Arrow tables, with its own columns and types.
 
         Athena unloads it as Parquet into the project's scratch/, whose files are read one after
         another.

@@ -26,7 +26,7 @@ _LONGEST = 262_144  # bytes of a statement
 
 
 def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bool]:
-    """Return SQL for a query's rows, each column cast to its type, and whether it has an order.
+    """Return Athena SQL for a neutral query with each column cast, and whether it has an order.
 
     A query with an order has `isthmus_row` as its last column.
     """
@@ -46,7 +46,7 @@ def select(sql: str, params: Params, columns: Sequence[Column]) -> tuple[str, bo
 def select_into(
     sql: str, params: Params, returned: Sequence[str], columns: Sequence[Column], time_column: str
 ) -> str:
-    """Return SQL for a query's rows as a table stores them, with the date of their time.
+    """Return Athena SQL that selects a query's rows as a table stores them, with their date.
 
     Args:
         sql: The neutral query.
@@ -64,7 +64,7 @@ def select_into(
 
 
 def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
-    """Return an UNLOAD statement."""
+    """Return the text of an UNLOAD statement that writes a query's rows to S3 as Parquet."""
     partitioning = f", partitioned_by = ARRAY['{PARTITION}']" if partitioned else ""
     return _checked(
         f"UNLOAD (\n{select_sql}\n) TO '{location}' WITH (format = 'PARQUET', compression = "
@@ -73,7 +73,7 @@ def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
 
 
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
-    """Return a CREATE VIEW statement with the columns written out.
+    """Return the text of a CREATE VIEW statement with the columns written out.
 
     So a column that is added below a `SELECT *` does not make the view stale.
     """
@@ -95,7 +95,7 @@ def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for SQL that Athena cannot express."""
+    """Raise Invalid, with the line, if neutral SQL cannot be expressed in Athena's SQL."""
     if problems := athena.check(sql):
         first = problems[0]
         raise Invalid(
@@ -104,12 +104,12 @@ def refuse(sql: str) -> None:
 
 
 def _render(tree: exp.Query) -> str:
-    """Return a tree in Athena's SQL."""
+    """Return an SQL tree as text in Athena's SQL."""
     return athena.render(tree.sql("duckdb", copy=False)).sql
 
 
 def _checked(text: str) -> str:
-    """Return a statement; raise Invalid if it is too long for Athena."""
+    """Return an SQL statement unchanged; raise Invalid if it is too long for Athena."""
     if len(text.encode()) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text.encode()):,} bytes are more than the {_LONGEST:,} that Athena takes",
@@ -119,12 +119,15 @@ def _checked(text: str) -> str:
 
 
 def _cast(name: str, kind: ColumnType) -> str:
-    """Return a column cast to its type."""
+    """Return SQL text that casts a column to its declared type."""
     return f"CAST({quoted(name)} AS {sql_type(kind)}) AS {quoted(name)}"
 
 
 def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
-    """Return the query with its rows numbered in its order, and whether it has one."""
+    """Return the query with a row number by its ORDER BY as a column, and whether it has one.
+
+    A file of UNLOAD keeps no order, so the rows are sorted by that number when they are read.
+    """
     order = tree.args.get("order")
     if order is None:
         return tree, False
@@ -147,7 +150,7 @@ def _ordered(tree: exp.Query, names: Sequence[str]) -> tuple[exp.Query, bool]:
 def _outer(
     tree: exp.Query, key: exp.Expr, outputs: Mapping[str, str], names: Sequence[str], place: int
 ) -> exp.Expr:
-    """Return a term of ORDER BY as an expression over the query's columns.
+    """Return a term of ORDER BY as an expression over the query's output columns.
 
     A term that is none of them becomes a hidden column.
     """

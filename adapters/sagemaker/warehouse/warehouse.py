@@ -31,7 +31,7 @@ class AthenaWarehouse:
         self._aws = aws_of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """Make or change a table or view in Glue's catalogue.
+        """Create or change a table or view in the Glue catalogue.
 
         Raises:
             Invalid: A column is dropped, renamed or narrowed.
@@ -39,9 +39,9 @@ class AthenaWarehouse:
         apply(self._aws, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Return a table's columns and size, and its rows if few files tell them.
+        """Return a table's columns, bytes, and its row count if few files tell it.
 
-        None if none.
+        None if there is no such table.
         """
         stored = catalogue.read(self._aws, table)
         if stored is None:
@@ -57,7 +57,7 @@ class AthenaWarehouse:
         return TableState(columns=stored.document.columns, rows=self._count(objects), size=size)
 
     def _count(self, objects: Sequence[athena.Object]) -> int | None:
-        """Return the number of rows by the files' footers, or None if there are too many files."""
+        """Return the number of rows by the Parquet footers, or None if there are too many files."""
         if len(objects) > _COUNTED:
             return None
         return sum(footer.num_rows for footer in athena.footers(self._aws, objects))
@@ -120,14 +120,14 @@ class AthenaWarehouse:
             return _read(self._aws, f"{prefix}rows/", query.schema, ordered=ordered)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what Athena's SQL cannot express of a statement, with lines; no call is made."""
+        """Return what in a statement Athena's SQL cannot express, with lines; no call is made."""
         from ..sql import check
 
         return check(sql)
 
 
 def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Table:
-    """Read the rows that an UNLOAD has written, in their order."""
+    """Read the rows that an UNLOAD has written, in the query's order."""
     import pyarrow as pa
 
     stored_schema = schema.append(pa.field(statements.ROW, pa.int64())) if ordered else schema
@@ -136,7 +136,7 @@ def _read(aws: Aws, prefix: str, schema: pa.Schema, *, ordered: bool) -> pa.Tabl
 
 
 def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """Make or change a table or view, and return its document.
+    """Create or change a table or view in Glue, and return its stored description.
 
     With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
     """
@@ -166,7 +166,7 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
 
 
 def remove(aws: Aws, name: str) -> None:
-    """Delete a table, which may be absent. The inventory calls this.
+    """Delete a table with its rows, or a view; it may be absent. The inventory calls this.
 
     Rows go first, so that what is listed goes last.
     """

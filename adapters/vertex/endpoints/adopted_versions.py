@@ -23,7 +23,7 @@ _ITS_OWN = (
 
 
 def guard(spec: EndpointSpec, endpoint: Any) -> None:
-    """Refuse a version that does not run yet, on an adopted endpoint."""
+    """Refuse to deploy a version to an adopted endpoint that does not run it already."""
     if is_adopted(endpoint.labels):
         adoption.guard(
             spec,
@@ -36,9 +36,10 @@ def guard(spec: EndpointSpec, endpoint: Any) -> None:
 
 
 def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
-    """Return the deployed model that serves an adopted version under the variant's name.
+    """Return a DeployedModel that deploys once more a version that the adopted endpoint runs.
 
-    It is as large as what has that name now, unless the variant says otherwise.
+    It gets the variant's name. It has as many replicas as what has that name now, unless the
+    variant says otherwise.
     """
     from google.cloud.aiplatform_v1 import DeployedModel
 

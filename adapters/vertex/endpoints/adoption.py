@@ -27,7 +27,7 @@ class VertexAdopter:
         self._session: Session = session_of(target)
 
     def look(self, native: str, *, name: str | None) -> RunningEndpoint:
-        """Describe a running endpoint, with the names that adoption would give."""
+        """Describe a Vertex AI endpoint and its variants, named as adoption would name them."""
         session = self._session
         endpoint = self._endpoint(native)
         number = endpoint.name.rpartition("/")[2]
@@ -64,7 +64,7 @@ class VertexAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted, in one call, if it is still as it was seen.
+        """Label an endpoint as adopted by this project in one call, if it is still as it was seen.
 
         Raises:
             Conflict: The endpoint has changed since.
@@ -90,7 +90,7 @@ class VertexAdopter:
         )
 
     def _endpoint(self, native: str) -> Any:
-        """Return an endpoint by its id, or by its whole name, as Google's SDK has it."""
+        """Return Vertex AI's endpoint by its id, or by its full resource name."""
         session = self._session
         path = native if "/" in native else lookup.whole(session, native)
         try:
@@ -115,9 +115,9 @@ class VertexAdopter:
         return endpoint
 
     def _options(self, name: str, number: str) -> dict[str, Any]:
-        """Return the options that profiles.yaml needs for an adopted endpoint.
+        """Return the options (`adopted:`) that profiles.yaml needs for an adopted endpoint.
 
-        It is nothing if its id follows our rules.
+        They are empty if its id follows our rules.
 
         Raises:
             Refused: The project has an endpoint of the name.
@@ -136,7 +136,7 @@ class VertexAdopter:
     def _variant(
         self, number: str, endpoint: Any, model: Any, name: str, spec: VariantSpec | None
     ) -> RunningVariant:
-        """Describe a variant of a running endpoint."""
+        """Describe a running endpoint's variant: its model, machine, traffic and known version."""
         version = self._version(number, model)
         if PROJECT_LABEL in version.labels and PROJECT_LABEL not in endpoint.labels:
             raise Refused(
@@ -163,7 +163,7 @@ class VertexAdopter:
         )
 
     def _version(self, number: str, model: Any) -> Any:
-        """Return a model's version in the registry, which never changes.
+        """Return the registry's model version that a DeployedModel serves; it never changes.
 
         Raises:
             Unsupported: It was deleted, or no container serves it.
@@ -186,7 +186,7 @@ class VertexAdopter:
 def variant_names(
     models: Sequence[Any], known_specs: Mapping[str, VariantSpec | None]
 ) -> dict[str, str]:
-    """Return a variant's name for each DeployedModel, by its id.
+    """Return the name of the variant that each DeployedModel is, by DeployedModel's id.
 
     It is the name as which it is registered, else its display name; if several have one name, with
     their version or place behind it.
@@ -210,13 +210,13 @@ def variant_names(
 
 
 def _own_name(model: Any) -> str:
-    """Return the variant's name in a display name."""
+    """Return the name of a variant from the display name of its DeployedModel."""
     spec = deployed_models.spec_of(model.display_name)
     return spec.name if spec is not None else _cut(neutral(model.display_name), "")
 
 
 def _cut(name: str, ending: str) -> str:
-    """Return a name with an ending, no longer than a variant's may be."""
+    """Return a name with an ending, cut to the maximum length of a variant's name."""
     return name[: VARIANT_LENGTH - len(ending)].rstrip("_") + ending
 
 
@@ -248,7 +248,7 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Refuse to adopt an endpoint that cannot be split.
+    """Refuse to adopt an endpoint between whose models traffic cannot be split.
 
     Raises:
         Busy: It is changing.
@@ -273,7 +273,7 @@ def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None
 
 
 def _token(endpoint: Any) -> str:
-    """Return a digest of the labels and description, to detect changes."""
+    """Return a digest of an endpoint's state, labels and description, to detect changes."""
     return labels.digest(
         deployed_models.token(endpoint),
         endpoint.description,
@@ -282,7 +282,7 @@ def _token(endpoint: Any) -> str:
 
 
 def _update(session: Session, endpoint: Any, **fields: Any) -> None:
-    """Change fields of an endpoint, unless its etag changed."""
+    """Change fields of an endpoint, with its etag as the precondition."""
     from google.cloud.aiplatform_v1 import Endpoint
 
     changed = Endpoint(name=endpoint.name, etag=endpoint.etag, **fields)

@@ -50,12 +50,12 @@ class EndpointLook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def running(self) -> list[Any]:
-        """The operations that run."""
+        """The endpoint's long-running operations that have not ended."""
         return [operation for operation in self.operations if not operation.done]
 
     @property
     def failures(self) -> list[Any]:
-        """The failed deployments of the requested state."""
+        """The failed deployments since the present variants were requested."""
         forgiven = intention(self.endpoint).failed
         return [
             operation
@@ -65,7 +65,7 @@ class EndpointLook(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def display_name(variant: VariantSpec) -> str:
-    """Return a variant's display name."""
+    """Return the display name of a variant's DeployedModel, which encodes the variant's spec."""
     machine = f", on {variant.machine}" if variant.machine else ""
     return f"{variant.name}: {variant.model}@{variant.version}{machine}" + (
         f", attempt {variant.attempt}" if variant.attempt else ""
@@ -73,7 +73,7 @@ def display_name(variant: VariantSpec) -> str:
 
 
 def spec_of(name: str) -> VariantSpec | None:
-    """Return the variant in a display name, or None if others gave the name."""
+    """Parse the variant's spec from a DeployedModel's display name; None if it has none."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -87,7 +87,7 @@ def spec_of(name: str) -> VariantSpec | None:
 
 
 def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
-    """Return each deployed model's spec by its id; None for foreign ones."""
+    """Return the variant's spec of each DeployedModel by its id; None for those of others."""
     labels = dict(endpoint.labels)
     return {
         model.id: adopted_as(labels, model) or spec_of(model.display_name)
@@ -96,7 +96,7 @@ def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
 
 
 def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
-    """Return variants by the id of the DeployedModel that each is, or will be.
+    """Return the variants by the id of the DeployedModel that each is, or will be.
 
     An adopted one keeps its own id.
     """
@@ -107,7 +107,7 @@ def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, Variant
 
 
 def number(variant: VariantSpec) -> str:
-    """Return the id that we give a DeployedModel: 10 digits of the variant's hash.
+    """Return the id for a variant's DeployedModel: 10 digits of a hash of the variant.
 
     So deploying it twice is refused.
     """
@@ -122,7 +122,7 @@ def description(
     apart: Iterable[str] = (),
     theirs: str = "",
 ) -> str:
-    """Return an endpoint's description for a spec.
+    """Return the text of an endpoint's description: JSON with the variants that were requested.
 
     Args:
         spec: The spec.
@@ -138,9 +138,9 @@ def description(
 
 
 def intention(endpoint: Any) -> Intention:
-    """Return the requested state that an endpoint's description stores.
+    """Parse the variants that were requested last from an endpoint's description.
 
-    If others wrote it, that is just what is deployed.
+    If others wrote it, they are just what is deployed.
     """
     try:
         return decoder(Intention).decode(endpoint.description)
@@ -152,7 +152,7 @@ def intention(endpoint: Any) -> Intention:
 
 
 def failed_deployments(operations: Iterable[Any]) -> list[Any]:
-    """Return the deployments among operations that failed."""
+    """Return those of an endpoint's operations that are failed deployments of a model."""
     return [
         operation
         for operation in operations
@@ -163,13 +163,13 @@ def failed_deployments(operations: Iterable[Any]) -> list[Any]:
 
 
 def number_of(operation: Any) -> str:
-    """Return an operation's id."""
+    """Return the id of a long-running operation."""
     name: str = operation.name
     return name.rpartition("/")[2]
 
 
 def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the requested variants by DeployedModel's id, in the spec's order."""
+    """Return the variants that were requested last by DeployedModel's id, in the spec's order."""
     return numbers(
         endpoint,
         [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
@@ -177,7 +177,7 @@ def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by name; foreign ones keep their own names.
+    """Return the deployed variants by name; those of others keep their own names.
 
     Of two with one name, while it is replaced, it is the one with traffic.
     """
@@ -187,7 +187,7 @@ def running(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by id; foreign ones keep their own names."""
+    """Return the deployed variants by DeployedModel's id; those of others keep their own names."""
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
     return {
         key: spec or VariantSpec(name=names[key], model="", version=0)
@@ -196,9 +196,10 @@ def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def state(name: str, look: EndpointLook) -> EndpointState:
-    """Return an endpoint's state; its phase is updating only while an operation runs.
+    """Convert an endpoint and its operations to an EndpointState.
 
-    What a killed `apply` left undone waits for the next `apply`.
+    Its phase is updating only while an operation runs: what a killed `apply` left undone waits for
+    the next `apply`.
     """
     endpoint = look.endpoint
     models = {model.id: model for model in endpoint.deployed_models}
@@ -223,12 +224,12 @@ def state(name: str, look: EndpointLook) -> EndpointState:
 
 
 def token(endpoint: Any) -> str:
-    """Return a digest of the endpoint's split, its models with their replicas, and our last shift.
+    """Return a compare-and-swap token: a digest of traffic split, models, replicas and last shift.
 
     Each read answers another etag for the same content, a monitoring job changes `update_time`, and
     a model's `status` moves by itself: all three recorded
-    (localstack/gcp/services/aiplatform/etags.py).
-    So an etag is good for one call, and is never compared.
+    (localstack/gcp/services/aiplatform/etags.py). So an etag is good for one call, and is never
+    compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
     models = sorted(_identity(model) for model in endpoint.deployed_models)
@@ -237,7 +238,7 @@ def token(endpoint: Any) -> str:
 
 
 def _identity(model: Any) -> list[Any]:
-    """Return what identifies a deployment of a model: it changes if the model is deployed again."""
+    """Return the values that identify one deployment of a model: another one differs in them."""
     bounds = [
         (resources.min_replica_count, resources.max_replica_count)
         for resources in (model.dedicated_resources, model.automatic_resources)
@@ -246,7 +247,7 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
-    """Return the revision that runs; `foreign:<id>` if a variant is not ours."""
+    """Return the revision of the spec that runs, or `foreign:<id>` if a variant is not ours."""
     if foreign := foreign_revision(endpoint):
         return foreign
     variants = effective_variants(endpoint)
@@ -254,7 +255,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Return `foreign:<id>`, or "" if the endpoint and all that is deployed to it are ours."""
+    """Return `foreign:<id>` as the revision of an endpoint that has anything not ours, else ""."""
     ours = all(specs(endpoint).values())
     return (
         ""
@@ -264,7 +265,7 @@ def foreign_revision(endpoint: Any) -> str:
 
 
 def effective_variants(endpoint: Any) -> list[VariantSpec]:
-    """Return the deployed variants that count.
+    """Return the deployed variants that count for the revision.
 
     A variant is replaced only when its old model is gone: until then the new one does not count.
     """
@@ -275,12 +276,12 @@ def effective_variants(endpoint: Any) -> list[VariantSpec]:
 
 
 def traffic(saw: EndpointState) -> dict[str, Decimal]:
-    """Return each variant's percent."""
+    """Return each variant's traffic in percent, without failed variants."""
     return {variant.name: variant.percent for variant in saw.variants if variant.phase != "failed"}
 
 
 def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
-    """Return a split by variant as Vertex AI's by DeployedModel.
+    """Convert a traffic split by variant to one by DeployedModel's id, as Vertex AI takes it.
 
     The share of a variant that is not deployed is left out: it must be 0.
     """
@@ -294,12 +295,15 @@ def split_of(endpoint: Any, percents: Mapping[str, Decimal]) -> dict[str, int]:
 
 
 def names(endpoint: Any) -> dict[str, str]:
-    """Return the variant's name by DeployedModel's id."""
+    """Return the variants' names by DeployedModel's id."""
     return {key: spec.name for key, spec in variants_by_id(endpoint).items()}
 
 
 def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
-    """Return the state of a variant that is not deployed."""
+    """Return the state of a requested variant that is not deployed: creating, or else failed.
+
+    It is failed if `hopeless`: its deployment has failed.
+    """
     return VariantState(
         name=spec.name,
         model=spec.model,
@@ -313,7 +317,7 @@ def absent(spec: VariantSpec, *, hopeless: bool) -> VariantState:
 
 
 def _variants(endpoint: Any, models: Mapping[str, Any], *, hopeless: bool) -> list[VariantState]:
-    """Return the states of the requested variants, then of the others."""
+    """Return the states of the requested variants, then of the other deployed ones."""
     states: dict[str, VariantState] = {}
     for key, spec in intended_variants(endpoint).items():
         states[spec.name] = (
@@ -335,12 +339,12 @@ def _variants(endpoint: Any, models: Mapping[str, Any], *, hopeless: bool) -> li
 
 
 def percent_of(endpoint: Any, key: str) -> Decimal:
-    """Return a DeployedModel's percent."""
+    """Return a DeployedModel's share of the traffic in percent."""
     return Decimal(endpoint.traffic_split.get(key, 0))
 
 
 def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState:
-    """Return the state of a deployed variant."""
+    """Convert a DeployedModel to the state of its variant."""
     percent = percent_of(endpoint, model.id)
     resources = model.dedicated_resources
     fewest, most = (
@@ -361,6 +365,9 @@ def _variant_state(endpoint: Any, model: Any, spec: VariantSpec) -> VariantState
 
 
 def _failure(missing: Sequence[VariantSpec], failures: Sequence[Any]) -> str:
-    """Return why variants are missing; operations name no model, so it gives all their words."""
+    """Return as text why requested variants are not deployed.
+
+    Operations name no model, so it gives the messages of all that failed.
+    """
     words = dict.fromkeys(operation.error.message for operation in failures)
     return f"{', '.join(spec.name for spec in missing)}: {' / '.join(words)}"

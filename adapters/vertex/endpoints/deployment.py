@@ -46,7 +46,7 @@ class Deployer:
         self._session, self._profile, self._shared = session, profile, shared
 
     def create(self, name: str, endpoint_id: str, description: str) -> None:
-        """Create an endpoint with our label, unless somebody else has."""
+        """Create an endpoint with the project's labels, unless somebody else has."""
         from google.cloud.aiplatform_v1 import CreateEndpointRequest, Endpoint
 
         endpoint = Endpoint(
@@ -72,7 +72,7 @@ class Deployer:
             pass
 
     def deploy_variants(self, spec: EndpointSpec, look: EndpointLook, versions: Versions) -> None:
-        """Bring an endpoint nearer to its spec.
+        """Start the changes that bring an endpoint's deployed models nearer to its spec.
 
         The request is written first, under the etag of the look; then models are deployed and
         undeployed, else replicas changed. A variant that has the endpoint to itself is replaced
@@ -104,7 +104,7 @@ class Deployer:
         )
 
     def remove(self, spec: EndpointSpec, look: EndpointLook) -> None:
-        """Undeploy an endpoint's models, then delete it."""
+        """Start to undeploy an endpoint's models; delete the endpoint once it has none."""
         endpoint = look.endpoint
         if not endpoint.deployed_models:
             with suppress(NotFound), self._session.mutating("DeleteEndpoint", endpoint.name):
@@ -119,7 +119,7 @@ class Deployer:
         )
 
     def _start(self, changes: Sequence[_Change]) -> None:
-        """Start several changes at once.
+        """Start several operations on an endpoint at once.
 
         If an endpoint takes no second operation while the first one runs, the next `apply` goes on
         from there.
@@ -143,7 +143,7 @@ class Deployer:
         versions: Versions,
         numbers: Mapping[str, VariantSpec],
     ) -> list[_Change]:
-        """Return the deployments of variants that are missing.
+        """Return the DeployModel operations for the spec's variants that are not deployed.
 
         If nothing has traffic yet, the first variant is given everything, as is one that stands
         alone.
@@ -169,7 +169,7 @@ class Deployer:
         ]
 
     def _deployed_model(self, variant: VariantSpec, version: ModelVersion, endpoint: Any) -> Any:
-        """Return the DeployedModel of a variant."""
+        """Return the DeployedModel to deploy for a variant: model version, machine and replicas."""
         from google.cloud.aiplatform_v1 import DedicatedResources, DeployedModel, MachineSpec
 
         if labels.is_adopted(endpoint.labels):
@@ -191,7 +191,7 @@ class Deployer:
     def _rescale(
         self, spec: EndpointSpec, endpoint: Any, numbers: Mapping[str, VariantSpec]
     ) -> None:
-        """Bring the bounds of each variant's replicas to the spec's.
+        """Change the minimum and maximum replicas of each variant's model to the spec's.
 
         An adopted variant without bounds keeps its own.
         """
@@ -232,7 +232,7 @@ class Deployer:
     def _undeployments(
         self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
     ) -> list[_Change]:
-        """Return the undeployments of models, after which the split is as given."""
+        """Return the UndeployModel operations for models, after which the split is as given."""
         return [
             _Change(
                 operation="UndeployModel",
@@ -248,7 +248,7 @@ class Deployer:
         ]
 
     def update(self, endpoint: Any, **fields: Any) -> Any:
-        """Change fields of an endpoint, and return the result.
+        """Change fields of an endpoint under its etag, and return the result.
 
         Raises:
             Conflict: It has changed since the look that `endpoint` is.
@@ -263,10 +263,10 @@ class Deployer:
 
     @property
     def _control(self) -> Any:
-        """The client for calls that change an endpoint."""
+        """The client, without retries, for calls that change an endpoint."""
         return self._session.client("endpoints", retrying=False, within=CONTROL)
 
 
 def _alone(spec: EndpointSpec) -> bool:
-    """Return whether a variant has the endpoint to itself."""
+    """Return whether each variant has an endpoint of its own, as in sticky routing."""
     return spec.routing == "sticky"

@@ -56,7 +56,7 @@ class VertexEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Bring an endpoint nearer to its spec, and return its state from before.
+        """Start what brings an endpoint nearer to its spec; return its state from before.
 
         While an operation runs on the endpoint nothing is sent: the next call goes on from there.
 
@@ -93,7 +93,7 @@ class VertexEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the split, unless the endpoint changed since `expect` was read.
+        """Set the traffic split, unless the endpoint changed since the token `expect` was read.
 
         An etag also becomes stale by what changes neither split nor models (a monitoring job): then
         the endpoint is looked at once more.
@@ -108,7 +108,7 @@ class VertexEndpoints:
     def _checked_shift(
         self, endpoint: str, split: Mapping[str, Decimal], *, expect: str
     ) -> tuple[EndpointLook, dict[str, int]]:
-        """Return a look that fits `expect`, and the split by DeployedModel's id.
+        """Check a traffic split; return the endpoint as seen, and the split by DeployedModel's id.
 
         It raises what `shift` raises.
         """
@@ -133,7 +133,7 @@ class VertexEndpoints:
         return look, deployed_models.split_of(look.endpoint, requested_split)
 
     def _write_split(self, endpoint: str, look: EndpointLook, shares: Mapping[str, int]) -> None:
-        """Write the split, and a label that makes older tokens stale.
+        """Write an endpoint's traffic split, and a label that makes older tokens stale.
 
         Raises:
             Conflict: The endpoint was changed since it was looked at.
@@ -147,9 +147,9 @@ class VertexEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return an endpoint's state from it and its operations, or None if there is none.
+        """Return an endpoint's state, read from Vertex AI with its operations, or None.
 
-        Of a sticky endpoint each variant is an endpoint.
+        A sticky endpoint has an endpoint at Vertex AI for each variant.
         """
         look = self._look(endpoint)
         return None if look is None else _state(endpoint, look, self._parts(endpoint, look))
@@ -163,7 +163,7 @@ class VertexEndpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Send one prediction, which is never repeated.
+        """Send the instances in one prediction request, which is never repeated; return the reply.
 
         Raises:
             Unsupported: The request is for one variant of a weighted endpoint.
@@ -175,10 +175,10 @@ class VertexEndpoints:
         return self._invoker.invoke(endpoint, variant, body, request_id=request_id)
 
     def _look(self, endpoint: str, variant: str | None = None) -> EndpointLook | None:
-        """Look at an endpoint, its operations first, or return None.
+        """Read an endpoint and its long-running operations from Vertex AI, or return None.
 
-        So an operation that ends between the two calls is seen as running, and its effect is seen
-        too.
+        Operations are read first: one that ends between the two calls is seen as running, and its
+        effect is seen too.
         """
         name = lookup.path(self._session, endpoint, variant)
         listed = operations.list_operations(self._session, self._session.endpoints, name)
@@ -186,21 +186,21 @@ class VertexEndpoints:
         return None if described is None else EndpointLook(endpoint=described, operations=listed)
 
     def _require_endpoint(self, endpoint: str, variant: str | None = None) -> EndpointLook:
-        """Read an endpoint; raise NotFound if there is none."""
+        """Read an endpoint with its operations; raise NotFound if there is none."""
         look = self._look(endpoint, variant)
         if look is None:
             raise hosting.not_found(endpoint)
         return look
 
     def _parts(self, endpoint: str, look: EndpointLook) -> Parts:
-        """Look at the variants' own endpoints; a weighted endpoint has none."""
+        """Read the own endpoint of each variant of a sticky endpoint; a weighted one has none."""
         return {
             variant: self._look(endpoint, variant)
             for variant in deployed_models.intention(look.endpoint).apart
         }
 
     def _create(self, spec: EndpointSpec, variant: str | None = None) -> None:
-        """Make an endpoint, or that of a sticky one's variant."""
+        """Create an endpoint, or the own endpoint of a sticky endpoint's variant."""
         if spec.routing == "sticky" and variant is None:
             description = sticky.description(spec, {})
         else:
@@ -212,7 +212,7 @@ class VertexEndpoints:
     def _deploy(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Bring an endpoint, or the parts of a sticky one, nearer to the spec."""
+        """Start what brings an endpoint, or those of a sticky one's variants, nearer to a spec."""
         if spec.routing == "sticky":
             self._deploy_sticky(spec, look, parts, versions)
         elif not look.running:
@@ -221,9 +221,9 @@ class VertexEndpoints:
     def _deploy_sticky(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Bring a sticky endpoint's parts nearer to the spec.
+        """Start what brings the own endpoints of a sticky endpoint's variants nearer to the spec.
 
-        The request is written first, then each variant's endpoint is made, changed, or taken away.
+        The request is written first, then each variant's endpoint is made, changed, or removed.
         """
         if not sticky.is_described(spec, look.endpoint):
             self._deployer.update(look.endpoint, description=sticky.description(spec, parts))
@@ -239,7 +239,7 @@ class VertexEndpoints:
     def _deploy_variant(
         self, spec: EndpointSpec, part: EndpointLook | None, versions: Versions
     ) -> None:
-        """Bring the endpoint of one variant nearer to a spec of that variant alone."""
+        """Create or change the own endpoint of one variant of a sticky endpoint."""
         (variant,) = spec.variants
         if part is None:
             self._create(spec, variant.name)
@@ -251,7 +251,7 @@ class VertexEndpoints:
 def fixed(target: Target, endpoint: str) -> str:
     """Return how a running endpoint differs from the profile in settings that cannot change.
 
-    It is "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if it differs in nothing, or does not exist.
     """
     session = session_of(target)
     standing = lookup.find(session, endpoint)
@@ -259,12 +259,12 @@ def fixed(target: Target, endpoint: str) -> str:
 
 
 def _is_sticky(look: EndpointLook) -> bool:
-    """Return whether an endpoint is sticky."""
+    """Return whether an endpoint has sticky routing, by what its description stores."""
     return bool(deployed_models.intention(look.endpoint).apart)
 
 
 def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
-    """Return an endpoint's state."""
+    """Convert what was read of a weighted or sticky endpoint to an EndpointState."""
     return (
         sticky.state(endpoint, look.endpoint, parts)
         if _is_sticky(look)
@@ -273,9 +273,9 @@ def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
 
 
 def _of_other_kind(standing: Any, *, shared: bool) -> str:
-    """Return how an endpoint's kind differs from the profile's, or "".
+    """Return text on how an endpoint's kind, shared or dedicated, differs from the profile's.
 
-    An adopted endpoint stays as it is.
+    "": it does not differ. An adopted endpoint stays as it is.
     """
     if standing.dedicated_endpoint_enabled != shared or is_adopted(standing.labels):
         return ""
@@ -287,5 +287,5 @@ def _of_other_kind(standing: Any, *, shared: bool) -> str:
 
 
 def _is_shared(session: Session) -> bool:
-    """Return whether the profile's endpoints are shared ones."""
+    """Return whether the profile asks for shared endpoints instead of dedicated ones."""
     return bool(session.profile.options.get("endpoint") == "shared")

@@ -67,7 +67,10 @@ class Invoker:
         self._local = threading.local()
 
     def invoke(self, endpoint: str, variant: str | None, body: bytes, *, request_id: str) -> Reply:
-        """Call an endpoint once: a repeat would count twice in the split and in the metrics.
+        """Send one prediction request to an endpoint, and return the reply.
+
+        It is not repeated if a model was asked: that would count twice in the split and the
+        metrics.
 
         Raises:
             NotFound: There is no such endpoint or variant.
@@ -104,13 +107,13 @@ class Invoker:
         )
 
     def _post(self, endpoint: str, place: _Place, body: bytes, request_id: str) -> Any:
-        """Post a request to an endpoint, and return the answer."""
+        """Post a prediction request to an endpoint's URL, and return the HTTP response."""
         headers = {"Content-Type": _JSON, "X-Request-Id": request_id}
         with translated(f"invoking {endpoint}"):
             return self._http().post(place.url, data=body, headers=headers, timeout=_SECONDS + 5)
 
     def _place(self, endpoint: str, variant: str | None) -> _Place:
-        """Find the endpoint that answers, and remember it."""
+        """Look up the URL of the endpoint that answers for a variant, and cache it."""
         described = self._answering(endpoint, variant)
         session = self._session
         host = described.dedicated_endpoint_dns or f"{session.location}-aiplatform.googleapis.com"
@@ -120,7 +123,7 @@ class Invoker:
         return place
 
     def _http(self) -> Any:
-        """Return this thread's connection pool; requests' is not made for several."""
+        """Return this thread's HTTP session: a requests session is not made for several threads."""
         http = getattr(self._local, "http", None)
         if http is None:
             http = self._local.http = self._session.http()
@@ -128,14 +131,14 @@ class Invoker:
 
 
 def _asked_nobody(answer: Any) -> bool:
-    """Return whether an answer means that no model was asked."""
+    """Return whether an HTTP response means that no model has seen the request."""
     return answer.status_code == 404 or (
         answer.status_code == 400 and _error_of(answer.content).status == "FAILED_PRECONDITION"
     )
 
 
 def _error_of(body: bytes) -> _Error:
-    """Return the error in an answer's body."""
+    """Return the error message and status in a response's body."""
     try:
         return _refusal.decode(body).error
     except msgspec.MsgspecError:
@@ -143,7 +146,7 @@ def _error_of(body: bytes) -> _Error:
 
 
 def _model_error(endpoint: str, status: int, body: bytes) -> Exception:
-    """Return the error for an answer that is no prediction."""
+    """Return the error for a response that is no prediction."""
     error = _error_of(body)
     text = f"invoking {endpoint}: {error.message} ({status} {error.status})"
     if status == 404 and "endpoint" in error.message.lower():

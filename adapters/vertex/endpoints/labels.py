@@ -24,7 +24,7 @@ _OURS = (PROJECT_LABEL, KIND_LABEL, NAME_LABEL, TOUCH)
 
 
 def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
-    """Return the variant as which the project adopted a DeployedModel, or None."""
+    """Return the variant as which the project adopted a DeployedModel, by the labels, or None."""
     if not is_adopted(labels):
         return None
     name, _, rest = labels.get(_key(model), "").partition("-")
@@ -37,14 +37,14 @@ def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
 
 
 def is_adopted(labels: Mapping[str, str]) -> bool:
-    """Return whether the project adopted the endpoint."""
+    """Return whether labels say that the project adopted the endpoint."""
     return any(key.startswith(_VARIANT) for key in labels)
 
 
 def with_variants(
     labels: Mapping[str, str], variants: Mapping[str, VariantSpec], models: Mapping[str, Any]
 ) -> dict[str, str]:
-    """Return an endpoint's labels with those for adopted variants.
+    """Return an endpoint's labels with one for each adopted variant added.
 
     `variants` and `models` are by DeployedModel's id.
     """
@@ -65,17 +65,17 @@ def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
 
 
 def _key(model: Any) -> str:
-    """Return the label's key for a DeployedModel."""
+    """Return the key of the label that says which variant a DeployedModel is."""
     return _VARIANT + digest(
         model.id, model.model, model.model_version_id, moment(model.create_time)
     )
 
 
 def moment(time: Any) -> str:
-    """Return a time of the provider's as text that is the same at each read, or ""."""
+    """Return a protobuf timestamp as RFC 3339 text, the same at each read, or "" if unset."""
     return time.rfc3339() if time else ""
 
 
 def digest(*words: str) -> str:
-    """Return a digest of words."""
+    """Return a SHA-256 digest of some texts, cut to 32 hex digits."""
     return sha256(msgspec.json.encode(words)).hexdigest()[:32]

@@ -16,24 +16,24 @@ from . import deployed_models
 
 
 def number(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return an endpoint's id at Vertex AI, by rule or as it was adopted."""
+    """Return an endpoint's id at Vertex AI: by rule, or the one of an adopted endpoint."""
     if variant is None and endpoint in session.adopted:
         return session.adopted[endpoint]
     return endpoint_id(session.name, endpoint, variant)
 
 
 def path(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return the name of an endpoint's resource."""
+    """Return the full resource name of an endpoint at Vertex AI."""
     return whole(session, number(session, endpoint, variant))
 
 
 def whole(session: Session, name: str) -> str:
-    """Return a resource's name from an id, or from such a name, which may be another project's."""
+    """Return an endpoint's full resource name in this project from an id or a resource name."""
     return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 
 
 def find(session: Session, endpoint: str, variant: str | None = None) -> Any | None:
-    """Return Vertex AI's description of an endpoint, or None.
+    """Return Vertex AI's description of a project's endpoint, or None.
 
     Raises:
         Refused: profiles.yaml names an endpoint that this project has not adopted.
@@ -49,13 +49,13 @@ def find(session: Session, endpoint: str, variant: str | None = None) -> Any | N
 
 
 def is_given_back(session: Session, endpoint: str) -> bool:
-    """Return whether profiles.yaml names an endpoint that carries no project's labels any more."""
+    """Return whether an endpoint that profiles.yaml names as adopted has no project's label."""
     standing = _get(session, path(session, endpoint)) if endpoint in session.adopted else None
     return standing is not None and PROJECT_LABEL not in standing.labels
 
 
 def _get(session: Session, name: str) -> Any | None:
-    """Return an endpoint, or None."""
+    """Return Vertex AI's description of an endpoint by its resource name, or None."""
     try:
         with session.reading("GetEndpoint", name):
             return session.endpoints.get_endpoint(name=name)
@@ -64,7 +64,11 @@ def _get(session: Session, name: str) -> Any | None:
 
 
 def serving(session: Session, endpoint: str) -> list[Any]:
-    """Return the endpoints that hold a sticky endpoint's models; raise NotFound."""
+    """Return the Vertex AI endpoints on which an endpoint's models are deployed.
+
+    They are one for each variant of a sticky endpoint, else the endpoint itself. Raise NotFound if
+    there is none.
+    """
     head = find(session, endpoint)
     if head is None:
         raise hosting.not_found(endpoint)
@@ -76,7 +80,7 @@ def serving(session: Session, endpoint: str) -> list[Any]:
 def answering(
     session: Session, endpoint: str, variant: str | None, rules: hosting.HostRules
 ) -> Any:
-    """Return the endpoint that answers a request.
+    """Return the Vertex AI endpoint to which a prediction request is sent.
 
     Raises:
         NotFound: There is no such endpoint, or variant.

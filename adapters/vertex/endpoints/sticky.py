@@ -24,12 +24,12 @@ Parts = Mapping[str, EndpointLook | None]  # by variant; None: it has no endpoin
 
 
 def of_variant(spec: EndpointSpec, variant: VariantSpec) -> EndpointSpec:
-    """Return the spec of a variant's own endpoint: that variant alone."""
+    """Return the spec for the own endpoint of one variant: the spec with that variant alone."""
     return replace(spec, variants=(variant,))
 
 
 def is_described(spec: EndpointSpec, head: Any) -> bool:
-    """Return whether the head endpoint's description stores this spec.
+    """Return whether the description of a sticky endpoint's head stores this spec.
 
     It may also name variants that are gone.
     """
@@ -40,7 +40,10 @@ def is_described(spec: EndpointSpec, head: Any) -> bool:
 
 
 def description(spec: EndpointSpec, parts: Parts) -> str:
-    """Return the empty endpoint's description."""
+    """Return the description text of a sticky endpoint's head, which has no models of its own.
+
+    It is JSON that names the variants which have an endpoint of their own.
+    """
     names = {variant.name for variant in spec.variants}
     return deployed_models.description(
         spec, apart=sorted(names | {name for name, part in parts.items() if part is not None})
@@ -48,9 +51,10 @@ def description(spec: EndpointSpec, parts: Parts) -> str:
 
 
 def state(name: str, head: Any, parts: Parts) -> EndpointState:
-    """Return a sticky endpoint's state: requested variants, then those being removed.
+    """Combine the endpoints of a sticky endpoint's variants into one EndpointState.
 
-    All traffic is the first one's; see endpoints/traffic/router.py.
+    Requested variants come first, then those being removed. All traffic is the first one's; see
+    endpoints/traffic/router.py.
     """
     present = {variant: part for variant, part in parts.items() if part is not None}
     states = {variant: deployed_models.state(name, part) for variant, part in present.items()}
@@ -87,7 +91,7 @@ def state(name: str, head: Any, parts: Parts) -> EndpointState:
 
 
 def _token(head: Any, parts: Mapping[str, EndpointLook]) -> str:
-    """Return a digest of the tokens of the endpoint and of its variants."""
+    """Return a compare-and-swap token: a digest of the tokens of head and variants."""
     return digest(
         deployed_models.token(head),
         *(
@@ -98,12 +102,12 @@ def _token(head: Any, parts: Mapping[str, EndpointLook]) -> str:
 
 
 def _missing(spec: VariantSpec) -> VariantState:
-    """Return the state of a variant without an endpoint."""
+    """Return the state of a requested variant that has no endpoint yet."""
     return deployed_models.absent(spec, hopeless=False)
 
 
 def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
-    """Yield the states of variants that are being removed."""
+    """Return the states of a variant that is being removed."""
     if part.endpoint.deployed_models:
         return state.variants
     spec = next(
@@ -114,7 +118,7 @@ def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence
 
 
 def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> Phase:
-    """Return the phase as of a weighted endpoint: updating only while an operation runs."""
+    """Return a sticky endpoint's phase: updating only while an operation runs."""
     if failed and not running:
         return "failed"
     if not any(variant.phase == "ready" for variant in variants):
@@ -123,7 +127,7 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 
 
 def _revision(endpoints: Sequence[Any]) -> str:
-    """Return the revision that runs."""
+    """Return the revision of the spec that runs on a sticky endpoint's Vertex AI endpoints."""
     if foreign := next(filter(None, map(deployed_models.foreign_revision, endpoints)), ""):
         return foreign
     variants = [
@@ -133,6 +137,6 @@ def _revision(endpoints: Sequence[Any]) -> str:
 
 
 def _with_share(variant: VariantState, *, whole: bool) -> VariantState:
-    """Return a variant's state with all of the traffic or none."""
+    """Return a variant's state with 100 percent of the traffic, or with none."""
     percent = HUNDRED if whole else Decimal(0)
     return replace(variant, percent=percent, target_percent=percent)

@@ -48,7 +48,7 @@ class PubSubEventLog:
         self._ready: dict[str, EventRules] = {}
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the table, the topics for events and rejects, and their subscriptions.
+        """Create a stream's table, the topics for events and rejects, and their subscriptions.
 
         It does not wait until they are ready.
 
@@ -71,7 +71,7 @@ class PubSubEventLog:
                 self._make("CreateSubscription", session.subscriber.create_subscription, request)
 
     def _make(self, operation: str, create: Callable[..., Any], request: dict[str, Any]) -> None:
-        """Make a topic or a subscription, unless it exists."""
+        """Create a Pub/Sub topic or subscription, unless it exists."""
         try:
             with (
                 suppress(AlreadyExists),
@@ -100,7 +100,9 @@ class PubSubEventLog:
         return "ready" if delivery.state == _ACTIVE else "failed"
 
     def append(self, stream: str, events: Sequence[Row]) -> tuple[Rejected, ...]:
-        """Publish events; Pub/Sub takes all events of a call or none.
+        """Publish events to the stream's topic, and return those that do not fit.
+
+        Pub/Sub takes all events of a call or none.
 
         Raises:
             NotFound: There is no such stream.
@@ -119,7 +121,7 @@ class PubSubEventLog:
         return tuple(rejected)
 
     def _publish(self, stream: str, topic: str, bodies: list[bytes]) -> None:
-        """Publish one call's messages, all of them or none."""
+        """Publish the messages of one Publish call: all of them or none."""
         try:
             with translated(f"appending to {stream}", effect=True):
                 self._session.publisher.publish(
@@ -130,7 +132,7 @@ class PubSubEventLog:
             raise
 
     def _open(self, stream: str) -> EventRules:
-        """Return the rules for a stream's events.
+        """Return the checks for a stream's events, once the stream takes events.
 
         Raises:
             NotFound: There is no such stream.
@@ -151,9 +153,9 @@ class PubSubEventLog:
 
 
 def remove(session: Session, stream: str) -> None:
-    """Delete a stream, which may be absent; its table stays. The inventory calls this.
+    """Delete a stream's topics and subscriptions; its table stays. It may be absent.
 
-    The topic by which it is listed goes last.
+    The inventory calls this. The topic by which it is listed goes last.
     """
     topic, dead = _topics(session, stream)
     for path in (
@@ -174,7 +176,7 @@ def remove(session: Session, stream: str) -> None:
 
 
 def topics(session: Session) -> Iterator[tuple[str, str]]:
-    """List this project's streams as (neutral name, topic)."""
+    """Yield this project's event streams as (our name, full name of the topic)."""
     with session.reading("ListTopics", session.project):
         for topic in session.publisher.list_topics(
             request={"project": f"projects/{session.project}"}
@@ -190,12 +192,12 @@ def topics(session: Session) -> Iterator[tuple[str, str]]:
 
 
 def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list[Rejected]]:
-    """Return the messages, and the events that do not fit."""
+    """Encode events as Pub/Sub messages, and collect the events that do not fit the stream."""
     return encode_events(events, partial(messages.message, rules))
 
 
 def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
-    """Return a topic's settings.
+    """Return the arguments that create one of a stream's topics.
 
     The topic of rejected events is of another kind, so that a stream is listed once.
     """
@@ -204,7 +206,7 @@ def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
 
 
 def _writing(session: Session, stream: str) -> dict[str, Any]:
-    """Return the settings of the subscription that writes events into the table."""
+    """Return the arguments that create the subscription which writes events into BigQuery."""
     topic, dead = _topics(session, stream)
     writer = {"service_account_email": session.service_account} if session.service_account else {}
     return {
@@ -223,7 +225,7 @@ def _writing(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _keeping(session: Session, stream: str) -> dict[str, Any]:
-    """Return the settings of the subscription that keeps rejected events.
+    """Return the arguments that create the subscription which keeps rejected events.
 
     A topic without a subscription keeps nothing.
     """
@@ -239,18 +241,18 @@ def _keeping(session: Session, stream: str) -> dict[str, Any]:
 
 
 def _topics(session: Session, stream: str) -> tuple[str, str]:
-    """Return the topics for a stream's events and for rejected ones."""
+    """Return the full names of the topics for a stream's events and for its rejected ones."""
     path = f"projects/{session.project}/topics/{names.dashed(session.name, stream)}"
     return path, f"{path}.{_DEAD}"  # no dashed name has a dot
 
 
 def _subscription_path(session: Session, stream: str, ending: str = "") -> str:
-    """Return the name of a stream's subscription."""
+    """Return the full resource name of a stream's subscription."""
     return f"projects/{session.project}/subscriptions/{names.dashed(session.name, stream)}{ending}"
 
 
 def _topic(session: Session, path: str) -> Any:
-    """Return a topic, or None."""
+    """Return Pub/Sub's description of a topic, or None."""
     try:
         with session.reading("GetTopic", path):
             return session.publisher.get_topic(request={"topic": path})
@@ -259,7 +261,7 @@ def _topic(session: Session, path: str) -> Any:
 
 
 def _subscription(session: Session, path: str) -> Any:
-    """Return a subscription, or None."""
+    """Return Pub/Sub's description of a subscription, or None."""
     try:
         with session.reading("GetSubscription", path):
             return session.subscriber.get_subscription(request={"subscription": path})

@@ -22,7 +22,7 @@ _LONGEST = 1 << 20  # bytes of one message; a BigQuery row takes 10 MB
 
 
 def message(rules: EventRules, event: Row) -> bytes:
-    """Return an event and its date as the JSON that the BigQuery subscription takes.
+    """Return an event, with its date, as the JSON message that the BigQuery subscription takes.
 
     Raises:
         Invalid: The event does not fit the stream.
@@ -40,7 +40,7 @@ def message(rules: EventRules, event: Row) -> bytes:
 
 
 def _json_value(column: Column, value: object) -> object:
-    """Return a value as JSON has it: a timestamp in BigQuery's canonical form, in UTC milliseconds.
+    """Convert a value for JSON: a timestamp to BigQuery's canonical text, in UTC milliseconds.
 
     Raises:
         Invalid: A float that JSON does not have.
@@ -56,7 +56,7 @@ def _json_value(column: Column, value: object) -> object:
 
 
 def calls(messages: list[bytes]) -> list[list[bytes]]:
-    """Split messages into calls within the service's limits."""
+    """Split messages into groups, one a Publish call, within the service's limits."""
     calls: list[list[bytes]] = [[]]
     size = 0
     for body in messages:

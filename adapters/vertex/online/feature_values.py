@@ -23,7 +23,7 @@ _WITHIN = 10  # seconds for each
 
 
 def source_sql(latest: str, features: Sequence[Column]) -> str:
-    """Return SQL for the rows that a view serves, around that for each entity's newest row."""
+    """Return SQL that selects the columns a feature view serves, from SQL for the newest rows."""
     outputs = [KEY, f"UNIX_MILLIS(event_timestamp) AS {TIME}"]
     for feature in features:
         name = f"`{feature.name}`"
@@ -37,7 +37,10 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
 
 
 def empty_sql(features: Sequence[Column]) -> str:
-    """Return SQL for the same columns and no row."""
+    """Return SQL with the columns that a feature view serves, and no row.
+
+    It stands in until the first sync.
+    """
     kinds = {
         KEY: "STRING",
         TIME: "INT64",
@@ -48,7 +51,7 @@ def empty_sql(features: Sequence[Column]) -> str:
 
 
 def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """Return the values of (feature view's full name, key) pairs that have some.
+    """Read the values of (feature view's full name, entity key) pairs; those without are left out.
 
     Transient errors are retried.
     """
@@ -63,7 +66,7 @@ def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str,
 
 
 def _answers(stub: Any, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], Any]]:
-    """Yield the answer for each pair that has one."""
+    """Call FetchFeatureValues for each pair at once, and yield the answer of each that has one."""
     from google.cloud.aiplatform_v1.types import FeatureViewDataKey, FetchFeatureValuesRequest
 
     calls = []
@@ -87,7 +90,7 @@ def _answers(stub: Any, pairs: Sequence[tuple[str, str]]) -> Iterator[tuple[tupl
 
 
 def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
-    """Return a row of feature_timestamp and the features.
+    """Decode an answer of FetchFeatureValues to feature_timestamp and the features, by name.
 
     A feature that was added since the last sync is None.
     """
@@ -100,16 +103,16 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
 
 
 def _value(message: Any) -> Any:
-    """Return the value in a message."""
+    """Return the Python value in a FeatureValue message, or None if it has none."""
     kind = message.WhichOneof("value")
     return None if kind is None else getattr(message, kind)
 
 
 def _moment(value: Any) -> object:
-    """Return milliseconds as a time."""
+    """Convert milliseconds since 1970 to a UTC datetime; None stays None."""
     return None if value is None else from_epoch(int(value))
 
 
 def by_view(keys: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Return each (view, key) once."""
+    """Return each (view, entity key) pair once, in order."""
     return list(dict.fromkeys((view, key) for view, view_keys in keys.items() for key in view_keys))

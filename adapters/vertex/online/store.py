@@ -62,9 +62,9 @@ class VertexFeatures:
         self._readers: dict[str, tuple[float, tuple[Column, ...]]] = {}
 
     def apply(self, view: OnlineViewSpec) -> None:
-        """Make a view, or add features to it.
+        """Create a feature view for an online view, or add features to it.
 
-        It waits for the project's store, the first time for minutes.
+        It waits for the project's online store, the first time for minutes.
 
         Raises:
             Invalid: A feature is dropped, or has another type.
@@ -114,7 +114,7 @@ class VertexFeatures:
             )
 
     def _make(self, operation: str, path: str, create: Callable[[], Any]) -> None:
-        """Make a store or a feature view and wait for it, unless it exists."""
+        """Create an online store or a feature view and wait for it, unless it exists."""
         try:
             with self._session.mutating(operation, path):
                 begun = create()
@@ -125,7 +125,7 @@ class VertexFeatures:
         )
 
     def _wait_until_stable(self) -> None:
-        """Wait until the store is stable."""
+        """Wait until the project's online store reports that it is stable."""
         wait(
             lambda: _store(self._session),
             lambda store: store is not None and store.state == _STABLE,
@@ -134,7 +134,9 @@ class VertexFeatures:
         )
 
     def _write(self, view: str, change: Callable[[_View | None], _View]) -> _View:
-        """Make a view's BigQuery view, or change it under its etag; return its document.
+        """Create the BigQuery view behind an online view, or change it under its etag.
+
+        Return the online view's stored description.
 
         Raises:
             AlreadyExists: The name is another table's.
@@ -173,7 +175,7 @@ class VertexFeatures:
         raise Busy(f"online view {view} is being changed by others", remedy="run it again")
 
     def observe(self, view: str) -> OnlineViewState | None:
-        """Return the view's state, or None if neither it nor its source exists.
+        """Return an online view's state, or None if neither it nor its BigQuery view exists.
 
         It is "ready" when the view, its source and the store all are.
         """
@@ -194,7 +196,7 @@ class VertexFeatures:
         return OnlineViewState(phase=phase, columns=columns)
 
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:  # noqa: ARG002
-        """Copy the whole view, whatever `since` is.
+        """Copy the whole history's newest feature values to the online store, whatever `since` is.
 
         What was served up to a later moment is never taken back.
         """
@@ -225,7 +227,7 @@ class VertexFeatures:
         return SyncReport(rows=ended.sync_summary.row_synced, until=from_epoch(document.until))
 
     def _start_sync(self, view: str, path: str) -> str:
-        """Start a sync, and return its name.
+        """Start a sync of a feature view, and return its resource name.
 
         One that runs already began before our moment was written, so ours begins after it.
         """
@@ -251,7 +253,7 @@ class VertexFeatures:
         return wait(begun, bool, deadline=_SYNCED, what=f"the sync of {view} that runs")
 
     def _running(self, path: str) -> bool:
-        """Return whether a sync of a feature view runs."""
+        """Return whether a sync of a feature view is running."""
         with self._session.reading("ListFeatureViewSyncs", path):
             return any(
                 not sync.run_time.end_time
@@ -259,12 +261,12 @@ class VertexFeatures:
             )
 
     def _sync_of(self, name: str) -> Any:
-        """Return a sync by its name."""
+        """Return Vertex AI's description of a feature view's sync."""
         with self._session.reading("GetFeatureViewSync", name):
             return self._session.features.get_feature_view_sync(request={"name": name})
 
     def get(self, keys: Mapping[str, Sequence[str]]) -> dict[str, list[dict[str, object] | None]]:
-        """Return for each view a row for each key, in order, or None where the view has none.
+        """Return for each view the feature values of each entity key, in order; None without any.
 
         There is a FetchFeatureValues for each key, many at once.
 
@@ -291,7 +293,7 @@ class VertexFeatures:
         }
 
     def _reader(self, view: str, *, within: float = _KNOWN) -> tuple[Column, ...]:
-        """Return the features of a view, remembered for some seconds.
+        """Return the features that a view serves, cached for some seconds.
 
         Raise NotFound if it is gone.
         """
@@ -307,14 +309,19 @@ class VertexFeatures:
 
 
 def remove(session: Session, view: str) -> None:
-    """Delete a view, then its source; both may be absent. The inventory calls this."""
+    """Delete a feature view, then its BigQuery view; both may be absent.
+
+    The inventory calls this.
+    """
     with suppress(NotFound), translated(f"deleting feature view {view}", effect=True):
         session.features.delete_feature_view(request={"name": view_path(session, view)})
     catalogue.remove(session, _source(view))
 
 
 def remove_store(session: Session) -> None:
-    """Delete the store without waiting; it may be absent. The inventory calls this.
+    """Delete the project's online store without waiting; it may be absent.
+
+    The inventory calls this.
 
     Raises:
         Busy: It has feature views.
@@ -337,12 +344,12 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
 
 
 def _source(view: str) -> str:
-    """Return the name of a view's BigQuery view."""
+    """Return the name of the BigQuery view behind an online view."""
     return f"{view}_latest"
 
 
 def _source_query(session: Session, document: _View) -> str:
-    """Return the text of a view's BigQuery view.
+    """Return the SQL text of the BigQuery view behind an online view.
 
     Before the first sync it has no row, as its history may not exist yet.
     """
@@ -361,7 +368,10 @@ def _source_query(session: Session, document: _View) -> str:
 
 
 def _document(session: Session, view: str, table: Any) -> _View:
-    """Return a feature view's document; raise AlreadyExists if the source is not a view's."""
+    """Return an online view's stored description, from its BigQuery view.
+
+    Raise AlreadyExists if the table of that name was not made for an online view.
+    """
     if (
         table.labels.get(names.KIND_LABEL) != f"{KIND}_source"
         or table.labels.get(names.PROJECT_LABEL) != session.name
@@ -377,17 +387,17 @@ def _document(session: Session, view: str, table: Any) -> _View:
 
 
 def _store_path(session: Session) -> str:
-    """Return the name of the project's store."""
+    """Return the full resource name of the project's online store."""
     return f"{session.parent}/featureOnlineStores/isthmus_{session.name}"
 
 
 def view_path(session: Session, view: str) -> str:
-    """Return the name of a feature view."""
+    """Return the full resource name of a feature view."""
     return f"{_store_path(session)}/featureViews/{view}"
 
 
 def _store(session: Session) -> Any:
-    """Return the project's store, or None."""
+    """Return Vertex AI's description of the project's online store, or None."""
     try:
         with session.reading("GetFeatureOnlineStore", session.name):
             return session.features.get_feature_online_store(request={"name": _store_path(session)})
@@ -396,7 +406,7 @@ def _store(session: Session) -> Any:
 
 
 def _feature_view(session: Session, view: str) -> Any:
-    """Return a feature view, or None."""
+    """Return Vertex AI's description of a feature view, or None."""
     try:
         with session.reading("GetFeatureView", view):
             return session.features.get_feature_view(request={"name": view_path(session, view)})

@@ -35,7 +35,7 @@ class VertexPipelines:
         self._blobs = target.blobs
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a run. The job's id is ours, so one that exists already is this one."""
+        """Start a run as a PipelineJob under our id, so that a repeat finds the one there is."""
         if read(self._blobs, run.run_id) is None:
             write(self._blobs, Execution(run=run, pipeline=dashed(run.pipeline, run.run_id)))
         name = dashed(run.pipeline, run.run_id)
@@ -49,7 +49,7 @@ class VertexPipelines:
             return
 
     def observe(self, run_id: str) -> RunState | None:
-        """Return a run's state from its PipelineJob and the job's tasks, or None if there is none.
+        """Return a pipeline run's state from its PipelineJob and the job's tasks, or None.
 
         The reason of a failed step is the one that it wrote down itself.
         """
@@ -73,7 +73,7 @@ class VertexPipelines:
         )
 
     def cancel(self, run_id: str) -> None:
-        """Cancel the job without waiting; the run may be finished or absent."""
+        """Cancel a run's PipelineJob without waiting; the run may be finished or absent."""
         execution = read(self._blobs, run_id)
         job = self._get(execution) if execution is not None else None
         if execution is None or job is None or job.state.name not in _GOING_ON:
@@ -85,7 +85,7 @@ class VertexPipelines:
             return
 
     def _get(self, execution: Execution) -> Any | None:
-        """Return a run's job, or None if it was never made, or was deleted."""
+        """Return a run's PipelineJob, or None if it was never made, or was deleted."""
         try:
             with self._session.reading("GetPipelineJob", execution.pipeline):
                 return self._session.pipelines.get_pipeline_job(name=self._name(execution))
@@ -93,11 +93,11 @@ class VertexPipelines:
             return None
 
     def _name(self, execution: Execution) -> str:
-        """Return the name of a run's job."""
+        """Return the full resource name of a run's PipelineJob."""
         return f"{self._session.parent}/pipelineJobs/{execution.pipeline}"
 
     def _job(self, run: PipelineRun) -> Any:
-        """Return the PipelineJob of a run."""
+        """Return the PipelineJob message with which to create the job of a run."""
         from google.cloud.aiplatform_v1.types import PipelineFailurePolicy, PipelineJob
 
         session = self._session
@@ -114,7 +114,7 @@ class VertexPipelines:
         )
 
     def _settings(self, run: PipelineRun) -> ir.Settings:
-        """Return the settings of a run's document."""
+        """Return the settings for a run's pipeline spec: name, image, environment and machines."""
         session = self._session
         default = job_machine(session.profile)
         return ir.Settings(
@@ -128,7 +128,7 @@ class VertexPipelines:
         )
 
     def _page(self, job: str) -> str | None:
-        """Return a custom job's page in the console, or None offline."""
+        """Return the URL of a custom job's page in the console, or None offline."""
         session = self._session
         if session.offline:
             return None

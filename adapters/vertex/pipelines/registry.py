@@ -54,7 +54,7 @@ class VertexRegistry:
         self._registering = threading.Lock()  # a claim is this object's, not a thread's
 
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
-        """Register a version, or return the one that has the digest; wait for the upload.
+        """Register a model version, or return the one that has the digest; wait for the upload.
 
         UploadModel runs under a claim of the digest, so two at once, or a repeat, make one version.
         """
@@ -69,16 +69,16 @@ class VertexRegistry:
         return _ours(model, version)
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
-        """Return a version by its number or alias; raise NotFound with those that exist."""
+        """Return a model's version by its number or alias; raise NotFound with those that exist."""
         versions = self._versions(self._name(model))
         return _ours(model, _find_version(model, versions, number_or_alias))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
-        """Return the versions, oldest first; none of an unknown model."""
+        """Return a model's versions, oldest first; an unknown model has none."""
         return tuple(_ours(model, version) for version in self._versions(self._name(model)))
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
-        """Move an alias to a version, and read it back."""
+        """Move a model's alias to a version, and read it back; None removes the alias."""
         check_alias(alias)
         name, theirs = self._name(model), alias.replace("_", "-")
         versions = self._versions(name)
@@ -90,7 +90,7 @@ class VertexRegistry:
                 self._merge(f"{name}@{other.version_id}", f"-{theirs}")
 
     def set_approval(self, model: str, version: int, approval: Approval, note: str) -> None:
-        """Note a version's approval in its labels.
+        """Record a version's approval in its labels.
 
         Labels are replaced as a whole: read, changed, and written under the etag that was read.
         """
@@ -119,11 +119,11 @@ class VertexRegistry:
                 return
 
     def _name(self, model: str) -> str:
-        """Return the name of a model's resource."""
+        """Return the full resource name of a model at Vertex AI."""
         return f"{self._session.parent}/models/{dashed(self._session.name, model)}"
 
     def _versions(self, name: str) -> list[Any]:
-        """Return a model's versions, oldest first; none of an unknown model.
+        """Return Vertex AI's versions of a model, oldest first; an unknown model has none.
 
         A digest that was uploaded twice all the same is its first version.
         """
@@ -138,7 +138,7 @@ class VertexRegistry:
         return list(by_digest.values())
 
     def _by_digest(self, name: str, digest: str) -> Any | None:
-        """Return the version with a digest, or None."""
+        """Return Vertex AI's version of a model that has a digest, or None."""
         return next(
             (version for version in self._versions(name) if _digest(version) == digest), None
         )
@@ -146,7 +146,7 @@ class VertexRegistry:
     def _upload(
         self, model: str, *, uri: str, digest: str, image: str, renew: Callable[[], None]
     ) -> Any:
-        """Upload a new version; the first one makes the model."""
+        """Upload a new model version and return it; the first one makes the model."""
         from google.cloud.aiplatform_v1 import (
             EnvVar,
             Model,
@@ -203,7 +203,7 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """Wait for uploads under way: a killed process may have begun the needed one."""
+        """Wait for the uploads of a model under way: a killed process may have begun ours."""
         for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"
@@ -219,7 +219,7 @@ class VertexRegistry:
 
     @contextmanager
     def _exclusive(self, model: str, digest: str) -> Iterator[Callable[[], None]]:
-        """Hold a claim on a digest, so that nobody else registers it.
+        """Hold a claim on a digest inside the block, so that nobody else registers it.
 
         It yields a function that renews the claim: an upload may take longer than a claim stands.
         """
@@ -251,11 +251,14 @@ class VertexRegistry:
                 state.delete(key, expect=token or "")
 
     def _claim_until(self, moment: datetime) -> bytes:
-        """Return a claim that is valid until a moment."""
+        """Return this process's claim on a digest, valid until a time, as JSON."""
         return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
-        """Take a claim; return its token, or None if somebody else holds it."""
+        """Take the claim on a digest in the StateStore; return its token.
+
+        None: another process holds it.
+        """
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:
@@ -272,13 +275,13 @@ class VertexRegistry:
             return None
 
     def _merge(self, version: str, alias: str) -> None:
-        """Add an alias to a version, or take it away."""
+        """Add an alias to a model version, or take it away (`-` in front)."""
         with self._session.mutating("MergeVersionAliases", f"{version} {alias}"):
             self._session.models.merge_version_aliases(name=version, version_aliases=[alias])
 
 
 def _ours(model: str, version: Any) -> ModelVersion:
-    """Return a version as ours; the digest of one that others uploaded is unknown."""
+    """Convert Vertex AI's version to a ModelVersion; one that others uploaded has no digest."""
     approval = version.labels.get(_APPROVAL, "")
     return ModelVersion(
         model=model,
@@ -294,7 +297,7 @@ def _ours(model: str, version: Any) -> ModelVersion:
 
 
 def _digest(version: Any) -> str:
-    """Return the digest in a version's environment, or ""."""
+    """Return the digest in the environment of a version's container, or ""."""
     return next(
         (
             str(variable.value)
@@ -306,7 +309,7 @@ def _digest(version: Any) -> str:
 
 
 def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
-    """Return a version by its number or alias; raise NotFound with those that exist."""
+    """Return Vertex AI's version by number or alias; raise NotFound with those that exist."""
     theirs = ref.replace("_", "-") if isinstance(ref, str) else None
     for version in versions:
         if (

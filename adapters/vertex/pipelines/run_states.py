@@ -35,14 +35,14 @@ _ENDED = ("failed", "done", "cancelled")
 
 
 def phase_of(state: str) -> RunPhase:
-    """Return the phase of a job's state."""
+    """Convert the state of a PipelineJob to a run's phase."""
     return _RUN.get(state, "running")
 
 
 def run_state(
     run: PipelineRun, state: str, tasks: Iterable[Any], *, why: Why, log: Link, url: Link
 ) -> RunState:
-    """Return a run's state from its job's state and tasks.
+    """Return a run's state from its PipelineJob's state and tasks.
 
     Args:
         run: What was submitted.
@@ -70,7 +70,7 @@ def run_state(
 
 
 def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> StepState:
-    """Return a step's state from its task."""
+    """Convert a task of a PipelineJob to a StepState."""
     phase = _STEP[task.state.name]
     job = task.executor_detail.container_detail.main_job
     return StepState(
@@ -85,5 +85,5 @@ def _step_state(name: str, task: Any, *, why: Why, log: Link, url: Link) -> Step
 
 
 def _moment(value: datetime | None) -> datetime | None:
-    """Return a time in UTC milliseconds, if there is one."""
+    """Convert a time to UTC, truncated to milliseconds; None stays None."""
     return utc_milliseconds(value) if value is not None else None

@@ -28,7 +28,8 @@ _EMPTY = timedelta(minutes=10)
 def endpoint(session: Session, name: str) -> None:
     """Delete an endpoint, after its traffic and models.
 
-    Of a sticky one the variants' endpoints go first. An adopted one is given back, and goes on.
+    Of a sticky one the variants' endpoints go first. An adopted one only loses its labels, and
+    keeps running.
     """
     if adoption.release(session, name):
         return
@@ -44,7 +45,7 @@ def endpoint(session: Session, name: str) -> None:
 
 
 def _take_traffic(session: Session, path: str) -> bool:
-    """Remove an endpoint's traffic; return False if it is absent."""
+    """Remove an endpoint's traffic split; return False if the endpoint is absent."""
     described = _get_endpoint(session, path)
     if described is not None and described.traffic_split:
         with translated(f"taking the traffic from {path}", effect=True):
@@ -86,7 +87,7 @@ def _empty(session: Session, path: str) -> None:
 
 
 def pipeline(session: Session, name: str) -> None:
-    """Delete a pipeline's jobs; their results stay in the bucket.
+    """Delete a pipeline's PipelineJobs; their results stay in the bucket.
 
     Raises:
         Busy: A job runs.
@@ -104,7 +105,7 @@ def model(session: Session, name: str) -> None:
 
 
 def store(session: Session, _name: str) -> None:
-    """Delete the online store, once its views are gone."""
+    """Delete the project's online store, once its feature views are gone."""
 
     def gone() -> bool:
         try:
@@ -117,7 +118,7 @@ def store(session: Session, _name: str) -> None:
 
 
 def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
-    """Yield the project's pipeline jobs, or those of one pipeline."""
+    """Yield the project's PipelineJobs, or those of one pipeline."""
     chosen = label_filter(session.name) + (f" AND labels.{NAME_LABEL}={name}" if name else "")
     with translated("listing pipeline jobs"):
         yield from session.pipelines.list_pipeline_jobs(
@@ -126,7 +127,7 @@ def jobs(session: Session, name: str | None = None) -> Iterator[Any]:
 
 
 def endpoint_cost(session: Session, name: str) -> Decimal | None:
-    """Return the USD an hour of an endpoint's fewest replicas, or None if a price is unknown."""
+    """Return the USD an hour of an endpoint's minimum replicas, or None if a price is unknown."""
     endpoints = [
         _get_endpoint(session, path)
         for path in (lookup.path(session, name), *_of_variants(session, name))
@@ -145,7 +146,7 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 
 
 def _of_variants(session: Session, name: str) -> list[str]:
-    """Return the variants' own endpoints of a sticky one; none of an adopted one.
+    """Return the resource names of a sticky endpoint's variants; an adopted endpoint has none.
 
     They are those that it names, and those that are listed, which may come late.
     """
@@ -170,7 +171,7 @@ def _of_variants(session: Session, name: str) -> list[str]:
 
 
 def _get_endpoint(session: Session, path: str) -> Any | None:
-    """Return an endpoint, or None."""
+    """Return Vertex AI's description of an endpoint, or None."""
     try:
         with translated(f"looking at {path}"):
             return session.endpoints.get_endpoint(name=path)
@@ -179,5 +180,5 @@ def _get_endpoint(session: Session, path: str) -> Any | None:
 
 
 def _control(session: Session) -> Any:
-    """Return the client for calls that change an endpoint."""
+    """Return the client, without retries, for calls that change an endpoint."""
     return session.client("endpoints", retrying=False, within=CONTROL)

@@ -45,7 +45,7 @@ class VertexInventory:
         self._session = session_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List a project's resources; of another project than the target's, what the labels say."""
+        """List a project's Google resources; of another project than the target's, by labels."""
         session = self._session
         resources, adopted = _labelled_resources(session, project)
         if project == session.name:
@@ -90,9 +90,10 @@ class VertexInventory:
 
 
 def _labelled_resources(session: Session, project: str) -> tuple[Found, set[str]]:
-    """Return endpoints, models, and pipelines by the jobs that ran them, by kind and name.
+    """Return a project's labelled endpoints, models and pipelines, by kind and name.
 
-    Return the paths of the adopted endpoints with them.
+    A pipeline is known by the jobs that ran it. The names of the adopted endpoints are returned
+    with them.
     """
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (
@@ -129,7 +130,7 @@ _PAGES: dict[str, str] = {
 
 
 def _url(session: Session, kind: str, native: str) -> Any:
-    """Return a resource's page in the console, or None."""
+    """Return the URL of a resource's page in Google's console, or None."""
     page = _PAGES.get(kind)
     if page is None or session.offline:
         return None

@@ -56,7 +56,7 @@ class VertexObjects:
         return aiplatform
 
     def endpoint(self, name: str, variant: str | None = None) -> Any:
-        """Return an aiplatform.Endpoint.
+        """Return an endpoint as the SDK's aiplatform.Endpoint.
 
         A sticky endpoint is one for each `variant`, and one without models that names them.
 
@@ -72,7 +72,7 @@ class VertexObjects:
         return endpoint
 
     def model(self, name: str, ref: int | str) -> Any:
-        """Return an aiplatform.Model: a version by its number or an alias.
+        """Return a model version, by number or alias, as the SDK's aiplatform.Model.
 
         Raises:
             NotFound: There is no such version.
@@ -84,7 +84,7 @@ class VertexObjects:
             return sdk.Model(path, version=str(version))
 
     def pipeline(self, run: str) -> Any:
-        """Return a run's aiplatform.PipelineJob.
+        """Return a pipeline run as the SDK's aiplatform.PipelineJob.
 
         Raises:
             NotFound: There is no such run, or none of its steps had to run.
@@ -98,7 +98,7 @@ class VertexObjects:
             return sdk.PipelineJob.get(path)
 
     def feature_group(self, view: str) -> Any:
-        """Return vertexai's FeatureView that serves an online view.
+        """Return the FeatureView of the vertexai SDK that serves an online view.
 
         Raise NotFound if there is none.
         """

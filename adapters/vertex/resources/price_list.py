@@ -28,7 +28,7 @@ _UNITS = {"Core": "h", "Ram": "GiBy.h"}
 
 
 def ask(target: Target) -> None:
-    """Fetch the price list, unless the cached one is fresh.
+    """Fetch and cache Google's price list for the location, unless the cached one is fresh.
 
     Nothing is fetched offline, where nothing costs anything.
 
@@ -46,7 +46,7 @@ def ask(target: Target) -> None:
 
 
 def _price_list(session: Session, date: str) -> PriceList:
-    """Return the prices of processors and memory."""
+    """Fetch the prices of processors and memory in the location."""
     parts: dict[str, Decimal] = {}
     with session.reading("ListSkus", f"Vertex AI {session.location}"):
         for sku in _skus(session):
@@ -61,7 +61,7 @@ def _price_list(session: Session, date: str) -> PriceList:
 
 
 def _skus(session: Session) -> Iterator[dict[str, Any]]:
-    """Yield the SKUs of Vertex AI."""
+    """Yield the SKUs of Vertex AI from Google's billing catalogue."""
     from google.api_core.exceptions import from_http_response
 
     query = {"currencyCode": "USD", "pageSize": "5000"}

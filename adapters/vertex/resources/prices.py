@@ -37,7 +37,7 @@ _TIB_IN_TB = Decimal(10) ** 12 / Decimal(2) ** 40
 
 
 def scanning(profile: Profile) -> Decimal | None:
-    """Return the USD a TB (10**12 bytes) that BigQuery reads on demand, or None if unknown.
+    """Return the USD for each TB (10**12 bytes) that BigQuery reads on demand, or None.
 
     It is unknown where slots are reserved. Only the columns that a query names are billed, and at
     least 10 MB of each table.
@@ -47,16 +47,17 @@ def scanning(profile: Profile) -> Decimal | None:
 
 
 def count_price(profile: Profile) -> Decimal | None:
-    """Return the USD for a million counted answers: each reads a document and writes one.
+    """Return the USD for counting a million endpoint answers in Firestore, or None if unknown.
 
-    The end of a unit's document and second writes are not counted.
+    Each reads a document and writes one. The end of a unit's document and second writes are not
+    counted.
     """
     price = _DOCUMENTS.get(str(profile.options.get("location", "")))
     return None if price is None else sum(map(Decimal, price), Decimal(0))
 
 
 def current(profile: Profile, location: str | None = None) -> PriceList:
-    """Return Google's own list of a location (by default the profile's), if it was fetched.
+    """Return Google's fetched price list of a location (by default the profile's), if any.
 
     Else, and offline, return the shipped table.
     """
@@ -69,13 +70,13 @@ def current(profile: Profile, location: str | None = None) -> PriceList:
 
 
 def hourly(prices: PriceList, machine: str, count: int) -> Decimal | None:
-    """Return the USD an hour of some machines, or None if that is unknown."""
+    """Return the USD an hour of machines of one type, or None if that is unknown."""
     price = prices.hourly[machine] if machine in prices.hourly else _of_parts(prices, machine)
     return None if price is None else price * count
 
 
 def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
-    """Return a machine's price by its processors and GiB, as Google's list has it, or None.
+    """Return a machine's USD an hour from the prices of its CPUs and memory, or None if unknown.
 
     A machine with an accelerator is unknown, as that is a part of its own.
     """
@@ -91,14 +92,14 @@ def _of_parts(prices: PriceList, machine: str) -> Decimal | None:
 
 
 def total(prices: PriceList, replicas: Mapping[str, int]) -> Decimal | None:
-    """Return the USD an hour of replicas by machine, or None as soon as one price is unknown."""
+    """Return the USD an hour of replicas by machine type; None as soon as one price is unknown."""
     costs = [hourly(prices, machine, count) for machine, count in replicas.items()]
     known_costs = [cost for cost in costs if cost is not None]
     return sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None
 
 
 def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
-    """Return how many replicas the variants need at least, by machine."""
+    """Return the minimum number of replicas of each machine type that the variants need."""
     replicas: dict[str, int] = {}
     for variant in variants:
         machine = serving_machine(profile, variant)
@@ -107,7 +108,7 @@ def fewest(profile: Profile, variants: Iterable[VariantSpec]) -> dict[str, int]:
 
 
 def estimate(profile: Profile, variants: Iterable[VariantSpec]) -> Estimate:
-    """Estimate what variants cost an hour in the profile's location.
+    """Estimate the USD that endpoint variants cost an hour in the profile's location.
 
     The nodes of the online store are left out: their price is not in the table.
     """

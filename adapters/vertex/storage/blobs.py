@@ -37,7 +37,7 @@ class GcsBlobStore:
         self._names = BlobNames(root=self.root, temporary=_TEMPORARY, reserved=RESERVED)
 
     def get(self, uri: str) -> bytes:
-        """Return an object's bytes by one download.
+        """Return a blob's bytes by one download.
 
         Raises:
             NotFound: There is no such object.
@@ -53,7 +53,7 @@ class GcsBlobStore:
         return data
 
     def put(self, uri: str, data: bytes) -> None:
-        """Write an object by one upload, which the SDK repeats.
+        """Write a blob by one upload, which the SDK repeats if needed.
 
         Raises:
             Invalid: The URI is not below `root`.
@@ -69,7 +69,7 @@ class GcsBlobStore:
         return self._list(below)
 
     def _list(self, below: str) -> Iterator[BlobInfo]:
-        """Yield the blobs below a prefix."""
+        """Yield the blobs below an object name's prefix."""
         base = len(self._session.prefix) + 1
         with translated(f"listing {self.root}/{below}"):
             for blob in list_blobs(self._session, self._session.key(below)):
@@ -82,7 +82,7 @@ class GcsBlobStore:
                     )
 
     def upload(self, folder: Path, prefix: str) -> None:
-        """Upload a folder, several files at a time, `manifest.json` last.
+        """Upload a folder's files as blobs, several at a time, `manifest.json` last.
 
         Raises:
             NotFound: There is no such folder.
@@ -119,18 +119,18 @@ class GcsBlobStore:
             )
 
     def delete(self, uri: str) -> None:
-        """Delete an object, which may be absent."""
+        """Delete a blob, which may be absent."""
         blob = self._blob(uri)
         with self._session.mutating("storage.objects.delete", uri):
             _delete(blob)
 
     def _blob(self, uri: str) -> Any:
-        """Return Google's Blob of a URI."""
+        """Return the Cloud Storage client's Blob for a blob's URI."""
         return self._session.blobs().blob(self._session.key(*parts_of(uri, self._names)))
 
 
 def list_blobs(session: Session, prefix: str) -> Iterator[Any]:
-    """Yield Google's Blobs below a prefix of names, in order."""
+    """Yield the Cloud Storage client's Blobs below a prefix of names, in order."""
     bucket = session.blobs()
     blobs: Iterator[Any] = session.storage.list_blobs(
         bucket, prefix=prefix, fields="items(name,size,updated),nextPageToken", retry=retry()
@@ -144,13 +144,13 @@ def delete_below(session: Session, prefix: str) -> None:
 
 
 def _send(pair: tuple[Path, Any]) -> None:
-    """Upload one file."""
+    """Upload one file to its blob."""
     path, blob = pair
     blob.upload_from_filename(str(path), content_type="application/octet-stream", retry=retry())
 
 
 def _fetch(pair: tuple[Any, Path]) -> None:
-    """Download one blob."""
+    """Download one blob to its file."""
     blob, goal = pair
     with arriving(goal, _TEMPORARY) as file:
         blob.download_to_file(file, retry=retry())

@@ -42,9 +42,9 @@ class FirestoreCounters:
         self._session = session_of(target)
 
     def apply(self, endpoint: str) -> None:
-        """Make a database without indexes, and give it its time to live. It can be repeated.
+        """Create an endpoint's Firestore database with a time to live, and wait for it.
 
-        It waits for the database.
+        It has no indexes. The call can be repeated.
         """
         phase = self.observe(endpoint)
         if phase == "ready":
@@ -57,7 +57,7 @@ class FirestoreCounters:
         self._set(endpoint, _UNTIL, {"index_config": {"indexes": []}, "ttl_config": {}})
 
     def _create(self, endpoint: str) -> None:
-        """Make the database of an endpoint, unless another process is making it."""
+        """Create an endpoint's Firestore database, unless another process is creating it."""
         session, name = self._session, _database(self._session, endpoint)
         database = {"location_id": session.location, "type_": "FIRESTORE_NATIVE"}
         request = {
@@ -74,13 +74,13 @@ class FirestoreCounters:
         wait(lambda: self.observe(endpoint), bool, deadline=operations.USUAL, what=f"making {name}")
 
     def _set(self, endpoint: str, field: str, settings: dict[str, Any]) -> None:
-        """Change a field's index or TTL settings."""
+        """Change a Firestore field's index or TTL settings."""
         name = _field(self._session, endpoint, field)
         with self._session.mutating("UpdateField", name):
             self._session.firestore_admin.update_field(field={"name": name, **settings})
 
     def observe(self, endpoint: str) -> Phase | None:
-        """Return the database's phase, or None if there is none.
+        """Return the phase of an endpoint's Firestore database, or None if there is none.
 
         It is "creating" until the field of the time to live is set, which happens last.
         """
@@ -95,7 +95,7 @@ class FirestoreCounters:
         return "failed" if field.ttl_config.state == _NEEDS_REPAIR else "ready"
 
     def get(self, endpoint: str, unit: str) -> Mapping[str, int]:
-        """Return a unit's numbers by name, by one strongly consistent BatchGetDocuments.
+        """Return a unit's counts by name, by one strongly consistent BatchGetDocuments.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -119,7 +119,7 @@ class FirestoreCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add to a unit's numbers by a Commit for each 500 of them.
+        """Add amounts to a unit's counts, by a Commit for each 500 of them.
 
         Raises:
             NotFound: `apply` was not called for the endpoint.
@@ -133,7 +133,7 @@ class FirestoreCounters:
 
 
 def remove(session: Session, endpoint: str) -> None:
-    """Delete an endpoint's database with every count; it may be absent.
+    """Delete an endpoint's Firestore database with every count; it may be absent.
 
     The inventory calls this.
     """
@@ -147,7 +147,7 @@ def remove(session: Session, endpoint: str) -> None:
 
 
 def databases(session: Session) -> Iterator[tuple[str, str]]:
-    """List this project's databases as (endpoint, database).
+    """List the project's Firestore databases of counters as (endpoint, database).
 
     There are none if Firestore's API is not enabled.
     """
@@ -168,7 +168,7 @@ def databases(session: Session) -> Iterator[tuple[str, str]]:
 def _commits(
     database: str, unit: str, amounts: Mapping[str, int], forget: Collection[str], until: datetime
 ) -> Iterator[Any]:
-    """Yield the changes as Firestore commits, usually one; removals come first."""
+    """Yield the Firestore commits for a change of counts, usually one; removals come first."""
     from google.cloud.firestore_v1 import types
 
     increments = [(name, amount) for name, amount in amounts.items() if name not in forget]
@@ -184,13 +184,13 @@ def _commits(
 
 
 def _path(name: str) -> str:
-    """Return a number's field, as Firestore quotes any text."""
+    """Return the quoted Firestore field path of a count's name, which may be any text."""
     quoted = f"{_NUMBER}{name}".replace("\\", "\\\\").replace("`", "\\`")
     return f"`{quoted}`"
 
 
 def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
-    """Return the numbers among a document's fields, by name."""
+    """Return the counts among a Firestore document's fields, by name."""
     return {
         name.removeprefix(_NUMBER): value.integer_value
         for name, value in fields.items()
@@ -199,31 +199,31 @@ def _numbers(fields: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _document(database: str, unit: str) -> str:
-    """Return the name of a unit's document."""
+    """Return the full name of the Firestore document that holds a unit's counts."""
     return f"{database}/documents/{_UNITS}/{sha256(unit.encode()).hexdigest()}"
 
 
 def _field(session: Session, endpoint: str, field: str) -> str:
-    """Return the name of a field's settings."""
+    """Return the full resource name of a Firestore field, for its index and TTL settings."""
     return f"{_database(session, endpoint)}/collectionGroups/{_UNITS}/fields/{field}"
 
 
 def _database(session: Session, endpoint: str) -> str:
-    """Return the name of an endpoint's database."""
+    """Return the full resource name of an endpoint's Firestore database."""
     return f"projects/{session.project}/databases/{names.database(session.name, endpoint)}"
 
 
 def _client(session: Session) -> Any:
-    """Return a client that gives up a call soon."""
+    """Return a Firestore client with a short time-out and without retries."""
     return session.client(
         "firestore", retrying=False, within=_OFFLINE if session.offline else _WITHIN
     )
 
 
 def _again(session: Session, call: Callable[[], T]) -> T:
-    """Repeat a call after a transient error or contention.
+    """Call `call`, again after transient errors or contention.
 
-    To count twice is allowed, not to count is not.
+    Counting twice is allowed, not counting is not.
     """
     repeated: T = _retry(_OFFLINE if session.offline else _PATIENCE)(call)()
     return repeated
@@ -231,7 +231,7 @@ def _again(session: Session, call: Callable[[], T]) -> T:
 
 @cache
 def _retry(patience: float) -> Any:
-    """Return the rule of retry for a time limit in seconds."""
+    """Return Google's Retry object for counters, with a time limit in seconds."""
     from google.api_core.retry import Retry
 
     return Retry(
@@ -240,5 +240,5 @@ def _retry(patience: float) -> Any:
 
 
 def _worth_repeating(error: BaseException) -> bool:
-    """Return whether a call may be repeated after an error."""
+    """Return whether an error is transient, so that the call may be repeated."""
     return isinstance(from_google(error, ""), (Throttled, Unavailable, Conflict))

@@ -27,7 +27,7 @@ _WORDS = Words(
 
 
 def state(target: Target) -> Documents:
-    """Return the StateStore of a target."""
+    """Return a target's StateStore, which keeps small documents in Cloud Storage."""
     session = session_of(target)
     return Documents(_GcsObjects(session), session, _WORDS, _FOLDER)
 
@@ -40,7 +40,7 @@ class _GcsObjects:
         self._session = session
 
     def read(self, key: str) -> StoredObject | None:
-        """Return an object with the generation that was read, or None."""
+        """Return an object with its bytes and the generation that was read, or None."""
         while (blob := self._get(key)) is not None:
             with (
                 suppress(Conflict, NotFound),
@@ -53,7 +53,7 @@ class _GcsObjects:
         return None
 
     def look(self, key: str) -> ObjectHead | None:
-        """Return an object's token and nonce, or None if it is absent."""
+        """Return an object's token and nonce without its bytes, or None if it is absent."""
         blob = self._get(key)
         if blob is None:
             return None
@@ -64,7 +64,7 @@ class _GcsObjects:
         )
 
     def write(self, key: str, body: bytes, *, nonce: str, expect: str | None) -> str:
-        """Write an object if its token is still the expected one; return the new token."""
+        """Write an object if its generation is still the expected one; return the new one."""
         blob = self._blob(key)
         blob.metadata = {"nonce": nonce}
         with translated(f"writing {key}", effect=True):
@@ -78,14 +78,14 @@ class _GcsObjects:
         return str(blob.generation)
 
     def remove(self, key: str, token: str) -> None:
-        """Delete an object if its token is still this one."""
+        """Delete an object if its generation is still this one."""
         with translated(f"deleting {key}"):
             self._blob(key).delete(
                 if_generation_match=_generation(token), retry=None, timeout=CONTROL
             )
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys with this prefix."""
+        """Yield the keys of documents that begin with a prefix."""
         start = self._session.key(_FOLDER, "")
         return (
             blob.name[len(start) :]
@@ -94,15 +94,15 @@ class _GcsObjects:
         )
 
     def uri(self, key: str) -> str:
-        """Return an object's address."""
+        """Return the gs:// URI of a document."""
         return f"{self._session.root}/{_FOLDER}/{key}"
 
     def _blob(self, key: str) -> Any:
-        """Return the client's handle of an object."""
+        """Return the Cloud Storage client's Blob for a document's key."""
         return self._session.blobs().blob(self._session.key(_FOLDER, key))
 
     def _get(self, key: str) -> Any:
-        """Return Google's Blob of an object's newest generation, or None."""
+        """Return the Cloud Storage client's Blob of an object's newest generation, or None."""
         with translated(f"looking at {key}"):
             return self._session.blobs().get_blob(
                 self._session.key(_FOLDER, key), retry=retry(), timeout=CONTROL
@@ -110,7 +110,7 @@ class _GcsObjects:
 
 
 def _generation(token: str | None) -> int:
-    """Return a token as the generation to match; 0 if the object must be absent.
+    """Convert a token to the object generation to match; 0 if the object must be absent.
 
     Raises:
         Conflict: The token was never one of this store.

@@ -7,7 +7,10 @@ from typing import Any
 
 
 def percentile(distribution: Any, share: float) -> float:
-    """Return a percentile, in proportion within its bucket, as ALIGN_PERCENTILE has it."""
+    """Return a percentile of a distribution of values, interpolated within its bucket.
+
+    ALIGN_PERCENTILE does the same. `share` is between 0 and 1.
+    """
     bounds = _bounds(distribution.bucket_options)
     left = share * distribution.count
     for place, count in enumerate(distribution.bucket_counts):
@@ -20,7 +23,7 @@ def percentile(distribution: Any, share: float) -> float:
 
 
 def _bounds(options: Any) -> list[float]:
-    """Return the bounds of a distribution's buckets."""
+    """Return the bounds of a distribution's histogram buckets."""
     if "exponential_buckets" in options:
         exponential = options.exponential_buckets
         return [

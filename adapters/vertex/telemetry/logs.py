@@ -40,7 +40,7 @@ class CloudLogging:
         self._session = session_of(target)
 
     def tail(self, resource: str, *, after: str | None = None, limit: int = 100) -> LogPage:
-        """Return the last `limit` lines, or with `after` (a page's cursor) the first ones after it.
+        """Return the last `limit` log lines, or with `after` (a page's cursor) the next ones.
 
         Raises:
             NotFound: Nothing has been logged yet.
@@ -72,7 +72,7 @@ class CloudLogging:
         )
 
     def _entries(self, chosen: str, order: str, size: int) -> Iterator[Any]:
-        """Yield the entries that a filter selects."""
+        """Yield the log entries that a Cloud Logging filter selects."""
         request = {
             "resource_names": [f"projects/{self._session.project}"],
             "filter": chosen,
@@ -84,7 +84,7 @@ class CloudLogging:
 
 
 def _filter(session: Session, ref: str) -> str:
-    """Return Cloud Logging's filter for a resource."""
+    """Return the text of Cloud Logging's filter for the log of an endpoint, a variant or a job."""
     if ref.startswith("projects/") and "/customJobs/" in ref:
         ref = f"jobs/{ref.rpartition('/')[2]}"
     parts = ref.split("/")
@@ -111,7 +111,7 @@ def _filter(session: Session, ref: str) -> str:
 
 
 def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
-    """Return the id of a variant's deployed model; raise NotFound if there is none."""
+    """Return the id of the DeployedModel that is a variant; raise NotFound if there is none."""
     for number, spec in deployed_models.specs(described).items() if described is not None else ():
         if spec is not None and spec.name == variant:
             return number
@@ -119,7 +119,7 @@ def _deployed_id(described: Any | None, endpoint: str, variant: str) -> str:
 
 
 def _page(entries: list[Any], *, previous: _Cursor) -> LogPage:
-    """Return entries as a page, with the cursor after them."""
+    """Return log entries as a page of lines, with the cursor for the next page."""
     if not entries:
         return LogPage(lines=(), cursor=msgspec.json.encode(previous).decode())
     last = _moment(entries[-1])
@@ -130,13 +130,13 @@ def _page(entries: list[Any], *, previous: _Cursor) -> LogPage:
 
 
 def _moment(entry: Any) -> str:
-    """Return an entry's time as text."""
+    """Return a log entry's time as RFC 3339 text."""
     moment: str = entry.timestamp.rfc3339()
     return moment
 
 
 def _line(entry: Any) -> str:
-    """Return a log entry's text, or a structured entry's message."""
+    """Return a log entry as a line: its text, or the message of a structured entry."""
     if entry.json_payload:
         payload = dict(entry.json_payload)
         return str(payload.get("message") or json.dumps(payload, default=str))
@@ -144,7 +144,7 @@ def _line(entry: Any) -> str:
 
 
 def _cursor(text: str) -> _Cursor:
-    """Read a cursor; raise Invalid if it is none."""
+    """Decode the cursor of a log page; raise Invalid if the text is none."""
     try:
         cursor = msgspec.json.decode(text, type=_Cursor)
         datetime.fromisoformat(cursor.timestamp)

@@ -36,7 +36,9 @@ class CloudMonitoring:
         self._delay = hosting.metrics_delay(target)
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return each variant's minutes in order, with quantiles by Monitoring's histogram, in ms.
+        """Return each variant's request counts, errors and latencies by minute, in order.
+
+        Quantiles are estimated from Monitoring's histogram, in ms.
 
         Raises:
             NotSettled: Cloud Monitoring may not have them yet.
@@ -58,7 +60,7 @@ class CloudMonitoring:
         }
 
     def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
-        """Return the minutes of one of Vertex AI's endpoints, by variant."""
+        """Return the metrics by minute of one of Vertex AI's endpoints, by variant."""
         # an earlier endpoint of the same name had metrics of its own
         start = max(window.start, _floor(described.create_time))
         if start >= window.end:
@@ -76,7 +78,7 @@ class CloudMonitoring:
         return {variant: listed for variant, listed in buckets.items() if listed}
 
     def _series(self, endpoint: str, metric: str, window: Window) -> list[Any]:
-        """Return the time series of a metric of an endpoint."""
+        """Fetch an endpoint's time series of a Cloud Monitoring metric, aligned to minutes."""
         from google.cloud.monitoring_v3 import Aggregation, ListTimeSeriesRequest, TimeInterval
 
         number = endpoint.rpartition("/")[2]
@@ -95,7 +97,7 @@ class CloudMonitoring:
 
 
 def _of_models(series: Iterable[Any]) -> list[Any]:
-    """Return the series of the models' own latencies, if the metric tells them apart."""
+    """Return the series of latency within the model, if the metric tells it apart, else all."""
     listed = list(series)
     apart = [line for line in listed if line.metric.labels.get("latency_type") == "model"]
     return apart or listed
@@ -104,7 +106,7 @@ def _of_models(series: Iterable[Any]) -> list[Any]:
 def _counts(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Counter[str]]]:
-    """Return the requests by variant, minute and status.
+    """Count the requests by variant, minute and HTTP status.
 
     While a version is replaced, two DeployedModels are one variant.
     """
@@ -117,9 +119,9 @@ def _counts(
 def _distributions(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> dict[str, dict[datetime, Any]]:
-    """Return the latencies by variant and minute.
+    """Return the latency histograms by variant and minute.
 
-    Of two DeployedModels it takes those of the one with more requests.
+    Of two DeployedModels it takes the one with more requests.
     """
     latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
     for name, _, minute, value in _points(series, names):
@@ -132,7 +134,10 @@ def _distributions(
 def _points(
     series: Iterable[Any], names: Mapping[str, str]
 ) -> Iterator[tuple[str, Mapping[str, str], datetime, Any]]:
-    """Yield (variant, labels, start of the minute, value) for deployed variants."""
+    """Yield each point of the series as (variant, labels, start of the minute, value).
+
+    Points of models that are not deployed any more are left out.
+    """
     for line in series:
         labels = line.metric.labels
         number = labels.get("deployed_model_id", "")
@@ -143,7 +148,7 @@ def _points(
 def _buckets(
     statuses: Mapping[datetime, Mapping[str, int]], latencies: Mapping[datetime, Any]
 ) -> Iterator[Bucket]:
-    """Yield a bucket for each minute in which requests finished.
+    """Yield the metrics of each minute in which requests finished.
 
     An absent latency is nan, never 0.
     """
@@ -165,10 +170,10 @@ def _buckets(
 
 
 def _count(counts: Mapping[str, int], first: str) -> int:
-    """Return the number of requests whose status begins with a digit."""
+    """Return the number of requests whose HTTP status begins with a digit, such as 5."""
     return sum(count for status, count in counts.items() if status.startswith(first))
 
 
 def _floor(moment: datetime) -> datetime:
-    """Return the start of a moment's minute."""
+    """Return the start of the minute of a time, in UTC."""
     return datetime.fromtimestamp(moment.timestamp() // 60 * 60, UTC)

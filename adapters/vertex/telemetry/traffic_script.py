@@ -30,7 +30,7 @@ class StackTrafficScript:
         self._session = session_of(target)
 
     def add(self, endpoint: str, minutes: Sequence[TrafficMinute]) -> None:
-        """Put minutes into the stack's Cloud Monitoring, which answers its metrics from them.
+        """Put made-up minutes of traffic into the local stack's metrics, for rehearsals.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -61,13 +61,13 @@ class StackTrafficScript:
                     )
 
     def advance(self, span: timedelta) -> None:
-        """Move the stack's clock; raise Unsupported if the server is not our stack."""
+        """Move the local stack's clock forward; raise Unsupported if the server is not ours."""
         control.post(
             self._url(), "_stack/clock", msgspec.json.encode({"advance": span.total_seconds()})
         )
 
     def _url(self) -> str:
-        """Return the stack's URL; raise Unsupported if the target has none."""
+        """Return the local stack's URL; raise Unsupported if the target has none."""
         url = self._session.endpoint_url
         if url is None:
             raise Unsupported(

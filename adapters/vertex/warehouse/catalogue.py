@@ -61,7 +61,7 @@ class Catalogue(Mapping[str, Document]):
 
 
 def listing(session: Session) -> Catalogue:
-    """Return the catalogue of tables; empty if there is no dataset."""
+    """List the project's tables and views in BigQuery; empty if there is no dataset."""
     digests: dict[str, str] = {}
     with suppress(NotFound), session.reading("tables.list", session.dataset):
         for item in session.bigquery.list_tables(
@@ -93,9 +93,9 @@ class TableLabels(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def look(session: Session, name: str) -> TableLabels | None:
-    """Return a table's labels and description, or None, at the least cost for a gateway.
+    """Return a table's labels and description, or None, without BigQuery's heavy client.
 
-    BigQuery's own client would bring pandas and PyArrow, 100 MB.
+    That would bring pandas and PyArrow, 100 MB, into a gateway.
     """
     try:
         with session.reading("tables.get", name):
@@ -109,7 +109,7 @@ def look(session: Session, name: str) -> TableLabels | None:
 
 
 def _get(session: Session, name: str) -> bytes:
-    """Read a table's labels and description by one request, as JSON."""
+    """Fetch a table's labels and description as JSON by one HTTP request."""
     from google.api_core.exceptions import from_http_response
 
     host = session.endpoint_url or "https://bigquery.googleapis.com"
@@ -124,7 +124,7 @@ def _get(session: Session, name: str) -> bytes:
 
 
 def document_of(session: Session, table: Any) -> Document | None:
-    """Return a table's document, or None if it is another project's."""
+    """Return the stored description of a table, or None if it is another project's."""
     if table.labels.get(names.PROJECT_LABEL) != session.name or _DIGEST not in table.labels:
         return None
     return decode(
@@ -133,7 +133,7 @@ def document_of(session: Session, table: Any) -> Document | None:
 
 
 def existing(session: Session, name: str) -> Document:
-    """Return a table's document.
+    """Return the stored description of a table that must exist.
 
     Raises:
         NotFound: There is no such table.
@@ -149,9 +149,9 @@ def write(
     change: Callable[[Document | None], Document],
     view_query: str | None = None,
 ) -> Document:
-    """Create the table or view, or change it under the etag that was read.
+    """Create a BigQuery table or view, or change it under the etag that was read.
 
-    It begins anew if somebody else was faster.
+    It begins anew if somebody else was faster. `change` gets the old description, or None.
     """
     for _ in range(_ATTEMPTS):
         table = read(session, name)
@@ -184,7 +184,7 @@ def write(
 
 
 def remove(session: Session, name: str) -> None:
-    """Delete a table, which may be absent."""
+    """Delete a BigQuery table or view, which may be absent."""
     with translated(f"deleting table {name}", effect=True):
         session.bigquery.delete_table(
             f"{session.dataset}.{name}", retry=retry(), timeout=_CALL, not_found_ok=True
@@ -192,7 +192,7 @@ def remove(session: Session, name: str) -> None:
 
 
 def ensure_dataset(session: Session) -> None:
-    """Make the project's dataset, once a session, unless it exists."""
+    """Create the project's BigQuery dataset, once a session, unless it exists."""
     from google.cloud.bigquery import Dataset
 
     if session in _DATASETS:
@@ -206,7 +206,7 @@ def ensure_dataset(session: Session) -> None:
 
 
 def _new_table(session: Session, document: Document, view_query: str | None) -> Any:
-    """Return a new table for a document."""
+    """Return the BigQuery Table object with which to create a table or view."""
     from google.cloud.bigquery import Table, TimePartitioning
 
     table = Table(f"{session.project}.{session.dataset}.{document.name}")
@@ -223,7 +223,7 @@ def _new_table(session: Session, document: Document, view_query: str | None) -> 
 def _changed_table(
     session: Session, table: Any, document: Document, view_query: str | None
 ) -> tuple[Any, list[str]]:
-    """Return a table changed to its document, and the names of the changed fields."""
+    """Return a BigQuery Table changed to a new description, and the names of the changed fields."""
     table.labels, table.description = _labels(session, document), _description(document)
     if view_query is not None:
         table.view_query = view_query
@@ -237,12 +237,12 @@ def _changed_table(
 
 
 def _fields(document: Document) -> list[Any]:
-    """Return the fields of a document's columns."""
+    """Return the BigQuery schema fields of a table's columns."""
     return [_field(column.name, BIGQUERY[column.type]) for column in document.columns]
 
 
 def _field(name: str, kind: str) -> Any:
-    """Return a field, never REQUIRED.
+    """Return a BigQuery schema field, never REQUIRED.
 
     A column that is added cannot be REQUIRED, and a query's rows are not appended to one. Whatever
     writes checks.
@@ -253,7 +253,7 @@ def _field(name: str, kind: str) -> Any:
 
 
 def _labels(session: Session, document: Document) -> dict[str, str]:
-    """Return a table's labels, with the digest of its document."""
+    """Return a BigQuery table's labels, with a digest of its stored description."""
     digest = hashlib.sha256(msgspec.json.encode(document)).hexdigest()[:32]
     return {
         **session.labels("table" if document.view_sql is None else "view", document.name),
@@ -262,7 +262,10 @@ def _labels(session: Session, document: Document) -> dict[str, str]:
 
 
 def _description(document: Document) -> str:
-    """Return a document as a table's description; raise LimitExceeded if it is too long."""
+    """Return a table's stored description as JSON text, for BigQuery's description field.
+
+    Raise LimitExceeded if it is too long.
+    """
     text = msgspec.json.encode(document).decode()
     if len(text) > _LONGEST:
         raise LimitExceeded(

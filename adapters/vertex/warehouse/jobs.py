@@ -32,9 +32,10 @@ _CALL = 60  # seconds
 
 
 def once(session: Session, stem: str, start: Callable[[str], Any], what: str) -> None:
-    """Start jobs `<stem>-0`, `<stem>-1`, ... until one of them is done.
+    """Run a BigQuery job exactly once, however often this is repeated.
 
-    `start` takes a job's id and starts it, with no retries but the client's.
+    It starts jobs `<stem>-0`, `<stem>-1`, ... until one of them has succeeded. `start` takes a
+    job's id and starts it, with no retries but the client's.
     """
     failures = 0
     for attempt in range(_TRIES):
@@ -59,7 +60,7 @@ def once(session: Session, stem: str, start: Callable[[str], Any], what: str) ->
 
 
 def _start(session: Session, name: str, start: Callable[[str], Any], what: str) -> tuple[Any, bool]:
-    """Return the job with an id, and whether this call started it."""
+    """Start a BigQuery job; return the job of that id, and whether this call started it."""
     for _ in range(_STARTS):
         try:
             with translated(what, effect=True):
@@ -73,7 +74,7 @@ def _start(session: Session, name: str, start: Callable[[str], Any], what: str) 
 
 
 def _job(session: Session, name: str) -> Any:
-    """Return a job, or None."""
+    """Return a BigQuery job by its id, or None."""
     try:
         with translated(f"looking at job {name}"):
             return session.bigquery.get_job(name, retry=retry(), timeout=_CALL)

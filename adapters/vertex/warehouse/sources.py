@@ -28,7 +28,7 @@ class GoogleSources:
         self._session = session_of(target)
 
     def copy(self, uri: str, folder: Path) -> None:
-        """Copy the objects at `gs://bucket/...` into a folder, with the caller's own rights.
+        """Download the objects at `gs://bucket/...` into a folder, with the caller's own rights.
 
         Raises:
             NotFound: There is none.

@@ -30,7 +30,10 @@ class Select(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> Select:
-    """Return SQL that renames a query's columns, so that no two clash."""
+    """Return BigQuery SQL for a neutral query, with the names of its columns.
+
+    Columns are renamed so that no two clash.
+    """
     tree = _parsed(sql, params)
     names = named_outputs(tree, returned)
     return Select(text=_render(tree, dataset), names=tuple(names))
@@ -39,7 +42,7 @@ def select(sql: str, params: Params, returned: Sequence[str], dataset: str) -> S
 def select_into(
     sql: str, params: Params, returned: Sequence[str], document: Document, dataset: str
 ) -> str:
-    """Return SQL for a query's rows as a table stores them, with the date of their time.
+    """Return BigQuery SQL that selects a query's rows as a table stores them, with their date.
 
     A null where a value is required is an error.
     """
@@ -55,7 +58,7 @@ def select_into(
 
 
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
-    """Return a view's text with its columns written out.
+    """Return the SQL text of a BigQuery view with its columns written out.
 
     So a column that is added below a `SELECT *` does not change the view.
     """
@@ -75,7 +78,7 @@ def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
 
 
 def refuse(sql: str) -> None:
-    """Raise Invalid, with the line, for SQL that BigQuery cannot express."""
+    """Raise Invalid, with the line, if neutral SQL cannot be expressed in BigQuery's SQL."""
     if problems := bigquery.check(sql):
         first = problems[0]
         raise Invalid(
@@ -84,12 +87,12 @@ def refuse(sql: str) -> None:
 
 
 def quoted(name: str) -> str:
-    """Return a name as a quoted identifier of BigQuery's SQL."""
+    """Return a name as an identifier of BigQuery's SQL, in backticks."""
     return f"`{name}`"
 
 
 def _parsed(sql: str, params: Params) -> exp.Query:
-    """Return the query's tree, with the parameters that are None written out."""
+    """Parse a neutral query; parameters whose value is None become NULL in the tree."""
     refuse(sql)
     empty = {name for name, value in params.items() if value is None}
     tree = parse(sql)
@@ -99,12 +102,12 @@ def _parsed(sql: str, params: Params) -> exp.Query:
 
 
 def _render(tree: exp.Query, dataset: str) -> str:
-    """Return a tree in BigQuery's SQL."""
+    """Return an SQL tree as text in BigQuery's SQL, its tables in the dataset."""
     return _checked(bigquery.render(tree.sql("duckdb", copy=False), dataset).sql)
 
 
 def _stored_value(document: Document, column: Column, inside: str | None) -> str:
-    """Return a column as the table stores it."""
+    """Return SQL text for a column as the table stores it: cast, a refused null an error."""
     if inside is None:
         return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
     value = _cast(column, inside)
@@ -115,13 +118,13 @@ def _stored_value(document: Document, column: Column, inside: str | None) -> str
 
 
 def _cast(column: Column, inside: str) -> str:
-    """Return a column cast to its type, a timestamp truncated to milliseconds."""
+    """Return SQL text that casts a column to its type, a timestamp truncated to milliseconds."""
     value = f"CAST({quoted(inside)} AS {BIGQUERY[column.type]})"
     return f"TIMESTAMP_TRUNC({value}, MILLISECOND)" if column.type == "timestamp" else value
 
 
 def _checked(text: str) -> str:
-    """Return a statement; raise Invalid if it is too long for BigQuery."""
+    """Return an SQL statement unchanged; raise Invalid if it is too long for BigQuery."""
     if len(text) > _LONGEST:
         raise Invalid(
             f"SQL: {len(text):,} characters are more than the {_LONGEST:,} that BigQuery takes",

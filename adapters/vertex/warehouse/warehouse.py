@@ -41,7 +41,7 @@ class BigQueryWarehouse:
         self._session = session_of(target)
 
     def apply(self, table: TableSpec) -> None:
-        """Make or change a table or view in the project's dataset.
+        """Create or change a table or view in the project's dataset.
 
         Raises:
             Invalid: A column is dropped, renamed or narrowed.
@@ -49,7 +49,7 @@ class BigQueryWarehouse:
         apply(self._session, table)
 
     def observe(self, table: str) -> TableState | None:
-        """Return a table's columns, bytes and rows as BigQuery has counted them, or None.
+        """Return a table's columns, bytes and number of rows as BigQuery counts them, or None.
 
         Its rows are None if it is a view, and while any are streamed.
         """
@@ -67,7 +67,7 @@ class BigQueryWarehouse:
         )
 
     def append(self, table: str, data: pa.Table, *, batch: str) -> None:
-        """Append rows by a load job named after the batch, so that a repeat adds nothing.
+        """Append rows to a table by a load job named after the batch, so a repeat adds nothing.
 
         Raises:
             NotFound: There is no such table.
@@ -113,14 +113,14 @@ class BigQueryWarehouse:
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what BigQuery's SQL cannot express of a statement, with lines; no call is made."""
+        """Return what in a statement BigQuery's SQL cannot express, with lines; no call is made."""
         from ..sql import check
 
         return check(sql)
 
 
 def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -> Document:
-    """Make or change a table or view, and return its document.
+    """Create or change a table or view in BigQuery, and return its stored description.
 
     With `stream_key`, single events are appended to the table as well; the EventLog calls it so.
     """
@@ -150,12 +150,12 @@ def apply(session: Session, spec: TableSpec, *, stream_key: str | None = None) -
 
 
 def remove(session: Session, name: str) -> None:
-    """Delete a table, which may be absent. The inventory calls this."""
+    """Delete a table or view, which may be absent. The inventory calls this."""
     catalogue.remove(session, name)
 
 
 def resources(session: Session) -> dict[tuple[str, str], str]:
-    """Return the names in BigQuery of this project's tables and views, by (kind, name)."""
+    """Return the full BigQuery names of this project's tables and views, by (kind, name)."""
     documents = catalogue.listing(session)
     return {
         (
@@ -167,7 +167,7 @@ def resources(session: Session) -> dict[tuple[str, str], str]:
 
 
 def _stem(session: Session, document: Document, batch: str) -> str:
-    """Return the beginning of the ids of a batch's jobs.
+    """Return the prefix of the ids of the BigQuery jobs that write a batch.
 
     A table that was deleted and made again has another one.
     """
@@ -176,7 +176,7 @@ def _stem(session: Session, document: Document, batch: str) -> str:
 
 
 def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> None:
-    """Load rows into a table by a job."""
+    """Append Arrow rows to a BigQuery table by a load job named after the batch."""
     from google.cloud.bigquery import LoadJobConfig
 
     body = _parquet(document, rows)
@@ -201,7 +201,7 @@ def _load(session: Session, document: Document, rows: pa.Table, batch: str) -> N
 def _query_into(
     session: Session, document: Document, select: str, params: Mapping[str, object], batch: str
 ) -> None:
-    """Append a query's rows to a table by a job."""
+    """Append a query's rows to a BigQuery table by a query job named after the batch."""
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(
@@ -220,7 +220,7 @@ def _query_into(
 
 
 def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
-    """Run a query and return its rows."""
+    """Run a query in BigQuery and return its rows."""
     from google.cloud.bigquery import QueryJobConfig
 
     settings = QueryJobConfig(query_parameters=_parameters(params))
@@ -233,7 +233,7 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
 
 
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
-    """Return BigQuery's columns in the order and types of the query.
+    """Return BigQuery's result with its columns in the query's order and types.
 
     Under a star a table's history decides their order; BigQuery's times are in microseconds.
     """
@@ -251,7 +251,10 @@ def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.T
 
 
 def _parameters(params: Mapping[str, object]) -> list[Any]:
-    """Return typed query parameters; nulls are written into the text instead."""
+    """Return the values of a query's parameters as BigQuery's typed ones.
+
+    Nulls are written into the text instead.
+    """
     from google.cloud.bigquery import ScalarQueryParameter
 
     return [
@@ -262,7 +265,7 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
 
 
 def _kind(name: str, value: object) -> str:
-    """Return BigQuery's type of a parameter; raise Invalid for a number that it does not take."""
+    """Return BigQuery's type name for a parameter's value; raise Invalid if it does not fit."""
     kind = next(kind for kind in (bool, int, float, str, datetime) if isinstance(value, kind))
     if kind is int and isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise Invalid(f"SQL: ${name} is {value}: beyond int64")
@@ -272,14 +275,14 @@ def _kind(name: str, value: object) -> str:
 
 
 def _with_zone(value: object) -> object:
-    """Return a value, a time without a zone as UTC."""
+    """Return a value unchanged, except that a datetime without a zone becomes UTC."""
     return (
         value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
     )
 
 
 def _parquet(document: Document, rows: pa.Table) -> bytes:
-    """Return rows with dt as Parquet.
+    """Encode rows, with their date in dt, as the bytes of a Parquet file.
 
     Times are marked as UTC, else BigQuery would load DATETIMEs.
     """
