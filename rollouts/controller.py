@@ -78,9 +78,9 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Read, observe, decide, write down, act: in this order, so that a crash loses nothing.
+    """Run one control loop iteration: read, observe, decide, store the decision, and act.
 
-    Errors of reading the document are raised.
+    The order is such that a crash loses nothing. Errors of reading the document are raised.
 
     Args:
         ports: The ports.
@@ -109,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """Return whether this controller surely holds the lease."""
+    """Return whether this controller holds the rollout's lease, and it has not run out."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -124,7 +124,7 @@ def _advance(
     seize: bool = False,
     leaving: bool = False,
 ) -> LookResult:
-    """Make a look from a document that was read."""
+    """Run one control loop iteration from a state document that was read already."""
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -161,10 +161,7 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Return whether all notices are sent and the page is written.
-
-    The next look, by any controller, writes what is in the outbox.
-    """
+    """Return whether all webhook notices are sent and no report page is due."""
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
 
@@ -177,7 +174,10 @@ def _carry_out(
     observation: Observation,
     clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Write the decision down, then act on it."""
+    """Store the decision of a control loop iteration, then perform its actions.
+
+    Return the stored document, and the problems met as sentences.
+    """
     problems = _keep_minutes(ports, stored.state, decided, observation)
     if decided != stored.state or actions:
         previous, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
@@ -189,7 +189,7 @@ def _carry_out(
 
 
 def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
-    """Record until when the rollout keeps the traffic, for others who want it.
+    """Record until when an ended rollout keeps the traffic, for others who want to own it.
 
     If this is not written, the rollout's status still says it.
     """
@@ -204,9 +204,10 @@ def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) 
 def _keep_minutes(
     ports: Ports, previous: State, decided: State, observation: Observation
 ) -> tuple[str, ...]:
-    """Store the minutes that a decision rests on, before it is made.
+    """Store the metrics that a decision is based on, before it is made.
 
-    If they cannot be stored, that stops no rollout, least of all its abort.
+    Return the problems as sentences: if they cannot be stored, that stops no rollout, least of all
+    its abort.
     """
     if not _stands_on_minutes(previous, decided):
         return ()
@@ -218,7 +219,7 @@ def _keep_minutes(
 
 
 def _stands_on_minutes(previous: State, decided: State) -> bool:
-    """Return whether a decision rests on minutes of metrics, which must be stored first."""
+    """Return whether a decision is based on metrics, which must then be stored first."""
     places = [
         (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
@@ -230,9 +231,10 @@ def _stands_on_minutes(previous: State, decided: State) -> bool:
 def _act(
     ports: Ports, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Do an action if the lease outlives the call, and note its outcome.
+    """Perform an action if the lease outlives the call, and record its outcome in the state.
 
-    Whatever it raises, the next look sees what happened.
+    Return the stored document and the problems. Whatever the call raises, the next iteration sees
+    what happened.
     """
     state, error = stored.state, None
     if state.lease.until is None or clock() + REQUEST + MARGIN >= state.lease.until:
@@ -252,7 +254,10 @@ def _act(
 
 
 def _unwritten(state: State, error: IsthmusError) -> str:
-    """Return why a look's result is not stored, as a sentence for who watches the rollout."""
+    """Return a sentence on why the result of an iteration could not be stored.
+
+    It is shown to whoever watches the rollout.
+    """
     if isinstance(error, Conflict):
         return (
             f"another controller wrote {state.id} of {state.endpoint} first: this look stored "
@@ -262,7 +267,7 @@ def _unwritten(state: State, error: IsthmusError) -> str:
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
-    """Carry out an action through the ports."""
+    """Carry out one action of a rollout, such as a traffic shift, by calls to the target."""
     endpoint = state.endpoint
     match action:
         case Take():
@@ -289,7 +294,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """Announce the result of a look: send notices and write the page.
+    """Send the webhook notices and write the report page that an iteration's result calls for.
 
     Return the result with the problems of that.
     """

@@ -22,9 +22,9 @@ MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again mean
 
 
 def baking(state: State, observation: Observation, now: datetime) -> Step:
-    """Judge the bake's minutes, and decide when its time is over.
+    """Take the next step of a bake: judge new metrics, and decide once its time is over.
 
-    So it goes on while a person is asked.
+    Guardrails are judged while a person is asked, too.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)
@@ -41,7 +41,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def with_readiness(state: State, observation: Observation, now: datetime) -> State:
-    """Note since when a variant is not ready."""
+    """Return the state with the time since which a variant is not ready."""
     if observation.endpoint is None:
         return state
     if is_ready(state, observation.endpoint):
@@ -50,17 +50,17 @@ def with_readiness(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def unready(state: State, now: datetime) -> str:
-    """Return that a variant was not ready for too long, or ""."""
+    """Return a clause that a variant was not ready for too long, or "" if that is not so."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
 
 
 def has_drifted(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint's split or token differs from the intent.
+    """Return whether somebody else changed the endpoint's traffic split or configuration.
 
-    A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
-    leave it as it is.
+    The endpoint's token, which changes with what people change (endpoints/port.py), shows it:
+    autoscaling, maintenance and monitoring leave it as it is.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -71,7 +71,7 @@ def has_drifted(state: State, observation: Observation) -> bool:
 
 
 def with_token(state: State, observation: Observation) -> State:
-    """Return the state with the endpoint's token, which our own touch took away."""
+    """Record the endpoint's token in the state if none is known, to notice later changes by it."""
     if observation.endpoint is None or state.bake_token is not None:
         return state
     return replace(state, bake_token=observation.endpoint.token)
@@ -138,9 +138,9 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
 
 
 def _hold_without_data(state: State, observation: Observation, now: datetime) -> Step:
-    """Hold a bake without data, then wait or abort.
+    """Hold a bake that lacks data for a while, then ask a person or abort, as the plan says.
 
-    Each minute that brings some lets it hold for longer (judgement.py).
+    Each minute that brings some data lets it hold for longer (judgement.py).
     """
     hold = state.plan.on_no_data
     if state.hold_until is None:
@@ -155,7 +155,7 @@ def _hold_without_data(state: State, observation: Observation, now: datetime) ->
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
-    """Wait for a person's answer."""
+    """Pause a rollout at the end of its bake until a person approves or aborts it."""
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()

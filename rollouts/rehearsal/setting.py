@@ -28,7 +28,7 @@ class Setting(Protocol):
     def now(self) -> datetime: ...
 
     def ports(self) -> Ports:
-        """Return the ports for one more controller or another user."""
+        """Return interfaces to the environment for one more controller or another user."""
         ...
 
     def advance(self, span: timedelta) -> None:
@@ -72,7 +72,7 @@ class WorldSetting:
         return self.world.now()
 
     def ports(self) -> Ports:
-        """Return the ports of the simulated world."""
+        """Return interfaces to the simulated world, for one more controller or another user."""
         return self.world.ports()
 
     def advance(self, span: timedelta) -> None:
@@ -107,7 +107,7 @@ class WorldSetting:
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
-        """Change a variant's answers; return the function that undoes it."""
+        """Change how a variant answers; return the function that undoes it."""
         usual: Behaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)

@@ -72,7 +72,7 @@ class TargetSetting:
         self._script: TrafficScript = self._outside.extra("traffic_script")  # noqa: S610  not Django's
 
     def now(self) -> datetime:
-        """Return the rehearsal's own time."""
+        """Return the rehearsal's simulated time."""
         return self._now
 
     def ports(self) -> Ports:
@@ -95,9 +95,9 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock on in steps; one split serves throughout a step.
+        """Move the clock on in steps; the traffic split is constant throughout a step.
 
-        They are short while the target changes something.
+        Steps are short while the target changes something.
         """
         end = self._now + span
         while self._now < end:
@@ -145,7 +145,7 @@ class TargetSetting:
             target.close()
 
     def _open_target(self) -> Target:
-        """Open the target once more, on the virtual clock."""
+        """Open a further connection to the target, on the simulated clock."""
         target = self._open()
         target.clock = self.now
         target.calls.listeners.append(self._on_call)
@@ -153,7 +153,7 @@ class TargetSetting:
         return target
 
     def _on_call(self, call: Call) -> None:
-        """Note that the endpoint may have changed."""
+        """Record that a call may have changed the endpoint, so that its state is read anew."""
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
@@ -185,7 +185,7 @@ class TargetSetting:
         )
 
     def _send(self, minutes: Mapping[str, Minute]) -> None:
-        """Add minutes to the target's metrics."""
+        """Add simulated minutes of traffic to the target's metrics."""
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
         running = {
@@ -227,7 +227,7 @@ class _Metrics:
 
 
 def _traffic_minute(variant: str, minute: Minute) -> TrafficMinute:
-    """Return a minute as the target's script takes it."""
+    """Convert a simulated minute of traffic to the form in which the target takes it."""
     return TrafficMinute(
         variant=variant,
         start=minute.start,

@@ -43,18 +43,18 @@ class Traps:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
-        """Add a trap."""
+        """Arm a scripted fault for a coming call of a controller."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
-        """Spring the controller's traps before and after the block."""
+        """Trigger the controller's armed faults before and after the call in the block."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        """Spring the traps of one operation, and count them down."""
+        """Trigger the faults armed for one operation, and count them down."""
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -65,9 +65,9 @@ class Traps:
 
 
 def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
-    """Return a controller's ports with traps.
+    """Return a controller's interfaces to the target, which trigger armed faults.
 
-    `document` is the key whose writing is its `write`.
+    `document` is the key of the rollout's state: writing it is the operation `write`.
     """
     return msgspec.structs.replace(
         ports,
