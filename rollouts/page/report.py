@@ -98,7 +98,7 @@ _MARKS = (
 
 
 def about(state: State) -> str:
-    """Return a sentence on the rollout: its endpoint, variants and versions."""
+    """Return two sentences on a rollout: its variants with versions, its steps and its start."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants
     }

@@ -43,9 +43,9 @@ def aborting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def end(state: State, observation: Observation, now: datetime) -> Step:
-    """Watch an ended rollout, then release the traffic.
+    """Watch the endpoint of an ended rollout for a while, then release its traffic to others.
 
-    Nothing is touched but what came late, and the instances that only the rollout needed.
+    Only late changes are corrected, and instances removed that only the rollout needed.
     """
     if (
         state.taken

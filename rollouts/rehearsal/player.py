@@ -180,7 +180,7 @@ class _Player:
         )
 
     def happen(self, event: Event) -> None:
-        """Play an event."""
+        """Apply one event of the scenario, such as a provider's fault or a person's command."""
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(

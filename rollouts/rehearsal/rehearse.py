@@ -62,7 +62,10 @@ def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
 
 
 def blind(rollout: Rollout) -> Rollout:
-    """Return a rollout whose guardrails decide nothing and whose steps do not wait."""
+    """Return the rollout with its guardrails in dry run and without steps that wait.
+
+    So nothing stops it, and a rehearsal shows what guardrails would have prevented.
+    """
     return msgspec.structs.replace(
         rollout,
         guardrails=tuple(

@@ -54,7 +54,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def decided(self) -> Entry | None:
-        """The entry with which the end began, or None if nothing was decided."""
+        """The history entry in which the end was decided; None if there is none."""
         deciding = {
             "promoted": "promoted",
             "aborted": "abort",

@@ -76,7 +76,10 @@ class TargetSetting:
         return self._now
 
     def ports(self) -> Ports:
-        """Return the target's ports, with a smoke test by one request."""
+        """Return interfaces to the target, for one more controller or another user.
+
+        Their smoke test is one request.
+        """
         target = self._open_target()
 
         def smoke(endpoint: str, variant: str) -> None:

@@ -52,9 +52,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
 
 def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
-    """Return the spec with as many instances as run now, where nothing is declared.
+    """Return the specification with the running number of instances where none is declared.
 
-    A variant grows from them, and goes back to them.
+    A variant is scaled up from it, and back to it.
     """
     counts = {variant.name: variant.target_instances for variant in state.variants}
     return msgspec.structs.replace(
@@ -69,7 +69,7 @@ def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
 
 
 def _aliases(project: Project, model: str) -> dict[str, int]:
-    """Return a model's aliases with their versions."""
+    """Return the version that each alias of a model points to."""
     return {
         alias: version.version
         for version in project.target.registry.versions(model)
@@ -129,7 +129,7 @@ def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
 
 
 def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None:
-    """Raise Invalid if scores are to be judged that no gateway logs."""
+    """Raise Invalid if a guardrail judges scores that no gateway logs."""
     scored = [rail.name for rail in rollout.guardrails if rail.metric == "score_mean"]
     if scored and was_adopted(project.target.registry.get(new.model, new.version)):
         raise Invalid(
@@ -140,7 +140,7 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
 
 
 def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
-    """Raise Refused if a third variant has traffic."""
+    """Raise Refused if a variant outside the rollout has traffic."""
     for variant in state.variants:
         if variant.name not in pair and variant.target_percent > 0:
             share = percent_text(variant.target_percent)

@@ -26,9 +26,9 @@ from ..state.transitions import SHIFT_TIME, note
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """Return the state of the hand-over that follows an experiment's run, or None.
+    """Return the state of the hand-over that was begun for an experiment's run, or None.
 
-    It is the endpoint's newest rollout.
+    It is found only while it is the endpoint's newest rollout.
     """
     stored = documents.read(project.target.state, endpoint)
     return stored.state if stored is not None and stored.state.plan.heir_of == heir_of else None

@@ -56,7 +56,7 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> Traits:
-    """Return the behaviour of a target by its capabilities.
+    """Return how a simulated endpoint is to behave, by a target's capabilities.
 
     A cloud takes a minute for a change, as its offline stack does on the manual clock; a fenced
     shift is done when it is answered.
@@ -120,7 +120,7 @@ class Fleet:
         return {name: variant.percent for name, variant in self.variants.items()}
 
     def room(self) -> dict[str, int] | None:
-        """Return the most requests a minute by variant, or None."""
+        """Return how many requests a minute each variant can answer, or None for no limit."""
         if self.traits.room is None:
             return None
         return {
@@ -128,9 +128,9 @@ class Fleet:
         }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """Begin a change that is done at once or after a time.
+        """Begin a change of the simulated endpoint, which ends at once or after a time.
 
-        A silent rollback ends it ready, with nothing changed but the token.
+        Where a rollback is scripted, it ends ready, with nothing changed but the token.
         """
         self._version += 1
         self.failure = None
@@ -155,7 +155,7 @@ class Fleet:
             self.variants[name].percent = self.variants[name].target = percent
 
     def set_variants(self, spec: EndpointSpec) -> None:
-        """Make the running variants the spec's.
+        """Replace the running variants by those of a specification.
 
         Those that stay keep their shares; a new endpoint's first variant has everything.
         """
@@ -181,7 +181,7 @@ class Fleet:
         self.variants = variants
 
     def wanted_instances(self, variant: VariantSpec, now: int) -> int:
-        """Return a variant's number of instances within its range."""
+        """Return a variant's number of instances, limited to its declared range."""
         least, most = variant.instances or (self.traits.instances, self.traits.instances)
         return min(max(now, least), most)
 
@@ -217,7 +217,7 @@ class Fleet:
         )
 
     def _end(self, change: Callable[[], None]) -> None:
-        """Complete a change."""
+        """Complete a change of the simulated endpoint, or roll it back where that is scripted."""
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
@@ -244,7 +244,7 @@ class Fleet:
         return next(same, Behaviour())
 
     def _rescale(self, variant: Running) -> None:
-        """Give a variant its number of instances."""
+        """Set the number of instances of a variant within its declared range."""
         variant.instances = variant.wanted = self.wanted_instances(variant.spec, variant.instances)
 
 
@@ -362,7 +362,7 @@ class WorldEndpoints:
             )
 
     def _ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
-        """Raise Busy if a variant that is not ready would get traffic."""
+        """Raise Busy if a variant would get more traffic that is not ready."""
         variants = self._fleet.variants
         waiting = [
             name
@@ -373,7 +373,7 @@ class WorldEndpoints:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
     def _still(self, saw: EndpointState) -> None:
-        """Raise an error if the endpoint changed between the look and the call."""
+        """Raise Conflict, Busy or NotFound if the endpoint changed since it was observed."""
         self._must(saw.name)
         if self._traits.fenced and self._fleet.token != saw.token:
             raise Conflict(f"{saw.name} was changed by somebody else since it was observed")
@@ -392,7 +392,7 @@ class WorldEndpoints:
 
 
 def _same(first: VariantSpec, second: VariantSpec) -> bool:
-    """Return whether two variants are the same."""
+    """Return whether two specifications describe the same variant."""
     return identity(first) == identity(second)
 
 
