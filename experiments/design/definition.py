@@ -93,10 +93,11 @@ def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
 def with_defaults(
     project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]
 ) -> tuple[LiveArm, ...]:
-    """Return the arms; one that lacks a parameter of another arm gets the endpoint's default.
+    """Complete the parameters of the arms with the endpoint's defaults.
 
-    A later default would change the control under the run. What an earlier run has shipped is left
-    out: that is everybody's, and the control's.
+    An arm that lacks a parameter of another arm gets the default, as a later default would change
+    the control under the run. What an earlier run has shipped is left out: that is everybody's, and
+    the control's.
     """
     shipped = [
         run
@@ -141,9 +142,9 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
 
 
 def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
-    """Return the run as it is stored at its start; `runs.claim` numbers it.
+    """Return a new run with its definition and arms frozen, as it is stored at its start.
 
-    Until then `run` is the experiment's name.
+    Until `runs.claim` numbers it, its `run` is the experiment's name.
     """
     from ...pipelines.training.training import git
 
@@ -161,7 +162,7 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error that an experiment never ran, with the name that may be meant."""
+    """Return the error that an experiment never ran, with the most similar known name."""
     remedy = (
         f"isthmus experiment start {name}"
         if name in project.spec.experiments
@@ -193,7 +194,7 @@ def conflicting(project: Project, run: FrozenRun, definition: Definition) -> Pro
 
 
 def _running_weights(run: FrozenRun, key: str) -> str:
-    """Return the weights of the live run, if `key` is about weights."""
+    """Return the live run's weights of the arms as text, if `key` is about weights, else ""."""
     if key != "weights":
         return ""
     weights = runs.weights(run.definition.experiment).values()

@@ -235,7 +235,10 @@ class Fleet:
             self._version += 1
 
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
-        """Return how a variant answers; a moved version keeps its behaviour."""
+        """Return how a variant answers in the simulation.
+
+        A model version that a variant served already keeps its behaviour.
+        """
         same = (
             v.behaviour
             for v in self.variants.values()
