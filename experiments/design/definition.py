@@ -162,7 +162,10 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error that an experiment never ran, with the most similar known name."""
+    """Return the error that an experiment never ran.
+
+    Its remedy is to start it, or the most similar name of project.yaml.
+    """
     remedy = (
         f"isthmus experiment start {name}"
         if name in project.spec.experiments

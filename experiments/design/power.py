@@ -151,7 +151,7 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return how many days bring so many units, with their windows over."""
+        """Return how many days it takes to get so many units, with their windows over."""
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:

@@ -78,7 +78,10 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """Check a run's interleaved answers by drafting them again."""
+    """Check a run's logged interleaved rankings by drafting them again.
+
+    A draft picks items in turn from the orders of two variants.
+    """
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)

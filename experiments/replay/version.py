@@ -93,7 +93,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         )
 
     def _estimate_lines(self) -> list[str]:
-        """Return the lines of the estimates."""
+        """Return the lines of text on the off-policy estimates."""
         replay = self.replay
         logged = (
             f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
@@ -114,7 +114,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
-        """Say how much of the log can be used."""
+        """Return a clause on how many rows of the log can effectively be used."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -122,7 +122,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def _signed_text(value: Value | None) -> str:
-    """Return a difference from the log as text."""
+    """Return a difference from the log as text with its sign."""
     if value is None:
         return "-"
     interval = (
@@ -141,7 +141,7 @@ def replay_version(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """Replay a version over what an endpoint's gateways logged.
+    """Evaluate a model version offline, on what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
     closed count.
@@ -198,7 +198,7 @@ def checked_question(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Question:
-    """Return the question of a replay, after checks that it can be answered."""
+    """Check that a replay of a model version is possible, and return what it is to compute."""
     model, _, number = version.partition("@")
     if not number.isdigit():
         raise Invalid(
@@ -264,7 +264,7 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(
     project: Project, endpoint: str, since: datetime | None, until: datetime | None
 ) -> Window:
-    """Return the period of the answers whose outcomes are complete."""
+    """Return the period of the logged rankings whose outcomes are complete."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
@@ -283,7 +283,7 @@ def _window(
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
-    """Return a pipeline whose one step replays."""
+    """Return a pipeline whose only step replays the version."""
     step = Step(
         name=STEP,
         function=f"{step_names.REPLAY}:replay",
