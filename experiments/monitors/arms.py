@@ -59,7 +59,7 @@ def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[Arm
 def _concentrations(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
-    """Yield the concentration of each kind of items that a monitor watches."""
+    """Yield the Gini coefficient of exposures by arm, for each monitored kind of items."""
     arms = [arm.name for arm in run.arms]
     entities = dict.fromkeys(
         entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items

@@ -63,7 +63,7 @@ class Accounts:
         self._heavy = self._matched = 0
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Add a page of the log's rows to the totals of their units."""
+        """Add a page of the log's rows to the totals, which are kept by groups of units."""
         if not rows:
             return
         hashes = np.array([mmh3.hash64(row.unit, signed=False)[0] for row in rows], dtype=np.uint64)
