@@ -64,7 +64,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
-        """Return the sums of each metric and arm, over the events before `ends`."""
+        """Return the sums of each metric and arm over events before `ends`.
+
+        Only units whose windows are over by then count.
+        """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
             for name, metric in self.metrics.items()
@@ -125,7 +128,10 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return by which share the covariate reduces the variance, the least of all treatments."""
+    """Return the share of the variance that the covariate removes.
+
+    It is the least of all treatments.
+    """
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 

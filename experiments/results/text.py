@@ -224,7 +224,10 @@ def _secondary_line(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    """Return how much the covariate reduces the variance; empty if hardly."""
+    """Return a clause on how much the covariate reduces the variance, as a list.
+
+    It is empty if it hardly does.
+    """
     if effect.saved < 0.005:
         return []
     return [f"variance {-100 * effect.saved:.0f} % by the time before"]

@@ -57,11 +57,11 @@ class HttpCalls:
         self._connections.close()
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
-        """Send the bodies; return the replies in their order."""
+        """Send the JSON bodies to a path of the gateway; return the replies in their order."""
         return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:
-        """Send one body."""
+        """Send one JSON body to a path of the gateway."""
         try:
             answer = self._connections.urlopen(
                 "POST",

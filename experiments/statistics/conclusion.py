@@ -30,12 +30,12 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> list[str]:
-        """The guardrails that are broken."""
+        """The names of the guardrails that are broken."""
         return [name for name, judged in self.guardrails.items() if judged == "broken"]
 
     @property
     def worse(self) -> list[str]:
-        """The deciding metrics that are worse than the control's."""
+        """The names of the deciding metrics that are worse than the control's."""
         return [name for name, metric_side in self.metrics.items() if metric_side == "worse"]
 
     @property
@@ -75,7 +75,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The verdict in a line, without its reason."""
+        """A line with the verdict, without its reason."""
         match self.word:
             case "stop":
                 return f"stop: {self.of}"
@@ -184,7 +184,7 @@ def conclude(
 
 
 def _why_open(arms: Sequence[TreatmentFigures]) -> str:
-    """Return why no treatment is ready to ship."""
+    """Return a sentence on why no treatment is ready to ship."""
     if almost := next((arm for arm in arms if arm.better), None):
         name = next(name for name, judged in almost.guardrails.items() if judged == "inconclusive")
         return (

@@ -92,7 +92,10 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """Return the difference of two arms of a log; None: too few units or outcomes."""
+    """Return the difference of two arms of a log.
+
+    None: there are too few units or outcomes.
+    """
     if not (control.comparable and treatment.comparable):
         return None
     rates = points({"control": control, "treatment": treatment})
@@ -101,7 +104,7 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
 
 
 def difference(control: Point, treatment: Point, multiple: float) -> Difference:
-    """Return the difference of two arms.
+    """Return the difference of two rates, absolute and relative, with confidence intervals.
 
     Args:
         control: The control's rate.
@@ -122,7 +125,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
-    """Return the relative difference of two rates."""
+    """Return the relative difference of two rates, with its confidence interval."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
@@ -149,9 +152,10 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
 
 
 def information(arms: Mapping[str, Sums]) -> float | None:
-    """Return the information about the arms' rates: one over the variance of their logarithms.
+    """Return the statistical information on the arms' rates.
 
-    None: a rate is not positive, or nothing varies.
+    It is one over the variance of their logarithms. None: a rate is not positive, or nothing
+    varies.
     """
     rates = points(arms).values()
     if not all(point.value > 0 for point in rates):
@@ -166,7 +170,7 @@ def standard_error(control: Point, treatment: Point) -> float:
 
 
 def p_value(control: Point, treatment: Point) -> float:
-    """Return the p of no difference, two-sided, for one look.
+    """Return the two-sided p-value of no difference, for one look.
 
     Of rates that are both positive it is that of the relative interval.
     """
