@@ -306,7 +306,7 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 def give_back(
     ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
 ) -> None:
-    """Release the lease, so that the next controller need not wait until it runs out.
+    """Release a controller's lease of a rollout, so that the next one need not wait for its end.
 
     Only for a holder that has nothing under way any more. One that cannot give it back lets it run
     out. `stored_last` is the document as the holder left it.
@@ -320,7 +320,7 @@ def give_back(
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """Release the lease; return False if the document has changed since."""
+    """Release the lease in the stored document; return False if that has changed since."""
     if stored.state.lease.holder != holder:
         return True
     try:
@@ -344,9 +344,10 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until`, called after each look, returns True.
+    """Repeat the control loop iteration until the rollout is over or `until` returns True.
 
-    At the end the lease is given back. An error of a single look does not end it.
+    `until` is called with the result of each iteration. At the end the lease is given back. An
+    error of a single iteration does not end it.
 
     Raises:
         Refused: A newer version wrote the document. So with Invalid.

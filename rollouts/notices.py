@@ -126,11 +126,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A handler that follows no redirect."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow no redirect: a webhook answers itself."""
+        """Refuse to follow a redirect: the webhook itself has to answer."""
 
 
 def _post(url: str, body: bytes, name: str) -> None:
-    """Post a notice to the webhook.
+    """Post a notice's JSON body to the webhook's URL.
 
     Raises:
         Unavailable: There was no answer in time, or its status was not 2xx.

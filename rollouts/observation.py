@@ -32,7 +32,10 @@ class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
-    """Read all that a decision needs: endpoint, owner, aliases, metrics and smoke test."""
+    """Read from the target all that a decision needs, for one control loop iteration.
+
+    That is the endpoint, the owner of its traffic, aliases, metrics and the smoke test.
+    """
     problems: list[str] = []
     fields: dict[str, Any] = {}
     try:

@@ -66,7 +66,7 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """Return the lease for this holder, renewed if less than half of it is left."""
+    """Return a controller's lease of the rollout, renewed if less than half of it is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")

@@ -23,7 +23,7 @@ from .target_check import check_target
 
 
 def definition_of(project: Project, name: str) -> Definition:
-    """Return the definition of an experiment: project.yaml's text with its layer and metrics.
+    """Return an experiment's definition from project.yaml, with its layer and metrics.
 
     Raises:
         NotFound: project.yaml has no such experiment.
@@ -79,9 +79,10 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
 
 
 def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
-    """Return the arms of an interleaved run: one with all units, then its two variants without any.
+    """Return the arms of an interleaved run: one with all units, then its two variants.
 
-    The one arm has the control's variant, for answers where no two can be asked.
+    The two have no units. The one arm has the control's variant, for answers where no two can be
+    asked.
     """
     arms = {INTERLEAVED: variants[0], **{variant: variant for variant in variants}}
     return tuple(
@@ -116,7 +117,7 @@ def with_defaults(
 
 
 def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
-    """Return the names of all parameters that an arm sets."""
+    """Return the names of all serving parameters that some arm sets."""
     return {parameter for arm in arms for parameter in arm.parameters}
 
 

@@ -79,7 +79,7 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
 
 
 def _parameters(parameters: dict[str, object]) -> str:
-    """Return an arm's parameters as text."""
+    """Return an arm's serving parameters as text."""
     return parameters_text(parameters) if parameters else "the endpoint's own parameters"
 
 

@@ -74,7 +74,7 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm of the run names the variant that is to answer."""
+        """Whether an arm of the run names the variant that is to answer its units."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
@@ -216,7 +216,7 @@ def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
 
 
 def last(state: StateStore, name: str) -> Change | None:
-    """Return the newest change of an experiment, or None if it never ran."""
+    """Return the newest change of an experiment's runs, or None if it never ran."""
     return (
         next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
         if numbers(state, name)
@@ -328,7 +328,7 @@ def differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
-    """Yield the keys of the arms that have changed."""
+    """Yield the keys of an experiment's arms that have changed."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"
@@ -339,7 +339,7 @@ def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
 
 
 def weights(experiment: Experiment) -> dict[str, float]:
-    """Return the percent of the units that each arm gets."""
+    """Return the percentage of the units that each arm gets, by the arm's name."""
     total = sum(arm.weight for arm in experiment.arms)
     return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
 

@@ -279,7 +279,7 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
     def _shifted_total(self, total: str) -> str:
-        """Return the SQL of a total as the metric counts it: 0 or 1, bounded, or shifted."""
+        """Return the SQL of a total as the metric counts it: as 0 or 1, bounded, or shifted."""
         if self.role != "y":
             return total
         if self.metric.kind == "any":

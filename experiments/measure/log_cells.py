@@ -36,7 +36,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def days(self) -> list[str]:
-        """The days on which an arm has rows, in order."""
+        """The days on which an arm has rows in the log, in order."""
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
     def total(self, *, until: str = "9999") -> dict[str, Sums]:

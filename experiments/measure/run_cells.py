@@ -62,7 +62,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_day(self) -> date:
-        """The day on which the first unit came.
+        """The day on which the run's first unit was seen.
 
         Raises:
             ValueError: There is no unit.
@@ -372,7 +372,7 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
-    """Query the sums, and once more with shifted values where sums of squares lost digits."""
+    """Query a run's sums, and again with shifted values where sums of squares lost digits."""
     cells = _read(project, run, period, query)
     shifts = _shifts(cells, query.metrics)
     return _read(project, run, period, replace(query, shifts=shifts)) if shifts else cells

@@ -84,7 +84,7 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        """The SQL of an item's group."""
+        """The SQL expression of the group to which an item belongs."""
         return (
             "entity_key" if self.view is None else f"CAST({self.view.features[0].name} AS VARCHAR)"
         )
@@ -181,7 +181,7 @@ def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
 
 
 def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
-    """Return the SQL of an exposure's outcome (0, 1 or null), and what is joined for it."""
+    """Return the SQL expression of an exposure's outcome (0, 1 or null), and the join it needs."""
     event, objective = outcome_by(endpoint, spec), spec.objectives[endpoint.objective]
     if event is None:
         return "CAST(NULL AS BIGINT)", ""

@@ -47,7 +47,7 @@ def show(
 
 
 def monitor_of(project: Project, name: str) -> Monitor:
-    """Return a monitor of project.yaml.
+    """Return the declaration of a monitor in project.yaml, by its name.
 
     Raises:
         NotFound: There is none of this name; with the nearest name.
@@ -125,7 +125,7 @@ def list(project: Project) -> Rows[Listed]:
 
 
 def _listing(project: Project, monitor: Monitor) -> Listed:
-    """Return a monitor with its last snapshot."""
+    """Return a monitor with its last stored snapshot, for the list of monitors."""
     newest = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,

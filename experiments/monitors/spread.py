@@ -69,7 +69,7 @@ def share(
 
 
 def shown_share(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of the exposures."""
+    """Return a group of items' share of all exposures, with its interval."""
     return share(
         group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown
     )

@@ -51,7 +51,7 @@ def _no_alarm_text(snapshot: Snapshot) -> str:
 
 
 def _units_table(snapshot: Snapshot) -> Table:
-    """Return the table of the groups of units."""
+    """Return a text table of the groups of units: their shares, outcomes and alarms."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
     mix, drift, satisfied, returning = map(snapshot.by_group, figures)
     first = "first week" if snapshot.window == _WEEK else f"first {_days(snapshot.window)}"
@@ -70,7 +70,7 @@ def _units_table(snapshot: Snapshot) -> Table:
 
 
 def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
-    """Yield remarks about a group of units."""
+    """Yield clauses on a group of units: its share of outcomes against another's, and alarms."""
     worst, drift = (
         snapshot.by_group("satisfied_ratio").get(group),
         snapshot.by_group("mix_drift").get(group),
@@ -83,7 +83,7 @@ def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
 
 
 def _items_table(snapshot: Snapshot) -> Table:
-    """Return the table of the groups of items."""
+    """Return a text table of the groups of items: their exposures, clicks and alarms."""
     columns: tuple[tuple[Figure, str], ...] = (
         ("shown", "shown"),
         ("seen", "by position"),
@@ -123,7 +123,7 @@ def _items_table(snapshot: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
-    """Return a calibration figure as text, with its alarm."""
+    """Return the ratio of clicks to predicted scores as text, with its alarm; "-" if unknown."""
     return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
@@ -237,7 +237,7 @@ def _percent(row: Row | None, digits: int = 1) -> str:
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
-    """Return a row's value with its interval, formatted by `spec`."""
+    """Return a metric's value with its interval as text; `spec` formats the numbers."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
         if row.low is not None and row.high is not None
@@ -246,5 +246,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
 
 
 def _alarm_text(row: Row) -> str:
-    """Return the word ALARM for a row that raised one."""
+    """Return the word ALARM for a metric that is beyond its limit, else ""."""
     return "   ALARM" if row.alarm else ""

@@ -163,7 +163,7 @@ def _check_rows(
 
 
 def _within(values: Any, least: int, most: int) -> bool:
-    """Return whether all values lie between two bounds."""
+    """Return whether all values of an array lie between two bounds."""
     return bool(values.min() >= least and values.max() <= most)
 
 

@@ -212,7 +212,7 @@ class _Version:
         )
 
     def _rows(self, request: RankRequest) -> Rows:
-        """Return the predictor's input rows, features included."""
+        """Return the predictor's input rows for a logged request, features included."""
         key, ruled = (
             self._spec.entities[request.entity].key,
             self._rulebook.features.get(request.entity, {}),
@@ -223,7 +223,7 @@ class _Version:
         )
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
-        """Return the version's scores of the candidates.
+        """Return the scores that the version gives to a request's candidates.
 
         The predictor sees what went through JSON, as in a call.
         """

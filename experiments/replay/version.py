@@ -169,7 +169,7 @@ def replay_version(
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Raise an error if no answer could be replayed.
+    """Raise an error if no logged ranking could be replayed.
 
     Raises:
         Refused: None could, with the share of the version's probability where the log never went.
@@ -219,7 +219,10 @@ def checked_question(
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
-    """Return the only endpoint that serves the model; raise Invalid if there is not one."""
+    """Return the name of the only endpoint that serves a model.
+
+    It raises Invalid if there is not exactly one.
+    """
     serving = [
         e.name
         for e in spec.endpoints.values()
@@ -234,7 +237,7 @@ def _endpoint_of(spec: ProjectSpec, model: str) -> str:
 
 
 def _require_log(project: Project, endpoint: str) -> None:
-    """Raise an error unless exposures and outcomes are logged.
+    """Raise an error unless an endpoint logs the exposures and outcomes that a replay needs.
 
     Raises:
         Refused: It is not.
@@ -297,7 +300,7 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
 
 
 def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
-    """Run the pipeline, and return what its step found."""
+    """Run the replay pipeline, and return the result of its step."""
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import artifact_uri, failure, watch
 
@@ -313,7 +316,7 @@ def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """Return the error that the step raised; any other failure is Invalid."""
+    """Return the error that the replay step raised; any other failure becomes Invalid."""
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

@@ -43,7 +43,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first(self) -> Metric:
-        """The first of the metrics that decide."""
+        """The first of the deciding metrics."""
         return self.metrics[self.experiment.metric[0]]
 
     @property
@@ -137,9 +137,10 @@ def _saved_share(arms: Mapping[str, Sums]) -> float:
 
 
 def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
-    """Return the statistical information (1 / variance) of each deciding metric and guardrail.
+    """Return the statistical information (1 / variance) on each deciding metric and guardrail.
 
-    A metric is absent where a rate is not positive, or nothing varies.
+    Sequential tests measure their progress by it. A metric is absent where a rate is not positive,
+    or nothing varies.
     """
     by_metric = {
         name: ratio.information(arms)
@@ -247,7 +248,7 @@ def _guardrail_effects(
 
 
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
-    """Yield the effects on metrics that decide nothing."""
+    """Yield the effects on metrics that neither decide nor are guardrails."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
     for secondary in tell({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal

@@ -103,7 +103,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 def effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> tuple[Effect, ...]:
-    """Return one effect: the second variant against the first."""
+    """Return the one effect of an interleaved run: the second variant against the first."""
     both, goal = _sums_of_both(comparison, sums), comparison.first.goal
     looked = difference(both, horizons[comparison.first.name].multiple())
     once = difference(both, ONCE.multiple())

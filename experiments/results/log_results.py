@@ -96,7 +96,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
 
 
 def analysis_of(project: Project, name: str) -> Analysis:
-    """Return an experiment of project.yaml whose arms another system assigns.
+    """Return the declaration of an experiment whose arms another system assigns.
 
     Raises:
         NotFound: There is none of this name.

@@ -86,7 +86,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:
-    """Return whether enough new units have come for another look."""
+    """Return whether enough new units have come to look at the results again."""
     return units - last >= max(1, NEW * (planned or last))
 
 
@@ -127,7 +127,7 @@ def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Lo
 
 
 def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
-    """Return the stored looks, and the token that a change of them must name."""
+    """Return the stored looks at a run's results, and the token that a change must name."""
     document = state.get(key(run))
     if document is None:
         return Looks(), None

@@ -164,7 +164,7 @@ def _require_trust(shown: Results, *, despite_split: bool) -> Results:
 
 
 def newest_run(project: Project, name: str) -> FrozenRun:
-    """Return the newest run of an experiment, or the run of that name.
+    """Return the newest run of an experiment, or the run that the name gives.
 
     Raises:
         NotFound: It never ran.
@@ -359,7 +359,7 @@ def _units_a_day(cells: RunCells, until: datetime) -> float:
 
 
 def _age(basis: _Basis, a_day: float) -> Age:
-    """Return how long the run has lasted, and how many days are left."""
+    """Return how many days the run has lasted, how many are left, and whether it is over."""
     plan, window = basis.comparison.experiment.plan, basis.comparison.window
     days = (basis.reading.until - midnight(basis.cells.first_day)) / timedelta(days=1)
     planned_days = plan.days if plan else None

@@ -32,9 +32,9 @@ from .answers import Started
 
 
 def start(project: Project, name: str) -> Started:
-    """Start a run of an experiment with its share of the layer.
+    """Start a run of an experiment on its share of a layer's units.
 
-    A run that is live already is told, and nothing changes.
+    A run that is live already is returned, and nothing changes.
 
     Raises:
         NotFound, ProjectError, Busy: The endpoint cannot serve its arms.

@@ -64,7 +64,7 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
 def _status(
     project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
 ) -> RunStatus:
-    """Return the state of a run, from the live run or the last change."""
+    """Build a run's status, from the live run or the last change."""
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     units, newest_config = _logged_units(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
@@ -130,7 +130,7 @@ def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] |
 
 
 def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
-    """Return every experiment of project.yaml, and live runs that it no longer names.
+    """List every experiment of project.yaml, and live runs that it no longer names.
 
     Args:
         project: The project.

@@ -47,12 +47,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> str:
-        """The attribute that names a visitor."""
+        """The name of the attribute that names a visitor."""
         return self.endpoint.unit
 
     @property
     def session(self) -> str | None:
-        """The attribute that groups the items of one answer."""
+        """The name of the attribute that groups the items of one answer."""
         return self.spec.objectives[self.endpoint.objective].ranked_within
 
 
@@ -175,7 +175,7 @@ def _delay(mean: timedelta, slow: float) -> timedelta:
 
 
 def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return an event's attributes, with the ids of the item's earlier events."""
+    """Return an event's attributes by name, with the ids of the item's earlier events."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
 

@@ -65,7 +65,7 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
 
 
 def stored_time(blobs: BlobStore) -> SimulatedTime | None:
-    """Return the stored simulated time, or None if nothing was simulated."""
+    """Return a target's stored simulated time, or None if nothing was simulated."""
     try:
         return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
     except NotFound:

@@ -202,7 +202,7 @@ class Drive:
             self._number += 1
 
     def _arm_of(self, reply: Reply) -> str | None:
-        """Return the unit's arm in the simulated experiment, or None."""
+        """Return the arm of the simulated experiment that a reply names for its unit, or None."""
         arms = reply.body.get("assignments", {})
         return next(
             (
@@ -240,14 +240,14 @@ class Drive:
                 self._counts["late"] += waiting.late
 
     def _time_at(self, moment: datetime) -> SimulatedTime:
-        """Return the simulated time, with the events still to be sent."""
+        """Return the simulated time to store, with the events still to be sent."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )
         return replace(self._time, at=moment, waiting=waiting)
 
     def _totals(self, began: datetime) -> SimulationTotals:
-        """Return the totals of what was sent and answered."""
+        """Return the totals of what the simulation sent and what was answered."""
         return SimulationTotals(
             began=began,
             ended=self._clock.moment,

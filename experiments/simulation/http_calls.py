@@ -25,13 +25,13 @@ class Reply(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body's members if it is a JSON object, else an empty dict."""
+        """The members of a reply's body if it is a JSON object, else an empty dict."""
         body = self.body
         return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
     @property
     def error(self) -> str:
-        """The reply's error message."""
+        """The error message in a reply's body."""
         return str(self.fields.get("error", self.body))
 
 

@@ -107,7 +107,7 @@ class Session:
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start an experiment, if it does not run; it raises as `experiment.start` does.
+        """Start a run of an experiment, if none is live; it raises as `experiment.start` does.
 
         `effects`: what will be true of its arms, where a file says it.
         """
@@ -148,10 +148,9 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 
 
 def check_here(project: Project) -> None:
-    """Raise an error unless the target may be simulated on.
+    """Raise Refused unless the target is one of this machine, where simulating harms nobody.
 
-    Raises:
-        Refused: It is people's own.
+    On a cloud, made-up visitors would stand in its log beside people.
     """
     target = project.target
     if not simulated_time.on_this_machine(target):

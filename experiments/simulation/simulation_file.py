@@ -63,7 +63,7 @@ def _share(text: str) -> float:
 
 
 def _chance(text: str) -> float | str:
-    """Parse a percentage or the name of a function."""
+    """Parse the chance of a visitor's action: a percentage, or the name of a function."""
     return text if re.fullmatch(_FUNCTION, text) else _share(text)
 
 
@@ -177,14 +177,14 @@ class _File(NamedTuple):
     report: Report
 
     def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
-        """Report a mistake at a key of the simulation's file."""
+        """Report a mistake at a key of the simulation's file, with its remedy."""
         self.report.add(child(self.key, key), message, remedy)
 
 
 def _simulation(file: _File, name: str) -> Simulation | None:
     """Check the file's values, and return the simulation that they describe.
 
-    None: the file has mistakes.
+    None: its endpoint or its events have mistakes; others are only reported.
     """
     values = file.values
     endpoint, actions = _endpoint(file), _actions(file)
@@ -355,9 +355,9 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
-    """Check that no effect raises a chance above 100 %, as the reported truth would be wrong.
+    """Report effects that raise a chance above 100 %, or that change a chance of 100 %.
 
-    What a function says is not known here.
+    The truth to report would be wrong with them. Chances that a function gives are not known here.
     """
     chances = {action.event: action.chance for action in actions if not action.function}
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
@@ -378,7 +378,7 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 def _check_filled(
     file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
 ) -> None:
-    """Check that every required attribute of an event gets a value.
+    """Report required attributes of an action's event to which the simulation gives no value.
 
     With a world of the project its visitors and items may have it.
     """

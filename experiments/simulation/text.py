@@ -12,7 +12,7 @@ _TOLD = 5  # of the reasons why requests or events were refused
 
 
 def text(simulated: Simulated) -> str:
-    """Return a simulation's result as text."""
+    """Return a simulation's result as text, for the command line."""
     return "\n".join(_lines(simulated))
 
 

@@ -45,7 +45,7 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether every guardrail holds."""
+        """Whether every guardrail is shown to hold."""
         return all(judged == "holds" for judged in self.guardrails.values())
 
 
@@ -93,7 +93,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
-    """Return why no figure of the experiment can be trusted, or None.
+    """Return the conclusion that no figure of an experiment can be trusted, or None.
 
     Args:
         split: How the units came to the arms; None: nobody said how they should.
@@ -144,7 +144,7 @@ def compared(
 def conclude(
     arms: Sequence[TreatmentFigures], age: Age, *, unsound: Conclusion | None = None
 ) -> Conclusion:
-    """Return what to do with a run: ship, stop or keep running.
+    """Return the verdict on a run: ship, stop or keep running.
 
     A treatment that is worse stops the run only if all others are worse, too.
 

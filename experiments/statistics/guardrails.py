@@ -101,7 +101,7 @@ def _is_harmed(
 
 
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
-    """Return whether there are enough units and outcomes to show harm.
+    """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
     Of a rate below zero a margin in percent means nothing.
     """

@@ -55,7 +55,7 @@ def is_share(metric: Metric) -> bool:
 
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
-    """Return each arm's rate and variance, adjusted by the covariate (CUPED).
+    """Return each arm's rate and variance, adjusted by the pre-period covariate (CUPED).
 
     Arms without it are their plain rates.
     """
@@ -65,7 +65,7 @@ def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _theta(everyone: Sums) -> float:
-    """Return CUPED's coefficient: how far the covariate predicts the numerator."""
+    """Return CUPED's coefficient, by which the covariate is subtracted from the outcome."""
     of_x = everyone.covariance("x", "x")
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 
@@ -81,7 +81,10 @@ def _point(sums: Sums, theta: float, x_all: float) -> Point:
 
 
 def interval(sums: Sums) -> Estimate | None:
-    """Return an arm's rate with a 95 % interval for one look; None for too few data."""
+    """Return an arm's rate with a 95 % confidence interval, valid for one look.
+
+    None: there are too few data.
+    """
     if not sums.enough:
         return None
     if sums.by_row and sums.y < EXACT_BELOW:
@@ -142,7 +145,7 @@ def _times(multiple: float, error: float) -> float:
 
 
 def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
-    """Return the logarithm of treatment / control and its variance.
+    """Return the logarithm of the ratio treatment / control and its variance.
 
     Raises:
         ValueError: One of the two is not positive.

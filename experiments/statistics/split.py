@@ -131,7 +131,10 @@ def check(
 
 
 def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: float) -> float:
-    """Return the logarithm of the Bayes factor of one Dirichlet against the shares."""
+    """Return the log Bayes factor against the planned shares of the arms.
+
+    The alternative is a Dirichlet distribution around them, with concentration `prior`.
+    """
     log_odds = math.lgamma(prior) - math.lgamma(prior + sum(counts.values()))
     for arm, share in shares.items():
         log_odds += (
@@ -145,7 +148,7 @@ def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: flo
 def _day_look(
     days: Sequence[Day], shares: Mapping[str, float], planned_days: int
 ) -> DayLook | None:
-    """Return the first look at whole days that is an alarm, else the last one.
+    """Return the first daily test of the split that is an alarm, else the last one.
 
     The one arm of an interleaved run has everybody: it has no look.
     """
@@ -168,7 +171,7 @@ def _day_look(
 
 
 def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) -> list[Day]:
-    """Return the days at whose end one looks, with all units that came by then.
+    """Return the days at whose end the split is tested, with all units that came by then.
 
     They are set beforehand: every day of a plan of at most four weeks, 28 days of a longer one. A
     day on which nearly nobody came is left out.

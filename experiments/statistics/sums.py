@@ -68,7 +68,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether every sum is 0."""
+        """Whether every one of these sums is 0."""
         return not any(getattr(self, name) for name in _ADDED)
 
     def mean(self, column: Column) -> float:
@@ -76,7 +76,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.total(column) / self.units if self.units else math.nan
 
     def total(self, column: Column) -> float:
-        """Return the total of y, d or x over units, of values that are not shifted."""
+        """Return the total of y, d or x over units, with the subtracted shift added back."""
         total: Number = getattr(self, column) + self.units * self.shift[_COLUMNS.index(column)]
         return total
 
@@ -137,7 +137,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def comparable(self) -> bool:
-        """Whether the rate may be compared with another arm's.
+        """Whether there are enough data to compare the rate with another arm's.
 
         Where few units make up the denominator, one that has an outcome or none moves the rate by
         more than its variance says.
@@ -146,7 +146,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def counted(self) -> Number:
-        """The number of outcomes."""
+        """The number of outcomes; for amounts, how many units effectively carry their total."""
         if self.outcomes is not None:
             return self.outcomes
         return self.equal_units("y") if isinstance(self.y, float) else self.total("y")

@@ -35,7 +35,10 @@ def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judg
 
 
 def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgement]:
-    """Return the worst judgement of each metric, which may have a limit to either side."""
+    """Return the worst judgement of each metric, which may have two guardrails.
+
+    One limits a rise, the other a drop.
+    """
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:
         worst[name] = _SEVERITY[

@@ -48,9 +48,10 @@ def is_alone(state: State) -> bool:
 def judge(
     state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """Judge the minutes that have come since the last judgement, at most MOST_MINUTES.
+    """Check the guardrails on the metrics that have come since the last check.
 
-    `plan` says which variant is judged beside which, if not the rollout's.
+    It takes at most MOST_MINUTES of them at once. `plan` says which variant is judged beside which,
+    if not the rollout's.
 
     Returns:
         The state with the checks, and why it must be aborted, or "".
@@ -81,7 +82,7 @@ def judge(
 
 
 def wait_for_data(state: State, observation: Observation, until: datetime) -> timedelta:
-    """Return how long to wait for more data: `on_no_data.hold`, longer where the traffic lulls."""
+    """Return how long a bake waits for more data: `on_no_data.hold`, more if requests are rare."""
     starts = [bucket.start for bucket in observation.minutes.get(state.plan.to, ())]
     begun = [] if state.bake_from is None else [state.bake_from]
     lull = longest_lull((*begun, *(start for start in starts if start < until)))
@@ -105,7 +106,7 @@ def is_behind(state: State, observation: Observation) -> bool:
 def overall_verdict(
     state: State, now: datetime
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
-    """Return the verdict of all guardrails that can abort, over every minute settled by now.
+    """Return the worst verdict of the guardrails that can abort, over all final metrics.
 
     It is "unread" if not all of the minutes were judged yet.
     """

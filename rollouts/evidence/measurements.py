@@ -191,7 +191,7 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
-    """Return the latencies by minute, without minutes in which no request reached the model."""
+    """Return requests and latency by minute, without minutes whose requests reached no model."""
     figures = {
         minute: (bucket.requests, latency(bucket, guardrail.metric))
         for minute, bucket in minutes.buckets.items()
@@ -200,7 +200,7 @@ def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[i
 
 
 def latency(bucket: Bucket, metric: str) -> float:
-    """Return a minute's latency in ms, such as `latency_p99`."""
+    """Return one latency metric of a minute in ms, such as `latency_p99`."""
     return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 

@@ -21,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Return the warnings about a rollout.
+    """Return warnings that a rollout's guardrails may not be able to judge its steps.
 
     They are about the step that needs the most requests for data at all, minutes with too few
     requests for a latency, bakes that are too short, and a last step that is not judged.

@@ -79,10 +79,10 @@ def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | N
 
 
 def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
-    """Return how much a minute's latency scatters, or None for fewer than 10 minutes that count.
+    """Return how much a latency metric varies between minutes, or None for too few of them.
 
-    It is the standard deviation of its logarithm times the root of the minute's requests, from the
-    differences between neighbours.
+    It takes 10 minutes with enough requests. It is the standard deviation of its logarithm times
+    the root of the minute's requests, from the differences between neighbours.
     """
     figures = [
         (bucket.requests, latency(bucket, metric))

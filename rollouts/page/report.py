@@ -286,7 +286,7 @@ def _history(entries: Sequence[Entry]) -> str:
 
 
 def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[float, float]]:
-    """Yield (minute, percent of its requests that the new variant had)."""
+    """Yield (minute, percentage of the requests that the new variant had) of a bake."""
     counts: dict[datetime, dict[str, int]] = {}
     for variant, buckets in bake.minutes.items():
         for bucket in buckets:

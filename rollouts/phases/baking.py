@@ -78,7 +78,7 @@ def with_token(state: State, observation: Observation) -> State:
 
 
 def drift_text(state: State, observation: Observation) -> str:
-    """Return what somebody else changed: the split that was set, and the one that is there."""
+    """Return a sentence on what somebody else changed in the endpoint's traffic split."""
     endpoint = observation.endpoint
     served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
     intended = dict(state.intent)
@@ -93,7 +93,10 @@ def drift_text(state: State, observation: Observation) -> str:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
-    """Take back a change of the split that somebody else made, and begin the bake anew."""
+    """Undo a change that somebody else made to the split, and begin the bake anew.
+
+    If the plan says so, or it happens too often, the rollout is aborted or paused.
+    """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
@@ -104,7 +107,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
-    """Decide at the end of a bake: next step, wait for a person, or roll back."""
+    """Decide at the end of a bake: go to the next step, wait for a person or for data, or abort."""
     plan, verdict = state.plan, overall_verdict(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
@@ -162,7 +165,10 @@ def _wait(state: State, now: datetime, why: str) -> Step:
 
 
 def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
-    """Go to the next step, unless the target, the office hours or a pause forbid it."""
+    """Go to the next step, or promote after the last one.
+
+    It waits while the target changes, outside the office hours and during a pause.
+    """
     if (
         observation.endpoint is None
         or not is_converged(state, state.plan.spec, observation.endpoint)

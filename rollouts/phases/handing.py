@@ -131,7 +131,10 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Begin the small share's bake anew after a foreign change, as often as any bake."""
+    """Begin the bake of the small share anew after somebody else's change.
+
+    It does so as often as in any other bake.
+    """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
@@ -178,7 +181,7 @@ def _whole(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _removing(state: State, observation: Observation, now: datetime) -> Step:
-    """Remove the new variant, and take its alias off the promoted version."""
+    """Remove the new variant from the endpoint, and take its alias off the promoted version."""
     plan, endpoint, spec = state.plan, observation.endpoint, final_spec(state.plan)
     if endpoint is None:
         return state, ()

@@ -45,7 +45,7 @@ def model_of(state: State) -> str:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Take back a change of the split that somebody else made."""
+    """Undo a change of the traffic split that somebody else made after the promotion."""
     if state.held_for != "drift":
         state = note(
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),

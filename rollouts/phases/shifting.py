@@ -27,7 +27,7 @@ from ..state.transitions import (
 
 
 def starting(state: State, observation: Observation, now: datetime) -> Step:
-    """Take ownership of the endpoint's traffic.
+    """Take ownership of the endpoint's traffic for the rollout, then begin its first step.
 
     If it is somebody else's, or other variants run than were planned, the rollout is refused;
     nothing was touched.

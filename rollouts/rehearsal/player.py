@@ -164,7 +164,7 @@ class _Player:
             self.do_what_is_due()
 
     def do_what_is_due(self) -> None:
-        """Play the events that are due by now."""
+        """Play the scenario's events that are due by now."""
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
@@ -173,7 +173,7 @@ class _Player:
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
-        """Start another controller."""
+        """Start one more simulated controller of the rollout."""
         name = next(self.names)
         self.controllers[name] = trapped_ports(
             self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint)
@@ -240,7 +240,7 @@ class _Player:
             self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
-        """Halt a controller within a call while another one takes over."""
+        """Halt a controller in the middle of a call while another one takes over."""
         self.stopped.add(controller)
         if self.stopped.issuperset(self.controllers):
             self.start_controller()
@@ -257,10 +257,10 @@ def _die(controller: str) -> None:
 
 
 def _throttle(controller: str) -> None:
-    """Refuse the controller's call with a throttling error."""
+    """Simulate that the provider throttles the controller's call, by raising its error."""
     raise Throttled(f"{controller}: slow down")
 
 
 def _lose(controller: str) -> None:
-    """Lose the reply to the controller's call."""
+    """Simulate that the reply to the controller's call is lost, by raising an error."""
     raise OutcomeUnknown(f"{controller}: the reply was lost")

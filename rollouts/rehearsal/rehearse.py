@@ -48,7 +48,7 @@ def rehearse_in(
 
 
 def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse the same scenario without guardrails, to compare.
+    """Rehearse the same scenario with guardrails that decide nothing, to compare.
 
     No guardrail decides, and no step waits for a person.
     """

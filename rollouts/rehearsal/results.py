@@ -91,7 +91,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def failed_before(self, moment: datetime) -> int:
-        """Return how many requests failed in the minutes that began before a moment."""
+        """Return how many simulated requests failed in the minutes that began before a moment."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()

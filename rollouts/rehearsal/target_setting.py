@@ -117,7 +117,7 @@ class TargetSetting:
                 self._touch()
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Apply a scripted change; return the function that undoes it."""
+        """Apply a scripted change of traffic, answers or metrics; return a function to undo it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 usual = self._behaviours.get(variant, self._usual)
@@ -139,11 +139,11 @@ class TargetSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """Return what each variant answered, minute by minute."""
+        """Return each variant's simulated requests, errors and latency by minute."""
         return self._minutes
 
     def close(self) -> None:
-        """Close every target that was opened."""
+        """Close every connection to the target that was opened."""
         for target in self._targets:
             target.close()
 
@@ -204,7 +204,7 @@ class TargetSetting:
             self._moved = moved
 
     def _touch(self) -> None:
-        """Shift to the present split as somebody else would, which changes only the token."""
+        """Set the present traffic split again as somebody else would: only the token changes."""
         state = self._state()
         if state.phase == "ready":
             try:
@@ -223,7 +223,7 @@ class _Metrics:
         self._metrics, self._outage = metrics, outage
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Read metrics, or fail while the script says that they are out."""
+        """Read metrics from the target, or fail while a scripted outage lasts."""
         if self._outage():
             raise Unavailable("the metrics cannot be read", remedy="try again in a minute")
         return self._metrics.read(endpoint, window)

@@ -61,7 +61,7 @@ def history_key(state: State, seq: int) -> str:
 
 
 def read(store: StateStore, endpoint: str) -> Stored | None:
-    """Return the running or last rollout, or None.
+    """Return the stored state of an endpoint's running or last rollout, or None.
 
     Raises:
         Refused: A newer version wrote it.
@@ -126,7 +126,7 @@ def flush(store: StateStore, state: State) -> State:
 
 
 def history(store: StateStore, state: State) -> Iterator[Entry]:
-    """Yield the history, oldest first; entries still in the outbox come last."""
+    """Yield the entries of a rollout's history, oldest first; those in the outbox come last."""
     last_seq = 0
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
@@ -193,7 +193,7 @@ def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
-    """Decode stored minutes of metrics."""
+    """Decode stored metrics by minute from JSON."""
     written = decode(data, _WrittenMinutes, what=what)
     try:
         minutes = {

@@ -102,7 +102,7 @@ def to_shifting(state: State, now: datetime) -> State:
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Return the state that shifts once more and then begins a new bake.
+    """Return the state in which the split is set once more, before a new bake begins.
 
     What was measured beside somebody else's change says nothing, nor does a yes to it.
     """
@@ -116,9 +116,10 @@ def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State
 
 
 def to_baking(state: State, now: datetime, token: str) -> State:
-    """Return the state whose bake begins at the next whole minute.
+    """Return the state in which a bake begins, at the next whole minute.
 
-    Convergence was seen. The bake's end is an absolute time from now on.
+    The endpoint was seen to serve the intended split. The bake's end is an absolute time from now
+    on.
     """
     bake_from = next_minute(now)
     moved = note(
@@ -154,7 +155,7 @@ def to_promoted(state: State, now: datetime, why: str) -> State:
 
 
 def to_handing(state: State, now: datetime) -> State:
-    """Return the state in which the hand-over begins."""
+    """Return the state in which the hand-over after a promotion begins."""
     return replace(
         _unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME
     )

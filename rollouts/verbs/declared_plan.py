@@ -78,7 +78,7 @@ def _aliases(project: Project, model: str) -> dict[str, int]:
 
 
 def _declared_rollout(project: Project, endpoint: str) -> Rollout:
-    """Return the rollout of project.yaml; raise NotFound if there is none."""
+    """Return an endpoint's rollout from project.yaml; raise NotFound if there is none."""
     rollouts = project.spec.rollouts
     if endpoint not in rollouts:
         raise NotFound(
@@ -91,7 +91,7 @@ def _declared_rollout(project: Project, endpoint: str) -> Rollout:
 
 
 def _variant(state: EndpointState, name: str, key: str) -> VariantState:
-    """Return a running variant; raise Invalid if it does not run."""
+    """Return the running state of a variant by its name; raise Invalid if it does not run."""
     for variant in state.variants:
         if variant.name == name:
             return variant
@@ -152,7 +152,7 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
 
 
 def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
-    """Raise if the target cannot do a step, or the new variant has the first step's share."""
+    """Raise an error if the target cannot do a step, or the first step is no step up."""
     target = project.target
     if problems := check_target(project.description, rollout, target.name, target.capabilities):
         raise ProjectError(problems)
@@ -167,7 +167,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Return whether project.yaml differs from the plan that runs.
+    """Return whether project.yaml declares another rollout than the running plan.
 
     A hand-over that an experiment began is not in it.
     """

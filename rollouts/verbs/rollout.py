@@ -110,7 +110,7 @@ class Rollout:
 
 
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
-    """Start the declared rollout of an endpoint.
+    """Start the rollout that project.yaml declares for an endpoint.
 
     It is only written down: the first look takes the traffic, and until somebody looks (`run`,
     `tick`) nothing moves.
@@ -144,7 +144,7 @@ def check_last_over(project: Project, endpoint: str) -> None:
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
-    """Raise Refused if the traffic has another owner."""
+    """Raise Refused if the endpoint's traffic has another owner."""
     claim = owner.read(project.target.state, endpoint)
     if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
         raise owner.refusal(endpoint, claim.owner, now=project.wall())
@@ -252,7 +252,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Approve what waits for a person; in the grace time, end it now.
+    """Approve the step for which a rollout waits; in the grace time, end that now.
 
     Raises:
         Refused: Nothing waits, or data do not pass and there is no reason.
@@ -513,7 +513,7 @@ def has_any(project: Project, endpoint: str) -> bool:
 
 
 def _read(project: Project, endpoint: str) -> Stored:
-    """Return the running or last rollout; raise NotFound if there was none."""
+    """Return the stored state of the running or last rollout; raise NotFound if there was none."""
     stored = documents.read(project.target.state, endpoint)
     if stored is None:
         raise NotFound(

@@ -59,7 +59,7 @@ def status_of(
     *,
     project_differs: bool,
 ) -> Status:
-    """Return the status of a rollout."""
+    """Build the status of a rollout from its state and its endpoint."""
     serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
     return Status(
         target=target,
@@ -269,7 +269,10 @@ def _without_data(state: State) -> str:
 
 
 def check_text(check: Check) -> str:
-    """Return a check as text, such as `error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    """Return a guardrail check as text.
+
+    Such as `error_rate max 0.3 % of 1,204, max 1 % pass`.
+    """
     return (
         f"{check.guardrail:<22} {check.why}   {check.verdict}"
         if check.why

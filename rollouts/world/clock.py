@@ -26,7 +26,7 @@ class VirtualClock:
         return self._now
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Schedule a function for a time."""
+        """Schedule a function to be called at a simulated time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 
     def next_due(self) -> datetime | None:

@@ -102,17 +102,17 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
-        """Whether the fleet has any variants."""
+        """Whether the simulated endpoint has any variants."""
         return bool(self.variants)
 
     @property
     def updating(self) -> bool:
-        """Whether a change of the fleet is under way."""
+        """Whether a change of the simulated endpoint is under way."""
         return self._change is not None
 
     @property
     def token(self) -> str:
-        """The version of the fleet's state, for fenced writes."""
+        """The version of the simulated endpoint's state, for compare-and-swap."""
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
@@ -142,7 +142,7 @@ class Fleet:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Make the endpoint Busy for a while, as by somebody else's change.
+        """Make the simulated endpoint Busy for a while, as somebody else's change does.
 
         What was under way ends with it.
         """
@@ -186,12 +186,12 @@ class Fleet:
         return min(max(now, least), most)
 
     def delete(self) -> None:
-        """Delete the endpoint."""
+        """Delete the simulated endpoint."""
         self._version += 1
         self.variants, self._change = {}, None
 
     def state(self) -> EndpointState | None:
-        """Return the endpoint's state, or None."""
+        """Return the simulated endpoint's state, or None if it does not exist."""
         if not self.variants:
             return None
         phases = {variant.phase for variant in self.variants.values()}
@@ -266,7 +266,7 @@ class WorldEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Begin to change the simulated fleet to a specification."""
+        """Begin to change the simulated endpoint to a specification."""
         fleet = self._fleet
         hosting.check_spec(spec, self._rules)
         for variant in spec.variants:
@@ -324,7 +324,7 @@ class WorldEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the fleet's state, or None for another endpoint."""
+        """Return the simulated endpoint's state, or None for another endpoint."""
         self._calls.reading("endpoints.observe", endpoint)
         return self._fleet.state() if endpoint == self._fleet.name else None
 
@@ -337,7 +337,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
-        """Answer a request by the variant that the simulated split draws."""
+        """Answer a request as a variant that is drawn by the simulated traffic split."""
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
@@ -353,7 +353,7 @@ class WorldEndpoints:
         )
 
     def _must(self, endpoint: str) -> None:
-        """Raise NotFound if there is no such endpoint."""
+        """Raise NotFound if the simulated endpoint is not of that name, or does not exist."""
         if endpoint != self._fleet.name or not self._fleet.exists:
             raise hosting.not_found(endpoint)
 
@@ -383,7 +383,7 @@ class WorldEndpoints:
         self._free()
 
     def _differs(self, spec: EndpointSpec) -> bool:
-        """Return whether the endpoint differs from a spec."""
+        """Return whether the simulated endpoint differs from a specification."""
         variants = self._fleet.variants
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
@@ -400,7 +400,7 @@ def _same(first: VariantSpec, second: VariantSpec) -> bool:
 
 
 def _state(variant: Running) -> VariantState:
-    """Return a variant's state."""
+    """Return a simulated variant's state in the form that targets report."""
     return VariantState(
         name=variant.spec.name,
         model=variant.spec.model,

@@ -144,7 +144,7 @@ class World:
             self.clock.move(stop)
 
     def behave(self, variant: str, behaviour: Behaviour) -> None:
-        """Change how a variant answers."""
+        """Change a variant's simulated error rate, latency and scores."""
         self.fleet.variants[variant].behaviour = behaviour
 
     def _scores(
