@@ -148,7 +148,7 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 
 
 def check_here(project: Project) -> None:
-    """Raise Refused unless the target is one of this machine, where simulating harms nobody.
+    """Raise Refused unless the target is on this machine: the laptop or an offline stack.
 
     On a cloud, made-up visitors would stand in its log beside people.
     """

@@ -101,7 +101,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def variance(self) -> float:
-        """The variance of the rate (Deng, Knoblich, Lu 2018); NaN below two units."""
+        """The variance of the ratio y / d (Deng, Knoblich, Lu 2018); NaN below two units."""
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
@@ -160,7 +160,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:
-        """Return whether a mean is so far from zero that sums of squares lose digits."""
+        """Return whether a mean is so far from zero that its sum of squares loses digits."""
         number, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
         moved = self.mean(column) - self.shift[number]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)

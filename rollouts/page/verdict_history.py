@@ -62,7 +62,7 @@ def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
 
 
 def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the times at which a bake was judged."""
+    """Yield the times at which the report shows checks of a bake: evenly spaced, and its end."""
     whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
     step = -(-len(whole) // _MOST) or 1
     yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

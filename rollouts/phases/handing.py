@@ -101,7 +101,10 @@ def _resizing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _small(state: State, observation: Observation, now: datetime) -> Step:
-    """Send a small share to the old variant's name, until two minutes of metrics are final."""
+    """Send a small share of traffic to the old variant's name, until its metrics are judged.
+
+    It takes two minutes of them.
+    """
     endpoint, plan = observation.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
         if endpoint is None or not is_converged(state, hand_over_spec(plan), endpoint):

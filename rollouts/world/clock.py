@@ -34,7 +34,10 @@ class VirtualClock:
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:
-        """Move to `moment` or the next scheduled event before it, and run the event."""
+        """Move the simulated clock to a moment, or to the next scheduled event before it.
+
+        That event is run.
+        """
         self._now = max(self._now, moment)
         while self._due and self._due[0][0] <= self._now:
             heapq.heappop(self._due)[2]()

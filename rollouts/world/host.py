@@ -337,7 +337,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
-        """Answer a request as a variant that is drawn by the simulated traffic split."""
+        """Answer a request as the named variant, else as the one with the most traffic."""
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
