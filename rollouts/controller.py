@@ -161,7 +161,10 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Return whether all webhook notices are sent and no report page is due."""
+    """Return whether all webhook notices are sent and no report page is due.
+
+    Entries in the outbox do not count: the next iteration, by any controller, writes them.
+    """
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
 

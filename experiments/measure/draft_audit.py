@@ -115,7 +115,11 @@ def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
 
 
 def _kind(row: Mapping[str, Any]) -> str:
-    """Return how a logged ranking was made: alone, explored, drafted or ruled."""
+    """Return how a logged ranking was made: alone, explored, drafted or ruled.
+
+    alone: by one variant; explored: with random draws; drafted: from two variants; ruled: by rules
+    too, which the log does not hold.
+    """
     if row["rival_order"] is None:
         return "alone"
     is_whole = row["eligible"] is None or row["arranged"] is not None

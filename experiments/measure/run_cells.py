@@ -148,9 +148,9 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _units(cell: Cell) -> int:
-    """Return the number of units first seen on the day of a row of sums.
+    """Return the number of units that a row of sums adds: those first seen on its day.
 
-    Sums of later days hold only increments and count no units.
+    Rows of later days hold only increments and count no units.
     """
     return next(iter(cell.sums.values())).units
 
@@ -211,7 +211,7 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return the time before which events count, and the time at which outcomes are known.
+    """Return until when events count at a moment, and until when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """

@@ -104,7 +104,10 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
 def _ratios(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
-    """Yield the ratio of satisfied shares by arm, for each attribute that a monitor watches."""
+    """Yield the ratio of satisfied shares by arm, for each monitored attribute of units.
+
+    A unit is satisfied if an outcome, such as a purchase, followed.
+    """
     watched = [monitor for monitor in monitors if monitor.units]
     endpoint = project.spec.endpoints[run.definition.layer.endpoint]
     state = project.target.warehouse.observe("rankings") if watched else None
@@ -139,7 +142,8 @@ def _ratios(
 def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
     """Return in each arm the ratio of the satisfied shares of two groups of units.
 
-    The groups are the two that are furthest apart in the control. None: an arm has too few of one.
+    A unit is satisfied if an outcome followed. The groups are the two that are furthest apart in
+    the control. None: an arm has too few of one.
     """
     kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
     for row in rows:

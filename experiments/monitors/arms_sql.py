@@ -38,7 +38,7 @@ UNION ALL SELECT '' AS arm, count(*) AS n, {zeros} FROM (SELECT entity_key FROM 
 
 
 def satisfied_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
-    """Return the SQL query that counts satisfied and other units by arm and attributes.
+    """Return the SQL query that counts units with and without an outcome, by arm and attributes.
 
     Columns: arm, attributes, satisfied (0 or 1), units. Parameters: $run, $endpoint, $since and
     $earliest (dates), $until and of outcomes $known (not included).

@@ -43,7 +43,7 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
-    """Return the ratio of the lowest to the highest satisfied share among groups.
+    """Return the ratio of the lowest to the highest share of units with an outcome, by group.
 
     The two groups are chosen by what is seen, so the interval is that of all pairs at once
     (Bonferroni): with two groups that of their one. None: fewer than two groups can be compared.
@@ -79,7 +79,7 @@ def comparable(below: Kind, above: Kind) -> bool:
 
 
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
-    """Return the ratio of two groups' satisfied shares, with its confidence interval.
+    """Return the ratio of two groups' shares of units with an outcome, with its interval.
 
     It is taken on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of
     both shares' intervals.

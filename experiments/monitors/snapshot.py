@@ -97,7 +97,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
         }
 
     def labels(self, scope: Scope) -> tuple[str, ...]:
-        """Return the days or the model versions that have metrics."""
+        """Return the days, or the model versions, for which the snapshot has metrics."""
         return tuple(dict.fromkeys(row.of for row in self.rows if row.scope == scope))
 
     def __str__(self) -> str:

@@ -64,7 +64,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigu
 
 
 def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
-    """Count units by period, model version and attributes, and those that were satisfied.
+    """Count units by period, model version and group, and those with an outcome.
 
     Raises:
         Invalid: The log was made before monitors, and nobody applied it again.
@@ -152,7 +152,7 @@ def version_order(version: str) -> tuple[str, int]:
 def _scope_rows(
     cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
 ) -> Iterator[Row]:
-    """Yield the metrics of a day or of a model version, as snapshot rows."""
+    """Yield the metrics of one day or of one model version, as snapshot rows."""
     groups = kinds(cells)
     yield from _mix_rows(groups, scope, label)
     if outcomes:
@@ -160,7 +160,7 @@ def _scope_rows(
 
 
 def kinds(cells: Iterable[Cell]) -> Kinds:
-    """Sum units and satisfied units by group, in the order of the groups' names."""
+    """Sum the units, and those with an outcome, by group, in the order of the groups' names."""
     groups: Kinds = {}
     for cell in cells:
         groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(
@@ -184,7 +184,10 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's satisfied share, and the lowest over the highest, as snapshot rows."""
+    """Yield each group's share of units with an outcome, and the lowest over the highest.
+
+    They are rows of a snapshot.
+    """
     for name, kind in groups.items():
         yield _row(
             "satisfied",

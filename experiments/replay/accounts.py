@@ -160,9 +160,9 @@ def rows_of(
 
 
 def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """Return how likely exploration puts an item of each score tenth at each place of a lane.
+    """Return how likely exploration puts an item of each score tenth at a place.
 
-    It counts how often the lane is drawn, too.
+    It is the same at each place of a lane, and counts how often the lane is drawn, too.
     """
     lane = place.lane
     if lane is None or not explore:

@@ -76,7 +76,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> str:
-        """A clause on the effective number of rows: how many tell something about the policy."""
+        """A clause of text with the effective sample size of the log for the policy."""
         units = f", {self.units:,} units drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "

@@ -158,7 +158,9 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return how often each metric may be looked at, and how wide its intervals must be.
+    """Return the sequential testing horizon of each metric, which bounds its intervals.
+
+    It says at how many looks a metric may be tested.
 
     Args:
         comparison: What the run compares.
@@ -182,7 +184,7 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return how often a metric may be looked at, and how wide its intervals must be.
+    """Return a metric's sequential testing horizon, which bounds its intervals.
 
     A plan that is not sized yet has infinite bounds.
     """

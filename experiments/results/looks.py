@@ -96,7 +96,7 @@ def key(run: str) -> str:
 
 
 def read(state: StateStore, run: str) -> Looks:
-    """Return the recorded looks at a run's results, which sequential tests must account for."""
+    """Return the recorded looks at a run's results, which sequential tests account for."""
     return _load(state, run)[0]
 
 

@@ -136,7 +136,7 @@ def _judging(comparison: Comparison) -> _Judging:
 
 
 def last_look(project: Project, name: str, *, despite_split: bool = False) -> Results:
-    """Return the newest stored results of a run, without a query.
+    """Return the newest stored results of a run, without a query of the log.
 
     Raises:
         NotFound: Nobody has looked yet.

@@ -103,7 +103,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
-    """Return a line of text for each kind of row of the log that was not counted."""
+    """Return a line of text for each reason for which rows of the log were not counted."""
     lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
     return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
 
@@ -314,7 +314,7 @@ def figure_title(figure: ArmFigure) -> str:
 
 
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
-    """Yield a text for each treatment, such as `concentration +0.06 in treatment`.
+    """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
     Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """

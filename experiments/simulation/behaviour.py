@@ -75,7 +75,7 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
     """Return the body of a simulated visitor's request to /assign.
 
-    It has no candidates: only a ranking needs them.
+    It has neither candidates nor keys of entities: only a ranking needs them.
     """
     exposure = setting.spec.events[setting.spec.objectives[setting.endpoint.objective].exposure]
     keys = {entity.key for entity in setting.spec.entities.values()}

@@ -148,9 +148,12 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 
 
 def check_here(project: Project) -> None:
-    """Raise Refused unless the target is on this machine: the laptop or an offline stack.
+    """Raise an error unless the target may be simulated on: the laptop or an offline stack.
 
     On a cloud, made-up visitors would stand in its log beside people.
+
+    Raises:
+        Refused: It is a cloud.
     """
     target = project.target
     if not simulated_time.on_this_machine(target):

@@ -77,7 +77,7 @@ def sizing(state: State, observation: Observation, now: datetime) -> Step:
 def shifting(state: State, observation: Observation, now: datetime) -> Step:
     """Shift traffic until the target serves the intended split with every variant ready.
 
-    A shift that takes too long, or more than six calls, aborts the rollout.
+    A shift that takes too long, or more than six calls, ends in an abort.
     """
     if (state := _going_on(state, observation, now)).phase != "shifting" or is_behind(
         state, observation

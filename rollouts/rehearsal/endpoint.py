@@ -26,7 +26,11 @@ _REAL = timedelta(minutes=2)  # for model servers to start
 
 
 def stand_up(target: Target, plan: Plan) -> None:
-    """Create the endpoint that a rollout plan starts from, on an empty target."""
+    """Create the endpoint that a rollout plan starts from, on an empty target.
+
+    It has the models' versions and aliases, every variant ready, and the split that the plan begins
+    with.
+    """
     for variant, alias in zip(plan.spec.variants, aliases_of(plan), strict=True):
         _register(target, variant.model, variant.version)
         if alias is not None:
