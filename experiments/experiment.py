@@ -60,7 +60,7 @@ stop = by_simulated_clock(stop_run)
 
 
 def history(project: Project, name: str | None = None) -> Rows[Change]:
-    """Return every change of the target's experiments, or of one, oldest first.
+    """Return every change of the experiments' runs on a target, or of one, oldest first.
 
     Raises:
         NotFound: The one never ran.
@@ -72,7 +72,9 @@ def history(project: Project, name: str | None = None) -> Rows[Change]:
 
 
 def simulate(project: Project, path: str | Path) -> Simulated:
-    """Simulate visitors who call the gateway, on a simulated clock.
+    """Simulate visitors who call the gateway, and measure an experiment on them.
+
+    The clock is simulated, too.
 
     Args:
         project: The project.

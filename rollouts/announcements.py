@@ -16,10 +16,10 @@ from .state.states import State
 
 
 def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None) -> Delivery:
-    """Send a state's due notices, and write the page once the rollout is over.
+    """Send a rollout's due webhook notices, and write its report page once it is over.
 
-    Its driver does this, or anybody once it has ended. A page that cannot be drawn holds up no
-    notice.
+    Its controller does this, or any process once it has ended. A page that cannot be drawn delays
+    no notice.
     """
     page = _page(ports, state, now)
     try:
@@ -30,7 +30,10 @@ def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None)
 
 
 def _page(ports: Ports, state: State, now: datetime) -> Delivery:
-    """Write the page once the rollout is over, unless it exists."""
+    """Write the rollout's report page once it is over, unless the page exists.
+
+    Return whether that is still to be done, with the problems.
+    """
     try:
         if state.released and not _has_page(ports, state):
             report.write(ports, state)
@@ -40,9 +43,9 @@ def _page(ports: Ports, state: State, now: datetime) -> Delivery:
 
 
 def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
-    """Return the state after an announcement failed: what is left to announce, and when.
+    """Return the outcome of a failed announcement: its error, and whether it is to be retried.
 
-    What fails for as long as a notice is tried will go on failing: then nothing is left to do.
+    It is retried for a limited time after the end of the rollout.
     """
     over = state.watch_until or state.ended
     return Delivery(
@@ -51,6 +54,6 @@ def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
 
 
 def _has_page(ports: Ports, state: State) -> bool:
-    """Return whether the page exists."""
+    """Return whether the report page of a rollout is stored."""
     uri = report.report_uri(ports, state)
     return any(blob.uri == uri for blob in ports.blobs.list(uri))

@@ -78,9 +78,9 @@ def look(
     remembered: Stored | None = None,
     leaving: bool = False,
 ) -> LookResult:
-    """Read, observe, decide, write down, act: in this order, so that a crash loses nothing.
+    """Run one control loop iteration: read, observe, decide, store the decision, and act.
 
-    Errors of reading the document are raised.
+    The order is such that a crash loses nothing. Errors of reading the document are raised.
 
     Args:
         ports: The ports.
@@ -109,7 +109,7 @@ def look(
 
 
 def _is_ours(state: State, holder: str, now: datetime) -> bool:
-    """Return whether this controller surely holds the lease."""
+    """Return whether this controller holds the rollout's lease, and it has not run out."""
     return (
         state.lease.holder == holder and state.lease.until is not None and now < state.lease.until
     )
@@ -124,7 +124,7 @@ def _advance(
     seize: bool = False,
     leaving: bool = False,
 ) -> LookResult:
-    """Make a look from a document that was read."""
+    """Run one control loop iteration from a state document that was read already."""
     now, state = clock(), stored.state
     if state.released and not state.outbox:
         return LookResult(state=state, driver=state.lease.holder)
@@ -161,9 +161,9 @@ def _advance(
 
 
 def _is_told(state: State) -> bool:
-    """Return whether all notices are sent and the page is written.
+    """Return whether all webhook notices are sent and no report page is due.
 
-    The next look, by any controller, writes what is in the outbox.
+    Entries in the outbox do not count: the next iteration, by any controller, writes them.
     """
     return not state.released and (state.plan.webhook_env is None or state.notified >= state.seq)
 
@@ -177,7 +177,10 @@ def _carry_out(
     observation: Observation,
     clock: Clock,
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Write the decision down, then act on it."""
+    """Store the decision of a control loop iteration, then perform its actions.
+
+    Return the stored document, and the problems met as sentences.
+    """
     problems = _keep_minutes(ports, stored.state, decided, observation)
     if decided != stored.state or actions:
         previous, stored = stored.state, documents.write(ports.state, decided, expect=stored.token)
@@ -189,7 +192,7 @@ def _carry_out(
 
 
 def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) -> None:
-    """Record until when the rollout keeps the traffic, for others who want it.
+    """Record until when an ended rollout keeps the traffic, for others who want to own it.
 
     If this is not written, the rollout's status still says it.
     """
@@ -204,9 +207,10 @@ def _announce_end(ports: Ports, previous: State, decided: State, now: datetime) 
 def _keep_minutes(
     ports: Ports, previous: State, decided: State, observation: Observation
 ) -> tuple[str, ...]:
-    """Store the minutes that a decision rests on, before it is made.
+    """Store the metrics that a decision is based on, before it is made.
 
-    If they cannot be stored, that stops no rollout, least of all its abort.
+    Return the problems as sentences: if they cannot be stored, that stops no rollout, least of all
+    its abort.
     """
     if not _stands_on_minutes(previous, decided):
         return ()
@@ -218,7 +222,7 @@ def _keep_minutes(
 
 
 def _stands_on_minutes(previous: State, decided: State) -> bool:
-    """Return whether a decision rests on minutes of metrics, which must be stored first."""
+    """Return whether a decision is based on metrics, which must then be stored first."""
     places = [
         (state.phase, state.stage, state.attempt, state.bake_from) for state in (previous, decided)
     ]
@@ -230,9 +234,10 @@ def _stands_on_minutes(previous: State, decided: State) -> bool:
 def _act(
     ports: Ports, stored: Stored, action: Action, clock: Clock
 ) -> tuple[Stored, tuple[str, ...]]:
-    """Do an action if the lease outlives the call, and note its outcome.
+    """Perform an action if the lease outlives the call, and record its outcome in the state.
 
-    Whatever it raises, the next look sees what happened.
+    Return the stored document and the problems. Whatever the call raises, the next iteration sees
+    what happened.
     """
     state, error = stored.state, None
     if state.lease.until is None or clock() + REQUEST + MARGIN >= state.lease.until:
@@ -252,7 +257,10 @@ def _act(
 
 
 def _unwritten(state: State, error: IsthmusError) -> str:
-    """Return why a look's result is not stored, as a sentence for who watches the rollout."""
+    """Return a sentence on why the result of an iteration could not be stored.
+
+    It is shown to whoever watches the rollout.
+    """
     if isinstance(error, Conflict):
         return (
             f"another controller wrote {state.id} of {state.endpoint} first: this look stored "
@@ -262,7 +270,7 @@ def _unwritten(state: State, error: IsthmusError) -> str:
 
 
 def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
-    """Carry out an action through the ports."""
+    """Carry out one action of a rollout, such as a traffic shift, by calls to the target."""
     endpoint = state.endpoint
     match action:
         case Take():
@@ -289,7 +297,7 @@ def _do(ports: Ports, state: State, action: Action, now: datetime) -> None:
 
 
 def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> LookResult:
-    """Announce the result of a look: send notices and write the page.
+    """Send the webhook notices and write the report page that an iteration's result calls for.
 
     Return the result with the problems of that.
     """
@@ -301,7 +309,7 @@ def tell_of(ports: Ports, result: LookResult, *, holder: str, now: datetime) -> 
 def give_back(
     ports: Ports, endpoint: str, *, holder: str, stored_last: Stored | None = None
 ) -> None:
-    """Release the lease, so that the next controller need not wait until it runs out.
+    """Release a controller's lease of a rollout, so that the next one need not wait for its end.
 
     Only for a holder that has nothing under way any more. One that cannot give it back lets it run
     out. `stored_last` is the document as the holder left it.
@@ -315,7 +323,7 @@ def give_back(
 
 
 def _free_lease(ports: Ports, stored: Stored, holder: str) -> bool:
-    """Release the lease; return False if the document has changed since."""
+    """Release the lease in the stored document; return False if that has changed since."""
     if stored.state.lease.holder != holder:
         return True
     try:
@@ -339,9 +347,10 @@ def drive(
     every: timedelta = EVERY,
     sleep: Callable[[float], None] = time.sleep,
 ) -> LookResult:
-    """Look until the rollout is over, or `until`, called after each look, returns True.
+    """Repeat the control loop iteration until the rollout is over or `until` returns True.
 
-    At the end the lease is given back. An error of a single look does not end it.
+    `until` is called with the result of each iteration. At the end the lease is given back. An
+    error of a single iteration does not end it.
 
     Raises:
         Refused: A newer version wrote the document. So with Invalid.

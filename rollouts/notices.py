@@ -41,9 +41,9 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 def deliver(
     store: StateStore, state: State, now: datetime, *, post: Post | None = None
 ) -> Delivery:
-    """Post the due notices in order, and store how many were posted.
+    """Post a rollout's due notices to its webhook in order, and store how many were posted.
 
-    The state must be stored; only the rollout's driver does this.
+    The state must be stored; only the rollout's controller does this.
     """
     variable = state.plan.webhook_env
     if variable is None or state.notified >= state.seq:
@@ -63,12 +63,12 @@ def deliver(
 
 
 def _due(store: StateStore, state: State) -> Iterator[Entry]:
-    """Return the entries of the history that were not posted."""
+    """Return the history entries of a rollout that were not posted to its webhook yet."""
     return (entry for entry in documents.history(store, state) if entry.seq > state.notified)
 
 
 def _write(store: StateStore, state: State, notified: int) -> None:
-    """Store in the present document how many notices were posted.
+    """Store in the rollout's current document how many notices were posted.
 
     If that fails, they are posted again, with the same ids.
     """
@@ -86,12 +86,12 @@ def _write(store: StateStore, state: State, notified: int) -> None:
 
 
 def _id(state: State, entry: Entry) -> str:
-    """Return a notice's id, from the rollout and the entry."""
+    """Return a webhook notice's id, `<rollout>/<entry number>`, the same at each retry."""
     return f"{state.id}/{entry.seq}"
 
 
 def _body(state: State, entry: Entry) -> bytes:
-    """Return a notice's body."""
+    """Return the JSON body of a webhook notice about one entry of a rollout's history."""
     return msgspec.json.encode(
         {"id": _id(state, entry), "endpoint": state.endpoint, "rollout": state.id}
         | msgspec.to_builtins(entry)
@@ -99,7 +99,7 @@ def _body(state: State, entry: Entry) -> bytes:
 
 
 def _url(variable: str) -> str:
-    """Return the webhook's URL from the environment.
+    """Return the webhook's URL, which is read from an environment variable.
 
     Raises:
         Invalid: It is not set on this machine, or would send openly over the network.
@@ -126,11 +126,11 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
     """A handler that follows no redirect."""
 
     def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow no redirect: a webhook answers itself."""
+        """Refuse to follow a redirect: the webhook itself has to answer."""
 
 
 def _post(url: str, body: bytes, name: str) -> None:
-    """Post a notice to the webhook.
+    """Post a notice's JSON body to the webhook's URL.
 
     Raises:
         Unavailable: There was no answer in time, or its status was not 2xx.

@@ -32,7 +32,10 @@ class PartialObservation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
-    """Read all that a decision needs: endpoint, owner, aliases, metrics and smoke test."""
+    """Read from the target all that a decision needs, for one control loop iteration.
+
+    That is the endpoint, the owner of its traffic, aliases, metrics and the smoke test.
+    """
     problems: list[str] = []
     fields: dict[str, Any] = {}
     try:
@@ -60,7 +63,7 @@ def observe(ports: Ports, state: State, now: datetime) -> PartialObservation:
 def _owner(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime, *, absent: bool
 ) -> dict[str, Any]:
-    """Return who owns the endpoint's traffic, seen from the rollout."""
+    """Return the observation's fields on who owns the endpoint's traffic: ours, free or other."""
     claim = owner.read(ports.state, state.endpoint)
     whose: Literal["ours", "free", "other"]
     if endpoint is not None:
@@ -84,7 +87,10 @@ def _owner(
 def _aliases(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Return the versions that the rollout's aliases point to now."""
+    """Return the observation's fields on the model versions that the rollout's aliases point to.
+
+    An alias is read only in the phases in which the rollout may move it.
+    """
     del endpoint, now
     fields: dict[str, Any] = {}
     if (
@@ -99,7 +105,7 @@ def _aliases(
 
 
 def _alias_version(ports: Ports, model: str, alias: str) -> int:
-    """Return the version that an alias names; 0 if none."""
+    """Return the number of the model version that an alias points to; 0 if there is no alias."""
     try:
         return ports.registry.get(model, alias).version
     except NotFound:
@@ -107,7 +113,7 @@ def _alias_version(ports: Ports, model: str, alias: str) -> int:
 
 
 def is_due(state: State, now: datetime) -> bool:
-    """Return whether a new minute has settled."""
+    """Return whether metrics of a further minute are final by now, so that they can be judged."""
     begun = judged_until(state)
     return (
         state.bake_from is not None
@@ -120,7 +126,10 @@ def is_due(state: State, now: datetime) -> bool:
 def _metrics(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Return all minutes since the bake began, if a new one is due."""
+    """Return the observation's fields with all metrics since the bake began.
+
+    They are empty unless a further minute is final.
+    """
     del endpoint
     if state.bake_from is None or not is_due(state, now):
         return {}
@@ -128,7 +137,7 @@ def _metrics(
 
 
 def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
-    """Read the minutes and scores of a window.
+    """Return the observation's fields with the metrics and scores of a time window.
 
     If nothing can be compared, no score is judged: the requests alone say whether there are any.
     """
@@ -143,7 +152,7 @@ def _read(ports: Ports, state: State, window: Window) -> dict[str, Any]:
 
 
 def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Observation:
-    """Return an observation with the minutes that the last checks rest on, if this look read none.
+    """Add the metrics that the last checks are based on to an observation that read none.
 
     Minutes that cannot be read are left out.
     """
@@ -164,7 +173,11 @@ def minutes_so_far(ports: Ports, state: State, observation: Observation) -> Obse
 def _smoke(
     ports: Ports, state: State, endpoint: EndpointState | None, now: datetime
 ) -> dict[str, Any]:
-    """Send test requests to the old variant once it runs the promoted version without traffic."""
+    """Return the observation's field with the error of a smoke test, if one is due.
+
+    In the hand-over the old variant gets test requests, once it runs the promoted version without
+    traffic.
+    """
     del now
     if state.handover != "resizing" or not variants_ready(hand_over_spec(state.plan), endpoint):
         return {}

@@ -43,7 +43,9 @@ _MOST_MOVES = 16  # of one look; there are fewer phases
 def tick(
     state: State, observation: Observation, now: datetime, *, holder: str, seize: bool = False
 ) -> Step:
-    """Return the next state, to be stored before its action (at most one) is done.
+    """Decide what a rollout does next: return its next state and at most one action.
+
+    It calls nothing. The state is to be stored before the action is done.
 
     Args:
         state: The rollout's state.
@@ -64,7 +66,7 @@ def tick(
 
 
 def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = False) -> lease.Lease:
-    """Return the lease for this holder, renewed if less than half of it is left."""
+    """Return a controller's lease of the rollout, renewed if less than half of it is left."""
     if last.holder != holder:
         if not seize and not lease.is_free(last, now):
             raise Busy(f"{last.holder} drives this rollout until {last.until}")
@@ -77,7 +79,7 @@ def lease_of(last: lease.Lease, now: datetime, holder: str, *, seize: bool = Fal
 
 
 def _advance(state: State, observation: Observation, now: datetime) -> Step:
-    """Go from phase to phase, until one waits or returns an action."""
+    """Decide phase after phase, until a phase waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
         place = _place(state)
@@ -88,12 +90,12 @@ def _advance(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _place(state: State) -> tuple[object, ...]:
-    """Return where in the rollout a state is."""
+    """Return the fields that tell how far a rollout is, to notice progress by comparing them."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
 
 def _step(state: State, observation: Observation, now: datetime) -> Step:
-    """Decide once, by the state's phase."""
+    """Make one decision, by the rules of the state's phase."""
     if state.released:
         return state, ()
     running = state.phase not in ("starting", "ended")
@@ -109,7 +111,7 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
-    """Return the step that comes before any decision, or None.
+    """Return the step that must come before any other decision, or None.
 
     The traffic must be ours, and no older token may be able to act.
     """
@@ -123,10 +125,10 @@ def _precondition(state: State, observation: Observation, now: datetime) -> Step
 
 
 def _touch(state: State, observation: Observation) -> Step:
-    """Make stale the tokens of an older holder that was stopped before its call.
+    """Return the step that makes the tokens of a stopped former controller stale.
 
-    A bake's token is compared first. If nobody was there, the next look takes over the token that
-    our own touch leaves.
+    It sets the same split again. A bake's token is compared first. If nobody was there, the next
+    look takes over the token that our own touch leaves.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -138,7 +140,7 @@ def _touch(state: State, observation: Observation) -> Step:
 
 
 def _abort(state: State, wish: Wish, observation: Observation, now: datetime) -> State:
-    """Abort because a person asked for it."""
+    """Return the state after a person's abort: aborting, or ended if no traffic was taken yet."""
     cause = f"{wish.who}: {wish.because}" if wish.because else wish.who
     if state.phase != "starting" or observation.owner == "ours":
         return to_aborting(state, now, cause)

@@ -18,7 +18,7 @@ _PER_PERCENT = BUCKETS // 100
 
 
 def count(percent: Decimal) -> int:
-    """Return how many buckets a percentage of a layer is.
+    """Convert a percentage of a layer's units to a number of hash buckets.
 
     Raises:
         Invalid: It is outside 0 .. 100, or finer than 0.01 %.
@@ -29,12 +29,12 @@ def count(percent: Decimal) -> int:
 
 
 def percent(buckets: int) -> Decimal:
-    """Return how many percent of a layer a number of buckets is."""
+    """Convert a number of a layer's hash buckets to a percentage of its units."""
     return Decimal(buckets) / _PER_PERCENT
 
 
 def size(ranges: Ranges) -> int:
-    """Return the number of buckets in the ranges."""
+    """Return the number of hash buckets in the ranges."""
     return sum(high - low + 1 for low, high in ranges)
 
 
@@ -44,12 +44,12 @@ def share(ranges: Ranges) -> Decimal:
 
 
 def free(others: Iterable[Ranges]) -> int:
-    """Return the number of buckets that no run holds."""
+    """Return the number of hash buckets of a layer that no run holds."""
     return BUCKETS - sum(map(size, others))
 
 
 def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
-    """Return a run's ranges after it grew or shrank to a number of buckets.
+    """Return a run's ranges of hash buckets after it grew or shrank to a number of them.
 
     Args:
         ranges: What the run holds.
@@ -64,7 +64,7 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
 
 
 def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
-    """Return the ranges and `more` further buckets, the lowest free ones."""
+    """Return the ranges with `more` further hash buckets, the lowest free ones."""
     grown = list(ranges)
     for start, high in _gaps((ranges, *others)):
         if not more:
@@ -79,7 +79,7 @@ def _grown(ranges: Ranges, others: Iterable[Ranges], more: int) -> Ranges:
 
 
 def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges that no run holds, from the lowest."""
+    """Yield the ranges of hash buckets that no run holds, from the lowest."""
     next_bucket = 0
     for low, high in sorted(span for holder in holders for span in holder):
         if next_bucket < low:
@@ -90,7 +90,7 @@ def _gaps(holders: Iterable[Ranges]) -> Iterator[tuple[int, int]]:
 
 
 def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
-    """Return the ranges without their last `fewer` buckets."""
+    """Return the ranges without their last `fewer` hash buckets."""
     rest = list(ranges)
     while fewer:
         low, high = rest.pop()
@@ -102,5 +102,5 @@ def _shrunk(ranges: Ranges, fewer: int) -> Ranges:
 
 
 def text(ranges: Ranges) -> str:
-    """Return the ranges as text: `0-1999 +5000-5099`."""
+    """Format ranges of hash buckets as text: `0-1999 +5000-5099`."""
     return " +".join(f"{low}-{high}" for low, high in ranges) or "none"

@@ -23,7 +23,7 @@ from .target_check import check_target
 
 
 def definition_of(project: Project, name: str) -> Definition:
-    """Return the definition of an experiment: project.yaml's text with its layer and metrics.
+    """Return an experiment's definition from project.yaml, with its layer and metrics.
 
     Raises:
         NotFound: project.yaml has no such experiment.
@@ -79,9 +79,10 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
 
 
 def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
-    """Return the arms of an interleaved run: one with all units, then its two variants without any.
+    """Return the arms of an interleaved run: one with all units, then its two variants.
 
-    The one arm has the control's variant, for answers where no two can be asked.
+    The two have no units. The one arm has the control's variant, for answers where no two can be
+    asked.
     """
     arms = {INTERLEAVED: variants[0], **{variant: variant for variant in variants}}
     return tuple(
@@ -93,10 +94,11 @@ def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
 def with_defaults(
     project: Project, live: Live, layer: Layer, arms: tuple[LiveArm, ...]
 ) -> tuple[LiveArm, ...]:
-    """Return the arms; one that lacks a parameter of another arm gets the endpoint's default.
+    """Complete the parameters of the arms with the endpoint's defaults.
 
-    A later default would change the control under the run. What an earlier run has shipped is left
-    out: that is everybody's, and the control's.
+    An arm that lacks a parameter of another arm gets the default, as a later default would change
+    the control under the run. What an earlier run has shipped is left out: that is everybody's, and
+    the control's.
     """
     shipped = [
         run
@@ -115,7 +117,7 @@ def with_defaults(
 
 
 def _parameters(arms: tuple[LiveArm, ...]) -> set[str]:
-    """Return the names of all parameters that an arm sets."""
+    """Return the names of all serving parameters that some arm sets."""
     return {parameter for arm in arms for parameter in arm.parameters}
 
 
@@ -141,9 +143,9 @@ def _check_variants(project: Project, experiment: Experiment, endpoint: Endpoint
 
 
 def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ...]) -> FrozenRun:
-    """Return the run as it is stored at its start; `runs.claim` numbers it.
+    """Return a new run with its definition and arms frozen, as it is stored at its start.
 
-    Until then `run` is the experiment's name.
+    Until `runs.claim` numbers it, its `run` is the experiment's name.
     """
     from ...pipelines.training.training import git
 
@@ -161,7 +163,10 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error that an experiment never ran, with the name that may be meant."""
+    """Return the error that an experiment never ran.
+
+    Its remedy is to start it, or the most similar name of project.yaml.
+    """
     remedy = (
         f"isthmus experiment start {name}"
         if name in project.spec.experiments
@@ -193,7 +198,7 @@ def conflicting(project: Project, run: FrozenRun, definition: Definition) -> Pro
 
 
 def _running_weights(run: FrozenRun, key: str) -> str:
-    """Return the weights of the live run, if `key` is about weights."""
+    """Return the live run's weights of the arms as text, if `key` is about weights, else ""."""
     if key != "weights":
         return ""
     weights = runs.weights(run.definition.experiment).values()

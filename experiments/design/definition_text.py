@@ -15,7 +15,7 @@ Rows = list[list[str]]
 
 
 def definition_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return an experiment's definition as rows of a name and a text."""
+    """Return an experiment's definition as table rows of a name and a text."""
     return [
         row
         for row in (
@@ -33,7 +33,7 @@ def percent(share: Decimal) -> str:
 
 
 def _analysis_rows(experiment: Analysis) -> Rows:
-    """Return the definition's rows of an experiment whose arms another system assigns."""
+    """Return the definition of an experiment whose arms another system assigns, as table rows."""
     arms = f"{experiment.control} against {experiment.treatment}"
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
@@ -43,7 +43,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
 
 
 def _experiment_rows(experiment: Experiment) -> Rows:
-    """Return the definition's rows of an experiment whose arms the gateway assigns."""
+    """Return the definition of an experiment whose arms the gateway assigns, as table rows."""
     weights = runs.weights(experiment)
     return [
         ["interleaves", " and ".join(experiment.interleave or ())],
@@ -67,7 +67,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
 
 
 def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return the definition's rows about guardrails."""
+    """Return the guardrails of an experiment as table rows of a name and a text."""
     return [
         [
             "guardrails",
@@ -79,12 +79,12 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
 
 
 def _parameters(parameters: dict[str, object]) -> str:
-    """Return an arm's parameters as text."""
+    """Return an arm's serving parameters as text."""
     return parameters_text(parameters) if parameters else "the endpoint's own parameters"
 
 
 def _plan(plan: Plan | None) -> str:
-    """Return the plan as text."""
+    """Return an experiment's plan as text."""
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
     return f"to see an effect of {percent(plan.minimum_effect)}" + (
@@ -93,7 +93,7 @@ def _plan(plan: Plan | None) -> str:
 
 
 def _condition(condition: Condition) -> str:
-    """Return a condition on a unit as text: `country JP, TW`, `age 18 ..`."""
+    """Return a targeting condition on a unit as text: `country JP, TW`, `age 18 ..`."""
     values = [", ".join(map(str, condition.among))] if condition.among is not None else []
     values += (
         [f"not {', '.join(map(str, condition.not_among))}"]

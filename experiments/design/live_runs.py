@@ -12,17 +12,20 @@ from .runs import FrozenRun
 
 
 def find(live: Live, name: str) -> LiveRun | None:
-    """Return the live run of an experiment: there is at most one."""
+    """Return the live run of an experiment, or None; there is at most one."""
     return next((run for run in live.runs if run.experiment == name), None)
 
 
 def replaced(live: Live, run: LiveRun) -> Live:
-    """Return the live document with a run replaced by its new state."""
+    """Return the document of all live runs with one run replaced by its new state."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
 def without(live: Live, run: str) -> Live:
-    """Return the document without the run, and without its layer if no other run is in it."""
+    """Return the document of all live runs without this run.
+
+    Its layer goes, too, if no other run is in it.
+    """
     rest = tuple(other for other in live.runs if other.run != run)
     used = {other.layer for other in rest}
     return replace(
@@ -31,7 +34,7 @@ def without(live: Live, run: str) -> Live:
 
 
 def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
-    """Return a run in the form that gateways read."""
+    """Convert a frozen run to the form in which gateways read it to assign units."""
     experiment = run.definition.experiment
     return LiveRun(
         run=run.run,
@@ -49,7 +52,7 @@ def live_run(run: FrozenRun, ranges: Ranges) -> LiveRun:
 
 
 def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
-    """Return the layers of the live runs, with one more.
+    """Return the layers of the live runs, with a further layer added.
 
     Raises:
         Refused: The layer runs with another salt or holdout, by which units would move.
@@ -70,7 +73,7 @@ def layers_with(live: Live, layer: Layer) -> dict[str, LiveLayer]:
 
 
 def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None) -> Ranges:
-    """Return the ranges that give a run a number of buckets of its layer.
+    """Choose the hash buckets of a layer that a run with a given number of them gets.
 
     Args:
         live: The live document.
@@ -104,5 +107,5 @@ def ranges_for(live: Live, layer: str, count: int, *, run: LiveRun | None = None
 
 
 def _percent_text(count: int) -> str:
-    """Return a number of buckets as a percentage."""
+    """Format a number of hash buckets as a percentage."""
     return f"{buckets.percent(count).normalize():f} %"

@@ -136,7 +136,7 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
-    """Return which effect can be shown in so many days, and what daily looks cost in power."""
+    """Return text on the effect that the days can show, and on the power that daily looks cost."""
     return (
         f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} "
         "points of power"
@@ -151,23 +151,23 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return how many days bring so many units, with their windows over."""
+        """Return how many days it takes to get so many units, with their windows over."""
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
-        """Return the smallest effect that `days` can show, or None."""
+        """Return the smallest effect that the traffic of `days` can show, or None."""
         if not self.a_day:
             return None
         return smallest_effect(needed, self.a_day * max(self.days - self.window, 0))
 
     @property
     def known_days(self) -> int | None:
-        """The number of days; None if the traffic is unknown."""
+        """The number of days that are planned for; None if the traffic is unknown."""
         return self.days if self.a_day else None
 
     @property
     def cost_of_daily_looks(self) -> float | None:
-        """The share of the power that is lost by a look on each day."""
+        """The share of the power that is lost if the results are looked at on each day."""
         return cost_of_looks(self.days) if self.a_day else None
 
 
@@ -180,7 +180,7 @@ def power_of_log(
     units_per_day: int | None,
     days: int,
 ) -> Power:
-    """Return how long an experiment on a site's log takes to show effects.
+    """Compute how many units and days an analysis of a site's log needs to show effects.
 
     Args:
         name: The experiment.
@@ -220,7 +220,9 @@ def power_of_log(
 def power_of_arms(
     definition: Definition, past: Past, *, unit: str, units_per_day: int | None, days: int
 ) -> Power:
-    """Return how long an experiment takes whose arms the gateway assigns.
+    """Compute how many units and days an experiment needs to show effects.
+
+    It is for experiments whose arms the gateway assigns.
 
     Args:
         definition: The experiment.
@@ -267,7 +269,7 @@ def power_of_preference(
     units_per_day: int | None,
     days: int,
 ) -> PreferencePower:
-    """Return how long an interleaved run takes at least to show a preference.
+    """Compute how many units and days an interleaved run at least needs to show a preference.
 
     Args:
         definition: The experiment.
@@ -315,17 +317,19 @@ def power_of_preference(
 
 
 def preference_events(effect: float) -> int:
-    """Return how many counted events, of both variants together, show a preference."""
+    """Return how many counted events, of both variants together, show a preference of this size."""
     return math.ceil((z_needed() / effect) ** 2)
 
 
 def first_metric(definition: Definition) -> Metric:
-    """Return the first deciding metric."""
+    """Return the first of an experiment's deciding metrics."""
     return definition.metrics[definition.experiment.metric[0]]
 
 
 def past_of_rate(control: float, metric: Metric) -> Past:
-    """Return past data that have a given rate, with one row a unit.
+    """Make up past data with a given rate of a metric, with one row a unit.
+
+    They replace a query of the log where the user states the control's rate.
 
     Raises:
         Invalid: The metric is an amount, or the share leaves nothing to compare.
@@ -348,7 +352,7 @@ def past_of_rate(control: float, metric: Metric) -> Past:
 
 
 def _nothing_to_plan_with(experiment: Experiment, metric: Metric, source: str) -> Invalid:
-    """Return the error that a metric is 0 in the past, so that nothing can be planned."""
+    """Return the error that a metric is 0 in the past data, so that nothing can be planned."""
     return Invalid(
         f"experiments.{experiment.name}: {metric.name} is 0 {source}: nothing to plan with",
         remedy=_SAY_CONTROL,
@@ -362,7 +366,7 @@ def _traffic(
     units_per_day: int | None,
     days: int,
 ) -> _Traffic:
-    """Return the expected traffic, as given or as the experiment's share of all units."""
+    """Return the expected units a day, as stated or as the experiment's share of all units."""
     share = float(experiment.share) / 100
     of_endpoint = None if endpoint_a_day is None else int(endpoint_a_day * share)
     window = metric.within.days if metric.within else 0
@@ -370,7 +374,7 @@ def _traffic(
 
 
 def _effects(experiment: Experiment) -> list[float]:
-    """Return the effects to plan for: the usual ones and the experiment's own."""
+    """Return the relative effects to plan for: the usual ones and the experiment's own."""
     own = (float(experiment.plan.minimum_effect) / 100,) if experiment.plan else ()
     return sorted({*EFFECTS, *own})
 
@@ -381,7 +385,10 @@ def _needs(
     arms: int,
     traffic: _Traffic,
 ) -> tuple[Need, ...]:
-    """Return units and days that each effect needs; `needed`: units of all arms for an effect."""
+    """Return the units and days that it takes to show each effect.
+
+    `needed` gives the units of all arms for an effect.
+    """
     return tuple(
         Need(
             effect=effect,

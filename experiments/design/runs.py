@@ -74,12 +74,12 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm of the run names the variant that is to answer."""
+        """Whether an arm of the run names the variant that is to answer its units."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def salt(self) -> str:
-        """The salt by which units are hashed to arms, and an interleaving's coins are thrown."""
+        """The salt with which units are hashed to arms; an interleaved run draws coins with it."""
         return self.definition.experiment.salt or self.run
 
     @property
@@ -96,7 +96,7 @@ class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(state: StateStore) -> StoredLive | None:
-    """Return the live document; None: no experiment was ever started.
+    """Return the document of all live runs; None: no experiment was ever started.
 
     Raises:
         Refused: A newer version wrote it.
@@ -113,7 +113,7 @@ def read(state: StateStore) -> StoredLive | None:
 
 
 def current(state: StateStore, now: datetime) -> StoredLive:
-    """Return the live document, or an empty one that is not written yet."""
+    """Return the document of all live runs, or an empty one that is not written yet."""
     return read(state) or StoredLive(live=Live(written=now), token=None)
 
 
@@ -127,7 +127,7 @@ def next_change(
     before_text: str = "",
     because: str = "",
 ) -> Change:
-    """Return the history's entry of a change, for the version after `stored`.
+    """Build the history entry of a change to a run, with the version that follows `stored`.
 
     Args:
         stored: The document that is changed.
@@ -153,7 +153,7 @@ def next_change(
 
 
 def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) -> Live:
-    """Write the live document together with the history's entry of the change.
+    """Write the document of all live runs together with the history entry of the change.
 
     Args:
         state: Where it is stored.
@@ -186,7 +186,7 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
 
 
 def next_live(after: Live, entry: Change) -> Live:
-    """Return the live document together with the history's entry of the change.
+    """Return the document of all live runs with its new version and the entry of its change.
 
     Raises:
         Invalid: It has more than 64 KiB.
@@ -203,12 +203,12 @@ def next_live(after: Live, entry: Change) -> Live:
 
 
 def history_key(version: int) -> str:
-    """Return the key under which the change that made a version is stored."""
+    """Return the state store's key of the change that made a version of the live document."""
     return f"{HISTORY}{version:08}"
 
 
 def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
-    """Return every change, oldest first; of one experiment, if it is named."""
+    """Return every change of runs, oldest first; of one experiment, if it is named."""
     changes = (
         change for change in _newest_first(state) if name in (None, experiment_of(change.run))
     )
@@ -216,7 +216,7 @@ def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
 
 
 def last(state: StateStore, name: str) -> Change | None:
-    """Return the newest change of an experiment, or None if it never ran."""
+    """Return the newest change of an experiment's runs, or None if it never ran."""
     return (
         next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
         if numbers(state, name)
@@ -225,7 +225,10 @@ def last(state: StateStore, name: str) -> Change | None:
 
 
 def _newest_first(state: StateStore) -> Iterator[Change]:
-    """Yield the changes, newest first; the last one is in the live document alone."""
+    """Yield the changes of all runs, newest first.
+
+    The newest is in the live document alone.
+    """
     stored = read(state)
     newest = stored.live.change if stored else None
     if newest is not None:
@@ -241,18 +244,18 @@ def _newest_first(state: StateStore) -> Iterator[Change]:
 
 
 def experiment_of(run: str) -> str:
-    """Return the experiment's name from a run's name."""
+    """Return the experiment's name, given the name of a run, such as `blend.2`."""
     return run.rpartition(".")[0]
 
 
 def run_key(run: str) -> str:
-    """Return the key under which a run's frozen definition is stored."""
+    """Return the state store's key of a run's frozen definition."""
     name, _, number = run.rpartition(".")
     return f"{_runs(name)}{number}"
 
 
 def _runs(name: str) -> str:
-    """Return the prefix under which an experiment's runs are stored."""
+    """Return the prefix of the state store's keys of an experiment's runs."""
     return f"experiments/{name}/runs/"
 
 
@@ -274,7 +277,8 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
     """Return the first day on which units of the run may be logged.
 
-    Of an old log (`now:`) it is the first there can be: its moments are before the start's.
+    It bounds the partitions that queries read. Of an old log (`now:`) it is the first there can be:
+    its moments are before the start's.
     """
     return _EARLIEST if spec.now is not None else run.at.astimezone(UTC).date() - _SKEW
 
@@ -285,9 +289,9 @@ def numbers(state: StateStore, name: str) -> list[int]:
 
 
 def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
-    """Give a new run its number, and write its definition.
+    """Give a new run its number, and store its definition under it.
 
-    A last number that never went live and says the same is taken up: who had it was stopped.
+    A last number that never went live and says the same is reused: its start was interrupted.
 
     Args:
         state: Where runs are stored.
@@ -310,7 +314,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
     """Return the keys of an experiment's definition that have changed.
 
-    Such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    They are such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
     """
     old, new = (asdict(definition.experiment) for definition in (then, now))
     keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
@@ -324,7 +328,7 @@ def differences(then: Definition, now: Definition) -> tuple[str, ...]:
 
 
 def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
-    """Yield the keys of the arms that have changed."""
+    """Yield the keys of an experiment's arms that have changed."""
     old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
     if list(old) != list(new):
         yield "arms"
@@ -335,13 +339,13 @@ def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
 
 
 def weights(experiment: Experiment) -> dict[str, float]:
-    """Return the percent of the units that each arm gets."""
+    """Return the percentage of the units that each arm gets, by the arm's name."""
     total = sum(arm.weight for arm in experiment.arms)
     return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
 
 
 def digest(definition: Definition) -> str:
-    """Return a digest of a definition, 12 hex digits."""
+    """Return a hash of an experiment's definition: 12 hex digits."""
     experiment = asdict(definition.experiment)
     what = {
         key: value
@@ -354,7 +358,10 @@ def digest(definition: Definition) -> str:
 
 @contextmanager
 def acting(name: str | None) -> Generator[None, None, None]:
-    """Record changes within the block as made by this person; None: by the user of the machine."""
+    """Record changes within the block as made by this person.
+
+    None: they are recorded as made by the user of the machine.
+    """
     token = _ACTING.set(name)
     try:
         yield
@@ -363,7 +370,7 @@ def acting(name: str | None) -> Generator[None, None, None]:
 
 
 def who() -> str:
-    """Return who makes changes, for the history: ISTHMUS_USER, or the machine's user."""
+    """Return the name to record for a change: ISTHMUS_USER, or the machine's user."""
     if name := _ACTING.get():
         return name
     if named := os.environ.get("ISTHMUS_USER"):

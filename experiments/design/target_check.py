@@ -19,9 +19,9 @@ from ...target import Capability
 def can_start(
     spec: ProjectSpec, experiment: Experiment, capabilities: Mapping[str, Capability]
 ) -> bool:
-    """Return whether a target can serve the experiment's arms.
+    """Return whether a target can send requests to the variants that the arms name.
 
-    What is wrong with an endpoint that is not there is said elsewhere.
+    An endpoint that is missing is reported elsewhere.
     """
     endpoint = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
     return not experiment.aims or endpoint is None or aims(capabilities, endpoint.routing)
@@ -33,7 +33,10 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return a problem for each arm that the target refuses, with its line."""
+    """Return a problem for each arm that a target cannot serve, with its line of project.yaml.
+
+    Such an arm names a variant, and the target cannot send a single request to a chosen one.
+    """
     if can_start(description.spec, experiment, capabilities):
         return ()
     arms = [arm.name for arm in experiment.arms if "variant" in arm.parameters]
@@ -43,7 +46,10 @@ def check_target(
 
 
 def _problem(description: Description, experiment: Experiment, key: str, target: str) -> Problem:
-    """Return the problem of an arm that names a variant where the target cannot aim."""
+    """Return the problem that the target cannot send a single request to a chosen variant.
+
+    It points to the line of project.yaml at `key`, where an arm names the variant.
+    """
     routing = _routing(description.spec, experiment)
     otherwise = (
         ""
@@ -59,5 +65,5 @@ def _problem(description: Description, experiment: Experiment, key: str, target:
 
 
 def _routing(spec: ProjectSpec, experiment: Experiment) -> str:
-    """Return the routing of the experiment's endpoint."""
+    """Return the routing mode of the experiment's endpoint, such as `sticky`."""
     return spec.endpoints[spec.layers[experiment.layer].endpoint].routing

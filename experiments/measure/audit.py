@@ -68,7 +68,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sound(self) -> bool:
-        """Whether every assignment is as the hash says."""
+        """Whether every logged assignment equals the one computed from the hash."""
         return not (
             self.differ or self.outside or self.twice or (self.drafts and self.drafts.differ)
         )
@@ -96,7 +96,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
-    """Check a run's logged assignments by computing them again.
+    """Check a run's logged assignments of units to arms by computing them again.
 
     Args:
         project: The project.
@@ -128,7 +128,9 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:
-    """Compare a run's logged assignments with the hash, without reading anything.
+    """Compare a run's logged assignments with those computed from the hash.
+
+    It reads nothing by itself.
 
     Args:
         units: The rows of a unit at a time.
@@ -157,7 +159,7 @@ def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[C
 
 
 def _example(row: Row, arm: str, reason: str, place: int) -> str:
-    """Return a line about a unit whose assignment differs from the hash."""
+    """Return a line of text about a unit whose logged assignment differs from the hash."""
     return (
         f"{row.unit}: logged {row.arm} ({row.reason}) under config {row.config}; the hash says "
         f"{arm} ({reason}), bucket {place}"
@@ -177,7 +179,7 @@ class _Expected:
         self._arm_salt = frozen.salt
 
     def assignment(self, unit: str) -> tuple[str, str, int]:
-        """Return a unit's arm, the reason for it, and its bucket of the layer.
+        """Compute a unit's arm, the reason for it, and its hash bucket of the layer.
 
         The bucket is -1 in the layer's holdout, which is in no run of it.
         """
@@ -196,20 +198,20 @@ class _Expected:
 
 
 def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges]]:
-    """Return the versions at which the run's ranges changed, with the ranges."""
+    """Return the versions at which the run's hash buckets changed, and its ranges since each."""
     of_run = [change for change in changes if change.run == run]
     return [change.version for change in of_run], [change.ranges for change in of_run]
 
 
 def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
-    """Return whether the run held a bucket under a version of the live document."""
+    """Return whether the run held a hash bucket under a version of the live document."""
     versions, ranges_since = ranges
     period = bisect_right(versions, config) - 1
     return period >= 0 and any(low <= place <= high for low, high in ranges_since[period])
 
 
 def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[Row]]:
-    """Yield the rows of a unit at a time, by queries of `chunk` rows."""
+    """Yield the logged assignments of one unit at a time, read by queries of `chunk` rows."""
     after, full = "", True
     while full:
         table = project.target.warehouse.query(
@@ -227,7 +229,7 @@ def _units(project: Project, run: str, first: str, chunk: int) -> Iterator[list[
 
 
 def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
-    """Yield the rows of each unit; a unit's rows follow each other."""
+    """Group logged assignments by unit; the rows of a unit follow each other."""
     units: list[list[Row]] = []
     for row in rows:
         if not units or units[-1][0].unit != row.unit:
@@ -237,7 +239,7 @@ def _rows_by_unit(rows: Sequence[Row]) -> list[list[Row]]:
 
 
 def _answers(project: Project, endpoint: str, first: str) -> dict[str, int]:
-    """Return how many answers the gateways logged, and how many were lost."""
+    """Query how many gateways logged answers, how many answers, and how many were lost."""
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
     rows = project.target.warehouse.query(

@@ -52,7 +52,7 @@ def cells_sql(
     daily: Container[str] = (),
     credited: bool = False,
 ) -> str:
-    """Return the query that sums a run's metrics by arm and day.
+    """Return the SQL query that sums a run's metrics by arm and day.
 
     Columns: KEYS, units, and of metric i m<i>_<sum> for each of `sums_of`: what the day adds;
     int64, or float64 of an attribute. arm: its number below `arms`, TWICE or UNKNOWN. first_day,
@@ -108,7 +108,7 @@ SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS un
 
 
 def _number(arms: int) -> str:
-    """Return the SQL of a unit's arm number, of TWICE or of UNKNOWN."""
+    """Return the SQL expression of a unit's arm number, or of TWICE or UNKNOWN."""
     of_name = " ".join(f"WHEN arm = $arm{number} THEN {number}" for number in range(arms))
     return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
 
@@ -130,7 +130,7 @@ def parameters(
     known_at: datetime,
     shifts: Mapping[str, Shift],
 ) -> dict[str, object]:
-    """Return the query's parameters about metrics and arms; the caller adds the others."""
+    """Return the SQL parameters about metrics and arms; the caller adds the others."""
     moved: dict[str, object] = {f"arm{number}": name for number, name in enumerate(arms)}
     moved |= {
         f"shift{number}": float(shifts.get(m.name, UNSHIFTED)[0])
@@ -146,11 +146,11 @@ def parameters(
 
 
 def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
-    """Return the names of a metric's sums.
+    """Return the names of the sums that a metric's mean and variance need.
 
-    Of a metric that is no rate d is 1 a unit, so its sums follow from those of y and the number of
-    units. `daily`: with the squares of what the day alone adds to a unit, uu of y, vv of d, uv of
-    both.
+    They are the columns of `Sums`. Of a metric that is no ratio d is 1 a unit, so its sums follow
+    from those of y and the number of units. `daily`: with the squares of what the day alone adds to
+    a unit, uu of y, vv of d, uv of both.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
@@ -184,12 +184,12 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        """The column's name."""
+        """The name of the measure's SQL column."""
         return f"m{self.at}_{self.role}"
 
     @property
     def total(self) -> Total:
-        """The total that the column adds up."""
+        """The count or total of an attribute that the column adds up."""
         return (
             self.metric.denominator
             if self.role == "d" and self.metric.denominator
@@ -198,19 +198,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def source(self) -> Source:
-        """The source of the column's events."""
+        """The events that the column adds up."""
         if self.metric.objective is not None and self.metric.denominator is not None:
             return Source(self.metric.denominator.event, self.metric.objective, self.credited)
         return Source(self.total.event, None, self.credited)
 
     @property
     def zero(self) -> str:
-        """The column's 0."""
+        """The SQL of 0 in the column's type."""
         return "0" if self.total.attribute is None else "CAST(0 AS DOUBLE)"
 
     @property
     def value(self) -> str:
-        """The source's column, or 1 for each of its rows."""
+        """The name of the value that an event adds, or 1 where events are counted."""
         if self.credited:
             return "win" if self.role == "y" else "counts"
         if self.metric.objective is not None and self.role != "d":
@@ -219,7 +219,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_event(self) -> str:
-        """The column's value for an event."""
+        """The SQL of what one event adds to the column."""
         value = self.value if self.value == "1" else f"happened.isthmus_{self.value}"
         counted = (
             value
@@ -230,7 +230,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
-        """The SQL condition that an event counts."""
+        """The SQL condition under which an event counts: its time relative to the unit's first."""
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -245,19 +245,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def of_day(self) -> str:
-        """The column's total of a day."""
+        """The SQL that sums the column over a unit's day."""
         return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
 
     def running(self, so_far: str) -> str:
-        """Return a unit's total so far, with the day's own as `<name>_1`."""
+        """Return the SQL of a unit's running total, with the day's own as `<name>_1`."""
         total = f"{self._narrow(f'sum({self.name}) {so_far}')} AS {self.name}"
         return total if self.role == "x" else f"{total}, {self.name} AS {self.name}_1"
 
     @property
     def step(self) -> str:
-        """The total as the metric counts it, and what it was before the day as `<name>_0`.
+        """The SQL of the running total as the metric counts it, after and before the day.
 
-        On a unit's first day it was nothing, as the unit did not count.
+        The total before is `<name>_0`. On a unit's first day it is 0, as the unit did not count.
         """
         if self.role == "x":
             return (
@@ -279,7 +279,7 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
     def _shifted_total(self, total: str) -> str:
-        """Return the SQL of a total as the metric counts it: 0 or 1, bounded, or shifted."""
+        """Return the SQL of a total as the metric counts it: as 0 or 1, bounded, or shifted."""
         if self.role != "y":
             return total
         if self.metric.kind == "any":
@@ -291,7 +291,7 @@ class _Measure(msgspec.Struct, frozen=True):
         )
 
     def _bounded(self, total: str) -> str:
-        """Return a total that counts up to the metric's bound."""
+        """Return the SQL of a total that counts up to the metric's bound."""
         bound = self.metric.at_most
         if bound is None:
             return total
@@ -304,19 +304,19 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
-    """Return the sums that a metric needs: numerator, denominator, covariate."""
+    """Return which sums a metric needs: y (numerator), d (denominator), x (covariate)."""
     return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
 
 
 def _all(measures: Sequence[_Measure], text: Callable[[_Measure], str]) -> str:
-    """Return a text for each measure, with commas."""
+    """Return the SQL text of each measure, joined by commas."""
     return ", ".join(map(text, measures))
 
 
 def _outcome_rows(
     spec: ProjectSpec, source: Source, measures: Sequence[_Measure], unit: str, of_unit: str
 ) -> str:
-    """Return a query of what the events of one source add to their units' totals."""
+    """Return the SQL query of what each event of one source adds to its unit's totals."""
     columns = ", ".join(
         f"{m.of_event if m.source == source else m.zero} AS {m.name}" for m in measures
     )
@@ -332,7 +332,10 @@ def _outcome_rows(
 
 
 def _day(days_before: int) -> str:
-    """Return the SQL of an event's day; earlier events count on the unit's first day."""
+    """Return the SQL of the day on which an event counts.
+
+    Events before the unit's first exposure count on its first day.
+    """
     day = "date_trunc('day', happened_at)"
     return (
         f"CASE WHEN happened_at < units.first_at THEN units.first_day ELSE {day} END"
@@ -342,9 +345,9 @@ def _day(days_before: int) -> str:
 
 
 def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
-    """Yield the SQL of what a row adds to each sum.
+    """Yield the SQL of each sum's increment, aggregated over a day's rows.
 
-    Of a unit's first row all of it, as the unit did not count before.
+    Of a unit's first row it is all of it, as the unit did not count before.
     """
     for number, metric in enumerate(metrics):
         y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))

@@ -78,14 +78,19 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """Check a run's interleaved answers by drafting them again."""
+    """Check a run's logged interleaved rankings by drafting them again.
+
+    A draft picks items in turn from the orders of two variants.
+    """
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
     return judge(_answers(project, frozen.definition.layer.endpoint, first, page), duel)
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Compare logged interleaved answers with their drafts, without reading anything.
+    """Compare logged interleaved rankings with the draft computed anew.
+
+    It reads nothing by itself.
 
     Args:
         answers: Rows of `rankings`, each with what the log has of its places, from 1.
@@ -105,12 +110,16 @@ def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel
 
 
 def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
-    """Return whether a logged answer was interleaved by this run."""
+    """Return whether a logged ranking was interleaved by this run."""
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
 def _kind(row: Mapping[str, Any]) -> str:
-    """Return how an answer was made, as far as is known."""
+    """Return how a logged ranking was made: alone, explored, drafted or ruled.
+
+    alone: by one variant; explored: with random draws; drafted: from two variants; ruled: by rules
+    too, which the log does not hold.
+    """
     if row["rival_order"] is None:
         return "alone"
     is_whole = row["eligible"] is None or row["arranged"] is not None
@@ -118,7 +127,10 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 
 def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
-    """Return what is wrong with an answer; an exposure that was lost is not wrong."""
+    """Return a clause on what is wrong with a logged ranking, or "".
+
+    An exposure that was lost is not wrong.
+    """
     kind = _kind(row)
     expected = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
@@ -135,7 +147,7 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    """Return the places of an answer as the draft gives them, by position."""
+    """Return the item and credit that the draft gives each position of a ranking."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -149,7 +161,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
-    """Return the arrangement of both variants' orders under the rules, from a logged answer."""
+    """Return both variants' orders of the items under the rules, from a logged ranking."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -157,7 +169,7 @@ def _arrangement(row: Mapping[str, Any]) -> Arranged:
 
 
 def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
-    """Return the place that a pick of the draft fills."""
+    """Return the item, variant and credit of one pick of the draft."""
     variant = duel.variants[pick.by]
     return Place(
         entity_key(items[pick.candidate]),
@@ -167,7 +179,7 @@ def _place(pick: Pick, items: Sequence[Item], duel: Duel) -> Place:
 
 
 def _place_text(place: Place | None) -> str:
-    """Return a place as text."""
+    """Return a position's item, variant and credit as text."""
     if place is None:
         return "nothing"
     return f"{place.item} of {place.variant}, which credits {place.credit or 'nobody'}"
@@ -176,7 +188,7 @@ def _place_text(place: Place | None) -> str:
 def _answers(
     project: Project, endpoint: str, first: str, page: int
 ) -> Iterator[tuple[Mapping[str, Any], Mapping[int, Place]]]:
-    """Yield logged answers by time; a repeated one counts once."""
+    """Yield logged rankings by time, each with its positions; a repeated one counts once."""
     query, full = project.target.warehouse.query, True
     answers = _ANSWERS.format(limit=page, arranged=_arranged_column(project))
     after: dict[str, Any] = {"after": datetime.fromisoformat(first).replace(tzinfo=UTC), "id": ""}
@@ -202,14 +214,14 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """Return the column of arrangements, or null where `apply` has not added it yet."""
+    """Return the SQL column of the arranged orders, or null where `apply` has not added it yet."""
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)
     return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"
 
 
 def _places(rows: Iterable[Mapping[str, Any]]) -> Mapping[str, Mapping[int, Place]]:
-    """Return the places of each answer, from the ids of the exposures."""
+    """Group logged exposures by ranking and position, which their ids contain."""
     places: dict[str, dict[int, Place]] = defaultdict(dict)
     for row in rows:
         answer, _, position = row["event_id"].rpartition("-")

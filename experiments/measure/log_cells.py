@@ -36,11 +36,11 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def days(self) -> list[str]:
-        """The days on which an arm has rows, in order."""
+        """The days on which an arm has rows in the log, in order."""
         return sorted({day for of_arm in self.arms.values() for day in of_arm})
 
     def total(self, *, until: str = "9999") -> dict[str, Sums]:
-        """Return the sums of each arm, the day `until` included."""
+        """Return each arm's sums over the days up to `until`, which is included."""
         return {
             name: sum((arm for day, arm in of_arm.items() if day <= until), NOTHING)
             for name, of_arm in self.arms.items()
@@ -48,7 +48,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
-    """Return the sums of the rows whose outcome is known at a moment.
+    """Sum the log's outcomes by arm and day, as far as they are known at a moment.
 
     An old log (`now:`) is complete: what its last window holds counts as known.
 
@@ -83,7 +83,7 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:
-    """Return the query of the cells.
+    """Return the SQL query that sums a log's outcomes by arm and day.
 
     Columns: arm, other (differs from it where units are in both arms), day, and what the day adds
     to the sums of `Sums`.
@@ -123,7 +123,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
 def _count_unnamed(
     project: Project, experiment: Analysis, objective: Objective, params: Params
 ) -> int:
-    """Return the number of rows without a unit."""
+    """Count the rows of the log in which the unit is missing."""
     attributes = project.spec.events[objective.exposure].attributes
     if all(attribute.required for attribute in attributes if attribute.name == objective.unit):
         return 0

@@ -10,7 +10,7 @@ from . import run_cells
 
 
 def past(project: Project, metric: Metric, endpoint: str) -> Past:
-    """Ask what the endpoint's units did in the last 28 days, by one query.
+    """Query what the endpoint's units did in the last 28 days, to plan an experiment from it.
 
     Raises:
         Invalid: The endpoint has served nobody.

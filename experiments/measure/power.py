@@ -29,7 +29,7 @@ def power(
     control: float | None = None,
     past: Past | None = None,
 ) -> Power | PreferencePower:
-    """Return how many units and days an effect needs.
+    """Compute how many units and days an experiment needs to show an effect.
 
     Args:
         project: The project.
@@ -68,7 +68,7 @@ def power(
 
 
 def _power_of_log(project: Project, name: str, units_per_day: int | None, days: int) -> Power:
-    """Return how long an experiment on a site's log takes to show effects."""
+    """Compute how many units and days an analysis of a site's log needs to show effects."""
     analysis = project.spec.analyses[name]
     objective, arm = project.spec.objectives[analysis.metric], str(analysis.control)
     cells = log_cells.read(project, analysis, objective, utc_milliseconds(project.now()))

@@ -62,7 +62,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_day(self) -> date:
-        """The day on which the first unit came.
+        """The day on which the run's first unit was seen.
 
         Raises:
             ValueError: There is no unit.
@@ -70,7 +70,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return min(cell.first for cell in self.cells)
 
     def days(self, until: datetime) -> list[date]:
-        """Return the days from the first on that are over at a time."""
+        """Return the days since the run's first unit that are over at a time."""
         return [
             self.first_day + number * _DAY for number in range((until.date() - self.first_day).days)
         ]
@@ -89,7 +89,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return dict(sorted(days.items()))
 
     def by_value(self, attribute: str) -> dict[str, dict[str, int]]:
-        """Return the number of units of each arm by an attribute's value."""
+        """Return the number of units of each arm, by the values of a segment attribute."""
         values: dict[str, dict[str, int]] = {}
         for cell in self.cells:
             name, _, value = cell.segment.partition("=")
@@ -99,13 +99,13 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         return dict(sorted(values.items()))
 
     def _units_by_first_day(self, arm: str) -> Iterator[tuple[date, int]]:
-        """Yield the arm's days and how many units were first seen on each."""
+        """Yield the days on which units of an arm were first seen, with their numbers."""
         return ((cell.first, _units(cell)) for cell in self.cells if cell.arm == arm)
 
     def sums_at(
         self, metric: Metric, ends: datetime, window: timedelta | None, *, segment: str = ""
     ) -> dict[str, Sums]:
-        """Return the sums of each arm as they count for a look at `ends`.
+        """Return each arm's sums of a metric, of the events before `ends`.
 
         Args:
             metric: The metric.
@@ -126,7 +126,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         }
 
     def sums_of_day(self, metric: Metric, since_first: int, ends: datetime) -> dict[str, Sums]:
-        """Return the sums of each arm for one day of its units' lives, `since_first` days in.
+        """Return each arm's sums of a metric for the n-th day since a unit's first exposure.
 
         Args:
             metric: The metric.
@@ -148,15 +148,15 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _units(cell: Cell) -> int:
-    """Return the number of units first seen on this cell's day.
+    """Return the number of units that a row of sums adds: those first seen on its day.
 
-    Cells of later days hold only increments and count no units.
+    Rows of later days hold only increments and count no units.
     """
     return next(iter(cell.sums.values())).units
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return a metric's sums for one day alone."""
+    """Return a metric's sums over units of what one day alone adds."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)
@@ -184,9 +184,9 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return what a look at a run reads: until when events count and outcomes are known.
+    """Return until when events count, and outcomes are known, for results at a moment.
 
-    What happens after a stop is out, also of units that are in their windows: they have other
+    Events after a stop are left out, also of units that are in their windows: they have other
     parameters by then.
 
     Args:
@@ -211,7 +211,7 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return until when events count and until when outcomes are known.
+    """Return until when events count at a moment, and until when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """
@@ -231,10 +231,10 @@ def read(
     *,
     daily: Sequence[str] = (),
 ) -> RunCells:
-    """Read the sums of a run's metrics by arm and day.
+    """Read the sums of a run's metrics by arm and day, with a query of the log.
 
-    One query; two where a metric's values lie so far from zero that sums of their squares lose
-    digits.
+    There is a second query where a metric's values lie so far from zero that sums of their squares
+    lose digits.
 
     Args:
         project: The project.
@@ -256,7 +256,7 @@ def read(
 
 
 def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading) -> RunCells:
-    """Read the sums of an interleaved run, in which one arm has every unit.
+    """Read the sums of an interleaved run's wins; one arm has every unit.
 
     `metric` is as `cells_sql.win_rate` gives it.
     """
@@ -272,7 +272,10 @@ def read_wins(project: Project, run: FrozenRun, metric: Metric, period: Reading)
 def read_segments(
     project: Project, run: FrozenRun, metrics: Sequence[Metric], period: Reading
 ) -> RunCells:
-    """Read the sums of a run by segment; a unit is in one segment of each attribute."""
+    """Read the sums of a run's metrics by segment, arm and day.
+
+    A unit is in one segment of each attribute.
+    """
     segments = run.definition.experiment.segments
     answered_by = {"endpoint": run.definition.layer.endpoint} if MODEL_VERSION in segments else {}
     query = CellQuery(
@@ -286,9 +289,9 @@ def read_segments(
 
 
 def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str, dict[str, int]]:
-    """Read the number of units of each arm, by the model version that answered them first.
+    """Query the number of units of each arm, by the model version that answered them first.
 
-    Nobody where no answers are logged.
+    The result is empty where no answers are logged.
     """
     if project.target.warehouse.observe(RANKINGS.name) is None:
         return {}
@@ -308,9 +311,10 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
 
 
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
-    """Read the sums over all units that an endpoint served in the last 28 days.
+    """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
-    From the first exposure on; one arm, `all`. As exact as `read`.
+    A unit counts from its first exposure on; the one arm is named `all`. The sums are as exact as
+    those of `read`.
 
     Raises:
         Invalid: It has served nobody.
@@ -329,7 +333,7 @@ def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datet
 
 
 def _of_endpoint(project: Project, endpoint: str, query: CellQuery, moment: datetime) -> RunCells:
-    """Query the sums over all units that an endpoint served."""
+    """Query the sums of metrics over all units that an endpoint served."""
     rows: list[dict[str, Any]] = []
     if project.target.warehouse.observe(EXPOSURES.name) is not None:
         since = moment.date() - _RECENT
@@ -368,14 +372,14 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
-    """Query the sums, and once more with shifted values where sums of squares lost digits."""
+    """Query a run's sums, and again with shifted values where sums of squares lost digits."""
     cells = _read(project, run, period, query)
     shifts = _shifts(cells, query.metrics)
     return _read(project, run, period, replace(query, shifts=shifts)) if shifts else cells
 
 
 def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
-    """Query the sums of a run."""
+    """Query the sums of a run's metrics once."""
     sql = _sql(project.spec, query, _unit(project, run))
     moments = (
         query.credits
@@ -398,7 +402,7 @@ def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -
 
 
 def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
-    """Return the SQL of a query."""
+    """Return the SQL of the query that sums a run's metrics."""
     return cells_sql(
         spec,
         query.metrics,
@@ -412,17 +416,17 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
 
 
 def _parameters(query: CellQuery, known_at: datetime) -> dict[str, object]:
-    """Return the query's parameters, as of a moment."""
+    """Return the query's SQL parameters, with the outcomes known at a point in time."""
     return parameters(query.metrics, query.arms, known_at=known_at, shifts=query.shifts)
 
 
 def _arms(run: FrozenRun) -> tuple[str, ...]:
-    """Name the arms of a run."""
+    """Return the names of a run's arms."""
     return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
 def _unit(project: Project, run: FrozenRun) -> str:
-    """Return the attribute that names the run's units."""
+    """Return the attribute that names the run's units, such as `user_id`."""
     name = run.definition.layer.endpoint
     if name not in project.spec.endpoints:
         raise NotFound(
@@ -438,7 +442,7 @@ def _unit(project: Project, run: FrozenRun) -> str:
 
 
 def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
-    """Return the cell that a row of the query holds."""
+    """Convert a row of the query to sums of the metrics of one arm, segment and day."""
     pairs = [
         (metric, _values(row, number, metric, metric.name in query.daily))
         for number, metric in enumerate(query.metrics)
@@ -459,7 +463,7 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
 
 
 def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -> dict[str, Number]:
-    """Return a metric's sums in a row, by name."""
+    """Return a metric's sums from a row of the query, by the names of the sums."""
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
@@ -470,7 +474,7 @@ def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -
 
 
 def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
-    """Return a sum as a whole number where it counts, else as a float."""
+    """Convert a sum to an int where it is a count, else to a float."""
     counted = whole or (
         name in ("d", "dd", "vv")
         and metric.denominator is not None
@@ -487,7 +491,7 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Return the sums that a day adds to a metric."""
+    """Build a metric's sums of one row, with those that follow from the number of units."""
     of_unit: dict[str, Any] = (
         {}
         if metric.denominator
@@ -502,7 +506,7 @@ def _sums(
 def _step(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Return a metric's sums of one day alone."""
+    """Build a metric's sums of what one day alone adds to its units."""
     return Sums(
         units=units,
         y=values["y"],
@@ -529,7 +533,7 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
-    """Return the constants to subtract from a metric's y and x: rounded means."""
+    """Return a metric's means of y and x as constants to subtract, where it may be shifted."""
     return (
         everyone.mean("y") if is_shifted(metric) else 0.0,
         everyone.mean("x") if past_shifted(metric) else 0.0,
@@ -537,5 +541,5 @@ def _means(metric: Metric, everyone: Sums) -> Shift:
 
 
 def _total(cells: RunCells, metric: Metric, arm: str) -> Sums:
-    """Return a metric's sums of one arm over all cells."""
+    """Add up a metric's sums of one arm over all days and segments."""
     return sum((c.sums[metric.name] for c in cells.cells if c.arm == arm), NOTHING)

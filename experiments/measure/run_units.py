@@ -37,7 +37,7 @@ _ANSWERED = (
 
 
 def segment_units(names: Sequence[str]) -> str:
-    """Return a query with a row for each attribute that a unit's requests had.
+    """Return an SQL query with a row for each attribute that a unit's requests had.
 
     Its segment is the first value, as `platform=ios`; of MODEL_VERSION what answered the unit
     first. Parameters: with MODEL_VERSION $endpoint.
@@ -58,7 +58,7 @@ def segment_units(names: Sequence[str]) -> str:
 
 
 def versions_sql() -> str:
-    """Return the query of each arm's units by the version that answered them first.
+    """Return the SQL query that counts each arm's units by the version that answered them first.
 
     Columns: arm, version, units. Parameters: $run, $endpoint, $since, $until.
     """
@@ -69,9 +69,9 @@ def versions_sql() -> str:
 
 
 def _first_values(attributes: Sequence[str]) -> str:
-    """Return a query of the values that attributes had.
+    """Return an SQL query that numbers a unit's values of each attribute by time, from 1.
 
-    Columns: unit, segment, isthmus_place, of each attribute from 1.
+    Columns: unit, segment, isthmus_place.
     """
     attribute = " ".join(
         f"WHEN starts_with(segment, '{name}=') THEN '{name}'" for name in attributes

@@ -31,7 +31,7 @@ class Source(msgspec.Struct, frozen=True):
 
 
 def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
-    """Return a query of all events that can be joined to a unit.
+    """Return an SQL query of all events of a kind that can be joined to a unit.
 
     Columns: unit (text), dt, happened_at. Parameters: $earliest, a date, and `until`, a time.
 
@@ -44,7 +44,7 @@ def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
 def rows(
     spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, *, until: str = "$until"
 ) -> str:
-    """Return a query of every event of a source before a time.
+    """Return an SQL query of every event of a source before a time, with its unit.
 
     Columns: unit (text), dt, happened_at and `values` as isthmus_<value>. Parameters: $earliest, a
     date; `until`, a time; of an objective $known; of what is credited $since and both credits.
@@ -92,7 +92,7 @@ def rows(
 
 
 def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: str) -> str:
-    """Return a query of the events that follow an item credited to a variant.
+    """Return an SQL query of the events that follow an item credited to a variant.
 
     Columns: unit, happened_at, isthmus_counts (1, or an outcome) and isthmus_win (below 0 for the
     control).
@@ -119,7 +119,10 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
 
 
 def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Return a query with the columns isthmus_id (the event's), unit and win."""
+    """Return an SQL query of the units and wins of events, by event id.
+
+    Columns: isthmus_id, unit and win.
+    """
     step, *further = steps
     of_next = (
         _credits_of(spec, _referred_event(spec, event, step), tuple(further))
@@ -135,9 +138,9 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 
 
 def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Return a query with the columns isthmus_id (the event's) and unit.
+    """Return an SQL query of the units of events, by event id.
 
-    It has one row an id, though an id may stand on two dates.
+    Columns: isthmus_id and unit. It has one row an id, though an id may stand on two dates.
     """
     step, *further = steps
     if further:

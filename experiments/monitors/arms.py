@@ -44,7 +44,7 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
-    """Return the endpoint's bias figures by arm.
+    """Query the bias metrics that the endpoint's monitors watch, by arm of a run.
 
     One query for the concentration of each kind of items that is watched, and one where units are.
     """
@@ -59,7 +59,7 @@ def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[Arm
 def _concentrations(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
-    """Yield the concentration of each kind of items that a monitor watches."""
+    """Yield the Gini coefficient of exposures by arm, for each monitored kind of items."""
     arms = [arm.name for arm in run.arms]
     entities = dict.fromkeys(
         entity_of(monitor.items, project.spec) for monitor in monitors if monitor.items
@@ -79,7 +79,7 @@ def _concentrations(
 
 
 def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """Return the Gini of each arm, over the items that any of them showed.
+    """Return the Gini coefficient of each arm's exposures, over the items that any arm showed.
 
     None: an arm showed too little.
     """
@@ -104,7 +104,10 @@ def concentration(arms: Sequence[str], rows: Rows) -> ArmFigure | None:
 def _ratios(
     project: Project, run: FrozenRun, reading: Reading, monitors: Sequence[Monitor]
 ) -> Iterator[ArmFigure]:
-    """Yield the satisfied ratio of each attribute that a monitor watches."""
+    """Yield the ratio of satisfied shares by arm, for each monitored attribute of units.
+
+    A unit is satisfied if an outcome, such as a purchase, followed.
+    """
     watched = [monitor for monitor in monitors if monitor.units]
     endpoint = project.spec.endpoints[run.definition.layer.endpoint]
     state = project.target.warehouse.observe("rankings") if watched else None
@@ -137,9 +140,10 @@ def _ratios(
 
 
 def satisfied_ratio(attribute: str, arms: Sequence[str], rows: Rows) -> ArmFigure | None:
-    """Return the ratio of the two groups that are furthest apart in the control, in each arm.
+    """Return in each arm the ratio of the satisfied shares of two groups of units.
 
-    None: an arm has too few of one.
+    A unit is satisfied if an outcome followed. The groups are the two that are furthest apart in
+    the control. None: an arm has too few of one.
     """
     kinds: dict[str, dict[str, Kind]] = {name: {} for name in arms}
     for row in rows:

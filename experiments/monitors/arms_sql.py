@@ -14,7 +14,7 @@ _ONE_ARM = "arm = other"  # who was in two counts in none
 
 
 def spread_sql() -> str:
-    """Return the query of how each arm's exposures are spread over items.
+    """Return the SQL query of how each arm's exposures are spread over items.
 
     Columns: arm, n (items shown), and SPREAD_SUMS (float64); arm '' has the number of items that
     any arm showed. Parameters: $run, $endpoint, $entity, $since (a date), $until (not included).
@@ -38,7 +38,7 @@ UNION ALL SELECT '' AS arm, count(*) AS n, {zeros} FROM (SELECT entity_key FROM 
 
 
 def satisfied_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
-    """Return the query of how many units of each arm and kind found something.
+    """Return the SQL query that counts units with and without an outcome, by arm and attributes.
 
     Columns: arm, attributes, satisfied (0 or 1), units. Parameters: $run, $endpoint, $since and
     $earliest (dates), $until and of outcomes $known (not included).

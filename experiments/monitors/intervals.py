@@ -15,12 +15,12 @@ from ..statistics.sums import FEWEST_OUTCOMES, FEWEST_UNITS
 
 
 def enough(units: int, counted: float) -> bool:
-    """Return whether there are enough units and outcomes for an interval."""
+    """Return whether there are enough units and outcomes for a confidence interval."""
     return units >= FEWEST_UNITS and counted >= FEWEST_OUTCOMES
 
 
 def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
-    """Return a share with Wilson's interval (1927).
+    """Return a share with its Wilson confidence interval (1927).
 
     Raises:
         ValueError: There is no unit.
@@ -33,12 +33,12 @@ def proportion(count: int, units: int, *, z: float = Z) -> Estimate:
 
 
 def around(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a value with an interval of z standard errors to either side."""
+    """Return a value with a confidence interval of z standard errors to either side."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value - half, high=value + half)
 
 
 def on_the_log(value: float, variance: float, *, z: float = Z) -> Estimate:
-    """Return a positive figure with an interval that is symmetric on the log scale."""
+    """Return a positive value with a confidence interval that is symmetric on the log scale."""
     half = z * math.sqrt(max(variance, 0.0))
     return Estimate(value=value, low=value * math.exp(-half), high=value * math.exp(half))

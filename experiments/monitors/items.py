@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
-    """Return the figures of a monitor of items, by group, day and version.
+    """Compute the metrics of a monitor of items, by group, day and model version.
 
     Raises:
         Invalid: The feature's view has not been materialized.
@@ -83,7 +83,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigu
 
 
 def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping) -> Answer:
-    """Read how often each group's items were shown and clicked."""
+    """Query how often each group's items were shown and clicked."""
     endpoint, entity = (
         project.spec.endpoints[monitor.endpoint],
         entity_of(monitor.items, project.spec),
@@ -104,7 +104,7 @@ def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping)
 
 
 def grouping(project: Project, monitor: Monitor) -> Grouping:
-    """Return how items are grouped: by a feature as it was known when the item was shown."""
+    """Return by which feature a monitor groups items, as of the time when each was shown."""
     view, dot, feature = monitor.items.partition(".")
     if not dot:
         return Grouping()
@@ -115,7 +115,7 @@ def grouping(project: Project, monitor: Monitor) -> Grouping:
 
 
 def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
-    """Return the query's rows by their kind."""
+    """Sort the rows of the monitor's query by kind and convert them to sums."""
     first = {row["kind"]: row for row in table if row["scope"] == "first"}
     table = [row for row in table if row["scope"] != "first"]
     groups: dict[Place, dict[str, Sums]] = {}
@@ -134,12 +134,12 @@ def answer(table: Sequence[Mapping[str, Any]]) -> Answer:
 
 
 def _of_kind(table: Sequence[Mapping[str, Any]], kind: str) -> list[Mapping[str, Any]]:
-    """Return the rows of one kind."""
+    """Return the rows of the query that are of one kind, such as `group` or `catalogue`."""
     return [row for row in table if row["kind"] == kind]
 
 
 def _sums(row: Mapping[str, Any]) -> Sums:
-    """Return the sums of a group in a row of the query."""
+    """Convert a row of the query to a group's sums of exposures and clicks."""
     return Sums(
         units=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Sums.__struct_fields__},
@@ -147,7 +147,7 @@ def _sums(row: Mapping[str, Any]) -> Sums:
 
 
 def _spread(row: Mapping[str, Any]) -> Spread:
-    """Return the spread over items in a row of the query."""
+    """Convert a row of the query to the sums that a Gini coefficient over items needs."""
     return Spread(
         items=int(row["n"]),
         **{name: float(row[name]) for name in SUMS if name in Spread.__struct_fields__},
@@ -155,7 +155,7 @@ def _spread(row: Mapping[str, Any]) -> Spread:
 
 
 def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> Iterator[Row]:
-    """Yield the rows of a snapshot.
+    """Yield the metrics of a monitor of items, as rows of its snapshot.
 
     Args:
         answer: The query's sums.
@@ -176,7 +176,7 @@ def rows(answer: Answer, alarm: Alarms, *, outcomes: bool, features: bool) -> It
 
 
 def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) -> Iterator[Row]:
-    """Yield the rows of the window, of a day or of a version."""
+    """Yield the metrics of the whole window, of a day or of a model version, as snapshot rows."""
     if place not in answer.everything:
         return
     everything = answer.everything[place]
@@ -208,7 +208,7 @@ def _place_rows(answer: Answer, place: Place, alarm: Alarms, *, outcomes: bool) 
 def _click_rows(
     group: str, sums: Sums, everything: Sums, place: Place, alarm: Alarms
 ) -> Iterator[Row]:
-    """Yield the rows of what was clicked in a group."""
+    """Yield the metrics of what was clicked in a group, as snapshot rows."""
     if everything.organic:
         yield _row(
             "organic",
@@ -228,7 +228,7 @@ def _click_rows(
 
 
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
-    """Yield the row of clicks over scores.
+    """Yield the ratio of clicks to the sum of predicted scores, as a snapshot row.
 
     It has the exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
     given.
@@ -241,7 +241,7 @@ def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> It
 
 
 def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
-    """Yield the row of how the Gini rose since the first window."""
+    """Yield how the Gini coefficient rose since the first window, as a snapshot row."""
     now = answer.spreads.get(("window", ""))
     if now is None or answer.first is None:
         return
@@ -258,7 +258,7 @@ def _gini_rise_row(answer: Answer, alarm: Alarms) -> Iterator[Row]:
 
 
 def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
-    """Yield the rows about the catalogue: all items, and those never shown."""
+    """Yield the snapshot rows about the catalogue: all items, and those never shown."""
     total = sum(answer.items.values())
     for group, number in answer.items.items() if features else ():
         yield Row(figure="catalogue", group=group, value=number / total, count=number)
@@ -274,7 +274,7 @@ def _catalogue(answer: Answer, *, features: bool) -> Iterator[Row]:
 def _over_items(
     figure: ItemFigure, estimate: Estimate, place: Place, spread_: Spread, units: int
 ) -> Row:
-    """Return the row of a figure over items.
+    """Build the snapshot row of a metric over items, such as the Gini coefficient.
 
     Its interval rests on units and exposures.
     """
@@ -292,10 +292,10 @@ def _row(
     *,
     units: int | None,
 ) -> Row:
-    """Return the row of a figure.
+    """Build the snapshot row of a metric's value and confidence interval.
 
     Args:
-        figure: Its name.
+        figure: The metric's name.
         group: Of which group.
         estimate: Its value and interval.
         place: Its scope and label.

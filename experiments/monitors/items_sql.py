@@ -84,14 +84,14 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def group(self) -> str:
-        """The SQL of an item's group."""
+        """The SQL expression of the group to which an item belongs."""
         return (
             "entity_key" if self.view is None else f"CAST({self.view.features[0].name} AS VARCHAR)"
         )
 
 
 def items_sql(spec: ProjectSpec, endpoint: Endpoint, groups: Grouping) -> str:
-    """Return the query of a monitor of items.
+    """Return the SQL query of a monitor of items.
 
     Columns: kind, scope, label, grp, n, and SUMS (float64; those that a kind has not are 0). kind:
     `group` and `all` by scope (n: units), `spread` by scope (n: items shown), `catalogue` by group
@@ -142,12 +142,12 @@ _NEVER = "CASE WHEN isthmus_shown.entity_key IS NULL THEN 1 ELSE 0 END"
 
 
 def _all(text: str) -> str:
-    """Return a text for each sum, with commas."""
+    """Return the SQL text with each sum's name filled in, joined by commas."""
     return ", ".join(text.format(name) for name in _SUMMED)
 
 
 def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
-    """Return a SELECT of one kind of rows, with 0 for sums that it lacks."""
+    """Return an SQL SELECT clause of one kind of rows, with 0 for sums that it lacks."""
     columns = ", ".join(
         f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}"
         for name in SUMS
@@ -156,7 +156,7 @@ def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
 
 
 def _scopes() -> str:
-    """Return a query of the parts once for each window, day and version."""
+    """Return an SQL query that repeats the rows for the window, each day and each version."""
     scopes = (
         ("'window'", "''", _NOW),
         ("'day'", "dt", _NOW),
@@ -171,7 +171,7 @@ def _scopes() -> str:
 
 
 def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
-    """Return a query of each exposure with its group, its score and its outcome."""
+    """Return an SQL query of each exposure with its group, its score and its outcome."""
     outcome, hits = _outcome(spec, endpoint)
     return (
         "SELECT unit, dt, version, entity_key, position, score, explored, CASE WHEN place <= "
@@ -181,7 +181,7 @@ def _scored_rows(spec: ProjectSpec, endpoint: Endpoint) -> str:
 
 
 def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
-    """Return the SQL of an exposure's outcome (0, 1 or null), and what is joined for it."""
+    """Return the SQL expression of an exposure's outcome (0, 1 or null), and the join it needs."""
     event, objective = outcome_by(endpoint, spec), spec.objectives[endpoint.objective]
     if event is None:
         return "CAST(NULL AS BIGINT)", ""
@@ -210,7 +210,7 @@ def _outcome(spec: ProjectSpec, endpoint: Endpoint) -> tuple[str, str]:
 
 
 def _catalogue(groups: Grouping) -> str:
-    """Return a query of every item of the catalogue, by its group now.
+    """Return an SQL query of every item of the catalogue, by its group now.
 
     Columns: entity_key, grp. Without a view it has the items that the log names.
     """

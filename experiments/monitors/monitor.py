@@ -21,7 +21,7 @@ from .windows import reading
 def show(
     project: Project, name: str, *, as_of: datetime | None = None, last: bool = False
 ) -> Snapshot:
-    """Return what a monitor measures now, and store it; with `as_of` nothing is stored.
+    """Compute a monitor's metrics now, and store them; with `as_of` nothing is stored.
 
     Args:
         project: The project.
@@ -47,7 +47,7 @@ def show(
 
 
 def monitor_of(project: Project, name: str) -> Monitor:
-    """Return a monitor of project.yaml.
+    """Return the declaration of a monitor in project.yaml, by its name.
 
     Raises:
         NotFound: There is none of this name; with the nearest name.
@@ -63,7 +63,7 @@ def monitor_of(project: Project, name: str) -> Monitor:
 
 
 def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapshot:
-    """Return the last stored snapshot."""
+    """Return a monitor's last stored snapshot."""
     if as_of is not None:
         raise Invalid(
             "--last is the newest look, and --as-of is another one",
@@ -78,7 +78,7 @@ def _last(project: Project, monitor: Monitor, as_of: datetime | None) -> Snapsho
 
 
 def _snapshot(project: Project, monitor: Monitor, moment: datetime) -> Snapshot:
-    """Query the log, and return the monitor's snapshot."""
+    """Query the log for a monitor's metrics, and return its snapshot."""
     kind = units if monitor.units else items
     days = reading(project, monitor, kind.STREAM, moment)
     shown = kind.figures(project, monitor, days)
@@ -120,12 +120,12 @@ class Listed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list(project: Project) -> Rows[Listed]:
-    """Return the monitors of project.yaml with their last snapshots, without a query."""
+    """Return the monitors of project.yaml with their last snapshots, without a query of the log."""
     return Rows(_listing(project, monitor) for monitor in project.spec.monitors.values())
 
 
 def _listing(project: Project, monitor: Monitor) -> Listed:
-    """Return a monitor with its last snapshot."""
+    """Return a monitor with its last stored snapshot, for the list of monitors."""
     newest = snapshot.newest(project.target.blobs, monitor.name)
     return Listed(
         monitor=monitor.name,
@@ -141,7 +141,10 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
 
 
 def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
-    """Return the endpoint's monitor of the other kind (items, units), to look at next."""
+    """Return the name of the endpoint's monitor of the other kind (items, units), or None.
+
+    It is what to look at next.
+    """
     own = monitors[name]
     return next(
         (

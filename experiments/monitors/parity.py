@@ -30,7 +30,7 @@ class Kind(msgspec.Struct, frozen=True):
 
     @property
     def share(self) -> float:
-        """The share of the units that have an outcome."""
+        """The share of the units in the group that have an outcome."""
         return self.satisfied / self.units if self.units else math.nan
 
 
@@ -43,10 +43,10 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
-    """Return the group of the lowest satisfied share against that of the highest.
+    """Return the ratio of the lowest to the highest share of units with an outcome, by group.
 
-    The two are chosen by what is seen, so the interval is that of all pairs at once (Bonferroni):
-    with two groups that of their one. None: fewer than two groups can be compared.
+    The two groups are chosen by what is seen, so the interval is that of all pairs at once
+    (Bonferroni): with two groups that of their one. None: fewer than two groups can be compared.
     """
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
@@ -68,9 +68,10 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
 
 
 def comparable(below: Kind, above: Kind) -> bool:
-    """Return whether both groups have 100 units and 10 with an outcome.
+    """Return whether two groups have enough units and outcomes for a ratio of their shares.
 
-    The lower one may lack these where it would have them at the other's share.
+    Each needs 100 units and 10 with an outcome. The lower one may lack these where it would have
+    them at the other's share.
     """
     if not enough(above.units, above.satisfied):
         return False
@@ -78,10 +79,10 @@ def comparable(below: Kind, above: Kind) -> bool:
 
 
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
-    """Return the ratio of two satisfied shares.
+    """Return the ratio of two groups' shares of units with an outcome, with its interval.
 
-    On the logarithm, or, where that has fewer than 10 outcomes below, of the ends of both shares'
-    intervals.
+    It is taken on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of
+    both shares' intervals.
 
     Raises:
         ZeroDivisionError: Above nobody is satisfied.
@@ -97,16 +98,16 @@ def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
 
 
 def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Return each group's share of the units."""
+    """Return each group's share of all units."""
     total = sum(kind.units for kind in kinds.values())
     return {name: proportion(kind.units, total) for name, kind in kinds.items()} if total else {}
 
 
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
-    """Return each group's share of the units less that in the first window.
+    """Return how each group's share of the units changed since the first window.
 
-    Empty where either has fewer than 100 units. Units of both windows are taken as independent: who
-    is in both makes the true interval narrower, never wider.
+    It is empty where either window has fewer than 100 units. Units of both windows are taken as
+    independent: who is in both makes the true interval narrower, never wider.
     """
     now, then = (sum(kind.units for kind in groups.values()) for groups in (kinds, first))
     if not (enough(now, now) and enough(then, then)):
@@ -118,12 +119,12 @@ def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Est
 
 
 def _units(kinds: Mapping[str, Kind], name: str) -> int:
-    """Return the units of a kind; 0 if it did not occur."""
+    """Return the number of units in a group; 0 if it did not occur."""
     return kinds[name].units if name in kinds else 0
 
 
 def _change(share: float, units: int, share_before: float, units_before: int) -> Estimate:
-    """Return the difference of two shares from independent windows."""
+    """Return the change of a group's share between two independent windows, with its interval."""
     return around(
         share - share_before,
         share * (1 - share) / units + share_before * (1 - share_before) / units_before,

@@ -83,13 +83,13 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
     @property
     def alarms(self) -> tuple[Row, ...]:
-        """The rows that are beyond their limit."""
+        """The snapshot's rows whose metric is beyond its limit."""
         return tuple(row for row in self.rows if row.alarm)
 
     def by_group(
         self, figure: Figure, *, scope: Scope = "window", label: str = ""
     ) -> dict[str, Row]:
-        """Return a figure's rows by group, in their order, of the window or of one label."""
+        """Return one metric's rows by group, of the whole window or of one day or version."""
         return {
             row.group: row
             for row in self.rows
@@ -97,7 +97,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
         }
 
     def labels(self, scope: Scope) -> tuple[str, ...]:
-        """Return the days or versions that have figures."""
+        """Return the days, or the model versions, for which the snapshot has metrics."""
         return tuple(dict.fromkeys(row.of for row in self.rows if row.scope == scope))
 
     def __str__(self) -> str:
@@ -107,7 +107,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
-    """Store a snapshot; the last one of a day stays."""
+    """Store a monitor's snapshot; of each day the last one stays."""
     blobs.put(
         f"{_folder(blobs, snapshot.monitor)}{snapshot.until:%Y-%m-%d}.json",
         msgspec.json.encode(snapshot),
@@ -115,27 +115,27 @@ def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
 
 
 def newest(blobs: BlobStore, monitor: str) -> Snapshot | None:
-    """Return the newest snapshot, or None if there is none."""
+    """Return a monitor's newest stored snapshot, or None if there is none."""
     uris = _uris(blobs, monitor)
     return _read(blobs, uris[-1]) if uris else None
 
 
 def stored_snapshots(blobs: BlobStore, monitor: str, days: int = 92) -> Iterator[Snapshot]:
-    """Yield the last snapshots, oldest first, reading one at a time."""
+    """Yield a monitor's last stored snapshots, oldest first, reading one at a time."""
     for uri in _uris(blobs, monitor)[-days:]:
         yield _read(blobs, uri)
 
 
 def _read(blobs: BlobStore, uri: str) -> Snapshot:
-    """Read a monitor's snapshot."""
+    """Read a monitor's snapshot from its URI."""
     return decode(blobs.get(uri), Snapshot, what=uri)
 
 
 def _uris(blobs: BlobStore, monitor: str) -> list[str]:
-    """Return the addresses of a monitor's snapshots."""
+    """Return the URIs of a monitor's stored snapshots."""
     return [blob.uri for blob in blobs.list(_folder(blobs, monitor))]
 
 
 def _folder(blobs: BlobStore, monitor: str) -> str:
-    """Return the folder of a monitor's snapshots."""
+    """Return the URI of the folder with a monitor's snapshots."""
     return f"{blobs.root.rstrip('/')}/monitors/{monitor}/"

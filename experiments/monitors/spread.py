@@ -59,7 +59,7 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 def share(
     part: float, whole: float, part_part: float, part_whole: float, whole_whole: float
 ) -> Estimate:
-    """Return the ratio of two sums over units with its variance.
+    """Return the ratio of two sums over units, with a confidence interval from its variance.
 
     Raises:
         ZeroDivisionError: The whole is nothing.
@@ -69,19 +69,19 @@ def share(
 
 
 def shown_share(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of the exposures."""
+    """Return a group of items' share of all exposures, with its interval."""
     return share(
         group.shown, everything.shown, group.shown_shown, group.shown_all, everything.shown_shown
     )
 
 
 def seen_share(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of the exposures, each weighed by its position."""
+    """Return a group's share of the exposures, weighted by how far up each was shown."""
     return share(group.seen, everything.seen, group.seen_seen, group.seen_all, everything.seen_seen)
 
 
 def organic(group: Sums, everything: Sums) -> Estimate:
-    """Return a group's share of the clicks among answers that were drawn."""
+    """Return a group's share of the clicks among answers that were drawn at random."""
     return share(
         group.organic,
         everything.organic,
@@ -92,7 +92,7 @@ def organic(group: Sums, everything: Sums) -> Estimate:
 
 
 def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
-    """Return the share shown over the share of clicks where no model chose.
+    """Return a group's share of exposures over its share of clicks where no model chose.
 
     Raises:
         ZeroDivisionError: Nothing was clicked there.
@@ -118,7 +118,7 @@ def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
 
 
 def gini(spread: Spread, catalogue: int) -> Estimate:
-    """Return the Gini of exposures over the items that there are.
+    """Return the Gini coefficient of exposures over all items of the catalogue.
 
     It is 0 when all are shown equally often, near 1 when one is. With the order as it is seen, it
     is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items
@@ -143,7 +143,7 @@ def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
 
 
 def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
-    """Return the Gini now less the Gini at first.
+    """Return how much the Gini coefficient rose since the first window.
 
     The interval is wider by what chance adds to either: fewer exposures look more concentrated.
     """
@@ -158,7 +158,7 @@ def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
 
 
 def effective_items(spread: Spread) -> Estimate:
-    """Return the effective number of items: exp(entropy) of the exposures."""
+    """Return the effective number of items shown: exp(entropy) of the exposures."""
     entropy = share(
         spread.surprise,
         spread.shown,

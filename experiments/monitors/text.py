@@ -15,12 +15,12 @@ Table = list[list[str]]
 
 
 def text(snapshot: Snapshot) -> str:
-    """Return the snapshot as lines: its groups, then what the alarms mean."""
+    """Return a monitor's snapshot as text: a table of its groups, then what the alarms mean."""
     return "\n".join(_lines(snapshot))
 
 
 def _lines(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the snapshot's lines."""
+    """Yield a monitor's snapshot as lines of text."""
     days = f"{_days(snapshot.window)} to {snapshot.until:%Y-%m-%d}"
     yield f"{snapshot.monitor}   {snapshot.endpoint}, {days}"
     table = _units_table(snapshot) if snapshot.kind == "units" else _items_table(snapshot)
@@ -39,7 +39,7 @@ def _days(number: int) -> str:
 
 
 def _no_alarm_text(snapshot: Snapshot) -> str:
-    """Return the text where no figure is an alarm."""
+    """Return the line for a snapshot in which no metric raises an alarm."""
     has_limits = any(
         getattr(snapshot.alarm, name) is not None for name in snapshot.alarm.__struct_fields__
     )
@@ -51,7 +51,7 @@ def _no_alarm_text(snapshot: Snapshot) -> str:
 
 
 def _units_table(snapshot: Snapshot) -> Table:
-    """Return the table of the groups of units."""
+    """Return a text table of the groups of units: their shares, outcomes and alarms."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
     mix, drift, satisfied, returning = map(snapshot.by_group, figures)
     first = "first week" if snapshot.window == _WEEK else f"first {_days(snapshot.window)}"
@@ -70,7 +70,7 @@ def _units_table(snapshot: Snapshot) -> Table:
 
 
 def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
-    """Yield remarks about a group of units."""
+    """Yield clauses on a group of units: its share of outcomes against another's, and alarms."""
     worst, drift = (
         snapshot.by_group("satisfied_ratio").get(group),
         snapshot.by_group("mix_drift").get(group),
@@ -83,7 +83,7 @@ def _remarks(snapshot: Snapshot, group: str) -> Iterator[str]:
 
 
 def _items_table(snapshot: Snapshot) -> Table:
-    """Return the table of the groups of items."""
+    """Return a text table of the groups of items: their exposures, clicks and alarms."""
     columns: tuple[tuple[Figure, str], ...] = (
         ("shown", "shown"),
         ("seen", "by position"),
@@ -123,12 +123,12 @@ def _items_table(snapshot: Snapshot) -> Table:
 
 
 def _calibration(row: Row | None) -> str:
-    """Return a calibration figure as text, with its alarm."""
+    """Return the ratio of clicks to predicted scores as text, with its alarm; "-" if unknown."""
     return f"{_value_text(row)}{_alarm_text(row)}" if row else "-"
 
 
 def _over_all(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the figures that have no group."""
+    """Yield lines of text on the metrics that are of no group."""
     figures: tuple[Figure, ...] = ("gini", "gini_rise", "effective_items", "never_shown")
     gini, rise, effective, never = (snapshot.by_group(figure).get("") for figure in figures)
     parts = [f"Gini {gini.value:.3f}"] if gini else []
@@ -142,9 +142,9 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _by_version(snapshot: Snapshot) -> Iterator[str]:
-    """Yield the deciding figure by version, if several versions answered.
+    """Yield lines of text on the main metric by version, if several versions answered.
 
-    Of the group where it is largest.
+    The group is the one in which it is largest.
     """
     figures: tuple[Figure, ...] = (
         ("satisfied_ratio",)
@@ -167,7 +167,7 @@ def _by_version(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _title(row: Row) -> str:
-    """Return the title of a row's figure."""
+    """Return the title of a row's metric, for a line of text."""
     if row.figure == "satisfied_ratio":
         return f"satisfied {row.group} / {row.against}"
     return f"{row.figure.replace('_', ' ')} {row.group}".strip()
@@ -189,7 +189,10 @@ _MEANINGS: dict[str, Callable[[Row], str]] = {
 
 
 def meanings(snapshot: Snapshot) -> Iterator[str]:
-    """Yield each alarm in words; a version's only where the window has none of its kind."""
+    """Yield a sentence on what each alarm means.
+
+    A version's alarm is told only where the window has none of its kind.
+    """
     whole = {row.figure for row in snapshot.alarms if row.scope == "window"}
     for row in (
         row for row in snapshot.alarms if row.scope != "version" or row.figure not in whole
@@ -204,14 +207,14 @@ def meanings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _comes_back_less(row: Row, snapshot: Snapshot) -> str:
-    """Return a remark if a group's units return less often than the compared group's."""
+    """Return a remark if a group's units return less often than the compared group's, or ""."""
     returning = snapshot.by_group("returning")
     shares = [returning[name].value for name in (row.group, row.against) if name in returning]
     return " and comes back less" if len(shares) == 2 and shares[0] < shares[1] else ""
 
 
 def _remedy_text(snapshot: Snapshot) -> str:
-    """Return what can be done against an alarm."""
+    """Return a sentence on what can be done against an alarm."""
     if snapshot.kind == "units":
         return (
             f"a model that reads {snapshot.groups}, more `explore`, a cap per response; then "
@@ -224,17 +227,17 @@ def _remedy_text(snapshot: Snapshot) -> str:
 
 
 def _label(snapshot: Snapshot) -> str:
-    """Return by which column a snapshot is grouped."""
+    """Return the name of the feature or attribute by which a snapshot is grouped."""
     return snapshot.groups.rpartition(".")[2]
 
 
 def _percent(row: Row | None, digits: int = 1) -> str:
-    """Return a row's share as a percentage."""
+    """Format a row's share as a percentage."""
     return "-" if row is None else f"{100 * row.value:.{digits}f} %"
 
 
 def _value_text(row: Row, spec: str = ".2f") -> str:
-    """Return a row's value with its interval, formatted by `spec`."""
+    """Return a metric's value with its interval as text; `spec` formats the numbers."""
     return f"{row.value:{spec}}" + (
         f" ({row.low:{spec}} .. {row.high:{spec}})"
         if row.low is not None and row.high is not None
@@ -243,5 +246,5 @@ def _value_text(row: Row, spec: str = ".2f") -> str:
 
 
 def _alarm_text(row: Row) -> str:
-    """Return the word ALARM for a row that raised one."""
+    """Return the word ALARM for a metric that is beyond its limit, else ""."""
     return "   ALARM" if row.alarm else ""

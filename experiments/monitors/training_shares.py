@@ -25,7 +25,7 @@ Shares = dict[str, dict[str, float]]  # by version and group
 
 
 def trained_sql(objective: str, entity: Entity, groups: Grouping) -> str:
-    """Return the query of a training set's rows by group.
+    """Return the SQL query that counts a training set's rows by group of items.
 
     Columns: grp, exposures. Parameters: $start_time, $end_time, $as_of, $start_date, $end_date, and
     what `join_params` names.
@@ -50,7 +50,7 @@ def shares(
     versions: Iterable[str],
     asked_before: Shares,
 ) -> Shares:
-    """Return each group's share of the training sets of these versions.
+    """Return each item group's share of the training sets of these model versions.
 
     Args:
         project: The project.
@@ -78,7 +78,7 @@ def shares(
 
 
 def _has_key(project: Project, run: Run, entity: Entity) -> bool:
-    """Return whether a run's training events name the item."""
+    """Return whether a run's training events have the item's key, so that it can be grouped."""
     objective = project.spec.objectives.get(run.objective)
     event = project.spec.events.get(objective.exposure) if objective else None
     return event is not None and any(
@@ -89,7 +89,7 @@ def _has_key(project: Project, run: Run, entity: Entity) -> bool:
 def _shares_by_group(
     project: Project, sql: str, data: Data, view: JoinView | None
 ) -> dict[str, float]:
-    """Query each group's share of a training set."""
+    """Query each item group's share of a training set."""
     moments = {"start_time": data.start, "end_time": data.end, "as_of": data.as_of}
     dates = {"start_date": f"{data.start:%Y-%m-%d}", "end_date": f"{data.end:%Y-%m-%d}"}
     rows = project.target.warehouse.query(
@@ -100,7 +100,10 @@ def _shares_by_group(
 
 
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
-    """Yield each group's share of exposures over its share of the training set, by version."""
+    """Yield each group's share of exposures over its share of the training set, by version.
+
+    Above 1 the model shows the group more than it was trained on it.
+    """
     for row in served:
         share = trained.get(row.of, {}).get(row.group)
         if row.figure == "shown" and row.scope == "version" and share:

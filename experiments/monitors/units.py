@@ -42,7 +42,10 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigures:
-    """Return the figures of a look; it raises as `read` does."""
+    """Compute the metrics of a monitor of units, by group, day and model version.
+
+    It raises as `read` does.
+    """
     endpoint = project.spec.endpoints[monitor.endpoint]
     outcome = project.spec.objectives[endpoint.objective].outcome
     outcomes = path(outcome, endpoint.unit, project.spec.events) is not None
@@ -61,7 +64,7 @@ def figures(project: Project, monitor: Monitor, reading: Reading) -> MonitorFigu
 
 
 def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ...]:
-    """Return the units by period, version and attributes, and how many were satisfied.
+    """Count units by period, model version and group, and those with an outcome.
 
     Raises:
         Invalid: The log was made before monitors, and nobody applied it again.
@@ -87,7 +90,7 @@ def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ..
 
 
 def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
-    """Return the cell that a row of the query holds."""
+    """Convert a row of the query to a count of units."""
     return Cell(
         period=row["period"],
         day=row["day"],
@@ -100,9 +103,9 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 
 
 def group_of(attributes: str | None, name: str) -> str:
-    """Return the group of a unit: an attribute's value in its request.
+    """Return a unit's group: the value of an attribute in its request, as text.
 
-    Text as it is, else as JSON spells it.
+    Text is as it is, other values are as JSON spells them.
     """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:
@@ -111,7 +114,7 @@ def group_of(attributes: str | None, name: str) -> str:
 
 
 def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
-    """Yield the rows of a snapshot.
+    """Yield the metrics of a monitor of units, as rows of its snapshot.
 
     A day has no alarm: seven looks a week at one limit would cry too often. `outcomes`: whether
     there are any to be satisfied by.
@@ -149,7 +152,7 @@ def version_order(version: str) -> tuple[str, int]:
 def _scope_rows(
     cells: Iterable[Cell], alarm: Alarms, scope: Scope, label: str, *, outcomes: bool
 ) -> Iterator[Row]:
-    """Yield the rows of a day or of a version."""
+    """Yield the metrics of one day or of one model version, as snapshot rows."""
     groups = kinds(cells)
     yield from _mix_rows(groups, scope, label)
     if outcomes:
@@ -157,7 +160,7 @@ def _scope_rows(
 
 
 def kinds(cells: Iterable[Cell]) -> Kinds:
-    """Return the units by group, in the order of their names."""
+    """Sum the units, and those with an outcome, by group, in the order of the groups' names."""
     groups: Kinds = {}
     for cell in cells:
         groups[cell.group] = groups.get(cell.group, Kind(0)) + Kind(
@@ -167,13 +170,13 @@ def kinds(cells: Iterable[Cell]) -> Kinds:
 
 
 def _mix_rows(groups: Kinds, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's share of the units."""
+    """Yield each group's share of the units, as snapshot rows."""
     for name, share in parity.mix(groups).items():
         yield _row("mix", name, share, groups[name].units, scope=scope, label=label)
 
 
 def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
-    """Yield how each group's share of the units moved since the first window."""
+    """Yield how each group's share of the units moved since the first window, as snapshot rows."""
     limit = math.inf if alarm.mix_drift is None else alarm.mix_drift
     for name, moved in parity.drift(now, first).items():
         row = _row("mix_drift", name, moved, now[name].units if name in now else 0)
@@ -181,7 +184,10 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's satisfied share, and the lowest over the highest."""
+    """Yield each group's share of units with an outcome, and the lowest over the highest.
+
+    They are rows of a snapshot.
+    """
     for name, kind in groups.items():
         yield _row(
             "satisfied",
@@ -208,7 +214,7 @@ def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "")
 
 
 def _returning_rows(cells: Sequence[Cell]) -> Iterator[Row]:
-    """Yield each group's share of units that came again."""
+    """Yield the share of each group's units that came again, as snapshot rows."""
     for name, kind in kinds(
         msgspec.structs.replace(cell, satisfied=cell.back) for cell in cells
     ).items():
@@ -224,7 +230,7 @@ def _row(
     scope: Scope = "window",
     label: str = "",
 ) -> Row:
-    """Return the row of a figure."""
+    """Build the snapshot row of a metric of a group."""
     return Row(
         figure=figure,
         group=group,

@@ -20,13 +20,17 @@ _NOW, _BEFORE, _FIRST = (
 
 
 def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
-    """Return the query of a monitor of units.
+    """Return the SQL query that counts units and their outcomes for a monitor of units.
 
-    Columns: period, day, version, attributes, satisfied, back (0 or 1), units (int64). period:
-    `now`, the window; `day`, each day of it; `before`, the window before, with who is `back` in
-    this one; `first`, the first one. Parameters: $endpoint; $until, and of outcomes $known (not
-    included); the dates $earliest = $since, $before, $first and $first_end (not included). Where no
-    outcome comes to a unit, $known and $earliest are not asked for.
+    It counts the units that an endpoint answered in four periods (column period): `now`, the
+    monitored window; `day`, each day of it; `before`, the window before; `first`, the first window,
+    to compare with. The counts (units, int64) are grouped by day, version (of the model),
+    attributes (of the request), satisfied (whether an outcome followed) and back (in `before`:
+    whether the unit came again in `now`); the last two are 0 or 1.
+
+    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest =
+    $since, $before, $first and $first_end (not included). Where no outcome can be joined to a unit,
+    $known and $earliest are not asked for.
     """
     objective = spec.objectives[endpoint.objective]
     satisfied = _satisfied_units(spec, objective, endpoint.unit)
@@ -58,7 +62,10 @@ UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS s
 
 
 def _first_of(key: str, when: str) -> str:
-    """Return a query of the first answer for each key in a period."""
+    """Return an SQL query of the first answer for each key in a period.
+
+    Answers with attributes come before those without.
+    """
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
         "SELECT unit, dt, version, attributes FROM (SELECT unit, dt, version, attributes, "
@@ -68,17 +75,20 @@ def _first_of(key: str, when: str) -> str:
 
 
 def _flag(joined: str) -> str:
-    """Return the SQL of 1 where a joined table has the unit, else 0."""
+    """Return an SQL expression: 1 where a left-joined table has the unit, else 0."""
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 
 def _met_flag(joined: str) -> str:
-    """Return the SQL column that tells whether a unit satisfied the metric."""
+    """Return the SQL column `satisfied`: 1 where a left-joined table has the unit, else 0."""
     return f"{_flag(joined)} AS satisfied"
 
 
 def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
-    """Return a query of the satisfied units: unit, day, once each."""
+    """Return an SQL query of the units with an outcome, once for each day.
+
+    Columns: unit and day.
+    """
     if path(objective.outcome, unit, spec.events) is None:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (

@@ -43,11 +43,11 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_end(self) -> date:
-        """The day after the first window."""
+        """The day after the monitor's first window."""
         return self.first + self.length
 
     def parameters(self) -> dict[str, object]:
-        """Return the query's parameters: times, and dates as the tables write them."""
+        """Return the SQL parameters: times, and dates as the tables write them."""
         days = {
             "since": self.since,
             "before": self.since - self.length,
@@ -58,7 +58,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime) -> Reading:
-    """Return the days that a look at a monitor reads.
+    """Return which days a monitor reads at a moment: its window, and the first window.
 
     Raises:
         Invalid: The endpoint has answered nobody before it.
@@ -76,7 +76,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """Return until when events count and until when outcomes are known.
+    """Return until when events count for a monitor, and until when outcomes are known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """
@@ -87,7 +87,7 @@ def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 
 
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
-    """Return the first day that a monitor can read.
+    """Return the first day of the log that a monitor can read.
 
     Of units, the first day on which a request said the attribute, as logs are older than their
     monitors; if none did, as of items.

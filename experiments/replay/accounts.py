@@ -63,7 +63,7 @@ class Accounts:
         self._heavy = self._matched = 0
 
     def add(self, rows: Sequence[Row]) -> None:
-        """Add a page of rows."""
+        """Add a page of the log's rows to the totals, which are kept by groups of units."""
         if not rows:
             return
         hashes = np.array([mmh3.hash64(row.unit, signed=False)[0] for row in rows], dtype=np.uint64)
@@ -96,11 +96,11 @@ class Accounts:
 
     @property
     def units(self) -> int:
-        """The number of units."""
+        """The number of units seen so far."""
         return len(self._units)
 
     def sums(self) -> LogSums:
-        """Return the sums of each group of units that has a row."""
+        """Return the sums for the off-policy estimates, of each group of units with a row."""
         filled = self._sums["rows"] > 0
         other_half = 1 - np.arange(BUNCHES) % 2
         corrected = self._sums["earned"] + (self._off * self._expected_rewards()[other_half]).sum(
@@ -118,9 +118,10 @@ class Accounts:
         )
 
     def _expected_rewards(self) -> Floats:
-        """Return the mean reward of shown items by half, position and tenth.
+        """Return the mean reward of shown items by half of the units, position and score tenth.
 
-        Where little was shown it is drawn towards the position's.
+        Where little was shown it is drawn towards the position's mean. The doubly robust estimate
+        uses it as its model.
         """
         rows, rewards = self._cells
         of_position = _ratio(rewards.sum(axis=2, keepdims=True), rows.sum(axis=2, keepdims=True))
@@ -128,7 +129,7 @@ class Accounts:
 
 
 def edges(scores: NDArray[np.float64]) -> Floats:
-    """Return the bounds of the tenths of the scores."""
+    """Return the deciles of the scores, which divide them into tenths."""
     inner: Floats = np.quantile(scores, np.arange(1, TENTHS) / TENTHS)
     return inner
 
@@ -136,7 +137,10 @@ def edges(scores: NDArray[np.float64]) -> Floats:
 def rows_of(
     unit: str, places: Sequence[WeightedPlace], tenths: NDArray[np.int64], explore: float
 ) -> list[Row]:
-    """Return the rows of an answer's places; `tenths` are those of the candidates' scores."""
+    """Return the rows of a logged answer's places, for the off-policy estimates.
+
+    `tenths` are those of the candidates' scores.
+    """
     by_draw = {
         id(place.lane): _draw_probability(place, tenths, explore)
         for place in places
@@ -156,9 +160,9 @@ def rows_of(
 
 
 def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """Return the probability of each tenth's items at each place of a lane.
+    """Return how likely exploration puts an item of each score tenth at a place.
 
-    It counts how often the lane is drawn, too.
+    It is the same at each place of a lane, and counts how often the lane is drawn, too.
     """
     lane = place.lane
     if lane is None or not explore:
@@ -173,7 +177,7 @@ def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: 
 def _mass(
     place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
-    """Return the probability that an item of each tenth is at the place."""
+    """Return the probability that an item of each score tenth is at a place."""
     mass = np.zeros(TENTHS)
     if place.lane is None:
         mass[tenths[place.item]] = 1.0
@@ -183,5 +187,5 @@ def _mass(
 
 
 def _ratio(above: Floats, below: Floats) -> Floats:
-    """Return a ratio; 0 where the divisor is 0."""
+    """Divide two arrays, with 0 where the divisor is 0."""
     return np.divide(above, below, out=np.zeros_like(above), where=below > 0)

@@ -76,7 +76,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def worth(self) -> str:
-        """The number of the log's rows that tell something about the policy."""
+        """A clause of text with the effective sample size of the log for the policy."""
         units = f", {self.units:,} units drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "
@@ -102,7 +102,7 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def metrics(self) -> dict[str, Totals]:
-        """The totals of each estimate."""
+        """The numerators and denominators of each off-policy estimate."""
         ips, normalised = (
             Totals(numerator=self.earned, denominator=below) for below in (self.rows, self.weights)
         )
@@ -115,12 +115,12 @@ class LogSums(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def logged(self) -> Totals:
-        """The totals of the logging policy's own reward."""
+        """The totals of the reward that the logging policy earned."""
         return Totals(numerator=self.rewards, denominator=self.rows)
 
 
 def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
-    """Return the estimates with intervals from a bootstrap over units.
+    """Return the off-policy estimates with confidence intervals from a bootstrap over units.
 
     Args:
         sums: One entry a unit, or a bunch of units.
@@ -143,9 +143,9 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
 
 
 def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
-    """Return the estimates with intervals from a bootstrap over rows.
+    """Return the off-policy estimates with confidence intervals from a bootstrap over rows.
 
-    Of the same samples of rows as NumPy's RandomState(seed) draws: published figures depend on it.
+    It draws the same samples of rows as NumPy's RandomState(seed): published figures depend on it.
     """
     return _replay(
         sums,
@@ -156,7 +156,7 @@ def by_row(sums: LogSums, *, samples: int, seed: int) -> Replay:
 
 
 def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
-    """Return the estimates with intervals from a bootstrap over rows."""
+    """Return each estimate's confidence interval from a bootstrap over rows."""
     random, number = np.random.RandomState(seed), len(sums.rows)
     columns = [
         column for column in (sums.earned, sums.weights, sums.corrected) if column is not None
@@ -175,13 +175,16 @@ def _drawn_rows(sums: LogSums, samples: int, seed: int) -> dict[str, Estimate]:
 
 
 def _percentiles(value: float, drawn: Floats) -> Estimate:
-    """Return a value with its 95 % interval, from bootstrap draws."""
+    """Return a value with its 95 % interval, from the percentiles of bootstrap draws."""
     low, high = map(float, np.nanpercentile(drawn, [2.5, 97.5]))
     return Estimate(value=value, low=low, high=high)
 
 
 def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
-    """Return the estimates; without values where no matched row has a reward."""
+    """Build the result of an off-policy evaluation from sums and confidence intervals.
+
+    It has no values where no matched row has a reward.
+    """
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0
     values = (
@@ -206,10 +209,10 @@ def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
 
 
 def _value(value: float, drawn: Estimate | None) -> Value:
-    """Return a value with its interval, if there is one."""
+    """Return a value with its confidence interval, if there is one."""
     return Value(value=value, low=drawn.low, high=drawn.high) if drawn else Value(value=value)
 
 
 def _three_figures(rows: float) -> int:
-    """Return a number rounded to three digits."""
+    """Round a number to three significant digits."""
     return int(float(f"{rows:.3g}"))

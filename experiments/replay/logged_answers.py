@@ -81,7 +81,7 @@ class Window(msgspec.Struct, frozen=True, kw_only=True):
 def answers(
     project: Project, endpoint: str, window: Window, *, page: int = PAGE
 ) -> Iterator[list[Answer]]:
-    """Yield pages of logged answers by time; a repeated one counts once.
+    """Yield pages of logged rankings by time; a repeated one counts once.
 
     Args:
         project: The project.
@@ -120,7 +120,7 @@ def answers(
 
 
 def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
-    """Return the places of each answer, from the ids of the exposures."""
+    """Group logged exposures by the ranking that their ids contain."""
     places: dict[str, list[Place]] = defaultdict(list)
     for row in {row["event_id"]: row for row in rows}.values():
         answer = row["event_id"].rpartition("-")[0]
@@ -131,7 +131,7 @@ def _places(rows: list[dict[str, Any]]) -> Mapping[str, list[Place]]:
 
 
 def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
-    """Return the answer that a row of the log holds."""
+    """Convert a row of the log and its exposures to a logged ranking."""
     return Answer(
         moment=row["event_timestamp"].replace(tzinfo=UTC),
         unit=row["unit"],
@@ -149,5 +149,5 @@ def _answer(row: Mapping[str, Any], places: list[Place]) -> Answer:
 
 
 def _decoded(text: str | None, nothing: Any) -> Any:
-    """Decode JSON text, or return a default if there is none."""
+    """Decode JSON text, or return the default if there is none."""
     return nothing if text is None else msgspec.json.decode(text)

@@ -37,10 +37,11 @@ def replay(
     samples: int = SAMPLES,
     seed: int = SEED,
 ) -> Replay:
-    """Estimate a policy's value per row from a log.
+    """Estimate the reward per row that a policy would have earned, from another policy's log.
 
-    The intervals (95 %) are the bootstrap's: over `units` where they are known, else over rows,
-    which is too narrow if people come back. Of fewer than ten: none.
+    It is off-policy evaluation by inverse propensities. The intervals (95 %) are the bootstrap's:
+    over `units` where they are known, else over rows, which is too narrow if people come back. Of
+    fewer than ten there are none.
 
     Args:
         positions: Of each row, from 1.
@@ -105,16 +106,16 @@ def replay(
 def outside_share(
     positions: Any, probabilities: NDArray[np.float64], pool: NDArray[np.bool_]
 ) -> float:
-    """Return the share of a policy without context on items that the log's policy never shows.
+    """Return how likely a policy shows items that the log's policy never shows.
 
-    It is a mean over the log's rows.
+    The policy is without context. It is a mean over the log's rows.
     """
     by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
     return float(by_position[positions - 1].mean()) if len(positions) else 0.0
 
 
 def require_support(outside: float, *, what: str = "the policy", remedy: str | None = None) -> None:
-    """Raise Invalid if a policy shows items that the log's policy never shows.
+    """Raise Refused if a policy shows items that the log's policy never shows.
 
     Raises:
         Refused: A share of its probability does.
@@ -143,7 +144,7 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
 def _check_rows(
     positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
 ) -> None:
-    """Check rewards, items and positions.
+    """Raise Invalid if rewards, items or positions of a log are out of range.
 
     Position 0 would be read as the last one, and a reward that is no number makes every sum none.
     """
@@ -162,14 +163,14 @@ def _check_rows(
 
 
 def _within(values: Any, least: int, most: int) -> bool:
-    """Return whether all values lie between two bounds."""
+    """Return whether all values of an array lie between two bounds."""
     return bool(values.min() >= least and values.max() <= most)
 
 
 def _row_sums(
     weights: NDArray[np.float64], rewards: NDArray[np.float64], *expected: NDArray[np.float64]
 ) -> LogSums:
-    """Return the sums of each row by itself."""
+    """Return the sums for the off-policy estimates, with one entry for each row."""
     matched = weights > 0
     return LogSums(
         rows=np.ones(len(weights)),
@@ -185,7 +186,7 @@ def _row_sums(
 
 
 def _of_units(rows: LogSums, whose: NDArray[np.int64], number: int) -> LogSums:
-    """Return the sums over each unit's rows."""
+    """Add up the sums of rows to one entry for each unit."""
     names = [
         name
         for name in ("rows", "weights", "earned", "rewards", "corrected")
@@ -218,9 +219,9 @@ def thompson_probabilities(
 
 
 def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
-    """Return the policy that always shows the items of the highest scores, best first.
+    """Return the probabilities of the policy that always shows the highest scores, best first.
 
-    Of equal scores the first item.
+    It is an array items x slots. Of equal scores the first item comes first.
     """
     scores = np.asarray(scores, dtype=float)
     probabilities = np.zeros((len(scores), slots))

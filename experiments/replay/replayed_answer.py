@@ -49,7 +49,7 @@ def replayed_arrangement(
     *,
     maximise: bool,
 ) -> Arrangement:
-    """Return the order that the replayed version gives under the rules.
+    """Return the order in which the replayed version ranks the candidates under the rules.
 
     Args:
         answer: The logged answer, which says whom the rules let in.
@@ -78,7 +78,7 @@ def replayed_arrangement(
 
 
 def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]) -> list[Rule]:
-    """Return the rules that only order the eligible items."""
+    """Return the rules that order the eligible items, without blocks and pins of other items."""
     standing = {items[candidate] for candidate in inside}
     return [
         rule
@@ -88,10 +88,10 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
 
 
 def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[WeightedPlace] | None:
-    """Return each place's weight for the replayed version with this exploration.
+    """Return each place's importance weight for the replayed version with this exploration.
 
-    None: the rules, as they are read now, could not have shown these items there with these
-    propensities.
+    It is the version's probability of the shown item over the log's. None: the rules, as they are
+    read now, could not have shown these items there with these propensities.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
@@ -118,7 +118,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Wei
 def _could_be(
     propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
-    """Return whether the rules could have shown an item at a place with this propensity."""
+    """Return whether the rules allow the item at a place of the ranking with this propensity."""
     if lane is None:
         return pinned and abs(propensity - 1) < _TINY
     if item not in members(lane):
@@ -128,14 +128,14 @@ def _could_be(
 
 
 def members(lane: Lane) -> frozenset[int]:
-    """Return the candidates that may be shown in a lane."""
+    """Return the candidates, as indexes, that may be shown in a lane: places that they share."""
     return frozenset(lane.arranged) | {candidate for group, _ in lane.groups for candidate in group}
 
 
 def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
-    """Return the version's probability of showing other items, summed over the places.
+    """Return how likely the replayed version shows other items, summed over the places.
 
-    Of an answer that does not explore.
+    It is for answers that do not explore.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
@@ -148,7 +148,7 @@ def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
 
 
 def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
-    """Return the version's probability of showing another item at a place."""
+    """Return how likely the replayed version shows another item at a place."""
     if place is None or item is None:
         return 1.0
     lane, number, arranged_there = place

@@ -45,7 +45,7 @@ CHANGED = "the rules, by features as they are known now, give other propensities
 
 
 def replay(context: StepContext) -> None:
-    """Replay a version over the log; its document is the step's artifact."""
+    """Run the pipeline step that replays a version over the log, and write its JSON artifact."""
     question = msgspec.convert(context.parameters["question"], Question)
     replayed = replayed_from(context.project(), question, context.inputs["model"], log=context.log)
     (context.outputs[ARTIFACT] / DOCUMENT).write_bytes(msgspec.json.encode(replayed))
@@ -60,7 +60,7 @@ def replayed_from(
     page: int = PAGE,
     log: Callable[[str], None] | None = None,
 ) -> VersionReplay:
-    """Return what a version would have earned on the logged answers.
+    """Estimate what a model version would have earned on the logged rankings.
 
     Args:
         project: The project.
@@ -136,7 +136,7 @@ class _Version:
         self.outside = 0.0  # of those places, the version's probability on other items
 
     def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
-        """Yield the answers that can be replayed, with the version's scores.
+        """Yield the logged rankings that can be replayed, with the version's scores.
 
         The times of `logged` go on from page to page.
         """
@@ -166,7 +166,7 @@ class _Version:
         scores: NDArray[np.float64],
         ends: NDArray[np.float64],
     ) -> list[Row]:
-        """Return the rows of an answer, weighted by the version's probabilities."""
+        """Return the rows of a logged ranking, weighted by the version's probabilities."""
         places = likely(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
@@ -177,7 +177,7 @@ class _Version:
         )
 
     def _request(self, answer: Answer) -> RankRequest | str:
-        """Return a logged request as the gateway would read it, or why it cannot be replayed."""
+        """Return a logged request as the gateway would read it, or the reason why that fails."""
         if answer.request is None or answer.slots is None:
             return UNTOLD
         if answer.interleaved or answer.rules_digest != self._rulebook.digest:
@@ -201,7 +201,7 @@ class _Version:
         return self._lacking(request, key) or request
 
     def _lacking(self, request: RankRequest, key: str) -> str | None:
-        """Return what the version reads and the request lacks, as a reason."""
+        """Return a clause on what the version reads and the request lacks, or None."""
         attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
             own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
@@ -212,7 +212,7 @@ class _Version:
         )
 
     def _rows(self, request: RankRequest) -> Rows:
-        """Return the predictor's input rows, features included."""
+        """Return the predictor's input rows for a logged request, features included."""
         key, ruled = (
             self._spec.entities[request.entity].key,
             self._rulebook.features.get(request.entity, {}),
@@ -223,7 +223,7 @@ class _Version:
         )
 
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
-        """Return the version's scores of the candidates.
+        """Return the scores that the version gives to a request's candidates.
 
         The predictor sees what went through JSON, as in a call.
         """

@@ -93,7 +93,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         )
 
     def _estimate_lines(self) -> list[str]:
-        """Return the lines of the estimates."""
+        """Return the lines of text on the off-policy estimates."""
         replay = self.replay
         logged = (
             f"  logged            {replay.logged:.5f}   {self.answers:,} answers, "
@@ -114,7 +114,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
         ]
 
     def _worth(self) -> str:
-        """Say how much of the log can be used."""
+        """Return a clause on how many rows of the log can effectively be used."""
         return (
             f"{self.replay.worth.removeprefix('worth ')}; {100 * self.replay.heavy:.3g} % of "
             "them weigh more than 20"
@@ -122,7 +122,7 @@ class VersionReplay(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def _signed_text(value: Value | None) -> str:
-    """Return a difference from the log as text."""
+    """Return a difference from the log as text with its sign."""
     if value is None:
         return "-"
     interval = (
@@ -141,7 +141,7 @@ def replay_version(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> VersionReplay:
-    """Replay a version over what an endpoint's gateways logged.
+    """Evaluate a model version offline, on what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
     closed count.
@@ -169,7 +169,7 @@ def replay_version(
 
 
 def require_some(replayed: VersionReplay) -> None:
-    """Raise an error if no answer could be replayed.
+    """Raise an error if no logged ranking could be replayed.
 
     Raises:
         Refused: None could, with the share of the version's probability where the log never went.
@@ -198,7 +198,7 @@ def checked_question(
     since: datetime | None = None,
     until: datetime | None = None,
 ) -> Question:
-    """Return the question of a replay, after checks that it can be answered."""
+    """Check that a replay of a model version is possible, and return what it is to compute."""
     model, _, number = version.partition("@")
     if not number.isdigit():
         raise Invalid(
@@ -219,7 +219,10 @@ def checked_question(
 
 
 def _endpoint_of(spec: ProjectSpec, model: str) -> str:
-    """Return the only endpoint that serves the model; raise Invalid if there is not one."""
+    """Return the name of the only endpoint that serves a model.
+
+    It raises Invalid if there is not exactly one.
+    """
     serving = [
         e.name
         for e in spec.endpoints.values()
@@ -234,7 +237,7 @@ def _endpoint_of(spec: ProjectSpec, model: str) -> str:
 
 
 def _require_log(project: Project, endpoint: str) -> None:
-    """Raise an error unless exposures and outcomes are logged.
+    """Raise an error unless an endpoint logs the exposures and outcomes that a replay needs.
 
     Raises:
         Refused: It is not.
@@ -264,7 +267,7 @@ def _require_log(project: Project, endpoint: str) -> None:
 def _window(
     project: Project, endpoint: str, since: datetime | None, until: datetime | None
 ) -> Window:
-    """Return the period of the answers whose outcomes are complete."""
+    """Return the period of the logged rankings whose outcomes are complete."""
     objective = project.spec.endpoints[endpoint].objective
     now = utc_milliseconds(project.now())
     moment = min(utc_milliseconds(until), now) if until else now
@@ -283,7 +286,7 @@ def _window(
 
 
 def _pipeline(question: Question, uri: str) -> Pipeline:
-    """Return a pipeline whose one step replays."""
+    """Return a pipeline whose only step replays the version."""
     step = Step(
         name=STEP,
         function=f"{step_names.REPLAY}:replay",
@@ -297,7 +300,7 @@ def _pipeline(question: Question, uri: str) -> Pipeline:
 
 
 def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
-    """Run the pipeline, and return what its step found."""
+    """Run the replay pipeline, and return the result of its step."""
     from ...pipelines.runs.submission import submit
     from ...pipelines.runs.watch import artifact_uri, failure, watch
 
@@ -313,7 +316,7 @@ def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """Return the error that the step raised; any other failure is Invalid."""
+    """Return the error that the replay step raised; any other failure becomes Invalid."""
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

@@ -35,7 +35,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     metrics: Mapping[str, Metric]
 
     def role(self, name: str) -> Role:
-        """Return whether a metric decides, guards, or does neither."""
+        """Return whether a metric decides, is a guardrail, or does neither."""
         if name in self.experiment.metric:
             return "decides"
         guards = {guardrail.metric for guardrail in self.experiment.guardrails}
@@ -43,7 +43,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first(self) -> Metric:
-        """The first of the metrics that decide."""
+        """The first of the deciding metrics."""
         return self.metrics[self.experiment.metric[0]]
 
     @property
@@ -64,7 +64,10 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
-        """Return the sums of each metric and arm, as a look at `ends` counts them."""
+        """Return the sums of each metric and arm over events before `ends`.
+
+        Only units whose windows are over by then count.
+        """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
             for name, metric in self.metrics.items()
@@ -72,7 +75,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricArms:
-    """Return a metric in every arm, with the interval of each arm's own rate."""
+    """Return a metric's totals and rate in every arm, each rate with its confidence interval."""
     rates = {
         arm: as_range(rate) if (rate := interval(arm_sums)) else None
         for arm, arm_sums in sums.items()
@@ -83,7 +86,10 @@ def metric_arms(metric: Metric, role: Role, sums: Mapping[str, Sums]) -> MetricA
 def effect_of(
     metric: str, arm: str, role: Role, goal: Goal, difference: Difference | None
 ) -> Effect:
-    """Return an effect from a difference; without figures if there are too few data."""
+    """Build the effect of an arm on a metric from a difference.
+
+    It has no figures if there are too few data.
+    """
     effect = Effect(metric=metric, arm=arm, role=role, goal=goal)
     if difference is None:
         return effect
@@ -93,7 +99,7 @@ def effect_of(
 
 
 def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
-    """Return every metric of a run in every arm."""
+    """Return the totals and rates of every metric in every arm of a run."""
     return tuple(
         metric_arms(metric, comparison.role(name), sums[name])
         for name, metric in comparison.metrics.items()
@@ -101,9 +107,9 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return how many units of all arms the slowest deciding metric needs.
+    """Return how many units of all arms the plan takes, by its slowest deciding metric.
 
-    None: there is no plan, or too little to say; nothing varies, either.
+    None: there is no plan, there are too few data, or nothing varies.
     """
     experiment = comparison.experiment
     if experiment.plan is None:
@@ -122,15 +128,19 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return by which share the covariate reduces the variance, the least of all treatments."""
+    """Return the share of the variance that the covariate removes.
+
+    It is the least of all treatments.
+    """
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
 
 def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
-    """Return the statistical information (1 / variance) of each deciding metric and guardrail.
+    """Return the statistical information (1 / variance) on each deciding metric and guardrail.
 
-    A metric is absent where a rate is not positive, or nothing varies.
+    Sequential tests measure their progress by it. A metric is absent where a rate is not positive,
+    or nothing varies.
     """
     by_metric = {
         name: ratio.information(arms)
@@ -148,7 +158,9 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return how often each metric may be looked at, and its bounds.
+    """Return the sequential testing horizon of each metric, which bounds its intervals.
+
+    It says at how many looks a metric may be tested.
 
     Args:
         comparison: What the run compares.
@@ -172,7 +184,10 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return a metric's horizon; a plan that is not sized yet has an infinite bound."""
+    """Return a metric's sequential testing horizon, which bounds its intervals.
+
+    A plan that is not sized yet has infinite bounds.
+    """
     if comparison.experiment.plan is None:
         return Horizon(inference="always", units=units)
     if looks.planned is None:
@@ -207,7 +222,7 @@ def effects(
 def _deciding_effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
-    """Yield the effects on what decides, corrected for each other."""
+    """Yield the effects on the deciding metrics, corrected for multiple tests."""
     names = comparison.experiment.metric
     goals: dict[str, Goal] = {name: comparison.metrics[name].goal for name in names}
     for tested in decide({name: sums[name] for name in names}, goals, horizons):
@@ -220,7 +235,7 @@ def _deciding_effects(
 def _guardrail_effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> Iterator[Effect]:
-    """Yield the effects on guardrails, each judged by its own bound."""
+    """Yield the effects on the guardrail metrics, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
         name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
         rates = points(sums[name])
@@ -235,7 +250,7 @@ def _guardrail_effects(
 
 
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
-    """Yield the effects on metrics that decide nothing."""
+    """Yield the effects on metrics that neither decide nor are guardrails."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
     for secondary in tell({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal
@@ -246,9 +261,9 @@ def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
 def over_time(
     comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
 ) -> tuple[DayEffect, ...]:
-    """Return the effect on the first deciding metric at the end of each day.
+    """Return the effect on the first deciding metric as it was at the end of each day.
 
-    Each after the looks that were taken by then.
+    Each day's interval allows for the looks that were taken by then.
     """
     return tuple(
         effect
@@ -260,7 +275,7 @@ def over_time(
 def _end_of_day_effects(
     comparison: Comparison, cells: RunCells, looks: Looks, day: date
 ) -> Iterator[DayEffect]:
-    """Yield each treatment's effect at the end of a day."""
+    """Yield each treatment's effect on the first deciding metric at the end of a day."""
     ends = midnight(day + timedelta(days=1))
     metric = comparison.first
     arms = cells.sums_at(metric, ends, comparison.window)
@@ -278,19 +293,20 @@ def _end_of_day_effects(
 
 
 def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
-    """Return the units of the control and of a treatment."""
+    """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
 def _relative(pair: Compared | None, multiple: float) -> Range | None:
-    """Return the relative difference with so many standard errors to either side."""
+    """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
 
 
 def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
-    """Return how the effect on the first deciding metric changes since a unit's first exposure.
+    """Return how the effect on the first deciding metric changes with a unit's age in days.
 
-    Each day is compared by itself, of the units that have had it whole.
+    The days are counted since its first exposure. Each day is compared by itself, of the units that
+    have had it whole.
     """
     metric = comparison.first
     most = min(
@@ -303,7 +319,7 @@ def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Tr
 
 
 def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
-    """Return how a treatment's effect changes with the days."""
+    """Return how a treatment's effect changes with the days since a unit's first exposure."""
     pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
     slope = heterogeneity.trend(
         {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
@@ -321,9 +337,9 @@ def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
 
 
 def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
-    """Return the effects by attribute, deciding metric and treatment.
+    """Return the effects in each segment, by attribute, deciding metric and treatment.
 
-    Their p are corrected for all of these together, by Holm.
+    Their p-values are corrected for all of these together, by Holm.
     """
     keys = [
         (attribute, name, arm)
@@ -358,7 +374,7 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
 def _pairs_by_value(
     comparison: Comparison, cells: RunCells, ends: datetime, key: tuple[str, str, str]
 ) -> dict[str, Compared | None]:
-    """Return the two sides of a comparison for each value of an attribute.
+    """Return the control and the treatment to compare, for each value of a segment attribute.
 
     Args:
         comparison: What the run compares.
@@ -380,7 +396,7 @@ def _pairs_by_value(
 
 
 def best_first(effects: Sequence[Effect], metric: str, arms: Sequence[str]) -> list[str]:
-    """Return the treatments, the best in the metric first."""
+    """Return the names of the treatments in the order of their effect, the best first."""
     value = {
         effect.arm: (effect.absolute.value or 0.0) * (1 if effect.goal == "maximise" else -1)
         for effect in effects

@@ -33,7 +33,7 @@ WINS = "wins"
 
 
 def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
-    """Return the counted events a unit for each of the two variants."""
+    """Return how many counted events a unit has for each of the two interleaved variants."""
     both, metric = _sums_of_both(comparison, sums), comparison.first
     control, treatment = _variants(comparison)
     counted = Metric(
@@ -44,18 +44,18 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def _variants(comparison: Comparison) -> tuple[str, str]:
-    """Return the control's variant and the treatment's."""
+    """Return the names of the control's variant and the treatment's."""
     return comparison.experiment.interleave or ("", "")
 
 
 def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
-    """Return the run's sums with the counted events of both variants added up."""
+    """Return the run's sums, in which the counted events of both variants are added up."""
     both = sums[comparison.first.name][INTERLEAVED]
     return replace(both, outcomes=int(both.d))
 
 
 def _one_side(both: Sums, sign: int) -> Sums:
-    """Return the sums of the events that count for one variant.
+    """Return the sums of the counted events that are credited to one variant.
 
     A unit has (d + sign y) / 2, a whole number.
     """
@@ -65,7 +65,7 @@ def _one_side(both: Sums, sign: int) -> Sums:
 
 
 def difference(both: Sums, multiple: float) -> Difference | None:
-    """Return the difference in wins a unit, and the preference.
+    """Return the difference in wins a unit, and the preference for a variant.
 
     Args:
         both: The run's sums.
@@ -83,15 +83,15 @@ def difference(both: Sums, multiple: float) -> Difference | None:
 
 
 def _around(value: float, multiple: float, variance: float) -> Estimate:
-    """Return a value with so many standard errors to either side."""
+    """Return a value with a confidence interval of so many standard errors to either side."""
     margin = multiple * math.sqrt(variance) if math.isfinite(multiple) else math.inf
     return Estimate(value=value, low=value - margin, high=value + margin)
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return the units that show the planned preference with a power of 80 %.
+    """Return how many units show the planned preference with a power of 80 %.
 
-    None: there is no plan, or too little to say.
+    None: there is no plan, or there are too few data.
     """
     both, plan = _sums_of_both(comparison, sums), comparison.experiment.plan
     if plan is None or not both.enough:
@@ -103,7 +103,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 def effects(
     comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
 ) -> tuple[Effect, ...]:
-    """Return one effect: the second variant against the first."""
+    """Return the one effect of an interleaved run: the second variant against the first."""
     both, goal = _sums_of_both(comparison, sums), comparison.first.goal
     looked = difference(both, horizons[comparison.first.name].multiple())
     once = difference(both, ONCE.multiple())
@@ -118,7 +118,7 @@ def effects(
 
 
 def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
-    """Return one over the variance of the preference, by metric.
+    """Return the statistical information on the preference (1 / variance), by metric.
 
     Not that of wins a unit: who goes on acting has more of them, and their variance grows though
     more is known. Empty where nothing varies, or too little is there.
@@ -133,7 +133,7 @@ def over_time(
 ) -> tuple[DayEffect, ...]:
     """Return the preference that a look at the end of each day would have shown.
 
-    Each after the looks that were taken by then.
+    Each day's interval allows for the looks that were taken by then.
     """
     return tuple(_end_of_day_effect(comparison, cells, looks, day) for day in cells.days(until))
 
@@ -141,7 +141,7 @@ def over_time(
 def _end_of_day_effect(
     comparison: Comparison, cells: RunCells, looks: Looks, day: date
 ) -> DayEffect:
-    """Return the preference at the end of a day."""
+    """Return the preference for a variant as it was at the end of a day."""
     ends = midnight(day + timedelta(days=1))
     sums = comparison.sums(cells, ends)
     units = _sums_of_both(comparison, sums).units
@@ -154,7 +154,7 @@ def _end_of_day_effect(
 def conclude(
     comparison: Comparison, effect: Effect, age: Age, *, unsound: Conclusion | None
 ) -> Conclusion:
-    """Return the conclusion: which variant's order is preferred."""
+    """Return the conclusion of an interleaved run: which variant's order users prefer."""
     if unsound is not None:
         return unsound
     if effect.side != "open":

@@ -81,7 +81,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The verdict and its figure, in a line."""
+        """A line with the verdict and its figure."""
         difference = self.metric.difference
         figure = figure_text(
             self.metric.name,
@@ -92,12 +92,12 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def json_document(results: Results) -> Results | LogDocument:
-    """Return an experiment's results as `--json` shows them."""
+    """Return an experiment's results in the form that `--json` prints."""
     return log_document(results) if results.log else results
 
 
 def log_document(results: Results) -> LogDocument:
-    """Return the results on a site's log as `--json` shows them.
+    """Return the results of a log's analysis in the form that `--json` prints.
 
     Raises:
         ValueError: The gateway assigned the units.
@@ -137,7 +137,7 @@ def log_document(results: Results) -> LogDocument:
 
 
 def _metric(results: Results, effect: Effect) -> LogMetric:
-    """Return an effect with the arms that it compares."""
+    """Return an effect with the arms that it compares, in the form that `--json` prints."""
     arms = next(metric for metric in results.metrics if metric.metric.name == effect.metric)
     return LogMetric(
         name=effect.metric,
@@ -159,7 +159,7 @@ def _difference(absolute: Range | None, relative: Range | None) -> LogDifference
 
 
 def _estimate(figure: Range) -> Estimate:
-    """Return a figure; open ends of its interval become infinite."""
+    """Return a value with its interval, whose open ends become infinite."""
     return Estimate(
         value=math.nan if figure.value is None else figure.value,
         low=-math.inf if figure.low is None else figure.low,

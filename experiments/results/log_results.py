@@ -28,7 +28,7 @@ from .text import figure_text
 
 
 def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -> LogResults:
-    """Compare the arms on all rows whose outcome is known at a moment.
+    """Analyse an experiment on a site's own log: compare the arms on rows with known outcomes.
 
     Args:
         project: The project whose warehouse has the log.
@@ -96,7 +96,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
 
 
 def analysis_of(project: Project, name: str) -> Analysis:
-    """Return an experiment of project.yaml whose arms another system assigns.
+    """Return the declaration of an experiment whose arms another system assigns.
 
     Raises:
         NotFound: There is none of this name.
@@ -109,9 +109,9 @@ def analysis_of(project: Project, name: str) -> Analysis:
 
 
 def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEffect, ...]:
-    """Return the effect on the deciding metric at the end of each day.
+    """Return the effect on the deciding metric as it was at the end of each day.
 
-    Each day counts the units that are in both arms in the end as left out.
+    Units that are in both arms in the end are left out on every day.
     """
     so_far = dict.fromkeys(cells.arms, NOTHING)
     days: list[DayEffect] = []
@@ -131,7 +131,7 @@ def over_time(cells: Cells, treatment: str, inference: Unplanned) -> tuple[DayEf
 
 
 def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | None:
-    """Return the difference of the two arms, or None for too few data."""
+    """Return the difference of a log's two arms, or None for too few data."""
     control, treatment = arms.values()
     return compare(control, treatment, inference)
 
@@ -139,7 +139,7 @@ def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | 
 def _effects(
     project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
 ) -> tuple[Effect, ...]:
-    """Return the effects on the deciding metric, on guardrails and on other metrics."""
+    """Return the effects on a log's deciding metric, guardrails and other metrics."""
     treatment = str(experiment.treatment)
 
     def effect(metric: str, role: Role) -> Effect:
@@ -160,7 +160,7 @@ def _effects(
 
 
 def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
-    """Return whether the units came to the arms as planned; without a plan only their counts."""
+    """Check whether the units came to the arms as planned; without a plan only count them."""
     counts = {name: arm.units for name, arm in arms.items()}
     if experiment.weights is None:
         return Split(counts=counts, planned={}, log_odds=0.0)
@@ -175,7 +175,7 @@ def _conclusion(
     difference: Difference | None,
     objective: Objective,
 ) -> Conclusion:
-    """Return how the treatment compares; if undecided, which effect the log could show."""
+    """Return whether the treatment is better or worse; if undecided, what the log could show."""
     judged: list[tuple[str, Judgement]] = [
         (effect.metric, effect.judged) for effect in effects if effect.judged
     ]
@@ -210,7 +210,7 @@ def _require_both_arms(
 
 
 def _values_text(project: Project, attribute: str, objective: Objective) -> str:
-    """Return the values that an attribute has in the log, the most frequent first."""
+    """Return the values that an attribute has in the log as text, the most frequent first."""
     sql = (
         f"SELECT {attribute} AS arm, count(*) AS n FROM {objective.name} GROUP BY {attribute} "
         "ORDER BY n DESC LIMIT 12"

@@ -45,27 +45,27 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def closed(self) -> Look | None:
-        """The look that ended the plan; its result stays."""
+        """The look at a run's results that completed its plan; its result stays."""
         number = (
             closing([look.units for look in self.looks], self.planned) if self.planned else None
         )
         return None if number is None else self.looks[number]
 
     def until(self, moment: datetime) -> Looks:
-        """Return the looks as they were known at a moment, with the plan's size."""
+        """Return the looks at a run's results that were known at a moment, with the plan's size."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
     def earlier(self, moment: datetime) -> tuple[Look, ...]:
-        """Return the looks before a moment."""
+        """Return the looks at a run's results before a moment."""
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """Return the last look if too few new units came for another one, else None."""
+        """Return the last look if too few new units have come for another one, else None."""
         last = self.looks[-1] if self.looks else None
         return last if last is not None and not _is_new(units, last.units, self.planned) else None
 
     def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
-        """Return the looks with one more.
+        """Return the looks at a run's results with one more.
 
         The same data again are no new look, nor is what a look after it has seen.
 
@@ -86,22 +86,22 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new(units: int, last: int, planned: int | None) -> bool:
-    """Return whether enough new units have come for another look."""
+    """Return whether enough new units have come to look at the results again."""
     return units - last >= max(1, NEW * (planned or last))
 
 
 def key(run: str) -> str:
-    """Return where a run's looks are stored."""
+    """Return the state store's key of the looks at a run's results."""
     return f"experiments/{run}/looks"
 
 
 def read(state: StateStore, run: str) -> Looks:
-    """Return the looks that were recorded."""
+    """Return the recorded looks at a run's results, which sequential tests account for."""
     return _load(state, run)[0]
 
 
 def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
-    """Change the looks that are stored, and return them.
+    """Change the stored looks at a run's results by a function, and return them.
 
     Raises:
         Conflict: Others looked at the same time, again and again.
@@ -115,7 +115,10 @@ def record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Loo
 
 
 def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Looks:
-    """Change the stored looks once; Conflict: somebody else looked meanwhile."""
+    """Change the stored looks at a run's results once.
+
+    It raises Conflict if somebody else looked meanwhile.
+    """
     stored, token = _load(state, run)
     after = change(stored)
     if after != stored:
@@ -124,7 +127,7 @@ def _record(state: StateStore, run: str, change: Callable[[Looks], Looks]) -> Lo
 
 
 def _load(state: StateStore, run: str) -> tuple[Looks, str | None]:
-    """Return the stored looks, and the token that a change of them must name."""
+    """Return the stored looks at a run's results, and the token that a change must name."""
     document = state.get(key(run))
     if document is None:
         return Looks(), None

@@ -33,7 +33,7 @@ _ONE_LOG = (
 
 
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
-    """Write the page of an experiment, or of a run's newest look.
+    """Write the HTML report of an experiment's newest results, and return its path.
 
     Where nobody has looked at the run, this is a look.
 
@@ -63,14 +63,14 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
 
 
 def html(results: Results, below: Sequence[str]) -> str:
-    """Return the whole page, with further sections below the results."""
+    """Return the HTML report of results, with further sections below them."""
     title = f"{results.run}: {', '.join(results.arms[1:])} against {results.arms[0]}"
     parts = [page.heading(title, about(results)), verdict(results), *sections(results), *below]
     return page.page(results.run, parts, page.footer(results.as_of, results.target))
 
 
 def about(results: Results) -> str:
-    """Return a line about who assigned the units and how they are compared."""
+    """Return a line of text on who assigned the units and how they are compared."""
     if not results.log:
         return (
             f"{results.endpoint}, layer {results.layer}, compared by {results.unit}: "
@@ -91,13 +91,13 @@ def about(results: Results) -> str:
 
 
 def verdict(results: Results) -> str:
-    """Return the verdict and its reason as HTML."""
+    """Return the verdict on an experiment and its reason as HTML."""
     kind = _KINDS.get(results.conclusion.word, "")
     return page.verdict([results.headline.capitalize(), text.why_text(results)], kind)
 
 
 def sections(results: Results) -> list[str]:
-    """Return the page's sections, without the verdict."""
+    """Return the HTML sections of the report, without the verdict."""
     parts = [
         *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
@@ -111,12 +111,12 @@ def sections(results: Results) -> list[str]:
 
 
 def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return the section about an experiment's definition."""
+    """Return the HTML section with an experiment's definition."""
     return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
-    """Return the section about the changes of a run."""
+    """Return the HTML section with the changes of a run."""
     rows = [
         [f"{c.at:%Y-%m-%d %H:%M}", c.who, c.what, c.before, c.after, c.because] for c in changes
     ]
@@ -125,7 +125,7 @@ def history_section(changes: Sequence[Change]) -> str:
 
 
 def _arms_section(results: Results, metric: MetricArms) -> str:
-    """Return a metric in every arm as HTML, with the lift of each treatment over the control."""
+    """Return the HTML section on a metric in every arm, with each treatment's relative lift."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)
@@ -150,14 +150,14 @@ def _arms_section(results: Results, metric: MetricArms) -> str:
 
 
 def _lift_cell(relative: Range | None) -> str:
-    """Return the relative difference with its interval."""
+    """Return a table cell with a relative difference and its interval."""
     if relative is None or relative.value is None:
         return "too few"
     return page.with_interval(text.percent(relative.value), text.range_text(relative))
 
 
 def _rate_text(metric: MetricArms, arm: str) -> str:
-    """Return the interval of an arm's rate."""
+    """Return the confidence interval of an arm's rate as text."""
     rate = metric.rates[arm]
     if rate is None or rate.low is None or rate.high is None:
         return "too few"
@@ -165,7 +165,7 @@ def _rate_text(metric: MetricArms, arm: str) -> str:
 
 
 def _effects_section(results: Results) -> str:
-    """Return the effects as HTML: a picture, and a table behind it."""
+    """Return the HTML section on the effects: a picture, and a table behind it."""
     several = len(results.arms) > 2
     named = [
         (f"{e.metric}{f' of {e.arm}' if several else ''}{_ROLE[e.role]}", e)
@@ -188,7 +188,7 @@ def _effects_section(results: Results) -> str:
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
-    """Return the cells of an effect: difference, interval, another figure, a remark."""
+    """Return the table cells of an effect: difference, interval, another figure, a remark."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
@@ -199,7 +199,7 @@ def _effect_cells(results: Results, effect: Effect) -> list[str]:
 
 
 def _remark(results: Results, effect: Effect) -> str:
-    """Return a guardrail's judgement, or the effect's side and the covariate's gain."""
+    """Return a remark on an effect: a guardrail's judgement, or which side and how sure."""
     if effect.guardrail:
         bound = "guardrail" if results.log else text.bound_text(effect)
         return f"{bound}, {effect.guardrail}: {effect.judged}"
@@ -209,7 +209,7 @@ def _remark(results: Results, effect: Effect) -> str:
 
 
 def _mark(name: str, interval: Range | None) -> plots.Range | None:
-    """Return an interval as a picture's mark, in percent; None: it has no end."""
+    """Return an interval in percent, as a chart draws it; None: an end is missing."""
     if interval is None or interval.value is None or interval.low is None or interval.high is None:
         return None
     low, high = 100 * interval.low, 100 * interval.high
@@ -217,7 +217,7 @@ def _mark(name: str, interval: Range | None) -> plots.Range | None:
 
 
 def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -> str:
-    """Return a picture of intervals with the table behind it, or the table alone."""
+    """Return an HTML chart of intervals with the table behind it, or the table alone."""
     marks = [mark for name, interval in named if (mark := _mark(name, interval))]
     if not marks:
         return table
@@ -227,7 +227,7 @@ def _ranges(title: str, named: Sequence[tuple[str, Range | None]], table: str) -
 
 
 def _over_time_section(results: Results) -> str:
-    """Return the effect at the end of each day as HTML."""
+    """Return the HTML section on the effect at the end of each day."""
     if not results.over_time:
         return ""
     first = date.fromisoformat(min(results.split_by_day, default=results.over_time[0].day))
@@ -244,7 +244,7 @@ def _over_time_section(results: Results) -> str:
 
 
 def _trends_section(arms: Sequence[str], trends: Sequence[Trend], metric: str) -> str:
-    """Return the effect by days since the first exposure as HTML."""
+    """Return the HTML section on the effect by days since the first exposure."""
     days = [(effect.since_first, effect) for trend in trends for effect in trend.days]
     if not days:
         return ""
@@ -257,7 +257,7 @@ def _trends_section(arms: Sequence[str], trends: Sequence[Trend], metric: str) -
 
 
 def _day_cells(effect: DayEffect) -> list[str]:
-    """Return a day's cells: arm, units, difference and interval."""
+    """Return the table cells of a day's effect: arm, units, difference and interval."""
     if effect.relative is None:
         return [effect.arm, f"{effect.units:,}", "too few", ""]
     difference = text.percent(effect.relative.value)
@@ -265,7 +265,7 @@ def _day_cells(effect: DayEffect) -> list[str]:
 
 
 def _series(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[plots.Series]:
-    """Return a series for each treatment, of the days that have an interval."""
+    """Return a chart series for each treatment, of the days that have an interval."""
     series: list[plots.Series] = []
     for style, arm in zip(_STYLES, arms[1:], strict=False):  # the table has those beyond six
         marks = [
@@ -290,7 +290,7 @@ def _series(arms: Sequence[str], days: Sequence[tuple[int, DayEffect]]) -> list[
 
 
 def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str:
-    """Return a chart of days with the table behind it, or the table alone."""
+    """Return an HTML chart over days with the table behind it, or the table alone."""
     if sum(len(marks.x) for marks in series) < _FEWEST:
         return table
     last = max(max(marks.x) for marks in series)
@@ -302,14 +302,14 @@ def _chart(title: str, unit: str, series: list[plots.Series], table: str) -> str
 
 
 def _day_axis(label: str, low: float, high: float) -> plots.Axis:
-    """Return an axis of days: no half of one has a tick."""
+    """Return a chart axis of days, with ticks at whole days only."""
     step = max(1, round((high - low) / 10))
     ticks = [(day, str(day)) for day in range(0, int(high) + 1, step)]
     return plots.Axis(label=label, low=low, high=high, ticks=ticks)
 
 
 def _segments_section(segments: Sequence[Segments]) -> str:
-    """Return the effects by segment as HTML."""
+    """Return the HTML section on the effects by segment."""
     if not segments:
         return ""
     named = [
@@ -329,7 +329,7 @@ def _segments_section(segments: Sequence[Segments]) -> str:
 
 
 def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str:
-    """Return the section about each arm's bias figures."""
+    """Return the HTML section on each arm's bias metrics."""
     if not monitors:
         return ""
     rows = [
@@ -342,7 +342,7 @@ def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str
 
 
 def _figure_text(figure: Range) -> str:
-    """Return a monitor's figure with its interval."""
+    """Return a bias metric with its interval as text."""
     ends = (
         ""
         if figure.low is None or figure.high is None
@@ -352,7 +352,7 @@ def _figure_text(figure: Range) -> str:
 
 
 def split_section(results: Results) -> str:
-    """Return the section about whether the units came to the arms as planned."""
+    """Return the HTML section on whether the units came to the arms as planned."""
     if results.log:
         words = [f"{line}, left out" for line in text.left_out(results, results.log)]
         words = [str(results.split), *words] if results.split.planned else words
@@ -375,7 +375,7 @@ def split_section(results: Results) -> str:
 
 
 def _split_by_value(results: Results, attribute: str) -> str:
-    """Return a table of the units by an attribute's values.
+    """Return an HTML table of the units of each arm by an attribute's values.
 
     With the odds that the planned shares are broken among the units of each value.
     """

@@ -89,7 +89,7 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def absolute(self) -> Range | None:
-        """The effect in the metric's own unit, where a site assigned the units."""
+        """The effect in the metric's own unit; only for a log whose arms a site assigned."""
         return None
 
 
@@ -170,7 +170,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def headline(self) -> str:
-        """The verdict in a line."""
+        """A line with the verdict."""
         return self.conclusion.headline
 
     @property
@@ -190,7 +190,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def share(self) -> float | None:
-        """The share of the plan that is complete; None without a plan."""
+        """The share of the planned units that are complete; None without a plan."""
         return self.complete / self.planned if self.planned else None
 
     def __str__(self) -> str:

@@ -44,7 +44,7 @@ _RECENT = 7  # days from which it is told how many units come
 def compare_run(
     project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False
 ) -> Results:
-    """Compare the arms of a run; record the look, and store what it shows.
+    """Compare the arms of a run, record this look at the results, and store them.
 
     Args:
         project: The project.
@@ -101,7 +101,7 @@ def compare_run(
 
 
 def _comparison(run: FrozenRun) -> Comparison:
-    """Return what a run compares; an interleaved run compares wins."""
+    """Return which metrics a run compares; an interleaved run compares wins."""
     metrics, experiment = run.definition.metrics, run.definition.experiment
     if experiment.interleave:
         metrics = {name: win_rate(metric) for name, metric in metrics.items()}
@@ -109,7 +109,7 @@ def _comparison(run: FrozenRun) -> Comparison:
 
 
 def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Reading) -> RunCells:
-    """Read the run's sums."""
+    """Read the sums of a run's metrics by arm and day from the log."""
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
     metrics = tuple(comparison.metrics.values())
@@ -131,12 +131,12 @@ class _Judging(Protocol):
 
 
 def _judging(comparison: Comparison) -> _Judging:
-    """Return the functions that judge a run: interleaved ones differ from arms."""
+    """Return the functions that compute results: for interleaved runs others than for arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
 def last_look(project: Project, name: str, *, despite_split: bool = False) -> Results:
-    """Return the newest stored results of a run, without a query.
+    """Return the newest stored results of a run, without a query of the log.
 
     Raises:
         NotFound: Nobody has looked yet.
@@ -152,7 +152,7 @@ def last_look(project: Project, name: str, *, despite_split: bool = False) -> Re
 
 
 def _require_trust(shown: Results, *, despite_split: bool) -> Results:
-    """Return the results; raise Invalid if the split of units is suspicious."""
+    """Return the results; raise an error if the split of units is not as planned."""
     if shown.split.alarm and not despite_split:
         raise Refused(
             f"no results yet: {shown.split}. Every figure would be biased; nothing is shown "
@@ -164,7 +164,7 @@ def _require_trust(shown: Results, *, despite_split: bool) -> Results:
 
 
 def newest_run(project: Project, name: str) -> FrozenRun:
-    """Return the newest run of an experiment, or the run of that name.
+    """Return the newest run of an experiment, or the run that the name gives.
 
     Raises:
         NotFound: It never ran.
@@ -196,7 +196,7 @@ def _stop_time(state: StateStore, run: str, as_of: datetime | None) -> datetime 
 
 
 def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: Looks) -> Looks:
-    """Return the looks with this one; looks after `until` are left out."""
+    """Return the recorded looks with this one; looks after `until` are left out."""
     judging, sums = _judging(comparison), comparison.sums(cells, until)
     return looks.with_look(
         Look(until=until, units=_complete_units(comparison, cells, until)),
@@ -206,7 +206,7 @@ def _with_look(comparison: Comparison, cells: RunCells, until: datetime, looks: 
 
 
 def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) -> int:
-    """Return the number of units of all arms whose windows are over."""
+    """Return the number of units of all arms whose windows for outcomes are over."""
     arms = comparison.sums(cells, until)[comparison.first.name]
     return sum(sums.units for sums in arms.values())
 
@@ -214,9 +214,10 @@ def _complete_units(comparison: Comparison, cells: RunCells, until: datetime) ->
 def _check_split(
     run: FrozenRun, cells: RunCells, until: datetime, stopped: datetime | None
 ) -> Split:
-    """Return whether the units came to the arms as planned; Invalid: none was assigned.
+    """Check whether the units came to the arms in the planned shares.
 
-    The last day of a run that was stopped is over, too: nobody comes any more.
+    It raises Invalid if none was assigned. The last day of a run that was stopped is over, too:
+    nobody comes any more.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -253,7 +254,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _results(project: Project, basis: _Basis) -> Results:
-    """Return all results of a look."""
+    """Compute all results of a run from the sums that were read."""
     comparison, cells, looks = basis.comparison, basis.cells, basis.looks
     until, plan = basis.reading.until, comparison.experiment.plan
     layer, interleaves = basis.run.definition.layer, comparison.experiment.interleave is not None
@@ -308,7 +309,7 @@ def _results(project: Project, basis: _Basis) -> Results:
 
 
 def _segment_cells(project: Project, basis: _Basis) -> RunCells | None:
-    """Read the sums by segment; None if the experiment has no segments."""
+    """Read the sums of a run's metrics by segment; None if it has no segments."""
     experiment = basis.comparison.experiment
     if not experiment.segments:
         return None
@@ -321,7 +322,7 @@ def _split_by_segment(
 ) -> dict[str, dict[str, dict[str, int]]]:
     """Return the number of units by attribute, value and arm.
 
-    With the model's version, where it does not follow from the arm.
+    The model version is among the attributes, where it does not follow from the arm.
     """
     experiment = basis.comparison.experiment
     splits = {name: cells.by_value(name) for name in experiment.segments} if cells else {}
@@ -332,7 +333,7 @@ def _split_by_segment(
 
 
 def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
-    """Return warnings about totals that rest on few units."""
+    """Return warnings about metrics whose totals are carried by a few units."""
     warnings = (
         rests_on_few(arm, metric.metric.name, sums)
         for metric in metrics
@@ -342,7 +343,7 @@ def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:
-    """Return how many units come a day, from the last whole days.
+    """Return how many units come a day, averaged over the last whole days.
 
     On the first day those of its part.
     """
@@ -358,7 +359,7 @@ def _units_a_day(cells: RunCells, until: datetime) -> float:
 
 
 def _age(basis: _Basis, a_day: float) -> Age:
-    """Return how long the run has lasted, and how many days are left."""
+    """Return how many days the run has lasted, how many are left, and whether it is over."""
     plan, window = basis.comparison.experiment.plan, basis.comparison.window
     days = (basis.reading.until - midnight(basis.cells.first_day)) / timedelta(days=1)
     planned_days = plan.days if plan else None
@@ -379,7 +380,7 @@ def _age(basis: _Basis, a_day: float) -> Age:
 
 
 def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclusion:
-    """Return the verdict on the run."""
+    """Return the verdict on a run: ship, stop or keep running."""
     comparison = basis.comparison
     biased = unsound(basis.split, basis.assigned, basis.cells.twice)
     if comparison.experiment.interleave:
@@ -389,7 +390,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return the figures of one treatment, for the conclusion."""
+    """Return what the conclusion needs to know about one treatment."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

@@ -15,25 +15,25 @@ from .results import Results
 
 
 def keep(blobs: BlobStore, results: Results) -> None:
-    """Store what a look showed."""
+    """Store the results that a look at a run showed."""
     blobs.put(
         f"{_folder(blobs, results.run)}{name_of(results.until)}.json", msgspec.json.encode(results)
     )
 
 
 def name_of(until: datetime) -> str:
-    """Return the name under which a look is stored, from its time."""
+    """Return the name under which results are stored, from their time."""
     return f"{until:%Y%m%dT%H%M%S%f}"
 
 
 def newest(blobs: BlobStore, run: str) -> Results | None:
-    """Return the newest stored results, or None if there are none."""
+    """Return a run's newest stored results, or None if there are none."""
     names = result_names(blobs, run)
     return read(blobs, run, names[-1]) if names else None
 
 
 def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
-    """Return the names of the stored looks, the newest last."""
+    """Return the names of a run's stored results, the newest last."""
     return tuple(
         blob.uri.rpartition("/")[2].removesuffix(".json")
         for blob in blobs.list(_folder(blobs, run))
@@ -41,11 +41,11 @@ def result_names(blobs: BlobStore, run: str) -> tuple[str, ...]:
 
 
 def read(blobs: BlobStore, run: str, name: str) -> Results:
-    """Return what a look showed."""
+    """Return a run's stored results by their name."""
     uri = f"{_folder(blobs, run)}{name}.json"
     return decode(blobs.get(uri), Results, what=uri)
 
 
 def _folder(blobs: BlobStore, run: str) -> str:
-    """Return the folder of a run's stored results."""
+    """Return the URI of the folder of a run's stored results."""
     return f"{blobs.root.rstrip('/')}/experiments/{run}/results/"

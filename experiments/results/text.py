@@ -30,7 +30,7 @@ def text(results: Results) -> str:
 
 
 def _run_lines(results: Results) -> Iterator[str]:
-    """Yield the lines of a run whose units the gateway assigned to arms."""
+    """Yield the results of a run whose units the gateway assigned to arms, as lines of text."""
     several = len(results.arms) > 2
     yield _head(results)
     for metric in results.deciding:
@@ -53,7 +53,7 @@ def _run_lines(results: Results) -> Iterator[str]:
 
 
 def _interleaved_lines(results: Results) -> Iterator[str]:
-    """Yield the lines of a run that makes one order of two variants'."""
+    """Yield the results of an interleaved run as lines of text."""
     (metric,), (effect,) = results.metrics, results.effects
     rows = [["", total_text(metric.metric.numerator), "wins a unit"]]
     rows += [
@@ -73,7 +73,7 @@ def _interleaved_lines(results: Results) -> Iterator[str]:
 
 
 def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
-    """Yield the lines of an experiment whose units a site assigned."""
+    """Yield the results of an analysis of a site's log as lines of text."""
     unit = log.unit or f"{log.exposure} (the log names none, so true intervals are wider)"
     yield f"{results.run}   assigned by the site; unit: {unit}"
     (metric,) = results.deciding
@@ -103,7 +103,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
-    """Return a line for each kind of row that was not counted."""
+    """Return a line of text for each reason for which rows of the log were not counted."""
     lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
     return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
 
@@ -114,7 +114,7 @@ def _head(results: Results) -> str:
 
 
 def head_parts(results: Results) -> list[str]:
-    """Return the parts of the first line: day, look, and what is not counted."""
+    """Return clauses of text for the first line: day, look, and what is not counted."""
     planned = results.days
     over = planned is not None and results.day > planned
     days = "" if planned is None else f" (the plan had {planned})" if over else f" of {planned}"
@@ -135,7 +135,7 @@ def head_parts(results: Results) -> list[str]:
 
 
 def look_text(results: Results) -> str:
-    """Return the look's number and the plan's complete share."""
+    """Return a clause of text on the look's number and the complete share of the plan."""
     if results.inference == "always":
         return f"look {results.look}, no plan"
     if results.share is None:
@@ -144,7 +144,7 @@ def look_text(results: Results) -> str:
 
 
 def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[str]:
-    """Return a table with a row for each arm, and a treatment's difference in its row."""
+    """Return the lines of a table of the arms, each treatment with its difference."""
     denominator = metric.metric.denominator
     below = [total_text(denominator)] if denominator else []
     numerator = total_text(metric.metric.numerator)
@@ -158,7 +158,10 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 
 
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
-    """Return a table with a row for each arm and its rate's interval; `units`: their number."""
+    """Return the lines of a table of the arms, each with its rate's interval.
+
+    `units`: also with their number.
+    """
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
     for name, sums in metric.arms.items():
@@ -172,14 +175,17 @@ def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
 
 
 def total_cells(metric: MetricArms, arm: str) -> list[str]:
-    """Return an arm's totals, the denominator's first if there is one, and its rate."""
+    """Return the table cells of an arm's totals and its rate.
+
+    The denominator's total comes first if there is one.
+    """
     sums = metric.arms[arm]
     below = [amount(sums.total("d"))] if metric.metric.denominator else []
     return [*below, amount(sums.total("y")), value_text(sums.rate, metric)]
 
 
 def _comparison_cells(effect: Effect) -> list[str]:
-    """Return a treatment's difference, its interval, and how sure it is."""
+    """Return the table cells of a treatment's difference, its interval, and how sure it is."""
     if effect.relative is None:
         return ["too few", "", ""]
     difference = percent(effect.relative.value)
@@ -190,7 +196,7 @@ def _comparison_cells(effect: Effect) -> list[str]:
 
 
 def _confidence_text(effect: Effect) -> str:
-    """Return how the interval is to be read: at which looks it holds, at which level."""
+    """Return a clause on how to read the interval: at which looks it holds, at which level."""
     corrected = (
         "" if effect.level >= _CERTAIN else f", corrected to {100 * (1 - effect.level):.1f} %"
     )
@@ -198,12 +204,12 @@ def _confidence_text(effect: Effect) -> str:
 
 
 def once_text(effect: Effect) -> str:
-    """Return the interval that would hold if this were the only look."""
+    """Return a clause with the interval that would hold if this were the only look, or ""."""
     return f"a last look alone would say {range_text(effect.once)}" if effect.once else ""
 
 
 def _secondary_line(effect: Effect, *, several: bool) -> str:
-    """Return the line of a guardrail or of a metric that decides nothing."""
+    """Return the line of text on a guardrail or on a metric that decides nothing."""
     label = "guardrail" if effect.role == "guardrail" else "also"
     name = f"{effect.metric} of {effect.arm}" if several else effect.metric
     if effect.relative is None:
@@ -218,21 +224,24 @@ def _secondary_line(effect: Effect, *, several: bool) -> str:
 
 
 def saved_text(effect: Effect) -> list[str]:
-    """Return how much the covariate reduces the variance; empty if hardly."""
+    """Return a clause on how much the covariate reduces the variance, as a list.
+
+    It is empty if it hardly does.
+    """
     if effect.saved < 0.005:
         return []
     return [f"variance {-100 * effect.saved:.0f} % by the time before"]
 
 
 def bound_text(effect: Effect) -> str:
-    """Return a guardrail's bound, on the side of harm."""
+    """Return a guardrail's bound on the side of harm as text, such as `at most +1.2 %`."""
     if effect.bound is None or effect.guardrail is None:
         return "no bound yet"
     return f"at {'most' if effect.guardrail.may == 'rise' else 'least'} {percent(effect.bound)}"
 
 
 def _log_bound_text(effect: Effect) -> str:
-    """Return a guardrail's difference on a log, with its bound on the side of harm."""
+    """Return a guardrail's difference on a log as text, with its bound on the side of harm."""
     relative = effect.relative
     if relative is None or effect.guardrail is None:
         return "too few"
@@ -243,7 +252,7 @@ def _log_bound_text(effect: Effect) -> str:
 
 
 def points_text(difference: Range | None) -> str:
-    """Return a difference of shares in points of a percent, with its interval."""
+    """Return a difference of shares in percentage points as text, with its interval."""
     if difference is None:
         return "too few"
     value, low, high = (
@@ -254,7 +263,7 @@ def points_text(difference: Range | None) -> str:
 
 
 def log_percents(difference: Range | None) -> str:
-    """Return a relative difference in whole percents, with its interval."""
+    """Return a relative difference in whole percents as text, with its interval."""
     if difference is None:
         return "too few"
     value, low, high = (
@@ -265,7 +274,7 @@ def log_percents(difference: Range | None) -> str:
 
 
 def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
-    """Return the verdict's figure of a site's log: `ctr +12 % (+3 .. +22 %)`."""
+    """Return the figure of a log's verdict as text: `ctr +12 % (+3 .. +22 %)`."""
     if relative is None:
         return f"too few {outcome}s"
     value, low, high = (
@@ -276,7 +285,10 @@ def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
 
 
 def day_points(effect: DayEffect) -> list[str]:
-    """Return a day's difference in points, in one text; none where the gateway assigned."""
+    """Return a day's difference in percentage points as a list of one text.
+
+    It is empty where the gateway assigned the units.
+    """
     return [points_text(effect.absolute)] if effect.absolute else []
 
 
@@ -295,14 +307,14 @@ def wins_texts(effect: Effect) -> Iterator[str]:
 
 
 def figure_title(figure: ArmFigure) -> str:
-    """Return the title of a bias figure of the arms."""
+    """Return the title of a bias metric of the arms."""
     if figure.figure == "concentration":
         return figure.figure
     return f"satisfied {figure.group} / {figure.against}"
 
 
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
-    """Yield a text for each treatment, such as `concentration +0.06 in treatment`.
+    """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
     Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
@@ -322,7 +334,7 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Say whether the effect changes with the days since a unit's first exposure."""
+    """Return a sentence on whether the effect changes with the days since first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -334,7 +346,7 @@ def trend_text(trend: Trend) -> str:
 
 
 def segment_text(segments: Segments) -> str:
-    """Return the effect by an attribute's values, and say whether they differ."""
+    """Return a line of text on the effect by an attribute's values, and whether they differ."""
     values = (
         ", ".join(
             f"{value} {percent(effect.value) if effect else 'too few'}"
@@ -349,13 +361,13 @@ def segment_text(segments: Segments) -> str:
 
 
 def verdict_text(results: Results) -> str:
-    """Return the verdict with its reason."""
+    """Return the verdict on an experiment with its reason, as text."""
     word = results.conclusion.word if results.log else results.headline
     return f"{word}. {why_text(results)}"
 
 
 def why_text(results: Results) -> str:
-    """Return the reason for the verdict and how much of the plan is left."""
+    """Return text on the reason for the verdict and on how much of the plan is left."""
     left = (
         f" {100 * (1 - results.share):.0f} % of the plan is left."
         if results.share is not None and results.share < 1
@@ -366,29 +378,29 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 
 def amount(total: float) -> str:
-    """Return a total as text, with two decimals if it is small and not whole."""
+    """Format a total as text, with two decimals if it is small and not whole."""
     return f"{total:,.0f}" if abs(total) >= 100 or total == int(total) else f"{total:,.2f}"
 
 
 def value_text(rate: float, metric: MetricArms) -> str:
-    """Return a metric's value as a share or an amount; `-` where nothing was shown."""
+    """Format a metric's value as a share or an amount; `-` where nothing was shown."""
     if math.isnan(rate):
         return "-"
     return f"{100 * rate:.3f} %" if metric.percents else f"{rate:,.4g}"
 
 
 def percent(share: float | None) -> str:
-    """Return a signed share in percent, `+1.2 %`; `-` where there is none."""
+    """Format a share as a signed percentage, `+1.2 %`; `-` where there is none."""
     return "-" if share is None else f"{100 * share:+.1f} %"
 
 
 def range_text(interval: Range) -> str:
-    """Return the interval's ends in percent: `-1.0 .. +3.4 %`."""
+    """Format an interval's ends in percent: `-1.0 .. +3.4 %`."""
     low, high = (
         "-" if end is None else f"{100 * end:+.1f}" for end in (interval.low, interval.high)
     )

@@ -67,7 +67,7 @@ class Started(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _change_lines(self) -> list[str]:
-        """Return lines about what the start changed."""
+        """Return lines of text on what the start of a run changed."""
         tried = [f"{smoke.answered}" for smoke in self.answers.values()][:1]
         answers = (
             f"{tried[0]} invocations of each arm answered"
@@ -130,7 +130,7 @@ class Stopped(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "   ".join(parts)
 
     def _ships(self) -> str:
-        """Say which arm ships and what units get now."""
+        """Return a clause on which arm ships and which parameters units get now."""
         held_out = f" except the holdout ({percent_text(self.holdout)} %)" if self.holdout else ""
         return f"{self.ships} ships: units get {parameters_text(self.parameters)}{held_out}"
 
@@ -169,7 +169,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(self._lines())
 
     def _lines(self) -> list[str]:
-        """Return the status as lines."""
+        """Return a run's status as lines of text."""
         state = f"{self.ships} ships" if self.state == "shipped" else self.state
         share = (
             f"   {self.share:.2f} % of layer {self.layer}, buckets {buckets.text(self.ranges)}"
@@ -202,12 +202,15 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return lines
 
     def _units(self, arm: str) -> str:
-        """Return an arm's number of units in brackets, if it is known."""
+        """Return an arm's number of units in brackets, as text; "" if it is unknown."""
         return "" if self.units is None else f" ({self.units.get(arm, 0):,} units)"
 
 
 def change_text(change: Change, simulated: Span | None = None) -> str:
-    """Return a change as a line of the history, which names a time of a simulated clock."""
+    """Return a change of a run as a line of text, for its history.
+
+    A time that lies in `simulated` is marked as one of a simulated clock.
+    """
     clock = (
         " (simulated)"
         if simulated is not None and simulated[0] <= change.at <= simulated[1]
@@ -222,6 +225,6 @@ def change_text(change: Change, simulated: Span | None = None) -> str:
 
 
 def history_text(changes: tuple[Change, ...], simulated: Span | None = None) -> str:
-    """Return the changes as lines."""
+    """Return the changes of runs as lines of text."""
     lines = (change_text(change, simulated) for change in changes)
     return "\n".join(lines) or "nothing was ever started"

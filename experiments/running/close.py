@@ -72,7 +72,7 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comes_home(self) -> bool:
-        """Whether the shipped version takes over the control's name."""
+        """Whether the shipped model version is to be served under the control variant's name."""
         return self.variant != self.control and self.alias is not None
 
 
@@ -156,7 +156,7 @@ def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everyb
 
 
 def _endpoint_spec(project: Project, endpoint: str) -> Endpoint:
-    """Return the endpoint's declaration; raise NotFound if it is gone."""
+    """Return the endpoint's declaration in project.yaml; raise NotFound if it is gone."""
     if endpoint not in project.spec.endpoints:
         raise NotFound(
             f"project.yaml has no endpoint {endpoint} any more",
@@ -171,7 +171,7 @@ def _shipped_parameters(run: LiveRun) -> dict[str, Any]:
 
 
 def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
-    """Return the lines that project.yaml needs, so that the shipped parameters stay."""
+    """Return the lines that project.yaml needs to keep the shipped parameters."""
     lines = [
         f"  endpoints.{endpoint.name}.parameters.{name}: {{default: "
         f"{msgspec.json.encode(value).decode()}}}"
@@ -188,10 +188,10 @@ def _missing_lines(endpoint: Endpoint, shipped: dict[str, Any]) -> list[str]:
 def _ship_by_variant(
     project: Project, run: LiveRun, frozen: FrozenRun, shipping: Change
 ) -> list[str]:
-    """Move all traffic to the winning variant, then promote its version to the alias it replaces.
+    """Move all traffic to the winning variant, then promote its version to the control's alias.
 
     Returns:
-        A line for each step.
+        A line of text for each step.
     """
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
@@ -212,7 +212,7 @@ def _ship_by_variant(
 
 
 def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
-    """Return how a variant ships: in whose place, and with which version."""
+    """Return how the winning arm's variant ships: in whose place, and with which version."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -231,14 +231,14 @@ def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _WinningVaria
 
 
 def _variant_of(frozen: FrozenRun, arm: str) -> str:
-    """Return the variant that an arm names."""
+    """Return the name of the variant that an arm sends its units to."""
     return str(
         next(live_arm.parameters["variant"] for live_arm in frozen.arms if live_arm.name == arm)
     )
 
 
 def _serving(endpoint: EndpointState, name: str) -> VariantState:
-    """Return the variant's state; raise NotFound if it is gone."""
+    """Return a variant's running state by its name; raise NotFound if it is gone."""
     for variant in endpoint.variants:
         if variant.name == name:
             return variant
@@ -249,7 +249,7 @@ def _serving(endpoint: EndpointState, name: str) -> VariantState:
 
 
 def _shift_all(project: Project, endpoint: str, variant: str) -> None:
-    """Move all traffic to one variant, and wait until it is served so."""
+    """Move all traffic to one variant, and wait until the endpoint serves it so."""
     state = observe(project, endpoint)
     split = {other.name: Decimal(100 if other.name == variant else 0) for other in state.variants}
     if {other.name: other.target_percent for other in state.variants} != split:
@@ -258,7 +258,7 @@ def _shift_all(project: Project, endpoint: str, variant: str) -> None:
 
 
 def _ended_holdout(run: LiveRun) -> str:
-    """Return a remark if a holdout ends with the run."""
+    """Return a remark if a holdout ends with the run, else ""."""
     return (
         f"; the holdout ({percent_text(buckets.percent(run.holdout))} %) ends with it"
         if run.holdout
@@ -267,7 +267,7 @@ def _ended_holdout(run: LiveRun) -> str:
 
 
 def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
-    """Finish the hand-over of a run that has left the live document.
+    """Finish closing a run that was interrupted after it had left the live document.
 
     Raises:
         NotFound, Refused: It was never closed.
@@ -296,7 +296,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
 def _bring_home(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
-    """Give the shipped version the control's name, then release the traffic."""
+    """Hand the control variant's name to the shipped version, then release the traffic."""
     state = _hand_over(project, frozen, ships)
     if state is not None:
         steps.append(_handed_text(state))
@@ -315,7 +315,10 @@ def _bring_home(
 
 
 def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
-    """Hand the endpoint over to the shipped version; None if there is nothing to hand over."""
+    """Drive the hand-over of the control variant's name to the shipped version.
+
+    Return its last state, or None if there is nothing to hand over.
+    """
     endpoint = frozen.definition.layer.endpoint
     if not frozen.aims:
         return None
@@ -349,7 +352,7 @@ def _is_done(project: Project, frozen: FrozenRun) -> bool:
 
 
 def _handed_text(state: State) -> str:
-    """Return how the hand-over ended."""
+    """Return a sentence on how the hand-over ended."""
     if state.handover == "done":
         return (
             f"{state.plan.source} has it by {state.id}; {state.plan.to} is gone. The traffic of "
@@ -363,7 +366,7 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Say what is left to do where the shipped version keeps its variant's name."""
+    """Return text on what is left to do where the shipped version keeps its variant's name."""
     way = _way_below(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]

@@ -12,7 +12,7 @@ from ..design import runs
 
 
 def check_free(project: Project, endpoint: EndpointState | None, name: str) -> None:
-    """Raise an error unless the endpoint's traffic has no owner.
+    """Raise an error unless an experiment may take the endpoint's traffic.
 
     Raises:
         Refused: It is somebody else's, or a run that is not closed yet keeps it.
@@ -26,7 +26,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if the run was closed and its hand-over is not finished."""
+    """Raise Refused if a run was closed and its hand-over is not finished."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):
@@ -39,8 +39,8 @@ def _check_home(project: Project, run: str) -> None:
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
     """Make a run the owner of the endpoint's traffic.
 
-    What another run of the experiment has was left by a start or a stop that was killed, or is a
-    start's that loses.
+    Another run of the experiment loses it: an interrupted start or stop left it there, or a start
+    that comes too late has it.
 
     Returns:
         "none": the traffic had no owner. None: it is the run's already, or there is no endpoint.
@@ -68,7 +68,9 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
 
 
 def give_back_all(project: Project, name: str) -> tuple[str, ...]:
-    """Release the traffic of every endpoint that the experiment's runs own; return them.
+    """Release the traffic of every endpoint that the experiment's runs own.
+
+    Return the names of these endpoints.
 
     Raises:
         Refused: A run that is on its way home has one.

@@ -16,9 +16,9 @@ from .start import traffic_text
 
 
 def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") -> Ramped:
-    """Change the share of a layer that a run holds; no unit changes its arm.
+    """Change the share of a layer's units that take part in a run; no unit changes its arm.
 
-    The same share again is told, and changes nothing.
+    If it has the share already, nothing changes, and the result says so.
 
     Args:
         project: The project.

@@ -32,9 +32,9 @@ from .answers import Started
 
 
 def start(project: Project, name: str) -> Started:
-    """Start a run of an experiment with its share of the layer.
+    """Start a run of an experiment on its share of a layer's units.
 
-    A run that is live already is told, and nothing changes.
+    A run that is live already is returned, and nothing changes.
 
     Raises:
         NotFound, ProjectError, Busy: The endpoint cannot serve its arms.
@@ -52,7 +52,7 @@ def start(project: Project, name: str) -> Started:
 
 
 def _start(project: Project, stored: StoredLive, definition: Definition) -> Started:
-    """Check the experiment, freeze it as a run, and make the run live."""
+    """Check the experiment, freeze its definition as a run, and make the run live."""
     layer = definition.layer
     share = definition.experiment.share
     ranges = live_runs.ranges_for(stored.live, layer.name, buckets.count(share))
@@ -110,7 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
-    """Return the result of `start`."""
+    """Return the result of `start`: the live run, its share and what was tried."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -142,7 +142,7 @@ def _claim(project: Project, unnumbered: FrozenRun) -> FrozenRun:
 
 
 def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
-    """Send test requests with each arm's parameters, or to each of two variants.
+    """Send test requests with each arm's parameters, or to both variants of an interleaved run.
 
     Raises:
         Unavailable: One does not answer all.
@@ -176,9 +176,10 @@ def _go_live(
     *,
     aims: bool,
 ) -> Live:
-    """Make the run live, and the owner of the traffic.
+    """Write the run into the live document, and make it the owner of the traffic.
 
-    Of two starts the one that comes too late may have taken the traffic meanwhile.
+    Of two starts the one that comes too late may have taken the traffic meanwhile: it is given to
+    the other.
     """
     try:
         live = runs.change(project.target.state, stored, after, entry)
@@ -196,5 +197,5 @@ def _go_live(
 
 
 def traffic_text(run: LiveRun) -> str:
-    """Return a run's share of its layer, or what it ships, as text."""
+    """Return a run's share of its layer, or the arm that it ships, as text."""
     return f"{run.ships} ships" if run.state == "shipped" else f"{buckets.share(run.ranges):.2f} %"

@@ -64,7 +64,7 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
 def _status(
     project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
 ) -> RunStatus:
-    """Return the state of a run, from the live run or the last change."""
+    """Build a run's status, from the live run or the last change."""
     frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
     units, newest_config = _logged_units(project, frozen) if counted else (None, None)
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
@@ -104,7 +104,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
 
 
 def _owner(project: Project, endpoint: str) -> str:
-    """Return who owns the traffic of an endpoint whose variants a run sets."""
+    """Return who owns the traffic of an endpoint, as text, if a run sets its variants."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner; to take it again: isthmus experiment start"
@@ -115,7 +115,7 @@ def _owner(project: Project, endpoint: str) -> str:
 
 
 def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] | None, int | None]:
-    """Return the logged units by arm, and the newest version under which one was logged.
+    """Query the logged units by arm, and the newest version of the live document among them.
 
     None: there is no such table yet.
     """
@@ -130,7 +130,7 @@ def _logged_units(project: Project, frozen: FrozenRun) -> tuple[dict[str, int] |
 
 
 def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
-    """Return every experiment of project.yaml, and live runs that it no longer names.
+    """List every experiment of project.yaml, and live runs that it no longer names.
 
     Args:
         project: The project.
@@ -146,7 +146,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
 
 def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
-    """Return a line of the list."""
+    """Return one experiment's line of the list: its run, state, share, units and verdict."""
     run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
@@ -184,7 +184,7 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 
 
 def live_lines(project: Project) -> tuple[str, ...]:
-    """Return a line for each run that is live, for `isthmus status`.
+    """Return a line of text for each run that is live, for `isthmus status`.
 
     A damaged document does not stop it.
     """
@@ -198,7 +198,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 
 def _live_line(project: Project, run: LiveRun) -> str:
-    """Return a line about a live run."""
+    """Return a line of text on a live run."""
     keys = differs(project, runs.frozen_run(project.target.state, run.run))
     state = (
         f"{run.ships} ships"

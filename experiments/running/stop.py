@@ -19,8 +19,8 @@ from .start import traffic_text
 def stop(project: Project, name: str, *, because: str, ship: str | None = None) -> Stopped:
     """Stop a run: all units get the endpoint's own parameters, or with `ship` an arm's.
 
-    It also ends what a start left that was killed, and a run that has shipped. Again it is told,
-    and changes nothing.
+    It also ends a run that has shipped, and what an interrupted start left. If the run is stopped
+    already, nothing changes, and the result says so.
 
     Args:
         project: The project.
@@ -48,7 +48,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
 
 
 def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
-    """Give every unit an arm's parameters, and free the run's buckets."""
+    """Give every unit the parameters of one arm, and free the run's hash buckets."""
     parameters = {live_arm.name: live_arm.parameters for live_arm in run.arms}
     if run.interleave is not None and arm == run.arms[0].name:
         raise Refused(
@@ -91,7 +91,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
 
 
 def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
-    """Take a run out of the live document, and release its traffic."""
+    """Remove a run from the live document, and release its traffic."""
     entry = runs.next_change(
         stored,
         replace(run, ranges=()),
@@ -115,7 +115,7 @@ def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> St
 
 
 def _stopped_already(project: Project, live: Live, name: str) -> Stopped:
-    """Release the traffic that a killed start or stop may have left owned.
+    """Release traffic that an interrupted start or stop may have left owned.
 
     Raises:
         NotFound: It never ran.

@@ -47,17 +47,17 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def unit(self) -> str:
-        """The attribute that names a visitor."""
+        """The name of the attribute that names a visitor."""
         return self.endpoint.unit
 
     @property
     def session(self) -> str | None:
-        """The attribute that groups the items of one answer."""
+        """The name of the attribute that groups the items of one answer."""
         return self.spec.objectives[self.endpoint.objective].ranked_within
 
 
 def request(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """Return a visitor's request to /rank."""
+    """Return the body of a simulated visitor's request to /rank."""
     simulation = setting.simulation
     candidates = _random(setting, visit, "candidates").sample(
         list(setting.world.items), simulation.candidates
@@ -73,9 +73,9 @@ def request(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def question(setting: Setting, visit: Visit) -> dict[str, Any]:
-    """Return a visitor's request to /assign.
+    """Return the body of a simulated visitor's request to /assign.
 
-    Entities are for who ranks.
+    It has neither candidates nor keys of entities: only a ranking needs them.
     """
     exposure = setting.spec.events[setting.spec.objectives[setting.endpoint.objective].exposure]
     keys = {entity.key for entity in setting.spec.entities.values()}
@@ -90,7 +90,7 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Return whether the simulated fault of the split would lose a unit."""
+    """Return whether the simulated assignment fault would lose a unit."""
     broken = setting.simulation.broken
     return (
         broken is not None
@@ -113,7 +113,7 @@ class _Shown(msgspec.Struct, frozen=True):
 def events(
     setting: Setting, visit: Visit, answer: ShownAnswer, moment: datetime
 ) -> Iterator[Waiting]:
-    """Yield the events that follow an answer shown at `moment`."""
+    """Yield the events that a simulated visitor sends after an answer shown at `moment`."""
     random = _random(setting, visit, "events")
     for item, position, exposure in zip(
         answer.items, answer.positions, answer.exposures, strict=True
@@ -129,7 +129,7 @@ def events(
 
 
 def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Waiting]:
-    """Yield the events that follow one shown item."""
+    """Yield the events that a simulated visitor sends after one shown item."""
     happened: dict[str, tuple[str, datetime]] = {}  # the event's id and time
     for action in setting.simulation.actions:
         drawn, slow, late, how_late = (random.random() for _ in range(4))
@@ -154,7 +154,7 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
 
 
 def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> bool:
-    """Return whether an action happens; a bot takes only certain ones."""
+    """Return whether a visitor performs an action; a bot performs only certain ones."""
     if action.certain:
         return True
     if shown.visit.bot:
@@ -167,15 +167,15 @@ def _happens(setting: Setting, action: Action, shown: _Shown, drawn: float) -> b
 
 
 def _delay(mean: timedelta, slow: float) -> timedelta:
-    """Return a random delay in whole milliseconds, up to twice the mean.
+    """Return a delay of an event in whole milliseconds, up to twice the mean.
 
-    So the delay stays within what the file says of it.
+    `slow` is a random number from 0 to 1.
     """
     return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
 
 
 def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
-    """Return an event's attributes, with the ids of the item's earlier events."""
+    """Return an event's attributes by name, with the ids of the item's earlier events."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
 
@@ -187,7 +187,7 @@ def _event_due(
     late: float,
     how_late: float,
 ) -> Waiting:
-    """Return an event with the time at which the gateway receives it."""
+    """Return an event with the simulated time at which the gateway receives it."""
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
         return Waiting(due=happens_at, event=event)
@@ -195,5 +195,8 @@ def _event_due(
 
 
 def _random(setting: Setting, visit: Visit, what: str) -> Random:
-    """Return a random generator for one question of a visit, the same at each repeat."""
+    """Return a random generator for one decision of a visit.
+
+    It is the same at each repeat.
+    """
     return Random(f"{setting.simulation.seed}:{what}:{visit.session}")  # noqa: S311  a simulation's

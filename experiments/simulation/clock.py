@@ -41,7 +41,7 @@ class MovedClock:
         return self.moment
 
     def move(self, moment: datetime) -> None:
-        """Move the clock forward to a moment; never back."""
+        """Move the simulated clock forward to a moment; never back."""
         self.moment = max(self.moment, utc_milliseconds(moment))
 
 
@@ -59,13 +59,13 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
-        """Add a run's true effects; two that differ make them unknown."""
+        """Add a run's true effects; if two simulations of it differ, they become unknown."""
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})
 
 
 def stored_time(blobs: BlobStore) -> SimulatedTime | None:
-    """Return the stored simulated time, or None if nothing was simulated."""
+    """Return a target's stored simulated time, or None if nothing was simulated."""
     try:
         return decode(blobs.get(_uri(blobs)), SimulatedTime, what=_PLACE)
     except NotFound:
@@ -73,12 +73,12 @@ def stored_time(blobs: BlobStore) -> SimulatedTime | None:
 
 
 def store(blobs: BlobStore, time: SimulatedTime) -> None:
-    """Store the simulated time."""
+    """Store a target's simulated time."""
     blobs.put(_uri(blobs), msgspec.json.encode(time))
 
 
 def forget(target: Target) -> None:
-    """Delete the simulated time of a target whose simulated data are removed."""
+    """Delete a target's simulated time, when its simulated data are removed."""
     if on_this_machine(target) and stored_time(target.blobs) is not None:
         target.blobs.delete(_uri(target.blobs))
 
@@ -86,7 +86,7 @@ def forget(target: Target) -> None:
 def with_clock(
     project: Project, target: Target, clock: MovedClock, *, moving: bool = False
 ) -> Project:
-    """Return a copy of the project that goes by another clock.
+    """Return a copy of the project that takes its time from another clock.
 
     `moving`: each of its moments counts; else an old log (`now:`) has ended at this one.
     """
@@ -112,7 +112,10 @@ def is_simulated(project: Project) -> bool:
 
 
 def simulated_span(target: Target) -> tuple[datetime, datetime] | None:
-    """Return when simulated time began and where it stands; None: nothing was simulated there."""
+    """Return when simulated time began and where it stands.
+
+    None: nothing was simulated there.
+    """
     time = stored_time(target.blobs) if on_this_machine(target) else None
     return None if time is None else (time.since, time.at)
 
@@ -126,7 +129,7 @@ def on_simulated_clock(project: Project) -> Project:
 
 
 def by_simulated_clock(verb: _Verb) -> _Verb:
-    """Make a function of a project go by the simulated clock of its target, if there is one."""
+    """Decorate a function of a project to use its target's simulated clock, if there is one."""
 
     @wraps(verb)
     def by_clock(project: Project, *args: Any, **options: Any) -> Any:
@@ -136,5 +139,5 @@ def by_simulated_clock(verb: _Verb) -> _Verb:
 
 
 def _uri(blobs: BlobStore) -> str:
-    """Return where the simulated time is stored."""
+    """Return the URI at which the simulated time is stored."""
     return f"{blobs.root.rstrip('/')}/{_PLACE}"

@@ -75,7 +75,7 @@ class Stopping:
             signal.signal(signal.SIGINT, former)
 
     def _on_interrupt(self, _number: int, _frame: FrameType | None) -> None:
-        """Note the first Ctrl-C; stop at the second."""
+        """Record the first Ctrl-C; stop at the second."""
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
@@ -103,7 +103,7 @@ class Drive:
         self._rejected: Counter[str] = Counter()
 
     def run(self, note: Note, progress: Progress, stopping: Stopping) -> SimulationTotals:
-        """Simulate day after day.
+        """Simulate the visits of all days against the gateway, hour by hour.
 
         Args:
             note: Is told where the clock will stand before a day begins, so that a kill repeats no
@@ -124,7 +124,7 @@ class Drive:
         return self._totals(began)
 
     def _visits(self, start: datetime, end: datetime) -> Iterator[Visit]:
-        """Yield the visits of the days, including returning visitors."""
+        """Yield the visits between two times, including those of returning visitors."""
         setting = self._setting
         return visits(
             setting.simulation,
@@ -136,7 +136,7 @@ class Drive:
         )
 
     def _play_hour(self, coming: Sequence[Visit], ends: datetime, stopping: Stopping) -> bool:
-        """Send an hour's visits; return False if it was stopped."""
+        """Send the requests and events of an hour's visits; return False if it was stopped."""
         for group in _in_groups(iter(coming), _GROUP):
             if stopping.asked:
                 return False
@@ -149,7 +149,7 @@ class Drive:
         return not stopping.asked
 
     def _send_visits(self, group: Sequence[Visit]) -> None:
-        """Send the requests of a group of visits."""
+        """Send the ranking requests of a group of visits, and record the answers."""
         coming = self._without_lost(group)
         replies = self._calls.post("/rank", [request(self._setting, visit) for visit in coming])
         if coming and not any(reply.status == 200 for reply in replies):
@@ -164,9 +164,9 @@ class Drive:
             self._note_answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Return the visits without those that the simulated fault of the split loses.
+        """Return the visits without those that the simulated assignment fault loses.
 
-        Of who might be lost the gateway says the arm, and logs nothing.
+        The gateway is asked for the arm of who might be lost, and logs nothing.
         """
         doubtful = {
             visit.unit: visit
@@ -184,7 +184,7 @@ class Drive:
         return [visit for visit in group if visit.unit not in self._lost]
 
     def _note_answer(self, visit: Visit, reply: Reply) -> None:
-        """Record an answer and the events that follow it."""
+        """Record an answer of the gateway, and schedule the events that follow it."""
         self._counts["requests"] += 1
         if reply.status != 200:
             self._failed[f"{reply.status} {reply.error}"] += 1
@@ -202,7 +202,7 @@ class Drive:
             self._number += 1
 
     def _arm_of(self, reply: Reply) -> str | None:
-        """Return the unit's arm in the simulated experiment, or None."""
+        """Return the arm of the simulated experiment that a reply names for its unit, or None."""
         arms = reply.body.get("assignments", {})
         return next(
             (
@@ -214,7 +214,7 @@ class Drive:
         )
 
     def _track(self, until: datetime) -> None:
-        """Send the events that the gateway receives until a time."""
+        """Send the events that the gateway is to receive up to a time."""
         self._clock.move(until)
         due: list[Waiting] = []
         while self._ahead and self._ahead[0][0] <= until:
@@ -228,7 +228,7 @@ class Drive:
             self._count_sent(part, reply)
 
     def _count_sent(self, part: Sequence[Waiting], reply: Reply) -> None:
-        """Count the accepted and the refused events."""
+        """Count the events that the gateway accepted and refused."""
         rejected: list[dict[str, Any]] | None = reply.fields.get("rejected")
         if rejected is None:
             raise Unavailable(f"/track: {reply.status} {reply.error}", remedy="isthmus doctor")
@@ -240,14 +240,14 @@ class Drive:
                 self._counts["late"] += waiting.late
 
     def _time_at(self, moment: datetime) -> SimulatedTime:
-        """Return the simulated time, with the events still to be sent."""
+        """Return the simulated time to store, with the events still to be sent."""
         waiting = tuple(
             waiting for _, _, waiting in sorted(self._ahead, key=lambda entry: entry[:2])
         )
         return replace(self._time, at=moment, waiting=waiting)
 
     def _totals(self, began: datetime) -> SimulationTotals:
-        """Return the totals of what was sent and answered."""
+        """Return the totals of what the simulation sent and what was answered."""
         return SimulationTotals(
             began=began,
             ended=self._clock.moment,
@@ -265,6 +265,6 @@ class Drive:
 
 
 def _in_groups(items: Iterator[Any], size: int) -> Iterator[list[Any]]:
-    """Yield the items in groups of a size."""
+    """Yield the items in lists of a given size; the last may be shorter."""
     while group := list(islice(items, size)):
         yield group

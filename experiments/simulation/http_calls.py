@@ -25,13 +25,13 @@ class Reply(NamedTuple):
 
     @property
     def fields(self) -> dict[str, Any]:
-        """The body's members if it is a JSON object, else an empty dict."""
+        """The members of a reply's body if it is a JSON object, else an empty dict."""
         body = self.body
         return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 
     @property
     def error(self) -> str:
-        """The reply's error message."""
+        """The error message in a reply's body."""
         return str(self.fields.get("error", self.body))
 
 
@@ -57,11 +57,11 @@ class HttpCalls:
         self._connections.close()
 
     def post(self, path: str, bodies: Iterable[object]) -> list[Reply]:
-        """Send the bodies; return the replies in their order."""
+        """Send the JSON bodies to a path of the gateway; return the replies in their order."""
         return list(self._threads.map(partial(self._post, path), bodies))
 
     def _post(self, path: str, body: object) -> Reply:
-        """Send one body."""
+        """Send one JSON body to a path of the gateway."""
         try:
             answer = self._connections.urlopen(
                 "POST",

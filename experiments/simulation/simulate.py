@@ -103,18 +103,18 @@ class Session:
 
     @property
     def project(self) -> Project:
-        """The project on the clock's present time."""
+        """The project on the simulated clock's present time."""
         return simulated_time.with_clock(self._project, self._project.target, self._clock)
 
     def start(self, experiment: str, effects: Effects | None) -> None:
-        """Start an experiment, if it does not run; it raises as `experiment.start` does.
+        """Start a run of an experiment, if none is live; it raises as `experiment.start` does.
 
         `effects`: what will be true of its arms, where a file says it.
         """
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
     def play(self, simulation: Simulation) -> SimulationTotals:
-        """Simulate the days on a gateway of its own."""
+        """Simulate the days of a simulation against a gateway of its own."""
         stopping, serving = Stopping(), open_target(self._project.target.profile)
         setting = setting_of(self._project, simulation)
         moving = simulated_time.with_clock(self._project, serving, self._clock, moving=True)
@@ -132,13 +132,13 @@ class Session:
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
-        """Keep and store the simulated time."""
+        """Keep and store the simulated time that has been reached."""
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
 
 
 def _interrupt(moment: datetime) -> KeyboardInterrupt:
-    """Return the interrupt, with a note about the simulated time."""
+    """Return the KeyboardInterrupt of a stopped simulation, with a note on its time."""
     stop = KeyboardInterrupt()
     stop.add_note(
         f"What was answered is logged. The simulated clock stands at {moment:%Y-%m-%d %H:%M} "
@@ -148,10 +148,12 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 
 
 def check_here(project: Project) -> None:
-    """Raise an error unless the target may be simulated on.
+    """Raise an error unless the target may be simulated on: the laptop or an offline stack.
+
+    On a cloud, made-up visitors would stand in its log beside people.
 
     Raises:
-        Refused: It is people's own.
+        Refused: It is a cloud.
     """
     target = project.target
     if not simulated_time.on_this_machine(target):
@@ -172,7 +174,7 @@ def present_time(project: Project) -> SimulatedTime:
 
 
 def setting_of(project: Project, simulation: Simulation) -> Setting:
-    """Return the simulated world of an endpoint.
+    """Return all that simulated visitors of an endpoint need: world, endpoint and item key.
 
     Raises:
         Invalid: The endpoint's candidates have no key, or the world is none.
@@ -198,7 +200,7 @@ class _First:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """Return the first visitor's request; raise SampleFailed if nobody visits."""
+        """Return the first simulated visitor's request; raise SampleFailed if nobody visits."""
         setting, moment = self._setting, self._time.at
         days = visits(
             setting.simulation,
@@ -241,7 +243,7 @@ def _result(going: Session, simulation: Simulation, played: SimulationTotals) ->
 def truths(simulation: Simulation, results: Results, *, always: bool) -> tuple[Truth, ...]:
     """Return the true effect on each metric beside the measured one.
 
-    `always`: the same effects held as long as the run was simulated.
+    `always`: whether the same effects held as long as the run was simulated; else they are unknown.
     """
     metrics = {metric.metric.name: metric.metric for metric in results.metrics}
     shown = {(effect.metric, effect.arm): effect.relative for effect in results.effects}

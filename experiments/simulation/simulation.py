@@ -77,7 +77,7 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def effect(self, arm: str | None, event: str) -> float:
-        """Return by how much an arm raises an event's chance; 0 outside the experiment."""
+        """Return by which part an arm raises an event's chance; 0 outside the experiment."""
         return self.effects.get(arm, {}).get(event, 0.0) if arm is not None else 0.0
 
 
@@ -99,7 +99,7 @@ def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | Non
 
 
 def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
-    """Return whether a chance on the way to an event is a function of the project."""
+    """Return whether the chance of an event, or of one before it, is a function of the project."""
     return event is not None and (
         bool(actions[event].function) or _has_function(actions, actions[event].of)
     )
@@ -108,7 +108,7 @@ def _has_function(actions: Mapping[str, Action], event: str | None) -> bool:
 def _factor(
     simulation: Simulation, actions: Mapping[str, Action], arm: str, event: str | None
 ) -> float:
-    """Return by which factor an arm changes how often an event comes."""
+    """Return the factor by which an arm changes how often an event happens."""
     if event is None:
         return 1.0
     return (1 + simulation.effect(arm, event)) * _factor(

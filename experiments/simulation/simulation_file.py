@@ -28,7 +28,7 @@ _FUNCTION = r"[a-z_][a-z0-9_]*"
 
 
 def read(path: Path, spec: ProjectSpec) -> Simulation:
-    """Read a simulation's file.
+    """Read a simulation from its YAML file, with checks of all its keys.
 
     Raises:
         ProjectError: With everything that is wrong with the file.
@@ -63,12 +63,12 @@ def _share(text: str) -> float:
 
 
 def _chance(text: str) -> float | str:
-    """Parse a percentage or the name of a function."""
+    """Parse the chance of a visitor's action: a percentage, or the name of a function."""
     return text if re.fullmatch(_FUNCTION, text) else _share(text)
 
 
 def _effect(text: str) -> float:
-    """Parse a relative effect."""
+    """Parse a relative effect, which is a percentage with a sign."""
     if not re.fullmatch(_EFFECT, text):
         raise Mistake(f"{text!r} is not a relative effect", "write it with its sign: +10%")
     if (value := float(text[:-1]) / 100) <= -1:
@@ -80,7 +80,7 @@ class _Values:
     """One value, or a list of which one is drawn."""
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
-        """Return the values, as a tuple."""
+        """Parse a YAML value or a list of values, as a tuple."""
         items = node.items if isinstance(node, yaml.Sequence) else (node,)
         values = tuple(
             item.value for item in items if isinstance(item, yaml.Scalar) and item.value is not None
@@ -177,12 +177,15 @@ class _File(NamedTuple):
     report: Report
 
     def wrong(self, key: str, message: str, remedy: str | None = None) -> None:
-        """Report a mistake at a key of the simulation's file."""
+        """Report a mistake at a key of the simulation's file, with its remedy."""
         self.report.add(child(self.key, key), message, remedy)
 
 
 def _simulation(file: _File, name: str) -> Simulation | None:
-    """Return the simulation that the file's values describe, with checks of each."""
+    """Check the file's values, and return the simulation that they describe.
+
+    None: its endpoint or its events have mistakes; others are only reported.
+    """
     values = file.values
     endpoint, actions = _endpoint(file), _actions(file)
     if endpoint is None or file.report.problems:
@@ -221,7 +224,7 @@ def _simulation(file: _File, name: str) -> Simulation | None:
 
 
 def _endpoint(file: _File) -> Endpoint | None:
-    """Return the endpoint that is driven: the experiment's, or the one that is named."""
+    """Return the endpoint to simulate: the experiment's, or the one that is named."""
     spec = file.spec
     if ("experiment" in file.values) == ("endpoint" in file.values):
         file.report.add(
@@ -239,7 +242,10 @@ def _endpoint(file: _File) -> Endpoint | None:
 
 
 def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> str | None:
-    """Return a name that project.yaml declares; report one that it does not."""
+    """Return a name in the file that project.yaml declares.
+
+    A name that it does not declare is reported as a mistake, and None returned.
+    """
     name: str = file.values[what]
     if name in declared:
         return name
@@ -253,7 +259,7 @@ def _declared_name(file: _File, what: str, declared: Mapping[str, object]) -> st
 
 
 def _actions(file: _File) -> tuple[Action, ...]:
-    """Return the actions, each after the one that it follows."""
+    """Return the visitors' actions, each after the one that it follows."""
     written: dict[str, Any] = {
         name: about for name, about in file.values.get("events", {}).items() if about is not WRONG
     }
@@ -277,7 +283,7 @@ def _actions(file: _File) -> tuple[Action, ...]:
 def _check_action(
     file: _File, name: str, about: Mapping[str, Any], written: Mapping[str, Any]
 ) -> None:
-    """Check an action's event, predecessor and chance."""
+    """Check the event, the predecessor and the chance of a visitor's action."""
     key, follows = f"events.{name}", about.get("of")
     if name not in file.spec.events:
         file.wrong(
@@ -300,7 +306,7 @@ def _check_action(
 
 
 def _action(name: str, about: Mapping[str, Any]) -> Action:
-    """Return the action that an event's keys describe."""
+    """Build a visitor's action from the keys of an event in the file."""
     chance = about.get("chance", 1.0)
     fields = {key: about[key] for key in ("of", "after", "attributes") if key in about}
     if isinstance(chance, str):
@@ -338,7 +344,7 @@ def _check_arms(file: _File) -> None:
 
 
 def _check_interleaved(file: _File, experiment: Experiment) -> None:
-    """Report settings of arms, which an interleaved run does not have."""
+    """Report settings about arms, which an interleaved run does not have."""
     words = (
         f"{experiment.name} interleaves: every unit sees both variants' picks, so no arm does "
         "better or is lost"
@@ -349,9 +355,9 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 
 
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
-    """Check that each effect can come true, so that the reported truth is right.
+    """Report effects that raise a chance above 100 %, or that change a chance of 100 %.
 
-    What a function says is not known here.
+    The truth to report would be wrong with them. Chances that a function gives are not known here.
     """
     chances = {action.event: action.chance for action in actions if not action.function}
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
@@ -372,7 +378,7 @@ def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
 def _check_filled(
     file: _File, endpoint: Endpoint, action: Action, actions: tuple[Action, ...]
 ) -> None:
-    """Check that every required attribute of an event gets a value.
+    """Report required attributes of an action's event to which the simulation gives no value.
 
     With a world of the project its visitors and items may have it.
     """
@@ -399,7 +405,7 @@ def _check_filled(
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
     """Return the attributes that every shown item has.
 
-    Who sees it, in which list, at which place.
+    They say who sees it, in which list, at which position.
     """
     within = spec.objectives[endpoint.objective].ranked_within
     return frozenset(
@@ -408,7 +414,7 @@ def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
 
 
 def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]:
-    """Yield the events before an action, to which it may refer."""
+    """Yield the events that precede an action, and to which it may refer."""
     followed = {other.event: other.of for other in actions}
     event = action.of
     while event is not None:
@@ -417,7 +423,7 @@ def _events_before(action: Action, actions: tuple[Action, ...]) -> Iterator[str]
 
 
 def _example(attribute: Attribute) -> str:
-    """Return an example of an attribute's values."""
+    """Return an example of an attribute's values in YAML, for an error message."""
     return (
         f"[{', '.join(map(str, attribute.allowed))}]"
         if attribute.allowed
@@ -426,7 +432,7 @@ def _example(attribute: Attribute) -> str:
 
 
 def _check_candidates(file: _File, simulation: Simulation, endpoint: Endpoint) -> None:
-    """Check that there are enough items, and not too many candidates."""
+    """Check that there are enough items, and no more candidates than the endpoint takes."""
     count, most = simulation.candidates, endpoint.max_candidates
     if count > simulation.items and not simulation.world:
         file.wrong(

@@ -12,12 +12,12 @@ _TOLD = 5  # of the reasons why requests or events were refused
 
 
 def text(simulated: Simulated) -> str:
-    """Return a simulation's result as text."""
+    """Return a simulation's result as text, for the command line."""
     return "\n".join(_lines(simulated))
 
 
 def _lines(simulated: Simulated) -> Iterator[str]:
-    """Yield the simulation's lines."""
+    """Yield a simulation's result as lines of text."""
     played, simulation = simulated.played, simulated.simulation
     yield (
         f"{simulated.target:<7} {simulation.name}   {simulated.clock} "
@@ -46,13 +46,16 @@ def _lines(simulated: Simulated) -> Iterator[str]:
 
 
 def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
-    """Yield a line for each of the most frequent reasons."""
+    """Yield a line of text for each of the most frequent reasons."""
     most = sorted(reasons.items(), key=lambda reason: -reason[1])
     yield from (f"  {what:<11} {count:,} times: {reason}" for reason, count in most[:_TOLD])
 
 
 def _truth(truth: Truth) -> str:
-    """Return a line such as `ctr of ranked: +10.0 %, and +8.1 % is shown (+2.0 .. +14.5 %)`."""
+    """Return a line of text on a true effect and the measured one.
+
+    Such as `ctr of ranked is +10.0 %; +8.1 % is shown (+2.0 .. +14.5 %)`.
+    """
     true = (
         "is not known from the file's effects alone"
         if truth.true is None
@@ -69,7 +72,7 @@ def _truth(truth: Truth) -> str:
 
 
 def _page_text(simulated: Simulated) -> str:
-    """Return the page's path, relative to the current folder if it is below."""
+    """Return the report's path, relative to the current folder if it is below."""
     from pathlib import Path
 
     page = simulated.page

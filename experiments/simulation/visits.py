@@ -49,7 +49,7 @@ def visits(
     start: datetime,
     end: datetime,
 ) -> Iterator[Visit]:
-    """Yield visits in the order of their time.
+    """Yield simulated visits between two times, in the order of their time.
 
     Args:
         simulation: The simulation.
@@ -71,7 +71,7 @@ def visits(
 
 
 def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[list[Visit]]:
-    """Yield the visits of each hour from `start` on, also of hours in which nobody comes."""
+    """Group visits by hour from `start` on, also for hours in which nobody comes."""
     groups = groupby(coming, lambda visit: int((visit.at - start) / HOUR))
     ahead = next(groups, None)
     for hour in range(hours):
@@ -100,7 +100,10 @@ def _visits_of_hour(
 def _times(
     simulation: Simulation, random: Random, first_visit: datetime, visitor: Fields, *, bot: bool
 ) -> list[datetime]:
-    """Return the times of visits: a bot's within an hour; a person comes about once a day."""
+    """Return the times of a visitor's visits.
+
+    A bot's are within an hour; a person comes about once a day.
+    """
     if bot and simulation.bots is not None:
         return sorted(first_visit + random.random() * HOUR for _ in range(simulation.bots.requests))
     times = [first_visit]
@@ -112,7 +115,7 @@ def _times(
 def _expected_visitors(simulation: Simulation, hour: datetime) -> float:
     """Return how many new visitors are expected in an hour.
 
-    Their mean over a week is the file's.
+    The mean over a week is that of the simulation's file.
     """
     daily = 1 + simulation.daily * cos(2 * pi * (hour.hour - _BUSIEST) / 24)
     weekend = hour.weekday() >= _SATURDAY

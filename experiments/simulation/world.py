@@ -42,7 +42,7 @@ class World(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def world_of(project: Project, simulation: Simulation, unit: str, key: str) -> World:
-    """Return the simulated world, from the user's module or the file's settings.
+    """Return the simulated visitors and items, from the user's module or the file's settings.
 
     Raises:
         Invalid: The module lacks what a world has, or its visitors or items have no `unit`, or no
@@ -78,7 +78,7 @@ _MODULE = (
 
 
 def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str) -> World:
-    """Return a simulated world from the file's settings alone."""
+    """Build simulated visitors and items from the file's settings alone."""
     numbered = next(entity.type for entity in spec.entities.values() if entity.key == key) == "int"
     keys = [number if numbered else f"item-{number}" for number in range(simulation.items)]
     whole = any(
@@ -94,7 +94,10 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
 
 
 def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
-    """Return the chances that the file gives as percentages."""
+    """Return a function for each action whose chance the file gives as a percentage.
+
+    It returns a visitor's chance of the action.
+    """
     return {
         action.event: partial(_chance, action)
         for action in simulation.actions
@@ -103,7 +106,7 @@ def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
 
 
 def _number(name: str) -> int:
-    """Return the numeric id of a visitor: the digits of the name."""
+    """Return the digits of a visitor's name as an integer id."""
     return int("".join(filter(str.isdigit, name)))
 
 
@@ -117,7 +120,7 @@ class _Unit(NamedTuple):
 def _visitors(
     simulation: Simulation, unit: _Unit, random: Random, count: int, prefix: str
 ) -> list[dict[str, Any]]:
-    """Return new visitors, each with their liking and their number of visits."""
+    """Make up visitors, each with a random liking and a random number of visits."""
     return [
         {
             unit.name: unit.of(f"{prefix}{number:03d}"),
@@ -130,5 +133,5 @@ def _visitors(
 
 
 def _chance(action: Action, visitor: Fields, _item: Fields, _position: int) -> float:
-    """Return a visitor's chance of an action."""
+    """Return a visitor's chance of an action: its mean times the visitor's liking."""
     return action.chance * float(visitor.get(LIKING, 1.0))

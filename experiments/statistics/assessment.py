@@ -52,12 +52,12 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     treatment: Point
 
     def difference(self, multiple: float) -> Difference:
-        """Return the difference with so many standard errors to either side."""
+        """Return the difference between arms with so many standard errors to either side."""
         return difference(self.control, self.treatment, multiple)
 
     @property
     def saved(self) -> float:
-        """The share of the difference's variance that the covariate removes."""
+        """The share of the difference's variance that the covariate removes (CUPED)."""
         left = self.control.variance + self.treatment.variance
         plain = sum(
             point.variance / (1 - point.saved)
@@ -68,7 +68,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparisons(arms: Arms) -> dict[str, Compared | None]:
-    """Return each treatment with the control; None for too few data."""
+    """Pair each treatment with the control; None where there are too few data."""
     rates, names = points(arms), list(arms)
     control = names[0]
     return {
@@ -82,7 +82,7 @@ def comparisons(arms: Arms) -> dict[str, Compared | None]:
 def decide(
     metrics: Mapping[str, Arms], goals: Mapping[str, Goal], horizons: Mapping[str, Horizon]
 ) -> tuple[Tested, ...]:
-    """Test the deciding metrics in each treatment, corrected for each other.
+    """Test the deciding metrics in each treatment, corrected for multiple tests.
 
     Args:
         metrics: Sums by metric and arm, the control first.
@@ -115,7 +115,7 @@ def _test_result(
     level: float,
     goal: Goal,
 ) -> Tested:
-    """Return the result of a test at its corrected level."""
+    """Return the result of a test of a metric in a treatment, at its corrected level."""
     metric, arm = key
     if pair is None:
         return Tested(metric=metric, arm=arm, level=level)
@@ -132,7 +132,7 @@ def _test_result(
 
 
 def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare metrics that decide nothing, each as if looked at once."""
+    """Compare metrics that decide nothing, each with an interval for one look and a q-value."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

@@ -30,12 +30,12 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def broken(self) -> list[str]:
-        """The guardrails that are broken."""
+        """The names of the guardrails that are broken."""
         return [name for name, judged in self.guardrails.items() if judged == "broken"]
 
     @property
     def worse(self) -> list[str]:
-        """The deciding metrics that are worse than the control's."""
+        """The names of the deciding metrics that are worse than the control's."""
         return [name for name, metric_side in self.metrics.items() if metric_side == "worse"]
 
     @property
@@ -45,7 +45,7 @@ class TreatmentFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def holds(self) -> bool:
-        """Whether every guardrail holds."""
+        """Whether every guardrail is shown to hold."""
         return all(judged == "holds" for judged in self.guardrails.values())
 
 
@@ -75,7 +75,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def headline(self) -> str:
-        """The verdict in a line, without its reason."""
+        """A line with the verdict, without its reason."""
         match self.word:
             case "stop":
                 return f"stop: {self.of}"
@@ -93,7 +93,7 @@ class Conclusion(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
-    """Return why no figure of the experiment can be trusted, or None.
+    """Return the conclusion that no figure of an experiment can be trusted, or None.
 
     Args:
         split: How the units came to the arms; None: nobody said how they should.
@@ -144,7 +144,7 @@ def compared(
 def conclude(
     arms: Sequence[TreatmentFigures], age: Age, *, unsound: Conclusion | None = None
 ) -> Conclusion:
-    """Return what to do with a run: ship, stop or keep running.
+    """Return the verdict on a run: ship, stop or keep running.
 
     A treatment that is worse stops the run only if all others are worse, too.
 
@@ -184,7 +184,7 @@ def conclude(
 
 
 def _why_open(arms: Sequence[TreatmentFigures]) -> str:
-    """Return why no treatment is ready to ship."""
+    """Return a sentence on why no treatment is ready to ship."""
     if almost := next((arm for arm in arms if arm.better), None):
         name = next(name for name, judged in almost.guardrails.items() if judged == "inconclusive")
         return (

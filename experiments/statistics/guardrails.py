@@ -44,7 +44,10 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 def guard(
     guardrail: ExperimentGuardrail, control: Arm, treatment: Arm, horizon: Horizon
 ) -> Guarded:
-    """Judge a guardrail in one treatment, against the control."""
+    """Judge a guardrail in one treatment, against the control.
+
+    It holds if harm is at most its margin, and is broken if harm beyond the margin is shown.
+    """
     enough = control.sums.comparable and treatment.sums.comparable
     compared = (
         difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
@@ -60,7 +63,7 @@ def guard(
 
 
 def _harmful_bound(guardrail: ExperimentGuardrail, compared: Difference | None) -> float | None:
-    """Return the end of the interval on the side of the harm."""
+    """Return the end of the relative interval on the side of the harm, or None."""
     if compared is None:
         return None
     return compared.relative.high if guardrail.may == "rise" else compared.relative.low
@@ -73,7 +76,7 @@ def _judgement(
     bound: float | None,
     horizon: Horizon,
 ) -> Judgement:
-    """Return whether the guardrail holds or is broken, or neither is shown."""
+    """Return whether the guardrail holds, is broken, or is inconclusive."""
     if _has_enough(guardrail, control.sums, treatment.sums) and _is_harmed(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
@@ -98,7 +101,7 @@ def _is_harmed(
 
 
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
-    """Return whether there are enough units and outcomes to show harm.
+    """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
     Of a rate below zero a margin in percent means nothing.
     """
@@ -112,10 +115,10 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
 
 
 def _sign(may: Literal["rise", "drop"]) -> int:
-    """Return the direction of the harm."""
+    """Return the direction of the harm: 1 if a rise harms, else -1."""
     return 1 if may == "rise" else -1
 
 
 def _margin(guardrail: ExperimentGuardrail) -> float:
-    """Return a guardrail's margin as a share."""
+    """Return a guardrail's margin, given in percent, as a share of 1."""
     return float(guardrail.margin) / 100

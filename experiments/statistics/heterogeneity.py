@@ -20,7 +20,7 @@ _FEWEST_DAYS = 3
 
 
 def trend(days: Mapping[int, Pair]) -> Estimate | None:
-    """Return how the relative effect changes a day, with a 95 % interval for one look.
+    """Return how much the relative effect changes a day, with a 95 % interval for one look.
 
     None: fewer than three days can be compared.
     """
@@ -52,7 +52,10 @@ def unlike(segments: Mapping[str, Pair]) -> float | None:
 
 
 def _effect(pair: Pair) -> tuple[float, float] | None:
-    """Return the logarithm of the ratio of rates and its variance, or None."""
+    """Return the logarithm of the ratio of rates and its variance.
+
+    None: a rate is not positive, or nothing varies.
+    """
     if min(point.value for point in pair) <= 0:
         return None
     effect, variance = log_ratio(*pair)

@@ -46,7 +46,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
     information: tuple[float, ...] = ()
 
     def multiple(self, alpha: float = ALPHA) -> float:
-        """Return the standard errors to either side of an interval.
+        """Return how many standard errors an interval extends to either side.
 
         For one side pass twice the `alpha`. Infinite where an earlier look has ended the plan.
 
@@ -73,7 +73,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of a metric that may stop the run at any look."""
+        """The horizon of a metric that may stop the run at any look: always-valid inference."""
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
@@ -81,7 +81,7 @@ ONCE = Horizon(inference="fixed", units=0)
 
 
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
-    """Return the half width of an always-valid interval, in standard errors.
+    """Return the half width of an always-valid confidence interval, in standard errors.
 
     Infinite without a unit.
     """
@@ -93,7 +93,7 @@ def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_
 
 
 def closing(looks: Sequence[int], planned: int) -> int | None:
-    """Return the number of the look that completed the plan, or None.
+    """Return the number of the look that completed the planned units, or None.
 
     What that look shows stays: later data decide nothing.
     """
@@ -101,7 +101,7 @@ def closing(looks: Sequence[int], planned: int) -> int | None:
 
 
 def counting(looks: Sequence[int], planned: int) -> list[int]:
-    """Return the numbers of the looks that spend alpha.
+    """Return the numbers of the looks that spend alpha, by how many units they add.
 
     Each adds to the one before; the last is the first with all units of the plan.
     """
@@ -115,7 +115,7 @@ def counting(looks: Sequence[int], planned: int) -> list[int]:
 
 
 def _rising(information: Sequence[float]) -> list[float]:
-    """Return each look's information, made strictly increasing."""
+    """Return each look's statistical information, made strictly increasing."""
     rising: list[float] = []
     for figure in information:
         rising.append(max(figure, rising[-1] * (1 + NEW)) if rising else figure)
@@ -124,5 +124,5 @@ def _rising(information: Sequence[float]) -> list[float]:
 
 @lru_cache(maxsize=256)
 def _last_bound(times: tuple[float, ...], alpha: float, information: tuple[float, ...]) -> float:
-    """Return the boundary of the last look of a sequential test."""
+    """Return the bound of |z| at the last look of a group sequential test."""
     return bounds(times, alpha=alpha, information=information)[-1] if times else math.inf

@@ -18,7 +18,7 @@ Name = TypeVar("Name")
 def holm_levels(
     names: Iterable[Name], shown: Callable[[Name, float], bool], *, alpha: float = 0.05
 ) -> dict[Name, float]:
-    """Return the level at which each name is tested.
+    """Return the level at which Holm's procedure tests each name.
 
     An interval of that level excludes no difference just where Holm's procedure says so.
 

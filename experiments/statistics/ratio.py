@@ -55,7 +55,7 @@ def is_share(metric: Metric) -> bool:
 
 
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
-    """Return each arm's rate and variance, adjusted by the covariate (CUPED).
+    """Return each arm's rate and variance, adjusted by the pre-period covariate (CUPED).
 
     Arms without it are their plain rates.
     """
@@ -65,7 +65,7 @@ def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _theta(everyone: Sums) -> float:
-    """Return CUPED's coefficient: how far the covariate predicts the numerator."""
+    """Return CUPED's coefficient, by which the covariate is subtracted from the outcome."""
     of_x = everyone.covariance("x", "x")
     return everyone.linear("x") / of_x if of_x > 0 else 0.0
 
@@ -81,7 +81,10 @@ def _point(sums: Sums, theta: float, x_all: float) -> Point:
 
 
 def interval(sums: Sums) -> Estimate | None:
-    """Return an arm's rate with a 95 % interval for one look; None for too few data."""
+    """Return an arm's rate with a 95 % confidence interval, valid for one look.
+
+    None: there are too few data.
+    """
     if not sums.enough:
         return None
     if sums.by_row and sums.y < EXACT_BELOW:
@@ -92,7 +95,10 @@ def interval(sums: Sums) -> Estimate | None:
 
 
 def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference | None:
-    """Return the difference of two arms of a log; None: too few units or outcomes."""
+    """Return the difference of two arms of a log.
+
+    None: there are too few units or outcomes.
+    """
     if not (control.comparable and treatment.comparable):
         return None
     rates = points({"control": control, "treatment": treatment})
@@ -101,7 +107,7 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
 
 
 def difference(control: Point, treatment: Point, multiple: float) -> Difference:
-    """Return the difference of two arms.
+    """Return the difference of two rates, absolute and relative, with confidence intervals.
 
     Args:
         control: The control's rate.
@@ -122,7 +128,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
-    """Return the relative difference of two rates."""
+    """Return the relative difference of two rates, with its confidence interval."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
@@ -139,7 +145,7 @@ def _times(multiple: float, error: float) -> float:
 
 
 def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
-    """Return the logarithm of treatment / control and its variance.
+    """Return the logarithm of the ratio treatment / control and its variance.
 
     Raises:
         ValueError: One of the two is not positive.
@@ -149,9 +155,10 @@ def log_ratio(control: Point, treatment: Point) -> tuple[float, float]:
 
 
 def information(arms: Mapping[str, Sums]) -> float | None:
-    """Return the information about the arms' rates: one over the variance of their logarithms.
+    """Return the statistical information on the arms' rates.
 
-    None: a rate is not positive, or nothing varies.
+    It is one over the variance of their logarithms. None: a rate is not positive, or nothing
+    varies.
     """
     rates = points(arms).values()
     if not all(point.value > 0 for point in rates):
@@ -166,7 +173,7 @@ def standard_error(control: Point, treatment: Point) -> float:
 
 
 def p_value(control: Point, treatment: Point) -> float:
-    """Return the p of no difference, two-sided, for one look.
+    """Return the two-sided p-value of no difference, for one look.
 
     Of rates that are both positive it is that of the relative interval.
     """

@@ -20,7 +20,7 @@ MOST = 10.0  # effects above ten times the control's rate are not looked for
 
 
 def units_needed(control: Sums, effect: float) -> int:
-    """Return the units that each of two arms needs to show an effect.
+    """Return how many units each of two arms needs to show an effect.
 
     Args:
         control: The control's sums.
@@ -35,7 +35,7 @@ def units_needed(control: Sums, effect: float) -> int:
 def planned_units(
     control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> int:
-    """Return the units of all arms together that show an effect.
+    """Return how many units all arms together need to show an effect.
 
     Args:
         control: The control's sums.
@@ -61,7 +61,7 @@ def z_needed(tests: int = 1) -> float:
 def _units(
     control: Sums, effect: float, shares: Sequence[float], *, tests: int = 1, saved: float = 0.0
 ) -> float:
-    """Return the units of all arms, not rounded."""
+    """Return how many units all arms need to show an effect, not rounded."""
     if not control.rate:
         raise ValueError("a control without an outcome says nothing of the effect")
     whole, least = sum(shares), min(shares[1:])
@@ -72,7 +72,7 @@ def _units(
 
 
 def days_left(planned: int, arrived: int, a_day: float, *, within: float = 0.0) -> int | None:
-    """Return the days until the planned units have come and their windows are over.
+    """Return in how many days the planned units have come and their windows are over.
 
     None: no unit comes.
 
@@ -96,7 +96,11 @@ def effect_shown(control: Sums, units: float) -> float | None:
 
 
 def smallest_effect(needed: Callable[[float], int], units: float) -> float | None:
-    """Return the smallest effect that needs no more units than these; None: not even MOST."""
+    """Return the smallest effect that so many units can show, by bisection.
+
+    `needed` gives the units that an effect needs. None: not even the largest effect, MOST, can be
+    shown.
+    """
     if units < 1 or needed(MOST) > units:
         return None
     low, high = 0.0, MOST
@@ -107,7 +111,7 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
 
 
 def _variance(control: Sums, effect: float) -> float:
-    """Return the variance of a unit's contribution to the rate, under the effect."""
+    """Return the variance of one unit's part in the rate, if the rate has changed by the effect."""
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

@@ -22,7 +22,7 @@ _REACH, _STEPS = 7.0, 601  # the grid: standard deviations to either side, point
 
 
 def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
-    """Return the alpha that may be spent at information fraction `t`."""
+    """Return the cumulative alpha that may be spent at information fraction `t`."""
     return (
         4 - 4 * _NORMAL.cdf(_NORMAL.inv_cdf(1 - alpha / 4) / math.sqrt(min(t, 1.0)))
         if t > 0
@@ -31,7 +31,7 @@ def alpha_spending(t: float, *, alpha: float = 0.05) -> float:
 
 
 def _by_obrien_fleming(t: float, alpha: float) -> float:
-    """Return the O'Brien-Fleming alpha that may be spent at information fraction `t`."""
+    """Return the cumulative alpha at information fraction `t`, by O'Brien and Fleming."""
     return alpha_spending(t, alpha=alpha)
 
 
@@ -42,7 +42,7 @@ def bounds(
     information: Sequence[float] = (),
     spending: Spending = _by_obrien_fleming,
 ) -> list[float]:
-    """Return the bounds of |z| at each look.
+    """Return the bounds of |z| at each look of a group sequential test.
 
     Args:
         times: The parts of the plan that are there, rising; the last may be above 1.
@@ -55,7 +55,10 @@ def bounds(
 
 
 def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
-    """Return how likely a bound is crossed when z at full information has the mean `drift`."""
+    """Return how likely a bound of a sequential test is crossed.
+
+    `drift` is the mean of z at full information.
+    """
     return _walk(times, bounds(times, alpha=alpha), drift, alpha, times)[1]
 
 
@@ -74,7 +77,7 @@ def _walk(
     *,
     spending: Spending = _by_obrien_fleming,
 ) -> tuple[list[float], float]:
-    """Return the bounds, and the probability of crossing one.
+    """Return the bounds at each look, and the probability of crossing one.
 
     Args:
         times: The parts of the plan at each look.
@@ -116,15 +119,15 @@ def _walk(
 
 
 def _bell(values: Floats, deviation: float) -> Floats:
-    """Return the normal density at these values."""
+    """Return the normal density of mean 0 and the given standard deviation at these values."""
     bell: Floats = np.exp(-0.5 * (values / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
     return bell
 
 
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
-    """Return the density of paths that have not crossed a bound.
+    """Return the density of test statistics that have not crossed a bound yet.
 
-    A cell that the bound cuts counts by its part inside.
+    A grid cell that the bound cuts counts by its part inside.
     """
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)
@@ -133,12 +136,12 @@ def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
 
 
 def _inside(points: Floats, density: Floats, limit: float) -> float:
-    """Return the probability of staying within a bound."""
+    """Return the probability that a test statistic stays within a bound."""
     return float(_density_inside(points, density, limit).sum() * (points[1] - points[0]))
 
 
 def _limit(points: Floats, density: Floats, share: float) -> float:
-    """Return the bound beyond which the probability is `share`."""
+    """Return the bound that a test statistic exceeds with probability `share`."""
     whole = _inside(points, density, math.inf)
     low, high = 0.0, float(abs(points[-1]))
     for _ in range(60):

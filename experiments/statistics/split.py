@@ -48,7 +48,7 @@ class DayLook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> bool:
-        """Whether the units did not come as planned."""
+        """Whether the units of an arm were too far from the planned share at this look."""
         return self.distance > self.bound
 
 
@@ -68,12 +68,12 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def alarm(self) -> bool:
-        """Whether the units did not come as planned."""
+        """Whether the units did not come in the planned shares: a sample ratio mismatch."""
         return self._is_against_odds or (self.by_day is not None and self.by_day.alarm)
 
     @property
     def _is_against_odds(self) -> bool:
-        """Whether the odds against the planned split exceed the alarm's."""
+        """Whether the Bayes factor against the planned split exceeds the alarm's."""
         return self.log_odds > math.log(self.alarm_odds)
 
     def __str__(self) -> str:
@@ -84,13 +84,13 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def odds_text(self) -> str:
-        """The verdict and its reason without the counts, for a table that has these."""
+        """The verdict and its reason as text without the counts, for a table that has these."""
         planned = " : ".join(f"{share:g}" for share in self.planned.values())
         return f"{'is not' if self.alarm else 'fits'} {planned} ({self._reason})"
 
     @property
     def _reason(self) -> str:
-        """Say why the split is an alarm or none: odds, or standard errors at a look."""
+        """Return a clause on why the split is an alarm or none: odds, or standard errors."""
         look = self.by_day
         if look is None or (self._is_against_odds and not look.alarm):
             return f"odds {_odds(self.log_odds)}; alarm at {self.alarm_odds:,.0f} : 1"
@@ -105,7 +105,9 @@ def check(
     days: Sequence[Day] = (),
     planned_days: int = DAYS,
 ) -> Split:
-    """Return whether so many units of each arm fit their weights, which may have any sum.
+    """Check whether the units of the arms fit the planned weights (sample ratio mismatch).
+
+    The weights may have any sum.
 
     Args:
         counts: Units by arm, up to now.
@@ -129,7 +131,10 @@ def check(
 
 
 def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: float) -> float:
-    """Return the logarithm of the Bayes factor of one Dirichlet against the shares."""
+    """Return the log Bayes factor against the planned shares of the arms.
+
+    The alternative is a Dirichlet distribution around them, with concentration `prior`.
+    """
     log_odds = math.lgamma(prior) - math.lgamma(prior + sum(counts.values()))
     for arm, share in shares.items():
         log_odds += (
@@ -143,7 +148,7 @@ def _log_odds(counts: Mapping[str, int], shares: Mapping[str, float], prior: flo
 def _day_look(
     days: Sequence[Day], shares: Mapping[str, float], planned_days: int
 ) -> DayLook | None:
-    """Return the first look at whole days that is an alarm, else the last one.
+    """Return the first daily test of the split that is an alarm, else the last one.
 
     The one arm of an interleaved run has everybody: it has no look.
     """
@@ -166,7 +171,7 @@ def _day_look(
 
 
 def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) -> list[Day]:
-    """Return the days at whose end one looks, with all units that came by then.
+    """Return the days at whose end the split is tested, with all units that came by then.
 
     They are set beforehand: every day of a plan of at most four weeks, 28 days of a longer one. A
     day on which nearly nobody came is left out.
@@ -186,19 +191,20 @@ def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) 
 
 @lru_cache(maxsize=256)
 def _limits(times: tuple[float, ...], units: tuple[float, ...], alpha: float) -> list[float]:
-    """Return the bounds of |z| at each look at the split of units."""
+    """Return the bounds of |z| at each daily look at the split of units."""
     return bounds(times, alpha=alpha, information=units, spending=_by_square)
 
 
 def _by_square(t: float, alpha: float) -> float:
-    """Return the false alarms that may be raised by the part `t` of the days."""
+    """Return the cumulative probability of false alarms allowed by the part `t` of the days."""
     return alpha * min(t, 1.0) ** 2
 
 
 def _distance(count: int, total: int, share: float) -> float:
-    """Return how far a count is from its share, in standard errors of as rare a normal value.
+    """Return how far an arm's count is from its share, in standard errors.
 
-    Few units of a small share are far from normal: their probability is the binomial's.
+    Few units of a small share are far from normal: then it is the normal value that is as rare as
+    the count by the binomial distribution.
     """
     distance = abs(count - total * share) / math.sqrt(total * share * (1 - share))
     if distance < _EXACT_FROM:
@@ -212,7 +218,7 @@ def _distance(count: int, total: int, share: float) -> float:
 
 
 def _upper_tail(count: int, total: int, share: float) -> float:
-    """Return the probability of at least so many of a binomial."""
+    """Return the probability that a binomial variable is at least `count`."""
     log_first = (
         math.lgamma(total + 1)
         - math.lgamma(count + 1)
@@ -230,7 +236,7 @@ def _upper_tail(count: int, total: int, share: float) -> float:
 
 
 def _odds(log_odds: float) -> str:
-    """Return the odds as a ratio to one."""
+    """Format odds, given by their logarithm, as text: `12 : 1` or `10^8 : 1`."""
     power = log_odds / math.log(10)
     if abs(power) >= 6:
         return f"10^{power:.0f} : 1" if power > 0 else f"1 : 10^{-power:.0f}"

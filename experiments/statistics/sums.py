@@ -68,20 +68,20 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def nothing(self) -> bool:
-        """Whether every sum is 0."""
+        """Whether every one of these sums is 0."""
         return not any(getattr(self, name) for name in _ADDED)
 
     def mean(self, column: Column) -> float:
-        """Return the mean over units; NaN without a unit."""
+        """Return the mean of y, d or x over units; NaN without a unit."""
         return self.total(column) / self.units if self.units else math.nan
 
     def total(self, column: Column) -> float:
-        """Return the total over units, without the shift."""
+        """Return the total of y, d or x over units, with the subtracted shift added back."""
         total: Number = getattr(self, column) + self.units * self.shift[_COLUMNS.index(column)]
         return total
 
     def covariance(self, first: Column, second: Column) -> float:
-        """Return the covariance over units; NaN below two.
+        """Return the covariance of two of y, d and x over units; NaN below two units.
 
         `first` does not come after `second` in y, d, x.
         """
@@ -95,13 +95,13 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def rate(self) -> float:
-        """The outcomes for each d; NaN without a d."""
+        """The ratio of outcomes y to the denominator d; NaN if d is 0."""
         d = self.total("d")
         return self.total("y") / d if d else math.nan
 
     @property
     def variance(self) -> float:
-        """The variance of the rate (Deng, Knoblich, Lu 2018); NaN below two units."""
+        """The variance of the ratio y / d (Deng, Knoblich, Lu 2018); NaN below two units."""
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
@@ -130,14 +130,14 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def enough(self) -> bool:
-        """Whether there are enough units and outcomes for an interval."""
+        """Whether there are enough units and outcomes for a confidence interval."""
         return (
             self.units >= FEWEST_UNITS and self.counted >= FEWEST_OUTCOMES and self.total("d") != 0
         )
 
     @property
     def comparable(self) -> bool:
-        """Whether the rate may be compared with another arm's.
+        """Whether there are enough data to compare the rate with another arm's.
 
         Where few units make up the denominator, one that has an outcome or none moves the rate by
         more than its variance says.
@@ -146,7 +146,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def counted(self) -> Number:
-        """The number of outcomes."""
+        """The number of outcomes; for amounts, how many units effectively carry their total."""
         if self.outcomes is not None:
             return self.outcomes
         return self.equal_units("y") if isinstance(self.y, float) else self.total("y")
@@ -160,13 +160,13 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:
-        """Return whether a mean is so far from zero that sums of squares lose digits."""
+        """Return whether a mean is so far from zero that its sum of squares loses digits."""
         number, of_floats = _COLUMNS.index(column), isinstance(getattr(self, column * 2), float)
         moved = self.mean(column) - self.shift[number]
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     def equal_units(self, column: Literal["y", "d"]) -> float:
-        """Return the number of units of equal y (or d) that would have these sums (Kish 1965).
+        """Return the effective number of units of y (or d): as many equal ones (Kish 1965).
 
         That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
         """
@@ -183,7 +183,7 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning where a few units carry an arm's numerator or denominator.
+    """Return a warning where a few units carry most of an arm's numerator or denominator.
 
     With the first its interval is not to be trusted, with the second there is none. None: neither
     rests on few.

@@ -35,7 +35,10 @@ def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judg
 
 
 def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgement]:
-    """Return the worst judgement of each metric, which may have a limit to either side."""
+    """Return the worst judgement of each metric, which may have two guardrails.
+
+    One limits a rise, the other a drop.
+    """
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:
         worst[name] = _SEVERITY[
@@ -45,7 +48,7 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
 
 
 def side(difference: Difference | None, goal: Goal) -> Side:
-    """Return on which side of no difference the interval lies.
+    """Return whether an effect is better, worse or open, by where its interval lies.
 
     It is the relative one, which pages print; the absolute one where a rate is not positive, so
     that the relative one has no end.
@@ -64,7 +67,7 @@ def side(difference: Difference | None, goal: Goal) -> Side:
 
 
 def size(control: Sums, units: int, unit: str) -> str:
-    """Return a sentence about which effects so many units an arm can show."""
+    """Return a sentence on which effects so many units an arm can show."""
     if not control.y:
         return ""
     rise = sample_size.effect_shown(control, units)
@@ -78,10 +81,10 @@ def size(control: Sums, units: int, unit: str) -> str:
 
 
 def percent_up(share: float) -> int:
-    """Return a share in whole percents, rounded up."""
+    """Return a share as a number of whole percents, rounded up."""
     return -int(-share * 100 // 1)
 
 
 def rounded(count: int) -> int:
-    """Return a count, rounded to thousands above ten thousand."""
+    """Round a count to thousands if it is ten thousand or more."""
     return count if count < 10_000 else round(count, -3)

@@ -22,9 +22,10 @@ _HIGHEST = 700.0  # exp of more than 709 is no number
 
 
 def needed_evidence(false_alarm: float, guardrails: Sequence[Guardrail], stages: int) -> float:
-    """Return 1 / alpha: each guardrail's part in each stage.
+    """Return how much evidence (an e-value) a guardrail needs to fail in a step.
 
-    The grace time after the promotion is a stage; a dry run raises no alarm.
+    It is one over the allowed probability of a false alarm, divided among guardrails and steps. The
+    grace time after the promotion counts as a step; a dry-run guardrail raises no alarm.
     """
     judges = sum(not guardrail.dry_run for guardrail in guardrails)
     return max(judges, 1) * (stages + 1) / false_alarm
@@ -38,7 +39,7 @@ def judge(
     alone: bool,
     settled: datetime,
 ) -> tuple[Check, ...]:
-    """Return a check for each guardrail, in the plan's order, over the minutes up to `settled`.
+    """Return a check of each guardrail of a plan, on the metrics of the minutes up to `settled`.
 
     Args:
         plan: The plan.
@@ -75,7 +76,7 @@ def judge(
 def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
     """Return the check of a guardrail that has nothing to compare with.
 
-    It does not stand in the way, but nothing passes without any request.
+    Its verdict is "not judged", or "no data" if the new variant served no request.
     """
     if served:
         return Check(
@@ -93,7 +94,7 @@ def _not_judged(guardrail: Guardrail, *, served: bool) -> Check:
 
 
 def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
-    """Return the check of a measurement."""
+    """Turn a guardrail's measurement into its check, with verdict, figures and reason."""
     needed *= measured.sides
     return Check(
         guardrail=guardrail.name,
@@ -111,7 +112,7 @@ def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
 
 
 def _verdict(measured: Measurement, needed: float) -> Verdict:
-    """Return the verdict on a measurement."""
+    """Return fail, no data, pass or inconclusive for a measurement, by the evidence it needs."""
     if measured.outright or measured.log_evidence >= math.log(needed):
         return "fail"
     if measured.missing:
@@ -120,7 +121,7 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
-    """Return the verdict's numbers in one clause."""
+    """Explain a guardrail's verdict in one clause of text, with its figures and evidence."""
     verdict = _verdict(measured, needed)
     if measured.outright or verdict == "no data":
         return measured.outright or measured.missing
@@ -133,7 +134,10 @@ def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
 
 
 def _figures(guardrail: Guardrail, measured: Measurement) -> str:
-    """Return the figures: `3.1 % of 2,290, max 1 %`, or `4.6 ms, 1.31x, max 1.2x`."""
+    """Format a guardrail's measured figures and its limit as text.
+
+    Such as `3.1 % of 2,290, max 1 %`, or `4.6 ms, 1.31x, max 1.2x`.
+    """
     kind, figure, value = METRICS[guardrail.metric].kind, measured.figure or 0.0, measured.value
     own = (
         f"{percent(figure)} of {measured.n:,}"
@@ -155,12 +159,15 @@ def _figures(guardrail: Guardrail, measured: Measurement) -> str:
 
 
 def percent(part: float) -> str:
-    """Return a part in percent, as `3.1 %` or `12 %`: two digits, more for whole percents."""
+    """Format a share as a percentage with two significant digits: `3.1 %` or `12 %`.
+
+    A share of 1 or more is in whole percents.
+    """
     return f"{100 * part:.2g} %" if part < 1 else f"{100 * part:.0f} %"
 
 
 def _amount(logarithm: float) -> str:
-    """Return an amount of evidence, as `0.1`, `4,100` or `over 1,000,000`."""
+    """Format evidence, given by its logarithm, as text: `0.1`, `4,100` or `over 1,000,000`."""
     if logarithm > math.log(1e6):
         return "over 1,000,000"
     value = math.exp(logarithm)

@@ -30,14 +30,14 @@ LATE = 2 * MINUTE
 
 
 def judged_until(state: State) -> datetime | None:
-    """Return the time up to which this bake's minutes are judged, or None if nothing bakes."""
+    """Return the time up to which the minutes of this bake are judged; None if none is baking."""
     return min((tally.until for tally in state.checks.values()), default=state.bake_from)
 
 
 def is_alone(state: State) -> bool:
-    """Return whether the judged variant has all of the traffic in this phase.
+    """Return whether the judged variant has all traffic, so that no comparison is possible.
 
-    On the way to a step it is judged as in the one before.
+    While traffic shifts to a step, the step before is decisive.
     """
     if state.phase in ("promoted", "handing"):
         return state.phase == "promoted"
@@ -48,9 +48,10 @@ def is_alone(state: State) -> bool:
 def judge(
     state: State, observation: Observation, now: datetime, *, plan: Plan | None = None
 ) -> tuple[State, str]:
-    """Judge the minutes that have come since the last judgement, at most MOST_MINUTES.
+    """Check the guardrails on the metrics that have come since the last check.
 
-    `plan` says which variant is judged beside which, if not the rollout's.
+    It takes at most MOST_MINUTES of them at once. `plan` says which variant is judged beside which,
+    if not the rollout's.
 
     Returns:
         The state with the checks, and why it must be aborted, or "".
@@ -81,7 +82,7 @@ def judge(
 
 
 def wait_for_data(state: State, observation: Observation, until: datetime) -> timedelta:
-    """Return how long to wait for more data: `on_no_data.hold`, longer where the traffic lulls."""
+    """Return how long a bake waits for more data: `on_no_data.hold`, more if requests are rare."""
     starts = [bucket.start for bucket in observation.minutes.get(state.plan.to, ())]
     begun = [] if state.bake_from is None else [state.bake_from]
     lull = longest_lull((*begun, *(start for start in starts if start < until)))
@@ -89,7 +90,7 @@ def wait_for_data(state: State, observation: Observation, until: datetime) -> ti
 
 
 def is_behind(state: State, observation: Observation) -> bool:
-    """Return whether minutes that were read are not judged yet.
+    """Return whether minutes that were read have not been judged yet.
 
     Until they are, at the next looks, nothing is decided.
     """
@@ -105,7 +106,7 @@ def is_behind(state: State, observation: Observation) -> bool:
 def overall_verdict(
     state: State, now: datetime
 ) -> Literal["no data", "fail", "inconclusive", "pass", "unread"]:
-    """Return the verdict of all guardrails that can abort, over every minute settled by now.
+    """Return the worst verdict of the guardrails that can abort, over all final metrics.
 
     It is "unread" if not all of the minutes were judged yet.
     """
@@ -127,9 +128,9 @@ def overall_verdict(
 def _with_more_time(
     state: State, checks: Sequence[Check], until: datetime, observation: Observation
 ) -> State:
-    """Wait for longer where a minute brought more of whatever is missing.
+    """Extend the deadline for missing data where the last minute brought some.
 
-    So little traffic is waited for until it suffices, and a wait ends when none comes.
+    So little traffic is waited for until it suffices, and the wait ends when none comes.
     """
     dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
     lacking = [
@@ -149,13 +150,13 @@ def _with_more_time(
 
 
 def _is_news(state: State, checks: Sequence[Check]) -> bool:
-    """Return whether a verdict changed."""
+    """Return whether any guardrail's verdict differs from that of its last check."""
     previous = {name: tally.check.verdict for name, tally in state.checks.items()}
     return any(check.verdict != previous.get(check.guardrail, "no data") for check in checks)
 
 
 def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str, Tally]:
-    """Return the tallies after new checks."""
+    """Return each guardrail's latest check with its number of failures in a row."""
     running = {name: tally.running for name, tally in state.checks.items()}
     return {
         check.guardrail: Tally(
@@ -168,7 +169,7 @@ def _tallies(state: State, checks: Sequence[Check], until: datetime) -> dict[str
 
 
 def _failures(state: State) -> str:
-    """Return why a guardrail aborts the rollout, or ""."""
+    """Return a clause that says which guardrail aborts the rollout and why, or ""."""
     for guardrail in state.plan.guardrails:
         tally = state.checks[guardrail.name]
         if guardrail.dry_run or tally.check.verdict != "fail":

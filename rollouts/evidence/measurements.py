@@ -60,7 +60,10 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
-    """Measure the minutes of the new and the old variant before `settled`."""
+    """Measure a guardrail's metric for both variants over the minutes before `settled`.
+
+    The result has the value, the evidence that the limit is broken, and what data are missing.
+    """
     kind = METRICS[guardrail.metric].kind
     if kind == "rate":
         return _rate(guardrail, _counts(guardrail, new), _counts(guardrail, old), settled)
@@ -77,7 +80,7 @@ def _rate(
     old: Mapping[datetime, Counts],
     settled: datetime,
 ) -> Measurement:
-    """Measure a rate of errors."""
+    """Measure an error rate against its limit, with the evidence that the limit is broken."""
     limit, alone = guardrail.limit, guardrail.max is not None
     pairs = [(new[minute], old[minute]) for minute in sorted(new.keys() & old.keys())]
     judged = [new[minute] for minute in sorted(new)] if alone else [count for count, _base in pairs]
@@ -125,9 +128,9 @@ def _signs(
     settled: datetime,
     value_of: Callable[[float, float], float],
 ) -> Measurement:
-    """Measure a latency or score by a sign test over the minutes with enough requests.
+    """Measure a latency or score against its limit by a sign test over minutes.
 
-    If the variants are compared, both must have enough.
+    Only minutes with enough requests count; if the variants are compared, both must have enough.
     """
     limit, least, alone = (
         guardrail.limit,
@@ -174,7 +177,10 @@ def _signs(
 
 
 def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
-    """Return requests and errors by minute."""
+    """Return the numbers of requests and of errors of each minute.
+
+    Errors are those of the server, and for the metric error_rate those of clients, too.
+    """
     clients = guardrail.metric == "error_rate"
     return {
         minute: Counts(
@@ -185,7 +191,7 @@ def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:
 
 
 def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[int, float]]:
-    """Return the latencies by minute, without minutes in which no request reached the model."""
+    """Return requests and latency by minute, without minutes whose requests reached no model."""
     figures = {
         minute: (bucket.requests, latency(bucket, guardrail.metric))
         for minute, bucket in minutes.buckets.items()
@@ -194,30 +200,33 @@ def _latencies(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, tuple[i
 
 
 def latency(bucket: Bucket, metric: str) -> float:
-    """Return a minute's latency in ms, such as `latency_p99`."""
+    """Return one latency metric of a minute in ms, such as `latency_p99`."""
     return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 
 def _times(figure: float, base: float) -> float:
-    """Return how many times the base a figure is."""
+    """Return the new variant's figure divided by the old one's."""
     return figure / base
 
 
 def _shift(figure: float, base: float) -> float:
-    """Return a figure's shift relative to the size of the base.
+    """Return how far the new variant's score is from the old one's, relative to its size.
 
-    So scores below 0 are judged too.
+    The divisor is the absolute value, so scores below 0 are judged too.
     """
     return (figure - base) / abs(base)
 
 
 def _is_base(figure: tuple[int, float] | None, least: int) -> bool:
-    """Return whether the old variant's figure can be compared with."""
+    """Return whether the old variant's minute can be compared with.
+
+    It needs enough requests and a figure that is not nearly 0.
+    """
     return figure is not None and figure[0] >= least and abs(figure[1]) > SMALLEST_BASE
 
 
 def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> str:
-    """Return which variant has too few requests, or "".
+    """Return a clause that says which variant has too few requests to be judged, or "".
 
     `old_requests` is None if nothing is compared.
     """
@@ -233,7 +242,10 @@ def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> s
 def _silent(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
-    """Return which variant had no request in the last minutes, or ""."""
+    """Return a clause that says which variant has had no request of late, or "".
+
+    How long it may have none depends on its longest gap between requests so far.
+    """
     for variant, minutes in (("new", new), ("old", new if old is None else old)):
         quiet = LULLS * longest_lull(minutes)
         if not any(minute >= settled - quiet for minute in minutes):
@@ -243,7 +255,7 @@ def _silent(
 
 
 def longest_lull(minutes: Iterable[datetime]) -> timedelta:
-    """Return the longest time from one minute with requests to the next, at least a minute."""
+    """Return the longest gap between minutes that have requests, at least one minute."""
     lulls = (later - earlier for earlier, later in pairwise(sorted(minutes)))
     return max(lulls, default=timedelta(minutes=1))
 
@@ -251,7 +263,10 @@ def longest_lull(minutes: Iterable[datetime]) -> timedelta:
 def _failing_outright(
     new: Mapping[datetime, Counts], old: Mapping[datetime, Counts], part: float
 ) -> str:
-    """Return that most requests failed in two minutes running, or ""."""
+    """Return a clause that most requests of two minutes in a row failed, or "".
+
+    Such a failure aborts without waiting for statistical evidence.
+    """
     for running in pairwise(sorted(new)):
         if not all(new[minute].errors > part * new[minute].requests for minute in running):
             continue
@@ -266,7 +281,10 @@ def _failing_outright(
 
 
 def _slow_outright(far: Sequence[bool]) -> str:
-    """Return that the latency was far above its limit for some minutes running, or ""."""
+    """Return a clause that latency was far above its limit for some minutes in a row, or "".
+
+    Such a failure aborts without waiting for statistical evidence.
+    """
     running = any(
         all(far[start : start + OUTRIGHT_MINUTES])
         for start in range(len(far) - OUTRIGHT_MINUTES + 1)
@@ -279,6 +297,6 @@ def _slow_outright(far: Sequence[bool]) -> str:
 
 
 def _total(counts: Iterable[Counts]) -> Counts:
-    """Return the sum of counts."""
+    """Sum the requests and the errors of several minutes."""
     rows = tuple(counts)
     return Counts(sum(row.requests for row in rows), sum(row.errors for row in rows))

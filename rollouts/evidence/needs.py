@@ -21,7 +21,7 @@ _MINUTE = timedelta(minutes=1)
 
 
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
-    """Return the warnings about a rollout.
+    """Return warnings that a rollout's guardrails may not be able to judge its steps.
 
     They are about the step that needs the most requests for data at all, minutes with too few
     requests for a latency, bakes that are too short, and a last step that is not judged.
@@ -49,7 +49,10 @@ _Warning = tuple[int, str, str | None] | None  # of which step, what, remedy
 
 
 def _requests(rollout: Rollout) -> _Warning:
-    """Warn of the step that needs the most requests to have data."""
+    """Warn how many requests a second a step needs before its guardrails are judged.
+
+    It names the step that needs the most; None: no step has a guardrail to judge.
+    """
     needs = [
         (
             guardrail.min_requests / (step.bake.total_seconds() * share),
@@ -72,7 +75,11 @@ def _requests(rollout: Rollout) -> _Warning:
 
 
 def _minutes_that_count(rollout: Rollout) -> _Warning:
-    """Warn of the latency that needs the most requests a minute."""
+    """Warn how many requests a second a latency guardrail needs to count a minute.
+
+    Minutes with fewer requests are left out. It names the guardrail that needs the most, and as the
+    remedy percentiles that need fewer.
+    """
     needs = [
         (METRICS[guardrail.metric].least / (60 * share), number, guardrail.metric, share)
         for number, share, guardrail in _judged_parts(rollout)
@@ -102,7 +109,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
 
 
 def _proof(rollout: Rollout) -> _Warning:
-    """Warn of a bake that ends before a guardrail can fail."""
+    """Warn of a step whose bake time is too short for its latency or score guardrail to fail."""
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
     for number, _share, guardrail in _judged_parts(rollout):
         if METRICS[guardrail.metric].kind == "rate":
@@ -124,7 +131,7 @@ def _proof(rollout: Rollout) -> _Warning:
 
 
 def _nothing_absolute(rollout: Rollout) -> _Warning:
-    """Warn of a last step that nothing judges.
+    """Warn that nothing is judged at 100 %, as no guardrail has an absolute limit.
 
     A rollout without any guardrail is warned of already.
     """
@@ -143,7 +150,11 @@ def _nothing_absolute(rollout: Rollout) -> _Warning:
 
 
 def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
-    """Return (step, the smaller part of the traffic that is judged, guardrail)."""
+    """Return each judged pair of a step and a guardrail, with its share of the traffic.
+
+    They are tuples (step number, share from 0 to 1, guardrail). The share is the new variant's, or
+    the smaller variant's where the guardrail compares the two.
+    """
     return [
         (number, min(share, 1 - share) if guardrail.max is None else share, guardrail)
         for number, step in enumerate(rollout.steps, 1)
@@ -154,5 +165,5 @@ def _judged_parts(rollout: Rollout) -> list[tuple[int, float, Guardrail]]:
 
 
 def _amount(rate: float) -> str:
-    """Return a number of requests a second."""
+    """Format a request rate as text with one digit: `2.5`, or `0.03` below 0.1."""
     return f"{rate:.1f}" if rate >= 0.1 else f"{rate:.1g}"

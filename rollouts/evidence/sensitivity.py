@@ -50,7 +50,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | None:
-    """Return the traffic in minutes by variant, or None if the old variant has none."""
+    """Summarise metrics by minute as the traffic that a forecast of the guardrails needs.
+
+    None: the old variant has no requests.
+    """
     buckets = minutes.get(old, ())
     if not buckets:
         return None
@@ -76,10 +79,10 @@ def traffic_of(minutes: Mapping[str, Sequence[Bucket]], old: str) -> Traffic | N
 
 
 def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
-    """Return how much a minute's latency scatters, or None for fewer than 10 minutes that count.
+    """Return how much a latency metric varies between minutes, or None for too few of them.
 
-    It is the standard deviation of its logarithm times the root of the minute's requests, from the
-    differences between neighbours.
+    It takes 10 minutes with enough requests. It is the standard deviation of its logarithm times
+    the root of the minute's requests, from the differences between neighbours.
     """
     figures = [
         (bucket.requests, latency(bucket, metric))
@@ -97,9 +100,10 @@ def spread_of(buckets: Sequence[Bucket], metric: str) -> float | None:
 
 
 def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Say what a guardrail can detect: `at 600/min sees 3 % or more in step 1, nine times in ten`.
+    """Return a sentence on the smallest change that a guardrail is likely to detect.
 
-    It is of the first step in which it sees anything.
+    Such as `at 600/min sees 3 % or more in step 1, nine times in ten`: it is of the first step in
+    which the guardrail detects anything.
     """
     rate_text, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
     if sight := _sight(plan, guardrail, traffic):
@@ -114,7 +118,10 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 
 
 def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Return what a guardrail can detect in the first step in which it detects anything, or ""."""
+    """Return a clause on the smallest change that a guardrail detects, and in which step.
+
+    It is of the first step in which it detects anything; "" if in none.
+    """
     needed = needed_evidence(plan.false_alarm, plan.guardrails, len(plan.stages))
     for number, stage in enumerate(plan.stages, 1):
         if guardrail.max is None and stage.traffic == 100:
@@ -132,7 +139,7 @@ def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
 
 
 def _amount(guardrail: Guardrail, value: float) -> str:
-    """Return a change in the guardrail's unit."""
+    """Format a guardrail's value with its unit, as text: `1.3x`, `120 ms` or `3 %`."""
     if guardrail.max is None:
         return f"{value:.2g}x"
     return (
@@ -141,7 +148,10 @@ def _amount(guardrail: Guardrail, value: float) -> str:
 
 
 def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
-    """Say that no minute has enough requests, and which other latency could be judged."""
+    """Return a sentence that no minute has enough requests to judge a latency guardrail.
+
+    It names another latency percentile that could be judged with this traffic.
+    """
     others = [
         name
         for name, about in METRICS.items()
@@ -158,16 +168,20 @@ def _too_few_requests(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str
 
 
 def _is_judged(plan: Plan, guardrail: Guardrail, metric: str, traffic: Traffic) -> bool:
-    """Return whether in some step a mean minute has enough requests for the latency's figure."""
+    """Return whether a minute of average traffic has enough requests to judge a latency metric.
+
+    The step that gives the guardrail the most requests is decisive.
+    """
     shares = [float(stage.traffic) / 100 for stage in plan.stages]
     parts = (min(share, 1 - share) if guardrail.max is None else share for share in shares)
     return max(parts) * traffic.per_minute >= METRICS[metric].least
 
 
 def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None:
-    """Return the smallest change that is found, or None if nothing can be foreseen.
+    """Return the smallest value of a metric that its guardrail is likely to detect in a step.
 
-    It is an error rate, milliseconds, or how many times the old variant's.
+    It is an error rate, milliseconds, or a multiple of the old variant's value; None if nothing can
+    be predicted.
     """
     new, old = traffic.per_minute * step.share, traffic.per_minute * (1 - step.share)
     compared = guardrail.max is None
@@ -184,7 +198,10 @@ def smallest(guardrail: Guardrail, step: Step, traffic: Traffic) -> float | None
 
 
 def _rate_above(limit: float, step: Step, new: float) -> float | None:
-    """Return the smallest rate above a limit that is found, or None."""
+    """Return the smallest error rate above an absolute limit that the test is likely to detect.
+
+    `new` is the new variant's requests a minute. None: no rate up to 50 % is detected.
+    """
     minutes = step.minutes - step.running + 1
     requests = round(new * minutes)
     if minutes < 1 or requests < 1:
@@ -206,9 +223,10 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
 
 
 def _times_above(ratio: float, step: Step, new: float, old: float, base: float) -> float | None:
-    """Return the smallest ratio above a limit that is found, or None.
+    """Return the smallest ratio of error rates that the test is likely to detect, or None.
 
-    The old variant's requests fail with probability `base`.
+    It is the new variant's rate over the old one's, above the limit `ratio`; `base` is the old
+    one's rate, `new` and `old` are requests a minute.
     """
     minutes = step.minutes - step.running + 1
     requests, others = round(new * minutes), round(old * minutes)
@@ -243,10 +261,10 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
 def _latency(
     guardrail: Guardrail, step: Step, new: float, old: float, spread: float
 ) -> float | None:
-    """Return the smallest latency that is found, or None.
+    """Return the smallest latency that a guardrail is likely to detect in a step, or None.
 
-    A minute is above the limit the more surely, the more the latency is beyond it and the more
-    requests the minute has.
+    It is in ms, or a multiple of the old variant's. A minute is above the limit the more surely,
+    the more the latency is beyond it and the more requests the minute has.
     """
     least, alone = METRICS[guardrail.metric].least, guardrail.max is not None
     counting = _at_least(least, new) * (1.0 if alone else _at_least(least, old))
@@ -263,9 +281,9 @@ def _latency(
 
 
 def _sign_power(above: float, minutes: int, step: Step) -> float:
-    """Return the chance that the sign test fails in enough checks running.
+    """Return the power of the sign test: how likely enough checks in a row fail in a step.
 
-    `above` is the chance that a minute is above the limit.
+    `above` is the probability that a minute is above the limit.
     """
     threshold = math.log(step.needed)
     going = {(0, 0): 1.0}  # (minutes above, checks running that failed) -> chance
@@ -288,7 +306,7 @@ def _sign_power(above: float, minutes: int, step: Step) -> float:
 
 
 def _dispersions(minutes: int) -> list[float]:
-    """Return equally likely dispersions of independent errors, never below 1.
+    """Return equally likely dispersion estimates of independent errors, each at least 1.
 
     They are half the mean square of successive differences (von Neumann 1941).
     """
@@ -297,7 +315,10 @@ def _dispersions(minutes: int) -> list[float]:
 
 
 def _failing_minutes(minutes: int, errors: float) -> float:
-    """Return the chance that enough minutes have an error, given a minute's mean errors."""
+    """Return the probability that enough minutes have an error for the test to be able to fail.
+
+    `errors` is a minute's expected number of errors.
+    """
     part = -math.expm1(-errors)
     fewer = sum(
         math.comb(minutes, count) * part**count * (1 - part) ** (minutes - count)
@@ -307,7 +328,10 @@ def _failing_minutes(minutes: int, errors: float) -> float:
 
 
 def _at_least(count: float, mean: float) -> float:
-    """Return the chance that a Poisson number is at least `count`, by Anscombe's root (1948)."""
+    """Return the probability that a Poisson variable is at least `count`.
+
+    It is approximated by Anscombe's square root (1948).
+    """
     return (
         1.0
         if count <= 0
@@ -316,7 +340,7 @@ def _at_least(count: float, mean: float) -> float:
 
 
 def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
-    """Return the fewest errors that fail the test; `most` + 1 if none do."""
+    """Return the fewest errors whose evidence makes the test fail; `most` + 1 if none do."""
     low, high = 0, most + 1
     while low < high:
         middle = (low + high) // 2
@@ -327,7 +351,10 @@ def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> in
 
 
 def _root(power: Callable[[float], float], low: float, high: float) -> float | None:
-    """Return the smallest effect, of those between two, that the test mostly detects, or None."""
+    """Return the smallest effect between two bounds that the test detects with enough power.
+
+    It is found by bisection; None: even the upper bound is not detected.
+    """
     if low >= high or power(high) < OFTEN:
         return None
     while high > low * 1.001:
@@ -337,6 +364,6 @@ def _root(power: Callable[[float], float], low: float, high: float) -> float | N
 
 
 def _mean(values: Iterable[float]) -> float:
-    """Return the mean of values."""
+    """Return the arithmetic mean of numbers."""
     numbers = tuple(values)
     return sum(numbers) / len(numbers)

@@ -28,10 +28,10 @@ class Counts(NamedTuple):
 def ratio_evidence(
     minutes: Sequence[tuple[Counts, Counts]], ratio: float, dispersion: float = 1.0
 ) -> float:
-    """Return the evidence against "the new variant fails at most `ratio` times as often".
+    """Return the log evidence (e-value) that the error rate is more than `ratio` times the old one.
 
-    It is from (new, old) of the minutes with requests of both. The old variant's rate may differ in
-    each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
+    The data are (new, old) of the minutes with requests of both. The old variant's rate may differ
+    in each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
     Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
     """
     return _log_mean_exp(
@@ -50,7 +50,7 @@ def ratio_evidence(
 
 
 def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 1.0) -> float:
-    """Return the evidence against "a request fails with probability at most `limit`".
+    """Return the log evidence (e-value) that the error rate is above an absolute limit.
 
     The limit is between 0 and 1 (Waudby-Smith and Ramdas, JRSS B 2024).
     """
@@ -65,7 +65,7 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 
 
 def sign_evidence(above: int, minutes: int) -> float:
-    """Return the evidence against "a minute is above the limit with probability at most 1/2".
+    """Return the log evidence (e-value) that most minutes are above a limit.
 
     A minute at most doubles it. Of requests that fail it is the evidence that most of them do.
     """
@@ -76,9 +76,10 @@ def sign_evidence(above: int, minutes: int) -> float:
 
 
 def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
-    """Return how many times wider error shares scatter than those of independent requests.
+    """Return the overdispersion of the new variant's share of the errors, by minute.
 
-    They scatter around the stage's own ratio; it is at least 1.
+    It is their variance over that of independent requests, around the stage's own ratio; at least
+    1.
     """
     failing = [(new, old) for new, old in minutes if new.errors + old.errors]
     new_rate = _rate(new for new, _old in minutes)
@@ -94,9 +95,9 @@ def ratio_dispersion(minutes: Sequence[tuple[Counts, Counts]]) -> float:
 
 
 def limit_dispersion(minutes: Sequence[Counts]) -> float:
-    """Return how many times wider errors scatter around the stage's rate than independent ones do.
+    """Return the overdispersion of the errors by minute.
 
-    It is at least 1.
+    It is their variance over that of independent requests, around the stage's own rate; at least 1.
     """
     rate = _rate(minutes)
     if not 0 < rate < 1:
@@ -110,7 +111,7 @@ def limit_dispersion(minutes: Sequence[Counts]) -> float:
 
 
 def _rate(minutes: Iterable[Counts]) -> float:
-    """Return the rate of errors."""
+    """Return the share of requests that failed, over some minutes; 0 without a request."""
     requests = errors = 0
     for minute in minutes:
         requests += minute.requests
@@ -119,9 +120,9 @@ def _rate(minutes: Iterable[Counts]) -> float:
 
 
 def _successive(residuals: Sequence[float]) -> float:
-    """Return half the mean square of the differences between neighbours, at least 1.
+    """Return half the mean square of successive differences of residuals, at least 1.
 
-    A rate that drifts does not raise it (von Neumann 1941).
+    It estimates a variance that a slow drift of the rate does not raise (von Neumann 1941).
     """
     if len(residuals) < 2:
         return 1.0

@@ -45,12 +45,15 @@ _DECISIONS = (
 
 
 def report_uri(ports: Ports, state: State) -> str:
-    """Return the URI of a rollout's page."""
+    """Return the URI at which a rollout's HTML report is stored."""
     return f"{documents.folder_uri(ports.blobs, state)}/report.html"
 
 
 def write(ports: Ports, state: State) -> str:
-    """Write the rollout's page, and return its URI. Repeating it is safe."""
+    """Write a rollout's HTML report to the blob store, and return its URI.
+
+    It is safe to repeat.
+    """
     uri = report_uri(ports, state)
     ports.blobs.put(
         uri,
@@ -64,7 +67,7 @@ def write(ports: Ports, state: State) -> str:
 
 
 def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
-    """Return the page as HTML.
+    """Return a rollout's report as an HTML page.
 
     `bakes` are the minutes of each bake, by <stage>-<attempt> or the phase after the last step.
     """
@@ -77,7 +80,7 @@ def html(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes
 
 
 def parts(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> list[str]:
-    """Return the page without its heading and its foot."""
+    """Return the HTML fragments of a rollout's report, without its heading and its footer."""
     points = retrace(state.plan, bakes)
     return [
         _verdict(state),
@@ -95,7 +98,7 @@ _MARKS = (
 
 
 def about(state: State) -> str:
-    """Return a sentence about the rollout."""
+    """Return two sentences on a rollout: its variants with versions, its steps and its start."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in state.plan.spec.variants
     }
@@ -110,7 +113,7 @@ def about(state: State) -> str:
 
 
 def _verdict(state: State) -> str:
-    """Return how the rollout ended."""
+    """Return HTML on how the rollout ended."""
     kinds = {"promoted": "pass", "aborted": "fail", "lost": "fail"}
     took = (
         "" if state.ended is None else f" after {(state.ended - state.started) // _MINUTE} minutes"
@@ -123,7 +126,7 @@ def _verdict(state: State) -> str:
 
 
 def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMinutes]) -> str:
-    """Return the chart of the new variant's share."""
+    """Return the chart, as HTML, of the new variant's share of the traffic over time."""
     new = state.plan.to
     since = state.started
     line: list[tuple[float, float]] = [(0.0, float(state.plan.initial[new]))]
@@ -167,7 +170,7 @@ def _traffic(state: State, entries: Sequence[Entry], bakes: Mapping[str, KeptMin
 
 
 def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable[str]:
-    """Yield a section for each guardrail: its value and its evidence, minute by minute."""
+    """Yield an HTML section for each guardrail: its value and its evidence, minute by minute."""
     unjudged = []
     for guardrail in state.plan.guardrails:
         drawn = [point for point in points.get(guardrail.name, ()) if point.check.value is not None]
@@ -187,7 +190,7 @@ def _guardrails(state: State, points: Mapping[str, Sequence[Point]]) -> Iterable
 
 
 def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
-    """Return the chart of a guardrail's value."""
+    """Return the chart, as HTML, of a guardrail's measured value over time."""
     unit, factor = _unit(guardrail)
     limit = guardrail.limit * factor
     values = [(point.check.value or 0.0) * factor for point in points]
@@ -219,7 +222,10 @@ def _values(state: State, guardrail: Guardrail, points: Sequence[Point]) -> str:
 
 
 def _evidence(state: State, points: Sequence[Point]) -> str:
-    """Return the chart of the evidence, as a power of ten, in which it grows by even steps."""
+    """Return the chart, as HTML, of the evidence that guardrails are broken, over time.
+
+    It is drawn as a power of ten, in which it grows by even steps.
+    """
     judged = [point for point in points if point.check.evidence is not None]
     if not judged:
         return ""
@@ -248,7 +254,7 @@ def _evidence(state: State, points: Sequence[Point]) -> str:
 
 
 def _checks(entries: Sequence[Entry]) -> str:
-    """Return the table of the checks that decisions rest on."""
+    """Return the HTML table of the guardrail checks that decisions are based on."""
     rows = [
         (_time(entry.at), entry.what, check.guardrail, check.verdict, check.why)
         for entry in entries
@@ -263,7 +269,7 @@ def _checks(entries: Sequence[Entry]) -> str:
 
 
 def _history(entries: Sequence[Entry]) -> str:
-    """Return the table of the history."""
+    """Return the HTML table of the rollout's history."""
     rows = [
         (
             f"{entry.seq}",
@@ -280,7 +286,7 @@ def _history(entries: Sequence[Entry]) -> str:
 
 
 def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[float, float]]:
-    """Yield (minute, percent of its requests that the new variant had)."""
+    """Yield (minute, percentage of the requests that the new variant had) of a bake."""
     counts: dict[datetime, dict[str, int]] = {}
     for variant, buckets in bake.minutes.items():
         for bucket in buckets:
@@ -292,7 +298,7 @@ def _shares(new: str, since: datetime, bake: KeptMinutes) -> Iterable[tuple[floa
 def _by_bake(
     since: datetime, points: Sequence[Point], values: Sequence[float]
 ) -> list[plots.Series]:
-    """Return a line for each bake; nothing joins them, as each begins anew."""
+    """Return a chart line for each bake; nothing joins them, as each begins anew."""
     lines: dict[str, list[tuple[float, float]]] = {}
     for point, value in zip(points, values, strict=True):
         lines.setdefault(point.bake, []).append((_minutes(since, point.until), value))
@@ -309,7 +315,10 @@ def _marks(
     line: Sequence[tuple[float, float]],
     since: datetime,
 ) -> plots.Series:
-    """Return a dot for each entry of the history."""
+    """Return a chart series with a dot for each of these history entries.
+
+    Each dot is placed on the given line.
+    """
     spots = [
         (minute, [y for x, y in line if x <= minute][-1])
         for minute in (_minutes(since, entry.at) for entry in entries)
@@ -320,14 +329,14 @@ def _marks(
 def _series(
     name: str, style: plots.Style, points: Sequence[tuple[float, float]], *, kind: Kind = "line"
 ) -> plots.Series:
-    """Return a series of points."""
+    """Return points as a series of a chart."""
     return plots.Series(
         name=name, style=style, x=[x for x, _ in points], y=[y for _, y in points], kind=kind
     )
 
 
 def _by_a_person(entry: Entry, state: State) -> bool:
-    """Return whether a person caused an entry."""
+    """Return whether a person, and not the controller, caused a history entry."""
     wish = state.wish.abort
     return entry.what in _PEOPLE or (
         entry.what == "abort" and wish is not None and entry.why.startswith(wish.who)
@@ -335,7 +344,7 @@ def _by_a_person(entry: Entry, state: State) -> bool:
 
 
 def _unit(guardrail: Guardrail) -> tuple[str, float]:
-    """Return the unit of a guardrail's value, and the factor for showing it."""
+    """Return the unit in which a guardrail's value is shown, and the factor to convert it."""
     if guardrail.max_ratio is not None:
         return "times the old variant's", 1.0
     if guardrail.max_shift is not None:
@@ -344,17 +353,17 @@ def _unit(guardrail: Guardrail) -> tuple[str, float]:
 
 
 def _across(end: float) -> plots.Axis:
-    """Return the axis of minutes since the start."""
+    """Return a chart's x axis: minutes since the rollout's start."""
     return plots.axis("minutes since the start", 0, max(end, 1.0))
 
 
 def _percent(entry: Entry) -> str:
-    """Return the percent of an entry as text."""
+    """Return the new variant's traffic percentage in a history entry, as text."""
     return "" if entry.percent is None else f"{percent_text(entry.percent)} %"
 
 
 def _power(evidence: float) -> float:
-    """Return evidence as a power of ten."""
+    """Return the common logarithm of evidence, for a chart with a logarithmic scale."""
     return math.log10(max(evidence, _LEAST))
 
 
@@ -367,12 +376,12 @@ def _minutes(since: datetime, moment: datetime) -> float:
 
 
 def _time(moment: datetime) -> str:
-    """Return a time as text."""
+    """Format a time for the report's tables."""
     return f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def _footer(state: State, entries: Sequence[Entry]) -> str:
-    """Return the foot of the page."""
+    """Return the HTML footer of a rollout's report."""
     newest = entries[-1].at if entries else state.started
     return (
         f"Isthmus, rollout {state.id} of {state.endpoint}, as of {_time(newest)} UTC. Nothing on "

@@ -31,9 +31,9 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Point]]:
-    """Return the checks of each guardrail, in the order of their times.
+    """Return each guardrail's checks over time, computed anew from the stored metrics.
 
-    Of a long bake it has every so many minutes, and always the last.
+    Of a long bake there are checks every so many minutes, and always the last.
     """
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
@@ -62,7 +62,7 @@ def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
 
 
 def _moments(since: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the times at which a bake was judged."""
+    """Yield the times at which the report shows checks of a bake: evenly spaced, and its end."""
     whole: Sequence[int] = range(1, (until - since) // _MINUTE + 1)
     step = -(-len(whole) // _MOST) or 1
     yield from (since + number * _MINUTE for number in whole if (len(whole) - number) % step == 0)

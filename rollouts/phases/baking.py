@@ -22,9 +22,9 @@ MOST_CORRECTIONS = 3  # of a rollout; who changes the split again and again mean
 
 
 def baking(state: State, observation: Observation, now: datetime) -> Step:
-    """Judge the bake's minutes, and decide when its time is over.
+    """Take the next step of a bake: judge new metrics, and decide once its time is over.
 
-    So it goes on while a person is asked.
+    Guardrails are judged while a person is asked, too.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)
@@ -41,7 +41,7 @@ def baking(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def with_readiness(state: State, observation: Observation, now: datetime) -> State:
-    """Note since when a variant is not ready."""
+    """Return the state with the time since which a variant is not ready."""
     if observation.endpoint is None:
         return state
     if is_ready(state, observation.endpoint):
@@ -50,17 +50,17 @@ def with_readiness(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def unready(state: State, now: datetime) -> str:
-    """Return that a variant was not ready for too long, or ""."""
+    """Return a clause that a variant was not ready for too long, or "" if that is not so."""
     if state.not_ready_since is None or now - state.not_ready_since < PATIENCE:
         return ""
     return f"a variant was not ready for {PATIENCE // timedelta(minutes=1)} minutes"
 
 
 def has_drifted(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint's split or token differs from the intent.
+    """Return whether somebody else changed the endpoint's traffic split or configuration.
 
-    A token is of what people change (endpoints/port.py): autoscaling, maintenance and monitoring
-    leave it as it is.
+    The endpoint's token, which changes with what people change (endpoints/port.py), shows it:
+    autoscaling, maintenance and monitoring leave it as it is.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -71,14 +71,14 @@ def has_drifted(state: State, observation: Observation) -> bool:
 
 
 def with_token(state: State, observation: Observation) -> State:
-    """Return the state with the endpoint's token, which our own touch took away."""
+    """Record the endpoint's token in the state if none is known, to notice later changes by it."""
     if observation.endpoint is None or state.bake_token is not None:
         return state
     return replace(state, bake_token=observation.endpoint.token)
 
 
 def drift_text(state: State, observation: Observation) -> str:
-    """Return what somebody else changed: the split that was set, and the one that is there."""
+    """Return a sentence on what somebody else changed in the endpoint's traffic split."""
     endpoint = observation.endpoint
     served = {} if endpoint is None else {v.name: v.target_percent for v in endpoint.variants}
     intended = dict(state.intent)
@@ -93,7 +93,10 @@ def drift_text(state: State, observation: Observation) -> str:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> State:
-    """Take back a change of the split that somebody else made, and begin the bake anew."""
+    """Undo a change that somebody else made to the split, and begin the bake anew.
+
+    If the plan says so, or it happens too often, the rollout is aborted or paused.
+    """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.plan.on_drift == "abort" or state.corrected >= MOST_CORRECTIONS:
         return to_aborting(state, now, "drift: somebody else changes the endpoint")
@@ -104,7 +107,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Sta
 
 
 def _decide_after_bake(state: State, observation: Observation, now: datetime) -> Step:
-    """Decide at the end of a bake: next step, wait for a person, or roll back."""
+    """Decide at the end of a bake: go to the next step, wait for a person or for data, or abort."""
     plan, verdict = state.plan, overall_verdict(state, now)
     if verdict in ("fail", "unread"):
         return state, ()  # one more check decides
@@ -138,9 +141,9 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
 
 
 def _hold_without_data(state: State, observation: Observation, now: datetime) -> Step:
-    """Hold a bake without data, then wait or abort.
+    """Hold a bake that lacks data for a while, then ask a person or abort, as the plan says.
 
-    Each minute that brings some lets it hold for longer (judgement.py).
+    Each minute that brings some data lets it hold for longer (judgement.py).
     """
     hold = state.plan.on_no_data
     if state.hold_until is None:
@@ -155,14 +158,17 @@ def _hold_without_data(state: State, observation: Observation, now: datetime) ->
 
 
 def _wait(state: State, now: datetime, why: str) -> Step:
-    """Wait for a person's answer."""
+    """Pause a rollout at the end of its bake until a person approves or aborts it."""
     if state.phase == "waiting":
         return state, ()
     return note(replace(state, phase="waiting"), now, "waiting", why), ()
 
 
 def _advance(state: State, observation: Observation, now: datetime, *, overridden: str) -> Step:
-    """Go to the next step, unless the target, the office hours or a pause forbid it."""
+    """Go to the next step, or promote after the last one.
+
+    It waits while the target changes, outside the office hours and during a pause.
+    """
     if (
         observation.endpoint is None
         or not is_converged(state, state.plan.spec, observation.endpoint)

@@ -24,9 +24,9 @@ PATIENCE = timedelta(minutes=30)
 
 
 def aborting(state: State, observation: Observation, now: datetime) -> Step:
-    """Bring the new variant to 0, however long that takes, and the alias back.
+    """Take the next step of an abort: no traffic for the new variant, and the alias moved back.
 
-    Whether the new variant is ready does not matter.
+    It goes on however long that takes; whether the new variant is ready does not matter.
     """
     if observation.endpoint is None or not is_served(state, observation.endpoint):
         return correct_split(state, observation, now, anyhow=True)
@@ -43,9 +43,9 @@ def aborting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def end(state: State, observation: Observation, now: datetime) -> Step:
-    """Watch an ended rollout, then release the traffic.
+    """Watch the endpoint of an ended rollout for a while, then release its traffic to others.
 
-    Nothing is touched but what came late, and the instances that only the rollout needed.
+    Only late changes are corrected, and instances removed that only the rollout needed.
     """
     if (
         state.taken
@@ -70,7 +70,7 @@ def end(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _watch(state: State, observation: Observation, endpoint: EndpointState, now: datetime) -> Step:
-    """Correct changes that reach the endpoint after the end."""
+    """Correct traffic or alias changes of the rollout that reach the endpoint after its end."""
     if not is_split(target_split(endpoint), state.intent, state.plan):
         if state.sent > MOST_CALLS:
             return state, ()  # whoever it is, it is not a late call
@@ -87,7 +87,7 @@ def _watch(state: State, observation: Observation, endpoint: EndpointState, now:
 
 
 def _is_settled(state: State, observation: Observation) -> bool:
-    """Return whether the endpoint is in its final state."""
+    """Return whether an ended rollout has nothing left to correct on the endpoint."""
     if observation.endpoint is None:
         return observation.absent
     if not state.taken or state.end in ("refused", "lost") or is_lost(state, observation):
@@ -100,9 +100,9 @@ def _is_settled(state: State, observation: Observation) -> bool:
 
 
 def _final_spec(state: State) -> EndpointSpec:
-    """Return the endpoint's final spec; without variants if nothing is to change.
+    """Return the endpoint's specification after the rollout.
 
-    That is so if nobody scaled, or the hand-over stopped half-way.
+    It has no variants if nothing is to change: nobody scaled, or the hand-over stopped half-way.
     """
     if state.plan.capacity == "keep" or state.handover == "failed":
         return replace(state.plan.spec, variants=())

@@ -28,7 +28,10 @@ LEAST_BAKE = timedelta(minutes=2)  # and the metrics' delay
 
 
 def handing(state: State, observation: Observation, now: datetime) -> Step:
-    """Take the next step of the hand-over, or give it up."""
+    """Take the next step of the hand-over after a promotion, or give it up.
+
+    In it the promoted version moves from the new variant to the old variant's name.
+    """
     if state.handover != "failed" and (why := _failure(state, now)):
         if (
             state.handover == "removing"
@@ -45,7 +48,7 @@ def handing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _failure(state: State, now: datetime) -> str:
-    """Return why the hand-over fails, or an empty text."""
+    """Return a clause on why the hand-over fails (abort, timeout, too many calls), or ""."""
     if (wish := state.wish.abort) is not None:
         return f"stopped by {wish.who}; the grace time was over"
     if state.shift_by is not None and now >= state.shift_by:
@@ -59,7 +62,10 @@ def _failure(state: State, now: datetime) -> str:
 
 
 def _fail(state: State, now: datetime, why: str) -> State:
-    """Give everything back to the variant that served. There is no deadline for it."""
+    """Give all traffic back to the new variant, as the hand-over failed.
+
+    There is no deadline for it.
+    """
     served = to_split(state, now, _everything(state, state.plan.to))
     return note(
         replace(served, handover="failed", shift_by=None, bake_from=None, checks={}),
@@ -70,7 +76,7 @@ def _fail(state: State, now: datetime, why: str) -> State:
 
 
 def _resizing(state: State, observation: Observation, now: datetime) -> Step:
-    """Start the promoted version under the old variant's name, and test it."""
+    """Start the promoted version under the old variant's name, and send it test requests."""
     endpoint, spec = observation.endpoint, hand_over_spec(state.plan)
     if endpoint is None:
         return state, ()
@@ -95,7 +101,10 @@ def _resizing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _small(state: State, observation: Observation, now: datetime) -> Step:
-    """Send a small share to the old variant's name, until two minutes of metrics are final."""
+    """Send a small share of traffic to the old variant's name, until its metrics are judged.
+
+    It takes two minutes of them.
+    """
     endpoint, plan = observation.endpoint, state.plan
     if state.bake_from is None or state.bake_until is None:
         if endpoint is None or not is_converged(state, hand_over_spec(plan), endpoint):
@@ -125,7 +134,10 @@ def _small(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Begin the small share's bake anew after a foreign change, as often as any bake."""
+    """Begin the bake of the small share anew after somebody else's change.
+
+    It does so as often as in any other bake.
+    """
     state = note(state, now, "drift", drift_text(state, observation))
     if state.corrected >= MOST_CORRECTIONS:
         return _fail(state, now, "somebody else changes the endpoint"), ()
@@ -141,7 +153,10 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _to_all(state: State, now: datetime) -> State:
-    """Send all traffic to it, once the small share's minutes are final."""
+    """Send all traffic to the old variant's name, once its small share's metrics are final.
+
+    It waits as long as a deciding guardrail fails.
+    """
     until = state.bake_until
     deciding = {guardrail.name for guardrail in state.plan.guardrails if not guardrail.dry_run}
     failing = any(tally.running for name, tally in state.checks.items() if name in deciding)
@@ -160,7 +175,7 @@ def _to_all(state: State, now: datetime) -> State:
 
 
 def _whole(state: State, observation: Observation, now: datetime) -> Step:
-    """Wait until it has all of the traffic."""
+    """Wait until the old variant's name serves all of the traffic."""
     if observation.endpoint is None or not is_converged(
         state, hand_over_spec(state.plan), observation.endpoint
     ):
@@ -169,7 +184,7 @@ def _whole(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _removing(state: State, observation: Observation, now: datetime) -> Step:
-    """Remove the new variant, and take its alias off the promoted version."""
+    """Remove the new variant from the endpoint, and take its alias off the promoted version."""
     plan, endpoint, spec = state.plan, observation.endpoint, final_spec(state.plan)
     if endpoint is None:
         return state, ()
@@ -189,7 +204,7 @@ def _removing(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _hand_over_failed(state: State, observation: Observation, now: datetime) -> Step:
-    """Bring the traffic back to the variant that served, and end."""
+    """Bring the traffic back to the new variant after a failed hand-over, and end the rollout."""
     if observation.endpoint is None or not is_served(state, observation.endpoint):
         return correct_split(state, observation, now, anyhow=True)
     return to_ended(
@@ -201,7 +216,7 @@ def _hand_over_failed(state: State, observation: Observation, now: datetime) -> 
 
 
 def _everything(state: State, name: str) -> dict[str, Decimal]:
-    """Return the split that gives one variant of the pair all of their traffic."""
+    """Return the traffic split that gives one of the two variants all of their traffic."""
     split = split_at(state.plan, Decimal(0))
     both = split[state.plan.source]
     return split | {state.plan.source: Decimal(0), state.plan.to: Decimal(0), name: both}

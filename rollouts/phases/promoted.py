@@ -21,7 +21,8 @@ from .shifting import correct_split, may_go_on
 def promote(state: State, observation: Observation, now: datetime) -> Step:
     """Judge the minutes after the promotion; undo it, alias included, if a guardrail fails.
 
-    Only another split is drift: in a day somebody also changes replicas, or deploys.
+    A changed traffic split is corrected; other changes of the endpoint are accepted, as in a day
+    somebody also changes replicas, or deploys.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)
@@ -37,14 +38,14 @@ def promote(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def model_of(state: State) -> str:
-    """Return the model of the rollout's variants."""
+    """Return the name of the model that the rollout's variants serve."""
     return next(
         variant.model for variant in state.plan.spec.variants if variant.name == state.plan.to
     )
 
 
 def _correct_drift(state: State, observation: Observation, now: datetime) -> Step:
-    """Take back a change of the split that somebody else made."""
+    """Undo a change of the traffic split that somebody else made after the promotion."""
     if state.held_for != "drift":
         state = note(
             replace(state, held_for="drift", sent=0, corrected=state.corrected + 1),
@@ -58,7 +59,7 @@ def _correct_drift(state: State, observation: Observation, now: datetime) -> Ste
 
 
 def _undrifted(state: State, observation: Observation, now: datetime) -> State:
-    """Record that the drift is corrected, with the endpoint's token."""
+    """Record that the traffic split is as it should be, with the endpoint's new token."""
     if observation.endpoint is None:
         return state
     if state.held_for == "drift":
@@ -67,7 +68,7 @@ def _undrifted(state: State, observation: Observation, now: datetime) -> State:
 
 
 def _alias(state: State, observation: Observation, now: datetime) -> Step:
-    """Set the alias, and repeat until it is read back.
+    """Point the model's alias at the promoted version, and repeat until it is read back.
 
     Later it is set again only if a late call put the old version back; another version is a
     person's.
@@ -87,7 +88,7 @@ def _alias(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _after_grace(state: State, observation: Observation, now: datetime) -> State:
-    """Begin the hand-over once the grace time is over."""
+    """Begin the hand-over once the grace time after the promotion is over."""
     if (yes := state.wish.promote) is not None:
         state = note(
             state,

@@ -27,7 +27,7 @@ from ..state.transitions import (
 
 
 def starting(state: State, observation: Observation, now: datetime) -> Step:
-    """Take ownership of the endpoint's traffic.
+    """Take ownership of the endpoint's traffic for the rollout, then begin its first step.
 
     If it is somebody else's, or other variants run than were planned, the rollout is refused;
     nothing was touched.
@@ -52,7 +52,7 @@ def starting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def sizing(state: State, observation: Observation, now: datetime) -> Step:
-    """Make the new variant's instances follow before its traffic does."""
+    """Scale up the new variant's instances before its share of the traffic rises."""
     endpoint, spec = observation.endpoint, sized_spec(state.plan, state.stage)
     if state.plan.capacity == "keep":
         return to_shifting(state, now), ()
@@ -77,7 +77,7 @@ def sizing(state: State, observation: Observation, now: datetime) -> Step:
 def shifting(state: State, observation: Observation, now: datetime) -> Step:
     """Shift traffic until the target serves the intended split with every variant ready.
 
-    What does not follow in its time, or after six calls, is taken back.
+    A shift that takes too long, or more than six calls, ends in an abort.
     """
     if (state := _going_on(state, observation, now)).phase != "shifting" or is_behind(
         state, observation
@@ -111,7 +111,7 @@ def shifting(state: State, observation: Observation, now: datetime) -> Step:
 
 
 def _going_on(state: State, observation: Observation, now: datetime) -> State:
-    """Judge the minutes while the split is moving; abort if a guardrail fails."""
+    """Judge metrics while the split is moving; abort if a guardrail fails."""
     state, cause = judge(state, observation, now)
     return to_aborting(state, now, cause) if cause else state
 
@@ -119,7 +119,7 @@ def _going_on(state: State, observation: Observation, now: datetime) -> State:
 def correct_split(
     state: State, observation: Observation, now: datetime, *, anyhow: bool = False
 ) -> Step:
-    """Shift once more if the target was told another split and is ready.
+    """Shift traffic once more if the target was told another split and is ready.
 
     With `anyhow` it need not be ready. A variant that never gets ready must not stand in the way of
     taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
@@ -139,8 +139,9 @@ def correct_split(
 
 
 def may_go_on(state: State, now: datetime) -> bool:
-    """Return whether a step up is allowed now: not paused, and within `advance`'s hours.
+    """Return whether the new variant's share may rise now.
 
-    Down it may go at any time.
+    It may not while the rollout is paused, nor outside the hours of `advance`; down it may go at
+    any time.
     """
     return state.wish.pause is None and is_open(state.plan.advance, now)

@@ -26,7 +26,7 @@ _REAL = timedelta(minutes=2)  # for model servers to start
 
 
 def stand_up(target: Target, plan: Plan) -> None:
-    """Make a plan's endpoint on an empty target.
+    """Create the endpoint that a rollout plan starts from, on an empty target.
 
     It has the models' versions and aliases, every variant ready, and the split that the plan begins
     with.
@@ -44,7 +44,7 @@ def stand_up(target: Target, plan: Plan) -> None:
 
 
 def _register(target: Target, model: str, version: int) -> None:
-    """Register versions until this number exists.
+    """Register stand-in model versions until the given version number exists.
 
     Each is a model of its own, as the same one would be the same version.
     """
@@ -71,9 +71,9 @@ def _register(target: Target, model: str, version: int) -> None:
 
 
 def _settle(target: Target, name: str) -> EndpointState:
-    """Wait until the endpoint is ready, on the provider's own clock.
+    """Wait until the endpoint is ready, and return its state.
 
-    That clock is moved meanwhile.
+    The provider's own clock is moved meanwhile.
     """
     script = target.extra("traffic_script")  # noqa: S610  not Django's
 

@@ -45,7 +45,7 @@ _AGAIN = 8  # looks at once, when one says that there is more to do
 
 
 def play(scenario: Scenario, plan: Plan, endpoint: str, setting: Setting) -> Rehearsal:
-    """Play a scenario until the rollout ends, or waits for a person who does not come."""
+    """Play a scenario until its rollout ends or waits for a person who does not come."""
     began = time.perf_counter()
     shorter = plan.remove_old > _GRACE
     plan = msgspec.structs.replace(plan, remove_old=min(plan.remove_old, _GRACE))
@@ -93,7 +93,7 @@ class _Player:
                 self.schedule(self.started + event.at.after, partial(self.happen, event))
 
     def play(self) -> State:
-        """Play the scenario, and return the last state."""
+        """Play the scenario, and return the rollout's last state."""
         documents.begin(
             self.outside.state,
             self.endpoint,
@@ -115,7 +115,7 @@ class _Player:
             self.pass_time(_PERIODS.get(state.phase, _PERIOD))
 
     def look(self) -> State:
-        """Let every running controller take one look.
+        """Let every running controller do one iteration of its control loop.
 
         Events that waited for a stage's traffic to converge are then scheduled.
         """
@@ -133,7 +133,7 @@ class _Player:
         return state
 
     def look_as(self, name: str) -> None:
-        """Let one controller take one look."""
+        """Let one controller do one iteration of its control loop."""
         try:
             for _ in range(_AGAIN):
                 remembered = self.remembered.pop(name, None)
@@ -154,7 +154,7 @@ class _Player:
             return  # the next look sees what happened
 
     def pass_time(self, span: timedelta) -> None:
-        """Move the clock on, and play what is due on the way."""
+        """Move the simulated clock on, and play the events that fall due on the way."""
         end = self.setting.now() + span
         while self.setting.now() < end:
             due = self.due[0][0] if self.due else end
@@ -164,23 +164,23 @@ class _Player:
             self.do_what_is_due()
 
     def do_what_is_due(self) -> None:
-        """Play the events that are due by now."""
+        """Play the scenario's events that are due by now."""
         while self.due and self.due[0][0] <= self.setting.now():
             heapq.heappop(self.due)[2]()
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Schedule a function for a time."""
+        """Schedule a function to be called at a simulated time."""
         heapq.heappush(self.due, (moment, next(self.count), action))
 
     def start_controller(self) -> None:
-        """Start another controller."""
+        """Start one more simulated controller of the rollout."""
         name = next(self.names)
         self.controllers[name] = trapped_ports(
             self.setting.ports(), self.traps, controller=name, document=documents.key(self.endpoint)
         )
 
     def happen(self, event: Event) -> None:
-        """Play an event."""
+        """Apply one event of the scenario, such as a provider's fault or a person's command."""
         self.ahead.remove(event)
         stored = documents.read(self.outside.state, self.endpoint)
         self.events.append(
@@ -240,7 +240,7 @@ class _Player:
             self.schedule(self.setting.now() + _PERIOD, partial(self.shift, changes))
 
     def stop(self, controller: str, *, span: timedelta) -> None:
-        """Halt a controller within a call while another one takes over."""
+        """Halt a controller in the middle of a call while another one takes over."""
         self.stopped.add(controller)
         if self.stopped.issuperset(self.controllers):
             self.start_controller()
@@ -252,15 +252,15 @@ class _Player:
 
 
 def _die(controller: str) -> None:
-    """Kill the controller."""
+    """Simulate a crash of the controller by raising an error in its call."""
     raise ControllerDied(controller)
 
 
 def _throttle(controller: str) -> None:
-    """Refuse the controller's call with a throttling error."""
+    """Simulate that the provider throttles the controller's call, by raising its error."""
     raise Throttled(f"{controller}: slow down")
 
 
 def _lose(controller: str) -> None:
-    """Lose the reply to the controller's call."""
+    """Simulate that the reply to the controller's call is lost, by raising an error."""
     raise OutcomeUnknown(f"{controller}: the reply was lost")

@@ -42,13 +42,13 @@ def rehearse(project: Project, path: str | Path) -> Rehearsal:
 def rehearse_in(
     project: Project, path: str | Path, setting: Callable[[Scenario, Plan], Setting]
 ) -> Rehearsal:
-    """Rehearse in a given setting, which is closed afterwards."""
+    """Rehearse a rollout in an environment that `setting` builds, and close that afterwards."""
     scenario = read(Path(path), project.spec.rollouts)
     return _play(project, scenario, project.spec.rollouts[scenario.rollout], setting)
 
 
 def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
-    """Rehearse the same scenario without guardrails, to compare.
+    """Rehearse the same scenario with guardrails that decide nothing, to compare.
 
     No guardrail decides, and no step waits for a person.
     """
@@ -62,7 +62,10 @@ def without_guardrails(project: Project, path: str | Path) -> Rehearsal:
 
 
 def blind(rollout: Rollout) -> Rollout:
-    """Return a rollout whose guardrails decide nothing and whose steps do not wait."""
+    """Return the rollout with its guardrails in dry run and without steps that wait.
+
+    So nothing stops it, and a rehearsal shows what guardrails would have prevented.
+    """
     return msgspec.structs.replace(
         rollout,
         guardrails=tuple(
@@ -78,7 +81,7 @@ def _play(
     rollout: Rollout,
     setting: Callable[[Scenario, Plan], Setting],
 ) -> Rehearsal:
-    """Play a scenario in a setting."""
+    """Play a scenario of a rollout in the environment that `setting` builds."""
     endpoint = project.spec.endpoints[rollout.endpoint]
     planned = plan_of(rollout, endpoint, traits_of(project.target, endpoint.routing))
     stage = setting(scenario, planned)
@@ -89,7 +92,9 @@ def _play(
 
 
 def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
-    """Return a plan with versions 1, 2, ... of each variant's model, from the declared split.
+    """Return the plan of a declared rollout, without a deployed endpoint to read.
+
+    Its variants have versions 1, 2, ... of their models, and the declared split is where it begins.
 
     Raises:
         Invalid: A third variant has traffic.
@@ -124,19 +129,19 @@ def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
 
 
 def _world_of(target: Target, scenario: Scenario, planned: Plan) -> WorldSetting:
-    """Return the scripted world as slow and as fenced as a target."""
+    """Return a simulated environment with the speed and the capabilities of a target."""
     return setting(scenario, planned, traits_of(target, planned.spec.routing))
 
 
 def setting(scenario: Scenario, planned: Plan, traits: Traits) -> WorldSetting:
-    """Return a scripted world whose clock starts when steps up are allowed."""
+    """Return a simulated environment whose clock starts when steps up are allowed."""
     return WorldSetting(scenario, planned, traits, opening(planned.advance, START))
 
 
 def opening(hours: OfficeHours, since: datetime) -> datetime:
-    """Return the first quarter of an hour from `since` on in which steps up are allowed.
+    """Return the first quarter of an hour from `since` on that lies in the office hours.
 
-    So a rehearsal is not one of waiting.
+    A rehearsal starts there, as it would otherwise show only waiting.
     """
     moments = (
         since + timedelta(minutes=15 * number) for number in range(_WEEK // timedelta(minutes=15))

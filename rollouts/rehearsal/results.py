@@ -54,7 +54,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def decided(self) -> Entry | None:
-        """The entry with which the end began, or None if nothing was decided."""
+        """The history entry in which the end was decided; None if there is none."""
         deciding = {
             "promoted": "promoted",
             "aborted": "abort",
@@ -65,7 +65,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def detected(self) -> Entry | None:
-        """The first failing check after an event, or None."""
+        """The history entry of the first failing check after a scripted event, or None."""
         since = self.events[0].at if self.events else self.started
         return next(
             (
@@ -78,12 +78,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def requests(self) -> int:
-        """The number of requests."""
+        """The number of simulated requests."""
         return sum(minute.requests for minutes in self.minutes.values() for minute in minutes)
 
     @property
     def failed(self) -> int:
-        """The number of requests that failed."""
+        """The number of simulated requests that failed."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()
@@ -91,7 +91,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def failed_before(self, moment: datetime) -> int:
-        """Return how many requests failed in the minutes that began before a moment."""
+        """Return how many simulated requests failed in the minutes that began before a moment."""
         return sum(
             minute.client_errors + minute.server_errors
             for minutes in self.minutes.values()
@@ -101,7 +101,10 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def sequence(self) -> tuple[Step, ...]:
-        """The decisions, which must be the same on every target: no times, no calls, no figures."""
+        """The rollout's decisions, without times, calls and figures.
+
+        They must be the same on every target.
+        """
         return tuple(
             (
                 entry.what,
@@ -127,7 +130,7 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
         return "\n".join(lines)
 
     def _timeline(self) -> Iterator[str]:
-        """Yield events and decisions in the order of their times."""
+        """Yield the events and the decisions as lines of text, in the order of their times."""
         rows = [(happened.seq, 1, happened.at, happened.text) for happened in self.events]
         rows += [
             (entry.seq, 0, entry.at, text)
@@ -139,12 +142,12 @@ class Rehearsal(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(rehearsal: Rehearsal) -> Rehearsal:
-    """Return the rehearsal with what differs from the scenario's expectations."""
+    """Add to a rehearsal the ways in which it differs from the scenario's expectations."""
     return msgspec.structs.replace(rehearsal, unexpected=tuple(_unexpected(rehearsal)))
 
 
 def _unexpected(rehearsal: Rehearsal) -> Iterator[str]:
-    """Yield what differs from the scenario's expectations."""
+    """Yield a sentence for each way in which a rehearsal differs from what the scenario expects."""
     expect, decided = rehearsal.scenario.expect, rehearsal.decided
     if rehearsal.end != expect.end:
         yield f"it ended {rehearsal.end}, not {expect.end}" + (
@@ -178,7 +181,7 @@ _TOLD = (
 
 
 def _clause(entry: Entry, state: State) -> str:
-    """Return an entry in a few words, or "" for one of the history alone."""
+    """Return a history entry in a few words, or "" if it is not to be shown."""
     if entry.what in ("converged", "corrected") and entry.percent is not None:
         return f"{percent_text(entry.percent)} %"
     if entry.what == "check":
@@ -195,7 +198,7 @@ def _clause(entry: Entry, state: State) -> str:
 
 
 def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
-    """Yield the parts as lines."""
+    """Yield clauses as lines of text, wrapped at the page width."""
     line = first
     for part in parts:
         if len(line) + 2 + len(part) > _WIDTH and line.strip():
@@ -206,7 +209,7 @@ def _wrap(first: str, parts: tuple[str, ...]) -> Iterator[str]:
 
 
 def _clock(span: timedelta) -> str:
-    """Return hours and minutes since the start, as 04:10 or 1d 02:30."""
+    """Format the time since the start as hours and minutes: `04:10` or `1d 02:30`."""
     hours, minutes = divmod(int(span.total_seconds()) // 60, 60)
     days, hours = divmod(hours, 24)
     return (f"{days}d " if days else "") + f"{hours:02}:{minutes:02}"

@@ -46,7 +46,9 @@ from .scenario import (
 
 
 def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
-    """Read a scenario's file.
+    """Read the scenario of a rollout rehearsal from a YAML file, with checks of all its keys.
+
+    `rollouts` are those that the project declares.
 
     Raises:
         ProjectError: Everything that is wrong with the file.
@@ -75,7 +77,7 @@ def read(path: Path, rollouts: Mapping[str, Rollout]) -> Scenario:
 def _scenario(
     node: yaml.Node, key: str, name: str, rollouts: Mapping[str, Rollout], report: Report
 ) -> Scenario | None:
-    """Return the scenario in a file, or None if it has mistakes."""
+    """Return the scenario that a file's YAML describes, or None if it has mistakes."""
     named = node.entries.get("rollout") if isinstance(node, yaml.Mapping) else None
     rollout = rollouts.get(named.text) if isinstance(named, yaml.Scalar) else None
     if isinstance(named, yaml.Scalar) and rollout is None:
@@ -113,19 +115,19 @@ def _scenario(
 
 
 def _rate(text: str) -> float:
-    """Read a percentage as a rate."""
+    """Parse a percentage, such as `3%`, as a share from 0 to 1."""
     return float(percent(text) / 100)
 
 
 def _per_minute(text: str) -> int:
-    """Read a number of requests a minute."""
+    """Parse a number of requests a minute."""
     if not re.fullmatch(r"[0-9]{1,9}/min", text):
         raise Mistake(f"{text!r} is not a number of requests a minute", "write it as 600/min")
     return int(text.removesuffix("/min"))
 
 
 def _event_time(text: str) -> At:
-    """Read a time of a scenario."""
+    """Parse the time of a scenario's event: `start`, `12m`, `step 1` or `step 1 + 3m`."""
     match = re.fullmatch(
         rf"(?:start|(?P<time>{DURATION})|step (?P<stage>[1-9][0-9]?)(?: *\+ "
         rf"*(?P<after>{DURATION}))?)",
@@ -142,7 +144,7 @@ def _event_time(text: str) -> At:
 
 
 def _provider(text: str) -> Provider | Somebody:
-    """Parse a provider's behaviour."""
+    """Parse a scripted fault of the cloud provider, such as `throttled` or `busy 4m`."""
     if text in ("throttled", "lost reply", "silent rollback"):
         return Provider(does=text)  # type: ignore[arg-type]  # one of the three
     if match := re.fullmatch(rf"busy ({DURATION})", text):
@@ -159,7 +161,7 @@ def _provider(text: str) -> Provider | Somebody:
 
 
 def _controller(text: str) -> Killed | Stopped | Second:
-    """Parse what happens to a controller."""
+    """Parse a scripted fault of the controller, such as `killed after shift`."""
     if text == "a second one starts":
         return Second()
     operations = "|".join(get_args(Operation))
@@ -196,7 +198,7 @@ _HAPPENINGS: dict[str, Shape] = {
 
 
 def _file(variants: tuple[str, ...]) -> Record:
-    """Return the shape of a scenario's file."""
+    """Return the schema of a scenario's file, in which each variant's name is a key, too."""
     answers = {
         name: Key(shape=Record(noun="a variant's answers", keys=_BEHAVIOUR)) for name in variants
     }
@@ -243,7 +245,7 @@ def _file(variants: tuple[str, ...]) -> Record:
 def _event(
     value: dict[str, Any], written: yaml.Node, key: str, rollout: Rollout, report: Report
 ) -> Event | None:
-    """Return an event, or None if it has mistakes."""
+    """Return the event that a YAML mapping describes, or None if it has mistakes."""
     variants = (rollout.source, rollout.to)
     happenings = [name for name in value if name in _HAPPENINGS or name in variants]
     if len(happenings) != 1:
@@ -277,7 +279,7 @@ def _event(
 
 
 def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) -> None:
-    """Report a step that the rollout does not have."""
+    """Report a mistake if an event or expectation names a step that the rollout lacks."""
     if stage is not None and stage > len(rollout.steps):
         report.add(
             key,
@@ -287,7 +289,7 @@ def _check_stage(key: str, stage: int | None, rollout: Rollout, report: Report) 
 
 
 def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> Happening:
-    """Return an event from its YAML."""
+    """Return what an event does, from its key and values in the YAML."""
     if name in variants:
         return Answers(variant=name, changes=value[name])
     if name == "traffic":
@@ -303,7 +305,10 @@ def _happening(name: str, value: dict[str, Any], variants: tuple[str, ...]) -> H
 
 
 def _text(event: yaml.Node) -> str:
-    """Return an event as it is written, without its time: challenger error_rate 3%."""
+    """Return an event as it is written in the YAML, without its time.
+
+    Such as `challenger error_rate 3%`.
+    """
     if not isinstance(event, yaml.Mapping):
         return ""
     return ", ".join(
@@ -312,7 +317,7 @@ def _text(event: yaml.Node) -> str:
 
 
 def _words(node: yaml.Node) -> str:
-    """Return a node as words."""
+    """Return a YAML node's content as words separated by spaces."""
     if isinstance(node, yaml.Mapping):
         return " ".join(f"{name} {_words(value)}" for name, value in node.entries.items())
     return node.text if isinstance(node, yaml.Scalar) else ""

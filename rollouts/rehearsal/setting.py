@@ -28,19 +28,19 @@ class Setting(Protocol):
     def now(self) -> datetime: ...
 
     def ports(self) -> Ports:
-        """Return the ports for one more controller or another user."""
+        """Return interfaces to the environment for one more controller or another user."""
         ...
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock on, with simulated requests."""
+        """Move the simulated clock on, and answer the requests of that time."""
         ...
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Apply a scripted change; return the function that undoes it."""
+        """Apply a scripted change of traffic, answers or metrics; return a function to undo it."""
         ...
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """Return what each variant answered, minute by minute."""
+        """Return each variant's simulated requests, errors and latency by minute."""
         ...
 
     def close(self) -> None: ...
@@ -72,7 +72,7 @@ class WorldSetting:
         return self.world.now()
 
     def ports(self) -> Ports:
-        """Return the ports of the simulated world."""
+        """Return interfaces to the simulated world, for one more controller or another user."""
         return self.world.ports()
 
     def advance(self, span: timedelta) -> None:
@@ -80,7 +80,7 @@ class WorldSetting:
         self.world.advance(span)
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Apply a scripted change; return the function that undoes it."""
+        """Apply a scripted change of traffic, answers or metrics; return a function to undo it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 return self._answers(variant, changes)
@@ -99,7 +99,7 @@ class WorldSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """Return what each variant answered, minute by minute."""
+        """Return each variant's simulated requests, errors and latency by minute."""
         return self.world.minutes
 
     def close(self) -> None:
@@ -107,13 +107,13 @@ class WorldSetting:
         return
 
     def _answers(self, variant: str, changes: Mapping[str, float]) -> Callable[[], None]:
-        """Change a variant's answers; return the function that undoes it."""
+        """Change how a variant answers; return the function that undoes it."""
         usual: Behaviour = self.world.fleet.variants[variant].behaviour
         self.world.behave(variant, msgspec.structs.replace(usual, **changes))
         return lambda: self.world.behave(variant, usual)
 
 
 def aliases_of(plan: Plan) -> tuple[str | None, ...]:
-    """Return the alias by which each variant is declared, as far as the plan names it."""
+    """Return the model alias of each variant, in the plan's order; None where it names none."""
     names = {plan.source: plan.promote_alias, plan.to: plan.retire_alias}
     return tuple(names.get(variant.name) for variant in plan.spec.variants)

@@ -15,5 +15,5 @@ class StandIn:
         self.score = score
 
     def predict(self, rows: Sequence[object]) -> list[float]:
-        """Return the same score for every row."""
+        """Return the same score for every row, in place of a real model."""
         return [self.score for _ in rows]

@@ -72,11 +72,14 @@ class TargetSetting:
         self._script: TrafficScript = self._outside.extra("traffic_script")  # noqa: S610  not Django's
 
     def now(self) -> datetime:
-        """Return the rehearsal's own time."""
+        """Return the rehearsal's simulated time."""
         return self._now
 
     def ports(self) -> Ports:
-        """Return the target's ports, with a smoke test by one request."""
+        """Return interfaces to the target, for one more controller or another user.
+
+        Their smoke test is one request.
+        """
         target = self._open_target()
 
         def smoke(endpoint: str, variant: str) -> None:
@@ -95,9 +98,9 @@ class TargetSetting:
         )
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock on in steps; one split serves throughout a step.
+        """Move the clock on in steps; the traffic split is constant throughout a step.
 
-        They are short while the target changes something.
+        Steps are short while the target changes something.
         """
         end = self._now + span
         while self._now < end:
@@ -114,7 +117,7 @@ class TargetSetting:
                 self._touch()
 
     def change(self, change: Change) -> Callable[[], None]:
-        """Apply a scripted change; return the function that undoes it."""
+        """Apply a scripted change of traffic, answers or metrics; return a function to undo it."""
         match change:
             case Answers(variant=variant, changes=changes):
                 usual = self._behaviours.get(variant, self._usual)
@@ -136,16 +139,16 @@ class TargetSetting:
         return lambda: None
 
     def minutes(self) -> Mapping[str, Sequence[Minute]]:
-        """Return what each variant answered, minute by minute."""
+        """Return each variant's simulated requests, errors and latency by minute."""
         return self._minutes
 
     def close(self) -> None:
-        """Close every target that was opened."""
+        """Close every connection to the target that was opened."""
         for target in self._targets:
             target.close()
 
     def _open_target(self) -> Target:
-        """Open the target once more, on the virtual clock."""
+        """Open a further connection to the target, on the simulated clock."""
         target = self._open()
         target.clock = self.now
         target.calls.listeners.append(self._on_call)
@@ -153,7 +156,7 @@ class TargetSetting:
         return target
 
     def _on_call(self, call: Call) -> None:
-        """Note that the endpoint may have changed."""
+        """Record that a call may have changed the endpoint, so that its state is read anew."""
         self._moved |= call.mutating
 
     def _state(self) -> EndpointState:
@@ -185,7 +188,7 @@ class TargetSetting:
         )
 
     def _send(self, minutes: Mapping[str, Minute]) -> None:
-        """Add minutes to the target's metrics."""
+        """Add simulated minutes of traffic to the target's metrics."""
         for variant, minute in minutes.items():
             self._minutes.setdefault(variant, []).append(minute)
         running = {
@@ -201,7 +204,7 @@ class TargetSetting:
             self._moved = moved
 
     def _touch(self) -> None:
-        """Shift to the present split as somebody else would, which changes only the token."""
+        """Set the present traffic split again as somebody else would: only the token changes."""
         state = self._state()
         if state.phase == "ready":
             try:
@@ -220,14 +223,14 @@ class _Metrics:
         self._metrics, self._outage = metrics, outage
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Read metrics, or fail while the script says that they are out."""
+        """Read metrics from the target, or fail while a scripted outage lasts."""
         if self._outage():
             raise Unavailable("the metrics cannot be read", remedy="try again in a minute")
         return self._metrics.read(endpoint, window)
 
 
 def _traffic_minute(variant: str, minute: Minute) -> TrafficMinute:
-    """Return a minute as the target's script takes it."""
+    """Convert a simulated minute of traffic to the form in which the target takes it."""
     return TrafficMinute(
         variant=variant,
         start=minute.start,

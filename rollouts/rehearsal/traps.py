@@ -43,18 +43,18 @@ class Traps:
         self._traps: list[Trap] = []
 
     def set(self, trap: Trap) -> None:
-        """Add a trap."""
+        """Arm a scripted fault for a coming call of a controller."""
         self._traps.append(trap)
 
     @contextmanager
     def around(self, controller: str, operation: Operation) -> Generator[None, None, None]:
-        """Spring the controller's traps before and after the block."""
+        """Trigger the controller's armed faults before and after the call in the block."""
         self._spring("before", controller, operation)
         yield
         self._spring("after", controller, operation)
 
     def _spring(self, when: When, controller: str, operation: Operation) -> None:
-        """Spring the traps of one operation, and count them down."""
+        """Trigger the faults armed for one operation, and count them down."""
         for trap in [
             trap for trap in self._traps if trap.when == when and operation in trap.operations
         ]:
@@ -65,9 +65,9 @@ class Traps:
 
 
 def trapped_ports(ports: Ports, traps: Traps, *, controller: str, document: str) -> Ports:
-    """Return a controller's ports with traps.
+    """Return a controller's interfaces to the target, which trigger armed faults.
 
-    `document` is the key whose writing is its `write`.
+    `document` is the key of the rollout's state: writing it is the operation `write`.
     """
     return msgspec.structs.replace(
         ports,
@@ -84,12 +84,12 @@ class _Endpoints:
         self._host, self._traps, self._controller = host, traps, controller
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Apply a specification, with the traps of this call."""
+        """Apply a specification to the endpoint, with the faults armed for this call."""
         with self._traps.around(self._controller, "apply"):
             return self._host.apply(spec)
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Shift traffic, with the traps of this call."""
+        """Shift traffic of the endpoint, with the faults armed for this call."""
         with self._traps.around(self._controller, "shift"):
             self._host.shift(endpoint, split, expect=expect)
 
@@ -106,7 +106,7 @@ class _Endpoints:
         request_id: str,
         parameters: Mapping[str, object] = NO_PARAMETERS,
     ) -> Reply:
-        """Invoke the endpoint."""
+        """Send a prediction request to the endpoint."""
         return self._host.invoke(
             endpoint, instances, variant=variant, request_id=request_id, parameters=parameters
         )
@@ -125,20 +125,20 @@ class _State:
         )
 
     def get(self, key: str) -> Versioned | None:
-        """Read a stored document."""
+        """Read a document of the state store."""
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document; a write of the rollout's own springs the traps of this call."""
+        """Write a document of the state store; writing the rollout's own triggers armed faults."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):
             return self._state.put(key, value, expect=expect)
 
     def delete(self, key: str, *, expect: str) -> None:
-        """Delete a stored document."""
+        """Delete a document of the state store."""
         self._state.delete(key, expect=expect)
 
     def keys(self, prefix: str) -> tuple[str, ...]:
-        """Return the keys with this prefix."""
+        """Return the state store's keys with this prefix."""
         return self._state.keys(prefix)

@@ -15,7 +15,7 @@ from .states import Plan
 
 
 def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
-    """Return the spec of a stage.
+    """Return the endpoint's specification for a step, with the instances that its traffic needs.
 
     The new variant has its share of the old one's declared instances, at least its own declared
     ones.
@@ -24,9 +24,10 @@ def sized_spec(plan: Plan, stage: int) -> EndpointSpec:
 
 
 def hand_over_spec(plan: Plan) -> EndpointSpec:
-    """Return the spec of the hand-over: the promoted version also under the old variant's name.
+    """Return the endpoint's specification during the hand-over.
 
-    It is as large as the variant that serves.
+    The promoted version runs also under the old variant's name, as large as the variant that
+    serves.
     """
     serving = _grown(plan, Decimal(100))
     return _with(
@@ -35,7 +36,7 @@ def hand_over_spec(plan: Plan) -> EndpointSpec:
 
 
 def final_spec(plan: Plan) -> EndpointSpec:
-    """Return the spec after the hand-over, without the new variant.
+    """Return the endpoint's specification after the hand-over, without the new variant.
 
     The promoted version has the old variant's name and its declared size.
     """
@@ -49,7 +50,10 @@ def final_spec(plan: Plan) -> EndpointSpec:
 
 
 def new_variant_alone(plan: Plan) -> EndpointSpec:
-    """Return the hand-over's spec without the old variant, for when that did not start."""
+    """Return the specification of the endpoint with the new variant only.
+
+    It is what runs where the old variant did not start in the hand-over.
+    """
     spec = hand_over_spec(plan)
     return msgspec.structs.replace(
         spec, variants=tuple(variant for variant in spec.variants if variant.name != plan.source)
@@ -73,7 +77,7 @@ def is_sized(spec: EndpointSpec, endpoint: EndpointState) -> bool:
 
 
 def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
-    """Return the new variant, sized for a percent of the traffic."""
+    """Return the new variant with the instances that it needs for a percentage of the traffic."""
     new, old = _variant(plan, plan.to), _variant(plan, plan.source)
     if plan.capacity == "keep" or new.instances is None or old.instances is None:
         return new
@@ -84,12 +88,12 @@ def _grown(plan: Plan, percent: Decimal) -> VariantSpec:
 
 
 def _variant(plan: Plan, name: str) -> VariantSpec:
-    """Return a variant of the plan's spec."""
+    """Return a variant's specification from the plan, by its name."""
     return next(variant for variant in plan.spec.variants if variant.name == name)
 
 
 def _with(spec: EndpointSpec, changed: VariantSpec) -> EndpointSpec:
-    """Return a spec with some fields of one variant changed."""
+    """Return an endpoint's specification with one variant replaced."""
     return msgspec.structs.replace(
         spec,
         variants=tuple(

@@ -23,12 +23,12 @@ _HANDED = ("handing", "ended")  # the variant set may be one of the hand-over's
 
 
 def serving_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Return the split that serves."""
+    """Return the percentage of the traffic that each variant serves now."""
     return {variant.name: variant.percent for variant in endpoint.variants}
 
 
 def target_split(endpoint: EndpointState) -> dict[str, Decimal]:
-    """Return the split that the target was told."""
+    """Return the percentage for each variant that the target was last told to serve."""
     return {variant.name: variant.target_percent for variant in endpoint.variants}
 
 
@@ -51,7 +51,10 @@ def is_served(state: State, endpoint: EndpointState) -> bool:
 
 
 def is_converged(state: State, spec: EndpointSpec, endpoint: EndpointState) -> bool:
-    """Return whether the intent serves, the variants are the spec's, and everything is ready."""
+    """Return whether the endpoint has reached the rollout's intent.
+
+    The intended split is served, the variants are those of the specification, and all are ready.
+    """
     return has_converged(spec, state.intent, endpoint, resolution=state.plan.resolution)
 
 
@@ -68,9 +71,9 @@ def is_ready(state: State, endpoint: EndpointState) -> bool:
 
 
 def is_lost(state: State, observation: Observation) -> bool:
-    """Return whether the variants are not this rollout's any more.
+    """Return whether the endpoint runs other variants than this rollout's, or is gone.
 
-    In the middle of a change that is not known: it may be rolled back.
+    In the middle of a change it counts as not lost: the change may be rolled back.
     """
     if observation.endpoint is None:
         return observation.absent
@@ -88,12 +91,12 @@ def is_lost(state: State, observation: Observation) -> bool:
 
 
 def version_of(plan: Plan, variant: str) -> int:
-    """Return the version of a variant in the plan."""
+    """Return the model version of a variant in the rollout's plan."""
     return next(spec.version for spec in plan.spec.variants if spec.name == variant)
 
 
 def settled_by(plan: Plan, now: datetime) -> datetime:
-    """Return the time before which minutes are final."""
+    """Return the time before which the metrics of each minute are final."""
     return settled(plan.metrics_delay, now)
 
 

@@ -51,17 +51,17 @@ class _WrittenMinutes(StoredDocument, frozen=True, kw_only=True):
 
 
 def key(endpoint: str) -> str:
-    """Return the key of an endpoint's rollout."""
+    """Return the state store's key of an endpoint's rollout."""
     return f"rollouts/{endpoint}"
 
 
 def history_key(state: State, seq: int) -> str:
-    """Return the key of an entry of a rollout's history."""
+    """Return the state store's key of one entry of a rollout's history."""
     return f"{key(state.endpoint)}/history/{state.id}/{seq:06}"
 
 
 def read(store: StateStore, endpoint: str) -> Stored | None:
-    """Return the running or last rollout, or None.
+    """Return the stored state of an endpoint's running or last rollout, or None.
 
     Raises:
         Refused: A newer version wrote it.
@@ -92,7 +92,7 @@ def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
 
 
 def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> Stored:
-    """Store a new rollout, which `build` makes of its id.
+    """Store the state of a new rollout, which `build` makes from the id given to it.
 
     Raises:
         Refused: One runs.
@@ -112,11 +112,9 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
 
 
 def flush(store: StateStore, state: State) -> State:
-    """Write the outbox into the history, one key an entry, oldest first.
+    """Move entries from the state's outbox to the stored history, each under its own key.
 
-    Return the state without it.
-
-    An entry that is there already stands.
+    Return the state without them. An entry that is stored already is left as it is.
     """
     for entry in state.outbox:
         try:
@@ -128,7 +126,7 @@ def flush(store: StateStore, state: State) -> State:
 
 
 def history(store: StateStore, state: State) -> Iterator[Entry]:
-    """Yield the history, oldest first; entries still in the outbox come last."""
+    """Yield the entries of a rollout's history, oldest first; those in the outbox come last."""
     last_seq = 0
     for name in sorted(store.keys(f"{key(state.endpoint)}/history/{state.id}/")):
         document = store.get(name)
@@ -140,17 +138,17 @@ def history(store: StateStore, state: State) -> Iterator[Entry]:
 
 
 def minutes_uri(blobs: BlobStore, state: State) -> str:
-    """Return the URI of the minutes of the bake that a state is in."""
+    """Return the URI at which the metrics of the state's current bake are stored."""
     return f"{folder_uri(blobs, state)}/{_bake(state)}.json"
 
 
 def folder_uri(blobs: BlobStore, state: State) -> str:
-    """Return the URI of a rollout's stored minutes and its report."""
+    """Return the URI of the folder with a rollout's stored metrics and its report."""
     return f"{blobs.root.rstrip('/')}/rollouts/{state.endpoint}/{state.id}"
 
 
 def _bake(state: State) -> str:
-    """Return the name of the bake that a state is in.
+    """Return the name under which the metrics of the state's current bake are stored.
 
     It is <stage>-<attempt>; on the way to the next stage <stage>-<phase>; after the last one the
     phase.
@@ -165,7 +163,7 @@ def _bake(state: State) -> str:
 
 
 def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> None:
-    """Store the minutes that a decision is about to rest on. It can be repeated."""
+    """Store the metrics by minute that a decision is about to be based on. It is safe to repeat."""
     if state.bake_from is None or observation.settled is None:
         return
     written = _WrittenMinutes(
@@ -181,7 +179,7 @@ def keep_minutes(blobs: BlobStore, state: State, observation: Observation) -> No
 
 
 def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
-    """Return the minutes of every bake that ended, by its name in minutes_uri."""
+    """Return the stored metrics of every bake of a rollout, by the name of the bake."""
     folder = f"{folder_uri(blobs, state)}/"
     names = [
         blob.uri.removeprefix(folder).removesuffix(".json")
@@ -195,7 +193,7 @@ def kept_minutes(blobs: BlobStore, state: State) -> dict[str, KeptMinutes]:
 
 
 def _minutes(data: bytes, *, what: str) -> KeptMinutes:
-    """Decode stored minutes of metrics."""
+    """Decode stored metrics by minute from JSON."""
     written = decode(data, _WrittenMinutes, what=what)
     try:
         minutes = {
@@ -210,12 +208,12 @@ def _minutes(data: bytes, *, what: str) -> KeptMinutes:
 
 
 def _with_nan(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row with nan for each null."""
+    """Return a row of stored metrics with NaN for each null, which is how JSON has it."""
     return {name: math.nan if value is None else value for name, value in row.items()}
 
 
 def _next_id(store: StateStore, endpoint: str) -> str:
-    """Take the next number of an endpoint's rollouts."""
+    """Count up an endpoint's rollouts, and return the id of the next one, such as `ro3`."""
     name = f"{key(endpoint)}/ids"
     document = store.get(name)
     number = (

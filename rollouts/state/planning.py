@@ -30,7 +30,7 @@ class TargetTraits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> TargetTraits:
-    """Return the traits of a target."""
+    """Return a target's traits that a rollout's plan depends on, such as its traffic resolution."""
     return TargetTraits(
         resolution=router.resolution(target, routing),
         metrics_delay=hosting.metrics_delay(target),
@@ -47,7 +47,7 @@ def plan(
     aliases: Mapping[str, int],
     target: TargetTraits,
 ) -> Plan:
-    """Return the plan of a declared rollout.
+    """Return the plan of a declared rollout: all that its controller needs to know.
 
     Args:
         rollout: The rollout of project.yaml.
@@ -90,7 +90,7 @@ def plan(
 def beginning(
     number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
 ) -> State:
-    """Return the document of a new rollout.
+    """Return the state with which a new rollout begins.
 
     `number` is its id from documents.begin, such as ro3.
     """

@@ -31,7 +31,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evidence(state: State) -> Evidence:
-    """Return the checks of a state's bake."""
+    """Return the guardrail checks of the state's bake, with the period that they cover."""
     if state.bake_from is None or not state.checks:
         return Evidence()
     tallies = state.checks.values()
@@ -50,7 +50,7 @@ def note(
     basis: Evidence = Evidence(),  # noqa: B008  frozen
     who: str = "",
 ) -> State:
-    """Add an entry to the history, by way of the document's outbox.
+    """Return the state with a further entry of the rollout's history, in its outbox.
 
     `who` is a person; by default it is the driver.
     """
@@ -71,9 +71,9 @@ def note(
 
 
 def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
-    """Return the split with a percent for the new variant.
+    """Return the traffic split in which the new variant has a given percentage.
 
-    The old one has the rest of the pair's.
+    The old variant has the rest of what both had at the start; other variants keep theirs.
     """
     both = plan.initial[plan.source] + plan.initial[plan.to]
     return {
@@ -83,7 +83,7 @@ def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
 
 
 def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
-    """Return the state at the beginning of the next step.
+    """Return the state in which the next step begins, by scaling up instances.
 
     Its minutes are judged on, with those of the bake before, until the next bake: machines may take
     half an hour.
@@ -96,13 +96,13 @@ def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
 
 
 def to_shifting(state: State, now: datetime) -> State:
-    """Return the state that shifts to its stage's share."""
+    """Return the state in which traffic shifts to the share of its step."""
     share = state.plan.stages[state.stage - 1].traffic
     return to_split(replace(state, phase="shifting"), now, split_at(state.plan, share))
 
 
 def to_shifting_again(state: State, now: datetime) -> State:
-    """Return the state that shifts once more and then begins a new bake.
+    """Return the state in which the split is set once more, before a new bake begins.
 
     What was measured beside somebody else's change says nothing, nor does a yes to it.
     """
@@ -111,14 +111,15 @@ def to_shifting_again(state: State, now: datetime) -> State:
 
 
 def to_split(state: State, now: datetime, split: Mapping[str, Decimal]) -> State:
-    """Return the state with a new intent, to be reached within its time."""
+    """Return the state with a new intended traffic split and a deadline to reach it."""
     return replace(state, intent=dict(split), sent=0, shift_by=now + SHIFT_TIME)
 
 
 def to_baking(state: State, now: datetime, token: str) -> State:
-    """Return the state whose bake begins at the next whole minute.
+    """Return the state in which a bake begins, at the next whole minute.
 
-    Convergence was seen. The bake's end is an absolute time from now on.
+    The endpoint was seen to serve the intended split. The bake's end is an absolute time from now
+    on.
     """
     bake_from = next_minute(now)
     moved = note(
@@ -154,7 +155,7 @@ def to_promoted(state: State, now: datetime, why: str) -> State:
 
 
 def to_handing(state: State, now: datetime) -> State:
-    """Return the state in which the hand-over begins."""
+    """Return the state in which the hand-over after a promotion begins."""
     return replace(
         _unbaked(state), phase="handing", handover="resizing", sent=0, shift_by=now + SHIFT_TIME
     )
@@ -193,7 +194,7 @@ def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
 
 
 def _unbaked(state: State) -> State:
-    """Return the state without anything of a bake."""
+    """Return the state without the times, checks and token of a bake."""
     return replace(
         state,
         bake_from=None,

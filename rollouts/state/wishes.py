@@ -22,7 +22,7 @@ _TRIES = 20  # a controller writes at most once a look
 
 
 def _any(_state: State) -> None:
-    """Accept the wish in any state."""
+    """Accept a command in any state."""
 
 
 def ask(
@@ -35,9 +35,9 @@ def ask(
     because: str = "",
     check: Callable[[State], None] = _any,
 ) -> State:
-    """Write a person's wish into the rollout's document, and return the state.
+    """Record a person's command in the rollout's document, for its controller to carry out.
 
-    `check` raises for a state that cannot have the wish.
+    Return the new state. `check` raises for a state in which the command is not allowed.
 
     Raises:
         NotFound: There is no rollout.
@@ -61,7 +61,7 @@ def ask(
 
 
 def with_wish(state: State, verb: Verb, wish: Wish) -> State:
-    """Return the state with a person's wish; a first abort is final."""
+    """Return the state with a person's command recorded; a first abort is final."""
     wishes = state.wish
     if verb == "abort":
         return state if wishes.abort else replace(state, wish=replace(wishes, abort=wish))

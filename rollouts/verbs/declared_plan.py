@@ -52,9 +52,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
 
 def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
-    """Return the spec with as many instances as run now, where nothing is declared.
+    """Return the specification with the running number of instances where none is declared.
 
-    A variant grows from them, and goes back to them.
+    A variant is scaled up from it, and back to it.
     """
     counts = {variant.name: variant.target_instances for variant in state.variants}
     return msgspec.structs.replace(
@@ -69,7 +69,7 @@ def _with_counts(spec: EndpointSpec, state: EndpointState) -> EndpointSpec:
 
 
 def _aliases(project: Project, model: str) -> dict[str, int]:
-    """Return a model's aliases with their versions."""
+    """Return the version that each alias of a model points to."""
     return {
         alias: version.version
         for version in project.target.registry.versions(model)
@@ -78,7 +78,7 @@ def _aliases(project: Project, model: str) -> dict[str, int]:
 
 
 def _declared_rollout(project: Project, endpoint: str) -> Rollout:
-    """Return the rollout of project.yaml; raise NotFound if there is none."""
+    """Return an endpoint's rollout from project.yaml; raise NotFound if there is none."""
     rollouts = project.spec.rollouts
     if endpoint not in rollouts:
         raise NotFound(
@@ -91,7 +91,7 @@ def _declared_rollout(project: Project, endpoint: str) -> Rollout:
 
 
 def _variant(state: EndpointState, name: str, key: str) -> VariantState:
-    """Return a running variant; raise Invalid if it does not run."""
+    """Return the running state of a variant by its name; raise Invalid if it does not run."""
     for variant in state.variants:
         if variant.name == name:
             return variant
@@ -129,7 +129,7 @@ def _check_pair(endpoint: str, old: VariantState, new: VariantState) -> None:
 
 
 def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None:
-    """Raise Invalid if scores are to be judged that no gateway logs."""
+    """Raise Invalid if a guardrail judges scores that no gateway logs."""
     scored = [rail.name for rail in rollout.guardrails if rail.metric == "score_mean"]
     if scored and was_adopted(project.target.registry.get(new.model, new.version)):
         raise Invalid(
@@ -140,7 +140,7 @@ def _check_scores(project: Project, rollout: Rollout, new: VariantState) -> None
 
 
 def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
-    """Raise Refused if a third variant has traffic."""
+    """Raise Refused if a variant outside the rollout has traffic."""
     for variant in state.variants:
         if variant.name not in pair and variant.target_percent > 0:
             share = percent_text(variant.target_percent)
@@ -152,7 +152,7 @@ def _check_bystanders(state: EndpointState, pair: set[str]) -> None:
 
 
 def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
-    """Raise if the target cannot do a step, or the new variant has the first step's share."""
+    """Raise an error if the target cannot do a step, or the first step is no step up."""
     target = project.target
     if problems := check_target(project.description, rollout, target.name, target.capabilities):
         raise ProjectError(problems)
@@ -167,7 +167,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 
 
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
-    """Return whether project.yaml differs from the plan that runs.
+    """Return whether project.yaml declares another rollout than the running plan.
 
     A hand-over that an experiment began is not in it.
     """

@@ -43,9 +43,9 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
-    """Return the forecast from the minutes of the last hour.
+    """Forecast what a rollout's guardrails can detect and what it costs, from the last hour.
 
-    Metrics that cannot be read are named in it, and stop nothing.
+    Metrics that cannot be read are named in the forecast, and raise no error.
     """
     try:
         minutes = project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK))
@@ -65,7 +65,10 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
 
 
 def _more(project: Project, plan: Plan) -> Decimal | None:
-    """Return how much more the largest step costs an hour than what runs now, or None."""
+    """Return how many USD an hour a rollout's largest step costs more than what runs now.
+
+    None: a price is unknown.
+    """
     largest = [
         _hourly(project, spec)
         for spec in (
@@ -79,7 +82,7 @@ def _more(project: Project, plan: Plan) -> Decimal | None:
 
 
 def _hourly(project: Project, spec: EndpointSpec) -> Decimal | None:
-    """Return the USD an hour of a spec, or None if that is unknown."""
+    """Return the price of an endpoint's instances in USD an hour, or None if it is unknown."""
     adapter = project.target.adapter
     if adapter.priced is None:
         return None if adapter.remote else Decimal(0)

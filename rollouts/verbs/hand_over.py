@@ -26,9 +26,9 @@ from ..state.transitions import SHIFT_TIME, note
 
 
 def begun_state(project: Project, endpoint: str, heir_of: str) -> State | None:
-    """Return the state of the hand-over that follows an experiment's run, or None.
+    """Return the state of the hand-over that was begun for an experiment's run, or None.
 
-    It is the endpoint's newest rollout.
+    It is found only while it is the endpoint's newest rollout.
     """
     stored = documents.read(project.target.state, endpoint)
     return stored.state if stored is not None and stored.state.plan.heir_of == heir_of else None
@@ -71,7 +71,7 @@ def hand_over(
 
 
 def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str) -> Plan:
-    """Return the plan of the hand-over."""
+    """Return the plan of a hand-over, which is a rollout of one step to all of the traffic."""
     state, declared = observe(project, endpoint), project.spec.endpoints[endpoint]
     _check_serves(state, to)
     everything = RolloutStep(traffic=Decimal(100), bake=timedelta(0))
@@ -103,7 +103,7 @@ def _plan(project: Project, endpoint: str, *, source: str, to: str, heir_of: str
 
 
 def _check_serves(state: EndpointState, to: str) -> None:
-    """Raise Refused unless a variant has all of the traffic."""
+    """Raise Refused unless the named variant has all of the traffic."""
     if {variant.name: variant.percent for variant in state.variants}.get(to) != 100:
         raise Refused(
             f"{state.name}: {to} has not all of the traffic, so it has nothing to hand over",
@@ -112,7 +112,7 @@ def _check_serves(state: EndpointState, to: str) -> None:
 
 
 def _running(declared: Endpoint, state: EndpointState) -> EndpointSpec:
-    """Return the spec of the running endpoint."""
+    """Return the specification of the endpoint as it runs now."""
     variants = tuple(
         VariantSpec(
             name=v.name,

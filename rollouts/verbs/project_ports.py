@@ -26,9 +26,10 @@ GROUP BY variant, date_trunc('minute', event_timestamp)
 
 
 def ports_of(project: Project) -> Ports:
-    """Return the ports; nothing is called before a look calls it.
+    """Return the interfaces to a project's target through which a rollout is driven.
 
-    There are scores only if exposures carry real times: not with `now:`, the clock of an old log.
+    Creating them calls nothing. There are scores only if exposures carry real times: not with
+    `now:`, the clock of an old log.
     """
     target = project.target
 
@@ -71,7 +72,7 @@ def ports_of(project: Project) -> Ports:
 def _scores(
     project: Project, endpoint: str, window: Window
 ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
-    """Return by variant and minute how many items were scored, and their mean."""
+    """Query how many items each variant scored in each minute, and their mean score."""
     start, end = (
         moment.astimezone(UTC).replace(tzinfo=None) for moment in (window.start, window.end)
     )

@@ -110,7 +110,7 @@ class Rollout:
 
 
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
-    """Start the declared rollout of an endpoint.
+    """Start the rollout that project.yaml declares for an endpoint.
 
     It is only written down: the first look takes the traffic, and until somebody looks (`run`,
     `tick`) nothing moves.
@@ -144,7 +144,7 @@ def check_last_over(project: Project, endpoint: str) -> None:
 
 
 def _check_owner(project: Project, endpoint: str) -> None:
-    """Raise Refused if the traffic has another owner."""
+    """Raise Refused if the endpoint's traffic has another owner."""
     claim = owner.read(project.target.state, endpoint)
     if claim is not None and owner.holds(claim.owner, observe(project, endpoint), project.wall()):
         raise owner.refusal(endpoint, claim.owner, now=project.wall())
@@ -190,7 +190,7 @@ def status(project: Project, endpoint: str) -> Status:
 def _observe(project: Project, endpoint: str) -> EndpointState | None:
     """Return the endpoint's state, or None if it is absent or cannot be read now.
 
-    A person's wish was written all the same.
+    No error is raised, so that a command that was recorded is not reported as failed.
     """
     try:
         return routed_endpoints(project.target).observe(endpoint)
@@ -199,7 +199,7 @@ def _observe(project: Project, endpoint: str) -> EndpointState | None:
 
 
 def report(project: Project, endpoint: str) -> Path:
-    """Write the page of the running or last rollout anew, and return where it can be opened.
+    """Write the HTML report of the running or last rollout anew, and return its path.
 
     Raises:
         NotFound: There was none.
@@ -252,7 +252,7 @@ def resume(project: Project, endpoint: str, *, because: str = "") -> Status:
 
 
 def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
-    """Approve what waits for a person; in the grace time, end it now.
+    """Approve the step for which a rollout waits; in the grace time, end that now.
 
     Raises:
         Refused: Nothing waits, or data do not pass and there is no reason.
@@ -269,7 +269,7 @@ def promote(project: Project, endpoint: str, *, because: str = "") -> Status:
 def _ask(
     project: Project, endpoint: str, verb: Verb, because: str, check: Callable[[State], None]
 ) -> Status:
-    """Write a person's wish, and return the status."""
+    """Record a person's command for the controller, and return the rollout's status."""
     wishes.ask(
         project.target.state,
         endpoint,
@@ -414,7 +414,7 @@ def _drive(
     every: timedelta = EVERY,
     watch: Callable[[LookResult], None] | None = None,
 ) -> State:
-    """Drive the rollout until `over` is true of its state, and return that."""
+    """Drive the rollout until `over` is true of its state, and return that state."""
     _read(project, endpoint)  # NotFound before anything is driven
     deadline = None if timeout is None else time.monotonic() + timeout.total_seconds()
 
@@ -442,12 +442,12 @@ def _drive(
 
 
 def _asks(state: State) -> bool:
-    """Return whether a person must answer, or nothing is left to drive."""
+    """Return whether a rollout waits for a person, or needs no driver for now."""
     return state.phase in ("waiting", "promoted", "handing", "ended")
 
 
 def _is_settled(state: State) -> bool:
-    """Return whether every decision is carried out, so that the driver may leave."""
+    """Return whether all decisions are carried out, so that whoever drives the rollout may stop."""
     moved = state.alias == "moved" or state.plan.promote_alias is None
     return moved if state.phase == "promoted" else _asks(state)
 
@@ -466,12 +466,10 @@ def wait(project: Project, endpoint: str, *, timeout: timedelta | None = None) -
 
 
 def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
-    """Take one look at each rollout that has not ended, for use by a scheduler.
+    """Do one iteration of the control loop of each rollout that has not ended.
 
-    Return a line for each endpoint.
-
-    All are looked at before the first error is raised, also if project.yaml has the endpoint and no
-    rollout of it any more.
+    A scheduler calls it. Return a line of text for each endpoint. All are looked at before the
+    first error is raised, also if project.yaml has the endpoint and no rollout of it any more.
     """
     ports, me = ports_of(project), holder()
     looks: dict[str, str] = {}
@@ -494,14 +492,14 @@ def tick(project: Project, endpoint: str | None = None) -> dict[str, str]:
 
 
 def _look_text(state: State, result: LookResult) -> str:
-    """Return a look in a line."""
+    """Return a line of text on what one iteration of the control loop did."""
     action = f"   {type(result.action).__name__.lower()}" if result.action else ""
     problems = f"   {'; '.join(result.problems)}" if result.problems else ""
     return f"{state.id} {state.phase} step {state.stage}{action}{problems}"
 
 
 def _outcome(state: State) -> Outcome:
-    """Return the outcome of a state."""
+    """Return how far a rollout has come, for those who wait for it."""
     if state.phase == "ended":
         return state.end or "lost"
     if state.phase in ("promoted", "handing"):
@@ -515,7 +513,7 @@ def has_any(project: Project, endpoint: str) -> bool:
 
 
 def _read(project: Project, endpoint: str) -> Stored:
-    """Return the running or last rollout; raise NotFound if there was none."""
+    """Return the stored state of the running or last rollout; raise NotFound if there was none."""
     stored = documents.read(project.target.state, endpoint)
     if stored is None:
         raise NotFound(
@@ -531,7 +529,7 @@ def holder() -> str:
 
 
 def _who() -> str:
-    """Return the name of the user."""
+    """Return the name of the user who gives a command."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # a container's user without a name

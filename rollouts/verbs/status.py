@@ -59,7 +59,7 @@ def status_of(
     *,
     project_differs: bool,
 ) -> Status:
-    """Return the status of a rollout."""
+    """Build the status of a rollout from its state and its endpoint."""
     serves = {variant.name: variant.percent for variant in endpoint.variants} if endpoint else None
     return Status(
         target=target,
@@ -72,7 +72,7 @@ def status_of(
 
 
 def plan_text(plan: Plan) -> str:
-    """Return a plan in a line: its variants, and its steps."""
+    """Return a line of text on a plan: its variants and its steps."""
     versions = {
         variant.name: f"{variant.model}@{variant.version}" for variant in plan.spec.variants
     }
@@ -100,7 +100,7 @@ def duration(span: timedelta) -> str:
 
 
 def unwatched_text(status: Status) -> str:
-    """Return a warning if nobody has looked for long, or ""."""
+    """Return a warning if no controller has looked at the rollout for long, or ""."""
     state = status.state
     last_look = looked_at(state)
     if state.phase == "ended" or last_look is None or status.now - last_look <= UNWATCHED:
@@ -110,14 +110,14 @@ def unwatched_text(status: Status) -> str:
 
 
 def looked_at(state: State) -> datetime | None:
-    """Return when a controller last looked, or None."""
+    """Return when a controller last renewed the rollout's lease, or None."""
     if state.lease.until is not None:
         return state.lease.until - LENGTH
     return state.outbox[-1].at if state.outbox else None
 
 
 def _headlines(status: Status) -> list[str]:
-    """Return the line on the rollout's state."""
+    """Return the first line of a rollout's status: its step, traffic share and phase."""
     state, plan = status.state, status.state.plan
     share = (status.serves or state.intent or plan.initial).get(plan.to, Decimal(0))
     if state.phase == "ended":
@@ -133,7 +133,7 @@ def _headlines(status: Status) -> list[str]:
 
 
 def _end_text(status: Status) -> str:
-    """Return the line on a rollout that has ended."""
+    """Return the line of text on how a rollout ended, with the final traffic split."""
     state = status.state
     split = "   ".join(
         f"{name} {percent_text(percent)} %"
@@ -146,7 +146,7 @@ def _end_text(status: Status) -> str:
 
 
 def phase_text(status: Status) -> str:  # noqa: PLR0911  one line a phase
-    """Return a clause on the phase."""
+    """Return a clause of text on the rollout's phase, such as `bake 3m of 10m`."""
     state, now = status.state, status.now
     match state.phase:
         case "baking" if state.wish.pause:
@@ -178,7 +178,7 @@ def phase_text(status: Status) -> str:  # noqa: PLR0911  one line a phase
 
 
 def _last_look(status: Status) -> str:
-    """Return a clause on the last look."""
+    """Return a clause of text on when which controller last looked, or ""."""
     last_look = looked_at(status.state)
     if last_look is None or not status.state.lease.holder:
         return ""
@@ -186,7 +186,7 @@ def _last_look(status: Status) -> str:
 
 
 def shown_checks(state: State) -> Iterable[Check]:
-    """Return the checks that the status shows."""
+    """Return the guardrail checks that the status shows; none after the end."""
     return (
         (tally.check for tally in state.checks.values())
         if state.phase not in ("ended", "handing")
@@ -195,12 +195,12 @@ def shown_checks(state: State) -> Iterable[Check]:
 
 
 def _check_line(check: Check) -> str:
-    """Return a check as a line."""
+    """Return a guardrail check as a line of text."""
     return f"  {check_text(check)}"
 
 
 def next_lines(status: Status) -> list[str]:
-    """Return the lines on what a person can do next."""
+    """Return lines of text on what happens next and which commands a person can give."""
     state, name = status.state, status.endpoint
     if state.phase == "waiting":
         return [
@@ -253,7 +253,7 @@ def next_lines(status: Status) -> list[str]:
 
 
 def _without_data(state: State) -> str:
-    """Say what happens, and when, if a bake gets no data; empty if it has some.
+    """Return a clause on what happens, and when, if a bake gets no data; "" if it has some.
 
     A pause does not stop that: nobody could say that the new variant does no harm.
     """
@@ -269,7 +269,10 @@ def _without_data(state: State) -> str:
 
 
 def check_text(check: Check) -> str:
-    """Return a check as text, such as `error_rate max   0.3 % of 1,204, max 1 %   pass`."""
+    """Return a guardrail check as text.
+
+    Such as `error_rate max 0.3 % of 1,204, max 1 % pass`.
+    """
     return (
         f"{check.guardrail:<22} {check.why}   {check.verdict}"
         if check.why
@@ -278,12 +281,12 @@ def check_text(check: Check) -> str:
 
 
 def history_text(entries: Iterable[Entry]) -> str:
-    """Return the history as text."""
+    """Return a rollout's history as lines of text."""
     return "\n".join(map(_line, entries)) or "nothing has happened yet"
 
 
 def _line(entry: Entry) -> str:
-    """Return an entry as a line."""
+    """Return an entry of the history as a line of text."""
     share = "" if entry.percent is None else f"{percent_text(entry.percent)} %"
     stage = f"step {entry.stage}" if entry.stage else ""
     verdicts = "   ".join(

@@ -24,9 +24,9 @@ SPARE = timedelta(minutes=2)
 def check_target(
     description: Description, rollout: Rollout, target: str, capabilities: Mapping[str, Capability]
 ) -> tuple[Problem, ...]:
-    """Return a problem for each step that a target refuses, with its line.
+    """Return a problem for each step of a rollout that a target cannot do.
 
-    A capability that a target says nothing of is not judged.
+    Each has its line of project.yaml. A capability that a target says nothing of is not judged.
     """
     problems: list[Problem] = []
     resolution, delay = (
@@ -71,7 +71,7 @@ def check_target(
 
 
 def _written_key(description: Description, rollout: Rollout, keys: Sequence[str]) -> str | None:
-    """Return the first key that the project has, or None.
+    """Return the first of these keys that is written in project.yaml, or None.
 
     Steps of a linear or blue-green rollout have no keys of their own.
     """

@@ -26,7 +26,7 @@ class VirtualClock:
         return self._now
 
     def schedule(self, moment: datetime, action: Callable[[], None]) -> None:
-        """Schedule a function for a time."""
+        """Schedule a function to be called at a simulated time."""
         heapq.heappush(self._due, (max(moment, self._now), next(self._count), action))
 
     def next_due(self) -> datetime | None:
@@ -34,7 +34,10 @@ class VirtualClock:
         return self._due[0][0] if self._due else None
 
     def move(self, moment: datetime) -> None:
-        """Move to `moment` or the next scheduled event before it, and run the event."""
+        """Move the simulated clock to a moment, or to the next scheduled event before it.
+
+        That event is run.
+        """
         self._now = max(self._now, moment)
         while self._due and self._due[0][0] <= self._now:
             heapq.heappop(self._due)[2]()

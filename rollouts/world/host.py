@@ -56,7 +56,7 @@ class Traits(TargetTraits, frozen=True, kw_only=True):
 
 
 def traits_of(target: Target, routing: str = "weighted") -> Traits:
-    """Return the behaviour of a target by its capabilities.
+    """Return how a simulated endpoint is to behave, by a target's capabilities.
 
     A cloud takes a minute for a change, as its offline stack does on the manual clock; a fenced
     shift is done when it is answered.
@@ -102,17 +102,17 @@ class Fleet:
 
     @property
     def exists(self) -> bool:
-        """Whether the fleet has any variants."""
+        """Whether the simulated endpoint has any variants."""
         return bool(self.variants)
 
     @property
     def updating(self) -> bool:
-        """Whether a change of the fleet is under way."""
+        """Whether a change of the simulated endpoint is under way."""
         return self._change is not None
 
     @property
     def token(self) -> str:
-        """The version of the fleet's state, for fenced writes."""
+        """The version of the simulated endpoint's state, for compare-and-swap."""
         return f"{self._version}"
 
     def shares(self) -> dict[str, Decimal]:
@@ -120,7 +120,7 @@ class Fleet:
         return {name: variant.percent for name, variant in self.variants.items()}
 
     def room(self) -> dict[str, int] | None:
-        """Return the most requests a minute by variant, or None."""
+        """Return how many requests a minute each variant can answer, or None for no limit."""
         if self.traits.room is None:
             return None
         return {
@@ -128,9 +128,9 @@ class Fleet:
         }
 
     def begin(self, change: Callable[[], None], *, takes: timedelta | None = None) -> None:
-        """Begin a change that is done at once or after a time.
+        """Begin a change of the simulated endpoint, which ends at once or after a time.
 
-        A silent rollback ends it ready, with nothing changed but the token.
+        Where a rollback is scripted, it ends ready, with nothing changed but the token.
         """
         self._version += 1
         self.failure = None
@@ -142,7 +142,7 @@ class Fleet:
             self._end(change)
 
     def occupy(self, span: timedelta) -> None:
-        """Make the endpoint Busy for a while, as by somebody else's change.
+        """Make the simulated endpoint Busy for a while, as somebody else's change does.
 
         What was under way ends with it.
         """
@@ -155,7 +155,7 @@ class Fleet:
             self.variants[name].percent = self.variants[name].target = percent
 
     def set_variants(self, spec: EndpointSpec) -> None:
-        """Make the running variants the spec's.
+        """Replace the running variants by those of a specification.
 
         Those that stay keep their shares; a new endpoint's first variant has everything.
         """
@@ -181,17 +181,17 @@ class Fleet:
         self.variants = variants
 
     def wanted_instances(self, variant: VariantSpec, now: int) -> int:
-        """Return a variant's number of instances within its range."""
+        """Return a variant's number of instances, limited to its declared range."""
         least, most = variant.instances or (self.traits.instances, self.traits.instances)
         return min(max(now, least), most)
 
     def delete(self) -> None:
-        """Delete the endpoint."""
+        """Delete the simulated endpoint."""
         self._version += 1
         self.variants, self._change = {}, None
 
     def state(self) -> EndpointState | None:
-        """Return the endpoint's state, or None."""
+        """Return the simulated endpoint's state, or None if it does not exist."""
         if not self.variants:
             return None
         phases = {variant.phase for variant in self.variants.values()}
@@ -217,7 +217,7 @@ class Fleet:
         )
 
     def _end(self, change: Callable[[], None]) -> None:
-        """Complete a change."""
+        """Complete a change of the simulated endpoint, or roll it back where that is scripted."""
         if self._change is not change:
             return  # the endpoint was deleted meanwhile
         if self.hangs:
@@ -235,7 +235,10 @@ class Fleet:
             self._version += 1
 
     def _behaviour(self, variant: VariantSpec) -> Behaviour:
-        """Return how a variant answers; a moved version keeps its behaviour."""
+        """Return how a variant answers in the simulation.
+
+        A model version that a variant served already keeps its behaviour.
+        """
         same = (
             v.behaviour
             for v in self.variants.values()
@@ -244,7 +247,7 @@ class Fleet:
         return next(same, Behaviour())
 
     def _rescale(self, variant: Running) -> None:
-        """Give a variant its number of instances."""
+        """Set the number of instances of a variant within its declared range."""
         variant.instances = variant.wanted = self.wanted_instances(variant.spec, variant.instances)
 
 
@@ -263,7 +266,7 @@ class WorldEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Begin to change the simulated fleet to a specification."""
+        """Begin to change the simulated endpoint to a specification."""
         fleet = self._fleet
         hosting.check_spec(spec, self._rules)
         for variant in spec.variants:
@@ -321,7 +324,7 @@ class WorldEndpoints:
             )
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the fleet's state, or None for another endpoint."""
+        """Return the simulated endpoint's state, or None for another endpoint."""
         self._calls.reading("endpoints.observe", endpoint)
         return self._fleet.state() if endpoint == self._fleet.name else None
 
@@ -334,7 +337,7 @@ class WorldEndpoints:
         request_id: str,  # noqa: ARG002  the port's
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
-        """Answer a request by the variant that the simulated split draws."""
+        """Answer a request as the named variant, else as the one with the most traffic."""
         self._must(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
@@ -350,7 +353,7 @@ class WorldEndpoints:
         )
 
     def _must(self, endpoint: str) -> None:
-        """Raise NotFound if there is no such endpoint."""
+        """Raise NotFound if the simulated endpoint is not of that name, or does not exist."""
         if endpoint != self._fleet.name or not self._fleet.exists:
             raise hosting.not_found(endpoint)
 
@@ -362,7 +365,7 @@ class WorldEndpoints:
             )
 
     def _ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
-        """Raise Busy if a variant that is not ready would get traffic."""
+        """Raise Busy if a variant would get more traffic that is not ready."""
         variants = self._fleet.variants
         waiting = [
             name
@@ -373,14 +376,14 @@ class WorldEndpoints:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
     def _still(self, saw: EndpointState) -> None:
-        """Raise an error if the endpoint changed between the look and the call."""
+        """Raise Conflict, Busy or NotFound if the endpoint changed since it was observed."""
         self._must(saw.name)
         if self._traits.fenced and self._fleet.token != saw.token:
             raise Conflict(f"{saw.name} was changed by somebody else since it was observed")
         self._free()
 
     def _differs(self, spec: EndpointSpec) -> bool:
-        """Return whether the endpoint differs from a spec."""
+        """Return whether the simulated endpoint differs from a specification."""
         variants = self._fleet.variants
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
@@ -392,12 +395,12 @@ class WorldEndpoints:
 
 
 def _same(first: VariantSpec, second: VariantSpec) -> bool:
-    """Return whether two variants are the same."""
+    """Return whether two specifications describe the same variant."""
     return identity(first) == identity(second)
 
 
 def _state(variant: Running) -> VariantState:
-    """Return a variant's state."""
+    """Return a simulated variant's state in the form that targets report."""
     return VariantState(
         name=variant.spec.name,
         model=variant.spec.model,

@@ -45,7 +45,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bucket(self) -> Bucket:
-        """The minute as the metrics give it."""
+        """The minute in the form of the metrics that a target reports."""
         p50, p90, p99 = (
             percentile(self.behaviour, self.requests, share) for share in (0.5, 0.9, 0.99)
         )
@@ -62,15 +62,15 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def latency(behaviour: Behaviour, requests: int, number: int) -> float:
-    """Return the latency in ms of a minute's request by its place in their order.
+    """Return the latency in ms of one simulated request of a minute, by its rank.
 
-    It is the (number + 1/2) / requests quantile.
+    It is the (number + 1/2) / requests quantile of a log-normal distribution.
     """
     return behaviour.latency_ms * exp(behaviour.spread * _normal(2 * number + 1, 2 * requests))
 
 
 def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
-    """Return a percentile of a minute's latencies, as SQL's quantile_cont."""
+    """Return a percentile of a minute's simulated latencies, as SQL's quantile_cont has it."""
     place = share * (requests - 1)
     below = floor(place)
     low = latency(behaviour, requests, below)
@@ -81,7 +81,7 @@ def percentile(behaviour: Behaviour, requests: int, share: float) -> float:
 
 @lru_cache(maxsize=4096)
 def _normal(part: int, whole: int) -> float:
-    """Return a quantile of the normal distribution."""
+    """Return the part / whole quantile of the standard normal distribution."""
     return NormalDist().inv_cdf(part / whole)
 
 
@@ -98,9 +98,9 @@ class _Expected(msgspec.Struct):
 def _stretch(
     per_minute: int, percent: Decimal, span: timedelta, most: int | None, behaviour: Behaviour
 ) -> tuple[Fraction, Fraction, Fraction]:
-    """Return requests, and the errors of callers and of the server among them.
+    """Return a variant's requests in a time span, and their client and server errors.
 
-    They are exact, and so slow: a world asks for few different ones.
+    They are exact fractions, and so slow: a world asks for few different ones.
     """
     minutes = Fraction(span // timedelta(milliseconds=1), 60_000)
     requests = per_minute * minutes * Fraction(percent) / 100
@@ -128,7 +128,7 @@ class Traffic:
         *,
         room: Mapping[str, int] | None = None,
     ) -> None:
-        """Add up to one minute of traffic, served in these shares.
+        """Add up to one minute of simulated requests, served by the variants in these shares.
 
         `room` is the most requests a minute that a variant answers; the rest fail.
         """
@@ -146,9 +146,9 @@ class Traffic:
             expected.server_errors += server_errors
 
     def close(self, start: datetime) -> dict[str, Minute]:
-        """End the minute that began at `start`, and return whole counts by variant.
+        """End a simulated minute, and return its whole counts by variant.
 
-        The remainders stay.
+        The fractions that are left go to the next minute.
         """
         minutes: dict[str, Minute] = {}
         for variant, expected in self._expected.items():

@@ -66,7 +66,10 @@ class World:
         return self.clock.now()
 
     def ports(self, calls: CallLog | None = None) -> Ports:
-        """Return one controller's ports; `calls` records its calls, and can stop them."""
+        """Return the interfaces of one controller to the simulated world.
+
+        `calls` records its calls, and can stop them.
+        """
         calls = calls or CallLog()
         state = WorldState(self.documents, self.now, calls)
         endpoints = RoutedEndpoints(WorldEndpoints(self.fleet, calls), state, self.now)
@@ -94,24 +97,24 @@ class World:
         return self._of_all(sticky.served_shares(self._split(), self.now()))
 
     def requested_shares(self) -> dict[str, Decimal]:
-        """Return the percent by variant that was written last."""
+        """Return the traffic percentage of each variant that was requested last."""
         if self.fleet.routing == "weighted":
             return {name: variant.target for name, variant in self.fleet.variants.items()}
         return self._of_all(sticky.shares(self._split().ranges))
 
     def _of_all(self, split: Mapping[str, Decimal]) -> dict[str, Decimal]:
-        """Return a split with every variant."""
+        """Return a traffic split with 0 for each variant that it does not name."""
         return {name: split.get(name, Decimal(0)) for name in self.fleet.variants}
 
     def _split(self) -> sticky.Split:
-        """Return the document of a sticky endpoint's split."""
+        """Return the stored traffic split of an endpoint with sticky routing."""
         key = sticky.key(self.fleet.name)
         return decode(self.documents.values[key].value, sticky.Split, what=key)
 
     def set_split(self, split: Mapping[str, Decimal], *, written: datetime | None = None) -> None:
-        """Move traffic as somebody else would, whatever is under way.
+        """Shift traffic as somebody else would, whatever is under way.
 
-        `written` is of a sticky endpoint's split, by default now.
+        `written` is when the split of a sticky endpoint was written, by default now.
         """
         if self.fleet.routing == "weighted":
             self.fleet.set_split(split)
@@ -128,7 +131,7 @@ class World:
         state.put(key, msgspec.json.encode(document), expect=stored.token if stored else None)
 
     def advance(self, span: timedelta) -> None:
-        """Move the clock on: requests are answered, minutes end, scheduled events run."""
+        """Move the simulated clock on: answer requests, close minutes, run scheduled events."""
         end = self.now() + span
         while self.now() < end:
             minute = floor_minute(self.now())
@@ -141,13 +144,13 @@ class World:
             self.clock.move(stop)
 
     def behave(self, variant: str, behaviour: Behaviour) -> None:
-        """Change how a variant answers."""
+        """Change a variant's simulated error rate, latency and scores."""
         self.fleet.variants[variant].behaviour = behaviour
 
     def _scores(
         self, endpoint: str, window: Window
     ) -> Mapping[str, Mapping[datetime, tuple[int, float]]]:
-        """Return the scores of a window."""
+        """Return each variant's number of scores and mean score by minute of a window."""
         del endpoint
         return {
             variant: {
@@ -187,7 +190,7 @@ class WorldMetrics:
 
 
 def _versions(spec: EndpointSpec) -> dict[str, dict[int, ModelVersion]]:
-    """Return the versions of the spec's variants, approved."""
+    """Return approved versions of the specification's models, by model and number."""
     versions: dict[str, dict[int, ModelVersion]] = {}
     for variant in spec.variants:
         versions.setdefault(variant.model, {})[variant.version] = ModelVersion(
