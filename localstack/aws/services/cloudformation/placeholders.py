@@ -115,7 +115,7 @@ class Placeholder(CloudFormationModel):
         return original_resource
 
     def delete(self, account_id: str, region_name: str) -> None:
-        """Do nothing when moto deletes the placeholder: the resource itself is deleted elsewhere."""
+        """Do nothing when moto deletes the placeholder: the resource is deleted elsewhere."""
 
     def is_created(self) -> bool:
         """Return False: the resource itself is created after moto has registered it."""

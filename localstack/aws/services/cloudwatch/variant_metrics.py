@@ -168,7 +168,7 @@ def _silent(
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
-    """Begin to emit 0 for a variant's minutes without calls, or do so only until now.
+    """Begin to report 0 for a variant's minutes without calls; with `until_now`, stop that.
 
     A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
     emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
