@@ -68,7 +68,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Let a job fail or wait by an injected fault, if there is one.
+    """Let a job fail by an injected fault, if there is one.
 
     It is what goes wrong at the service's own hosts.
 

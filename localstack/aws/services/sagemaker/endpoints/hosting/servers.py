@@ -16,7 +16,7 @@ from .models import Content
 
 
 def contract(region: str) -> Contract:
-    """Return what SageMaker requires of a model container: port, routes, variables, timeouts."""
+    """Return SageMaker's contract with model containers: mount, routes, arguments, variables."""
     return Contract(
         mount=ROOT,
         model=f"{ROOT}/model",

@@ -86,7 +86,7 @@ def resume(ctx: Context, store: Groups) -> None:
 
 
 def _resume_group(ctx: Context, group: Group) -> None:
-    """Set a feature group's timers (creation, update, flush) again after a restart."""
+    """Set a feature group's timers (creation, update, deletion, flush) after a restart."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))

@@ -205,7 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether any step still depends on the end of this one."""
+    """Return whether any step depends on this step's ending in this state."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()
