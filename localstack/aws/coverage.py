@@ -100,7 +100,10 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coverage(family: str | None = None) -> tuple[Covered, ...]:
-    """Return every operation of botocore's models, by service and then by the alphabet."""
+    """Return the support level of every operation of the covered AWS services.
+
+    They are sorted by service and then by name.
+    """
     handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]
     return tuple(
@@ -111,7 +114,7 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
 
 
 def count(covered: Iterable[Covered]) -> Count:
-    """Count operations by level of support."""
+    """Return how many of the operations the stack executes, only stores, and does not have."""
     levels = Counter(item.level for item in covered)
     return Count(
         executes=levels["executes"], stores=levels["stores only"], missing=levels["not there"]
@@ -119,7 +122,7 @@ def count(covered: Iterable[Covered]) -> Count:
 
 
 def page() -> str:
-    """Return the page docs/coverage.md."""
+    """Return docs/coverage.md, the table of supported operations, as Markdown text."""
     covered = coverage()
     total = count(covered)
     lines = [
@@ -169,7 +172,7 @@ def page() -> str:
 
 
 def _coverage_of(service: str, operation: str) -> Covered:
-    """Return an operation's level of support."""
+    """Return one operation with its level of support, and whether we or moto execute it."""
     ours = OPERATIONS.get((service, operation))
     if ours is not None:
         return Covered(

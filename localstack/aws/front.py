@@ -98,7 +98,7 @@ class Front(StackFront):
         return [done.body]
 
     def _parse_and_answer(self, environ: dict[str, Any]) -> Answer:
-        """Answer a request, also one that cannot be read."""
+        """Return the HTTP response to a request, also to one that cannot be parsed."""
         try:
             return self._admit(wire.understand(environ))
         except Cut:
@@ -111,7 +111,7 @@ class Front(StackFront):
             )
 
     def _admit(self, incoming: Incoming) -> Answer:
-        """Answer a request if its sender may use the stack."""
+        """Authenticate a request and return its HTTP response, or an error for a refused sender."""
         refused = door.admit(self.stack, incoming)
         if refused is None:
             return self.answer(incoming)
@@ -120,7 +120,7 @@ class Front(StackFront):
         return done
 
     def _answer_moto_route(self, environ: dict[str, Any]) -> Answer:
-        """Answer moto's own routes, which steer it as ours do.
+        """Return the HTTP response to a request for moto's own control routes (/moto-api/).
 
         With --open they are free: suites of moto's users call them between two tests.
         """
@@ -139,7 +139,7 @@ class Front(StackFront):
         return self.answer(wire.understand(environ))
 
     def answer(self, incoming: Incoming) -> Answer:
-        """Answer a request: faults, handler, log.
+        """Return the HTTP response to an authenticated request; apply faults and log the call.
 
         Raises:
             Cut: A fault cuts the connection.
@@ -148,7 +148,7 @@ class Front(StackFront):
             return self._answer(incoming)
 
     def _answer(self, incoming: Incoming) -> Answer:
-        """Answer a request by its handler, with faults."""
+        """Return the HTTP response to a request by its handler or by moto, with injected faults."""
         named = self._names(incoming)
         faults = (
             {}
@@ -179,14 +179,14 @@ class Front(StackFront):
         return coverage.operations(service) | _ASKED_INSIDE
 
     def _reset_cloud(self) -> None:
-        """Reset moto, the home and the used rights."""
+        """Reset moto's state, the persisted state and the recorded permissions."""
         moto_server.reset()
         if self._keeper is not None:
             self._keeper.clear()
         self.access.reset()
 
     def add_minutes(self, scripted: Minutes) -> None:
-        """Add minutes of scripted traffic to an endpoint's metrics."""
+        """Add simulated traffic, minute by minute, to an endpoint's CloudWatch metrics."""
         ctx = Context(self.stack, self, ACCOUNT, scripted.region or REGION)
         try:
             add_minutes(ctx, scripted)
@@ -194,9 +194,9 @@ class Front(StackFront):
             raise ValueError(error.message) from error
 
     def begin(self) -> None:
-        """Restore what the stack's home holds.
+        """Load persisted state before the first request.
 
-        The stack knows its URL by now, and nobody has sent it a request yet.
+        The stack knows its URL by now.
         """
         if self.stack.persistent is not None:
             from .core.home.keeper import Keeper
@@ -211,7 +211,7 @@ class Front(StackFront):
             keeper.resume()
 
     def close(self) -> None:
-        """End the stack's work, and write its home for the last time."""
+        """Stop the stack's background work, and save its state for the last time."""
         self.stack.clock.settle()
         super().close()
         self._proxy.close()
@@ -219,7 +219,7 @@ class Front(StackFront):
             self._keeper.close()
 
     def _effect(self, incoming: Incoming) -> Answer:
-        """Execute a request by its handler or by moto."""
+        """Execute a request by its own handler or else by moto, and return the response."""
         operation = OPERATIONS.get((incoming.service, incoming.operation))
         if _may_meet_deliveries(incoming):
             self.stack.clock.settle()
@@ -250,7 +250,7 @@ class Front(StackFront):
             return wire.refusal(incoming, AwsError("InternalFailure", text, 501))
 
     def _moto(self, incoming: Incoming) -> Answer:
-        """Execute a request by moto."""
+        """Let moto execute a request, and return its response."""
         if not self.stack.moto_answers:
             managed_policies.load(incoming)
         done = moto_server.answer(incoming)
@@ -259,7 +259,7 @@ class Front(StackFront):
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """Save the request's changes, then return its answer."""
+        """Persist what a request has changed, then return its response."""
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -274,7 +274,7 @@ class Front(StackFront):
         return done
 
     def _authorize(self, incoming: Incoming) -> None:
-        """Check the caller's policies.
+        """Check that the caller's IAM policies allow a request.
 
         The stack's own calls are free, but not those that it makes for a caller.
 
@@ -300,7 +300,7 @@ class Front(StackFront):
             self.access.check(incoming, caller, request)
 
     def _enforce(self, environ: dict[str, Any]) -> Answer:
-        """Set after how many calls policies are enforced on each caller.
+        """Set the number of calls after which IAM policies are enforced on each caller.
 
         It does what moto's set_initial_no_auth_action_count does.
         """
@@ -317,7 +317,7 @@ class Front(StackFront):
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
-        """Return the names of resources that a request is about."""
+        """Return the names of the resources in a request's parameters, for logs and faults."""
         if _INTERNAL in incoming.environ:
             return ()
         try:
@@ -335,7 +335,7 @@ class Front(StackFront):
         cut: bool,
         refused: bool = False,
     ) -> None:
-        """Log a call, and the rights that it needed."""
+        """Add a call to the log, and record the IAM permissions that it needed."""
         if _INTERNAL in incoming.environ:
             return
         if (
@@ -357,30 +357,30 @@ class Front(StackFront):
     # What a Context asks for (registry.Services).
 
     def client(self, service: str, account: str, region: str) -> Any:
-        """Return a boto3 client of this same stack."""
+        """Return a boto3 client whose calls this stack answers inside the process."""
         return self._clients.get(service, account, region)
 
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
-        """Return moto's own answer to an operation."""
+        """Return moto's own result of an operation, even where we have a handler for it."""
         incoming = wire.understand(
             in_process.environ_of_call(service, operation, params, account, region)
         )
         return in_process.parsed(service, operation, self._moto(incoming))
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
-        """Return moto's own answer to a request."""
+        """Return moto's own result of a request."""
         return in_process.parsed(incoming.service, incoming.operation, self._moto(incoming))
 
     def _internal(self, environ: dict[str, Any]) -> Answer:
-        """Answer a request of the stack's own clients."""
+        """Return the response to an internal request, sent by the stack's own boto3 clients."""
         environ[_INTERNAL] = True
         return self.answer(wire.understand(environ))
 
 
 def _may_meet_deliveries(incoming: Incoming) -> bool:
-    """Return whether an operation may see or change undelivered records.
+    """Return whether an operation may see or change records that Firehose has not delivered.
 
     In S3 these are all operations but the one that a delivery makes itself.
     """
@@ -392,7 +392,7 @@ def _may_meet_deliveries(incoming: Incoming) -> bool:
 
 
 def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessRequest:
-    """Return what policies need to know of a request."""
+    """Return the parts of a request that decide on IAM permissions."""
     return AccessRequest(
         service=incoming.service,
         operation=incoming.operation,
@@ -404,13 +404,13 @@ def _access_request(incoming: Incoming, *, by_athena: bool = False) -> AccessReq
 
 
 def _throttling(incoming: Incoming) -> AwsError:
-    """Return the error by which a service throttles."""
+    """Return the throttling error of the service that a request is for."""
     code, status = _THROTTLED.get(incoming.service, ("ThrottlingException", 400))
     return AwsError(code, "Rate exceeded", status)
 
 
 def _error(incoming: Incoming, fault: Fault) -> AwsError:
-    """Return the error that a fault asks for."""
+    """Return the AWS error that an injected fault asks for."""
     code = fault.code or ("InternalError" if incoming.service == "s3" else "InternalFailure")
     return AwsError(
         code, "a fault that was asked for", fault.status or (400 if fault.code else 500)

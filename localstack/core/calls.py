@@ -53,7 +53,7 @@ class Calls:
         fault: str | None = None,
         mutating: bool | None = None,
     ) -> None:
-        """Log a call.
+        """Append a call to the log of requests.
 
         `mutating` None: as the operation's name says.
         """
@@ -73,23 +73,23 @@ class Calls:
             )
 
     def list(self) -> tuple[StackCall, ...]:
-        """Return the calls, the oldest first."""
+        """Return the logged calls, the oldest first."""
         with self._lock:
             return tuple(self._calls)
 
     def clear(self) -> None:
-        """Forget all calls."""
+        """Delete all calls from the log."""
         with self._lock:
             self._calls.clear()
 
 
 def is_mutating(operation: str) -> bool:
-    """Return whether an operation changes something, judged by its name."""
+    """Return whether an API operation changes something, judged by its name."""
     return not _READS.match(operation)
 
 
 def names(params: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names, ids and ARNs at the top of a request."""
+    """Return the names, ids and ARNs among a request's top-level parameters."""
     return tuple(
         value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key)
     )

@@ -43,15 +43,18 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])
 
     def reset(self) -> None:
-        """Make the stack as if it had just been started."""
+        """Reset the stack to the state of a new one: no resources, faults or log."""
         self._ask("POST", "reset")
 
     def now(self) -> datetime:
-        """Return the time on the stack's clock."""
+        """Return the time on the stack's simulated clock."""
         return msgspec.json.decode(self._ask("GET", "clock"), type=_Now).now
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock; timers that came due have run when this returns."""
+        """Move the stack's simulated clock forward, and return its time.
+
+        Timers that came due have run when this returns.
+        """
         return msgspec.json.decode(self._ask("POST", "clock", {"advance": seconds}), type=_Now).now
 
     def fault(
@@ -66,7 +69,7 @@ class Stack:
         code: str | None = None,
         status: int | None = None,
     ) -> Fault:
-        """Add a fault (see faults.Fault for the kinds).
+        """Inject a fault: a rule that lets calls fail (see faults.Fault for the kinds).
 
         Args:
             kind: What goes wrong.
@@ -94,15 +97,15 @@ class Stack:
         return msgspec.json.decode(self._ask("POST", "faults", rule), type=Fault)
 
     def faults(self) -> tuple[Fault, ...]:
-        """Return the pending faults."""
+        """Return the injected faults that are still pending."""
         return msgspec.json.decode(self._ask("GET", "faults"), type=tuple[Fault, ...])
 
     def clear_faults(self, number: int | None = None) -> None:
-        """Remove one fault, or all."""
+        """Remove one injected fault, by its number, or all."""
         self._ask("DELETE", "faults" if number is None else f"faults?id={number}")
 
     def calls(self) -> tuple[StackCall, ...]:
-        """Return the log of calls."""
+        """Return the log of calls that the stack has answered."""
         return msgspec.json.decode(self._ask("GET", "calls"), type=tuple[StackCall, ...])
 
     def clear_calls(self) -> None:
@@ -110,9 +113,9 @@ class Stack:
         self._ask("DELETE", "calls")
 
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
-        """Write simulated minutes of traffic into an endpoint's metrics.
+        """Write simulated minutes of traffic into the metrics of an endpoint.
 
-        They come beside what was sent.
+        They are added to the traffic that was sent.
         """
         self._ask(
             "POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region)
@@ -126,24 +129,24 @@ class Stack:
         self._send("POST", "/moto-api/reset-auth", str(after).encode())
 
     def policy(self) -> dict[str, Any]:
-        """Return the policy of least rights for the calls since the last reset.
+        """Return the least-privilege policy for the calls since the last reset.
 
         For AWS it is an IAM policy; for GCP permissions, roles and a custom role.
         """
         return msgspec.json.decode(self._ask("GET", "policy"), type=dict[str, Any])
 
     def coverage(self) -> list[dict[str, Any]]:
-        """Return each operation that the stack has, with its level."""
+        """Return each API operation that the stack has, with its level of support."""
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
-        """Call a control route of the stack, and return the answer."""
+        """Send a request to a control route of the stack, and return the response's body."""
         return self._send(
             method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
         )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
-        """Send a request to the stack, with the key of its control routes."""
+        """Send an HTTP request to the stack, with the key of its control routes."""
         if self._keys is None:
             self._keys = keys.keys_of(self.url)
         headers = (

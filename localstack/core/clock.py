@@ -34,7 +34,7 @@ class Timer:
         self.cancelled = False
 
     def cancel(self) -> None:
-        """Keep the timer from running again."""
+        """Cancel the timer: its function is not called any more."""
         self.cancelled = True
 
 
@@ -47,7 +47,7 @@ class _Soon:
         self._begun = False
 
     def run(self) -> None:
-        """Run the function, unless it has been run."""
+        """Call the postponed function, unless it was called already; wait for a call under way."""
         with self._lock:
             if not self._begun:
                 self._begun = True
@@ -84,17 +84,17 @@ class Clock:
         self._thread: threading.Thread | None = None
 
     def now(self) -> datetime:
-        """Return the time, aware and in UTC."""
+        """Return the time on the simulated clock, in UTC."""
         base = self._frozen if self.mode == "manual" else datetime.now(UTC)
         return base + self._offset
 
     def call_after(self, delay: float | timedelta, function: Callable[[], object]) -> Timer:
-        """Run `function()` when `delay` (seconds) has passed on this clock."""
+        """Call a function when `delay` (seconds) has passed on this clock."""
         span = delay if isinstance(delay, timedelta) else timedelta(seconds=delay)
         return self.call_at(self.now() + span, function)
 
     def call_at(self, due: datetime, function: Callable[[], object]) -> Timer:
-        """Run `function()` once this clock shows `due`.
+        """Call a function once this clock shows `due`.
 
         On the instant clock it runs before the current request is answered, else at once.
         """
@@ -107,7 +107,7 @@ class Clock:
         return timer
 
     def call_at_limit(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Run `function()` when work has had `seconds` on this clock.
+        """Call a function when work has used up its time limit of `seconds` on this clock.
 
         The instant clock skips the provider's delays, not the work: there a limit counts the
         seconds that pass.
@@ -117,7 +117,7 @@ class Clock:
         return timer
 
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
-        """Call a function at an interval, until the timer is cancelled.
+        """Call a function at an interval on this clock, until the timer is cancelled.
 
         On the instant clock it runs four times a (real) second, and while that is moved, as on the
         others, in its own period; and when it has been.
@@ -128,7 +128,7 @@ class Clock:
         return timer
 
     def call_soon(self, function: Callable[[], object]) -> None:
-        """Call a function the next time that the instant clock settles.
+        """Postpone a function to the next `settle`, such as to write a batch of records.
 
         It runs a quarter of a (real) second later at the latest.
         """
@@ -139,18 +139,21 @@ class Clock:
         )
 
     def settle(self) -> None:
-        """Let everything happen that is to happen soon."""
+        """Call all functions postponed by `call_soon` now."""
         for soon in list(self._soon):
             self._run_soon(soon)
 
     def _run_soon(self, soon: _Soon) -> None:
-        """Run postponed work when it is due."""
+        """Call one postponed function, and forget it."""
         _run(Timer(self.now(), soon.run))
         self._soon.pop(soon, None)
 
     @contextmanager
     def request(self) -> Iterator[None]:
-        """Wrap a request, so that the instant clock settles after it."""
+        """Wrap the answering of a request: the instant clock runs the timers that it sets.
+
+        They have run when the request is answered.
+        """
         if self.mode != "instant" or getattr(self._request, "waiting", None) is not None:
             yield
             return
@@ -164,7 +167,7 @@ class Clock:
             self._request.waiting = None
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock, and return the time that it shows then.
+        """Move the clock forward, and return the time that it shows then.
 
         Every timer that comes due has run, with the clock at its own time, when this returns.
         """
@@ -181,17 +184,17 @@ class Clock:
             return target
 
     def ahead(self) -> datetime | None:
-        """Return the time of this clock, if it was moved beyond the real time; else None."""
+        """Return this clock's time if it was moved ahead of the real time, else None."""
         now = self.now()
         return now if self._offset and now > datetime.now(UTC) else None
 
     def catch_up(self, moment: datetime | None) -> None:
-        """Move the clock forward to `moment`, if it is behind."""
+        """Move the clock forward to `moment`, if it is behind, such as after a restart."""
         if moment is not None:
             self._show(moment)
 
     def reset(self) -> None:
-        """Remove every timer, and show real time again."""
+        """Cancel every timer, and show real time again."""
         with self._changed:
             for _, _, timer in self._timers:
                 timer.cancel()
@@ -204,17 +207,17 @@ class Clock:
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Stop the clock: no timer runs any more."""
+        """Stop the clock at the stack's end: no timer runs any more."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
 
     def _show(self, moment: datetime) -> None:
-        """Move the shown time forward."""
+        """Move the time that the clock shows forward to `moment`, without running timers."""
         self._offset += max(moment - self.now(), timedelta())
 
     def _push(self, timer: Timer) -> None:
-        """Add a timer, and start the clock's thread if needed."""
+        """Add a timer to the queue, and start the clock's thread if needed."""
         with self._changed:
             heapq.heappush(self._timers, (timer.due, next(self._count), timer))
             if self._thread is None:
@@ -223,7 +226,7 @@ class Clock:
             self._changed.notify_all()
 
     def _pop(self, until: datetime) -> Timer | None:
-        """Return the next timer that is due at `until`, or None."""
+        """Take the next timer that is due at `until` out of the queue, or return None."""
         with self._changed:
             while self._timers and self._timers[0][0] <= until:
                 timer = heapq.heappop(self._timers)[2]
@@ -233,14 +236,14 @@ class Clock:
         return None
 
     def _again(self, timer: Timer, target: datetime | None = None) -> None:
-        """Put a periodic timer back; `target` is where the clock is being moved to."""
+        """Put a periodic timer back into the queue; `target` is where the clock is being moved to."""
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
                 timer.due = self._next(timer.due, timer.every, target)
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
-        """Return when a periodic timer runs next."""
+        """Return the next time of a periodic timer."""
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0
@@ -251,7 +254,7 @@ class Clock:
         )  # nothing is made up for, or who moves it would wait for that
 
     def _tick(self) -> None:
-        """Run timers as they come due, until the clock is closed."""
+        """Run timers as they come due, in the clock's thread, until the clock is closed."""
         while True:
             with self._changed:
                 if self._closed:
@@ -267,7 +270,7 @@ class Clock:
 
 
 def _run(timer: Timer) -> None:
-    """Run a timer's function, unless it was cancelled; an error goes to stderr."""
+    """Call a timer's function, unless it was cancelled; an error goes to stderr."""
     if timer.cancelled:
         return
     try:

@@ -29,7 +29,7 @@ class StackContext:
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        """Return whose state is meant, such as an account and a region."""
+        """Return the owner of the handler's state, such as an account and a region."""
         return ()
 
     @property
@@ -71,11 +71,11 @@ class StackContext:
         return self.state.stopping
 
     def store(self, kind: type[T]) -> T:
-        """Return an owner's instance of a store, made on first use; a reset drops it."""
+        """Return the account's instance of a store class, made on first use; a reset drops it."""
         return self.state.store(self._owner, kind)
 
     def fault(self, kind: Kind, name: str | None = None) -> Fault | None:
-        """Take a fault that the handler itself must act out, or None.
+        """Take an injected fault that the handler itself must act out, or None.
 
         Args:
             kind: Such as lost-deploy, eventual-consistency or duplicate.
@@ -86,7 +86,7 @@ class StackContext:
         return self.stack.faults.take((kind,), *self._called, (name,) if name else ())
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Run background work of the stack in a thread.
+        """Run a function as background work of the stack, in a thread.
 
         The work watches `stopping`; its errors are written to the stack's stderr.
         """

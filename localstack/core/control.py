@@ -36,7 +36,7 @@ _minutes = msgspec.json.Decoder(Minutes).decode
 
 
 def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
-    """Answer a control request that came to a WSGI application."""
+    """Return the HTTP response to a request for the stack's control routes (/_stack/)."""
     route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO'].removeprefix('/_stack/')}"
     if (refused := refusal_of(front.stack, route, environ)) is not None:
         return refused
@@ -50,7 +50,7 @@ def answer(front: StackFront, environ: dict[str, Any]) -> Answer:
 
 
 def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer | None:
-    """Return why a WSGI request may not use the control routes, or None."""
+    """Return the error response if a WSGI request may not use the control routes, or None."""
     return refusal(
         stack,
         route,
@@ -62,7 +62,7 @@ def refusal_of(stack: Stack, route: str, environ: Mapping[str, Any]) -> Answer |
 def refusal(
     stack: Stack, route: str, authorization: str, peer: tuple[str, int] | None
 ) -> Answer | None:
-    """Return why a caller may not use the control routes, or None.
+    """Return the error response if a caller may not use the control routes, or None.
 
     A caller needs the stack's own secret, and may not be another user's process.
     """
@@ -84,7 +84,7 @@ def refusal(
 
 
 def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> Answer:
-    """Answer a request to the stack's control routes.
+    """Execute a request to the stack's control routes, and return the HTTP response.
 
     Args:
         front: The stack's front.
@@ -101,7 +101,7 @@ def steer(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> 
 
 
 def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -> object:  # noqa: C901, PLR0911  a table of routes
-    """Carry out a control route, and return its answer."""
+    """Execute a control route (reset, clock, faults ...), and return its result."""
     stack = front.stack
     match route:
         case "GET health":
@@ -145,5 +145,5 @@ def _effect(front: StackFront, route: str, body: bytes, query: dict[str, str]) -
 
 
 def _json(status: int, value: object) -> Answer:
-    """Return an answer in JSON."""
+    """Return an HTTP response with a value as JSON."""
     return Answer(status, (("Content-Type", "application/json"),), _encode(value))

@@ -19,7 +19,7 @@ _ITEM = re.compile(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?")
 def numbers(
     field: str, low: int, high: int, names: tuple[str, ...] = (), first: int = 0
 ) -> frozenset[int]:
-    """Return the numbers that a field names: `*`, 1-5, 1,2 or */5.
+    """Parse one field of a cron expression (`*`, 1-5, 1,2 or */5) into its numbers.
 
     `names` count from `first`.
 
@@ -49,7 +49,7 @@ def first_time(
     *,
     years: int = YEARS,
 ) -> datetime | None:
-    """Return the first minute later than `after` on a day that fits, in UTC.
+    """Return the first time of a cron schedule after `after`, in UTC.
 
     None: there is none within `years`.
     """
@@ -70,7 +70,7 @@ def first_time(
 
 
 def _number(word: str, names: tuple[str, ...], first: int) -> int:
-    """Return the number of a word: digits or a name."""
+    """Parse a word of a cron field, digits or a name such as MON, into its number."""
     if word.isdecimal():
         return int(word)
     if word.lower() in names:

@@ -76,7 +76,7 @@ def start_apart(
     clock: str = "real",
     home: Path | None = None,
 ) -> Ready:
-    """Start the stack of `cloud` as a process that outlives this one.
+    """Start the local stack of `cloud` as a background process that outlives this one.
 
     One that `ready` tells of and that lives is that stack. The log of the one before stays beside
     `log`, as `<name>.previous.log`.
@@ -126,14 +126,14 @@ def start_apart(
 
 
 def running(ready: Path) -> Ready | None:
-    """Return the stack that the file `ready` names, if it answers and is the same process."""
+    """Return the running stack that the file `ready` describes, if it answers; else None."""
     stack = read_ready(ready)
     health = _health(stack.url) if stack is not None else None
     return stack if stack is not None and health is not None and health.pid == stack.pid else None
 
 
 def running_at(url: str) -> Ready | None:
-    """Return the stack that answers at a URL; None where none does."""
+    """Return the running stack that answers at a URL; None where none does."""
     health = _health(url.rstrip("/"))
     return (
         None if health is None else Ready(url=url.rstrip("/"), pid=health.pid, clock=health.clock)
@@ -141,7 +141,7 @@ def running_at(url: str) -> Ready | None:
 
 
 def _health(url: str) -> _Health | None:
-    """Return a stack's answer about its health, or None if it gives none."""
+    """Return a stack's response to a health check, or None if it gives none."""
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
             f"{url}/_stack/health", timeout=_HEALTH
@@ -152,7 +152,9 @@ def _health(url: str) -> _Health | None:
 
 
 def answering(ready: Path) -> Ready | None:
-    """Return the stack that the file `ready` names, waiting until it answers; None if it ended.
+    """Return the stack that the file `ready` describes, waiting until it answers.
+
+    None if its process has ended.
 
     Raises:
         NoAnswer: It lives, and does not answer.
@@ -168,7 +170,7 @@ def answering(ready: Path) -> Ready | None:
 
 
 def death(ready: Path, log: Path) -> Death | None:
-    """Return how the stack that the file `ready` names ended.
+    """Return how the process of the stack that the file `ready` describes crashed.
 
     None: there is none, it runs, or it was stopped.
     """
@@ -198,7 +200,7 @@ def death(ready: Path, log: Path) -> Death | None:
 
 
 def stop_apart(ready: Path) -> bool:
-    """Stop the stack that the file `ready` names, even if it does not answer.
+    """Stop the background stack that the file `ready` describes, even if it does not answer.
 
     Return False when none runs.
 
@@ -226,7 +228,7 @@ def stop_apart(ready: Path) -> bool:
 
 
 def stop_at(url: str) -> bool:
-    """End the stack that answers at a URL. Return False when none does.
+    """Stop the stack that answers at a URL; return False when none does.
 
     Raises:
         NoAnswer: It is not this user's, or does not end.
@@ -248,19 +250,19 @@ def stop_at(url: str) -> bool:
 
 
 def previous(log: Path) -> Path:
-    """Return where the log of the stack before is."""
+    """Return the path of the log of the stack that ran before."""
     return log.with_suffix(f".previous{log.suffix}")
 
 
 def _end_file(ready: Path) -> Path:
-    """Return the file that says how a stack's process ended."""
+    """Return the path of the file that records how a stack's process ended."""
     return ready.with_suffix(".ended")
 
 
 def _living(ready: Path) -> Ready | None:
-    """Return the stack that the file `ready` names, if its process lives.
+    """Return the stack that the file `ready` describes, if its process lives; else None.
 
-    A stack that lives has the lock on its home.
+    A stack that lives has the lock on its data directory.
     """
     stack = read_ready(ready)
     if stack is None:
@@ -272,7 +274,7 @@ def _living(ready: Path) -> Ready | None:
 
 
 def _is_a_stack(pid: int) -> bool:
-    """Return whether a process with this pid is a stack.
+    """Return whether the process with this pid is a stack.
 
     It may be another process that got the pid after it.
     """
@@ -292,7 +294,10 @@ def _is_a_stack(pid: int) -> bool:
 
 
 def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
-    """Return exit code and time, as the watcher wrote them; None when it did not live to."""
+    """Return the exit code and end time of a stack's process, as its watcher recorded them.
+
+    None when the watcher did not live to do so.
+    """
     deadline = time.monotonic() + _ENDS
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError, ValueError):
@@ -304,6 +309,6 @@ def _exit_of(ready: Path, stack: Ready) -> tuple[int, float] | None:
 
 
 def _boot_time() -> float:
-    """Return when this machine was started; 0 where it does not say."""
+    """Return the time at which this machine was booted; 0 where it does not say."""
     since = getattr(time, "CLOCK_BOOTTIME", None)
     return 0.0 if since is None else time.time() - time.clock_gettime(since)

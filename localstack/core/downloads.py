@@ -37,7 +37,7 @@ class Refused(ValueError):
 
 
 def place(folder: Path, name: str) -> Path:
-    """Return where an object's key, or an archive's member, lands below `folder`.
+    """Return the path below `folder` for a downloaded S3 key or an archive's member.
 
     Raises:
         Refused: It would leave the folder, or no file can have that name.
@@ -64,7 +64,7 @@ def place(folder: Path, name: str) -> Path:
 
 
 def arrive(folder: Path, name: str) -> Path:
-    """Return the place of a file that is to be written, and make the folders above it.
+    """Return the path below `folder` for a file to be written; make the folders above it.
 
     Raises:
         Refused: It would leave the folder, or a link is on the way.
@@ -81,7 +81,7 @@ def arrive(folder: Path, name: str) -> Path:
 
 
 def unpack(data: BinaryIO, size: int, folder: Path) -> None:
-    """Unpack a tar.gz of `size` bytes into the folder.
+    """Unpack an untrusted tar.gz of `size` bytes into a folder.
 
     It may hold files and folders only, no links or devices, as SageMaker has it.
 
@@ -131,7 +131,7 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
-        """Read an archive's header; refuse one that is too large."""
+        """Parse a member's header of a tar archive; refuse an extended one that is too large."""
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
         if member.type in _HEADERS and member.size > _HEADER:
             raise Refused(f"a header of {member.size:,} bytes is before its {member.name!r}")
@@ -146,7 +146,7 @@ class _Bounded:
         self._limit = self._left = limit
 
     def read(self, size: int) -> bytes:
-        """Read, or raise Refused where the limit is passed."""
+        """Read decompressed bytes, or raise Refused where more come than allowed."""
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:

@@ -18,7 +18,7 @@ _lock = threading.Lock()
 
 
 def tell(what: str, error: BaseException) -> None:
-    """Write an error to stderr.
+    """Write an unexpected error to the stack's stderr.
 
     The first time it comes with its traceback, then as a line a minute at most.
     """
@@ -31,16 +31,16 @@ def tell(what: str, error: BaseException) -> None:
 
 
 def tell_line(what: str, detail: str) -> None:
-    """Write a line to stderr, at most once a minute for the same `what`."""
+    """Write a line to the stack's stderr, at most once a minute for the same `what`."""
     _, untold = _due(what, "")
     if untold is not None:
         _write(f"{what}: {_one_line(detail)}", untold)
 
 
 def _due(what: str, where: str) -> tuple[bool, int | None]:
-    """Return whether a cause may be logged now, and how many were left out since the last time.
+    """Return whether an error may be logged now, and how many like it were left out.
 
-    None: it is not due.
+    It may once a minute for each cause. The number is None where it may not.
     """
     now, cause = time.monotonic(), (what, where)
     with _lock:
@@ -59,13 +59,16 @@ def _write(text: str, untold: int) -> None:
 
 
 def _place(error: BaseException) -> str:
-    """Return the file and line that raised: not the message, in which callers' words are."""
+    """Return the file and line that raised an error.
+
+    The message is left out, as it may hold callers' words.
+    """
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"
 
 
 def _one_line(value: object) -> str:
-    """Return a value on one line, without control characters."""
+    """Return a value as text on one line, without control characters, for a log."""
     return ascii(str(value)[:500])[
         1:-1
     ]  # a caller's words may have line ends, and what a terminal obeys

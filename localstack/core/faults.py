@@ -74,7 +74,7 @@ class Named(Protocol):
 
 
 def check(fault: Fault, named: Named) -> None:
-    """Raise ValueError for a fault rule that can never match or has senseless numbers."""
+    """Raise ValueError for an injected fault that can never match or has senseless numbers."""
     if fault.service is not None:
         _check_name("service", fault.service, named.services(), "")
     if fault.operation is not None:
@@ -92,7 +92,7 @@ def check(fault: Fault, named: Named) -> None:
 
 
 def _check_name(what: str, name: str, names: Collection[str], suffix: str) -> None:
-    """Raise ValueError with the closest name, if a name is none of these."""
+    """Raise ValueError, suggesting the closest name, if a name is none of `names`."""
     if name in names:
         return
     folded = {other.lower(): other for other in names}
@@ -110,18 +110,18 @@ class Faults:
         self._lock = threading.Lock()
 
     def add(self, fault: Fault) -> Fault:
-        """Add a rule, and return it with its number."""
+        """Add an injected fault, and return it with its number."""
         with self._lock:
             rule = msgspec.structs.replace(fault, id=next(self._ids))
             self._rules.append(rule)
             return rule
 
     def list(self) -> tuple[Fault, ...]:
-        """Return the pending fault rules."""
+        """Return the injected faults that are still pending."""
         return tuple(self._rules)
 
     def clear(self, number: int | None = None) -> None:
-        """Remove one fault rule, or all."""
+        """Remove one injected fault, by its number, or all."""
         with self._lock:
             if number is None:
                 self._rules, self._ids = [], itertools.count(1)
@@ -134,7 +134,10 @@ class Faults:
     def take(
         self, kinds: tuple[Kind, ...], service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take one use of the oldest matching fault rule, or return None."""
+        """Use up one occurrence of the oldest injected fault that matches a call, and return it.
+
+        None: no fault matches.
+        """
         if not self._rules:  # the usual case costs no lock
             return None
         with self._lock:
@@ -150,7 +153,7 @@ class Faults:
 
 
 def _fits(rule: Fault, service: str, operation: str, names: tuple[str, ...]) -> bool:
-    """Return whether a rule fits a call."""
+    """Return whether an injected fault applies to a call."""
     return (
         rule.service in (None, service)
         and rule.operation in (None, operation)

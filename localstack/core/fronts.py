@@ -17,7 +17,7 @@ class Clearable(Protocol):
     """The notes that a front takes of calls besides the log, such as the permissions they used."""
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove everything that was recorded."""
         ...
 
 
@@ -37,22 +37,22 @@ class StackFront(ABC):
 
     @abstractmethod
     def services(self) -> Collection[str]:
-        """Return the services that logs and faults can name."""
+        """Return the names of the cloud services that faults can name."""
 
     @abstractmethod
     def operations(self, service: str | None, /) -> Collection[str]:
-        """Return the operations of one service, or of all."""
+        """Return the API operations of one service, or of all, that faults can name."""
 
     @abstractmethod
     def add_minutes(self, scripted: Minutes, /) -> None:
-        """Add scripted traffic to the metrics of an endpoint.
+        """Add simulated minutes of traffic to the metrics of an endpoint.
 
         Raises:
             ValueError: There is no such endpoint or variant.
         """
 
     def reset(self) -> None:
-        """Return to the state of a stack that has just been started, without faults and log."""
+        """Reset the stack to the state of a new one: no resources, faults or log."""
         with self._resetting:
             previous, self.stack.state = self.stack.state, State()
             previous.stop()
@@ -62,15 +62,15 @@ class StackFront(ABC):
             self.forget_calls()
 
     def _reset_cloud(self) -> None:  # noqa: B027  a cloud may have nothing of its own to drop
-        """Remove the state that this cloud keeps outside of the stack's state."""
+        """Reset what this cloud keeps outside of the stack's common state."""
 
     def forget_calls(self) -> None:
-        """Clear the log of calls, and what is derived from it."""
+        """Clear the log of calls, and the permissions derived from it."""
         self.calls.clear()
         self._used.clear()
 
     def close(self) -> None:
-        """Stop background work and the clock."""
+        """Stop the stack's background work and its clock."""
         self.stack.state.stop()
         self.stack.clock.close()
 
@@ -78,7 +78,7 @@ class StackFront(ABC):
 def take_faults(
     stack: Stack, service: str, operation: str, names: tuple[str, ...]
 ) -> dict[Kind, Fault]:
-    """Take the faults that apply to this call; each use counts one down."""
+    """Take the injected faults that apply to a call, by kind; each use counts one down."""
     taken: dict[Kind, Fault] = {}
     for kind in OF_THE_WIRE:
         fault = stack.faults.take((kind,), service, operation, names)

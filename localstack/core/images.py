@@ -11,7 +11,7 @@ _REGISTRY = re.compile(r"^[^/]+[.:][^/]*/")  # a host name in front: it holds a 
 
 
 def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
-    """Return the mapped command of an image, or None.
+    """Return the local command that stands for a container image, as words, or None.
 
     An image is looked up by its whole URI, else without digest or tag, without registry, or by its
     last name alone.
@@ -23,7 +23,7 @@ def command_of(images: Mapping[str, str], image: str) -> list[str] | None:
 
 
 def anchored(command: str, folder: Path) -> str:
-    """Return the command with the words that name a file below `folder` made absolute.
+    """Return a command with the words that name a file below `folder` made absolute paths.
 
     A job and a model server run in folders of their own.
     """
@@ -40,7 +40,7 @@ def _is_file_below(folder: Path, word: str) -> bool:
 
 
 def names_of(image: str) -> tuple[str, ...]:
-    """Return the names by which an image can be mapped, the most exact first."""
+    """Return the names by which a container image can be looked up, the most exact first."""
     plain = image.partition("@")[0]
     head, _, tail = plain.rpartition("/")
     untagged = f"{head}/{tail.partition(':')[0]}" if head else tail.partition(":")[0]

@@ -49,7 +49,7 @@ class _Health(msgspec.Struct):
 
 
 def make(url: str, home: Home | None) -> Keys:
-    """Make the keys of a stack; the pair of a home is that of its life before.
+    """Create the access keys of a stack; a data directory keeps its key pair over restarts.
 
     Raises:
         msgspec.DecodeError: The pair is damaged there.
@@ -59,7 +59,7 @@ def make(url: str, home: Home | None) -> Keys:
 
 
 def _pair(home: Home | None) -> Pair:
-    """Return the pair of a home, made new where it has none."""
+    """Return the key pair stored in a data directory, or a new one."""
     if home is not None and (home.folder / FILE).exists():
         return msgspec.json.decode(home.read(FILE), type=Pair)
     pair = Pair(fresh("AKIA"), secrets.token_urlsafe(30))
@@ -69,12 +69,12 @@ def _pair(home: Home | None) -> Pair:
 
 
 def fresh(prefix: str) -> str:
-    """Return a new random access key."""
+    """Return a new random access key id with this prefix."""
     return prefix + "".join(secrets.choice(_LETTERS) for _ in range(16))
 
 
 def write(folder: Path, keys: Keys) -> Path:
-    """Write the keys into a new file, and return its path."""
+    """Write the stack's keys into a new private file, and return its path."""
     path = folder / FILE
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(msgspec.json.encode(keys))
@@ -82,7 +82,7 @@ def write(folder: Path, keys: Keys) -> Path:
 
 
 def keys_of(url: str) -> Keys | None:
-    """Return the keys of the stack at `url`.
+    """Return the access keys of the local stack at `url`.
 
     None: it is no stack of ours, another user's, or another machine's.
     """
@@ -96,7 +96,7 @@ def keys_of(url: str) -> Keys | None:
 
 
 def _read_own_file(path: str) -> bytes:
-    """Return a file's content.
+    """Return the content of a file, which must belong to this user.
 
     Raises:
         OSError: It is no file of this user's.
@@ -112,14 +112,14 @@ def _read_own_file(path: str) -> bytes:
 
 
 def _same_port(left: str, right: str) -> bool:
-    """Return whether both URLs lead to one port of this machine."""
+    """Return whether two URLs lead to the same port of this machine."""
     return urlsplit(left).port == urlsplit(right).port and all(
         _is_here(urlsplit(url).hostname or "") for url in (left, right)
     )
 
 
 def _is_here(host: str) -> bool:
-    """Return whether a host is this machine."""
+    """Return whether a host name is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

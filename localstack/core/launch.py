@@ -42,23 +42,23 @@ class Cloud(Protocol):
     SERVICES: str  # what it has, in a line
 
     def variables(self, url: str) -> dict[str, str]:
-        """Return the variables with which the cloud's SDKs talk to the stack at `url`."""
+        """Return the environment variables with which the cloud's SDKs call the stack at `url`."""
         ...
 
     def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the variables for clients that have addresses of their own."""
+        """Return the environment variables for clients that ignore configured endpoints."""
         ...
 
     def stray(self, name: str) -> bool:
-        """Return whether a variable could lead an SDK to the genuine cloud."""
+        """Return whether an environment variable could lead an SDK to the real cloud."""
         ...
 
     def ways(self, url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-        """Return the ways in: for each a sentence, and the variables to export."""
+        """Return the ways to reach the stack: for each a sentence, and the variables to export."""
         ...
 
     def summary(self, url: str) -> str:
-        """Return a line about the stack at `url`."""
+        """Return a line for people about the stack at `url`."""
         ...
 
 
@@ -104,7 +104,7 @@ class RunningStack:
         return self._process.wait()
 
     def stop(self) -> None:
-        """End the process. It may be called twice."""
+        """Stop the stack's process. It may be called twice."""
         if self._process.stdin is not None:
             self._process.stdin.close()
         if self._process.poll() is None:
@@ -138,7 +138,7 @@ def start(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> RunningStack:
-    """Start the stack of `cloud` and wait until it listens.
+    """Start the local stack of `cloud` as a child process, and wait until it listens.
 
     Args:
         cloud: aws or gcp.
@@ -209,7 +209,7 @@ def command(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command line of the stack's process."""
+    """Return the command line that starts the stack's process."""
     for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")
@@ -241,7 +241,7 @@ def command(
 
 
 def read_ready(ready: Path) -> Ready | None:
-    """Return the stack that the file `ready` names, running or not."""
+    """Return the stack that the file `ready` describes, running or not; None without one."""
     try:
         return msgspec.json.decode(ready.read_bytes(), type=Ready)
     except (OSError, ValueError):
@@ -249,7 +249,7 @@ def read_ready(ready: Path) -> Ready | None:
 
 
 def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: Path) -> Ready:
-    """Wait until a new stack reports its address in the file.
+    """Wait until a new stack writes its address into the file `ready`, and return it.
 
     Raises:
         StackFailed: The process ended first.
@@ -269,7 +269,7 @@ def wait_ready(cloud: str, ready: Path, process: subprocess.Popen[bytes], log: P
 def environment_for(
     url: str, environ: Mapping[str, str] = os.environ, cloud: str = "aws"
 ) -> dict[str, str]:
-    """Return the environment of a process whose SDKs use only the stack at `url`.
+    """Return the environment variables of a process whose SDKs use only the stack at `url`.
 
     It has no profiles, tokens, other endpoints or proxy.
 
@@ -296,12 +296,12 @@ def environment_for(
 
 
 def variables(cloud: str, url: str) -> dict[str, str]:
-    """Return the variables to export so that SDKs use only the stack at `url`."""
+    """Return the environment variables to export so that SDKs use only the stack at `url`."""
     return environment_of(cloud).variables(url)
 
 
 def environment_of(cloud: str) -> Cloud:
-    """Return the module that describes a cloud's environment.
+    """Return the module with a cloud's environment variables and texts.
 
     Raises:
         ValueError: It has no stack.

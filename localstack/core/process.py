@@ -72,7 +72,9 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 
 
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
-    """Read the command line; `port` is the one that the cloud's stack has by default.
+    """Parse the command line of a stack's process.
+
+    `port` is the one that the cloud's stack has by default.
 
     Raises:
         SystemExit: The command line is wrong: code 2, with the reason.
@@ -164,7 +166,7 @@ def options(cloud: str, port: int, arguments: list[str] | None = None) -> Option
 
 
 def _size(text: str) -> int:
-    """Return the bytes of a size, such as 256MB or 2GB."""
+    """Parse a size of memory, such as 256MB or 2GB, into bytes."""
     number, unit = text[:-2], text[-2:].upper()
     if not number.isdecimal() or int(number) == 0 or unit not in _UNITS:
         raise argparse.ArgumentTypeError(f"{text} is not a size: write 256MB or 2GB")
@@ -181,7 +183,7 @@ def serve(
     channel: type[Channel] = Channel,
     versions: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Serve until a signal or the options end it; return the exit code.
+    """Run a stack until a signal or the options end it; return the exit code.
 
     The code is 1, with the reason on stderr, when it cannot begin.
 
@@ -277,7 +279,7 @@ def serve(
 
 
 def _forget(ready: Path) -> None:
-    """Remove the ready file, unless it names a newer stack.
+    """Remove the ready file at the end, unless it names a newer stack.
 
     That one may have begun once this one let go of its home.
     """
@@ -296,9 +298,9 @@ def leave(code: int) -> NoReturn:
 
 
 def _watch_for_end(options: Options, server: Server) -> int:
-    """Run the server until something ends it.
+    """Run the server in a thread; return a descriptor that is readable once it is to end.
 
-    The descriptor that is returned can be read once the stack is to end.
+    A signal, the server's end or the closing of stdin makes it so.
     """
     ended, end = os.pipe()
     os.set_blocking(end, False)
@@ -327,7 +329,7 @@ def _watch_for_end(options: Options, server: Server) -> int:
 def _read_stdin(write: Callable[[], None]) -> None:
     """Call `write()` when the parent process has ended.
 
-    Its end of the pipe is closed then.
+    Its end of the pipe on stdin is closed then.
     """
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):
@@ -349,7 +351,7 @@ def _show_life(ready: Path) -> None:
 
 
 def _write(path: Path, value: object) -> None:
-    """Write a value as JSON, so that no reader sees a part."""
+    """Write a value to a file as JSON atomically, so that no reader sees a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_bytes(msgspec.json.encode(value))

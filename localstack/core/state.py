@@ -42,7 +42,7 @@ class State:
         self._lock = threading.RLock()
 
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
-        """Return the one instance of `kind` for an owner, such as an account and a region.
+        """Return the one instance of a store class for an owner, such as an account and a region.
 
         It is made by `kind()` when it is first asked for.
         """
@@ -63,16 +63,16 @@ class State:
             return first
 
     def put(self, owner: tuple[str, ...], store: object) -> None:
-        """Restore a store from a home."""
+        """Put a store that was loaded from the data directory into the state."""
         self._stores[owner, type(store)] = store
 
     def stores(self) -> list[tuple[tuple[str, ...], type, Any]]:
-        """Return owner, kind and store of each store."""
+        """Return the owner, class and instance of each store."""
         with self._lock:
             return [(owner, kind, store) for (owner, kind), store in self._stores.items()]
 
     def take_touched(self) -> set[Key]:
-        """Return the stores that may have changed since this was called last.
+        """Return the keys of the stores that may have changed since the last call.
 
         Background work, and changing requests that have ended, have asked for them.
         """
@@ -81,7 +81,7 @@ class State:
         return touched
 
     def take_touched_by_request(self) -> set[Key]:
-        """Return the stores that the request of this thread has asked for since the last call.
+        """Return the keys of stores that this thread's request has used since the last call.
 
         Outside of a request these are none.
         """
@@ -93,7 +93,7 @@ class State:
 
     @contextmanager
     def request(self, *, mutating: bool) -> Iterator[None]:
-        """Wrap a request, so that its changes are saved together.
+        """Wrap the answering of a request, so that the stores that it changes are saved together.
 
         What a reading request asked for has not changed by it.
         """
@@ -107,7 +107,7 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
-        """Return the keys of the state that the running request has touched."""
+        """Return the keys of the stores that this thread's request has used; None without one."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 
@@ -126,7 +126,7 @@ class State:
         return thread
 
     def on_stop(self, function: Callable[[], object]) -> None:
-        """Register a function for the next reset or shutdown; call it at once if that is over."""
+        """Register a function for the next reset or shutdown; call it at once if one has begun."""
         with self._lock:
             if not self.stopping.is_set():
                 self._on_stop.append(function)
@@ -134,7 +134,7 @@ class State:
         _logged(function)
 
     def stop(self) -> None:
-        """Signal the end, and call the functions registered by `on_stop`."""
+        """Signal a reset or shutdown, and call the functions registered by `on_stop`."""
         with self._lock:
             self.stopping.set()
             functions, self._on_stop = self._on_stop, []
@@ -160,7 +160,7 @@ class Stack(msgspec.Struct, kw_only=True):
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:
-    """Call a function, and write its error to stderr."""
+    """Call a function, and write an error that it raises to stderr."""
     try:
         function(*arguments)
     except Exception:  # noqa: BLE001  background work has nobody else to tell

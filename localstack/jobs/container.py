@@ -57,7 +57,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
         return self.mount if self.mounted else str(self.files)
 
     def host(self, path: str) -> Path:
-        """Return the place outside of a path below `mount`.
+        """Return the path on the host of a path below `mount` in the container.
 
         Raises:
             downloads.Refused: The path leads out of it.
@@ -67,7 +67,7 @@ class Container(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def make(folder: Path, mount: str) -> Container:
-    """Make the folders that a container expects below `mount`."""
+    """Create a container's folder with the subfolders that a job or a model expects."""
     container = Container(
         folder=folder,
         mount=mount,
@@ -84,7 +84,7 @@ def make(folder: Path, mount: str) -> Container:
 
 
 def write_json(container: Container, path: str, value: object) -> None:
-    """Write a file of JSON at a path of the container."""
+    """Write a value as a JSON file at a path in the container."""
     target = container.host(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(value, indent=1))
@@ -93,7 +93,7 @@ def write_json(container: Container, path: str, value: object) -> None:
 def environment(
     container: Container, stack: Mapping[str, str], more: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the variables of the command.
+    """Return the environment variables of a container's command.
 
     They are few of ours, how to reach the stack, then `more`, which wins.
     """
@@ -115,7 +115,7 @@ def environment(
 
 
 def command(container: Container, entrypoint: list[str], arguments: list[str]) -> list[str]:
-    """Return the command line to start.
+    """Return the command line that starts a container's program as a local process.
 
     `python` is the stack's interpreter by PATH; without a mount, `mount` in the words is the
     container's folder.
@@ -135,5 +135,5 @@ def command(container: Container, entrypoint: list[str], arguments: list[str]) -
 
 
 def local(container: Container, word: str) -> str:
-    """Return a word of the command with `mount` as the command sees it."""
+    """Return a word of a command with the path `mount` as the local process sees it."""
     return word if container.mounted else word.replace(f"{container.mount}/", f"{container.root}/")

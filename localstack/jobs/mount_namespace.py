@@ -48,7 +48,7 @@ exec "$@"
 
 @functools.cache
 def prefix(parent: str) -> tuple[str, ...] | None:
-    """Return the command that opens a private mount namespace.
+    """Return the command prefix that runs a program in a private mount namespace.
 
     In it something can be bound over `parent`, a folder of the host. It is opened as root, else
     through a user namespace; None where neither is permitted.
@@ -77,9 +77,10 @@ def prefix(parent: str) -> tuple[str, ...] | None:
 
 
 def inside(command: list[str], *, folder: Path, files: Path, mount: str, work: Path) -> list[str]:
-    """Return the command line that runs a command in `work` where `files` is `mount`.
+    """Return the command line that runs a command where the folder `files` is seen as `mount`.
 
-    `folder` holds what that takes. The command stays as it is where no mount is permitted.
+    Its working directory is `work`; `folder` holds what that takes. The command stays as it is
+    where no mount is permitted.
     """
     opening = prefix(str(PurePosixPath(mount).parent))
     return (

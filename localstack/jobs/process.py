@@ -40,7 +40,7 @@ def run(
     grace: float,
     on_stop: Callable[[Callable[[], object]], None],
 ) -> ProcessEnd:
-    """Run the command to its end.
+    """Run a job's command as a process until it ends, and return how it ended.
 
     A command that is to stop, or is overdue, gets SIGTERM, and SIGKILL `grace` seconds later.
 
@@ -97,14 +97,14 @@ def run(
 
 
 def _read(stream: IO[bytes], into: queue.SimpleQueue[str | None]) -> None:
-    """Put the lines of a stream into a queue."""
+    """Put each line of a process's output into a queue, for another thread."""
     for raw in stream:
         into.put(raw.decode(errors="replace").rstrip("\r\n"))
     stream.close()
 
 
 def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wait: float) -> bool:
-    """Return the lines that have come, after waiting for the first.
+    """Pass the queued output lines to `line`, after waiting for the first.
 
     Return whether there was any.
     """
@@ -120,6 +120,6 @@ def _drain(lines: queue.SimpleQueue[str | None], line: Callable[[str], None], wa
 
 
 def _signal(process: subprocess.Popen[bytes], number: int) -> None:
-    """Send a signal to a process and its children, if it still runs."""
+    """Send a signal to a process's whole group, if it still runs."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

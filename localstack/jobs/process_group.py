@@ -43,7 +43,7 @@ exec "$@" 3<&- </dev/null
 def start(
     command: Sequence[str], *, folder: Path, env: Mapping[str, str], grace: int = 0
 ) -> subprocess.Popen[bytes]:
-    """Start the command, in a process group of its own.
+    """Start a command as a process in a process group of its own.
 
     Its output (both streams) is on `stdout`. Closing `stdin` asks it to end: SIGTERM, and SIGKILL
     for all of the group `grace` seconds later; with 0 seconds only SIGKILL. A command that does not
@@ -80,7 +80,7 @@ def kill(process: subprocess.Popen[bytes]) -> None:
 
 
 def _marked_processes(mark: str) -> Iterator[int]:
-    """Yield the living processes with this mark."""
+    """Yield the ids of living processes that have this mark in their environment."""
     variable = f"ISTHMUS_BOUND={mark}".encode()
     for path in Path("/proc").glob("[0-9]*/environ"):
         with suppress(OSError):  # it has ended, or is another user's

@@ -45,7 +45,7 @@ class AsyncConnections:
         within: float,
         on_stop: Callable[[Callable[[], object]], None],
     ) -> Answer:
-        """Send a request once, and return its answer.
+        """Send a POST request to a model container once, and return its response.
 
         Args:
             port: The container's.

@@ -51,7 +51,7 @@ class _Lines:
         self.last = b""
 
     def readline(self, limit: int) -> bytes:
-        """Return the next line, at most so many bytes of it; none at the connection's end."""
+        """Return the next line of a response's head, at most `limit` bytes; b"" at the end."""
         self.last = self._received.readline(limit)
         return self.last
 
@@ -66,7 +66,7 @@ class _Response(http.client.HTTPResponse):
     fp: Any
 
     def begin(self) -> None:
-        """Read an answer's head; raise IncompleteRead if it is cut or malformed."""
+        """Read a response's head; raise IncompleteRead if it is cut or malformed."""
         received = self.fp
         self.fp = lines = _Lines(received)
         try:
@@ -112,7 +112,7 @@ class Connections:
         *,
         within: float | None = None,
     ) -> Answer:
-        """Send a request once, and return its answer.
+        """Send an HTTP request to a container once, and return its response.
 
         Args:
             method: GET, POST ...
@@ -133,7 +133,9 @@ class Connections:
     def stream(
         self, method: str, path: str, body: bytes, headers: Headers
     ) -> tuple[Answer, Iterator[bytes]]:
-        """Return the answer's status and headers, and the parts of its body as they come.
+        """Send a request; return the response's status and headers, and its body in parts.
+
+        The parts come as the container sends them.
 
         Raises:
             NotReached: The connection ends, also in the middle of it.
@@ -144,7 +146,7 @@ class Connections:
         return Answer(response.status, _read(response)), self._parts(response)
 
     def _parts(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
-        """Yield the parts of a body as they come."""
+        """Yield the parts of a response's body as they come."""
         try:
             with self._errors(self._timeout):
                 while part := response.read1(_PART, decode_content=False):
@@ -155,7 +157,7 @@ class Connections:
     def _send(
         self, method: str, path: str, body: bytes, headers: Headers, seconds: float, *, whole: bool
     ) -> urllib3.BaseHTTPResponse:
-        """Send a request, and return its answer: `whole`, or the status and headers of one."""
+        """Send a request, and return its response: `whole`, or with the body still to be read."""
         response = self._pool.urlopen(
             method,
             path,
@@ -171,7 +173,7 @@ class Connections:
 
     @contextmanager
     def _errors(self, seconds: float) -> Iterator[None]:
-        """Translate urllib3's errors."""
+        """Translate urllib3's errors into NotReached and TimedOut within the block."""
         try:
             yield
         except (NewConnectionError, ConnectTimeoutError) as error:
@@ -187,7 +189,7 @@ class Connections:
             raise NotReached(f"the connection to the container failed: {cause}") from error
 
     def close(self) -> None:
-        """Close the connections that are idle; nothing can be asked from now on."""
+        """Close the idle connections; no request can be sent from now on."""
         self._pool.close()
 
 
@@ -203,7 +205,7 @@ def require_final(status: int) -> None:
 
 
 def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Return an answer's headers as text, names in lower case; the last of equal names wins."""
+    """Return a response's headers as text, names in lower case; the last of equal names wins."""
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
@@ -213,5 +215,5 @@ def _sent(headers: Headers) -> Mapping[str, str]:
 
 
 def _read(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
-    """Return an answer's headers, names in lower case; the last of equal names wins."""
+    """Return a response's headers, names in lower case; the last of equal names wins."""
     return {name.lower(): value for name, value in response.headers.items()}

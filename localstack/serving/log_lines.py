@@ -34,12 +34,12 @@ class Lines(ABC):
     def flush(self) -> None: ...
 
     def say(self, line: str) -> None:
-        """Take a line, and remember it among the last."""
+        """Write a line to the log, and keep it among the last lines."""
         self.last.append(line)
         self.write(line)
 
     def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
-        """Read the output until it ends.
+        """Read a container's output line by line into the log until it ends.
 
         Lines are delivered twice a second, not one by one: a container may log each request.
         """

@@ -106,7 +106,7 @@ class ModelServer:
     def start(self, fill: Callable[[Path], None], seconds: float) -> str | None:
         """Fill the model's folder, start the server, and wait until it is healthy.
 
-        Return what went wrong, else None; `fill` may raise.
+        Return an error message, else None; `fill` may raise.
         """
         container = containers.make(self._folder, self._contract.mount)
         model = container.host(self._contract.model)
@@ -126,7 +126,7 @@ class ModelServer:
         *,
         seconds: float | None = None,
     ) -> Answer:
-        """Send one request, once, and return its answer.
+        """Send one prediction request to the model, once, and return its response.
 
         Raises:
             NotReached: There is no whole answer.
@@ -138,7 +138,7 @@ class ModelServer:
         return self.connections.ask("POST", self._contract.predict, body, headers, within=seconds)
 
     def enter(self) -> bool:
-        """Count a request that begins; return False if the server has been retired."""
+        """Count a request as under way; return False if the server has been retired."""
         with self._counting:
             if self._retired:
                 return False
@@ -151,14 +151,14 @@ class ModelServer:
         return self._busy
 
     def leave(self) -> None:
-        """Count a request that ends."""
+        """Count a request as finished."""
         with self._counting:
             self._busy -= 1
             if self._retired:
                 self._changed.notify_all()
 
     def retire(self) -> None:
-        """Retire the server: it takes no more requests and ends after those under way."""
+        """Retire the server: it takes no more requests, and ends after those under way."""
         with self._changed:
             if self._retired:
                 return
@@ -166,7 +166,7 @@ class ModelServer:
         self._state.spawn(self._end)
 
     def kill(self) -> None:
-        """End the process now, and remove its folder."""
+        """End the server's process now, and remove its folder."""
         self._retired = True
         if self._process is not None:
             process_group.kill(self._process)
@@ -175,10 +175,7 @@ class ModelServer:
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def revive(self) -> None:
-        """Start a server that ended by itself again, as SageMaker does.
-
-        It returns at once.
-        """
+        """Start a server that ended by itself again, as SageMaker does; return at once."""
         with self._changed:
             if self._retired or self._reviving or self.ended is None or self._again is None:
                 return
@@ -206,7 +203,7 @@ class ModelServer:
             self._reviving = False
 
     def _end(self) -> None:
-        """End the process after the requests under way."""
+        """End the server's process after the requests under way."""
         deadline = time.monotonic() + _DRAIN
         with self._changed:
             while self._busy and (left := max(deadline, self._until) - time.monotonic()) > 0:
@@ -219,7 +216,7 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
-        """Start the process and wait until it is healthy; return what went wrong, or None."""
+        """Start the server's process, wait until it is healthy; return an error message, or None."""
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]
@@ -242,7 +239,7 @@ class ModelServer:
         return self._wait(port, seconds)
 
     def _wait(self, port: int, seconds: float) -> str | None:
-        """Poll the health route; return what is wrong in the end, or None."""
+        """Poll the health route until the server is healthy; return an error message, or None."""
         deadline = time.monotonic() + seconds
         probe = Connections(port, timeout=2.0)
         problem = "nothing listens"
@@ -271,7 +268,7 @@ class ModelServer:
 
 
 def _fill(word: str, where: Mapping[str, str]) -> str:
-    """Replace the marks in a word of a command."""
+    """Replace the placeholders ({port}, {model} ...) in a word of a command or variable."""
     for mark, value in where.items():
         word = word.replace(mark, value)
     return word

@@ -27,9 +27,9 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
         return self.ends[-1] if self.ends else 0.0
 
     def pick(self, point: float) -> T | None:
-        """Return the thing at `point` of [0, 1); None when all weigh nothing.
+        """Return the item at `point` of [0, 1) of a weighted choice; None if all weigh nothing.
 
-        A thing that weighs nothing is never picked.
+        A random point makes it a random choice. An item that weighs nothing is never picked.
         """
         if self.total <= 0:
             return None
@@ -37,7 +37,7 @@ class Choice(msgspec.Struct, Generic[T], frozen=True):
 
 
 def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
-    """Return the weighted choice among things.
+    """Return a weighted choice among items, such as the variants of an endpoint.
 
     What weighs nothing is left out, so that rounding at an end cannot pick it.
     """
@@ -48,7 +48,7 @@ def choice(weighed: Iterable[tuple[T, float]]) -> Choice[T]:
 
 
 def shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Return the share of each weight in their sum."""
+    """Return each weight as a fraction of their sum."""
     total = sum(weights.values())
     return {name: weight / total if total else 0.0 for name, weight in weights.items()}
 
@@ -56,9 +56,10 @@ def shares(weights: Mapping[str, float]) -> dict[str, float]:
 def two_fleets(
     live: Mapping[str, float], green: Mapping[str, float], share: float
 ) -> dict[tuple[bool, str], float]:
-    """Return the traffic of (is it the new fleet, variant).
+    """Return the traffic share of each variant while a new fleet replaces the live one.
 
-    `share` is the part of all traffic that goes to the new fleet.
+    The key says whether it is of the new fleet, and its name. `share` is the part of all traffic
+    that goes to the new fleet.
     """
     old = {(False, name): (1 - share) * part for name, part in shares(live).items()}
     new = {(True, name): share * part for name, part in shares(green).items()}

@@ -24,16 +24,17 @@ _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 
 
 def on_behalf_of() -> Caller | None:
-    """Return the caller whose rights apply to the stack's own calls in this thread.
+    """Return the caller whose IAM permissions limit internal calls in this thread.
 
-    None: they need the stack's own rights, which are not limited.
+    Internal calls are requests that the offline AWS sends to itself. None: no caller is set, and
+    they are not limited.
     """
     return _caller.get()
 
 
 @contextmanager
 def acting_for(caller: Caller | None) -> Iterator[None]:
-    """Make the stack's own calls in this thread need the rights of `caller` for a while."""
+    """Limit internal calls in this thread to the IAM permissions of `caller` within the block."""
     token = _caller.set(caller)
     try:
         yield

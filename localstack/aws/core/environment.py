@@ -39,7 +39,7 @@ STRAY = (
 
 
 def variables(url: str) -> dict[str, str]:
-    """Return the variables that point every AWS SDK at the stack at `url`.
+    """Return the environment variables that point every AWS SDK at the offline AWS at `url`.
 
     A server that is not ours takes any key.
     """
@@ -49,7 +49,7 @@ def variables(url: str) -> dict[str, str]:
 
 
 def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Return the variables that point an AWS SDK at `url` with a pair of keys."""
+    """Return environment variables that give an AWS SDK the endpoint `url` and a key pair."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": access_key,
@@ -87,5 +87,8 @@ def summary(url: str) -> str:
 
 
 def stray(name: str) -> bool:
-    """Return whether a variable would lead an SDK away from the stack, and must not be set."""
+    """Return whether an environment variable of this name would send an SDK to the real AWS.
+
+    Such a variable must not be set for a process that uses the offline AWS only.
+    """
     return name in STRAY or name.startswith("AWS_ENDPOINT_URL_")

@@ -66,7 +66,7 @@ class Clients:
         return client
 
     def _answer(self, authorization: str, request: AWSPreparedRequest, **_: object) -> AWSResponse:
-        """Answer a client's request."""
+        """Answer a boto3 client's HTTP request inside this process, without a socket."""
         headers = {**request.headers, "Authorization": authorization}
         done = self._send(_environ(request.method, request.url, headers, _body(request.body)))
         return AWSResponse(request.url, done.status, dict(done.headers), _Raw(done.body))
@@ -76,7 +76,7 @@ class _Raw(io.BytesIO):
     """The body of an answer, in the form in which botocore expects urllib3's."""
 
     def stream(self, *_: object, **__: object) -> Iterator[bytes]:
-        """Yield the answer's bytes in parts."""
+        """Yield the bytes of the response's body in chunks, as urllib3 does."""
         while chunk := self.read(1 << 20):
             yield chunk
 
@@ -104,7 +104,7 @@ def environ_of_call(
 
 
 def parsed(service: str, operation: str, done: Answer) -> dict[str, Any]:
-    """Return an answer as botocore would, without its metadata.
+    """Return a response parsed as botocore would, without its ResponseMetadata.
 
     Raises:
         AwsError: The answer is an error.

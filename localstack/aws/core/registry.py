@@ -127,7 +127,7 @@ class Context(StackContext):
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        """The account and region that own the state."""
+        """The account and region whose state the handler reads and writes."""
         return self.account, self.region
 
     @property
@@ -138,11 +138,11 @@ class Context(StackContext):
 
     @property
     def moto_answers(self) -> bool:
-        """Whether moto's canned answers replace what the service executes or refuses."""
+        """Whether moto's canned answers replace errors for what is not executed here."""
         return self.stack.moto_answers
 
     def env(self, role: str) -> dict[str, str]:
-        """Return the variables with which a subprocess that acts as a role reaches this stack.
+        """Return environment variables with which a subprocess calls this stack as an IAM role.
 
         Args:
             role: The role's ARN; "": the request named none.
@@ -161,14 +161,14 @@ class Context(StackContext):
         return self.state.store((ACCOUNT, REGION), Sessions)
 
     def client(self, service: str) -> Any:
-        """Return a boto3 client of this same stack, without a socket in between.
+        """Return a boto3 client of this same stack, which works without a network connection.
 
         It reaches every service, moto's included. Its calls are not in the log and meet no faults.
         """
         return self._services.client(service, self.account, self.region)
 
     def as_caller(self) -> AbstractContextManager[None]:
-        """Make the calls of this thread's clients need the caller's rights for a while.
+        """Check the IAM permissions of the request's caller for internal calls within the block.
 
         Athena reads Glue and S3 so.
         """
@@ -197,7 +197,7 @@ class Context(StackContext):
     def service_fault(
         self, service: str, operation: str, names: tuple[str, ...] = ()
     ) -> Fault | None:
-        """Take a throttling fault or an error fault for a call that the stack itself makes.
+        """Take an injected throttling or error fault for an internal call, or None.
 
         Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
         the operation count: the others are for what clients ask.

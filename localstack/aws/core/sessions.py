@@ -42,7 +42,7 @@ class Sessions:
         role: str = "",
         seconds: int | None = None,
     ) -> Session:
-        """Issue a new session key.
+        """Create temporary credentials for a caller or a role, and return them.
 
         Args:
             account: The account that the key belongs to.
@@ -65,5 +65,5 @@ class Sessions:
         return session
 
     def get(self, key: str) -> Session | None:
-        """Return the session of an access key; None: the stack has issued no such key."""
+        """Return the session that an access key belongs to; None: no such key was issued."""
         return self._sessions.get(key)

@@ -68,7 +68,7 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
-    """Send all calls in their order to the server at `url`, and compare the answers.
+    """Replay a recording of AWS calls against the server at `url`, and compare the responses.
 
     Buckets that existed when the calls were recorded are made first.
     """
@@ -110,7 +110,7 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
 
 def _existing_buckets(calls: Sequence[Call]) -> list[str]:
-    """Return the buckets that were used before anything made them."""
+    """Return the S3 buckets that a recording uses before any of its calls creates them."""
     created: set[str] = set()
     used: dict[str, None] = {}
     for call in calls:
@@ -125,7 +125,7 @@ def _existing_buckets(calls: Sequence[Call]) -> list[str]:
 
 
 def _location(region: str) -> dict[str, Any]:
-    """Return the parameters of CreateBucket that name a region."""
+    """Return the parameter of CreateBucket that names a region, where one is needed."""
     return (
         {}
         if region == "us-east-1"
@@ -141,7 +141,7 @@ class Replacements:
         self._used: set[str] = set()
 
     def add(self, recorded: Any, answered: Any) -> None:
-        """Add a recorded answer, and the one that came."""
+        """Note which recorded ids, in a response, became which new ones in the replay."""
         if isinstance(recorded, Mapping) and isinstance(answered, Mapping):
             for name in recorded.keys() & answered.keys():
                 self.add(recorded[name], answered[name])
@@ -156,15 +156,15 @@ class Replacements:
                 self._here.update(zip(ids, ours, strict=True))
 
     def use(self, params: Any) -> None:
-        """Add a recorded request."""
+        """Note the texts in a recorded request, as used by the caller."""
         self._used.update(_texts(params))
 
     def is_used(self, text: str) -> bool:
-        """Return whether the caller had used a text before it was answered."""
+        """Return whether a text in a response had been used by the caller before."""
         return text in self._used and not WORD.fullmatch(text)
 
     def translated(self, value: Any) -> Any:
-        """Return a recorded value with ids replaced by those of the repetition."""
+        """Return a recorded value with recorded ids replaced by those of the replay."""
         if isinstance(value, Mapping):
             return {name: self.translated(member) for name, member in value.items()}
         if isinstance(value, list):
@@ -176,7 +176,7 @@ class Replacements:
 
 
 def on_its_way(answer: Any) -> bool:
-    """Return whether an answer says that something is still in progress."""
+    """Return whether a response says that something is still in progress (Creating ...)."""
     if isinstance(answer, Mapping):
         return any(
             member.lower().endswith(_ON_ITS_WAY)
@@ -188,7 +188,7 @@ def on_its_way(answer: Any) -> bool:
 
 
 def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
-    """Return the calls without repeated polling.
+    """Return the recorded calls without repeated polling.
 
     Who waits looks often; the last look before something is changed counts.
     """
@@ -208,9 +208,9 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
 
 
 def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
-    """Return the answer to a call.
+    """Send a recorded call, and return the response.
 
-    That of a read comes once what the recording shows as over is over here, too, or after two
+    A read is repeated until what the recording shows as finished is finished here, too, or for two
     minutes.
     """
     end = time.monotonic() + _PATIENCE
@@ -223,7 +223,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
 
 
 def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
-    """Call an operation, and return its answer or its error."""
+    """Call an operation through boto3, and return its response or its error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -247,7 +247,7 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
 def _differences(
     call: Call, answer: _Answer, shape: Any, learnt: Replacements
 ) -> Iterator[Difference]:
-    """Yield the differences between a recorded answer and one that came."""
+    """Yield the differences between a recorded response and one of the replay."""
     if call.error != answer.error:
         places = [("error", call.error or "an answer", answer.error or "an answer")]
     elif call.status != answer.status:
@@ -269,9 +269,9 @@ def _differences(
 def _value_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where two answers differ, with both values.
+    """Yield where two responses differ: the path, and both values.
 
-    `learnt` None: names and kinds alone are compared.
+    `learnt` None: names and kinds of values alone are compared.
     """
     if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds
@@ -288,7 +288,7 @@ def _value_differences(
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
-    """Return whether a value is the same in every repetition."""
+    """Return whether a recorded value must be the same in every replay."""
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
@@ -298,7 +298,7 @@ def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
 def _object_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two objects."""
+    """Yield the differences between two JSON objects of responses."""
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), answered.values(), strict=False):
             yield from _value_differences(first, second, shape.value, f"{where}{{}}", learnt)
@@ -321,9 +321,9 @@ def _object_differences(
 def _list_differences(
     recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Compare lists pair by pair where they are as long, else by names and kinds.
+    """Yield the differences between two lists: pair by pair, or by names and kinds.
 
-    An account's lists hold what is not the caller's.
+    The latter is for lists of unequal length: an account's lists hold what is not the caller's.
     """
     if len(recorded) == len(answered):
         for first, second in zip(recorded, answered, strict=True):
@@ -337,7 +337,7 @@ def _list_differences(
 
 
 def kind(value: Any) -> str:
-    """Return a value's kind for the comparison."""
+    """Return the kind of a response's value (object, text, number, time ...), for comparing."""
     if isinstance(value, Mapping):
         return {
             "$time": "time",
@@ -355,7 +355,7 @@ def kind(value: Any) -> str:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Yield every text in a value."""
+    """Yield every string within a value."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping | list):

@@ -49,7 +49,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
-    """Return a recording's head and its calls, in their order.
+    """Read a recording of AWS calls from its folder: its head, and its calls in order.
 
     Raises:
         OSError: There is none.
@@ -67,7 +67,7 @@ def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
 
 
 def _calls(file: Path) -> Iterator[Call]:
-    """Yield the calls in a file."""
+    """Yield the recorded calls in a file of JSON lines."""
     decode = msgspec.json.Decoder(Call).decode
     for number, line in enumerate(file.read_bytes().splitlines(), start=1):
         try:
@@ -77,7 +77,7 @@ def _calls(file: Path) -> Iterator[Call]:
 
 
 def body(data: bytes) -> dict[str, Any]:
-    """Return the bytes of a request as they are kept."""
+    """Return the bytes of a request's body in the form in which recordings keep them."""
     if len(data) > _LARGEST:
         return {"$size": len(data)}
     try:
@@ -87,7 +87,7 @@ def body(data: bytes) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return a kept value as boto3 takes it."""
+    """Convert a recorded value back to what boto3 takes as a parameter."""
     if isinstance(value, list):
         return [plain(member) for member in value]
     if not isinstance(value, dict):

@@ -58,11 +58,11 @@ class Recorder:
         session.events.register("after-call", self._on_answer)
 
     def begin(self) -> None:
-        """Begin to record calls."""
+        """Begin to record the AWS calls of clients that the session makes."""
         self._begun = True
 
     def _on_request(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
-        """Note the parameters of a call."""
+        """Keep the parameters of a call until its response comes (a botocore event)."""
         if not self._begun:
             return
         with self._lock:
@@ -76,7 +76,7 @@ class Recorder:
         context: Mapping[str, Any],
         **_: Any,
     ) -> None:
-        """Write the line of a call that is answered."""
+        """Write a call with its response to the recording (a botocore event)."""
         if _ASKED not in context:
             return
         error = parsed.get("Error", {}) if http_response.status_code >= 300 else {}

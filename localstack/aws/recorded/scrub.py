@@ -50,7 +50,7 @@ class Scrubber:
         self._numbered: dict[str, str] = {}
 
     def request_value(self, value: Any) -> Any:
-        """Return a request's value with private texts replaced."""
+        """Return a request's value with private texts (names, accounts, keys) replaced."""
         if isinstance(value, Mapping):
             return {str(name): self.request_value(member) for name, member in value.items()}
         if isinstance(value, list | tuple):
@@ -66,7 +66,7 @@ class Scrubber:
         )
 
     def answered(self, value: Any, shape: Any = None) -> Any:
-        """Return an answer's value with private texts replaced.
+        """Return a response's value with private texts (names, accounts, keys) replaced.
 
         Args:
             value: The value.
@@ -92,14 +92,14 @@ class Scrubber:
         )
 
     def message(self, text: str) -> str:
-        """Return an error message without names."""
+        """Return an error message with private texts replaced."""
         text = _PERSON.sub(
             lambda hit: self._stand_in(hit[0], "person-{}@example.com"), self.text(text)
         )
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
-        """Return an answer's text with private parts replaced."""
+        """Return a stand-in (text-1 ...) for a text in a response, unless the caller had sent it."""
         masked = self.text(text)
         return (
             masked
@@ -108,7 +108,7 @@ class Scrubber:
         )
 
     def text(self, text: str) -> str:
-        """Return a text without the caller's names, accounts, keys, people and ids."""
+        """Return a text with the caller's names, accounts, keys, people and ids replaced."""
         text = UUID.sub(lambda hit: self._stand_in(hit[0].lower(), _UUID), self._pseudonym(text))
         text = _PRINCIPAL.sub(lambda hit: f"{hit[1]}{self._stand_in(hit[2], 'person-{}')}", text)
         text = _NUMBER.sub(
@@ -117,13 +117,13 @@ class Scrubber:
         return _KEY.sub(lambda hit: self._stand_in(hit[0], "KEY{}"), text)
 
     def _request_text(self, text: str) -> str:
-        """Return a request's text with private parts replaced, and note their use."""
+        """Return a text of a request with private parts replaced, and note that it was used."""
         replacement = self._words.get(text) or self.text(text)
         self._used.add(replacement)
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Return a request's body with names replaced.
+        """Return a request's body, as recordings keep it, with names replaced.
 
         It is the caller's own, and others know it by its digest.
         """
@@ -131,13 +131,13 @@ class Scrubber:
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
 
     def _pseudonym(self, text: str) -> str:
-        """Replace the caller's own names in a text."""
+        """Return a text with the caller's own names replaced by given ones."""
         for pattern, mask in self._names:
             text = pattern.sub(mask, text)
         return text
 
     def _members(self, value: Mapping[str, Any], shape: Any) -> Iterator[tuple[str, Any]]:
-        """Yield the members of an answer as they are kept."""
+        """Yield the members of a response as they are recorded, with private texts replaced."""
         of_map = getattr(shape, "type_name", "") == "map"
         members: Mapping[str, Any] = {} if of_map else getattr(shape, "members", {})
         for name, member in value.items():
@@ -149,14 +149,14 @@ class Scrubber:
             )
 
     def _stand_in(self, text: str, pattern: str) -> str:
-        """Return the replacement of a text: always the same one."""
+        """Return the replacement of a private text: always the same one."""
         if text in self._numbered.values():
             return text
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))
 
 
 def _whole(name: str) -> re.Pattern[str]:
-    """Return a pattern for a name that is no part of a longer one."""
+    """Return a regular expression for a name that is no part of a longer one."""
     return re.compile(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])")
 
 

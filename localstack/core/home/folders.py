@@ -24,7 +24,7 @@ class OwnedFolder:
     """A folder that belongs to this process until `remove`, `leave` or the process's end."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder.
+        """Take a folder into this process's possession with a lock.
 
         Raises:
             Taken: It is another process's.
@@ -40,7 +40,7 @@ class OwnedFolder:
 
     @classmethod
     def temporary(cls, prefix: str) -> Self:
-        """Make a temporary folder, after removing those of dead processes."""
+        """Create a temporary folder of this process, after removing those of dead processes."""
         sweep(prefix)
         while True:
             try:
@@ -54,14 +54,14 @@ class OwnedFolder:
         self.leave()
 
     def leave(self) -> None:
-        """Give the folder back, for the next owner."""
+        """Release the lock on the folder, for the next owner."""
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
 
 
 def is_taken(folder: Path) -> bool:
-    """Return whether a living process owns the folder."""
+    """Return whether a living process has the lock on a folder."""
     if not (folder / LOCK).exists():
         return False
     try:
@@ -83,7 +83,7 @@ def remove_tree(folder: Path) -> None:
 
 
 def sweep(prefix: str) -> None:
-    """Remove temporary folders of dead processes.
+    """Remove temporary folders whose owning processes are dead.
 
     One that never had an owner's lock is let alone.
     """

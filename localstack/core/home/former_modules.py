@@ -344,7 +344,7 @@ FORMER_MODULES = {
 
 
 def present_address(module: str, name: str) -> tuple[str, str]:
-    """Return the present module and name of a class that a record names."""
+    """Return the present module and name of a class that was pickled under an older one."""
     package = __name__.partition(".")[0]
     if module.startswith(f"{FORMER_PACKAGE}."):
         module = f"{package}{module.removeprefix(FORMER_PACKAGE)}"
@@ -354,7 +354,7 @@ def present_address(module: str, name: str) -> tuple[str, str]:
 
 
 def first_address(module: str, name: str) -> str:
-    """Return the whole name that a class had in the first release that wrote it."""
+    """Return the full name that a class had in the first release that pickled it."""
     if (whole := _FIRST.get(f"{module}.{name}")) is not None:
         return whole
     return f"{_FIRST.get(module, module)}.{name}"

@@ -39,12 +39,12 @@ class _About(msgspec.Struct, frozen=True, kw_only=True):
     seal: str = ""  # of the rest, in hex: a stack of this user made the home
 
     def sealed(self) -> _About:
-        """Return the same with this user's seal."""
+        """Return the same description of a data directory, signed with this user's key."""
         rest = msgspec.structs.replace(self, seal="")
         return msgspec.structs.replace(rest, seal=seals.seal(msgspec.json.encode(rest)).hex())
 
     def is_ours(self) -> bool:
-        """Return whether it has this user's seal."""
+        """Return whether the description is signed with this user's key."""
         return hmac.compare_digest(self.seal.encode(), self.sealed().seal.encode())
 
 
@@ -75,7 +75,7 @@ class Home:
             raise NotUsable(str(error)) from error
 
     def _take(self, expected: _About) -> None:
-        """Lock the folder, and make it a home or check that it is one."""
+        """Lock the data directory, and initialize it or check that it is one of a stack."""
         new = [folder for folder in (self.folder, *self.folder.parents) if not folder.exists()]
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in new:
@@ -108,7 +108,7 @@ class Home:
             raise
 
     def write(self, name: str, record: bytes) -> None:
-        """Write a record durably.
+        """Write a file of the data directory durably (synced to disk).
 
         Raises:
             OSError: That is impossible; then the record is as it was.
@@ -116,32 +116,32 @@ class Home:
         _write(self.folder, name, record)
 
     def read(self, name: str) -> bytes:
-        """Read a record."""
+        """Read a file of the data directory."""
         return (self.folder / name).read_bytes()
 
     def remove(self, name: str) -> None:
-        """Remove a record durably; an absent one is no error."""
+        """Delete a file of the data directory durably; an absent one is no error."""
         path = self.folder / name
         with contextlib.suppress(FileNotFoundError):
             path.unlink()
             _sync(path.parent)
 
     def names(self, under: str) -> Iterator[str]:
-        """Yield the names of the records below a folder."""
+        """Yield the names of the files below a folder of the data directory."""
         for path in sorted((self.folder / under).rglob("*")):
             if path.is_file():
                 yield str(path.relative_to(self.folder))
 
     def drop(self, name: str) -> None:
-        """Remove a record without syncing; a power cut may restore it.
+        """Delete a file of the data directory without syncing; a power cut may restore it.
 
-        Absent is success.
+        An absent one is no error.
         """
         with contextlib.suppress(FileNotFoundError):
             (self.folder / name).unlink()
 
     def clear(self, under: str) -> None:
-        """Remove every record below a folder durably.
+        """Delete every file below a folder of the data directory durably.
 
         Raises:
             OSError: A record stays.
@@ -152,12 +152,12 @@ class Home:
             _sync(folder.parent)
 
     def close(self) -> None:
-        """Release the folder for another stack."""
+        """Release the lock on the data directory for another stack."""
         self._owned.leave()
 
 
 def adopt(folder: Path) -> None:
-    """Seal a home that comes from elsewhere or from an older stack, so that it can be used.
+    """Sign a data directory of another user or an older stack, so that this user's can load it.
 
     Nothing is unpickled; it may be done again.
 
@@ -193,9 +193,9 @@ def adopt(folder: Path) -> None:
 
 
 def _seal(folder: Path, *, foreign: int) -> None:
-    """Put this user's seal on each record.
+    """Sign each file of a data directory with this user's key.
 
-    `foreign` is the length of another user's seal, which those without ours begin with.
+    `foreign` is the length of another user's signature, with which those without ours begin.
     """
     paths = sorted(folder.rglob("*"))
     if link := next((path for path in paths if path.is_symlink()), None):
@@ -208,7 +208,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
-    """Write a record to a temporary file, then rename it into place."""
+    """Write a file atomically: to a temporary file that is renamed into place."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -226,12 +226,12 @@ def _write(home: Path, name: str, record: bytes) -> None:
 
 
 def _private(path: str, flags: int) -> int:
-    """Open a file that only this user may read."""
+    """Open a file with permissions for this user only, and return its descriptor."""
     return os.open(path, flags, 0o600)
 
 
 def _sync(folder: Path) -> None:
-    """Sync a folder's names to disk."""
+    """Sync a folder's entries to disk, so that new names survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -240,7 +240,7 @@ def _sync(folder: Path) -> None:
 
 
 def _check(folder: Path, text: bytes, expected: _About) -> None:
-    """Raise NotUsable if a home does not match the stack."""
+    """Raise NotUsable if a data directory does not match this stack's cloud and versions."""
     try:
         about = msgspec.json.decode(text, type=_About)
     except msgspec.DecodeError as error:

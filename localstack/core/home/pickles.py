@@ -50,7 +50,7 @@ class Outside:
 def freeze(
     value: object, *, left: Left | None = None, reduce: Callable[[object], Any] | None = None
 ) -> bytes:
-    """Return a record of the value.
+    """Return an object as signed pickled bytes, to be written to the data directory.
 
     Args:
         value: What is to be kept.
@@ -76,14 +76,14 @@ def freeze(
 
 
 def sealed(pickled: bytes) -> bytes:
-    """Return a record of pickled bytes: this user's seal, then the bytes."""
+    """Return pickled bytes with this user's signature in front."""
     return seals.seal(pickled) + pickled
 
 
 def unsealed(record: bytes) -> bytes | None:
-    """Return the pickled part of a record.
+    """Return the pickled part of signed bytes.
 
-    None: the record does not begin with this user's seal.
+    None: they do not begin with this user's signature.
     """
     own, pickled = record[: seals.SIZE], record[seals.SIZE :]
     return pickled if seals.holds(own, pickled) else None
@@ -92,7 +92,9 @@ def unsealed(record: bytes) -> bytes | None:
 def thaw(
     record: bytes, outside: Callable[[str], object] = lambda name: name, *, name: str = "the record"
 ) -> Any:
-    """Return the value of a record. Nothing is unpickled without this user's seal.
+    """Return the object in signed pickled bytes.
+
+    Nothing is unpickled without this user's signature.
 
     Args:
         record: The record.
@@ -142,7 +144,7 @@ class _Unpickler(pickle.Unpickler):
     """An unpickler that finds classes where they are today."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Find a class, also one that has moved since it was pickled."""
+        """Return a class by module and name, also one that has moved since it was pickled."""
         return super().find_class(*present_address(module, name))
 
 
@@ -158,7 +160,7 @@ class _Pickler(pickle.Pickler):
         self._left = left
 
     def reducer_override(self, obj: Any) -> Any:
-        """Pickle locks and the like as new ones."""
+        """Pickle locks and other objects of a process as new ones."""
         kind = type(obj)
         if kind in _NEW:
             return _NEW[kind], ()
@@ -183,17 +185,17 @@ class _Reducing(_Pickler):
         self._reduce = reduce
 
     def persistent_id(self, obj: object) -> str | None:
-        """Return the name of an object that is not pickled."""
+        """Return the name of an object that is kept outside of the pickle, else None."""
         return obj.name if type(obj) is Outside else None
 
     def reducer_override(self, obj: Any) -> Any:
-        """Pickle an object by our own rules, or by the caller's."""
+        """Pickle an object by the caller's rules or by our own."""
         reduced = super().reducer_override(obj)
         return self._reduce(obj) if reduced is NotImplemented else reduced
 
 
 def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
-    """Return how an object is pickled with some attributes replaced."""
+    """Return how to pickle an object (see __reduce_ex__) with some attributes replaced."""
     reduced = list(obj.__reduce_ex__(pickle.HIGHEST_PROTOCOL))
     values = {name: make() for name, make in left.items()}
     state = reduced[2]
@@ -204,7 +206,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Return the names of the fields of a class's instances."""
+    """Return the field names of a class, by which a change since pickling is noticed."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)
@@ -216,7 +218,7 @@ def _fields(kind: Any) -> tuple[str, ...]:
 
 
 def _event(is_set: bool) -> threading.Event:
-    """Return an event that is set, or is not."""
+    """Return a new event that is set or not, as an unpickled one was."""
     event = threading.Event()
     if is_set:
         event.set()

@@ -24,7 +24,7 @@ class NoKey(RuntimeError):
 
 
 def seal(data: bytes) -> bytes:
-    """Return this user's seal of some bytes.
+    """Return this user's signature (HMAC) of some bytes.
 
     Raises:
         NoKey: The key cannot be made or read.
@@ -33,7 +33,7 @@ def seal(data: bytes) -> bytes:
 
 
 def holds(mark: bytes, data: bytes) -> bool:
-    """Return whether a mark is this user's seal of these bytes.
+    """Return whether a signature is this user's signature of these bytes.
 
     Raises:
         NoKey: The key cannot be made or read.
@@ -42,7 +42,7 @@ def holds(mark: bytes, data: bytes) -> bool:
 
 
 def file() -> Path:
-    """Return the path of the key, which may not exist yet.
+    """Return the path of this user's signing key, which may not exist yet.
 
     Raises:
         NoKey: This user has no home folder.
@@ -63,7 +63,7 @@ _ELSEWHERE = "set XDG_STATE_HOME to a folder of your own that stays"
 
 @cache
 def _key(path: Path) -> bytes:
-    """Read this user's sealing key, making it on first use."""
+    """Read this user's signing key, making it on first use."""
     try:
         if not path.exists():
             _make(path)
@@ -90,7 +90,7 @@ def _key(path: Path) -> bytes:
 
 
 def _make(path: Path) -> None:
-    """Make the key; if two stacks do so at once, the first one wins."""
+    """Create this user's signing key; if two stacks do so at once, the first one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as opened:

@@ -37,14 +37,14 @@ class Authority:
         self.bundle = self.write("bundle.pem", _certifi() + _pem(self._authority))
 
     def context(self, host: str) -> ssl.SSLContext:
-        """Return the context that ends TLS for `host`."""
+        """Return a TLS context with a certificate for `host` that this authority has signed."""
         with self._lock:
             if host not in self._contexts:
                 self._contexts[host] = self._minted(host)
             return self._contexts[host]
 
     def _minted(self, host: str) -> ssl.SSLContext:
-        """Make a certificate for a host, and its TLS context."""
+        """Create a certificate for a host, and return a TLS context with it."""
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
 
@@ -62,7 +62,7 @@ class Authority:
         return context
 
     def _signed(self, name: Any, key: Any, *, ca: bool = False, names: Any = None) -> Any:
-        """Return a certificate that this authority has signed."""
+        """Create an X.509 certificate, signed by this authority."""
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes
 
@@ -102,7 +102,7 @@ class Authority:
         return builder.sign(self._key, hashes.SHA256())
 
     def write(self, name: str, content: bytes) -> Path:
-        """Write a file of its folder, and return its path."""
+        """Write a file into the authority's folder, for this user only, and return its path."""
         path = self._folder / name
         path.touch(mode=0o600)
         path.write_bytes(content)
@@ -110,7 +110,7 @@ class Authority:
 
 
 def _name(text: str) -> Any:
-    """Return an X.509 name."""
+    """Return an X.509 name with this common name."""
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
@@ -118,7 +118,7 @@ def _name(text: str) -> Any:
 
 
 def _pem(certificate: Any) -> bytes:
-    """Return a certificate in PEM."""
+    """Encode a certificate as PEM."""
     from cryptography.hazmat.primitives import serialization
 
     content: bytes = certificate.public_bytes(serialization.Encoding.PEM)
@@ -126,7 +126,7 @@ def _pem(certificate: Any) -> bytes:
 
 
 def _certifi() -> bytes:
-    """Return the public certificate authorities, for hosts that are passed through."""
+    """Return the public root certificates (PEM), for hosts that are passed through."""
     try:
         import certifi
     except ImportError:

@@ -21,7 +21,7 @@ _OWNER = (
 
 
 def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
-    """Return whether a client belongs to another user, and not to root.
+    """Return whether a local client's process belongs to another user, and not to root.
 
     `peer` is its address, `port` the one of ours to which it is connected.
     """
@@ -30,7 +30,7 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
 
 
 def is_own(peer: tuple[str, int], port: int) -> bool:
-    """Return whether a client belongs to this user or root.
+    """Return whether a local client's process belongs to this user or root.
 
     It is False where nobody says whose it is.
     """
@@ -38,7 +38,7 @@ def is_own(peer: tuple[str, int], port: int) -> bool:
 
 
 def _owner(peer: tuple[str, int], port: int) -> int | None:
-    """Return the user of the socket at an address, or None if unknown.
+    """Return the user id that owns the socket at an address, or None if unknown.
 
     The kernel is asked for this socket: its list takes 5 ms. Nobody's is what its process has
     closed: the kernel calls it root's.
@@ -55,7 +55,7 @@ def _owner(peer: tuple[str, int], port: int) -> int | None:
 
 
 def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
-    """Return user and inode of a socket by NETLINK_SOCK_DIAG, sock_diag(7).
+    """Return user id and inode of a socket by NETLINK_SOCK_DIAG, sock_diag(7).
 
     Raises:
         OSError: There is no such question.
@@ -88,7 +88,7 @@ class _Kernel:
         self._lock = threading.Lock()
 
     def ask(self, kind: int, query: bytes) -> bytes:
-        """Return the message that answers.
+        """Send a netlink query, and return the kernel's answering message.
 
         Raises:
             OSError: The kernel does not answer.
@@ -111,7 +111,7 @@ class _Kernel:
             return answer
 
     def _opened(self) -> socket.socket:
-        """Open the kernel's socket for questions about connections."""
+        """Return the netlink socket for queries about connections, opened on first use."""
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _SOCK_DIAG)
         self._socket.setsockopt(
             socket.SOL_SOCKET, socket.SO_RCVTIMEO, _PATIENCE
@@ -123,7 +123,7 @@ _KERNEL = _Kernel()
 
 
 def _look_up(peer: tuple[str, int]) -> tuple[int, int]:
-    """Return user and inode of a socket by the list of all.
+    """Return user id and inode of a socket from the list of all sockets in /proc.
 
     The inode is 0 where it is not in the list.
     """

@@ -27,7 +27,7 @@ class _Ports:
         self._lock = threading.Lock()
 
     def free(self) -> int:
-        """Return a port that was not handed out recently."""
+        """Return a free port that was not handed out recently."""
         with self._lock:
             while True:
                 stale_before = time.monotonic() - _LISTENS
@@ -39,7 +39,7 @@ class _Ports:
                 self._told |= dict.fromkeys(self._block(), -math.inf)
 
     def _block(self) -> range:
-        """Return another block of ports.
+        """Reserve another block of ports for this process, and return it.
 
         Raises:
             OSError: All are taken.
@@ -52,13 +52,13 @@ class _Ports:
         raise OSError(f"no port from {_FIRST} to {_FIRST + _BLOCKS * _SIZE - 1} is free")
 
     def close(self) -> None:
-        """Release all blocks of ports."""
+        """Release all blocks of ports that this process has reserved."""
         for guard in self._guards:
             guard.close()
 
 
 def _bound(port: int) -> socket.socket | None:
-    """Bind a port and return the socket, or None if it is taken."""
+    """Bind a port of 127.0.0.1 and return the socket, or None if it is taken."""
     bound = socket.socket()
     try:
         bound.bind(("127.0.0.1", port))
@@ -72,7 +72,7 @@ _ours = _Ports()
 
 
 def _after_fork() -> None:
-    """Give a forked process its own block of ports."""
+    """Drop the parent's blocks of ports in a forked process, which reserves its own."""
     global _ours  # noqa: PLW0603  one a process
     _ours.close()
     _ours = _Ports()

@@ -16,7 +16,7 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """Connect a client to the real host, passing bytes through."""
+    """Connect a proxy's client to the real host that it asked for, passing bytes through."""
     between = _Between()
     transport.set_protocol(between)
     try:
@@ -36,7 +36,7 @@ async def end_tls(
     context: Callable[[], ssl.SSLContext],
     onward: Callable[[Any], Awaitable[asyncio.Protocol]],
 ) -> None:
-    """Answer a CONNECT, end TLS, and pass the clear text to a protocol.
+    """Answer a CONNECT, terminate TLS, and pass the decrypted bytes to a protocol.
 
     Args:
         transport: The client's.
@@ -81,7 +81,7 @@ class _Between(asyncio.Protocol):
         self._closed = (exc,)
 
     def become(self, transport: Any, protocol: Any) -> None:
-        """Hand the connection and early bytes to its final protocol."""
+        """Hand the connection and the bytes received so far to its final protocol."""
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         for data in self._early:
@@ -97,23 +97,23 @@ class Pipe(asyncio.Protocol):
         self._other = other
 
     def connection_made(self, transport: Any) -> None:
-        """Limit what is buffered for a slow reader."""
+        """Limit what is buffered for a slow reader of this connection."""
         transport.set_write_buffer_limits(high=_HIGH)
 
     def data_received(self, data: bytes) -> None:
-        """Pass bytes to the other side."""
+        """Pass received bytes to the other connection."""
         self._other.write(data)
 
     def pause_writing(self) -> None:
-        """Stop reading from the other side until this one takes more."""
+        """Stop reading from the other connection until this one can send more."""
         with contextlib.suppress(RuntimeError):
             self._other.pause_reading()
 
     def resume_writing(self) -> None:
-        """Read from the other side again."""
+        """Read from the other connection again."""
         with contextlib.suppress(RuntimeError):
             self._other.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Close the other side."""
+        """Close the other connection, as this one is closed."""
         self._other.close()

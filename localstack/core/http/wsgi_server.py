@@ -26,13 +26,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     _head_began = 0.0
 
     def received(self, data: bytes) -> Any:
-        """Parse received bytes."""
+        """Parse received bytes of a request, noting when its head began."""
         if self.request is None:
             self._head_began = time.time()
         return super().received(data)
 
     def overdue(self, now: float) -> bool:
-        """Return whether a begun request is too slow."""
+        """Return whether a request that has begun comes too slowly to be waited for."""
         if (request := self.request) is None or self.requests:
             return False
         in_body: bool = request.headers_finished
@@ -50,7 +50,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
     active_channels: Any  # waitress has no types: by descriptor
 
     def readable(self) -> bool:
-        """Return whether a connection can be taken up.
+        """Return whether the server can accept a new connection.
 
         Waitress asks at each turn of its loop, at least once a second.
         """
@@ -65,7 +65,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
         )
 
     def handle_accept(self) -> None:
-        """Accept a connection; if the server is full, drop one that is idle.
+        """Accept a connection; if the server is full, drop an idle one.
 
         The other is closed afterwards, or the new one could get its descriptor, and with that what
         poll() has told of it.
@@ -75,7 +75,7 @@ class _Server(TcpWSGIServer):  # type: ignore[misc]
             min(self._waiting(), key=lambda channel: channel.last_activity).handle_close()
 
     def _waiting(self) -> list[Channel]:
-        """Return the connections that have no request at work."""
+        """Return the connections for which no request is being answered."""
         return [channel for channel in self.active_channels.values() if not channel.requests]
 
 
@@ -102,18 +102,18 @@ class WsgiServer:
         self.port: int = self._server.effective_port
 
     def run(self) -> None:
-        """Serve until the process ends."""
+        """Serve HTTP requests until the process ends."""
         self._server.run()
 
     def close(self, seconds: float) -> None:
-        """Stop the server; open requests get so many seconds."""
+        """Stop the server; requests under way get so many seconds to end."""
         self._server.task_dispatcher.shutdown(timeout=seconds)
 
 
 def _cutting(front: Any) -> Any:
-    """Wrap the application so that a cut connection looks to waitress like a client that left.
+    """Wrap a WSGI application so that a fault can cut the connection without a response.
 
-    It closes such a connection without a word.
+    To waitress it looks like a client that left: it closes such a connection without a word.
     """
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:

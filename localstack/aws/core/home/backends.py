@@ -51,12 +51,15 @@ class Backends:
         self._lock = threading.Lock()
 
     def note(self, service: str) -> None:
-        """Note that a service's state has changed."""
+        """Mark a service's moto state as changed, so that the next save writes it to disk."""
         with self._lock:
             self._services.add(service)
 
     def save(self, *, everything: bool) -> None:
-        """Write the noted backends that differ from their records, or all with `everything`."""
+        """Write the moto backends marked as changed to disk if they differ from what is stored.
+
+        With `everything`, all backends are compared.
+        """
         with self._lock:
             services, self._services = self._services, set()
         try:
@@ -69,7 +72,10 @@ class Backends:
             raise
 
     def _save(self, name: str, backend: object) -> None:
-        """Write a backend's record if it differs; one that cannot be pickled is named once."""
+        """Write a moto backend to disk if it differs from its file.
+
+        A backend that cannot be pickled is reported once.
+        """
         try:
             record = freeze(
                 backend,
@@ -90,7 +96,7 @@ class Backends:
             self._records[name] = record
 
     def restore(self) -> None:
-        """Restore every backend from the home."""
+        """Load the state of every moto backend from the data directory at a start."""
         for name in self._home.names(_FOLDER):
             _, service, place = name.split("/")
             account, _, region = place.partition(".")
@@ -100,13 +106,13 @@ class Backends:
             dict.__setitem__(backends[account], region, record)
 
     def clear(self) -> None:
-        """Remove all records."""
+        """Delete all stored moto backends from the data directory."""
         self._records, self._services = {}, set()
         self._home.clear(_FOLDER)
 
 
 def _backends() -> Iterator[tuple[tuple[str, str], str, Any]]:
-    """Yield each backend in use, with its service's names (botocore's, moto's) and its record."""
+    """Yield each moto backend in use with its service's names (botocore's, moto's) and its file."""
     instances: list[BackendDict[Any]] = BackendDict._instances  # type: ignore[misc]  # noqa: SLF001  moto tells of them nowhere else
     for backends in list(instances):
         module = backends.backend.__module__.split(".")[1]

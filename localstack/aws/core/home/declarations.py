@@ -26,13 +26,13 @@ _AFTER_RESTART: list[Callable[[ContextOf], None]] = []
 
 
 def not_kept(store: type[T]) -> type[T]:
-    """Declare, as a class decorator, that a store is not kept over restarts."""
+    """Mark a store class, as a decorator, as not persisted over restarts of the stack."""
     NOT_KEPT.add(store)
     return store
 
 
 def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T]]:
-    """Declare, as a class decorator, attributes that are not written into records.
+    """Exclude attributes of a class, as a decorator, from what is persisted on disk.
 
     Args:
         attributes: What makes an attribute's value when a record is read, by the attribute's name.
@@ -46,7 +46,10 @@ def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T
 
 
 def resumes(store: type) -> Callable[[Resume], Resume]:
-    """Declare the function that resumes what a store held when the stack ended."""
+    """Register, as a decorator, the function that restarts a store's work after a restart.
+
+    Timers and background jobs, for example, are not persisted and have to be started again.
+    """
 
     def declare(function: Resume) -> Resume:
         _RESUMPTIONS[store] = function
@@ -56,19 +59,19 @@ def resumes(store: type) -> Callable[[Resume], Resume]:
 
 
 def after_restart(function: Callable[[ContextOf], None]) -> Callable[[ContextOf], None]:
-    """Declare a function that is called after a restart, when every store is restored."""
+    """Register, as a decorator, a function to call once all stores are restored at a start."""
     _AFTER_RESTART.append(function)
     return function
 
 
 def resume_store(ctx: Context, store: object) -> None:
-    """Resume what a restored store held, if its service has declared how."""
+    """Restart the timers and work of a restored store, if its service has registered how."""
     resume = _RESUMPTIONS.get(type(store))
     if resume is not None:
         resume(ctx, store)
 
 
 def finish_restart(context_of: ContextOf) -> None:
-    """Call the functions that services declared for the end of a restart."""
+    """Call the functions that services registered with `after_restart`."""
     for function in _AFTER_RESTART:
         function(context_of)

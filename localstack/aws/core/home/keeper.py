@@ -52,7 +52,7 @@ class Keeper:
         self._moment: datetime | None = None  # the clock's, as it is written
 
     def restore(self) -> None:
-        """Restore the state from the home.
+        """Load the persisted state of all services from the data directory at a start.
 
         Raises:
             Changed: A class has changed since its record was written.
@@ -66,14 +66,14 @@ class Keeper:
             self._stack.clock.catch_up(self._moment)
 
     def resume(self) -> None:
-        """Resume restored work, and begin to save changes."""
+        """Restart the timers and jobs of the restored services, and begin to save changes."""
         for owner, _, store in self._stack.state.stores():
             declarations.resume_store(self._context(*owner), store)
         declarations.finish_restart(self._context)
         threading.Thread(target=self._look, name="home", daemon=True).start()
 
     def note(self, incoming: Incoming) -> None:
-        """Note a request that moto has executed."""
+        """Mark what a request that moto executed may have changed, so that it is saved."""
         if (
             not is_mutating(incoming.operation)
             or (incoming.service, incoming.operation) in NOT_NOTED
@@ -85,7 +85,7 @@ class Keeper:
             self._backends.note(incoming.service)
 
     def save(self) -> None:
-        """Write what this thread's request has changed to disk.
+        """Write what this thread's request has changed to disk before it is answered.
 
         Raises:
             OSError: It cannot be written.
@@ -98,7 +98,7 @@ class Keeper:
             self._stores.write(stores)
 
     def clear(self) -> None:
-        """Drop everything in the home, after a reset."""
+        """Delete all persisted state from the data directory, after a reset."""
         with self._saving:
             self._objects.clear()
             self._backends.clear()
@@ -107,12 +107,12 @@ class Keeper:
             self._moment = None
 
     def close(self) -> None:
-        """Write everything for the last time."""
+        """Write all state to disk for the last time, at shutdown."""
         self._closed.set()
         self._save_everything(last=True)
 
     def _look(self) -> None:
-        """Save changes once a second until the stack ends."""
+        """Write changed state to disk once a second until the stack ends."""
         while not self._closed.wait(_PERIOD):
             try:
                 self._save_everything()
@@ -121,7 +121,7 @@ class Keeper:
                 traceback.print_exc()
 
     def _save_everything(self, *, last: bool = False) -> None:
-        """Write everything that may have changed, with the clock; `last`: every store."""
+        """Write all state that may have changed to disk, with the clock; `last`: every store."""
         with self._saving:
             if self._closed.is_set() and not last:  # another stack may have the home by now
                 return

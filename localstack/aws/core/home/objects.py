@@ -89,7 +89,7 @@ class Objects:
         self._buckets: dict[str, bytes] = {}
 
     def note(self, incoming: Incoming) -> None:
-        """Note the objects that a successful request has changed."""
+        """Mark the S3 objects that a successful request has changed, for the next save."""
         if incoming.operation in _OF_AN_UPLOAD:
             return
         try:
@@ -107,7 +107,7 @@ class Objects:
         self._everything = True
 
     def save(self) -> None:
-        """Write the noted objects whose records differ."""
+        """Write the S3 objects marked as changed to disk where they differ from their files."""
         with self._lock:
             keys, self._keys = self._keys, set()
             everything, self._everything = self._everything, False
@@ -133,7 +133,7 @@ class Objects:
             raise
 
     def restore(self) -> None:
-        """Restore buckets and objects from the home."""
+        """Load all S3 buckets and objects from the data directory at a start."""
         for name in self._home.names(_BUCKETS):
             account, _, partition = name.rpartition("/")[2].partition(".")
             state, tags = thaw(self._home.read(name), name=name)
@@ -152,14 +152,14 @@ class Objects:
                 self._home.drop(name)
 
     def clear(self) -> None:
-        """Remove all records."""
+        """Delete all persisted S3 buckets and objects from the data directory."""
         with self._lock:
             self._keys, self._everything = set(), False
             self._written, self._bodies, self._buckets = {}, {}, {}
         self._home.clear("s3")
 
     def _save_buckets(self) -> None:
-        """Write the record of each account's buckets if it differs."""
+        """Write the metadata of each account's S3 buckets to disk where they have changed."""
         for account, partition, backend in _backends():
             state = {
                 name: value
@@ -179,9 +179,9 @@ class Objects:
                 self._buckets[name] = record
 
     def _save_key(self, place: Place) -> None:
-        """Write the record of a key: first its bodies, then the record that names them.
+        """Write an S3 key to disk: first the bytes of its versions, then the record naming them.
 
-        Bodies that no record names any more are dropped last.
+        Files of bytes that no record names any more are deleted last.
         """
         bucket, name = _bucket(place[0]), _name(place)
         versions = _versions(bucket, place[1]) if bucket is not None else []
@@ -226,7 +226,7 @@ class Objects:
             self._home.drop(body)
 
     def _body(self, version: FakeKey, name: str) -> str:
-        """Return the file with a version's bytes, writing it on first use."""
+        """Return the name of the file with an object version's bytes, writing it on first use."""
         body: str = getattr(version, _MARK, "")
         if not body:
             body = _File(f"{name}.{uuid.uuid4().hex[:8]}{BODY}")
@@ -235,7 +235,7 @@ class Objects:
         return body
 
     def _restore_key(self, name: str) -> None:
-        """Put a key's versions and tags back."""
+        """Put the versions and tags of one persisted S3 key back into moto."""
         bodies: set[str] = set()
 
         def read(body: str) -> bytes:
@@ -282,28 +282,28 @@ def _backends() -> list[tuple[str, str, S3Backend]]:
 
 
 def _bucket(name: str) -> FakeBucket | None:
-    """Return a bucket of any account, or None."""
+    """Return moto's S3 bucket of this name, of whichever account, or None."""
     partition, account = s3_backends.bucket_accounts.get(name, ("", ""))
     return s3_backends[account][partition].buckets.get(name) if account else None
 
 
 def _backend(bucket: FakeBucket) -> S3Backend:
-    """Return the backend that holds a bucket."""
+    """Return moto's S3 backend that holds a bucket."""
     return s3_backends[bucket.account_id][bucket.partition]
 
 
 def _versions(bucket: FakeBucket, key: str) -> list[Any]:
-    """Return all versions of an object."""
+    """Return all of moto's versions of the S3 object at a key."""
     return list(bucket.keys.getlist(key, []))
 
 
 def _fingerprint(versions: list[Any]) -> tuple[object, ...]:
-    """Return a fingerprint of an object's versions."""
+    """Return a fingerprint of an S3 object's versions, to see whether they have changed."""
     return tuple((id(v), getattr(v, "last_modified", None)) for v in versions)
 
 
 def _name(place: Place) -> str:
-    """Return the name of a key's record.
+    """Return the file name under which an S3 key is persisted.
 
     Any key becomes a file's name; the digest tells apart keys that differ in length or case only.
     """

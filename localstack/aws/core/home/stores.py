@@ -47,9 +47,10 @@ class Stores:
         self._touched: set[Key] = set()  # and not written since
 
     def of_request(self, state: State) -> list[StoreSnapshot]:
-        """Return the stores that this thread's request has used, as they are now.
+        """Return snapshots of the stores that this thread's request has used, to be saved.
 
-        Large ones wait for the next `changed`.
+        A store has one service's state of one account and region. Large ones wait for the next
+        `changed`.
         """
         touched = state.take_touched_by_request()
         self._touched |= touched
@@ -60,7 +61,7 @@ class Stores:
         ]
 
     def changed(self, state: State, *, last: bool = False) -> list[StoreSnapshot]:
-        """Return the stores that may differ from their records, as they are now.
+        """Return snapshots of the stores that may differ from what is on disk.
 
         They are the large ones that were used, and all small ones, which background work may have
         changed; with `last` all of them.
@@ -73,7 +74,7 @@ class Stores:
         ]
 
     def write(self, frozen: Iterable[StoreSnapshot]) -> None:
-        """Write the stores that differ from their records."""
+        """Write the snapshots of stores that differ from what is on disk."""
         for key, name, record in frozen:
             written = len(record), blake2b(record).digest()
             if self._written.get(name) != written:
@@ -82,7 +83,7 @@ class Stores:
             self._touched.discard(key)
 
     def restore(self) -> Iterator[tuple[Owner, Any]]:
-        """Restore stores from the home, and yield each with its account and region.
+        """Load the stores from the data directory, and yield each with its account and region.
 
         Raises:
             Changed: A record's class does not exist any more, or has other fields.
@@ -97,29 +98,32 @@ class Stores:
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def _large(self, owner: Owner, kind: type) -> bool:
-        """Return whether a store is too large to be written with every request."""
+        """Return whether a store's file is too large to be rewritten with every request."""
         size, _ = self._written.get(_name(owner, kind), (0, b""))
         return size > _LARGE
 
     def clear(self) -> None:
-        """Remove all records."""
+        """Delete all persisted stores from the data directory."""
         self._written, self._touched = {}, set()
         self._home.clear(_FOLDER)
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
-    """Return a store as bytes, with its record's name."""
+    """Return a snapshot of a store: its pickled bytes, with the name of its file."""
     return StoreSnapshot((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
 def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
-    """Yield the stores that are saved."""
+    """Yield the stores that are persisted over restarts, each with its owner and class."""
     for owner, kind, store in state.stores():
         if kind not in NOT_KEPT and kind.__module__.startswith(_PACKAGE):
             yield owner, kind, store
 
 
 def _name(owner: Owner, kind: type) -> str:
-    """Return the name of a store's record; it has the class's first address."""
+    """Return the file name under which a store is persisted.
+
+    It has the name that the store's class had first, so that a renamed class finds its file.
+    """
     first = first_address(kind.__module__, kind.__qualname__)
     return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"

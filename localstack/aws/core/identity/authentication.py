@@ -95,9 +95,9 @@ class Known(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
-    """Identify a request's sender; return an error if the sender may not use the stack.
+    """Authenticate a request; return an error if its sender may not use the stack, else None.
 
-    The caller and the account are set in `incoming`. The request's body can be read again.
+    The caller and the account are set in `incoming`. The body can be read again.
     """
     try:
         signed = signing.read(incoming.environ)
@@ -116,7 +116,7 @@ def admit(stack: Stack, incoming: Incoming) -> AwsError | None:
 def _refusal(
     incoming: Incoming, signed: Signature | OldUrl, owner: Known | None
 ) -> AwsError | None:
-    """Return the error for a wrong signature, or None."""
+    """Return the error for a request whose key, signature or time is not valid, or None."""
     if owner is None:
         s3 = incoming.service == "s3" or isinstance(signed, OldUrl)
         return _error(
@@ -162,7 +162,7 @@ def _untimely(incoming: Incoming, signed: Signature | OldUrl, now: datetime) -> 
 
 
 def _clock_skew(signed_at: datetime, now: datetime) -> str:
-    """Return AWS's words for a signature that is too old or too new."""
+    """Return the text with which AWS says that a signature is too old or too new."""
     when = f"{signed_at:{_BASIC}}"
     if signed_at < now:
         return (
@@ -263,7 +263,7 @@ def _check_unsigned(incoming: Incoming) -> AwsError | None:
 
 
 def _is_public(environ: Mapping[str, Any]) -> bool:
-    """Return whether the request reads an object that everybody may read."""
+    """Return whether an unsigned request reads an S3 object that everybody may read."""
     path, query = signing.split(environ)
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     if (
@@ -280,7 +280,7 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
-    """Return a refusal with the code and the status of the request's protocol."""
+    """Return an authentication error with the code and HTTP status of the request's protocol."""
     code, status = _ERRORS[kind][_family(incoming)]
     model: Any = incoming.model
     rest = model is not None and model.service_model.protocol == "rest-json"
@@ -288,7 +288,10 @@ def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
 
 
 def _family(incoming: Incoming) -> int:
-    """Return the family of the request's protocol: 0 is S3's, 1 the query protocol, 2 JSON."""
+    """Return the protocol family of a request: 0 is S3's, 1 the query protocol, 2 JSON.
+
+    AWS answers authentication errors with other codes in each.
+    """
     model: Any = incoming.model
     protocol = model.service_model.protocol if model is not None else ""
     kind = incoming.environ.get("CONTENT_TYPE", "")

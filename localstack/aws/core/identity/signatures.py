@@ -63,7 +63,7 @@ class OldUrl(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(environ: Mapping[str, Any]) -> Signature | OldUrl | None:
-    """Return the signature of a request; None where it has none.
+    """Return the AWS signature of a request, from its header or URL; None where it has none.
 
     Raises:
         Malformed: The signature is not whole.
@@ -109,7 +109,7 @@ def is_signed_with(signed: Signature | OldUrl, environ: Mapping[str, Any], secre
 
 
 def unsigned_headers(signed: Signature, environ: Mapping[str, Any]) -> list[str]:
-    """Return unsigned headers that would change the meaning of a signed URL.
+    """Return the names of unsigned headers that would change what a presigned URL does.
 
     Whoever gets hold of such a URL could ask for a copy with them, or set an ACL.
     """
@@ -151,7 +151,7 @@ def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
 
 
 def _basic(date: str) -> str:
-    """Return an HTTP date in the form that signatures have; "" for a text that is no date."""
+    """Return an HTTP date as text in the form of signatures (20240131T120000Z); "" for no date."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime(_DATE)
     except ValueError:
@@ -191,7 +191,7 @@ def _signature_in_query(query: Mapping[str, str]) -> Signature:
 def _signature(
     scope: str, headers: str, signature: str, date: str, *, token: str, expires: int | None = None
 ) -> Signature:
-    """Return a signature, after a check of its parts."""
+    """Return a Signature made of its parsed parts, after checking that they are well formed."""
     words = scope.split("/")
     if len(words) < 5 or words[-1] != "aws4_request":
         raise Malformed(
@@ -224,7 +224,7 @@ def _signature(
 
 
 def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
-    """Return the canonical request that Signature Version 4 hashes."""
+    """Return the bytes of the canonical request that Signature Version 4 hashes."""
     path, query = split(environ)
     if signed.service != "s3":
         path = quote(normalize_url_path(path), safe="/~")
@@ -247,18 +247,21 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
 
 
 def _pair(text: str) -> tuple[str, str]:
-    """Return a query's name and value as everybody signs them, however the URL writes them."""
+    """Return a query parameter's name and value in the percent encoding that is signed.
+
+    Clients write the same parameter in several ways in their URLs.
+    """
     name, _, value = text.partition("=")
     return _encoded(name), _encoded(value)
 
 
 def _encoded(text: str) -> str:
-    """Return a text in the percent encoding that is signed."""
+    """Return a text in the percent encoding of Signature Version 4."""
     return quote(unquote(text, "latin-1"), safe="-_.~", encoding="latin-1", errors="replace")
 
 
 def _header(environ: Mapping[str, Any], name: str) -> str:
-    """Return a header's value; "" where the request has none."""
+    """Return the value of a request's header as it is signed; "" where the request has none."""
     variable = name.upper().replace("-", "_")
     value = environ.get(f"HTTP_{variable}")
     if value is None and variable in ("CONTENT_TYPE", "CONTENT_LENGTH"):
@@ -267,9 +270,9 @@ def _header(environ: Mapping[str, Any], name: str) -> str:
 
 
 def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
-    """Return the body's hash as it is part of the signed text.
+    """Return the hash of a request's body as the signed text contains it.
 
-    None: the body is not the one that the request declares.
+    None: the body does not match the hash that the request declares.
     """
     declared = str(environ.get("HTTP_X_AMZ_CONTENT_SHA256") or "")
     if not declared and signed.expires is not None and signed.service == "s3":
@@ -282,7 +285,7 @@ def _payload(signed: Signature, environ: Mapping[str, Any]) -> str | None:
 
 @lru_cache(maxsize=256)
 def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
-    """Return the key that signs, derived from the secret key for a day, a region and a service."""
+    """Return the signing key derived from a secret key for a day, a region and a service."""
     key = f"AWS4{secret}".encode()
     for part in (date, region, service, "aws4_request"):
         key = hmac.digest(key, part.encode(), "sha256")
@@ -290,7 +293,7 @@ def _signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 
 
 def split(environ: Mapping[str, Any]) -> tuple[str, str]:
-    """Return a request's path and query, undecoded."""
+    """Return a request's path and query string as they were sent, still percent-encoded."""
     target = str(environ.get("RAW_URI") or environ.get("REQUEST_URI") or "/")
     if not target.startswith("/"):  # a proxy's form
         parts = urlsplit(target)
@@ -301,12 +304,12 @@ def split(environ: Mapping[str, Any]) -> tuple[str, str]:
 
 class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no types
     def _get_date(self) -> str:
-        """Return the time in the URL, in place of the present one."""
+        """Return the expiry time in the presigned URL instead of the present time."""
         return str(self._expires)  # of the URL, not of one that is made now
 
 
 def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
-    """Return the signature that botocore's old scheme gives a URL.
+    """Return the signature that S3's Signature Version 2 gives a presigned URL.
 
     Headers that were signed may stand in its query.
     """

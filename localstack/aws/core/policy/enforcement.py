@@ -37,18 +37,18 @@ class Access:
         )
 
     def start(self, free: float) -> float:
-        """Let `free` more calls pass unchecked, and return the number that was set before."""
+        """Enforce IAM policies after `free` more calls, and return the number set before."""
         with self._lock:
             previous, self._set = self._set, free
             self._free = free
             return previous
 
     def reset(self) -> None:
-        """Reset whether policies are enforced to how the stack was started."""
+        """Set whether IAM policies are enforced back to how the stack was started."""
         self.start(self._initially)
 
     def applies_to_next_call(self, *, counts: bool) -> bool:
-        """Return whether policies are enforced on the next call.
+        """Return whether IAM policies are enforced on the next call.
 
         Args:
             counts: Whether the call uses up one of those that pass unchecked.
@@ -60,7 +60,7 @@ class Access:
             return True
 
     def check(self, incoming: Incoming, caller: Caller, request: AccessRequest) -> None:
-        """Check a request against its caller's policies.
+        """Check that the IAM policies of a request's caller allow it.
 
         Raises:
             AwsError: Nobody has the caller's key, or its owner lacks a right; as the service words
@@ -95,13 +95,13 @@ class Access:
 
 
 def _statements(policy: Any) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of one of moto's policies."""
+    """Yield the statements (Effect, Action, Resource ...) of one of moto's IAM policies."""
     statements = IAMPolicy(policy)._policy_json["Statement"]  # noqa: SLF001  the one place where moto knows a policy's default version
     yield from statements if isinstance(statements, list) else [statements]
 
 
 def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
-    """Return whether the statements allow a right: one Allow is needed, and no Deny may apply.
+    """Return whether IAM statements allow an action: an Allow is needed, and no Deny may apply.
 
     Source: IAM User Guide, "Policy evaluation logic".
     """
@@ -109,12 +109,12 @@ def is_allowed(statements: list[Mapping[str, Any]], grant: Grant) -> bool:
 
 
 def effects(statements: list[Mapping[str, Any]], grant: Grant) -> set[str]:
-    """Return the effects (Allow, Deny) of the statements that a right falls under."""
+    """Return the effects (Allow, Deny) of the IAM statements that apply to an action."""
     return {statement["Effect"] for statement in statements if _fits(statement, *grant)}
 
 
 def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: str) -> bool:
-    """Return whether a statement applies to an action on a resource."""
+    """Return whether an IAM statement applies to an action on a resource."""
     if "Action" in statement:
         concerned = any(
             _matches(pattern.lower(), action.lower()) for pattern in _as_list(statement["Action"])
@@ -140,7 +140,7 @@ def _fits(statement: Mapping[str, Any], action: str, resource: str, passed_to: s
 
 
 def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: bool) -> bool:
-    """Return whether a statement's conditions are true.
+    """Return whether the conditions of an IAM statement are met.
 
     They may be StringEquals and StringLike. With any other condition an Allow does not count, and a
     Deny does.
@@ -160,7 +160,7 @@ def _holds(conditions: Mapping[str, Any], values: Mapping[str, str], *, denies: 
 
 
 def _as_list(value: Any) -> list[str]:
-    """Return one text or a list of texts as a list."""
+    """Return the value of a policy element, one text or a list of them, as a list."""
     return [value] if isinstance(value, str) else list(value)
 
 

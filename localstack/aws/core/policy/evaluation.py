@@ -47,7 +47,7 @@ class Used:
         self._lock = threading.Lock()
 
     def add(self, request: AccessRequest, names: tuple[str, ...]) -> None:
-        """Add the rights that a call needed."""
+        """Record the IAM permissions that a call needed."""
         key = (request.service, request.operation, f"{request.account}/{request.region}", names)
         # it comes thousands of times, and names all it uses at the top
         if request.service == "sagemaker-runtime" and key in self._seen:
@@ -58,19 +58,19 @@ class Used:
             self._seen.add(key)
 
     def clear(self) -> None:
-        """Forget every call."""
+        """Forget the permissions of all calls, after a reset."""
         with self._lock:
             self._grants.clear()
             self._seen.clear()
 
     def policy(self) -> dict[str, Any]:
-        """Return the policy of least rights for the calls so far."""
+        """Return the least-privilege IAM policy, a JSON document, for the calls so far."""
         with self._lock:
             return document(self._grants)
 
 
 def grants(request: AccessRequest) -> Iterator[Grant]:
-    """Yield the rights that one call needs."""
+    """Yield the IAM permissions, action and resource, that one API call needs."""
     service, operation, params = request.service, request.operation, request.params
     prefix = PREFIXES.get(service, service)
     if (service, operation) in NO_PERMISSION:
@@ -95,7 +95,7 @@ def grants(request: AccessRequest) -> Iterator[Grant]:
 
 
 def _actions(request: AccessRequest, prefix: str) -> Iterator[str]:
-    """Yield the actions that a call needs on the resources that it names."""
+    """Yield the IAM actions that a call needs on the resources that its parameters name."""
     yield f"{prefix}:{request.operation}"
     if (
         tagging := policy_implied.tagging(request.service, request.operation, request.params)
@@ -106,7 +106,10 @@ def _actions(request: AccessRequest, prefix: str) -> Iterator[str]:
 
 
 def _athena(request: AccessRequest) -> Iterator[Grant]:
-    """Yield the rights of its caller that Athena needs before it runs anything."""
+    """Yield the permissions in S3 and Glue that a call of Athena's needs of its caller.
+
+    Athena checks them before it runs anything.
+    """
     if request.operation == "StartQueryExecution":
         yield from (
             (action, resource, "")
@@ -117,9 +120,9 @@ def _athena(request: AccessRequest) -> Iterator[Grant]:
 
 
 def document(permissions: set[Grant]) -> dict[str, Any]:
-    """Return a policy document with one statement for every set of resources.
+    """Return an IAM policy document with one statement for every set of resources.
 
-    Actions and statements are in the order of the alphabet.
+    Actions and statements are in alphabetical order.
     """
     resources_of_action: dict[tuple[str, str], set[str]] = {}
     for action, resource, passed_to in permissions:
@@ -141,9 +144,9 @@ def document(permissions: set[Grant]) -> dict[str, Any]:
 
 
 def narrowed(resources: set[str]) -> tuple[str, ...]:
-    """Return resources in the order of the alphabet, with many of one kind shortened to a pattern.
+    """Return ARNs in alphabetical order, with many of one kind shortened to one pattern.
 
-    The pattern is what they have in common, and `*`. What follows a UUID becomes `*`, too.
+    The pattern is their common beginning, and `*`. What follows a UUID becomes `*`, too.
     """
     if "*" in resources:
         return ("*",)
@@ -163,7 +166,7 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
 
 
 def _is_covered(resource: str, others: set[str]) -> bool:
-    """Return whether another pattern covers a resource."""
+    """Return whether one of the other ARN patterns matches a resource, too."""
     return any(
         other.endswith("*") and other != resource and resource.startswith(other[:-1])
         for other in others
@@ -171,7 +174,7 @@ def _is_covered(resource: str, others: set[str]) -> bool:
 
 
 def _common(first: str, last: str) -> str:
-    """Return the beginning that two texts share."""
+    """Return the common prefix of two ARNs."""
     return first[
         : next(
             (n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b),
@@ -181,18 +184,18 @@ def _common(first: str, last: str) -> str:
 
 
 def _kind(resource: str) -> str:
-    """Return what resources must share to be put into one statement: bucket or type."""
+    """Return the part of an ARN by which resources are grouped: the bucket or the type."""
     start = resource.find("/")
     return resource if start < 0 else resource[: start + 1]
 
 
 def _last_cut(text: str) -> int:
-    """Return where a text can be cut: behind its last separator."""
+    """Return the position behind the last separator in an ARN, where a pattern may end."""
     return max(text.rfind(mark) for mark in "/-_=.") + 1
 
 
 def _resources(request: AccessRequest, params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the ARNs that a call's parameters name."""
+    """Yield the ARNs of the resources that a call's parameters name."""
     prefix = PREFIXES.get(request.service, request.service)
     base = f"arn:aws:{prefix}:{'' if prefix == 'iam' else request.region}:{request.account}:"
     if request.service == "glue":
@@ -231,7 +234,7 @@ def _resource(prefix: str, pattern: str, name: str) -> str:
 
 
 def _lasting_arn(arn: str, service: str) -> str:
-    """Return the ARN with * in place of an id that is new each time.
+    """Return the ARN with * in place of an id that is generated anew each time.
 
     An execution of a pipeline becomes all executions of the pipeline.
     """
@@ -241,7 +244,7 @@ def _lasting_arn(arn: str, service: str) -> str:
 
 
 def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the whole path that Glue checks: the catalog, the database, the table."""
+    """Yield the ARNs that Glue checks for a call: the catalog, the database, the table."""
     yield f"{base}catalog"
     subject = "database" if "Database" in operation else "table"
     name = params.get("Name") or params.get("TableName")
@@ -258,7 +261,7 @@ def _glue(base: str, operation: str, params: Mapping[str, Any]) -> Iterator[str]
 
 
 def _roles(value: object, key: str = "") -> Iterator[str]:
-    """Yield the roles that a request passes to a service."""
+    """Yield the ARNs of the IAM roles that a request passes to a service (iam:PassRole)."""
     if isinstance(value, Mapping):
         for name, item in value.items():
             yield from _roles(item, str(name))

@@ -75,13 +75,13 @@ SCALING = {
 
 
 def tagging(service: str, operation: str, params: Mapping[str, Any]) -> str | None:
-    """Return the tagging action that a call implies, or None."""
+    """Return the IAM action for tagging that a call with tags also needs, or None."""
     tags = params.get("Tags") or params.get("tags")
     return TAGGING.get(service) if tags and operation not in _ADDS_TAGS else None
 
 
 def result_grants(params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the actions and resources that StartQueryExecution needs where its results go."""
+    """Yield the S3 actions and ARNs that StartQueryExecution needs for its result location."""
     try:
         bucket, folder = objects.split((params.get("ResultConfiguration") or {})["OutputLocation"])
     except (KeyError, ValueError):

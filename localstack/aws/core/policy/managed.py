@@ -27,7 +27,10 @@ _COMPLETE = "has_aws_managed_policies"
 
 
 def load(incoming: Incoming) -> None:
-    """Load AWS's policies before a call of IAM, and attach the notebook role's."""
+    """Load AWS's managed policies into moto, and attach those of the notebook role.
+
+    It is done before a call of IAM, not at the start.
+    """
     if incoming.service != "iam":
         return
     with SERIAL:
@@ -45,7 +48,7 @@ def load(incoming: Incoming) -> None:
 
 
 def left_out(iam: IAMBackend) -> Left:
-    """Return the attributes of IAM that a home does not keep.
+    """Return the attributes of moto's IAM that are not persisted, each with its replacement.
 
     Policies of AWS that are attached to nothing are 4 MB, and moto has them anyway.
     """

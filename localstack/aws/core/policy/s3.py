@@ -46,7 +46,7 @@ _ACTIONS = {
 def grants(
     operation: str, params: Mapping[str, Any], *, folders: bool = False
 ) -> Iterator[tuple[str, str]]:
-    """Yield the action and the resource of every right that a call needs.
+    """Yield the IAM action and the ARN of every permission that a call of S3 needs.
 
     Args:
         operation: The operation of S3.

@@ -59,7 +59,7 @@ def check(
 
 
 def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield the violations in a structure."""
+    """Yield an error text for each constraint that a structure's members break."""
     for name in shape.required_members:
         if value.get(name) is None:
             yield (
@@ -75,7 +75,7 @@ def _structure(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) ->
 
 
 def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
-    """Yield the violations in a value."""
+    """Yield an error text for each constraint that a value of any type breaks."""
     broken = rule(shape, value)
     if broken:
         yield f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: {broken}"
@@ -88,7 +88,7 @@ def _value(shape: Shape, value: Any, path: str, rule: Rule) -> Iterator[str]:
 
 
 def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield the violations in a list."""
+    """Yield an error text for each constraint that a list or its items break."""
     if shape.member.type_name in _NESTED:
         for position, item in enumerate(value, 1):
             yield from _value(shape.member, item, f"{path}.{position}.member", rule)
@@ -100,7 +100,7 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
 
 
 def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Iterator[str]:
-    """Yield the violations in a map."""
+    """Yield an error text for each constraint that a map, its keys or its values break."""
     for part, items, what in ((shape.key, value, "keys"), (shape.value, value.values(), "value")):
         if part.type_name in _NESTED:
             for key, item in value.items():
@@ -113,9 +113,9 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _all(shape: Shape) -> str:
-    """Return all constraints within a list or a map.
+    """Return the text of all constraints within a list or a map.
 
-    Of these the services do not say which one is broken.
+    For its items AWS's errors do not say which of the constraints is broken.
     """
     limits = shape.metadata
     measure = "length" if shape.type_name in ("string", "blob") else "value"
@@ -132,7 +132,10 @@ def _all(shape: Shape) -> str:
 
 
 def _rule(shape: Shape, value: Any) -> str | None:
-    """Return the first constraint of a value's own that it breaks; None: it breaks none."""
+    """Return the text of the first constraint (enum, range, length ...) that a value breaks.
+
+    None: it breaks none.
+    """
     limits = shape.metadata
     if isinstance(value, str | bytes | list | Mapping):
         measure, size = "length", float(len(value))
@@ -153,7 +156,7 @@ def _rule(shape: Shape, value: Any) -> str | None:
 
 
 def _lenient(shape: Shape, value: Any) -> str | None:
-    """Return the first constraint that a value breaks and that moto checks, too."""
+    """Return the text of the first broken constraint that moto checks, too; None without one."""
     return (
         _rule(shape, value)
         if isinstance(value, int | float) or shape.metadata.get("enum")
@@ -162,13 +165,13 @@ def _lenient(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
-    """Return a value for an error message; a secret one is hidden."""
+    """Return a value as text for an error message; a secret one is hidden."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 
 
 def _text(value: Any) -> str:
-    """Return a value as Java writes it."""
+    """Return a value as text in Java's notation, as AWS's error messages have it."""
     if isinstance(value, list):
         return f"[{', '.join(map(_text, value))}]"
     if isinstance(value, Mapping):
@@ -177,6 +180,6 @@ def _text(value: Any) -> str:
 
 
 def _below(path: str, name: str) -> str:
-    """Return the path of a member within a value."""
+    """Return the path of a structure's member, as error messages name it."""
     member = name[0].lower() + name[1:]
     return f"{path}.{member}" if path else member

@@ -28,7 +28,10 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     """A parser that takes S3's metadata names with an underscore, and announced empty bodies."""
 
     def parse_header(self, header_plus: bytes) -> None:
-        """Read the headers, with S3's metadata names that have an underscore."""
+        """Parse a request's headers; keep S3's metadata headers with an underscore in the name.
+
+        waitress would drop those, and wait for ever for a body that was announced and is empty.
+        """
         metadata: dict[str, str] = {}
         lines = header_plus.split(b"\r\n")
         for position, line in enumerate(lines[1:], 1):
@@ -75,7 +78,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
     """
 
     def execute(self) -> None:
-        """Write an error in place of the answer."""
+        """Write the HTTP error for a request that could not be parsed."""
         request: Any = self.request
         error = request.error
         refusal = AwsError(
@@ -90,7 +93,7 @@ class _ErrorTask(HTTPChannel.error_task_class):  # type: ignore[misc]  # waitres
 
 
 def _environ(headers: dict[str, str]) -> dict[str, Any]:
-    """Return the part of a WSGI environment from which moto tells the API."""
+    """Return the WSGI variables by which moto finds out which API a request is for."""
     return {
         "CONTENT_TYPE": headers.get("CONTENT_TYPE", ""),
         "HTTP_AUTHORIZATION": headers.get("AUTHORIZATION", ""),

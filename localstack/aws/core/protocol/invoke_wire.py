@@ -19,9 +19,9 @@ _PATH = re.compile(r"/endpoints/([^/]+)/invocations")
 
 
 def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | None:
-    """Return the operation and its parameters; None for another path or method.
+    """Return the operation and the parameters of an InvokeEndpoint request.
 
-    The body has been read into memory before.
+    None for another path or method. The body has been read into memory before.
     """
     match = _PATH.fullmatch(environ.get("PATH_INFO", ""))
     if match is None or environ["REQUEST_METHOD"] != "POST":
@@ -36,7 +36,7 @@ def read(environ: Mapping[str, Any]) -> tuple[OperationModel, dict[str, Any]] | 
 
 
 def response(result: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], bytes] | None:
-    """Return the headers and the body of an answer; None when its body is not bytes."""
+    """Return headers and body of InvokeEndpoint's response; None if its body is not bytes."""
     body = result.get("Body")
     if isinstance(body, str):  # botocore's parser makes text of a blob that moto answered
         body = body.encode()
@@ -59,7 +59,7 @@ def _model() -> OperationModel:
 
 @lru_cache(maxsize=1)
 def _members() -> tuple[tuple[str, str], ...]:
-    """Return each member that is a header, with its name in a WSGI environment."""
+    """Return each parameter of InvokeEndpoint that is a header, with its WSGI name."""
     named = (
         (member, header.upper().replace("-", "_"))
         for member, header in _headers(_model().input_shape)
@@ -69,7 +69,7 @@ def _members() -> tuple[tuple[str, str], ...]:
 
 @lru_cache(maxsize=1)
 def _response_headers() -> tuple[tuple[str, str], ...]:
-    """Return which headers of an invocation's answer hold its members."""
+    """Return the members of InvokeEndpoint's result that are headers, with the headers' names."""
     return _headers(_model().output_shape)
 
 

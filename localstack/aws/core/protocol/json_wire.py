@@ -28,7 +28,7 @@ class _Other(Exception):
 
 
 def answer(service: str, protocol: str, model: OperationModel, result: object) -> Answer | None:
-    """Return the answer with a result; None where moto's serializer has to write it."""
+    """Serialize a result as a JSON response; None where moto's serializer has to do it."""
     shape: Any = model.output_shape
     if shape is None or "payload" in shape.serialization:
         return None
@@ -61,9 +61,9 @@ class _Named:
 def _form(
     service: str, protocol: str, operation: _Named
 ) -> tuple[int, tuple[tuple[str, str], ...], Write]:
-    """Return the status, the headers and the writer of an operation's answers.
+    """Return the HTTP status, the headers and the body serializer of an operation's responses.
 
-    No headers: the shape has no body, for which moto names no type.
+    Without headers the operation has no response body, for which moto names no type.
     """
     empty = get_serializer_class(service, protocol)(operation_model=operation.model).serialize({})
     headers = tuple((name, str(value)) for name, value in empty["headers"].items())
@@ -71,7 +71,7 @@ def _form(
 
 
 def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
-    """Return a function that writes values of a shape.
+    """Return a function that converts values of a botocore shape to what JSON can encode.
 
     Args:
         shape: botocore's shape.
@@ -94,7 +94,7 @@ def _writer(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _scalar(kind: type) -> Write:
-    """Return a function that writes values of one Python type."""
+    """Return a function that passes on values of one Python type, for JSON."""
 
     def write(value: Any) -> Any:
         if type(value) is not kind:
@@ -105,14 +105,14 @@ def _scalar(kind: type) -> Write:
 
 
 def _real(value: Any) -> float:
-    """Return a number as JSON writes it."""
+    """Return a finite number as a float for JSON; others are left to moto's serializer."""
     if type(value) not in (float, int) or not isfinite(value):
         raise _Other
     return float(value)
 
 
 def _list(write: Write) -> Write:
-    """Return a function that writes lists."""
+    """Return a function that converts lists for JSON, given the one for their items."""
 
     def write_all(value: Any) -> Any:
         if type(value) is not list:
@@ -123,7 +123,7 @@ def _list(write: Write) -> Write:
 
 
 def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
-    """Return a function that writes structures."""
+    """Return a function that converts structures for JSON, by their members' shapes."""
     members = [
         (
             key,
@@ -146,5 +146,5 @@ def _structure(shape: Any, outer_structures: tuple[str, ...]) -> Write:
 
 
 def _other(_: Any) -> Any:
-    """Refuse a value that only moto's serializer can write."""
+    """Raise the exception that leaves a value to moto's serializer."""
     raise _Other

@@ -16,7 +16,7 @@ from ..moto_internals import (
 
 
 def words_of(text: str) -> frozenset[str]:
-    """Return the words of a text, as a frozen set."""
+    """Return the whitespace-separated words of a text as a frozen set."""
     return frozenset(text.split())
 
 

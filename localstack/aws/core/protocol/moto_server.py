@@ -33,16 +33,16 @@ from .wire import malformed_error, refusal, rewind
 
 class _Dispatcher(DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
-        """Return moto's service for a host.
+        """Return moto's service for a host name.
 
-        An unknown service is an answer then, not a message on stdout and a crash.
+        An unknown service is an error response then, not a message on stdout and a crash.
         """
         return host if host is None or host == "moto_api" else _backend(host)
 
 
 @lru_cache(maxsize=256)  # a listing of moto's folder and 250 patterns otherwise, for every request
 def _backend(host: str) -> Any:
-    """Return moto's service for a host, by its name or by its pattern."""
+    """Return moto's service for a host, found by its name or by its URL pattern."""
     if host in list_of_moto_modules():
         return host
     for backend, pattern in backend_url_patterns:
@@ -63,7 +63,7 @@ class _ObjectsRequest(BackendRequest):
 
 
 def _backend_app(service: Any) -> Any:
-    """Return moto's application for a service."""
+    """Return moto's Flask application that serves one service."""
     app = create_backend_app(service)
     if service == "s3":
         app.request_class = _ObjectsRequest
@@ -80,9 +80,9 @@ _WAITING = frozenset({"sqs", "sns", "stepfunctions", "lambda", "batch"})
 
 
 def answer(incoming: Incoming) -> Answer:
-    """Return moto's answer to a request.
+    """Return moto's HTTP response to a request.
 
-    What it does not have, or cannot do, is a refusal that no SDK tries again.
+    What it does not have, or cannot do, is an error that no SDK retries.
     """
     if (
         incoming.service == "s3"
@@ -113,7 +113,7 @@ def answer(incoming: Incoming) -> Answer:
 
 
 def made_up(incoming: Incoming) -> AwsError | None:
-    """Return an error for an operation that moto only pretends to do, else None."""
+    """Return an error for an operation whose response moto only makes up, else None."""
     if incoming.operation not in MADE_UP.get(incoming.service, ()):
         return None
     return AwsError(
@@ -140,7 +140,7 @@ def reset() -> None:
 
 
 def call(app: Any, environ: dict[str, Any]) -> Answer:
-    """Return a WSGI application's whole answer."""
+    """Call a WSGI application, and return its whole response."""
     statuses: list[tuple[str, list[tuple[str, str]]]] = []
 
     def start_response(
@@ -161,7 +161,7 @@ def call(app: Any, environ: dict[str, Any]) -> Answer:
 
 
 def _error_code(status: int, headers: list[tuple[str, str]], body: bytes) -> str | None:
-    """Return the error code in an answer, or None."""
+    """Return the AWS error code in an HTTP response, from its headers or body, or None."""
     if status < 400:
         return None
     for key, value in headers:
@@ -189,7 +189,7 @@ _methods = cache(method_names_from_class)
 
 
 def configure(*, moto_answers: bool) -> None:
-    """Set up moto: no containers, real state machines, and the role of the stack's own keys."""
+    """Configure moto: no containers, real state machines, and the role of the default keys."""
     dispatching: Any = core_responses
     dispatching.method_names_from_class = _methods
     iam: Any = IAMBackend
@@ -201,11 +201,11 @@ def configure(*, moto_answers: bool) -> None:
 
 
 def _no_roles(_iam: IAMBackend) -> None:
-    """Return no roles, as moto does."""
+    """Return no IAM roles, as moto has none at the start."""
 
 
 def _notebook_role(iam: IAMBackend) -> None:
-    """Make the role that SageMaker's console makes for a notebook.
+    """Create the IAM role that SageMaker's console creates for a notebook.
 
     The SDK looks up the caller's role, who may assume it and what it may do; its policies are
     attached when they are loaded (policy/managed.py).

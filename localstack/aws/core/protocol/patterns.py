@@ -26,7 +26,7 @@ _QUANTIFIED_END = re.compile(r"\$\{\d+(,\d*)?\}")
 
 @cache
 def compile_pattern(pattern: str) -> re.Pattern[str]:
-    """Compile a pattern of a botocore model for `fullmatch`.
+    """Compile a regular expression of a botocore model as Python's, to use with `fullmatch`.
 
     Raises:
         re.error: Python has no such expression.
@@ -48,16 +48,16 @@ def _properties(pattern: str) -> str:
 
 
 def _within_class(text: str) -> bool:
-    """Return whether the end of a pattern's beginning is within a class."""
+    """Return whether a regular expression, cut off here, ends within a [character class]."""
     plain = re.sub(r"\\.", "", text)
     return plain.rfind("[") > plain.rfind("]")
 
 
 @cache
 def _ranges() -> dict[str, str]:
-    """Return Unicode's general categories by their first letter, as the inside of a class.
+    """Return the characters of each Unicode category, written as the inside of a [class].
 
-    The letters are L, M, N, P, S, Z and C.
+    The keys are the categories' first letters: L, M, N, P, S, Z and C.
     """
     ranges: dict[str, list[str]] = {}
     start, current = 0, unicodedata.category("\0")[0]

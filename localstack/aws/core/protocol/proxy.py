@@ -25,7 +25,7 @@ _LARGEST = 16 << 10  # bytes of a CONNECT with its headers
 
 
 def leads_here(host: str) -> bool:
-    """Return whether connections to a host end in the stack."""
+    """Return whether the proxy connects a host name to the offline AWS, not to the real host."""
     return any(host == domain or host.endswith(f".{domain}") for domain in HOSTS)
 
 
@@ -39,7 +39,7 @@ class Proxy:
         self._close: Callable[[], object] = lambda: None
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that lead a process's HTTPS through the proxy.
+        """Return the environment variables (HTTPS_PROXY ...) that lead HTTPS through the proxy.
 
         They also let the AWS SDKs trust the certificate that they meet there.
         """
@@ -55,7 +55,7 @@ class Proxy:
             self._close = lambda: None
 
     def _begin(self) -> dict[str, str]:
-        """Start the proxy's thread, and return the variables that point to it."""
+        """Start the proxy's thread, and return the environment variables that point to it."""
         authority = Authority(self._stack.home / "authority", "Isthmus offline AWS", ["http/1.1"])
         loop = asyncio.new_event_loop()
         threading.Thread(target=_run, args=(loop,), name="proxy", daemon=True).start()
@@ -103,11 +103,11 @@ class _Connect(asyncio.Protocol):
             self._refuse("403 Forbidden", "this stack belongs to another user of this machine")
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  asyncio's name
-        """Cancel the time limit of a closed connection."""
+        """Cancel the time limit of a connection that was closed."""
         self._late.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Gather the head of a CONNECT, and open the tunnel when it is complete."""
+        """Collect the bytes of a CONNECT request, and open the tunnel when its head is complete."""
         self._head += data
         head, end, _ = self._head.partition(b"\r\n\r\n")
         if end:
@@ -118,7 +118,7 @@ class _Connect(asyncio.Protocol):
             self._refuse("431 Request Header Fields Too Large", "a CONNECT has 16 KiB at most here")
 
     def _lead(self, words: list[str]) -> None:
-        """Connect the client to its host or to the stack."""
+        """Connect the client to the real host that it named, or to the offline AWS."""
         if len(words) != 3 or words[0] != "CONNECT":
             self._refuse(
                 "405 Method Not Allowed",
@@ -133,13 +133,13 @@ class _Connect(asyncio.Protocol):
         self._loop.create_task(work).add_done_callback(partial(_abort_on_error, self._transport))
 
     async def _stack_at(self, secure: Any) -> asyncio.Protocol:
-        """Return a connection to the stack for the client's decrypted bytes."""
+        """Return an asyncio protocol that passes the client's decrypted bytes to the stack."""
         host, _, port = self._stack.url.removeprefix("http://").rpartition(":")
         inner, _ = await self._loop.create_connection(lambda: Pipe(secure), host, int(port))
         return Pipe(inner)
 
     def _refuse(self, status: str, words: str) -> None:
-        """Answer a refusal, and close the connection."""
+        """Send an HTTP error to the client, and close the connection."""
         body = f"{words}\n".encode()
         self._transport.write(
             f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n".encode()

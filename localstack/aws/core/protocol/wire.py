@@ -63,7 +63,7 @@ _PATHS = {
 
 
 def understand(environ: dict[str, Any]) -> Incoming:
-    """Parse a request: service, operation, parameters, sender.
+    """Parse an HTTP request: its service, operation, parameters and sender.
 
     The body is read once and can be read again from environ["wsgi.input"].
     """
@@ -104,7 +104,7 @@ def understand(environ: dict[str, Any]) -> Incoming:
 
 
 def parameters(incoming: Incoming) -> dict[str, Any]:
-    """Return a request's parameters by botocore's model.
+    """Return a request's parameters, parsed by botocore's model of the operation.
 
     Raises:
         AwsError: The request cannot be read.
@@ -140,7 +140,7 @@ def parameters(incoming: Incoming) -> dict[str, Any]:
 
 
 def _check_json(incoming: Incoming, body: bytes) -> None:
-    """Check that a body is a JSON object where one is due.
+    """Check that a request's body is a JSON object where its protocol wants one.
 
     moto's parser takes anything else for an empty one.
 
@@ -160,9 +160,9 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
 
 
 def malformed_error(incoming: Incoming) -> AwsError | None:
-    """Return how a request breaks botocore's model, or None.
+    """Return the error for a request that does not match botocore's model, or None.
 
-    It does not parse, lacks what is required, or has values of other types.
+    It does not parse, lacks required parameters, or has values of other types.
     """
     try:
         params = parameters(incoming)
@@ -180,12 +180,12 @@ def malformed_error(incoming: Incoming) -> AwsError | None:
 
 
 def has_json_body(incoming: Incoming) -> bool:
-    """Return whether an operation's parameters are JSON."""
+    """Return whether the parameters of a request's operation are sent as JSON."""
     return incoming.model is not None and "json" in _protocol(incoming)
 
 
 def check_body(incoming: Incoming) -> None:
-    """Check that a body is the JSON or XML that it has to be.
+    """Check that a request's body is valid JSON or XML where its protocol wants that.
 
     moto would fail over it, or take it for an empty one.
 
@@ -200,7 +200,7 @@ def check_body(incoming: Incoming) -> None:
 
 
 def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
-    """Return the answer to a request that cannot be understood, in its kind of request's shape."""
+    """Return the HTTP error response to a request that cannot be parsed, in its protocol."""
     service = _service(credential(environ)[2], "", "")
     incoming = Incoming(
         environ=environ, account=ACCOUNT, region=REGION, caller=Caller(""), service=service
@@ -209,7 +209,7 @@ def unreadable(environ: dict[str, Any], error: AwsError) -> Answer:
 
 
 def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
-    """Return a handler's result as an HTTP answer."""
+    """Serialize a handler's result as the HTTP response of the operation."""
     blob = (
         invoke_wire.response(result) if result and incoming.service == invoke_wire.SERVICE else None
     )
@@ -217,7 +217,7 @@ def answer(incoming: Incoming, result: Mapping[str, Any] | None) -> Answer:
 
 
 def refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """Return an error in the service's own form, so that botocore raises its exception."""
+    """Serialize an error as an HTTP response, from which botocore raises its exception."""
     if incoming.model is None:
         return _plain_refusal(incoming, error)
     shaped = _Shaped(error.message)
@@ -234,7 +234,7 @@ class _Shaped(Exception):
 
 
 def _serialized(incoming: Incoming, result: object) -> Answer:
-    """Return a result or an error in the operation's protocol."""
+    """Serialize a result or an error in the operation's protocol (JSON, XML ...)."""
     if incoming.model is None:
         raise ValueError("an operation without a model cannot be answered")
     protocol = _protocol(incoming)
@@ -253,7 +253,7 @@ def _serialized(incoming: Incoming, result: object) -> Answer:
 
 
 def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
-    """Return an error of a request without a model, in its kind of request's shape."""
+    """Serialize an error for a request whose operation is unknown, guessing its protocol."""
     status = error.status or 400
     if "json" in incoming.environ.get("CONTENT_TYPE", "") or incoming.service.startswith(
         "sagemaker"
@@ -277,7 +277,7 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
 
 
 def _protocol(incoming: Incoming) -> str:
-    """Return the protocol of a request."""
+    """Return the name of the AWS protocol of a request, such as json or query."""
     if incoming.model is None or incoming.request is None:
         raise ValueError("a request without a model has no protocol")
     service_model: Any = incoming.model.service_model
@@ -287,7 +287,7 @@ def _protocol(incoming: Incoming) -> str:
 
 
 def _aware(value: Any) -> datetime:
-    """Return a timestamp of any form as an aware time."""
+    """Return a timestamp (text, number or datetime) as a datetime with a time zone."""
     parsed: datetime = parse_timestamp(value)
     return parsed.astimezone(UTC)
 
@@ -334,6 +334,6 @@ def buffer_body(environ: dict[str, Any]) -> None:
 
 
 def rewind(environ: dict[str, Any]) -> dict[str, Any]:
-    """Return the same request for a reader that has not read its body yet."""
+    """Return the WSGI environment with its buffered body at the start, to be read again."""
     environ["wsgi.input"].seek(0)
     return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}

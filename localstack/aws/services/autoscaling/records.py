@@ -87,17 +87,17 @@ class Scaling:
         self.lock = threading.RLock()
 
     def policies_of(self, resource: str) -> list[Policy]:
-        """Return the policies of a target."""
+        """Return the scaling policies of a target, given its ResourceId."""
         return [policy for policy in list(self.policies.values()) if policy.resource == resource]
 
 
 def refusal(message: str) -> AwsError:
-    """Return the error for a request that the service refuses."""
+    """Return a ValidationException of Application Auto Scaling with this message."""
     return AwsError("ValidationException", message)
 
 
 def ours(ctx: Context, params: dict[str, Any]) -> bool:
-    """Return whether a call is about endpoints; else moto answers.
+    """Return whether a request is about SageMaker endpoints; moto answers for others.
 
     Raises:
         AwsError: It is about something of SageMaker that is not scaled here.
@@ -111,7 +111,9 @@ def ours(ctx: Context, params: dict[str, Any]) -> bool:
 
 
 def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, Any]:
-    """Return moto's canned answer, with --moto-answers.
+    """Return moto's canned answer to a request that is not about endpoints.
+
+    It needs --moto-answers.
 
     Raises:
         AwsError: The stack was started without.
@@ -133,7 +135,7 @@ def names(resource: str) -> tuple[str, str]:
 
 
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
-    """Return the error for something that does not exist."""
+    """Return the ObjectNotFoundException for a target, policy or action that does not exist."""
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
     return AwsError(
@@ -145,7 +147,7 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(
     things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a page of a Describe operation."""
+    """Return one page of a Describe operation's items, with the NextToken."""
     page_params = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
     part, more = paging.page(
         things,
@@ -157,5 +159,5 @@ def page(
 
 
 def common(resource: str) -> dict[str, Any]:
-    """Return the members that every description has."""
+    """Return the members (namespace, ResourceId ...) that every description has."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}

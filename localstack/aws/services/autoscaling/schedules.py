@@ -26,7 +26,7 @@ Due = Callable[[datetime], datetime | None]  # the first moment after one; None:
 
 
 def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
-    """Return a function that gives the next moment of a schedule after another moment.
+    """Return a function that gives the first run of a schedule after a given time.
 
     Args:
         expression: The schedule.
@@ -49,7 +49,7 @@ def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
-    """Return the time in at()."""
+    """Parse the time in an at(...) schedule."""
     try:
         return datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=zone).astimezone(UTC)
     except ValueError as error:
@@ -57,12 +57,12 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
 
 
 def _once(moment: datetime) -> Due:
-    """Return the schedule of a single time."""
+    """Return the next-run function of a schedule that runs once."""
     return lambda after: moment if moment > after else None
 
 
 def _rate(text: str) -> timedelta:
-    """Return the span in rate()."""
+    """Parse the interval in a rate(...) schedule."""
     match = re.fullmatch(r"([1-9]\d*) (minute|hour|day)(s?)", text)
     if match is None or (match[1] == "1") == bool(match[3]):
         raise ValueError(f"{text!r} is no rate such as 1 hour or 5 minutes")
@@ -70,12 +70,12 @@ def _rate(text: str) -> timedelta:
 
 
 def _every(span: timedelta, start: datetime) -> Due:
-    """Return the schedule of a rate."""
+    """Return the next-run function of a schedule that runs at an interval."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
 def _by_cron(text: str, zone: ZoneInfo) -> Due:
-    """Return the schedule of a cron expression."""
+    """Return the next-run function of a cron(...) schedule."""
     parts = text.split()
     if len(parts) != len(_FIELDS):
         raise ValueError(f"{text!r} has {len(parts)} fields, not {len(_FIELDS)}")
@@ -101,7 +101,7 @@ def _by_cron(text: str, zone: ZoneInfo) -> Due:
 
 
 def _values(text: str, name: str, low: int, high: int, names: tuple[str, ...]) -> frozenset[int]:
-    """Return the numbers of one field of a cron expression."""
+    """Parse one field of a cron expression into the numbers that it allows."""
     if re.search(r"#|(^|\d)[LW]|[LW]$", text) and not set(re.split("[,-]", text.lower())) <= set(
         names
     ):

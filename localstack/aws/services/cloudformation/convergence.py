@@ -24,7 +24,9 @@ _CUSTOM = (
 
 
 def reconcile(ctx: Context, managed: Managed) -> bool:
-    """Bring a stack's resources closer to the template. Return whether all exist and serve.
+    """Create or change a stack's SageMaker resources towards its template, as far as possible.
+
+    Return whether all exist and serve; else it is called again.
 
     Raises:
         Failure: A resource could not be made or changed.
@@ -42,7 +44,7 @@ def reconcile(ctx: Context, managed: Managed) -> bool:
 
 
 def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
-    """Yield the template's SageMaker resources, dependencies first."""
+    """Yield the SageMaker resources in a stack's template, dependencies first."""
     written_resources = stack.resource_map._resource_json_map  # noqa: SLF001  moto has no other way to them
     conditions = stack.resource_map.lazy_condition_map
     for kind in CLASSES:
@@ -53,7 +55,7 @@ def declared_in(stack: Any) -> Iterator[tuple[str, Placeholder, Properties]]:
 
 
 def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Properties) -> Properties:
-    """Return a resource's properties without references, with the stack's tags."""
+    """Return a resource's properties with Ref and Fn resolved, and with the stack's tags."""
     clean_json = cloudformation_parsing().clean_json
     properties = resources.typed(
         type(placeholder), logical, clean_json(written, stack.resource_map)
@@ -70,7 +72,7 @@ def _resolve(stack: Any, placeholder: Placeholder, logical: str, written: Proper
 def _apply_properties(
     ctx: Context, managed: Managed, logical: str, placeholder: Placeholder, properties: Properties
 ) -> None:
-    """Bring a resource to the template's properties."""
+    """Create, update or replace a resource so that it has the template's properties."""
     current = managed.resources.get(logical)
     name = properties.get(placeholder.name_property())
     if current is not None and current.properties == properties:
@@ -94,12 +96,12 @@ def _apply_properties(
 
 
 def _without_tags(properties: Properties) -> Properties:
-    """Return properties without tags."""
+    """Return a resource's properties without Tags."""
     return {name: value for name, value in properties.items() if name != "Tags"}
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
-    """Change a resource of a stack to new properties."""
+    """Update a stack's existing resource to new properties."""
     previous = current.properties
     if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))
@@ -113,7 +115,7 @@ def _replace(
     placeholder: Placeholder,
     properties: Properties,
 ) -> None:
-    """Create a resource anew under another name; the old one is removed later."""
+    """Create a resource anew under another name; the old one is deleted later."""
     name = properties.get(placeholder.name_property())
     back = next(
         (
@@ -139,7 +141,7 @@ def _replace(
 def _resource(
     placeholder: Placeholder, logical: str, name: str, properties: Properties
 ) -> Resource:
-    """Return a placeholder as a resource of the stack."""
+    """Return the resource to create from a template's entry, moto's placeholder for it."""
     return Resource(
         resource_type=placeholder.cf_resource_type,
         logical=logical,
@@ -149,15 +151,15 @@ def _resource(
 
 
 def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resource) -> None:
-    """Create a resource, and let its placeholder have its name."""
+    """Create a resource in SageMaker, and set its name as the value of Ref."""
     resources.create(ctx, new)
     managed.resources[new.logical], placeholder.name = new, new.name
 
 
 def clean(ctx: Context, managed: Managed) -> None:
-    """Remove what an update replaced or dropped, last created first.
+    """Delete the resources that an update replaced or dropped, last created first.
 
-    What cannot be removed is left, as CloudFormation leaves it.
+    What cannot be deleted is left, as CloudFormation leaves it.
     """
     for resource in sorted(
         managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)

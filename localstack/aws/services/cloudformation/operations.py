@@ -41,7 +41,7 @@ def create_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "CreateStackSet", "UpdateStackSet", executes=False)
 def stack_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer the operations of stack sets by moto, after a check of the template."""
+    """Answer the operations on stack sets by moto, after a check of the template."""
     _prepare(ctx, params, sets=True)
     return ctx.forward()
 
@@ -81,7 +81,7 @@ def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     executes=False,
 )  # fmt: skip
 def look(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Give moto the stacks' present states, and let it answer."""
+    """Answer a Describe or List operation by moto, after updating the stacks' status there."""
     del params
     managing.show(ctx)
     return ctx.forward()
@@ -103,18 +103,18 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """Let moto find the placeholders, and check the request's template."""
+    """Check the template of a request, and register the resource classes that moto needs."""
     templates.show_placeholders(moto_answers=ctx.moto_answers)
     templates.check(ctx, params, sets=sets)
 
 
 def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters that name a change set and its stack."""
+    """Return the parameters of a request that name a change set and its stack."""
     return {name: params[name] for name in ("ChangeSetName", "StackName") if name in params}
 
 
 def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """Return the template and parameters to which an update rolls back.
+    """Return the template and parameters to which a failed update rolls back.
 
     None: moto knows no such stack, and says so.
 

@@ -22,7 +22,7 @@ _stack: ContextVar[str] = ContextVar("stack", default="")
 
 @contextmanager
 def only_in(stack: str) -> Iterator[None]:
-    """Let moto create resources of one stack in this thread, within the block.
+    """Allow moto to create SageMaker resources of one stack in this thread, within the block.
 
     Resources of SageMaker in a stack nested in it are refused.
     """
@@ -34,7 +34,7 @@ def only_in(stack: str) -> Iterator[None]:
 
 
 def refusal(kinds: set[str]) -> AwsError:
-    """Return the error for unsupported kinds of resources."""
+    """Return the error for a template with these unsupported resource types."""
     text = (
         f"the AWS stack does not make {', '.join(sorted(kinds))} by CloudFormation here; "
         "CloudFormation does. Make them by SageMaker's API"
@@ -61,7 +61,7 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def name_property(cls) -> str:
-        """Return the property that names the resource."""
+        """Return the template property that names the resource, such as EndpointName."""
         return f"{cls.resource}Name"
 
     @classmethod
@@ -84,7 +84,10 @@ class Placeholder(CloudFormationModel):
         region_name: str,
         **more: Any,
     ) -> Placeholder:
-        """Return a placeholder for a new resource; the stack makes it later."""
+        """Return a placeholder with which moto registers a new resource.
+
+        The resource itself is created later.
+        """
         del resource_name
         if _stack.get() not in (more["StackId"], more["StackId"].split("/")[1]):
             raise refusal({f"{more['ResourceType']} in a nested stack"})
@@ -104,15 +107,18 @@ class Placeholder(CloudFormationModel):
         account_id: str,
         region_name: str,
     ) -> Placeholder:
-        """Return a placeholder for a changed resource; the stack changes it later."""
+        """Return a placeholder with which moto registers a changed resource.
+
+        The resource itself is changed later.
+        """
         del new_resource_name, cloudformation_json, account_id, region_name
         return original_resource
 
     def delete(self, account_id: str, region_name: str) -> None:
-        """Do nothing: the stack's own changes delete the resource."""
+        """Do nothing when moto deletes the placeholder: the resource is deleted elsewhere."""
 
     def is_created(self) -> bool:
-        """Return False: the stack completes its resources after moto."""
+        """Return False: the resource itself is created after moto has registered it."""
         return False
 
 
@@ -137,6 +143,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """Return a generated name for a resource."""
+    """Return a generated resource name for a logical id, as CloudFormation makes them."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

@@ -41,6 +41,6 @@ class Stacks:
 
 
 def stack_of(ctx: Context, name: str) -> Any:
-    """Return moto's stack by name or ARN, or None."""
+    """Return moto's CloudFormation stack by name or ARN, or None."""
     stacks = cloudformation_backends()[ctx.account][ctx.region].stacks.values()
     return next((stack for stack in stacks if name in (stack.name, stack.stack_id)), None)

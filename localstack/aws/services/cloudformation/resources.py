@@ -52,7 +52,7 @@ class Resource(msgspec.Struct):
 
 
 def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Properties:
-    """Return a template's properties as the API takes them.
+    """Return a template's properties in the types of SageMaker's API.
 
     Templates and their parameters have numbers and booleans as text, too.
 
@@ -70,7 +70,7 @@ def typed(kind: type[Placeholder], logical: str, properties: Properties) -> Prop
 
 
 def _member(kind: type[Placeholder], name: str) -> Any:
-    """Return the shape of a property."""
+    """Return botocore's shape of a resource's property."""
     operations = [
         f"Create{kind.resource}",
         *(["UpdateEndpoint"] if kind.resource == "Endpoint" else []),
@@ -82,14 +82,14 @@ def _member(kind: type[Placeholder], name: str) -> Any:
 
 
 def _members(operation: str) -> Mapping[str, Any]:
-    """Return the members of an operation's input."""
+    """Return botocore's shapes of the parameters of a SageMaker operation."""
     shape: Any = operation_model("sagemaker", operation).input_shape  # botocore has no types
     members: Mapping[str, Any] = shape.members
     return members
 
 
 def _typed(shape: Any, value: Any, path: str) -> Any:
-    """Return a value as its shape takes it."""
+    """Convert a template's value to the type of its botocore shape."""
     if shape.type_name == "structure":
         if not isinstance(value, dict):
             raise ValueError(f"#/{path}: expected type: JSONObject, found: {type(value).__name__}")
@@ -110,7 +110,7 @@ def _typed(shape: Any, value: Any, path: str) -> Any:
 
 
 def _scalar(kind: str, value: Any, path: str) -> Any:
-    """Return a single value in its shape's type."""
+    """Convert a template's text, number or boolean to the type of its botocore shape."""
     if kind in ("integer", "long"):
         return int(value)
     if kind in ("float", "double"):
@@ -124,7 +124,7 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
-    """Create a resource."""
+    """Create a stack's resource in SageMaker."""
     properties = {
         name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
     }
@@ -132,9 +132,9 @@ def create(ctx: Context, resource: Resource) -> None:
 
 
 def update(ctx: Context, resource: Resource) -> None:
-    """Update an endpoint's configuration and how it is deployed.
+    """Update an endpoint of a stack to another configuration.
 
-    There is nothing to do for one that has gone back to it.
+    An endpoint that has gone back to it needs nothing.
     """
     description = _describe(ctx, resource)
     if description is not None and description.get("EndpointConfigName") == resource.properties.get(
@@ -154,7 +154,7 @@ def update(ctx: Context, resource: Resource) -> None:
 
 
 def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
-    """Change the tags of a resource."""
+    """Change the tags of a stack's resource to those of the new properties."""
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
         for properties in (previous, new_properties)
@@ -167,7 +167,7 @@ def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properti
 
 
 def ready(ctx: Context, resource: Resource) -> bool:
-    """Return whether an endpoint has its properties; False while it changes.
+    """Return whether an endpoint is in service with its properties; False while it changes.
 
     Raises:
         Failure: It does not come to that.
@@ -193,7 +193,7 @@ def ready(ctx: Context, resource: Resource) -> bool:
 
 
 def remove(ctx: Context, resource: Resource) -> bool:
-    """Remove a resource if possible now; return whether it is gone."""
+    """Delete a stack's resource if that is possible now; return whether it is gone."""
     description = _describe(ctx, resource)
     if description is None:
         return True
@@ -212,7 +212,7 @@ def _name_parameter(resource: Resource) -> Properties:
 
 
 def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
-    """Return the description of a resource; None: it does not exist."""
+    """Return the response of a resource's Describe operation; None: it does not exist."""
     try:
         return _request(ctx, f"Describe{resource.kind.resource}", _name_parameter(resource))
     except ClientError:
@@ -220,7 +220,7 @@ def _describe(ctx: Context, resource: Resource) -> dict[str, Any] | None:
 
 
 def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> None:
-    """Call an operation on a resource.
+    """Call SageMaker's operation with this verb (Create, Delete ...) on a resource.
 
     Raises:
         Failure: SageMaker refuses it.
@@ -238,6 +238,6 @@ def _call(ctx: Context, resource: Resource, verb: str, params: Properties) -> No
 
 
 def _request(ctx: Context, operation: str, params: Properties) -> dict[str, Any]:
-    """Call an operation of SageMaker."""
+    """Call an operation of SageMaker in this stack, and return its result."""
     answer: dict[str, Any] = getattr(ctx.client("sagemaker"), xform_name(operation))(**params)
     return answer

@@ -24,12 +24,12 @@ _AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
 
 
 def managed_of(ctx: Context, stack: Any) -> Managed | None:
-    """Return the record of a stack; None: it has no resources of SageMaker."""
+    """Return our record of a stack with SageMaker resources; None: it has none."""
     return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
 
 
 def restore_outputs(stack: Any) -> None:
-    """Restore the outputs of a change set's template, which moto forgets."""
+    """Set a stack's outputs from its change set's template, which moto forgets."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
         stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
@@ -42,7 +42,7 @@ def begin(
     previous: tuple[str, dict[str, str]] | None,
     params: Properties,
 ) -> None:
-    """Carry out the part of a stack's change that moto does not."""
+    """Begin to create or update a stack's SageMaker resources, once moto has done the others."""
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
     if managed is None and not any(bringing.declared_in(stack)):
@@ -59,7 +59,7 @@ def begin(
 
 
 def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
-    """Begin to delete a stack."""
+    """Begin to delete a stack and its resources, except the retained ones."""
     with managed.lock:  # or what is under way could still say that it is complete
         managed.retained = frozenset(retained)
         _set_status(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
@@ -68,7 +68,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
 
 @resumes(Stacks)
 def resume(ctx: Context, stacks: Stacks) -> None:
-    """Resume the changes under way after a restart.
+    """Resume the stacks' creations, updates and deletions under way after a restart.
 
     What moto tells of a stack may be older than what is known here: it was written with another
     request.
@@ -84,7 +84,7 @@ def resume(ctx: Context, stacks: Stacks) -> None:
 
 
 def show(ctx: Context) -> None:
-    """Update the stacks' statuses in moto."""
+    """Write the present status of all stacks into moto, which answers Describe calls."""
     for managed in list(ctx.store(Stacks).by_id.values()):
         settle(ctx, managed)
         stack = stack_of(ctx, managed.id)
@@ -93,7 +93,7 @@ def show(ctx: Context) -> None:
 
 
 def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
-    """Begin a change, and watch it if it does not complete at once."""
+    """Start a stack's creation, update or deletion, in the background if it takes time."""
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -105,13 +105,13 @@ def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
 
 
 def _watch(ctx: Context, managed: Managed) -> None:
-    """Look at a change until it ends."""
+    """Carry on a stack's change at intervals until it ends."""
     while managed.verb and not ctx.stopping.wait(_AGAIN):
         settle(ctx, managed)
 
 
 def settle(ctx: Context, managed: Managed) -> None:
-    """Carry out what is possible now, with the caller's rights."""
+    """Carry out the steps of a stack's change that are possible now, with the caller's rights."""
     with managed.lock, acting_for(managed.caller):
         # a home that moto's stacks could not be kept in
         if managed.verb and stack_of(ctx, managed.id) is None:
@@ -125,9 +125,10 @@ def settle(ctx: Context, managed: Managed) -> None:
 
 
 def _apply(ctx: Context, managed: Managed) -> str | None:
-    """Make one step of a creation or update.
+    """Make one step of a stack's creation or update.
 
-    None: an endpoint is under way; else what follows.
+    Return None while an endpoint is under way, else the verb of what follows (such as a rollback),
+    or "".
     """
     try:
         if not bringing.reconcile(ctx, managed):
@@ -142,7 +143,7 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
-    """Record a failure; return whether a rollback follows."""
+    """Record the failure of a stack's change; return the verb of the rollback, or ""."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
     _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
@@ -164,7 +165,7 @@ def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
 
 
 def _go_back(ctx: Context, managed: Managed) -> None:
-    """Return to the previous template, for all that is moto's."""
+    """Set a stack in moto back to the previous template, for a rollback."""
     stack = stack_of(ctx, managed.id)
     template, parameters = managed.before or (stack.template, stack.parameters)
     with SERIAL, only_in(managed.id):
@@ -174,9 +175,9 @@ def _go_back(ctx: Context, managed: Managed) -> None:
 
 
 def _remove(ctx: Context, managed: Managed) -> str | None:
-    """Remove all of a stack's resources, dependants first.
+    """Delete all of a stack's SageMaker resources, dependants first.
 
-    None while an endpoint is being deleted, else what follows.
+    Return None while an endpoint is being deleted, else what follows.
     """
     remaining = [*managed.replaced, *managed.resources.values()]
     for resource in sorted(
@@ -202,7 +203,7 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
 
 
 def _remove_from_moto(ctx: Context, managed: Managed) -> str:
-    """Remove the resources that are moto's."""
+    """Delete a stack's resources that moto itself holds."""
     try:
         if managed.verb == "DELETE":
             ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})
@@ -216,7 +217,7 @@ def _remove_from_moto(ctx: Context, managed: Managed) -> str:
 
 
 def _empty(stack: Any) -> None:
-    """Delete all of moto's resources of a stack."""
+    """Delete all resources of a stack from moto."""
     with SERIAL:
         stack.resource_map.delete()
         stack.resource_map._resource_json_map = {}  # noqa: SLF001  moto would make again what it is asked to list
@@ -233,7 +234,7 @@ _STEPS: dict[str, Callable[[Context, Managed], str | None]] = {
 
 
 def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None) -> None:
-    """Set a stack's status, and note it as an event."""
+    """Set a stack's status, and record it as a stack event."""
     managed.status, managed.reason = status, reason
     stack = stack_of(ctx, managed.id)
     with SERIAL:
@@ -242,7 +243,7 @@ def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None)
 
 
 def _add_event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
-    """Note an event of a resource."""
+    """Record an event of a stack's resource, for DescribeStackEvents."""
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:

@@ -17,7 +17,7 @@ _TYPE = re.compile(r"AWS::SageMaker::\w+")
 
 
 def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """Refuse a resource of SageMaker that this stack does not make by CloudFormation.
+    """Raise an error for a template with a SageMaker resource that is not supported.
 
     Raises:
         AwsError: There is one (501); nothing has been made yet.
@@ -30,7 +30,7 @@ def check(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
 
 @cache
 def show_placeholders(*, moto_answers: bool) -> None:
-    """Let moto find the classes of the placeholders.
+    """Register our classes for SageMaker resource types with moto's CloudFormation.
 
     This is not done at the start: moto's module imports all of its services, and one of them asks
     for the profile of AWS_PROFILE.
@@ -50,7 +50,7 @@ def show_placeholders(*, moto_answers: bool) -> None:
 
 
 def _template(ctx: Context, params: dict[str, Any]) -> str:
-    """Return the text of a request's template; "": the request has none."""
+    """Return the text of a request's template, from its body or S3; "": it has none."""
     if params.get("TemplateBody"):
         return str(params["TemplateBody"])
     if not params.get("TemplateURL"):
@@ -70,7 +70,7 @@ def _template(ctx: Context, params: dict[str, Any]) -> str:
 
 
 def _place(url: str) -> tuple[str, str]:
-    """Return the bucket and the key of a URL, in a virtual host's form or a path's."""
+    """Parse the S3 URL of a template into bucket and key; the bucket is in the host or path."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))
     virtual = re.fullmatch(r"(.+)\.s3[.-].*", host)

@@ -38,9 +38,9 @@ def series(
     end: datetime,
     unit: str | None = None,
 ) -> dict[datetime, float]:
-    """Return a statistic by the starts of its periods, the earliest first.
+    """Return a metric's statistic as values by the starts of their periods, earliest first.
 
-    Periods without datapoints are not in it.
+    Periods without datapoints are left out.
     """
     function = statistic(stat)
     if function is None:
@@ -64,13 +64,16 @@ def series(
 
 
 def young(ctx: Context, namespace: str, end: datetime) -> bool:
-    """Return whether a window ends later than a namespace's visible datapoints."""
+    """Return whether a time window reaches beyond the latest visible datapoints of a namespace.
+
+    Metrics become visible some time after they were recorded.
+    """
     visible = variants.settled_until(ctx)
     return namespace == sagemaker.NAMESPACE and visible is not None and end > visible
 
 
 def unit_of(ctx: Context, namespace: str, name: str) -> str | None:
-    """Return a metric's unit, or None if unknown."""
+    """Return the unit of a metric (Count, Microseconds ...), or None if unknown."""
     if namespace == sagemaker.NAMESPACE and name in sagemaker.UNITS:
         return sagemaker.UNITS[name]
     return next(
@@ -93,7 +96,7 @@ class _Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Summary]]:
-    """Yield the datapoints of a metric."""
+    """Yield the timestamps and values of a metric's datapoints, of SageMaker or of a user."""
     if query.namespace == sagemaker.NAMESPACE and query.unit in (
         None,
         sagemaker.UNITS.get(query.name),
@@ -105,7 +108,7 @@ def _points(ctx: Context, query: _Query) -> Iterator[tuple[datetime, float | Sum
 def _custom_points(
     data: Iterable[Any], query: _Query
 ) -> Iterator[tuple[datetime, float | Summary]]:
-    """Yield the datapoints from PutMetricData."""
+    """Yield the timestamps and values that PutMetricData stored for a metric."""
     for datum in list(data):
         if (
             datum.namespace != query.namespace
@@ -126,7 +129,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
-    """Raise an error for a wrong period."""
+    """Raise an error for a metric's period that CloudWatch does not take."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

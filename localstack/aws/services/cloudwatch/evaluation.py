@@ -41,7 +41,7 @@ def evaluate(
     missing: Missing,
     previous: State,
 ) -> Verdict:
-    """Return an alarm's state.
+    """Return the state of an M-out-of-N alarm for its recent datapoints.
 
     With N real datapoints in the range the newest N decide; with fewer, those that there are, and
     the missing ones as `missing` says.
@@ -98,7 +98,7 @@ def _reason(
     decisive: int,
     filled: int,
 ) -> str:
-    """Return CloudWatch's words for a state."""
+    """Return the StateReason text that CloudWatch gives for an alarm's state."""
     if not values:
         return "Insufficient Data: no datapoints were received."
     words = {"GreaterThan": "greater than", "LessThan": "less than"}

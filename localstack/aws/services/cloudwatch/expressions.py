@@ -17,9 +17,9 @@ class Refused(Exception):
 
 
 def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
-    """Return the series of an expression, at the timestamps that all its parts have.
+    """Evaluate a metric math expression; return its values by time.
 
-    A division by zero gives no datapoint.
+    They are at the timestamps that all its parts have. A division by zero gives no datapoint.
     """
     try:
         tree = ast.parse(text.replace("^", "**").strip(), mode="eval")
@@ -32,7 +32,7 @@ def evaluate(text: str, series: Mapping[str, Series]) -> dict[datetime, float]:
 
 
 def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datetime, float] | float:
-    """Return the value of a part of an expression."""
+    """Evaluate a node of a metric math expression: a series by time, or a number."""
     match node:
         case ast.Name(id=name) if name in series:
             return dict(series[name])
@@ -66,7 +66,7 @@ def _walk(node: ast.expr, series: Mapping[str, Series], text: str) -> dict[datet
 def _combine(
     op: ast.operator, left: dict[datetime, float] | float, right: dict[datetime, float] | float
 ) -> dict[datetime, float] | float:
-    """Return the result of an operator on two series, or a series and a number."""
+    """Apply a metric math operator to two series, or to a series and a number."""
     if not isinstance(left, dict) and not isinstance(right, dict):
         single = _apply(op, left, right)
         if single is None:
@@ -86,7 +86,7 @@ def _combine(
 
 
 def _apply(op: ast.operator, left: float, right: float) -> float | None:
-    """Return an operator's result on two numbers, or None."""
+    """Apply a metric math operator to two numbers; None for a division by zero."""
     try:
         match op:
             case ast.Add():

@@ -63,7 +63,7 @@ class Queues:
 def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
-    """Record a queue's size and age."""
+    """Record the size and age of an asynchronous endpoint's request queue, for its metrics."""
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
@@ -75,7 +75,7 @@ def note_level(
 
 
 def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
-    """Note metrics of one request, by name."""
+    """Record metrics of one asynchronous request, by name."""
     store, minute = ctx.store(Queues), int(ctx.clock.now().timestamp()) // 60
     with store.lock:
         for metric, value in values.items():
@@ -85,7 +85,7 @@ def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a metric in [start, end), at the starts of their minutes."""
+    """Yield the values of a queue metric between two times, at the starts of their minutes."""
     store = ctx.store(Queues)
     if set(dimensions) == {"EndpointName", "VariantName"}:
         with store.lock:
@@ -106,7 +106,7 @@ def points(
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every queue metric with its dimensions."""
+    """Yield the names of all metrics of asynchronous endpoints with their dimensions."""
     store = ctx.store(Queues)
     with store.lock:
         endpoints, values = sorted(store.levels), sorted(store.values)
@@ -122,7 +122,10 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
 def _samples(
     levels: list[Level], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, datetime, Level]]:
-    """Yield each level with its minute, and the moment within the minute."""
+    """Yield the queue's states in each minute: the minute, the moment, the state.
+
+    The first one of a minute is the state in which it began.
+    """
     if not levels:
         return
     times = [level.at for level in levels]
@@ -141,7 +144,7 @@ def _samples(
 
 
 def _size_per_instance(level: Level) -> float | None:
-    """Return a queue's size for each instance, of none as of one.
+    """Return a queue's requests per instance; without instances it counts as one.
 
     Without instances the endpoint scales out once there are more requests than the target
     (Troubleshooting).
@@ -150,7 +153,7 @@ def _size_per_instance(level: Level) -> float | None:
 
 
 def _age(level: Level, moment: datetime) -> float:
-    """Return the seconds that the oldest request has waited."""
+    """Return the seconds that the oldest request in the queue has waited at a moment."""
     return (moment - level.oldest).total_seconds() if level.oldest else 0.0
 
 

@@ -16,7 +16,7 @@ UNITS = {**queues.UNITS, **variants.UNITS}
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield a metric's visible values in [start, end).
+    """Yield a SageMaker metric's visible values between two times.
 
     Each stands at the start of its minute.
     """
@@ -28,7 +28,7 @@ def points(
 
 
 def metrics(ctx: Context) -> list[dict[str, object]]:
-    """Return every visible metric, as ListMetrics shows it."""
+    """Return every visible metric of SageMaker in the form of ListMetrics."""
     first, last = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
     return [
         {

@@ -42,9 +42,10 @@ Statistic = Callable[[Datapoints], float | None]
 
 
 def statistic(name: str) -> Statistic | None:
-    """Return the function of a statistic's name; None for a name that CloudWatch does not know.
+    """Return the function that computes a statistic (Sum, p99, tm95 ...) of a period.
 
-    The function gives None where there is nothing to say.
+    None for a name that CloudWatch does not know. The function gives None where there is nothing to
+    say.
     """
     if name in BASIC:
         return lambda points: _basic(name, points)
@@ -71,7 +72,7 @@ def statistic(name: str) -> Statistic | None:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """Return a percentile of ordered values, between neighbours by a straight line."""
+    """Return a percentile of sorted values, interpolated linearly."""
     place = (len(ordered) - 1) * percent / 100
     below = math.floor(place)
     above = min(below + 1, len(ordered) - 1)
@@ -79,7 +80,7 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 
 
 def floor(moment: datetime, period: int) -> datetime:
-    """Return the start of the period that a moment is in; periods are counted from 1970."""
+    """Return the start of the period in which a time lies; periods are counted from 1970."""
     seconds = int(moment.timestamp())
     return datetime.fromtimestamp(seconds - seconds % period, UTC)
 
@@ -87,9 +88,9 @@ def floor(moment: datetime, period: int) -> datetime:
 def periods(
     points: Iterable[tuple[datetime, float | Summary]], period: int
 ) -> dict[datetime, Datapoints]:
-    """Return datapoints by the start of their period, the earliest first.
+    """Group datapoints by the start of their period, the earliest first.
 
-    A period without datapoints is not in it.
+    A period without datapoints is left out.
     """
     by_start: dict[datetime, Datapoints] = {}
     for moment, value in points:
@@ -102,7 +103,7 @@ def periods(
 
 
 def _basic(name: str, points: Datapoints) -> float | None:
-    """Return a basic statistic, or None without datapoints."""
+    """Return SampleCount, Sum, Average, Minimum or Maximum of a period; None if it is empty."""
     if not points.count:
         return None
     match name:
@@ -117,7 +118,7 @@ def _basic(name: str, points: Datapoints) -> float | None:
 
 
 def _of_values(points: Datapoints, function: Callable[[list[float]], float | None]) -> float | None:
-    """Return a statistic of single values.
+    """Return a statistic, such as a percentile, that needs a period's single values.
 
     A statistic set has percentiles only when all its values are one value (the user guide says so);
     else there is no datapoint.
@@ -131,7 +132,7 @@ def _of_values(points: Datapoints, function: Callable[[list[float]], float | Non
 
 
 def _trimmed_statistic(kind: str, ordered: list[float], low: float, high: float) -> float | None:
-    """Return a trimmed mean, count or sum, or a winsorized mean.
+    """Return a trimmed mean, count or sum, or a winsorized mean, of sorted values.
 
     It is over what lies between two percentiles.
     """

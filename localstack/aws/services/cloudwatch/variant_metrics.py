@@ -45,7 +45,7 @@ class Source(NamedTuple):
     config: str  # the endpoint configuration that the variant is of
 
     def has(self, dimensions: Mapping[str, str]) -> bool:
-        """Return whether the variant has these dimensions."""
+        """Return whether the variant's metrics have these dimensions."""
         return all(
             dimensions.get(name, value) == value
             for name, value in zip(_DIMENSIONS, self, strict=True)
@@ -67,7 +67,7 @@ class Variants:
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
-        """Return the calls of a variant in a minute."""
+        """Return the recorded calls of a variant in one minute; the minute is made if needed."""
         minutes = self.of.get(source)
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:
@@ -86,7 +86,7 @@ def record(
     instances: int,
     called_at: datetime,
 ) -> None:
-    """Record one invocation.
+    """Record one invocation of an endpoint variant for its CloudWatch metrics.
 
     Args:
         ctx: The handler's context.
@@ -106,7 +106,7 @@ def record(
 
 
 def delay(ctx: Context) -> float:
-    """Return the seconds after which a minute becomes visible."""
+    """Return the seconds after which a minute's metrics become visible."""
     seconds = os.environ.get(DELAY)
     if seconds is not None:
         return float(seconds)
@@ -114,7 +114,7 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Return the moment until which minutes are visible.
+    """Return the time until which metrics are visible.
 
     None: every minute is, the running one, too.
     """
@@ -125,7 +125,7 @@ def settled_until(ctx: Context) -> datetime | None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a metric in [start, end), at the starts of their minutes."""
+    """Yield the values of a variant metric between two times, at the starts of their minutes."""
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
     of_sources = [
@@ -153,7 +153,10 @@ def points(
 def _silent(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterable[int]:
-    """Return the minutes, up to now, in which a variant without calls has zeros nevertheless."""
+    """Return the minutes without calls in which a variant's metric is 0, not missing.
+
+    That is so for scaled variants.
+    """
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()
     quiet = ctx.store(Variants).quiet.get((dimensions["EndpointName"], dimensions["VariantName"]))
@@ -165,7 +168,7 @@ def _silent(
 
 
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
-    """Record 0 for minutes without calls from the next minute on, or only until now.
+    """Begin to report 0 for a variant's minutes without calls; with `until_now`, stop that.
 
     A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
     emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
@@ -178,12 +181,12 @@ def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = F
 
 
 def _number(moment: datetime) -> int:
-    """Return the number of the minute that a moment is in."""
+    """Return the number of the minute, counted from 1970, in which a time lies."""
     return int(moment.timestamp()) // 60
 
 
 def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield every variant metric with its dimensions."""
+    """Yield the names of all metrics of endpoint variants with their dimensions."""
     sources = sorted(ctx.store(Variants).of)
     of_variants = [
         dict(zip(_DIMENSIONS, source[:2], strict=False))
@@ -197,7 +200,7 @@ def metrics(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
 
 
 def _values(minute: Minute, metric: str) -> list[float]:
-    """Return the values of a metric in a minute."""
+    """Return the values of one metric for the calls of a minute."""
     if metric in _OF_STATUS:
         function = _OF_STATUS[metric]
         return [float(function(status)) for status in list(minute.statuses)]

@@ -48,7 +48,7 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "UpdateTimeToLive")
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Set the TTL attribute, which takes effect at once.
+    """Answer UpdateTimeToLive: set a table's TTL attribute, which takes effect at once.
 
     AWS takes up to an hour, in which items only stay longer.
     """
@@ -70,7 +70,7 @@ def describe_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 @handles("dynamodb", "GetItem", "PutItem", "UpdateItem", "DeleteItem")
 def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer an operation on one item, after items whose time is over were removed."""
+    """Answer an operation on one item by moto, after expired items were removed."""
     if len(params.get("UpdateExpression", "").encode()) > _LONGEST:
         raise AwsError(
             "ValidationException",
@@ -91,9 +91,9 @@ def on_item(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _forward_whole(
     ctx: Context, table: Any, places: Sequence[DynamoType | None], *, updates: bool
 ) -> dict[str, Any]:
-    """Let moto execute an operation on an item that may have expired.
+    """Let moto execute an operation on an item completely or not at all.
 
-    Of an update that is refused on the way moto leaves a part: it is put back.
+    moto leaves a part of an update that it refuses on the way: that is undone.
     """
     item = table.get_item(*places)
     _expire(ctx, table, [item] if item is not None else [])
@@ -116,7 +116,7 @@ def _forward_whole(
     "TransactWriteItems",
 )
 def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer an operation on several items, after those whose time is over were removed."""
+    """Answer an operation on several items by moto, after expired items were removed."""
     with SERIAL:
         for name in sorted(_tables_of(params)):
             table = _table(ctx, name)
@@ -126,7 +126,7 @@ def on_items(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("dynamodb", "ExecuteStatement", "BatchExecuteStatement", "ExecuteTransaction")
 def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  moto reads the statements
-    """Answer PartiQL statements, after items whose time is over were removed."""
+    """Answer PartiQL statements by moto, after expired items were removed."""
     with SERIAL:
         for table in dynamodb_backends[ctx.account][ctx.region].tables.values():
             _expire(ctx, table, list(table.all_items()))
@@ -134,7 +134,7 @@ def on_statements(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # no
 
 
 def _tables_of(params: Mapping[str, Any]) -> set[str]:
-    """Return the tables of one operation, of a batch, or of a transaction.
+    """Return the names of the tables in a request: one operation, a batch or a transaction.
 
     A transaction's actions are Get, Put, Update, Delete and ConditionCheck.
     """
@@ -151,7 +151,7 @@ def _tables_of(params: Mapping[str, Any]) -> set[str]:
 
 
 def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
-    """Delete items that have expired by the stack's clock."""
+    """Delete those of a table's items that have expired (TTL) by the stack's clock."""
     field = table.ttl.get("AttributeName") if table.ttl["TimeToLiveStatus"] == "ENABLED" else None
     now = ctx.clock.now().timestamp()
     for item in items:
@@ -167,7 +167,7 @@ def _expire(ctx: Context, table: Any, items: Iterable[Any]) -> None:
 def _without_key(
     answer: dict[str, Any], params: dict[str, Any], key: Sequence[str]
 ) -> dict[str, Any]:
-    """Remove the key of a new item from the reported updates, in which moto includes it."""
+    """Remove the key attributes of a new item from moto's answer about updated attributes."""
     if params.get("ReturnValues") != "UPDATED_NEW" or "Attributes" not in answer:
         return answer
     return {
@@ -179,7 +179,7 @@ def _without_key(
 
 
 def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) -> None:
-    """Restore an item as it was before an update."""
+    """Restore an item as it was before a failed update."""
     if previous is not None:
         table.get_item(*places).attrs = previous.attrs
     elif table.get_item(*places) is not None:
@@ -187,7 +187,7 @@ def _put_back(table: Any, places: Sequence[DynamoType | None], previous: Any) ->
 
 
 def _table(ctx: Context, name: str) -> Any:
-    """Return moto's table; raise an error if there is none.
+    """Return moto's table of this name, which must be ready.
 
     Raises:
         AwsError: There is none, or it is not ready yet.
@@ -199,7 +199,7 @@ def _table(ctx: Context, name: str) -> Any:
 
 
 def _with_status(ctx: Context, answer: dict[str, Any], field: str) -> dict[str, Any]:
-    """Return an answer whose table is CREATING while it is being made."""
+    """Return moto's answer with the table status CREATING while the table is being made."""
     table = answer[field]
     return (
         {**answer, field: {**table, "TableStatus": "CREATING"}}

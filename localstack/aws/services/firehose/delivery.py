@@ -66,7 +66,7 @@ class Object(msgspec.Struct, frozen=True):
 
 
 def partition_keys(query: str) -> frozenset[str]:
-    """Return the partition keys that a metadata query yields.
+    """Return the names of the partition keys that a jq query for metadata extraction yields.
 
     Raises:
         JqError: The query does not parse, or makes no object.
@@ -87,9 +87,9 @@ def partition_keys(query: str) -> frozenset[str]:
 
 
 def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
-    """Return the objects of records, in the order of the partitions' first records.
+    """Return the S3 objects to write for buffered records: names and contents.
 
-    Failures are last.
+    They are in the order of the partitions' first records, error objects last.
     """
     failures: list[Failure] = []
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = defaultdict(list)
@@ -129,7 +129,7 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
-    """Return the records within aggregated records."""
+    """Split aggregated records (several JSON objects or lines in one) into single ones."""
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -150,7 +150,7 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
-    """Return the partition keys of a record."""
+    """Return the partition keys of a record, extracted by the stream's jq query."""
     values = extract(json.loads(record.data))
     keys = {}
     for name, value in values.items():
@@ -161,7 +161,10 @@ def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
 
 
 def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
-    """Return the content of an object, and the number of its records."""
+    """Return the content of an S3 object with these records, and how many it has.
+
+    Records that cannot be converted are added to the failures.
+    """
     if plan.schema is not None:
         return _parquet(plan.schema, plan.codec, records, failures)
     data = b"".join(record.data + plan.delimiter for record in records)
@@ -174,7 +177,7 @@ def _parquet(
     records: list[Record],
     failures: list[Failure],
 ) -> tuple[bytes, int]:
-    """Return the content of a Parquet object, and the number of its records."""
+    """Return the content of a Parquet object with these records, and how many it has."""
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)
@@ -189,7 +192,7 @@ def _parquet(
 
 
 def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
-    """Return whether a record is a row; else the reason is added to the failures."""
+    """Return whether a JSON record fits the schema; else the reason is added to the failures."""
     try:
         columns.table([record])
     except columns.refusals as error:
@@ -240,13 +243,13 @@ class _Columns:
         )
 
     def _row(self, record: Record) -> list[object]:
-        """Return a JSON record as a row of the table's columns."""
+        """Parse a JSON record into the values of a row, in the order of the schema."""
         by_key = {key.lower(): value for key, value in json.loads(record.data).items()}
         return [read(by_key.get(key)) for key, read in self._reads]
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
-    """Return the name of an object."""
+    """Return a generated name, without its prefix, for an S3 object that Firehose writes."""
     ending = (
         ".parquet"
         if plan.schema is not None and not plain
@@ -258,7 +261,7 @@ def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
 
 
 def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[Object]:
-    """Return the objects with records that could not be delivered."""
+    """Return the S3 objects, JSON lines, for records that could not be delivered."""
     by_kind: dict[str, list[Failure]] = defaultdict(list)
     for failure in failures:
         by_kind[failure.kind].append(failure)
@@ -274,7 +277,7 @@ def _error_objects(plan: Plan, failures: list[Failure], now: datetime) -> list[O
 
 
 def _line(failure: Failure, now: datetime) -> Mapping[str, Any]:
-    """Return the line of a failure."""
+    """Return the JSON object that describes one undelivered record in an error object."""
     return {
         "attemptsMade": 1,
         "arrivalTimestamp": int(failure.record.arrived.timestamp() * 1000),

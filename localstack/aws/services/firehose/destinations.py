@@ -11,7 +11,7 @@ from .errors import invalid
 
 
 def check(destination: dict[str, Any]) -> None:
-    """Check the configuration of a destination.
+    """Check the configuration of a stream's S3 destination.
 
     Raises:
         AwsError: Firehose refuses it.
@@ -46,7 +46,10 @@ def check(destination: dict[str, Any]) -> None:
 
 
 def _check_processors(destination: dict[str, Any]) -> frozenset[str] | None:
-    """Return the keys that metadata extraction yields, or None."""
+    """Check a destination's processors; return the partition keys of metadata extraction.
+
+    None: there is no metadata extraction.
+    """
     keys = None
     for processor in _processors(destination):
         if processor["Type"] == "Lambda":
@@ -71,7 +74,7 @@ def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
-    """Return a parameter of a processor; None: it has none."""
+    """Return the value of a processor's parameter; None: it has none."""
     return next(
         (
             p["ParameterValue"]
@@ -83,7 +86,7 @@ def _parameter(processor: dict[str, Any], name: str) -> str | None:
 
 
 def current(ctx: Context, name: str) -> dict[str, Any] | None:
-    """Return a stream's present destination, or None without a stream.
+    """Return a stream's present destination configuration, or None without such a stream.
 
     UpdateDestination may have changed it. Each put and each flush asks moto's backend.
     """
@@ -99,7 +102,7 @@ def current(ctx: Context, name: str) -> dict[str, Any] | None:
 
 
 def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
-    """Return the plan of a delivery stream's records."""
+    """Return how a stream's records are split, converted and named, by its destination."""
     query, delimiter, split = None, b"", None
     for processor in _processors(destination):
         if processor["Type"] == "MetadataExtraction":
@@ -134,7 +137,10 @@ def plan(ctx: Context, name: str, destination: dict[str, Any]) -> delivery.Plan:
 
 
 def _schema(ctx: Context, conversion: dict[str, Any]) -> tuple[tuple[str, str, str], ...]:
-    """Return the columns of the Glue table without its partitions', and the JSON key of each."""
+    """Return the columns of the Glue table of a format conversion: name, type, JSON key.
+
+    Partition columns are left out.
+    """
     configuration = conversion["SchemaConfiguration"]
     mapping = (
         conversion.get("InputFormatConfiguration", {})

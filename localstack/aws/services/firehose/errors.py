@@ -6,5 +6,5 @@ from ...core.registry import AwsError
 
 
 def invalid(message: str) -> AwsError:
-    """Return the error for an invalid argument."""
+    """Return Firehose's InvalidArgumentException with this message."""
     return AwsError("InvalidArgumentException", message, 400)

@@ -24,7 +24,7 @@ class JqError(ValueError):
 
 
 def compile_filter(query: str) -> Filter:
-    """Return a query as a function of one value.
+    """Compile a jq query into a Python function of one JSON value.
 
     Raises:
         JqError: It does not parse.
@@ -56,25 +56,25 @@ class _Reader:
         self.index = 0
 
     def peek(self) -> str | None:
-        """Return the next token, or None."""
+        """Return the next token of the jq query without taking it; None at the end."""
         return self.tokens[self.index][1] if self.index < len(self.tokens) else None
 
     def next(self) -> tuple[str, str]:
-        """Take the next token: kind and text."""
+        """Take the next token of the jq query, and return its kind and its text."""
         if self.index >= len(self.tokens):
             raise JqError(f"jq: syntax error, unexpected end of {self.query!r}")
         self.index += 1
         return self.tokens[self.index - 1]
 
     def accept(self, word: str) -> bool:
-        """Take a token if it comes next; return whether it did."""
+        """Take a token of the jq query if it comes next, and return whether it did."""
         if self.peek() == word:
             self.index += 1
             return True
         return False
 
     def expect(self, word: str) -> None:
-        """Take a token; raise an error if another one comes.
+        """Take a token of the jq query, which must come next.
 
         Raises:
             JqError: Another one comes next.
@@ -83,21 +83,21 @@ class _Reader:
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
 
     def pipe(self) -> Filter:
-        """Read filters with | between them."""
+        """Parse jq filters with | between them into one function."""
         left = self.alternative()
         while self.accept("|"):
             left = _piped(left, self.alternative())
         return left
 
     def alternative(self) -> Filter:
-        """Read filters with // between them."""
+        """Parse jq filters with // between them into one function."""
         left = self.postfix()
         while self.accept("//"):
             left = _alternative(left, self.postfix())
         return left
 
     def postfix(self) -> Filter:
-        """Parse a filter with its suffixes: .name, [...] and ?."""
+        """Parse a jq filter with its suffixes (.name, [...] and ?) into a function."""
         term = self.primary()
         while self.peek() in (".", "[", "?"):
             if self.accept("?"):
@@ -110,7 +110,7 @@ class _Reader:
         return term
 
     def primary(self) -> Filter:  # noqa: PLR0911  one line a kind
-        """Read a path, a text, a number, an object, a function or a bracket."""
+        """Parse a jq path, text, number, object, function or bracket into a function."""
         kind, word = self.next()
         if word == ".":
             following = self.tokens[self.index] if self.index < len(self.tokens) else ("", "")
@@ -133,12 +133,12 @@ class _Reader:
         raise JqError(f"jq: syntax error, unexpected {word!r} in {self.query!r}")
 
     def _name(self) -> str:
-        """Read a name or a quoted text."""
+        """Parse a name or a quoted text in a jq query, and return it."""
         kind, word = self.next()
         return str(json.loads(word)) if kind == "text" else word
 
     def _bracket(self) -> Filter:
-        """Parse what follows an opening bracket: name, index or slice."""
+        """Parse what follows an opening bracket in a jq query: name, index or slice."""
         kind, word = self.next()
         if kind == "text":
             self.expect("]")
@@ -156,7 +156,7 @@ class _Reader:
         )
 
     def _object(self) -> Filter:
-        """Read the fields of an object."""
+        """Parse the fields of a jq object construction into a function that builds it."""
         fields: list[tuple[str, Filter]] = []
         while not self.accept("}"):
             name = self._name()
@@ -166,7 +166,7 @@ class _Reader:
         return lambda value: {name: inner(value) for name, inner in fields}
 
     def _word(self, name: str) -> Filter:
-        """Read a function or a constant."""
+        """Parse a jq function or constant by its name into a function."""
         if name in ("null", "true", "false"):
             constant = json.loads(name)
             return lambda _value: constant
@@ -184,12 +184,12 @@ class _Reader:
 
 
 def _piped(first: Filter, then: Filter) -> Filter:
-    """Return a filter that applies one after another."""
+    """Return a filter that applies the second filter to the result of the first (a | b)."""
     return lambda value: then(first(value))
 
 
 def _alternative(first: Filter, other: Filter) -> Filter:
-    """Return a filter that falls back on another one."""
+    """Return a filter that uses another one where the first gives null or false (a // b)."""
 
     def apply(value: Any) -> Any:
         try:
@@ -202,7 +202,7 @@ def _alternative(first: Filter, other: Filter) -> Filter:
 
 
 def _quiet(inner: Filter) -> Filter:
-    """Return a filter that yields null in place of errors."""
+    """Return a filter that yields null where the inner one fails (jq's ?)."""
 
     def apply(value: Any) -> Any:
         try:
@@ -214,7 +214,7 @@ def _quiet(inner: Filter) -> Filter:
 
 
 def _field(name: str) -> Filter:
-    """Return a filter that gives a field of an object."""
+    """Return a filter that gives the named field of a JSON object."""
 
     def apply(value: Any) -> Any:
         if value is None:
@@ -239,12 +239,12 @@ def _text(word: str) -> Filter:
 
 
 def _string(value: Any) -> str:
-    """Return a value as text."""
+    """Return a JSON value as text, as jq's tostring does."""
     return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
 
 
 def _number(value: Any) -> float:
-    """Return a value as a number."""
+    """Convert a JSON value to a number, as jq's tonumber does."""
     try:
         number = float(value)
     except (TypeError, ValueError) as error:

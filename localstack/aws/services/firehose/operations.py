@@ -48,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """Activate a stream, and deliver what its Kinesis stream received before."""
+    """Set a delivery stream ACTIVE, and deliver what its Kinesis stream received before."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -59,13 +59,13 @@ def _activate(ctx: Context, stream: Stream) -> None:
 
 @resumes(Streams)
 def resume(ctx: Context, store: Streams) -> None:
-    """Resume all delivery streams after a restart."""
+    """Set the delivery timers of all delivery streams again after a restart."""
     for stream in list(store.by_name.values()):
         _resume_stream(ctx, stream)
 
 
 def _resume_stream(ctx: Context, stream: Stream) -> None:
-    """Set a stream's timers again.
+    """Set the delivery timers of one delivery stream again after a restart.
 
     What was put is delivered, though a Kinesis stream comes back empty.
     """
@@ -120,7 +120,7 @@ def put_record_batch(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _target(ctx: Context, name: str) -> Stream | None:
-    """Return the stream to put into.
+    """Return the delivery stream into which a request puts records.
 
     None: the stream is moto's, as it has another destination or does not exist.
     """
@@ -139,7 +139,7 @@ def _target(ctx: Context, name: str) -> Stream | None:
 
 
 def _record_id() -> str:
-    """Return a new record's id."""
+    """Return a new RecordId for a record that was put."""
     return f"{uuid.uuid4().hex}{uuid.uuid4().hex}"
 
 
@@ -156,7 +156,7 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take a fault that delivers the next records twice.
+    """Take an injected fault by which the next records are delivered twice.
 
     What came before, on the instant clock, is delivered first, once.
     """
@@ -166,7 +166,7 @@ def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
 
 
 def _add(stream: Stream, records: list[delivery.Record]) -> None:
-    """Add records to a stream's buffer."""
+    """Append records to a delivery stream's buffer."""
     stream.pending.extend(records)
     stream.size += sum(len(record.data) for record in records)
 
@@ -204,7 +204,10 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
-    """Set the timer for a flush: after the buffer's interval, or when the buffer is full."""
+    """Set the timer for a delivery stream's next flush.
+
+    It comes after the buffer's interval, or when the buffer is full.
+    """
     # no buffer is smaller: to ask moto costs more than the put
     if stream.waiting and stream.size < _MIB and not stream.twice:
         return
@@ -229,7 +232,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 
 
 def flush(ctx: Context, stream: Stream) -> None:
-    """Deliver all buffered records.
+    """Write all buffered records of a delivery stream to S3.
 
     A record counts as read once it is written: a failure leaves it for the next time.
     """

@@ -23,7 +23,7 @@ _LETTERS = string.ascii_letters + string.digits
 def check(  # noqa: PLR0911
     prefix: str | None, error_prefix: str | None, keys: frozenset[str], *, dynamic: bool
 ) -> str | None:
-    """Return what is wrong with a stream's prefixes, or None."""
+    """Return an error message for a stream's wrong S3 prefixes, or None where they are right."""
     expressions = _EXPRESSION.findall(prefix or "")
     if not expressions:
         if dynamic:
@@ -64,7 +64,7 @@ def check(  # noqa: PLR0911
 def fill(
     prefix: str | None, moment: datetime, keys: Mapping[str, str], *, error: str | None = None
 ) -> str:
-    """Return the folder and the start of an object's name.
+    """Return the S3 prefix of an object, with the expressions in it (!{timestamp:...}) filled in.
 
     Without an expression, the hour is appended.
     """

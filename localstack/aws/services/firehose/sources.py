@@ -28,7 +28,7 @@ def shards(ctx: Context, arn: str) -> list[str]:
 
 
 def latest(ctx: Context, arn: str) -> dict[str, str]:
-    """Return each shard's last sequence number; "" for an empty shard."""
+    """Return the last sequence number of each shard of a Kinesis stream; "" for an empty one."""
     positions = dict.fromkeys(shards(ctx, arn), "")
     for shard in positions:
         _read_shard(ctx, arn, shard, positions)
@@ -36,14 +36,14 @@ def latest(ctx: Context, arn: str) -> dict[str, str]:
 
 
 def read(ctx: Context, arn: str, positions: dict[str, str]) -> list[Record]:
-    """Return the records that follow the positions, and move the positions."""
+    """Return a Kinesis stream's records after the given positions, and advance these."""
     return [
         record for shard in shards(ctx, arn) for record in _read_shard(ctx, arn, shard, positions)
     ]
 
 
 def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -> list[Record]:
-    """Return the records that follow a position, and move the position."""
+    """Return a Kinesis shard's records after its position, and advance that."""
     client, name = ctx.client("kinesis"), arn.rpartition("/")[2]
     last = positions.get(shard, "")
     start = (
@@ -66,6 +66,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
 
 
 def _arrival(record: dict[str, Any], now: datetime) -> datetime:
-    """Return when a record arrived."""
+    """Return the time at which a Kinesis record arrived, by its own account if it has one."""
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

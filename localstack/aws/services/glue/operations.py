@@ -26,7 +26,7 @@ _COMPARED: dict[str, Callable[[datetime, datetime], bool]] = {
 
 @handles("glue", "UpdateTable")
 def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Update a table, keeping its previous version."""
+    """Answer UpdateTable: update a table, keeping its previous version."""
     if not params.get("SkipArchive"):
         return ctx.forward()
     named = {
@@ -47,7 +47,7 @@ def update_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("glue", "SearchTables")
 def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Search tables by words.
+    """Answer SearchTables: find Glue tables by words in their descriptions.
 
     A value is split at its punctuation, and a part is the word or not (API_SearchTables). A quoted
     text is a whole value.
@@ -64,7 +64,7 @@ def search_tables(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
-    """Yield every table of every database."""
+    """Yield every table of every Glue database."""
     glue = ctx.client("glue")
     for databases in glue.get_paginator("get_databases").paginate():
         for database in databases["DatabaseList"]:
@@ -73,7 +73,7 @@ def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
 
 
 def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
-    """Return whether a table matches a search."""
+    """Return whether a Glue table matches the text and the filters of a search."""
     text = params.get("SearchText") or ""
     return _has(list(_values(table)), text) and all(
         _passes(table, predicate) for predicate in params.get("Filters") or ()
@@ -81,7 +81,7 @@ def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
 
 
 def _has(values: list[str], text: str) -> bool:
-    """Return whether texts have all words of a search."""
+    """Return whether a table's texts contain all words of a search."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1].lower() in [value.lower() for value in values]
     words = {word for value in values for word in _words(value)}
@@ -96,7 +96,7 @@ def _words(text: str) -> set[str]:
 
 
 def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
-    """Return whether a table passes a filter."""
+    """Return whether a Glue table meets one filter of a search."""
     key, value = predicate.get("Key", ""), predicate.get("Value", "")
     if key in _TIMES:
         moment = table.get(key)
@@ -131,6 +131,6 @@ def _values(value: object) -> Iterator[str]:
 
 
 def _sortable(table: Mapping[str, Any], criterion: Mapping[str, Any]) -> tuple[bool, str]:
-    """Return a field of a table as a key to sort by."""
+    """Return a field of a Glue table as a sort key; tables without it can be told apart."""
     value = table.get(criterion.get("FieldName", ""))
     return value is not None, value.isoformat() if isinstance(value, datetime) else str(value)

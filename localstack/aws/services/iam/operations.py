@@ -20,9 +20,9 @@ _PASSED_TO = "iam:passedtoservice"
 
 @handles("iam", "SimulatePrincipalPolicy")
 def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Return the decision on each action and each resource.
+    """Answer SimulatePrincipalPolicy: the decision on each action and each resource.
 
-    Of context keys iam:PassedToService counts alone.
+    Context keys other than iam:PassedToService are ignored.
     """
     if refused := [name for name in _LEFT_OUT if params.get(name)]:
         raise AwsError("InvalidInput", f"the AWS stack does not simulate {', '.join(refused)}", 501)
@@ -48,14 +48,14 @@ def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decision(found_effects: set[str]) -> str:
-    """Return the decision of these effects."""
+    """Return the EvalDecision (allowed, explicitDeny, implicitDeny) for these effects."""
     if "Deny" in found_effects:
         return "explicitDeny"
     return "allowed" if found_effects else "implicitDeny"
 
 
 def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of all policies of a user, a group or a role.
+    """Yield the statements of all IAM policies of a user, a group or a role.
 
     The policies of a user's groups count.
     """
@@ -72,7 +72,7 @@ def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(iam: Any, kind: str, name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the documents of all policies of an identity."""
+    """Yield the IAM policy documents, attached and inline, of a user, a group or a role."""
     named = {f"{kind.title()}Name": name}
     try:
         inline = getattr(iam, f"list_{kind}_policies")(**named)["PolicyNames"]

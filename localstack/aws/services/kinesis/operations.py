@@ -28,7 +28,7 @@ _find_shard = Stream.get_shard_for_key
 
 
 def _open_shard(stream: Stream, partition_key: str, explicit_hash_key: str) -> Shard | None:
-    """Return the open shard of a key.
+    """Return the open shard of a Kinesis stream into which a record with this key goes.
 
     Moto's own function would go on putting into a closed shard, whose keys its children have.
     """
@@ -54,12 +54,12 @@ _decode = msgspec.json.Decoder(_Iterator).decode
 
 
 def _invalid(message: str) -> AwsError:
-    """Return Kinesis's error of a wrong argument."""
+    """Return Kinesis's InvalidArgumentException with this message."""
     return AwsError("InvalidArgumentException", message)
 
 
 def _stream(ctx: Context, name: str) -> Stream:
-    """Return moto's stream; raise an error if there is none.
+    """Return moto's Kinesis stream of this name.
 
     Raises:
         AwsError: There is none.
@@ -73,7 +73,7 @@ def _stream(ctx: Context, name: str) -> Stream:
 
 
 def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
-    """Return moto's shard; raise an error if there is none.
+    """Return moto's shard of a Kinesis stream.
 
     Raises:
         AwsError: There is none.
@@ -89,13 +89,13 @@ def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
 
 
 def _name(params: dict[str, Any]) -> str:
-    """Return the name of a request's stream."""
+    """Return the name of a request's Kinesis stream, also where it gives the ARN."""
     name: str = params.get("StreamName") or params.get("StreamARN", "").rpartition("/")[2]
     return name
 
 
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto answer PutRecord and PutRecords.
+    """Answer PutRecord and PutRecords by moto.
 
     Its backend is called: its server takes longer than all the rest of a put.
     """
@@ -123,12 +123,12 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(data: bytes) -> str:
-    """Return data as moto keeps it."""
+    """Return a record's bytes as the base64 text that moto keeps."""
     return base64.b64encode(data).decode()
 
 
 def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) -> None:
-    """Set the arrival of records by the stack's clock. `put`: shard, sequence number."""
+    """Set the arrival time of records, named by shard and sequence number, by the stack's clock."""
     stream, now = _stream(ctx, _name(params)), ctx.clock.now()
     for shard, number in put:
         record: Record = stream.shards[shard].records[int(number)]
@@ -152,7 +152,7 @@ def get_shard_iterator(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
-    """Return the number of the record before the first that a new iterator gives."""
+    """Return the sequence number before the first record that a new shard iterator gives."""
     kind: str = params["ShardIteratorType"]
     if kind == "TRIM_HORIZON":
         return 0
@@ -174,7 +174,7 @@ def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
-    """Return the number of the last record before a time."""
+    """Return the sequence number of a shard's last record before a time."""
     if moment is None:
         raise _invalid(
             "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
@@ -193,9 +193,9 @@ def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
 
 @handles("kinesis", "GetRecords")
 def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Return records. A closed shard ends with its last record.
+    """Answer GetRecords; a closed shard ends with its last record.
 
-    There is no NextShardIterator then, but the shards that go on.
+    There is no NextShardIterator then, but the shards that continue it.
     """
     now = ctx.clock.now()
     iterator = _iterator(params["ShardIterator"], now)
@@ -224,7 +224,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
-    """Return the first records within limits of number and bytes, at least one."""
+    """Return the first records that fit limits of number and bytes, at least one."""
     size = 0
     for index, record in enumerate(records[:most]):
         size += len(record.data) * 3 // 4  # it is base64
@@ -234,7 +234,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    """Return the shards that continue a closed one."""
+    """Return the shards that continue a closed one, as ChildShards of GetRecords."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]
@@ -252,12 +252,12 @@ def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
 
 
 def _token(iterator: _Iterator) -> str:
-    """Return a shard iterator's text."""
+    """Encode a shard iterator as the text that a client gets."""
     return base64.b64encode(msgspec.json.encode(iterator)).decode()
 
 
 def _iterator(text: str, now: datetime) -> _Iterator:
-    """Return the iterator of a text.
+    """Decode the text of a shard iterator.
 
     Raises:
         AwsError: It is none, or has expired.
@@ -284,9 +284,9 @@ def _iterator(text: str, now: datetime) -> _Iterator:
 
 @handles("kinesis", "SplitShard", "MergeShards", "UpdateShardCount")
 def reshard(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change a stream's shards, leaving records in the old ones.
+    """Answer SplitShard, MergeShards and UpdateShardCount; records stay in their old shards.
 
-    Moto moves them to the new ones.
+    Moto would move them to the new ones.
     """
     with SERIAL:
         stream = _stream(ctx, _name(params))

@@ -48,7 +48,7 @@ def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
 
 
 def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
-    """Issue a session key."""
+    """Issue temporary credentials for a caller, in the form of STS's Credentials."""
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError(
             "ValidationError",
@@ -67,7 +67,7 @@ def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, 
 
 @handles("sts", "GetCallerIdentity")
 def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
-    """Return the identity of a caller.
+    """Answer GetCallerIdentity: return account, user id and ARN of the caller.
 
     It is a job's or a model server's role, or a federated user; else the one that moto tells for
     the key, which for a session is its owner's. The stack's own pair is a notebook's role, which
@@ -94,7 +94,7 @@ def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _notebook(ctx: Context) -> dict[str, Any]:
-    """Return the identity of a notebook's role."""
+    """Return the caller identity of a SageMaker notebook's role."""
     arn = (
         f"arn:{get_partition(ctx.region)}:sts::{ctx.account}:assumed-role/{NOTEBOOK_ROLE}/SageMaker"
     )

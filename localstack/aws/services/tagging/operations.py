@@ -21,7 +21,7 @@ _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 
 @handles(_SERVICE, "GetResources")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """List resources in moto's order, then ours in that of their creation.
+    """Answer GetResources: list tagged resources, moto's and then SageMaker's.
 
     The stack's own tags of a resource are right: moto's answer for it may be older. Kinesis is not
     in moto's.
@@ -81,7 +81,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _start(params: dict[str, Any]) -> int:
-    """Return the position at which a page begins."""
+    """Return the position at which a page begins, from its PaginationToken."""
     return paging.start(
         params,
         AwsError("PaginationTokenExpiredException", "Token does not exist"),
@@ -102,7 +102,7 @@ def _fitting(
 
 
 def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return moto's answer from all its pages.
+    """Return moto's ResourceTagMappingList, from all pages.
 
     Nothing changes between them: moto goes on with the very iterator.
     """
@@ -123,7 +123,10 @@ def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, An
 
 
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
-    """Return whether a resource is of the requested kinds, or among the requested ones."""
+    """Return whether an ARN is of the requested resource types, and of the requested ARNs.
+
+    A request may restrict neither.
+    """
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]
     return (not kinds or service in kinds or f"{service}:{resource}" in kinds) and (
@@ -132,7 +135,7 @@ def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
 
 
 def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
-    """Return whether tags pass all filters."""
+    """Return whether a resource's tags pass all TagFilters."""
     return all(
         f["Key"] in resource_tags
         and (not f.get("Values") or resource_tags[f["Key"]] in f["Values"])
@@ -141,7 +144,7 @@ def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bo
 
 
 def _is_ours(arn: str) -> bool:
-    """Return whether a resource is SageMaker's."""
+    """Return whether an ARN is of SageMaker, whose tags the stack keeps itself."""
     return arn.split(":")[2] == "sagemaker"
 
 
@@ -165,7 +168,7 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto tag or untag its own resources."""
+    """Let moto tag or untag the resources in a request that are its own."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})
@@ -189,7 +192,7 @@ def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _every(ctx: Context) -> list[dict[str, Any]]:
-    """Return all resources with their tags."""
+    """Return all tagged resources, with their tags."""
     every: list[dict[str, Any]] = []
     token = ""
     while True:
@@ -201,7 +204,7 @@ def _every(ctx: Context) -> list[dict[str, Any]]:
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
-    """Return a page of values with the token of the next."""
+    """Return one page of tag keys or values, with the token of the next."""
     start = _start(params)
     more = str(start + 100) if start + 100 < len(values) else ""
     return {key: values[start : start + 100], "PaginationToken": more}
@@ -209,7 +212,7 @@ def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]
 
 @handles("kinesis", "CreateStream")
 def create_stream(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Create a stream with its tags, which moto forgets."""
+    """Answer Kinesis's CreateStream by moto, and keep the tags, which moto forgets."""
     answer = ctx.forward()
     if params.get("Tags"):
         ctx.moto(

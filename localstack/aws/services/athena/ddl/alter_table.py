@@ -17,7 +17,7 @@ from .session import named_table as table_of
 
 
 def _partition(words: Words, table: Table) -> tuple[str, ...]:
-    """Read `( key = value, ... )`, in the order of the table's keys."""
+    """Parse `( key = value, ... )`; return the values in the order of the partition columns."""
     values = clauses.values(words)
     if set(values) != {column.name for column in table.partitions}:
         raise QueryFailed(
@@ -29,7 +29,7 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
-    """Return a partition as Glue takes it."""
+    """Return a partition of a table as Glue's PartitionInput."""
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
     return {
         "Values": [partitions.NULL if value is None else value for value in values],
@@ -106,7 +106,7 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
-    """Return a refusal of a change that Athena supports and this stack does not."""
+    """Return a handler that raises an error: Athena supports the change, this stack does not."""
 
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
@@ -130,7 +130,7 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 
 def _place(table: Table, names: list[str], name: str) -> int:
-    """Return the position of a column."""
+    """Return the position of a table's column in the list of its columns."""
     if name not in names:
         raise QueryFailed(
             "FAILED",
@@ -140,7 +140,7 @@ def _place(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
-    """Write a table with changed members of its storage descriptor."""
+    """Update a Glue table with changed members of its StorageDescriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})
@@ -149,7 +149,7 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
-    """Drop a partition."""
+    """Delete a partition of a table from Glue."""
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)
@@ -184,7 +184,7 @@ def repair(session: Session, words: Words) -> Shown:
 
 
 def _folder(table: Table, values: tuple[str | None, ...]) -> str:
-    """Return the folder of a partition: name=value for each key."""
+    """Return the S3 folder of a table's partition: name=value for each partition column."""
     return "/".join(
         f"{column.name}={value}" for column, value in zip(table.partitions, values, strict=True)
     )

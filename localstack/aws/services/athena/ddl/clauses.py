@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 def several(words: Words, item: Callable[[Words], T]) -> list[T]:
-    """Read `( item, ... )`."""
+    """Parse `( item, ... )` of a DDL statement; return the items as `item` parses them."""
     words.expect("(")
     items = [item(words)]
     while not words.accept(")"):
@@ -27,7 +27,7 @@ def columns(words: Words) -> list[dict[str, str]]:
 
 
 def column(words: Words) -> dict[str, str]:
-    """Read `name type [COMMENT 'text']`."""
+    """Parse `name type [COMMENT 'text']`; return it as a column of Glue."""
     name = words.identifier()
     start, depth = words.index, 0
     while (token := words.peek()) is not None:
@@ -48,12 +48,12 @@ def column(words: Words) -> dict[str, str]:
 
 
 def pairs(words: Words) -> dict[str, str]:
-    """Read `( 'key' = 'value', ... )`."""
+    """Parse `( 'key' = 'value', ... )` of a DDL statement into a dictionary."""
     return dict(several(words, lambda words: _pair(words, words.string())))
 
 
 def values(words: Words) -> dict[str, str]:
-    """Read `( column = value, ... )`."""
+    """Parse `( column = value, ... )` of a DDL statement into a dictionary."""
     return dict(several(words, lambda words: _pair(words, words.identifier())))
 
 

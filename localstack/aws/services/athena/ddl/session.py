@@ -30,7 +30,7 @@ class Session(msgspec.Struct, frozen=True):
 
 
 def named_table(session: Session, words: Words, *, views: bool = True) -> Table:
-    """Read a table's name, and return the table or view."""
+    """Parse a table's name in a DDL statement, and return that table or view from Glue."""
     database, name = words.name()
     relation = session.catalog.table(database or session.database, name)
     if relation is None:

@@ -22,7 +22,7 @@ def show_views(session: Session, words: Words) -> Shown:
 
 
 def _tables(session: Session, words: Words, *, views: bool) -> Shown:
-    """List the tables, or the views, whose names match a pattern."""
+    """Return the names of a database's tables, or of its views, that match a pattern."""
     database = (
         words.identifier() if words.accept("IN") or words.accept("FROM") else session.database
     )

@@ -27,7 +27,7 @@ _FORMATS = {
 
 
 def run(session: Session, text: str) -> Shown:
-    """Execute a statement of Hive's, and return what it shows.
+    """Execute a Hive DDL statement, and return its output as columns and rows.
 
     Raises:
         Malformed: The statement does not parse.
@@ -41,7 +41,7 @@ def run(session: Session, text: str) -> Shown:
 
 
 def check(text: str) -> None:
-    """Refuse a start that no statement has, before anything runs.
+    """Raise an error for a text that begins like no DDL statement, before anything runs.
 
     Raises:
         Malformed: It is none.
@@ -147,19 +147,19 @@ class _External(msgspec.Struct):
 
 
 def _partitioned_by(table: _External, words: Words) -> None:
-    """Read PARTITIONED BY."""
+    """Parse PARTITIONED BY of a CREATE EXTERNAL TABLE."""
     table.keys = clauses.columns(words)
 
 
 def _files(table: _External, words: Words) -> None:
-    """Read STORED AS INPUTFORMAT ... OUTPUTFORMAT ...."""
+    """Parse STORED AS INPUTFORMAT ... OUTPUTFORMAT ... of a CREATE EXTERNAL TABLE."""
     table.reading = words.string()
     words.expect("OUTPUTFORMAT")
     table.writing = words.string()
 
 
 def _serde(table: _External, words: Words) -> None:
-    """Read ROW FORMAT SERDE."""
+    """Parse ROW FORMAT SERDE of a CREATE EXTERNAL TABLE."""
     table.serde = words.string()
     if "jsonserde" in table.serde.lower():
         # unless STORED AS says another
@@ -167,7 +167,7 @@ def _serde(table: _External, words: Words) -> None:
 
 
 def _clustered_by(table: _External, words: Words) -> None:
-    """Read CLUSTERED BY."""
+    """Parse CLUSTERED BY of a CREATE EXTERNAL TABLE."""
     table.buckets = clauses.several(words, Words.identifier)
     words.expect("INTO")
     table.bucket_count = words.number()
@@ -175,7 +175,7 @@ def _clustered_by(table: _External, words: Words) -> None:
 
 
 def _stored_as(table: _External, words: Words) -> None:
-    """Read STORED AS."""
+    """Parse STORED AS of a CREATE EXTERNAL TABLE."""
     form = words.identifier()
     if form not in _FORMATS:
         raise NotRun(f"STORED AS {form.upper()}")
@@ -250,7 +250,7 @@ def _create_external(session: Session, words: Words) -> None:
 
 
 def _row_format(words: Words) -> dict[str, str]:
-    """Read ROW FORMAT DELIMITED, and return the serde's parameters."""
+    """Parse ROW FORMAT DELIMITED, and return the parameters of the serde."""
     parameters: dict[str, str] = {}
     endings = (
         (("FIELDS", "TERMINATED", "BY"), "field.delim"),

@@ -19,7 +19,9 @@ _MILLIS = 10**11  # a whole number beyond it is milliseconds since 1970, not sec
 
 
 def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """Return a row for each line, the columns in the table's types, by OpenX's serde or Hive's.
+    """Parse a file of JSON lines into a table, in the types of the table's columns.
+
+    It is done as OpenX's serde or Hive's does, whichever the table has.
 
     Raises:
         QueryFailed: HIVE_BAD_DATA for a value of another type, HIVE_CURSOR_ERROR for a line that is
@@ -45,7 +47,7 @@ def rows(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
-    """Return the object in a line, or an empty one for an ignored malformed line."""
+    """Parse one line as a JSON object; return {} for an ignored malformed line."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -58,7 +60,7 @@ def _object(line: str, uri: str, *, ignore: bool) -> dict[str, Any]:
 
 
 def reader(kind: pa.DataType, uri: str) -> Read:
-    """Return a function that reads a column's values.
+    """Return a function that converts a column's JSON values to a type.
 
     It raises QueryFailed with HIVE_BAD_DATA for a value that is not of the type; `uri` says where.
     """
@@ -78,7 +80,7 @@ def reader(kind: pa.DataType, uri: str) -> Read:
 
 
 def _reader(kind: pa.DataType) -> Read:
-    """Return a function that reads values of a type; null stays null."""
+    """Return a function that converts JSON values to an Arrow type; null stays null."""
     import pyarrow.types as t
 
     make = next((make for is_such, make in _READERS.items() if getattr(t, is_such)(kind)), _scalar)
@@ -87,7 +89,7 @@ def _reader(kind: pa.DataType) -> Read:
 
 
 def _struct(kind: Any) -> Read:
-    """Return a function that reads structures, by their names in lower case."""
+    """Return a function that converts JSON objects to structs, by lower-case field names."""
     members = [(field.name, field.name.lower(), _reader(field.type)) for field in kind]
 
     def read(value: Any) -> object:
@@ -100,13 +102,13 @@ def _struct(kind: Any) -> Read:
 
 
 def _list(kind: Any) -> Read:
-    """Return a function that reads lists."""
+    """Return a function that converts JSON arrays to lists of one element type."""
     item = _reader(kind.value_type)
     return lambda value: [item(inner) for inner in value] if isinstance(value, list) else None
 
 
 def _map(kind: Any) -> Read:
-    """Return a function that reads maps."""
+    """Return a function that converts JSON objects to maps of one value type."""
     item = _reader(kind.item_type)
     return lambda value: (
         [(key, item(inner)) for key, inner in value.items()] if isinstance(value, dict) else None
@@ -114,7 +116,7 @@ def _map(kind: Any) -> Read:
 
 
 def _whole(kind: Any) -> Read:
-    """Return a function that reads whole numbers."""
+    """Return a function that converts JSON values to integers of one width."""
     return lambda value: (
         text.whole(str(int(value)), kind.bit_width)
         if isinstance(value, (int, float, str))
@@ -123,13 +125,13 @@ def _whole(kind: Any) -> Read:
 
 
 def _scalar(kind: Any) -> Read:
-    """Return a function that reads values as a text has them."""
+    """Return a function that converts JSON values to a type by way of their text."""
     convert = text.converter(kind, iso=True)
     return lambda value: convert(str(value))
 
 
 def _moment(value: Any) -> datetime:
-    """Return a time, of a number since 1970 or of a text."""
+    """Return a timestamp of a JSON value: a number since 1970, or a text."""
     if isinstance(value, (int, float)):
         return text.EPOCH + (
             timedelta(milliseconds=value)

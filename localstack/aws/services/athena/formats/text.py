@@ -46,7 +46,7 @@ class Lazy(msgspec.Struct, frozen=True):
 
 
 def lazy(options: Mapping[str, str]) -> Lazy:
-    """Return the options of LazySimpleSerDe, with Hive's defaults."""
+    """Return LazySimpleSerDe's options (delimiters, null text ...) from a table's parameters."""
     field = _character(
         options.get("field.delim", options.get("serialization.format")), _DELIMITERS[0]
     )
@@ -63,9 +63,9 @@ def lazy(options: Mapping[str, str]) -> Lazy:
 
 
 def _character(written: str | None, default: str) -> str:
-    """Return a delimiter: a text's first character, or the character of a number.
+    """Return a delimiter from a serde's option: a character, or the number of one.
 
-    Without any it is the default (Hive's LazyUtils).
+    Without the option it is the default (Hive's LazyUtils).
     """
     if not written:
         return default
@@ -77,7 +77,7 @@ def _character(written: str | None, default: str) -> str:
 
 
 def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """Yield the cells of each line of OpenCSVSerde."""
+    """Yield the fields of each line of a CSV file, as OpenCSVSerde parses it."""
     quote, escape = options.get("quoteChar", '"'), options.get("escapeChar", "\\")
     try:
         reader = csv.reader(
@@ -95,9 +95,9 @@ def csv_lines(options: Mapping[str, str], data: bytes, skip: int) -> Iterator[li
 
 
 def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]:
-    """Yield the cells of each line of LazySimpleSerDe.
+    """Yield the fields of each line of a text file, as LazySimpleSerDe parses it.
 
-    Escapes are left as they are, since a cell may be nested.
+    Escapes are left as they are, since a field may be nested.
     """
     lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")  # an empty line is a row
     for index, line in enumerate(lines):
@@ -122,7 +122,7 @@ def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
 
 
 def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: int = 1) -> Convert:  # noqa: PLR0911  one line a kind
-    """Return a function that reads a cell of a type.
+    """Return a function that converts a field's text to a value of an Arrow type.
 
     Args:
         kind: The type.
@@ -167,7 +167,7 @@ def _unescaped(text: str, escape: str | None) -> str:
 
 
 def whole(text: str, bits: int) -> int:
-    """Return a whole number.
+    """Parse the text of an integer that has at most `bits` bits.
 
     Raises:
         ValueError: It is none, or has more bits.
@@ -179,7 +179,7 @@ def whole(text: str, bits: int) -> int:
 
 
 def decimal(text: str, kind: Any) -> Decimal:
-    """Return a decimal rounded to the scale of `kind`, a Decimal128Type, as Hive does.
+    """Parse a decimal, rounded to the scale of `kind`, a Decimal128Type, as Hive does.
 
     Raises:
         ValueError: It has more digits than `kind`.
@@ -192,7 +192,7 @@ def decimal(text: str, kind: Any) -> Decimal:
 
 
 def _boolean(text: str) -> bool:
-    """Parse a boolean.
+    """Parse the text of a boolean field.
 
     Raises:
         ValueError: It is none.
@@ -203,14 +203,14 @@ def _boolean(text: str) -> bool:
 
 
 def _moment(text: str, *, iso: bool) -> datetime:
-    """Return a time, of ISO's form or of milliseconds since 1970."""
+    """Parse a timestamp's text, of ISO's form or of milliseconds since 1970."""
     if iso or not text.lstrip("-").isdigit():
         return datetime.fromisoformat(text).replace(tzinfo=None)
     return EPOCH + timedelta(milliseconds=int(text))
 
 
 def binary(text: str) -> bytes:
-    """Decode base64; other text is taken as bytes."""
+    """Decode the base64 text of a binary field; other text is taken as its bytes."""
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
@@ -218,7 +218,7 @@ def binary(text: str) -> bytes:
 
 
 def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
-    """Return a function that reads a list, a map or a structure in a cell."""
+    """Return a function that converts a field's text to a list, a map or a struct."""
     import pyarrow.types as t
 
     if depth + 1 >= len(form.delimiters):
@@ -245,7 +245,7 @@ def _nested_convert(kind: pa.DataType, form: Lazy, depth: int) -> Convert:
 
 
 def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], object]:
-    """Return a function that reads an item, or null for one of another type."""
+    """Return a function that converts a nested item's text, to null if it is not of the type."""
     convert = converter(kind, iso=True, form=form, depth=depth)
 
     def read(text: str) -> object:
@@ -258,12 +258,12 @@ def _lenient(kind: pa.DataType, form: Lazy, depth: int) -> Callable[[str], objec
 
 
 def _pair(parts: tuple[str, str, str], key: Convert, value: Convert) -> tuple[object, object]:
-    """Return a map's key and value."""
+    """Return a map entry's key and value, converted from its split text."""
     return key(parts[0]), value(parts[2]) if parts[1] else None
 
 
 def _members(cells: list[str], members: Sequence[tuple[str, Convert]]) -> dict[str, object]:
-    """Return a structure's members by their places."""
+    """Return a struct's fields, converted by position from its split text."""
     return {
         name: read(cells[index]) if index < len(cells) else None
         for index, (name, read) in enumerate(members)
@@ -277,10 +277,10 @@ def typed_table(
     columns: list[Column],
     form: Lazy | None,
 ) -> pa.Table:
-    """Return a row for each line, the columns in the table's types, by their place in the table.
+    """Return an Arrow table of parsed lines, in the types of the table's columns.
 
-    A cell that is not of its type fails with HIVE_BAD_DATA for OpenCSVSerde (without `form`), and
-    is null for LazySimpleSerDe.
+    Fields are taken by position. One that is not of its type fails with HIVE_BAD_DATA for
+    OpenCSVSerde (without `form`), and is null for LazySimpleSerDe.
     """
     import pyarrow as pa
 
@@ -300,7 +300,7 @@ def typed_table(
 
 
 def _cell_reader(column: Column, kind: pa.DataType, uri: str, form: Lazy | None) -> Convert:
-    """Return a function that reads the cells of a column."""
+    """Return a function that converts the text fields of one column to its type."""
     convert = converter(kind, iso=form is not None, form=form)
 
     def read(cell: str) -> object:

@@ -18,7 +18,7 @@ _JODA = {
 
 
 def joda(pattern: str) -> str:
-    """Return Joda's pattern as DuckDB's."""
+    """Translate a date pattern of Joda-Time (yyyy-MM-dd) into DuckDB's (%Y-%m-%d)."""
     parts: list[str] = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()

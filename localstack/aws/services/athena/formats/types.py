@@ -31,7 +31,7 @@ _PRECISION = {
 
 
 def athena(duck: str) -> str:
-    """Return the name that a DuckDB type has in GetQueryResults."""
+    """Translate the name of a DuckDB type into the one that GetQueryResults has."""
     if duck.endswith("]"):
         return "array"
     head = re.match(r"[A-Z_ ]+", duck)
@@ -54,7 +54,7 @@ def precision(duck: str) -> tuple[int, int]:
 
 
 def glue(duck: str) -> str:
-    """Return the type that a table made by a query has in Glue.
+    """Translate a DuckDB type into the Glue type of a table made by CREATE TABLE AS.
 
     Raises:
         ValueError: A table cannot have such a type.
@@ -79,12 +79,12 @@ def glue(duck: str) -> str:
 
 
 def duckdb(kind: str) -> str:
-    """Return a Hive type in DuckDB's words."""
+    """Translate the name of a Hive type into DuckDB's."""
     return _duck(arrow(kind))
 
 
 def _duck(kind: pa.DataType) -> str:
-    """Return an Arrow type in DuckDB's words."""
+    """Return the name of an Arrow type in DuckDB."""
     import pyarrow.types as t
 
     if t.is_list(kind):
@@ -104,7 +104,7 @@ def _duck(kind: pa.DataType) -> str:
 
 
 def arrow(kind: str) -> pa.DataType:
-    """Return a Hive type as Arrow's.
+    """Parse the name of a Hive type into an Arrow type.
 
     Raises:
         QueryFailed: It is none of Hive's (HIVE_INVALID_METADATA).
@@ -121,7 +121,7 @@ def arrow(kind: str) -> pa.DataType:
 
 
 def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
-    """Read one type, and return it with the token after it."""
+    """Parse one Hive type from its tokens; return its Arrow type and the token after it."""
     import pyarrow as pa
 
     name = name.lower()
@@ -174,18 +174,18 @@ def _read(words: Iterator[str], name: str) -> tuple[pa.DataType, str | None]:
 
 
 def _expect(words: Iterator[str], expected: str) -> None:
-    """Take the next token; raise ValueError if it is another one."""
+    """Take the next token of a type's name; raise ValueError if it is another one."""
     _equal(next(words), expected)
 
 
 def _equal(token: str | None, expected: str) -> None:
-    """Raise ValueError if a token is not the expected one."""
+    """Raise ValueError if a token of a type's name is not the expected one."""
     if token != expected:
         raise ValueError(token)
 
 
 def _parts(text: str) -> list[str]:
-    """Split a text at commas outside of brackets."""
+    """Split the members of a DuckDB type at commas outside of brackets."""
     parts, depth, start = [], 0, 0
     for index, letter in enumerate(text):
         depth += letter in "(<["

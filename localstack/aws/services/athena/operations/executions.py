@@ -47,7 +47,7 @@ def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
-    """Return a new execution, after its statement and output location are checked."""
+    """Validate a StartQueryExecution request, and return a new query execution."""
     text = params["QueryString"]
     if len(text.encode()) > allowed.LONGEST_QUERY:
         raise refusal(f"The query is longer than {allowed.LONGEST_QUERY} bytes.")
@@ -99,7 +99,7 @@ def _execution(ctx: Context, params: dict[str, Any]) -> Execution:
 
 
 def _parse(statement: statements.Statement) -> None:
-    """Raise an error for a statement that does not parse; others fail when they run."""
+    """Raise an error at once for SQL that does not parse; other errors come when it runs."""
     if isinstance(statement, statements.Prepare):
         statement = statements.preparable(statement.query)
     if isinstance(statement, statements.Ddl):
@@ -111,7 +111,7 @@ def _parse(statement: statements.Statement) -> None:
 
 
 def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
-    """Return the configuration of a workgroup that is enabled."""
+    """Return the configuration of a workgroup; raise an error if it is disabled."""
     group = workgroups.find(ctx, workgroup)
     if group.state == "DISABLED":
         raise refusal(f"WorkGroup {workgroup} is disabled.")
@@ -120,7 +120,7 @@ def _settings(ctx: Context, workgroup: str) -> dict[str, Any]:
 
 
 def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool]:
-    """Return the folder of the results, and whether the workgroup insists on it."""
+    """Return the S3 folder of a query's results, and whether the workgroup enforces it."""
     of_group = settings.get("ResultConfiguration", {}).get("OutputLocation")
     enforced = bool(settings.get("EnforceWorkGroupConfiguration")) and of_group is not None
     of_call = (params.get("ResultConfiguration") or {}).get("OutputLocation")
@@ -145,7 +145,7 @@ def _output(params: dict[str, Any], settings: dict[str, Any]) -> tuple[str, bool
 
 
 def find(ctx: Context, id_: str) -> Execution:
-    """Return a query execution.
+    """Return a query execution by its id.
 
     Raises:
         AwsError: There is none.
@@ -180,7 +180,7 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _description(execution: Execution) -> dict[str, Any]:
-    """Return a query execution as GetQueryExecution has it."""
+    """Return a query execution in the form of GetQueryExecution's response."""
     statement_type, substatement = outcome.kind(execution.request.statement)
     status: dict[str, Any] = {"State": execution.state, "SubmissionDateTime": execution.submitted}
     if execution.completed is not None:
@@ -212,7 +212,7 @@ def _description(execution: Execution) -> dict[str, Any]:
 
 
 def _statistics(execution: Execution) -> dict[str, Any]:
-    """Return a query execution's times and bytes."""
+    """Return a query execution's run times and scanned bytes (Statistics in the API)."""
 
     def millis(start: datetime | None, end: datetime | None) -> int:
         return max(0, round((end - start).total_seconds() * 1000)) if start and end else 0

@@ -14,7 +14,7 @@ from ..tables.catalog import Catalog
 
 
 def _metadata(error: ClientError) -> AwsError:
-    """Return Glue's error as Athena words it."""
+    """Return an error of Glue's as Athena's MetadataException."""
     answer = error.response["Error"]
     code = answer["Code"]
     text = (
@@ -85,7 +85,7 @@ def list_table_metadata(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _known_catalog(ctx: Context, params: dict[str, Any]) -> None:
-    """Raise an error unless the catalogue is this one."""
+    """Raise an error unless the request names AwsDataCatalog, the only catalog here."""
     try:
         Catalog(ctx).check_name(params["CatalogName"])
     except NotRun as error:
@@ -130,6 +130,6 @@ def _column(column: dict[str, Any]) -> dict[str, Any]:
 
 
 def _page(key: str, rows: list[dict[str, Any]], params: dict[str, Any]) -> dict[str, Any]:
-    """Return a page of rows with the token of the next."""
+    """Return one page of Athena's list of databases or tables, with the token of the next."""
     page, more = paging.page(rows, params, 50, refusal("The NextToken is not valid."))
     return {key: page, **more}

@@ -50,7 +50,7 @@ def update_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _prepared_statement(ctx: Context, params: dict[str, Any]) -> Prepared:
-    """Return the prepared statement of a request, checked."""
+    """Return the prepared statement in a request, after checking that its SQL parses."""
     workgroups.find(ctx, params["WorkGroup"])
     try:
         check.syntax(statements.preparable(params["QueryStatement"]).query)
@@ -130,7 +130,7 @@ def delete_prepared_statement(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 
 def _description(prepared: Prepared) -> dict[str, Any]:
-    """Return a prepared statement as the API shows it."""
+    """Return a prepared statement in the form of the API's responses."""
     return {
         "StatementName": prepared.name,
         "QueryStatement": prepared.query,

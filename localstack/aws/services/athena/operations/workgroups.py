@@ -12,7 +12,7 @@ MANAGED = "ManagedQueryResultsConfiguration"
 
 
 def find(ctx: Context, name: str) -> Any:
-    """Return moto's WorkGroup of a name.
+    """Return a workgroup by name, as moto has it.
 
     Raises:
         AwsError: There is none (InvalidRequestException).
@@ -24,12 +24,12 @@ def find(ctx: Context, name: str) -> Any:
 
 
 def is_managed(configuration: dict[str, Any]) -> bool:
-    """Return whether Athena itself keeps the results."""
+    """Return whether a workgroup has managed query results, which Athena keeps outside S3."""
     return bool((configuration.get(MANAGED) or {}).get("Enabled"))
 
 
 def _check_results(configuration: dict[str, Any]) -> None:
-    """Check that a workgroup's results have one place."""
+    """Check that a workgroup has an S3 location for results or managed ones, not both."""
     if is_managed(configuration) and (configuration.get("ResultConfiguration") or {}).get(
         "OutputLocation"
     ):

@@ -72,14 +72,14 @@ class Databases:
             self._leave(database, reusable=reusable)
 
     def _take(self) -> Database:
-        """Return an idle database, or a new one."""
+        """Return an idle DuckDB database for a query, or a new one."""
         with self._lock:
             if self._idle:
                 return self._idle.pop()
         return self._open()
 
     def _open(self) -> Database:
-        """Open a new database with its limits."""
+        """Create a DuckDB database with its memory limit and temporary folder."""
         import duckdb
 
         folder = self._folder / uuid.uuid4().hex
@@ -97,7 +97,7 @@ class Databases:
         return Database(connection, folder)
 
     def _leave(self, database: Database, *, reusable: bool) -> None:
-        """Keep a database for another query, or close it."""
+        """Keep a DuckDB database for another query, or close it."""
         with self._lock:
             if reusable and len(self._idle) < _IDLE:
                 self._idle.append(database)
@@ -113,7 +113,7 @@ def databases_of(folder: Path, memory: int) -> Databases:
 
 
 def _settle(session: duckdb.DuckDBPyConnection) -> None:
-    """Set DuckDB's options that make its arithmetic Trino's."""
+    """Set DuckDB's options that make its arithmetic that of Trino."""
     session.execute("SET TimeZone = 'UTC'")
     session.execute("SET integer_division = true")
     session.execute("SET ieee_floating_point_ops = true")
@@ -121,7 +121,7 @@ def _settle(session: duckdb.DuckDBPyConnection) -> None:
 
 
 def _resident() -> int | None:
-    """Return the bytes of memory that this process has.
+    """Return the bytes of memory that this process occupies.
 
     None: the system does not say; a database then serves one query.
     """

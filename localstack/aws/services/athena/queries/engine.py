@@ -79,7 +79,7 @@ def _answer(
     translated: translate.Translated,
     connection: duckdb.DuckDBPyConnection,
 ) -> Result:
-    """Load a query's tables, and return its result."""
+    """Load the S3 data of a query's tables into DuckDB, and return the query's result."""
     s3 = ctx.client("s3")
     scanned = read_rows = 0
     for name, table in translated.tables.items():
@@ -124,7 +124,7 @@ def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str
 
 
 def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
-    """Put small files together in one table of the same columns.
+    """Combine the rows of small files into larger Arrow tables of the same columns.
 
     Each statement in DuckDB has its price. A table has up to `_TOGETHER` bytes, or is one larger
     file.
@@ -145,7 +145,7 @@ def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]
 
 
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
-    """Return the rows in the relation's order, in Arrow's types for DuckDB's.
+    """Return a query's result rows as an Arrow table, in the order of DuckDB's relation.
 
     Raises:
         Exhausted: What becomes of them would need more bytes than the query may use.
@@ -166,7 +166,7 @@ def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> p
 
 
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
-    """Add rows to the table in DuckDB, which can spill them; the first time, make it."""
+    """Insert rows into a table in DuckDB, which can spill them; the first time, create it."""
     columns = ", ".join(
         f'{_read(column)} AS "{column.name}"'
         for column in table.every
@@ -182,7 +182,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
 
 
 def _read(column: Column) -> str:
-    """Return the SQL that reads a column.
+    """Return the SQL expression that reads a column, as text.
 
     A text is cut to the length that its column has, a CHAR filled up to it (Athena, "Considerations
     for data types").
@@ -207,12 +207,12 @@ Match = re.Match[str]
 
 
 def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a failure with these words."""
+    """Return a function that makes a query failure with this code and message."""
     return lambda _text, _match: QueryFailed(code, words)
 
 
 def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a failure with DuckDB's own words."""
+    """Return a function that makes a query failure with a part of DuckDB's own message."""
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 
@@ -296,7 +296,7 @@ _WORDS: tuple[tuple[str, Callable[[str, Match], QueryFailed]], ...] = (
 
 
 def query_failure(text: str, error: Exception) -> QueryFailed:
-    """Return DuckDB's error in Trino's words."""
+    """Translate an exception of DuckDB's into the failure that Athena (Trino) would report."""
     message = str(error)
     for pattern, failure_of in _WORDS:
         if match := re.search(pattern, message):
@@ -307,13 +307,13 @@ def query_failure(text: str, error: Exception) -> QueryFailed:
 
 
 def _trino(kind: str) -> str:
-    """Return a DuckDB type in Trino's words."""
+    """Translate the name of a DuckDB type into Trino's."""
     name = types.athena(kind.strip().removeprefix("type "))
     return {"unknown": _INTERNAL.get(kind.strip(), kind.lower()), "float": "real"}.get(name, name)
 
 
 def _where(text: str, name: str) -> tuple[int, int]:
-    """Return the line and the column of a name in a query."""
+    """Return the line and column at which a name stands in a query's text, for errors."""
     match = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
     if match is None:
         return 1, 1

@@ -87,7 +87,7 @@ class Executions:
 
 
 def begin(ctx: Context, execution: Execution) -> None:
-    """Run a query that has waited its turn."""
+    """Run a queued query execution when its turn has come."""
     if execution.state != "QUEUED" or ctx.stopping.is_set():
         return
     execution.state, execution.started = "RUNNING", ctx.clock.now()
@@ -98,7 +98,7 @@ def begin(ctx: Context, execution: Execution) -> None:
 
 
 def _start(ctx: Context, execution: Execution) -> None:
-    """Start a query in a thread of its own, and give it a moment to end."""
+    """Start a query in a thread of its own, and wait a moment for its end."""
     if execution.state != "RUNNING" or ctx.stopping.is_set():
         return
     ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
@@ -106,7 +106,7 @@ def _start(ctx: Context, execution: Execution) -> None:
 
 
 def _run(ctx: Context, execution: Execution) -> None:
-    """Run a query, and note how it ended."""
+    """Run a query, and record whether it succeeded, failed or was cancelled."""
     limit = _time_limit(ctx, execution.running)
     try:
         with ctx.as_caller():
@@ -147,7 +147,7 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """Return the result of an equal earlier SELECT, if the call allows its age.
+    """Return the result of an equal earlier SELECT, if the request allows reusing its age.
 
     Source: user guide, "Reuse query results".
     """
@@ -166,7 +166,7 @@ def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
 
 
 def _is_same_query(left: Execution, right: Execution) -> bool:
-    """Return whether two executions run the same query in the same place."""
+    """Return whether two executions have the same SQL, parameters, database and workgroup."""
     a, b = left.request, right.request
     return (left.query, left.workgroup, a.catalog, a.database, a.parameters) == (
         right.query,
@@ -178,7 +178,10 @@ def _is_same_query(left: Execution, right: Execution) -> bool:
 
 
 def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
-    """Start Athena's 30 minutes, in real time or on the clock that is moved by hand."""
+    """Start the timer of Athena's 30 minutes for a query.
+
+    It counts real time, or the time of a clock that is moved by hand.
+    """
 
     def end() -> None:
         running.stop(TimedOut())
@@ -201,7 +204,7 @@ def _finish(
     category: int = 0,
     error_type: int = 0,
 ) -> None:
-    """Note how a query ended, unless it has ended already."""
+    """Record the final state of a query execution, unless it has one already."""
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated

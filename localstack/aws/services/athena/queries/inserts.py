@@ -14,7 +14,7 @@ from ..tables.result import Result
 
 
 def format_of(table: Table) -> writes.Format:
-    """Return the format in which rows are inserted into a table."""
+    """Return the file format in which INSERT INTO writes rows of a table."""
     serde = table.serde.lower()
     if table.input["StorageDescriptor"].get("BucketColumns"):
         raise QueryFailed("NOT_SUPPORTED", "INSERT INTO is not supported for bucketed tables")
@@ -32,9 +32,9 @@ def format_of(table: Table) -> writes.Format:
 
 
 def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
-    """Return the rows in all the table's columns, partition columns last, in the columns' types.
+    """Return the rows of an INSERT with all of the table's columns, in the columns' types.
 
-    A column that is not in `targets` is null.
+    Partition columns are last. A column that is not in `targets` is null.
 
     Raises:
         QueryFailed: TYPE_MISMATCH for another number of columns or a type that Trino does not

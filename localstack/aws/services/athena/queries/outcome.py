@@ -61,7 +61,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def kind(statement: statements.Statement) -> tuple[str, str]:
-    """Return the StatementType and the SubstatementType."""
+    """Return a statement's StatementType and SubstatementType, for GetQueryExecution."""
     if isinstance(statement, statements.Ddl):
         utility = statement.words[0] in ("SHOW", "DESCRIBE", "DESC")
         return ("UTILITY" if utility else "DDL"), "_".join(statement.words[:2])
@@ -79,7 +79,7 @@ def kind(statement: statements.Statement) -> tuple[str, str]:
 
 
 def location(statement: statements.Statement, folder: str, id_: str) -> str:
-    """Return the OutputLocation of a statement whose results go to a folder."""
+    """Return the OutputLocation of a statement: the S3 URI of its results below a folder."""
     folder = folder.rstrip("/")
     if isinstance(statement, statements.CreateTableAs):
         return f"{folder}/tables/{id_}"
@@ -122,7 +122,7 @@ def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # no
 def _select(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Select
 ) -> Outcome:
-    """Run a SELECT."""
+    """Run a SELECT, and return its rows and the content of its result file."""
     result = engine.run(ctx, running, _query(request, statement.query, cell=_CELL))
     rows = results.texts(result)
     information = results.columns(result)
@@ -138,7 +138,7 @@ def _select(
 
 
 def _listing_outcome(shown: session.Shown) -> Outcome:
-    """Return the outcome of a statement that shows rows of text."""
+    """Return the result of a statement, such as SHOW TABLES, whose rows are text."""
     columns = [{
         "Name": name, "Label": name, "Type": "string", "Precision": 0, "Scale": 0,
         "Nullable": "UNKNOWN", "CaseSensitive": False, "CatalogName": "hive", "SchemaName": "",
@@ -152,7 +152,7 @@ def _listing_outcome(shown: session.Shown) -> Outcome:
 
 
 def _row_count_outcome(count: int) -> Outcome:
-    """Return the outcome of a statement that changed rows."""
+    """Return the result of a statement that reports only a number of changed rows."""
     column = {
         "CatalogName": "hive", "SchemaName": "", "TableName": "", "Name": "rows", "Label": "rows",
         "Type": "bigint", "Precision": 19, "Scale": 0, "Nullable": "UNKNOWN",
@@ -162,7 +162,7 @@ def _row_count_outcome(count: int) -> Outcome:
 
 
 def _written_outcome(result: Result, written: writes.Written) -> Outcome:
-    """Return the outcome of a statement that wrote files."""
+    """Return the result of a statement that wrote files, with their list (manifest)."""
     return msgspec.structs.replace(
         _row_count_outcome(written.rows),
         scanned=result.scanned,
@@ -174,7 +174,7 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
-    """Return a query as the engine takes it."""
+    """Return a query with its limits and parameters, as the engine runs it."""
     return engine.Query(
         text=text,
         database=request.database,
@@ -185,7 +185,7 @@ def _query(
 
 
 def _cell(form: writes.Format) -> int:
-    """Return the bytes that a value takes as text.
+    """Return how many bytes to reckon for each value when rows are written as text.
 
     0: the format is columnar, and its values stay in columns.
     """
@@ -193,14 +193,18 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
-    """Return a function that makes the query's effect final after the last file."""
+    """Return a callback for writing files: a query can be cancelled until the last one.
+
+    Called with True, after the last file, it makes the effect final; else it raises if the query
+    was stopped.
+    """
     return lambda last: running.keep() if last else running.check()
 
 
 def _unload(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Unload
 ) -> Outcome:
-    """Run an UNLOAD."""
+    """Run an UNLOAD: write the rows of a query into files in S3."""
     partitioned_by = writes.partition_columns(statement.properties)
     if "format" not in statement.properties:
         raise QueryFailed("INVALID_PROCEDURE_ARGUMENT", "UNLOAD needs the property format")
@@ -224,7 +228,7 @@ def _unload(
 def _create_table(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateTableAs
 ) -> Outcome:
-    """Run a CREATE TABLE AS."""
+    """Run a CREATE TABLE AS: write the rows of a query, and create a Glue table."""
     database, name = statement.name
     database = (database or request.database).lower()
     catalog = Catalog(ctx)
@@ -293,7 +297,7 @@ def _create_table(
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
-    """Add the partitions that a statement has written."""
+    """Create the Glue partitions of the files that a statement has written."""
     new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
@@ -301,7 +305,7 @@ def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> 
 def _insert(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.Insert
 ) -> Outcome:
-    """Run an INSERT INTO."""
+    """Run an INSERT INTO: write the rows of a query into new files of a table."""
     database, name = statement.name
     catalog = Catalog(ctx)
     table = catalog.needed(database or request.database, name, (1, 13))
@@ -336,7 +340,7 @@ def _insert(
 def _create_view(
     ctx: Context, running: Running, request: QueryRequest, statement: statements.CreateView
 ) -> Outcome:
-    """Run a CREATE VIEW."""
+    """Run a CREATE VIEW: store the query as a view in Glue."""
     database, name = statement.name
     database = (database or request.database).lower()
     catalog = Catalog(ctx)
@@ -372,7 +376,7 @@ def _create_view(
 
 
 def _view_type(duck: str) -> str:
-    """Return the type in Glue of a view's column."""
+    """Translate a DuckDB type into the Glue type of a view's column."""
     try:
         return types.glue(duck)
     except ValueError:
@@ -380,7 +384,7 @@ def _view_type(duck: str) -> str:
 
 
 def store(s3: Any, place: str, outcome: Outcome) -> str | None:
-    """Write what belongs at OutputLocation; return the place of the manifest if there is one."""
+    """Write a query's result file to S3; return the URI of its manifest, or None."""
     if outcome.output is not None:
         objects.write(s3, place, outcome.output)
         objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))

@@ -12,9 +12,9 @@ from ..sql.errors import Malformed
 def resolve(
     ctx: Context, workgroup: str, execute: statements.Execute, values: tuple[str, ...]
 ) -> tuple[statements.Statement, tuple[str, ...]]:
-    """Return the statement behind EXECUTE, and the values of its parameters.
+    """Return the prepared statement that EXECUTE names, and the values of its parameters.
 
-    The values are those of USING, or else `values`, those of the call.
+    The values are those of USING, or else `values`, those of the request.
     """
     prepared = ctx.store(AllPrepared).by_name.get((workgroup, execute.name))
     if prepared is None:

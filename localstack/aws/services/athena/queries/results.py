@@ -14,7 +14,7 @@ Row = list[str | None]
 
 
 def texts(result: Result) -> list[Row]:
-    """Return every row in the result's order, each cell as Athena writes it; None is NULL."""
+    """Return every row of a result, each cell as the text that Athena shows; None is NULL."""
     columns = [
         [text(value) for value in _values(result, index)] for index in range(len(result.names))
     ]
@@ -22,7 +22,7 @@ def texts(result: Result) -> list[Row]:
 
 
 def _values(result: Result, index: int) -> list[Any]:
-    """Return a column's values.
+    """Return the values of one column of a result, prepared for their text form.
 
     A real is the shortest number that is that real, as Java prints it; a time(n) has n digits.
     """
@@ -40,20 +40,20 @@ def _values(result: Result, index: int) -> list[Any]:
 
 
 def _time(value: time, digits: int) -> str:
-    """Return a time with so many digits of a second."""
+    """Return a time as text with this number of fractional digits."""
     fraction = f"{value.microsecond:06d}"[:digits]
     return f"{value:%H:%M:%S}.{fraction}" if digits else f"{value:%H:%M:%S}"
 
 
 def csv(result: Result, rows: list[Row]) -> bytes:
-    """Return the content of a result's CSV file."""
+    """Return a query's result as the bytes of the CSV file that Athena writes."""
     lines = [",".join(_quoted(name) for name in result.names)]
     lines += [",".join("" if cell is None else _quoted(cell) for cell in row) for row in rows]
     return ("\n".join(lines) + "\n").encode()
 
 
 def _quoted(cell: str) -> str:
-    """Return a cell in quotation marks."""
+    """Return a CSV cell in quotation marks."""
     return '"' + cell.replace('"', '""') + '"'
 
 
@@ -80,7 +80,7 @@ def columns(result: Result) -> list[dict[str, Any]]:
 
 
 def metadata(information: list[dict[str, Any]]) -> bytes:
-    """Return the content of the .metadata file.
+    """Return the bytes of the .metadata file beside a result's CSV file.
 
     The real one is a binary protocol that AWS does not document; readers only look whether it
     exists.

@@ -64,7 +64,7 @@ class Running:
 
     @contextmanager
     def database(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a connection to an empty DuckDB.
+        """Open a connection to an empty DuckDB database for this query.
 
         Raises:
             Exhausted: A statement in it needs more memory than the query may use.
@@ -90,7 +90,7 @@ class Running:
 
     @contextmanager
     def _interruptible(self, connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-        """Let `stop` interrupt what runs in a connection."""
+        """Let `stop` interrupt the statements of a DuckDB connection within the block."""
         try:
             with self._lock:
                 self._connection = connection

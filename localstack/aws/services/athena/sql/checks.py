@@ -35,7 +35,7 @@ WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
 def _mark(parser: Any) -> exp.Placeholder:
-    """Return a parameter's node with its position."""
+    """Parse a ? as a placeholder node, with its position in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
     return mark
@@ -59,7 +59,7 @@ class Strict(Trino):
 
 
 def parsed(text: str) -> exp.Query:
-    """Return a query of Athena's language: a SELECT, WITH, VALUES or set operation.
+    """Parse a query in Athena's SQL (SELECT, WITH, VALUES, set operation) into a syntax tree.
 
     Raises:
         Malformed: It does not parse.
@@ -72,7 +72,7 @@ def parsed(text: str) -> exp.Query:
     maxsize=32
 )  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
-    """Return the same tree as `parsed`, for callers that change nothing in it."""
+    """Return the syntax tree of a query, as `parsed`, for callers that do not change it."""
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
@@ -107,7 +107,7 @@ def accept(text: str) -> exp.Query:
 
 
 def syntax(text: str) -> None:
-    """Raise an error for a statement that does not parse.
+    """Raise an error for a SQL text that does not parse.
 
     Raises:
         Malformed: It does not parse.
@@ -117,13 +117,13 @@ def syntax(text: str) -> None:
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
-    """Return the syntax tree of a statement, or None for several statements."""
+    """Parse tokens into the syntax tree of one statement; None for several statements."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
 
 def _unescaped(text: str, node: exp.UnicodeString) -> str:
-    """Return the text of U&'...'.
+    """Return the decoded text of a Unicode literal, U&'...'.
 
     An escape is followed by itself, by four hexadecimal digits, or by + and six (Trino, "Character
     types").
@@ -148,7 +148,7 @@ def _unescaped(text: str, node: exp.UnicodeString) -> str:
 
 
 def _has_condition(join: exp.Join) -> bool:
-    """Return whether a join says how it joins."""
+    """Return whether a join has ON or USING, or is of a kind that needs neither."""
     return bool(
         join.args.get("on")
         or join.args.get("using")
@@ -158,7 +158,7 @@ def _has_condition(join: exp.Join) -> bool:
 
 
 def _parse_error(error: ParseError) -> Malformed:
-    """Return sqlglot's error as Athena words it."""
+    """Translate a parse error of sqlglot's into the message of Athena."""
     detail = error.errors[0] if error.errors else {}
     word = detail.get("highlight") or "<EOF>"
     line, column = detail.get("line") or 1, detail.get("col") or 1
@@ -201,7 +201,7 @@ _REFUSED_PAIRS: tuple[_Refusal, ...] = (
 
 
 def _tokens(text: str, tokens: list[Token]) -> None:
-    """Refuse tokens, and pairs of them, that are not Trino's.
+    """Raise an error for tokens, and pairs of them, that Trino's SQL does not have.
 
     Raises:
         Malformed: They are not.
@@ -227,13 +227,13 @@ def _tokens(text: str, tokens: list[Token]) -> None:
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
-    """Refuse a token that is not Trino's."""
+    """Raise an error for a token that Trino's SQL does not have."""
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
         raise _mismatch(text, token)
 
 
 def _dollar(token: Token) -> bool:
-    """Return whether a token is a name with a dollar sign that is not quoted."""
+    """Return whether a token is an unquoted name that begins with a dollar sign."""
     return token.text.startswith("$") and token.token_type not in (
         TokenType.STRING,
         TokenType.IDENTIFIER,
@@ -241,19 +241,19 @@ def _dollar(token: Token) -> bool:
 
 
 def _closes_a_cast(tokens: list[Token], token: Token) -> bool:
-    """Return whether a bracket closes behind a token."""
+    """Return whether a closing bracket follows a token, as it follows the type in a cast."""
     following = next((t for t in tokens if t.start > token.end), None)
     return following is not None and following.token_type == TokenType.R_PAREN
 
 
 def _word_before(tokens: list[Token], token: Token) -> str:
-    """Return the word before a token."""
+    """Return the text, in upper case, of the token before another one; "" for the first."""
     earlier = [t for t in tokens if t.end < token.start]
     return earlier[-1].text.upper() if earlier else ""
 
 
 def _mismatch(text: str, token: Token) -> Malformed:
-    """Return the error for a token in a wrong place."""
+    """Return Athena's parse error (mismatched input) for a token in a wrong place."""
     return Malformed(
         f"mismatched input '{token.text}'. Expecting: <expression>",
         position=position(text, token.start),
@@ -261,7 +261,7 @@ def _mismatch(text: str, token: Token) -> Malformed:
 
 
 def place(text: str, node: exp.Expr) -> tuple[int, int]:
-    """Return a node's position in the text."""
+    """Return the line and column of a syntax tree's node in the query's text, for errors."""
     starts = [part.meta["start"] for part in node.walk() if "start" in part.meta]
     if starts:
         return position(text, min(starts))
@@ -270,7 +270,7 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
-    """Check one node of a query."""
+    """Check one node of a query's syntax tree by the rules of Athena's SQL."""
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,
@@ -284,12 +284,12 @@ def _node(text: str, node: exp.Expr) -> None:
 
 
 def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
-    """Return the failure for a node that is not in Athena's language."""
+    """Return a SYNTAX_ERROR failure at the position of a node."""
     return QueryFailed("SYNTAX_ERROR", f"mismatched input: {message}", position=place(text, node))
 
 
 def _select(text: str, node: exp.Expr) -> None:
-    """Check a SELECT."""
+    """Check a SELECT node by Athena's rules."""
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
@@ -315,7 +315,7 @@ def _select(text: str, node: exp.Expr) -> None:
 
 
 def _join(text: str, node: exp.Expr) -> None:
-    """Check a JOIN."""
+    """Check a JOIN node by Athena's rules."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
     )
@@ -333,13 +333,13 @@ def _join(text: str, node: exp.Expr) -> None:
 
 
 def _star(text: str, node: exp.Expr) -> None:
-    """Check a star."""
+    """Check a * in a SELECT by Athena's rules."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
         raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
 def _group(text: str, node: exp.Expr) -> None:
-    """Check a GROUP BY."""
+    """Check a GROUP BY node by Athena's rules."""
     if node.args.get("all"):
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
@@ -349,13 +349,13 @@ def _group(text: str, node: exp.Expr) -> None:
 
 
 def _limit(text: str, node: exp.Expr) -> None:
-    """Check a LIMIT."""
+    """Check a LIMIT node by Athena's rules."""
     if node.args.get("expressions"):
         raise _syntax(text, node, "LIMIT BY is not in Athena's language")
 
 
 def _set_operation(text: str, node: exp.Expr) -> None:
-    """Check a UNION, an EXCEPT or an INTERSECT."""
+    """Check a UNION, EXCEPT or INTERSECT node by Athena's rules."""
     if node.args.get("by_name"):
         raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
 
@@ -388,7 +388,7 @@ def _function(text: str, node: exp.Expr) -> None:
 
 
 def _type(text: str, node: exp.Expr) -> None:
-    """Check that a type is Athena's."""
+    """Check that a type named in a query is one of Athena's."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(

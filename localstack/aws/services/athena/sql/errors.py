@@ -14,6 +14,6 @@ class Malformed(Exception):
 
 
 def position(text: str, offset: int) -> tuple[int, int]:
-    """Return the line and the column of an offset, both from 1, as Trino counts them."""
+    """Return the line and column of an offset in a query's text, from 1, as Trino counts."""
     line = text.count("\n", 0, offset) + 1
     return line, offset - (text.rfind("\n", 0, offset) + 1) + 1

@@ -35,19 +35,19 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
-    """Return rules for functions that DuckDB has by the same name."""
+    """Return translation rules for Trino functions that DuckDB has by the same name."""
     return {name: Rule(least, most, f"{name}(*)") for name in names}
 
 
 def raw(text: str) -> exp.Literal:
-    """Return a literal that is the translation's own."""
+    """Return a SQL literal made by the translation, which later rules leave as it is."""
     literal = exp.Literal.string(text)
     literal.meta[RAW] = True
     return literal
 
 
 def text_of(node: exp.Expr, what: str) -> str:
-    """Return the text of an argument that must be a literal.
+    """Return the text of a function's argument that must be a string literal.
 
     Raises:
         NotRun: It is none.
@@ -58,12 +58,12 @@ def text_of(node: exp.Expr, what: str) -> str:
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return a call of a DuckDB function."""
+    """Return the syntax tree of a call of a DuckDB function."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
 def _concat(arguments: Arguments) -> exp.Expr:
-    """Translate concat, which is null if any argument is."""
+    """Translate a call of concat into DuckDB, where it must be null if any argument is."""
     joined = arguments[0]
     for other in arguments[1:]:
         joined = exp.DPipe(this=joined, expression=other)
@@ -71,7 +71,7 @@ def _concat(arguments: Arguments) -> exp.Expr:
 
 
 def _null_if_any(name: str) -> Maker:
-    """Return the translation of a function that is null if any argument is."""
+    """Return a translation of a function call into DuckDB that is null if any argument is."""
 
     def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
@@ -81,7 +81,7 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
-    """Return the translation of a function with a format of times."""
+    """Return a translation into DuckDB of a function with a date format as an argument."""
 
     def make(arguments: Arguments) -> exp.Expr:
         return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
@@ -95,7 +95,7 @@ _UNITS = frozenset(
 
 
 def _unit(node: exp.Expr) -> str:
-    """Return a unit of time."""
+    """Return the name of a time unit (day, month ...) that an argument holds."""
     unit = text_of(node, "a unit of time").lower()
     if unit not in _UNITS:
         raise QueryFailed("INVALID_FUNCTION_ARGUMENT", f"'{unit}' is not a valid TIMESTAMP field")
@@ -103,7 +103,7 @@ def _unit(node: exp.Expr) -> str:
 
 
 def _date_add(arguments: Arguments) -> exp.Expr:
-    """Translate date_add."""
+    """Translate a call of date_add into DuckDB."""
     unit = _unit(arguments[0])
     if unit == "quarter":
         return fill("($3 + CAST($2 AS BIGINT) * INTERVAL '3 months')", arguments)
@@ -111,19 +111,19 @@ def _date_add(arguments: Arguments) -> exp.Expr:
 
 
 def _in_units(template: str) -> Maker:
-    """Return the translation of a function whose first argument is a unit of time."""
+    """Return a translation into DuckDB of a function whose first argument is a time unit."""
     return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
 def _regexp_replace(arguments: Arguments) -> exp.Expr:
-    """Translate regexp_replace."""
+    """Translate a call of regexp_replace into DuckDB."""
     replacement = text_of(arguments[2], "a replacement") if len(arguments) == 3 else ""
     converted = re.sub(r"\$(\d)", r"\\\1", replacement.replace("\\", "\\\\"))
     return fill("regexp_replace($1, $2, $3, 'g')", [*arguments[:2], raw(converted)])
 
 
 def _regexp_extract(arguments: Arguments) -> exp.Expr:
-    """Translate regexp_extract, which is null without a match."""
+    """Translate a call of regexp_extract into DuckDB, where it must be null without a match."""
     group = arguments[2] if len(arguments) == 3 else exp.Literal.number(0)
     return fill(
         "CASE WHEN regexp_matches($1, $2) THEN regexp_extract($1, $2, $3) END",
@@ -132,7 +132,7 @@ def _regexp_extract(arguments: Arguments) -> exp.Expr:
 
 
 def _cardinality(arguments: Arguments) -> exp.Expr:
-    """Translate cardinality, of a map or of an array."""
+    """Translate a call of cardinality, of a map or of an array, into DuckDB."""
     is_map = isinstance(arguments[0], exp.Anonymous) and str(arguments[0].this).lower().startswith(
         "map"
     )
@@ -140,7 +140,7 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
 
 
 def _extreme_by(name: str) -> Maker:
-    """Return the translation of max_by or min_by.
+    """Return the translation of max_by or min_by into DuckDB.
 
     With three arguments it is a list of n, also of nulls, of the rows whose y is not null.
     """
@@ -162,7 +162,7 @@ def _extreme_by(name: str) -> Maker:
 
 
 def _array_join(arguments: Arguments) -> exp.Expr:
-    """Translate array_join."""
+    """Translate a call of array_join into DuckDB."""
     if len(arguments) == 2:
         return call("array_to_string", *arguments)
     return fill(
@@ -172,7 +172,7 @@ def _array_join(arguments: Arguments) -> exp.Expr:
 
 
 def _matches(template: str) -> Rule:
-    """Return a rule for a function of an array and a predicate."""
+    """Return a translation rule for a function of an array and a lambda (any_match ...)."""
     return Rule(2, 2, template)
 
 
@@ -403,7 +403,7 @@ CREATE MACRO trino_iso8601(x) AS CAST(CASE
 
 
 def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -> exp.Expr:
-    """Return a call in DuckDB.
+    """Translate the call of a Trino function into a DuckDB expression.
 
     Raises:
         QueryFailed: The number of arguments is wrong (FUNCTION_NOT_FOUND).
@@ -422,7 +422,7 @@ def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -
 
 
 def fill(template: str, arguments: Arguments) -> exp.Expr:
-    """Return a template with its arguments: $n, or (*) for all of them."""
+    """Return a SQL template as a syntax tree, with the arguments in place of $n or (*)."""
     simple = re.fullmatch(r"(\w+)\(\*\)", template)
     if simple:
         return call(simple.group(1), *arguments)

@@ -93,7 +93,10 @@ class Types:
         self._busy: set[str] = set()
 
     def kind_of(self, node: exp.Expr | None) -> Kind | None:  # noqa: C901, PLR0911  one line a kind
-        """Return an expression's kind, or None if unknown."""
+        """Return the inferred type of an expression, as far as translation rules need it.
+
+        None: it is unknown.
+        """
         if node is None or isinstance(node, exp.Null):
             return None
         if isinstance(node, exp.Literal):
@@ -135,7 +138,7 @@ class Types:
         return OTHER
 
     def _column(self, name: str) -> Kind | None:
-        """Return a column's kind, if all tables agree."""
+        """Return the type of a column if all of the query's tables agree on it, else None."""
         if name in self._busy:
             return None
         kinds: set[Kind | None] = set(self._columns.get(name, ()))
@@ -145,7 +148,7 @@ class Types:
         return kinds.pop() if len(kinds) == 1 else None
 
     def _function(self, node: exp.Anonymous) -> Kind | None:
-        """Return the kind of a function's result."""
+        """Return the type of a function's result, or None if unknown."""
         name, arguments = str(node.this).lower(), node.expressions
         first = arguments[0] if arguments else None
         if name in _FUNCTIONS:
@@ -162,7 +165,7 @@ class Types:
         return OTHER
 
     def _arithmetic(self, node: exp.Binary) -> Kind | None:
-        """Return the kind of an arithmetic expression."""
+        """Return the type of an arithmetic expression's result, or None if unknown."""
         left, right = self.kind_of(node.left), self.kind_of(node.right)
         if DOUBLE in (left, right):
             return DOUBLE
@@ -186,7 +189,7 @@ class Types:
         return OTHER
 
     def _widest(self, nodes: list[exp.Expr | None]) -> Kind | None:
-        """Return the kind that holds all of several values."""
+        """Return the common type to which Trino coerces several expressions, or None if unknown."""
         kinds = [
             self.kind_of(node)
             for node in nodes
@@ -203,7 +206,7 @@ class Types:
 
 
 def _literal(text: str) -> Kind:
-    """Return the kind of a number.
+    """Return the type of a number literal.
 
     A number with a point is a double in Athena, where Trino has a decimal: the suites of
     awswrangler and PyAthena compare floats.
@@ -212,7 +215,7 @@ def _literal(text: str) -> Kind:
 
 
 def _kind_of_type(kind: exp.DataType) -> Kind:
-    """Return the kind of a type in a cast."""
+    """Return the type, as far as rules need it, to which a cast converts."""
     name = kind.this.value.lower()
     if name in _INTS:
         return INT
@@ -222,7 +225,7 @@ def _kind_of_type(kind: exp.DataType) -> Kind:
 
 
 def _kind_of_hive_type(kind: str) -> Kind:
-    """Return the kind of a column's type in Glue."""
+    """Return the type, as far as rules need it, of a Glue column's Hive type."""
     kind = kind.lower()
     if kind.startswith("decimal"):
         digits = kind.partition(",")[2].rstrip(")")

@@ -43,7 +43,10 @@ class Digits(int):
 
 
 def length_of_type(kind: str) -> Length:
-    """Return the n of varchar(n), or a Char; None: the type has no length."""
+    """Return the declared length of a Hive type: the n of varchar(n) or char(n).
+
+    None: the type has no length.
+    """
     match = re.fullmatch(r"(var)?char\((\d+)\)", kind.lower())
     if match is None:
         return None
@@ -51,7 +54,10 @@ def length_of_type(kind: str) -> Length:
 
 
 def type_with_length(kind: str, length: Length) -> str:
-    """Return DuckDB's type with its n."""
+    """Return the name of a DuckDB type with the length or precision that Trino shows.
+
+    DuckDB itself has no VARCHAR(n), CHAR(n) and TIME(n).
+    """
     if isinstance(length, Digits):
         return f"TIME({length:d})" if kind == "TIME" else kind
     if kind != "VARCHAR" or length is None:
@@ -71,7 +77,7 @@ class Lengths:
         self._ctes: dict[int, Columns | None] = {}
 
     def columns_of(self, query: exp.Expr) -> Columns | None:
-        """Return each column of a query's result with its limit.
+        """Return each column of a query's result with its maximum text length.
 
         None: it cannot be said how many columns there are.
         """
@@ -82,12 +88,12 @@ class Lengths:
         return self._select_columns(query) if isinstance(query, exp.Select) else None
 
     def length_of(self, node: exp.Expr) -> Length:
-        """Return the limit of an expression in the SELECT around it."""
+        """Return the maximum text length, the n of varchar(n), of an expression; None: no limit."""
         select = node.find_ancestor(exp.Select)
         return _length(node, self._sources(select)) if select is not None else None
 
     def _select_columns(self, select: exp.Select) -> Columns | None:
-        """Return the columns of a SELECT with their limits."""
+        """Return the columns of a SELECT with their maximum text lengths; None if unknown."""
         sources = self._sources(select)
         columns: Columns = []
         for item in select.expressions:
@@ -102,14 +108,14 @@ class Lengths:
         return columns
 
     def _sources(self, select: exp.Select) -> Sources:
-        """Return what a SELECT reads, with its columns' length limits."""
+        """Return the tables and subqueries of a SELECT with their columns' maximum text lengths."""
         return {
             source.alias_or_name.lower(): _renamed(self._columns(source), source)
             for source in scopes.sources(select)
         }
 
     def _columns(self, source: exp.Expr) -> Columns | None:
-        """Return the columns of a source with their limits."""
+        """Return the columns of a table or subquery with their maximum text lengths."""
         if isinstance(source, exp.Values):
             rows = [
                 row.expressions if isinstance(row, exp.Tuple) else [row]
@@ -126,7 +132,7 @@ class Lengths:
         return self.columns_of(source) if isinstance(source, exp.Subquery) else None
 
     def _of_cte(self, cte: exp.CTE | None) -> Columns | None:
-        """Return the columns of a common table expression with their limits."""
+        """Return the columns of a common table expression with their maximum text lengths."""
         if cte is None:
             return None
         if id(cte) not in self._ctes:
@@ -135,7 +141,7 @@ class Lengths:
 
 
 def _union(left: Columns | None, right: Columns | None) -> Columns | None:
-    """Return the columns of a union with the wider limits."""
+    """Return the columns of a union, each with the longer of the two maximum text lengths."""
     if left is None or right is None or len(left) != len(right):
         return None
     return [
@@ -145,14 +151,14 @@ def _union(left: Columns | None, right: Columns | None) -> Columns | None:
 
 
 def _is_star(item: exp.Expr) -> bool:
-    """Return whether an item of a SELECT is a star."""
+    """Return whether an item of a SELECT is `*` or `t.*`."""
     return isinstance(item, exp.Star) or (
         isinstance(item, exp.Column) and isinstance(item.this, exp.Star)
     )
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
-    """Return the columns that a star expands to."""
+    """Return the columns to which `*` expands in a SELECT, with their maximum text lengths."""
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -163,7 +169,7 @@ def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Colum
 
 
 def _renamed(columns: Columns | None, source: exp.Expr) -> Columns | None:
-    """Return columns with the names of `AS t (a, b)`."""
+    """Return the columns of a source under the names that `AS t (a, b)` gives them."""
     alias = source.args.get("alias")
     names = (
         [column.name.lower() for column in alias.columns]
@@ -200,7 +206,7 @@ def _ancestors(node: exp.Expr) -> Iterator[exp.Expr]:
 
 
 def _widest(lengths: Iterable[Length]) -> Length:
-    """Return the largest limit; none if one text has none."""
+    """Return the largest of several maximum text lengths; None if one has no limit."""
     every = list(lengths)
     return (
         None
@@ -210,23 +216,23 @@ def _widest(lengths: Iterable[Length]) -> Length:
 
 
 def _of_all(nodes: Iterable[exp.Expr], sources: Sources) -> Length:
-    """Return the widest limit of several expressions."""
+    """Return the largest of the maximum text lengths of several expressions."""
     return _widest(_length(node, sources) for node in nodes if not isinstance(node, exp.Null))
 
 
 def _length(node: exp.Expr, sources: Sources) -> Length:
-    """Return the limit of an expression."""
+    """Return the maximum text length, the n of varchar(n), of an expression; None: no limit."""
     rule = next((rule for kinds, rule in _RULES if isinstance(node, kinds)), None)
     return rule(node, sources) if rule is not None else None
 
 
 def _of_literal(literal: exp.Literal, _sources: Sources) -> Length:
-    """Return the length of a literal text."""
+    """Return the length of a string literal."""
     return len(literal.this) if literal.is_string else None
 
 
 def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
-    """Return the limit of a cast."""
+    """Return the maximum text length of a cast, as its type declares it."""
     if (
         cast.to.this == exp.DataType.Type.TIME
         and isinstance(cast.this, exp.Literal)
@@ -238,12 +244,12 @@ def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
-    """Return the limit of the expression inside."""
+    """Return the maximum text length of an expression that wraps another (parentheses ...)."""
     return _length(node.this, sources)
 
 
 def _of_case(case: exp.Case, sources: Sources) -> Length:
-    """Return the limit of a CASE."""
+    """Return the maximum text length of a CASE: the largest of its branches."""
     return _of_all(
         [
             *(branch.args["true"] for branch in case.args["ifs"]),
@@ -254,7 +260,7 @@ def _of_case(case: exp.Case, sources: Sources) -> Length:
 
 
 def _of_column(column: exp.Column, sources: Sources) -> Length:
-    """Return the limit of a column."""
+    """Return the maximum text length of a column of the SELECT's tables."""
     table, name = column.table.lower(), column.name.lower()
     candidates = [columns for source, columns in sources.items() if table in ("", source)]
     if None in candidates:
@@ -265,7 +271,7 @@ def _of_column(column: exp.Column, sources: Sources) -> Length:
 
 
 def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
-    """Return the limit of a function's result."""
+    """Return the maximum text length of a function's result; None: no limit."""
     name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None

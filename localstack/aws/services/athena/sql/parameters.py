@@ -19,7 +19,7 @@ _NOT_CONSTANT = (exp.Column, exp.Query, exp.Placeholder, exp.Star)
 
 
 def as_sql(parameter: str) -> str:
-    """Return an execution parameter as SQL."""
+    """Return an execution parameter of a query as the SQL text of a constant."""
     try:
         tree = check.accept(f"SELECT {parameter}")
     except (Malformed, QueryFailed):
@@ -30,7 +30,7 @@ def as_sql(parameter: str) -> str:
 
 
 def _literal(parameter: str) -> str:
-    """Return a parameter that does not parse as SQL.
+    """Return an execution parameter that does not parse as SQL as a quoted string.
 
     A call of a function that Athena lacks stays one: the query fails with its name.
     """
@@ -38,12 +38,12 @@ def _literal(parameter: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a literal of SQL."""
+    """Return a text as a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def _constant(tree: exp.Query) -> exp.Expr | None:
-    """Return the one expression of `SELECT expression` when it needs no table; else None."""
+    """Return the expression of `SELECT expression` when it needs no table; else None."""
     clauses = any(value for key, value in tree.args.items() if key != "expressions")
     if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or clauses:
         return None
@@ -52,7 +52,7 @@ def _constant(tree: exp.Query) -> exp.Expr | None:
 
 
 def _value(parameter: str) -> exp.Expr | None:
-    """Return a parameter's text as a constant, or None.
+    """Parse an execution parameter's text as a constant SQL expression, or return None.
 
     Raises:
         QueryFailed: Athena lacks its function or its type.
@@ -64,7 +64,7 @@ def _value(parameter: str) -> exp.Expr | None:
 
 
 def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
-    """Put values in the place of the question marks, in the order in which these are written.
+    """Replace the question marks of a query by the values of its parameters, in their order.
 
     Raises:
         QueryFailed: There are more or fewer (INVALID_PARAMETER_USAGE).

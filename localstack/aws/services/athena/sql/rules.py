@@ -49,9 +49,9 @@ class _Noted(msgspec.Struct, frozen=True):
 
 
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
-    """Translate a query's nodes from the leaves up.
+    """Rewrite the syntax tree of a Trino query in place into DuckDB's SQL.
 
-    A rule sees arguments that are translated already, and the kinds of what was written.
+    It goes from the leaves up: a rule sees translated arguments, and the types of what was written.
     """
     nodes = [node for node in query.walk() if type(node) in _RULES]
     noted = {
@@ -66,7 +66,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
-    """Return the kinds of a node's operands."""
+    """Return the types of the two operands of a binary expression."""
     if isinstance(node, exp.Binary):
         return types.kind_of(node.left), types.kind_of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
@@ -79,7 +79,7 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
 
 
 def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """Translate a function call."""
+    """Translate a function call of Trino's into DuckDB."""
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(noted.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
@@ -102,7 +102,7 @@ def _function(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 
 
 def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
-    """Translate + and - of dates.
+    """Translate + and - with dates into DuckDB.
 
     A date and an interval are a date, two dates an interval; a date and a number are an error.
     """
@@ -124,7 +124,7 @@ def _sum(node: exp.Expr, noted: _Noted) -> exp.Expr | None:
 
 
 def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
-    """Translate || of an array and an element."""
+    """Translate || between an array and an element into DuckDB."""
     if noted.left == ARRAY and _no_array(node.right, noted.right):
         return functions.call("trino_append", node.left.copy(), node.right.copy())
     if noted.right == ARRAY and _no_array(node.left, noted.left):
@@ -133,9 +133,9 @@ def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
 
 
 def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
-    """Return whether an operand of || is surely no array.
+    """Return whether an operand of || is certainly not an array.
 
-    What is taken out of something may be one.
+    An element taken out of a value may be one.
     """
     taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
         isinstance(node, exp.Anonymous)
@@ -145,7 +145,7 @@ def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
 
 
 def _pad_char(node: exp.Expr, noted: _Noted) -> None:
-    """Compare a char(n) without the spaces at its end."""
+    """Translate a comparison with a char(n), which ignores the spaces at its end."""
     if CHAR not in (noted.left, noted.right):
         return
     if node.args.get("query") is not None:
@@ -161,38 +161,38 @@ def _pad_char(node: exp.Expr, noted: _Noted) -> None:
 
 
 def _remainder(node: exp.Expr, _noted: _Noted) -> None:
-    """Let a remainder of a division by zero fail, as in Trino."""
+    """Make % fail on a division by zero, as in Trino; in DuckDB it is null."""
     if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
 
 def _today(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate CURRENT_DATE."""
+    """Translate CURRENT_DATE into the date on the stack's clock."""
     return exp.cast(functions.raw(f"{noted.now:%Y-%m-%d}"), "date")
 
 
 def _local(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate LOCALTIMESTAMP."""
+    """Translate LOCALTIMESTAMP into the time on the stack's clock."""
     return exp.cast(functions.raw(_millis(noted.now)), "timestamp")
 
 
 def _instant(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate CURRENT_TIMESTAMP."""
+    """Translate CURRENT_TIMESTAMP into the time on the stack's clock."""
     return exp.cast(functions.raw(_millis(noted.now) + "+00"), "timestamptz")
 
 
 def _time(_node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate LOCALTIME."""
+    """Translate LOCALTIME into the time of day on the stack's clock."""
     return exp.cast(functions.raw(_millis(noted.now).partition(" ")[2]), "time")
 
 
 def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
-    """Translate CURRENT_CATALOG."""
+    """Translate CURRENT_CATALOG into the name of Athena's catalog."""
     return exp.cast(functions.raw(CATALOG), "varchar")
 
 
 def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
-    """Return a rule that refuses a function which DuckDB computes differently."""
+    """Return a rule that raises an error for a function that DuckDB computes differently."""
 
     def refuse(node: exp.Expr, noted: _Noted) -> None:
         raise NotRun(name, position=check.place(noted.text, node))
@@ -201,7 +201,7 @@ def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
 
 
 def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate AT TIME ZONE, for UTC alone."""
+    """Translate AT TIME ZONE into DuckDB; only UTC is supported."""
     zone = functions.text_of(node.args["zone"], "a time zone")
     if zone.upper() not in ("UTC", "ETC/UTC", "GMT", "Z"):
         raise NotRun(f"AT TIME ZONE '{zone}' (only 'UTC')", position=check.place(noted.text, node))
@@ -209,7 +209,7 @@ def _zone(node: exp.Expr, noted: _Noted) -> exp.Expr:
 
 
 def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
-    """Translate a division, by the kind of its result."""
+    """Translate a division into DuckDB, by the type of its result."""
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if noted.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
@@ -225,20 +225,20 @@ def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
 
 
 def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
-    """Round the quotient of decimals half up, to the larger of the two scales, as Trino does."""
+    """Round a quotient of decimals half up, to the larger of both scales, as Trino does."""
     return exp.cast(
         functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})"
     )
 
 
 def _nonzero(node: exp.Expr) -> bool:
-    """Return whether an operand is a number other than 0."""
+    """Return whether an operand is a number literal other than 0."""
     inner = node.unnest()
     return isinstance(inner, exp.Literal) and not inner.is_string and float(inner.name) != 0
 
 
 def _is_in_try(node: exp.Expr) -> bool:
-    """Return whether a node is inside TRY, where a division by zero is null.
+    """Return whether an expression is inside TRY, where a division by zero is null.
 
     DuckDB's TRY does not take error().
     """
@@ -251,13 +251,16 @@ def _is_in_try(node: exp.Expr) -> bool:
 
 
 def _cast(node: Any, noted: _Noted) -> exp.Expr | None:
-    """Translate a cast by its type."""
+    """Translate a cast into DuckDB, by the type to which it converts."""
     rule = _CASTS.get(node.to.this)
     return rule(node, noted) if rule is not None else None
 
 
 def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
-    """Set the digits of a cast to DECIMAL: DECIMAL '1.50' has two, a cast without digits none."""
+    """Set precision and scale of a cast to DECIMAL, as Trino has them.
+
+    DECIMAL '1.50' has two digits after the point, a cast without digits none.
+    """
     if not node.to.expressions:
         literal = isinstance(node.this, exp.Literal) and node.this.is_string
         scale = len(str(node.this.this).partition(".")[2]) if literal else 0
@@ -265,7 +268,7 @@ def _as_decimal(node: exp.Cast, _noted: _Noted) -> None:
 
 
 def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
-    """Translate a cast to JSON: a text is a JSON string."""
+    """Translate a cast to JSON into DuckDB: a text becomes a JSON string."""
     literal = isinstance(node.this, exp.Literal) and node.this.is_string
     return functions.call(
         "to_json", exp.cast(node.this.copy(), "varchar") if literal else node.this.copy()
@@ -273,7 +276,7 @@ def _as_json(node: exp.Cast, _noted: _Noted) -> exp.Expr:
 
 
 def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
-    """Translate a cast to TIMESTAMP, which is a timestamp(3)."""
+    """Translate a cast to TIMESTAMP, which has milliseconds in Trino, into DuckDB."""
     node.set("to", exp.DataType.build("timestamp"))
     if isinstance(node.this, exp.Literal):
         return None
@@ -282,12 +285,12 @@ def _as_timestamp(node: exp.Cast, _noted: _Noted) -> exp.Expr | None:
 
 
 def _as_instant(node: exp.Cast, _noted: _Noted) -> None:
-    """Translate a cast to TIMESTAMP WITH TIME ZONE."""
+    """Translate a cast to TIMESTAMP WITH TIME ZONE into DuckDB."""
     node.set("to", exp.DataType.build("timestamptz"))
 
 
 def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
-    """Translate a cast to VARCHAR: VARCHAR(n) cuts; a timestamp has its milliseconds."""
+    """Translate a cast to VARCHAR into DuckDB: VARCHAR(n) cuts, timestamps show milliseconds."""
     size = node.to.expressions
     node.set("to", exp.DataType.build("varchar"))
     if noted.left == JSON:
@@ -300,7 +303,7 @@ def _as_varchar(node: exp.Cast, noted: _Noted) -> exp.Expr | None:
 
 
 def _as_char(node: exp.Cast, _noted: _Noted) -> exp.Expr:
-    """Translate a cast to CHAR(n), which cuts, and fills with spaces."""
+    """Translate a cast to CHAR(n) into DuckDB: it cuts, and pads with spaces."""
     size = node.to.expressions[0].this.copy() if node.to.expressions else exp.Literal.number(1)
     text = type(node)(this=node.this.copy(), to=exp.DataType.build("varchar"))
     return functions.fill("rpad(left($1, $2), $2, ' ')", [text, size])
@@ -317,12 +320,12 @@ _CASTS: dict[Any, Callable[[exp.Cast, _Noted], exp.Expr | None]] = {
 
 
 def _json(node: exp.Expr, _noted: _Noted) -> exp.Expr:
-    """Translate a JSON literal."""
+    """Translate a literal such as JSON '{}' into DuckDB."""
     return functions.call("json", functions.raw(node.this.name))
 
 
 def _millis(now: datetime) -> str:
-    """Return a time with its milliseconds."""
+    """Return a time as text with its milliseconds, for a SQL literal."""
     return f"{now:%Y-%m-%d %H:%M:%S}.{now.microsecond // 1000:03d}"
 
 

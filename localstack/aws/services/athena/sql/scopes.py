@@ -26,7 +26,9 @@ class Read(msgspec.Struct, frozen=True):
 
 
 def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
-    """Return every table that is not the name of a common table expression.
+    """Return every Glue table that a query reads.
+
+    Names of its common table expressions are left out.
 
     Raises:
         QueryFailed: There is no such table (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
@@ -48,7 +50,7 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
 
 
 def _ctes(node: exp.Expr) -> set[str]:
-    """Return the names of the common table expressions that a node can see."""
+    """Return the names of the common table expressions that are in scope at a node."""
     names: set[str] = set()
     child, parent = node, node.parent
     while parent is not None:
@@ -77,7 +79,7 @@ def _ctes(node: exp.Expr) -> set[str]:
 
 
 def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> None:
-    """Refuse an alias of a SELECT that is used in the same SELECT, as DuckDB would allow.
+    """Raise an error for an alias that is used in its own SELECT, which DuckDB would allow.
 
     Raises:
         QueryFailed: It stands in WHERE, GROUP BY, HAVING or beside the alias (COLUMN_NOT_FOUND).
@@ -107,9 +109,9 @@ def check_aliases(text: str, query: exp.Expr, columns_of: Callable[[exp.Table], 
 
 
 def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
-    """Yield the columns of a SELECT's list, WHERE, GROUP BY and HAVING.
+    """Yield the column references in a SELECT's list, WHERE, GROUP BY and HAVING.
 
-    Those of its subqueries and of lambdas are left out.
+    Those in its subqueries and in lambdas are left out.
     """
     parts = [
         *select.expressions,
@@ -122,14 +124,14 @@ def _own_columns(select: exp.Select) -> Iterator[exp.Column]:
 
 
 def sources(select: exp.Select) -> list[exp.Expr]:
-    """Return the sources of a SELECT: FROM and JOINs."""
+    """Return the syntax nodes of a SELECT's sources: what FROM and the JOINs name."""
     from_ = select.args.get("from_")
     joins = [join.this for join in select.args.get("joins") or ()]
     return [*([from_.this] if from_ is not None else []), *joins]
 
 
 def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Names:
-    """Return the columns of a SELECT's sources, or None if unknown."""
+    """Return the column names of all sources of a SELECT, or None if unknown."""
     names: set[str] = set()
     for source in sources(select):
         columns = outputs(source, columns_of)
@@ -140,7 +142,7 @@ def _sources(select: exp.Select, columns_of: Callable[[exp.Table], Names]) -> Na
 
 
 def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names:  # noqa: PLR0911  one line a kind
-    """Return the output columns of a source or query, or None if unknown."""
+    """Return the column names that a table, subquery or query yields, or None if unknown."""
     alias = source.args.get("alias")
     if isinstance(alias, exp.TableAlias) and alias.columns:
         return frozenset(column.name.lower() for column in alias.columns)
@@ -167,7 +169,7 @@ def outputs(source: exp.Expr, columns_of: Callable[[exp.Table], Names]) -> Names
 
 
 def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], Names]) -> bool:
-    """Return whether a SELECT around this one has a column of the name."""
+    """Return whether a SELECT around this one has a column of this name."""
     outer = select.find_ancestor(exp.Select)
     while outer is not None:
         outer_columns = _sources(outer, columns_of)
@@ -180,7 +182,7 @@ def _outer_has(select: exp.Select, name: str, columns_of: Callable[[exp.Table], 
 def columns_with_ctes(
     query: exp.Expr, glue: Callable[[exp.Table], Names]
 ) -> Callable[[exp.Table], Names]:
-    """Return a function that gives a table's columns.
+    """Return a function that gives the column names of a table in the query.
 
     It looks among the common table expressions, and else in Glue.
     """

@@ -98,7 +98,7 @@ _REFUSED = (
 
 
 def read(text: str) -> Statement:
-    """Return the statement that a text is, by its first words.
+    """Parse a SQL text into one of Athena's kinds of statement, by its first words.
 
     Raises:
         Malformed: It is no statement of Athena's.
@@ -116,7 +116,7 @@ def read(text: str) -> Statement:
 
 
 def _words(text: str) -> Words:
-    """Return the words of one statement, without the semicolons at its end."""
+    """Return the tokens of a SQL text that holds one statement, without final semicolons."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:
         words.tokens.pop()
@@ -128,14 +128,14 @@ def _words(text: str) -> Words:
 
 
 def _unsupported_statement(word: str) -> Malformed:
-    """Return the error for a statement that Athena or this stack lacks."""
+    """Return the error for a kind of statement that Athena or this stack lacks."""
     if word == "EXPLAIN":
         return Malformed("the local AWS stack does not run EXPLAIN; Athena does", position=(1, 1))
     return Malformed(f"Queries of this type are not supported: {word}", position=(1, 1))
 
 
 def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
-    """Return the statement that PREPARE would hold.
+    """Parse a SQL text as a statement that PREPARE can hold.
 
     Raises:
         Malformed: It cannot be prepared.
@@ -242,7 +242,7 @@ def _create_table(words: Words) -> CreateTableAs:
 
 
 def _properties(words: Words) -> dict[str, str | tuple[str, ...]]:
-    """Read `( name = 'text' | number | true | ARRAY['a', ...], ... )`."""
+    """Parse `( name = 'text' | number | true | ARRAY['a', ...], ... )` into a dictionary."""
     words.expect("(")
     properties: dict[str, str | tuple[str, ...]] = {}
     while True:

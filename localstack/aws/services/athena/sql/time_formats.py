@@ -29,7 +29,7 @@ _TERADATA = {
 
 
 def mysql(pattern: str) -> str:
-    """Return MySQL's format as DuckDB's."""
+    """Translate a date format of MySQL (date_format: %Y-%m-%d) into DuckDB's."""
 
     def directive(match: re.Match[str]) -> str:
         word = match.group()
@@ -44,7 +44,7 @@ def mysql(pattern: str) -> str:
 
 
 def teradata(pattern: str) -> str:
-    """Return Teradata's format as DuckDB's."""
+    """Translate a date format of Teradata (to_date: yyyy-mm-dd) into DuckDB's."""
     return re.sub(
         "yyyy|yy|mm|dd|hh24|hh|mi|ss",
         lambda match: _TERADATA[match.group().lower()],

@@ -40,7 +40,7 @@ class Translated(msgspec.Struct, frozen=True, kw_only=True):
 def translate(
     text: str, catalog: Catalog, database: str, now: datetime, parameters: Sequence[str] = ()
 ) -> Translated:
-    """Return the query as DuckDB runs it, and the tables that it reads with their columns.
+    """Translate a query from Athena's SQL into DuckDB's, and list the tables that it reads.
 
     Raises:
         Malformed: It does not parse.
@@ -85,7 +85,7 @@ class _TableLookup(msgspec.Struct, frozen=True):
 def _with_tables(
     text: str, query: exp.Query, lookup: _TableLookup, database: str, *, depth: int = 0
 ) -> exp.Query:
-    """Replace tables by the names that they get in DuckDB, and views by their queries."""
+    """Replace a query's tables by their names in DuckDB, and views by their queries."""
     if depth > 20:
         raise QueryFailed(
             "VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself"
@@ -129,7 +129,7 @@ def _with_tables(
 
 
 def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str]) -> None:
-    """Leave a table's hidden columns out of every star."""
+    """Exclude a table's hidden columns, such as "$path", from every `*` of a query."""
     if not hidden:
         return
     for table in query.find_all(exp.Table):
@@ -155,7 +155,10 @@ def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
 
 
 def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
-    """Return the literals that a query compares each column with."""
+    """Return the literals that a query compares each column with by = or IN.
+
+    Partitions of an injected projection are known by them alone.
+    """
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):
         column = node.this
@@ -170,7 +173,7 @@ def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
 
 
 def _name_columns(query: exp.Query) -> None:
-    """Name each expression without a name _colN."""
+    """Give each unnamed expression of a SELECT the name _colN, as Trino does."""
     select: exp.Expr = query
     while isinstance(select, (exp.SetOperation, exp.Subquery)):
         select = select.left if isinstance(select, exp.SetOperation) else select.this
@@ -190,7 +193,7 @@ def _name_columns(query: exp.Query) -> None:
 
 
 def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
-    """Replace typeof by the type itself where DuckDB does not know the type's length."""
+    """Replace typeof(x) by its result where DuckDB does not know the type's length."""
     for call in list(query.find_all(exp.Anonymous)):
         if (
             str(call.this).lower() == "typeof"
@@ -204,7 +207,7 @@ def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
 
 
 def _literals(query: exp.Query) -> None:
-    """Make texts VARCHAR and numbers such as 1.5 doubles.
+    """Cast string literals to VARCHAR and numbers such as 1.5 to double.
 
     DuckDB would take a bare text for whatever it is compared with, Trino does not.
     """
@@ -218,12 +221,12 @@ def _literals(query: exp.Query) -> None:
 
 
 def _double(number: str) -> str:
-    """Return a number with a point as a double."""
+    """Return the SQL text of a number with a point as a double."""
     return f"{number}e0" if "." in number and "e" not in number.lower() else number
 
 
 def _strict(query: exp.Query) -> exp.Query:
-    """Replace = and IN by comparisons that DuckDB checks as strictly as Trino."""
+    """Replace = and IN by comparisons in which DuckDB checks types as strictly as Trino."""
     for node in list(query.find_all(exp.EQ, exp.NEQ, exp.In)):
         if isinstance(node, exp.In):
             if node.expressions:
@@ -243,7 +246,10 @@ def _strict(query: exp.Query) -> exp.Query:
 
 
 def _columns(query: exp.Query) -> frozenset[str] | None:
-    """Return the names in a query, before a rule turns them into text; None: all columns count."""
+    """Return the column names that a query mentions, so that only these are loaded.
+
+    None: all columns count. It is called before a rule turns names into text.
+    """
     if not all(map(_is_count, (star.parent for star in query.find_all(exp.Star)))):
         return None
     if any(join.args.get("method") for join in query.find_all(exp.Join)):
@@ -252,14 +258,14 @@ def _columns(query: exp.Query) -> frozenset[str] | None:
 
 
 def _is_count(node: exp.Expr | None) -> bool:
-    """Return whether a node is count(*)."""
+    """Return whether an expression is count(*)."""
     return isinstance(node, exp.Anonymous) and str(node.this).lower() == "count"
 
 
 def _duckdb_sql(query: exp.Query) -> str:
-    """Return a query in DuckDB's SQL.
+    """Return a query's syntax tree as DuckDB's SQL text.
 
-    The query is changed on the way: nobody uses it afterwards.
+    The tree is changed on the way: nobody uses it afterwards.
     """
     try:
         return query.sql(

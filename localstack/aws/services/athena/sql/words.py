@@ -21,7 +21,7 @@ Name = tuple[str | None, str]  # database, table
 
 
 def _single(keywords: Mapping[str, TokenType]) -> dict[str, TokenType]:
-    """Return the keywords that are single words."""
+    """Return the keywords of a dialect that are single words, with their token types."""
     return {text: kind for text, kind in keywords.items() if " " not in text}
 
 
@@ -51,12 +51,12 @@ class Words:
         self.index = 0
 
     def peek(self, ahead: int = 0) -> Token | None:
-        """Return the next word, or one further ahead, or None."""
+        """Return the next token, or one further ahead, without taking it; None at the end."""
         index = self.index + ahead
         return self.tokens[index] if index < len(self.tokens) else None
 
     def follows(self, *words: str) -> bool:
-        """Return whether these words come next."""
+        """Return whether the next tokens are these words."""
         some = self.tokens[self.index : self.index + len(words)]
         return len(some) == len(words) and all(
             t.text.upper() == w and t.token_type != TokenType.STRING
@@ -64,13 +64,13 @@ class Words:
         )
 
     def accept(self, *words: str) -> bool:
-        """Take these words if they come next; return whether they did."""
+        """Take these words if they come next, and return whether they did."""
         accepted = self.follows(*words)
         self.index += len(words) * accepted
         return accepted
 
     def expect(self, *words: str) -> None:
-        """Take these words; raise an error if others come.
+        """Take these words, which must come next.
 
         Raises:
             Malformed: Others come next.
@@ -79,7 +79,7 @@ class Words:
             raise self.mismatched(f"'{' '.join(words)}'")
 
     def mismatched(self, expecting: str) -> Malformed:
-        """Return the error for the next word."""
+        """Return Athena's parse error (mismatched input) for the next token."""
         token = self.peek()
         if token is None:
             return Malformed(
@@ -92,7 +92,7 @@ class Words:
         )
 
     def next(self, expecting: str = "<identifier>") -> Token:
-        """Take the next word."""
+        """Take the next token, which must exist, and return it."""
         token = self.peek()
         if token is None:
             raise self.mismatched(expecting)
@@ -100,7 +100,7 @@ class Words:
         return token
 
     def string(self) -> str:
-        """Take a quoted text."""
+        """Take a quoted string, and return its text."""
         token = self.next("<string>")
         if token.token_type != TokenType.STRING:
             self.index -= 1
@@ -108,7 +108,7 @@ class Words:
         return token.text
 
     def number(self) -> int:
-        """Take a whole number."""
+        """Take a whole number, and return it."""
         token = self.next("<number>")
         if not re.fullmatch("[0-9]+", token.text):
             self.index -= 1
@@ -116,7 +116,7 @@ class Words:
         return int(token.text)
 
     def identifier(self) -> str:
-        """Take a name in lower case."""
+        """Take an identifier, and return it in lower case."""
         token = self.next()
         # to Hive's words a text; Athena's own, as SHOW CREATE VIEW, take it as a name
         quoted = self.text[token.start] == '"'
@@ -128,14 +128,14 @@ class Words:
         return token.text.lower()
 
     def name(self) -> Name:
-        """Take a table's name: database, if any, and table."""
+        """Take a table's name, and return its database, if any, and its name."""
         parts = [self.identifier()]
         while self.accept("."):
             parts.append(self.identifier())
         return (parts[-2] if len(parts) > 1 else None, parts[-1])
 
     def done(self) -> None:
-        """Refuse anything but the statement's end."""
+        """Raise an error if anything follows before the statement's end."""
         self.accept(";")
         if self.peek() is not None:
             raise self.mismatched("<EOF>")
@@ -154,7 +154,10 @@ class Words:
         )
 
     def blanked(self, start: int, end: int) -> str:
-        """Return a part of the text at its own position, with the rest blanked."""
+        """Return a part of the statement's text with everything else replaced by spaces.
+
+        So positions in errors stay those of the whole text.
+        """
         if start >= len(self.tokens):
             raise self.mismatched("<query>")
         first = self.tokens[start].start
@@ -162,7 +165,10 @@ class Words:
         return re.sub(r"[^\n]", " ", self.text[:first]) + self.text[first:last]
 
     def rest(self) -> str:
-        """Return the rest of the text at its own position."""
+        """Return the rest of the statement's text with what is before it replaced by spaces.
+
+        So positions in errors stay those of the whole text.
+        """
         end = len(self.tokens)
         while end > self.index and self.tokens[end - 1].token_type == TokenType.SEMICOLON:
             end -= 1

@@ -66,7 +66,9 @@ def columns_of(
 def by_bucket(
     rows: pa.Table, indices: Sequence[int], kinds: Sequence[str], count: int
 ) -> list[tuple[int, pa.Table]]:
-    """Return the number (from 0) and the rows, with all columns, of each bucket that has any.
+    """Split rows by Hive's bucket hash; return each bucket's number (from 0) and its rows.
+
+    A bucket without rows is left out.
 
     Args:
         rows: The rows.
@@ -94,7 +96,7 @@ def by_bucket(
 
 
 def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
-    """Return the number of the bucket of a row."""
+    """Return the number of the Hive bucket to which a row belongs, by its hash."""
     combined = 0
     for value, kind in zip(values, kinds, strict=True):
         combined = _int32(31 * combined + _hash(value, kind))
@@ -102,7 +104,7 @@ def bucket(values: Sequence[object], kinds: Sequence[str], count: int) -> int:
 
 
 def _hash(value: object, kind: str) -> int:
-    """Return Hive's hash of a value."""
+    """Return Hive's bucket hash of a value."""
     if value is None:
         return 0
     if isinstance(value, bool):
@@ -119,28 +121,28 @@ def _hash(value: object, kind: str) -> int:
 
 
 def _text(value: str, code: int) -> int:
-    """Return the hash of a text, where `code` is that of the empty text."""
+    """Return Hive's bucket hash of a text, where `code` is that of the empty text."""
     for byte in value.encode():
         code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
     return code
 
 
 def _double(value: float) -> int:
-    """Return Hive's hash of a double."""
+    """Return Hive's bucket hash of a double."""
     return _fold(struct.unpack(">q", struct.pack(">d", value + 0.0))[0])
 
 
 def _float(value: float) -> int:
-    """Return Hive's hash of a real."""
+    """Return Hive's bucket hash of a real."""
     code: int = struct.unpack(">i", struct.pack(">f", value + 0.0))[0]
     return code
 
 
 def _fold(value: int) -> int:
-    """Return the hash of a long, as Java's Long.hashCode has it."""
+    """Return the hash of a 64-bit integer, as Java's Long.hashCode has it."""
     return _int32(value ^ ((value & 0xFFFFFFFFFFFFFFFF) >> 32))
 
 
 def _int32(value: int) -> int:
-    """Return a number cut to 32 bits, with its sign."""
+    """Return a number cut to a signed integer of 32 bits, as Java computes."""
     return ((value + 0x80000000) & 0xFFFFFFFF) - 0x80000000

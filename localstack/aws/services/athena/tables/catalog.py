@@ -28,7 +28,7 @@ class Catalog:
         self._seen: dict[tuple[str, str], Table | None] = {}
 
     def table(self, database: str, name: str) -> Table | None:
-        """Return a table or view, or None."""
+        """Return a table or view of Glue, or None where there is none."""
         key = (database.lower(), name.lower())
         if key not in self._seen:
             try:
@@ -42,7 +42,7 @@ class Catalog:
         return self._seen[key]
 
     def check_name(self, name: str, position: tuple[int, int] | None = None) -> None:
-        """Check that a catalog's name is the one of this catalogue.
+        """Check that a catalog's name in a query is the one of this Glue catalog.
 
         Raises:
             QueryFailed: There is no such catalog (CATALOG_NOT_FOUND).
@@ -68,11 +68,11 @@ class Catalog:
             raise NotRun(f"{what}, such as {name}", position=position)
 
     def forget(self) -> None:
-        """Drop cached tables after a change."""
+        """Drop cached tables after a statement has changed Glue."""
         self._seen.clear()
 
     def has_database(self, name: str) -> bool:
-        """Return whether a database exists."""
+        """Return whether Glue has a database of this name."""
         if name.lower() == "default":
             return True
         try:
@@ -82,7 +82,7 @@ class Catalog:
         return True
 
     def needed(self, database: str, name: str, position: tuple[int, int] | None = None) -> Table:
-        """Return a table or view; raise an error if there is none.
+        """Return a table or view of Glue that a query names, or raise the query's failure.
 
         Raises:
             QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
@@ -109,14 +109,14 @@ class Catalog:
         return table
 
     def partitions(self, table: Table) -> list[dict[str, Any]]:
-        """Return the partitions of a table, as Glue has them."""
+        """Return the partitions of a table, as Glue's GetPartitions has them."""
         pages = self.glue.get_paginator("get_partitions").paginate(
             DatabaseName=table.database, TableName=table.name
         )
         return [partition for page in pages for partition in page["Partitions"]]
 
     def create(self, database: str, table: dict[str, Any], *, exists_ok: bool = False) -> bool:
-        """Create a table; return False when it existed.
+        """Create a table in Glue; return False when it existed.
 
         Raises:
             QueryFailed: It exists, and `exists_ok` is False (TABLE_ALREADY_EXISTS).
@@ -139,17 +139,17 @@ class Catalog:
         return True
 
     def replace(self, database: str, table: dict[str, Any]) -> None:
-        """Write another version of a table."""
+        """Update a table in Glue."""
         self.glue.update_table(DatabaseName=database.lower(), TableInput=table)
         self.forget()
 
     def drop(self, table: Table) -> None:
-        """Delete a table."""
+        """Delete a table from Glue."""
         self.glue.delete_table(DatabaseName=table.database, Name=table.name)
         self.forget()
 
     def add_partitions(self, table: Table, new: list[dict[str, Any]], *, exists_ok: bool) -> None:
-        """Create partitions.
+        """Create partitions of a table in Glue.
 
         Raises:
             QueryFailed: One exists, and `exists_ok` is False (ALREADY_EXISTS).
@@ -166,7 +166,7 @@ class Catalog:
                 )
 
     def _default(self, database: str) -> None:
-        """Create the database `default`, which every account has, but not moto's Glue."""
+        """Create the database `default` in Glue, which every account has, but not moto."""
         if database.lower() == "default":
             try:
                 self.glue.get_database(Name="default")
@@ -195,7 +195,7 @@ def check_kind(
 
 
 def _table(entry: dict[str, Any]) -> Table:
-    """Return the table of a Glue entry."""
+    """Parse a table of Glue's GetTable into a Table."""
     descriptor = entry.get("StorageDescriptor", {})
     serde = descriptor.get("SerdeInfo", {})
     return Table(
@@ -235,12 +235,12 @@ _INPUT = (
 
 
 def _as_input(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return a Glue entry as UpdateTable takes it."""
+    """Return a table of Glue's GetTable as the TableInput of UpdateTable."""
     return {key: entry[key] for key in _INPUT if key in entry}
 
 
 def _view_sql(text: str) -> str:
-    """Return the query of a view."""
+    """Decode the SQL of a view from the text that Athena keeps in Glue."""
     if text.startswith(_VIEW):
         decoded: str = json.loads(base64.b64decode(text.removeprefix(_VIEW).removesuffix(" */")))[
             "originalSql"
@@ -252,7 +252,7 @@ def _view_sql(text: str) -> str:
 def view_input(
     name: str, database: str, sql: str, columns: list[tuple[str, str, str]], now: datetime
 ) -> dict[str, Any]:
-    """Return a view as Athena keeps it in Glue.
+    """Return a view as the TableInput that Athena writes into Glue.
 
     Args:
         name: The view's name.

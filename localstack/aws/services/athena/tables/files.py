@@ -35,7 +35,7 @@ def rows(
     names: frozenset[str] | None,
     hidden: frozenset[str] = frozenset(),
 ) -> Iterator[pa.Table]:
-    """Yield the table's rows, an object at a time after an empty one.
+    """Yield the rows of a table's S3 objects as Arrow tables, after an empty one.
 
     Args:
         s3: A client of S3.
@@ -81,7 +81,7 @@ def rows(
 
 
 def _hidden_type(name: str) -> pa.DataType:
-    """Return the type of a hidden column."""
+    """Return the Arrow type of a hidden column, such as "$path"."""
     import pyarrow as pa
 
     if name == "$path":
@@ -90,7 +90,7 @@ def _hidden_type(name: str) -> pa.DataType:
 
 
 def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schema) -> pa.Table:
-    """Return the rows with one more column of a constant value."""
+    """Return an Arrow table with one more column, in which every value is the same."""
     import pyarrow as pa
 
     return content.append_column(
@@ -99,7 +99,7 @@ def _with_constant(content: pa.Table, name: str, value: object, schema: pa.Schem
 
 
 def _partition_value(written: str | None, column: Column) -> object:
-    """Return a partition's value in its column's type."""
+    """Convert the text of a partition's value to its column's type."""
     if written is None:
         return None
     try:
@@ -112,7 +112,7 @@ def _partition_value(written: str | None, column: Column) -> object:
 
 
 def _zstd(data: bytes) -> bytes:
-    """Unpack zstd."""
+    """Decompress zstd data."""
     import pyarrow as pa
 
     return bytes(pa.CompressedInputStream(io.BytesIO(data), "zstd").read())
@@ -128,7 +128,7 @@ _NO_CODEC = frozenset({"snappy", "lz4", "lzo"})  # Hadoop frames these in ways o
 
 
 def _plain(uri: str, data: bytes) -> bytes:
-    """Return a text's bytes, decoded by the codec that its name ends with.
+    """Return an object's bytes, decompressed by the codec that its name ends with (.gz ...).
 
     Raises:
         QueryFailed: They are not of that codec (HIVE_CURSOR_ERROR).
@@ -150,7 +150,7 @@ Reader = Callable[[bytes, str, list[Column]], "pa.Table"]
 
 
 def _reader(table: Table) -> Reader:
-    """Return the function that reads a table's files."""
+    """Return the function that parses a table's files, by its format and serde."""
     serde, form = (
         table.serde.lower(),
         table.input.get("StorageDescriptor", {}).get("InputFormat", "").lower(),
@@ -175,7 +175,7 @@ def _reader(table: Table) -> Reader:
 
 
 def _header(table: Table) -> int:
-    """Return the number of lines before the rows of a text."""
+    """Return the number of header lines that a text table's files begin with."""
     name = "skip.header.line.count"
     written = table.parameters.get(name, table.serde_parameters.get(name, "0"))
     if not written.isdecimal():
@@ -184,7 +184,7 @@ def _header(table: Table) -> int:
 
 
 def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """Return columns by their names, whatever their case, in the table's types.
+    """Read columns of a Parquet file, by name without case, in the table's types.
 
     Raises:
         QueryFailed: It is no Parquet file, or has other types (HIVE_BAD_DATA).
@@ -204,9 +204,9 @@ def _parquet(data: bytes, uri: str, columns: list[Column]) -> pa.Table:
 
 
 def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table:
-    """Return columns in the table's types.
+    """Read columns of an ORC file in the table's types.
 
-    They are found by their place, as Athena reads ORC unless orc.column.index.access is false.
+    They are found by position, as Athena reads ORC unless orc.column.index.access is false.
 
     Raises:
         QueryFailed: HIVE_BAD_DATA for what is no ORC file or of other types, HIVE_CURSOR_ERROR for
@@ -232,7 +232,7 @@ def _orc(table: Table, data: bytes, uri: str, columns: list[Column]) -> pa.Table
 
 
 def _content(file: Any, names: list[str], uri: str) -> Any:
-    """Return the columns of a file.
+    """Read the named columns of an opened ORC or Parquet file.
 
     Raises:
         QueryFailed: The footer can be read and the columns cannot (HIVE_CURSOR_ERROR).
@@ -274,14 +274,14 @@ def _columns(
 
 
 def nulls(count: int, kind: pa.DataType) -> Any:
-    """Return a column of nulls."""
+    """Return an Arrow column that is null throughout."""
     import pyarrow as pa
 
     return pa.array([None] * count, kind)
 
 
 def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> Any:
-    """Return values of a file in the type that the table declares.
+    """Convert a file's values to the type that the table declares for their column.
 
     Files and tables may differ as far as Trino's reader allows: numbers whose value fits; times are
     cut to milliseconds.
@@ -313,7 +313,7 @@ def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> 
 
 
 def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
-    """Return whether Trino can read one type as another.
+    """Return whether Trino can read a file's type as the type of the table's column.
 
     It does where both are of one family, or a file's column is null throughout.
     """
@@ -328,7 +328,7 @@ def _readable(stored: pa.DataType, kind: pa.DataType) -> bool:
 
 
 def _is_bytes(kind: pa.DataType) -> bool:
-    """Return whether a type is text or bytes."""
+    """Return whether an Arrow type is text or bytes."""
     import pyarrow.types as t
 
     return bool(t.is_string(kind) or t.is_large_string(kind) or t.is_binary(kind))

@@ -31,7 +31,7 @@ class Part(msgspec.Struct, frozen=True):
 def parts(
     s3: Any, catalog: Catalog, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Iterator[Part]:
-    """Yield a table's objects in the order of the keys.
+    """Yield the S3 objects that hold a table's data, with their partitions, sorted by key.
 
     Hidden names (_x, .x) and empty objects are no data, as in Hive.
     """
@@ -49,7 +49,7 @@ def parts(
 
 
 def _visible(s3: Any, location: str) -> Iterator[objects.ListedObject]:
-    """Yield the objects below a location that hold data."""
+    """Yield the S3 objects below a location that hold data: neither hidden nor empty."""
     prefix = location.rstrip("/") + "/"
     try:
         for item in objects.objects_below(s3, prefix):
@@ -65,10 +65,9 @@ def _visible(s3: Any, location: str) -> Iterator[objects.ListedObject]:
 def _projected_partitions(
     s3: Any, table: Table, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Iterator[Part]:
-    """Yield the objects of a table with partition projection.
+    """Yield the S3 objects of a table with partition projection.
 
-    It goes the other way round: the partition is read from the key, then looked for in what is
-    projected.
+    A partition is read from each object's key, and then must be among those projected.
     """
     domains = [_domain(table, column, now, fixed) for column in table.partitions]
     template = table.parameters.get("storage.location.template")
@@ -104,7 +103,7 @@ def _projected_partitions(
 def _domain(
     table: Table, column: Column, now: datetime, fixed: Mapping[str, frozenset[str]]
 ) -> Any:
-    """Return a predicate for the values that a projected column may have."""
+    """Return a predicate on texts: is this a value that a projected column may have?"""
     option = partial(_option, table, column)
     kind = option("type").lower()
     if kind == "enum":
@@ -142,7 +141,7 @@ def _option(table: Table, column: Column, name: str, default: str | None = None)
 
 
 def _integers(table: Table, column: Column) -> Any:
-    """Return a predicate for a projected column of integers."""
+    """Return a predicate on texts: is this a value of a projected integer column?"""
 
     def numbers(name: str, count: int, default: str | None = None) -> list[int]:
         written = _option(table, column, name, default)
@@ -171,7 +170,7 @@ def _integers(table: Table, column: Column) -> Any:
 
 
 def _dates(pattern: str, span: str, now: datetime) -> Any:
-    """Return a predicate for a projected column of dates."""
+    """Return a predicate on texts: is this a value of a projected date column?"""
     form = joda(pattern).replace("%-", "%")
     bounds = [_boundary(part.strip(), form, now) for part in span.split(",")]
     if len(bounds) != 2:
@@ -191,7 +190,10 @@ def _dates(pattern: str, span: str, now: datetime) -> Any:
 
 
 def _floor(moment: datetime, form: str) -> datetime:
-    """Return a bound in the resolution of the format: NOW-3DAYS projects the whole first day."""
+    """Return a bound of a date projection, cut to its format's resolution.
+
+    NOW-3DAYS projects the whole first day.
+    """
     return datetime.strptime(moment.strftime(form), form)  # noqa: DTZ007  a partition's value has no zone
 
 
@@ -199,7 +201,7 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _boundary(text: str, form: str, now: datetime) -> datetime:
-    """Return the first or last date of a projection."""
+    """Parse the first or last date of a date projection's range, such as NOW-3DAYS."""
     match = re.fullmatch(
         r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper()
     )
@@ -221,7 +223,10 @@ def _boundary(text: str, form: str, now: datetime) -> datetime:
 
 
 def from_keys(s3: Any, table: Table) -> list[tuple[Values, str]]:
-    """Return the partitions that MSCK REPAIR TABLE finds: folders name=value below the table."""
+    """Return the partitions that MSCK REPAIR TABLE finds in S3: values and folder of each.
+
+    They are the folders name=value below the table.
+    """
     names = [column.name for column in table.partitions]
     prefix = table.location.rstrip("/") + "/"
     folders_by_values: dict[Values, str] = {}

@@ -23,7 +23,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def text(value: object) -> str | None:
-    """Return a cell as Athena writes it, in results and in their file. None: NULL."""
+    """Return a value as the text that Athena shows, in results and in their file. None: NULL."""
     if value is None or isinstance(value, str):
         return value
     write = _TEXTS.get(type(value)) or next(
@@ -33,18 +33,18 @@ def text(value: object) -> str | None:
 
 
 def _moment(value: datetime) -> str:
-    """Return a time as Athena writes it."""
+    """Return a timestamp as the text that Athena shows."""
     moment = f"{value:%Y-%m-%d %H:%M:%S}.{value.microsecond // 1000:03d}"
     return f"{moment} UTC" if value.tzinfo else moment
 
 
 def _row(value: dict[object, object]) -> str:
-    """Return a row or a map as Athena writes it."""
+    """Return a row or a map as the text that Athena shows."""
     return "{" + ", ".join(f"{_field(key)}={_inner(inner)}" for key, inner in value.items()) + "}"
 
 
 def _list(value: list[Any]) -> str:
-    """Return a list, or a map as pairs, as Athena writes it."""
+    """Return a list, or a map as pairs, as the text that Athena shows."""
     if value and all(isinstance(pair, tuple) and len(pair) == 2 for pair in value):  # a map
         return _row(dict(value))
     return "[" + ", ".join(map(_inner, value)) + "]"
@@ -52,12 +52,12 @@ def _list(value: list[Any]) -> str:
 
 def _other(value: object) -> str:
     # pyarrow's MonthDayNano
-    """Return any other value as Athena writes it."""
+    """Return a value of any other type as the text that Athena shows."""
     return _interval(value) if hasattr(value, "nanoseconds") else str(value)
 
 
 def _inner(value: object) -> str:
-    """Return a value within another one, as Athena writes it."""
+    """Return a value nested in another one as the text that Athena shows."""
     written = text(value)
     return "null" if written is None else written
 

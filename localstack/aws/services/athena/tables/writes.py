@@ -50,7 +50,7 @@ class Format(msgspec.Struct, frozen=True):
 
 
 def format_of(properties: Properties, known_properties: Sequence[str]) -> Format:
-    """Return the format that a statement's properties ask for.
+    """Return the output format for which a statement's WITH properties ask.
 
     Raises:
         QueryFailed: A property does not exist, or has no such value.
@@ -78,13 +78,13 @@ def format_of(properties: Properties, known_properties: Sequence[str]) -> Format
 
 
 def partition_columns(properties: Properties) -> tuple[str, ...]:
-    """Return the partition columns that a statement's properties name."""
+    """Return the names in partitioned_by of a statement's WITH properties."""
     columns = properties.get("partitioned_by", ())
     return columns if isinstance(columns, tuple) else (columns,)
 
 
 def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
-    """Check the columns of a table that a query makes, as Athena does.
+    """Check the columns of a table that CREATE TABLE AS makes, as Athena does.
 
     Raises:
         QueryFailed: A name is missing or doubled, a type cannot be stored, or the partition columns
@@ -124,7 +124,7 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
 
 
 def check_empty(s3: Any, location: str, what: str) -> None:
-    """Refuse a location that has objects."""
+    """Raise an error if an S3 location to write to already has objects."""
     try:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(
@@ -150,7 +150,7 @@ def write(
     now: datetime,
     keep: Callable[[bool], None],
 ) -> Written:
-    """Write a query's rows into files below a location.
+    """Write a query's rows into files below an S3 location.
 
     Args:
         s3: A client of S3.
@@ -204,7 +204,7 @@ def write(
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
-    """Return the folder of a partition."""
+    """Return the S3 folder of a partition (name=value/...) below a location."""
     parts = (
         f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
         for key, value in zip(keys, values, strict=True)
@@ -215,7 +215,7 @@ def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]
 def _groups(
     result: Result, partitioned_by: tuple[str, ...]
 ) -> list[tuple[tuple[str | None, ...], pa.Table]]:
-    """Return the rows of each partition, in the order in which the partitions appear.
+    """Split a result's rows by partition, in the order in which the partitions appear.
 
     The result's last columns are the partition columns, as CREATE TABLE AS wants them. Each group
     has their values as text (None: null), and the rows without them.
@@ -238,7 +238,7 @@ def _groups(
 def _by_bucket(
     result: Result, groups: list[tuple[tuple[str | None, ...], pa.Table]], form: Format
 ) -> Iterator[tuple[tuple[str | None, ...], int | None, pa.Table]]:
-    """Yield a partition's values, a bucket's number and the bucket's rows.
+    """Yield the rows of each output file: partition values, bucket number and rows.
 
     The number is None when the table has no buckets.
 
@@ -260,7 +260,7 @@ def _by_bucket(
 
 
 def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
-    """Return the content of a file with these rows."""
+    """Encode rows as the bytes of a file in the output format."""
     if form.name in COLUMNAR:
         return _columnar(result, rows, form)
     columns = [rows.column(index).to_pylist() for index in range(rows.num_columns)]
@@ -284,12 +284,12 @@ def _file_content(result: Result, rows: pa.Table, form: Format) -> bytes:
 
 
 def _cell(value: object) -> str | None:
-    """Return a value in text and JSON: binary is base64."""
+    """Return a value as text for text and JSON files: binary is base64."""
     return base64.b64encode(value).decode() if isinstance(value, bytes) else text(value)
 
 
 def _columnar(result: Result, rows: pa.Table, form: Format) -> bytes:
-    """Return the content of a Parquet or ORC file.
+    """Encode rows as the bytes of a Parquet or ORC file.
 
     Times in Parquet are INT96, as Trino's Hive writer has them.
     """
@@ -350,7 +350,7 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 def table_input(
     name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return the Glue table for what CREATE TABLE AS wrote."""
+    """Return Glue's TableInput for a table that CREATE TABLE AS wrote."""
     count = len(result.names) - len(partitioned_by)
     columns = [
         {"Name": n.lower(), "Type": types.glue(k)}
@@ -382,7 +382,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
-    """Return a table's StorageDescriptor."""
+    """Return the StorageDescriptor of a table in Glue."""
     return {
         "Columns": columns,
         "Location": location,

@@ -17,7 +17,7 @@ _KEPT = 1000
 
 @handles(SERVICE, "DescribeScalingActivities")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """List the scaling activities, the newest first. Decisions not to scale are not told."""
+    """Answer DescribeScalingActivities, the newest first; decisions not to scale are left out."""
     if not ours(ctx, params):
         return ctx.forward()
     settle(ctx)
@@ -31,7 +31,10 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
-    """Return the variant that a target scales; None: it does not exist, or is being changed."""
+    """Return the endpoint variant that a target scales.
+
+    None: it does not exist, or is being changed.
+    """
     endpoint = find(ctx, target.endpoint)
     return (
         endpoint.fleet.variants.get(target.variant)
@@ -41,7 +44,7 @@ def live(ctx: Context, target: Target) -> Variant | None:
 
 
 def keep_within(ctx: Context, target: Target) -> None:
-    """Change a count outside of the target's limits to the nearest within."""
+    """Change a variant's instance count to the nearest one within the target's limits."""
     variant = live(ctx, target)
     if variant is None:
         return
@@ -55,7 +58,7 @@ def keep_within(ctx: Context, target: Target) -> None:
 def change(
     ctx: Context, target: Target, previous_count: int, desired_count: int, cause: str
 ) -> None:
-    """Change a variant's count, and note it as an activity."""
+    """Change a variant's instance count, and record it as a scaling activity."""
     activity = Activity(
         id=str(uuid.uuid4()),
         resource=target.resource,
@@ -79,7 +82,7 @@ def change(
 
 
 def settle(ctx: Context) -> None:
-    """Complete the activities whose change has ended."""
+    """Complete the scaling activities whose endpoint has finished changing."""
     store = ctx.store(Scaling)
     with store.lock:
         for activity in store.activities:
@@ -88,7 +91,7 @@ def settle(ctx: Context) -> None:
 
 
 def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
-    """Return a target's last successful change in a direction, or None.
+    """Return the last successful scaling activity of a target, up or down, or None.
 
     Args:
         ctx: The handler's context.
@@ -108,14 +111,14 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Return whether a cooldown after a change has not passed yet."""
+    """Return whether the cooldown after a scaling activity has not passed yet."""
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)
 
 
 def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
-    """Complete an activity whose endpoint has changed or is gone."""
+    """Complete a scaling activity if its endpoint has changed or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])
     if endpoint is None or target is None:
@@ -134,7 +137,7 @@ def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
-    """Record how an activity ended."""
+    """Record whether a scaling activity succeeded, or the reason why it failed."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

@@ -19,7 +19,10 @@ _COOLDOWN = 300  # seconds, where a policy does not say
 
 
 def scale(ctx: Context, arn: str, firing: Firing) -> None:
-    """Change the count of a policy's target: a firing alarm names the policy among its actions."""
+    """Change the instance count of a scaling policy's target when its alarm fires.
+
+    CloudWatch calls this, as the alarm has the policy's ARN among its actions.
+    """
     store = ctx.store(Scaling)
     policy = next((policy for policy in list(store.policies.values()) if policy.arn == arn), None)
     target = store.targets.get(policy.resource) if policy is not None else None
@@ -47,7 +50,10 @@ def scale(ctx: Context, arn: str, firing: Firing) -> None:
 
 
 def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Return the count that a policy asks for; `count` means no change."""
+    """Return the instance count that a policy wants when its alarm fires.
+
+    The present `count` means no change.
+    """
     if policy.kind == "StepScaling":
         return _step_scaling(ctx, policy, target, firing, count)
     if policy.alarms[0] == firing.alarm:
@@ -58,7 +64,7 @@ def _desired_count(ctx: Context, policy: Policy, target: Target, firing: Firing,
 def _scaled_out_count(
     ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
 ) -> int:
-    """Return the count of a target-tracking policy whose high alarm fires.
+    """Return the instance count that a target-tracking policy wants when its high alarm fires.
 
     While the last change cools down, only a larger one is made, from the count before that change.
     """
@@ -78,7 +84,7 @@ def _scaled_out_count(
 def _scaled_in_count(
     ctx: Context, policy: Policy, target: Target, firing: Firing, count: int
 ) -> int:
-    """Return the count of a target-tracking policy whose low alarm fires.
+    """Return the instance count that a target-tracking policy wants when its low alarm fires.
 
     It is changed only when all policies that track something would: the others' low alarms are on,
     too.
@@ -103,13 +109,13 @@ def _scaled_in_count(
 
 
 def _target_tracking(policy: Policy, firing: Firing, count: int) -> int:
-    """Return the count at which a tracked metric would be at its target."""
+    """Return the instance count at which a tracked metric would have its target value."""
     target: float = policy.settings["TargetValue"]
     return math.ceil(max(count, 1) * (firing.value or 0.0) / target)
 
 
 def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, count: int) -> int:
-    """Return the count of a step-scaling policy whose alarm fires."""
+    """Return the instance count that a step-scaling policy wants when its alarm fires."""
     settings = policy.settings
     step = _step(
         settings["StepAdjustments"], (firing.value or 0.0) - firing.threshold, below=firing.below
@@ -126,7 +132,7 @@ def _step_scaling(ctx: Context, policy: Policy, target: Target, firing: Firing, 
 
 
 def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[str, Any] | None:
-    """Return the step whose interval contains the breach.
+    """Return the step of a policy whose interval contains the breach of the alarm's threshold.
 
     Its lower bound belongs to it above the threshold, its upper bound below.
     """
@@ -141,7 +147,7 @@ def _step(steps: list[dict[str, Any]], breach: float, *, below: bool) -> dict[st
 
 
 def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> int:
-    """Return a count after an adjustment of the policy's AdjustmentType.
+    """Return an instance count after an adjustment by the policy's AdjustmentType.
 
     Percentages are rounded as the user guide says: toward 0, but not to it.
     """
@@ -159,7 +165,7 @@ def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> 
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
-    """Return whether a target is not scaled in this direction."""
+    """Return whether scaling of a target in this direction, out or in, is suspended."""
     return target.suspended.get(
         "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
     )

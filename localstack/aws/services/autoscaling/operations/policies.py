@@ -92,7 +92,10 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
-    """Return a policy's type and configuration; missing parts stay as before."""
+    """Return a scaling policy's type and configuration from a PutScalingPolicy request.
+
+    Missing parts stay as they were before.
+    """
     kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
         raise refusal(
@@ -108,7 +111,7 @@ def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dic
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
-    """Check the configuration of a policy that tracks a target."""
+    """Check the configuration of a target-tracking policy."""
     if not 0 < settings["TargetValue"] < math.inf:
         raise refusal(
             f"TargetValue must be a number greater than 0, not {settings['TargetValue']}."
@@ -134,7 +137,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
-    """Check the configuration of a policy with steps."""
+    """Check the configuration of a step-scaling policy."""
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
         raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if (
@@ -157,7 +160,7 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
-    """Check that no other policy tracks the same metric."""
+    """Check that no other policy of the target tracks the same metric."""
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):
@@ -172,12 +175,12 @@ def _check_others(store: Scaling, policy: Policy) -> None:
 
 
 def _metric(policy: Policy) -> Any:
-    """Return the metric that a policy tracks."""
+    """Return the metric specification that a target-tracking policy tracks."""
     return next(policy.settings[key] for key in _METRIC if key in policy.settings)
 
 
 def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
-    """Return the names of a policy's alarms."""
+    """Return the names of the CloudWatch alarms that a scaling policy creates."""
     return (
         previous.alarms
         if previous
@@ -189,7 +192,7 @@ def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
 
 
 def _alarms(policy: Policy) -> list[dict[str, Any]]:
-    """Return the alarms of a policy, as PutMetricAlarm takes them."""
+    """Return the CloudWatch alarms of a scaling policy, as PutMetricAlarm takes them."""
     if not policy.alarms:
         return []
     target = policy.settings["TargetValue"]
@@ -210,7 +213,7 @@ def _alarms(policy: Policy) -> list[dict[str, Any]]:
 
 
 def _source(policy: Policy) -> dict[str, Any]:
-    """Return the members of an alarm that say where its metric is read."""
+    """Return the members of an alarm (MetricName, Dimensions ...) that name its metric."""
     custom = policy.settings.get("CustomizedMetricSpecification")
     if custom is None:
         name, statistic = _PREDEFINED[
@@ -236,7 +239,7 @@ def _source(policy: Policy) -> dict[str, Any]:
 
 
 def _query(query: dict[str, Any]) -> dict[str, Any]:
-    """Return a metric query with the period of the policy's alarms."""
+    """Return a policy's metric query with the period of its alarms, as CloudWatch takes it."""
     return (
         {**query, "MetricStat": {**query["MetricStat"], "Period": _PERIOD}}
         if "MetricStat" in query
@@ -245,7 +248,7 @@ def _query(query: dict[str, Any]) -> dict[str, Any]:
 
 
 def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
-    """Return a policy's alarms, as the API lists them."""
+    """Return the names and ARNs of a policy's alarms, as the API lists them."""
     return [
         {
             "AlarmName": name,
@@ -256,7 +259,7 @@ def _alarm_list(ctx: Context, policy: Policy) -> list[dict[str, str]]:
 
 
 def _description(ctx: Context, policy: Policy) -> dict[str, Any]:
-    """Return a scaling policy as the API shows it."""
+    """Return a scaling policy in the form of DescribeScalingPolicies' response."""
     return {
         "PolicyARN": policy.arn,
         "PolicyName": policy.name,

@@ -32,7 +32,7 @@ from . import activities, targets
 
 @handles(SERVICE, "PutScheduledAction")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Create or update a scheduled action."""
+    """Answer PutScheduledAction: create or update a scheduled action."""
     if not ours(ctx, params):
         return not_ours(ctx, params, "PutScheduledAction")
     store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
@@ -88,9 +88,9 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @resumes(Scaling)
 def resume(ctx: Context, store: Scaling) -> None:
-    """Set the timers again after a restart.
+    """Set the timers of all scheduled actions again after a restart.
 
-    What was due while there was no stack is left out.
+    What was due while the stack did not run is left out.
     """
     targets.resume(ctx, store)
     for action in store.scheduled.values():
@@ -98,7 +98,10 @@ def resume(ctx: Context, store: Scaling) -> None:
 
 
 def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) -> Scheduled:
-    """Return a request's scheduled action; missing parts stay as before."""
+    """Return the scheduled action in a PutScheduledAction request.
+
+    Missing parts stay as they were before.
+    """
     numbers = params.get("ScalableTargetAction") or (previous.numbers if previous else {})
     schedule = params.get("Schedule") or (previous.schedule if previous else None)
     if schedule is None:
@@ -122,12 +125,12 @@ def _action(ctx: Context, params: dict[str, Any], previous: Scheduled | None) ->
 
 
 def _aware(moment: datetime | None) -> datetime | None:
-    """Return a time with its zone, UTC by default."""
+    """Return a time with its time zone, UTC by default; None stays None."""
     return moment.replace(tzinfo=UTC) if moment is not None and moment.tzinfo is None else moment
 
 
 def _due(action: Scheduled) -> schedules.Due:
-    """Return the next time of an action.
+    """Return the function that gives the next run time of a scheduled action.
 
     Raises:
         AwsError: Its schedule or time zone cannot be read.
@@ -143,7 +146,7 @@ def _due(action: Scheduled) -> schedules.Due:
 
 
 def _wait(ctx: Context, action: Scheduled) -> None:
-    """Set a timer for an action's next time."""
+    """Set a timer for the next run of a scheduled action."""
     now = ctx.clock.now()
     moment = _due(action)(max(now, action.start or now))
     if moment is not None and (action.end is None or moment <= action.end):
@@ -152,7 +155,7 @@ def _wait(ctx: Context, action: Scheduled) -> None:
 
 def _run(ctx: Context, action: Scheduled) -> None:
     # a reset forgets the clock's timers, but not this one, had it begun: it would wait anew
-    """Set a target's limits, and wait for the next time."""
+    """Run a scheduled action: set its target's limits, and set the timer for the next run."""
     if ctx.stopping.is_set():
         return
     store = ctx.store(Scaling)
@@ -169,7 +172,7 @@ def _run(ctx: Context, action: Scheduled) -> None:
 
 
 def _with_limits(target: Target, action: Scheduled) -> Target:
-    """Return a target with the limits of an action."""
+    """Return a scalable target with the MinCapacity and MaxCapacity of a scheduled action."""
     return msgspec.structs.replace(
         target,
         least=action.numbers.get("MinCapacity", target.least),

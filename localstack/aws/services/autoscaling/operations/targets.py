@@ -41,9 +41,9 @@ _SUSPENDED = (
 
 @handles(SERVICE, "RegisterScalableTarget")
 def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Register a target, or change the limits of one.
+    """Answer RegisterScalableTarget: register a target, or change the limits of one.
 
-    A count beyond the limits is changed at once.
+    An instance count beyond the limits is changed at once.
     """
     if not ours(ctx, params):
         return ctx.forward()
@@ -79,7 +79,10 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(SERVICE, "DeregisterScalableTarget")
 def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Drop a target with its policies and scheduled actions; the count stays as it is."""
+    """Answer DeregisterScalableTarget: drop a target, its policies and scheduled actions.
+
+    The instance count stays as it is.
+    """
     if not ours(ctx, params):
         return ctx.forward()
     if not drop(ctx, params["ResourceId"]):
@@ -88,7 +91,7 @@ def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def drop(ctx: Context, resource: str) -> bool:
-    """Drop a target. Return False when it does not exist, or no longer."""
+    """Delete a scalable target with its policies; return False when it does not exist."""
     store = ctx.store(Scaling)
     with store.lock:
         target = store.targets.pop(resource, None)
@@ -106,7 +109,7 @@ def drop(ctx: Context, resource: str) -> bool:
 
 
 def drop_targets_of(ctx: Context, endpoint: Endpoint) -> None:
-    """Drop the targets of an endpoint that is deleted.
+    """Delete the scalable targets of an endpoint that is deleted.
 
     "Application Auto Scaling deregisters those models as scalable targets without notifying you".
     """
@@ -115,7 +118,7 @@ def drop_targets_of(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Refuse an update that removes a scaled variant or changes its instance type.
+    """Check that an endpoint's update keeps each scaled variant and its instance type.
 
     Source: guide, "Update endpoints ...".
 
@@ -135,13 +138,16 @@ def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def resume(ctx: Context, store: Scaling) -> None:
-    """Let the metrics of scaled variants begin anew, after the stack's restart."""
+    """Emit zeros for the idle minutes of scaled variants again, after a restart.
+
+    Their alarms need metrics of every minute.
+    """
     for target in store.targets.values():
         variants.emit_zeros(ctx, target.endpoint, target.variant)
 
 
 def _targets_of(ctx: Context, endpoint: Endpoint) -> list[Target]:
-    """Return the targets of an endpoint."""
+    """Return the scalable targets among an endpoint's variants."""
     return [
         target
         for target in list(ctx.store(Scaling).targets.values())
@@ -150,7 +156,7 @@ def _targets_of(ctx: Context, endpoint: Endpoint) -> list[Target]:
 
 
 def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
-    """Return the endpoint and the variant of a ResourceId.
+    """Return the endpoint and the variant that a ResourceId (endpoint/x/variant/y) names.
 
     Raises:
         AwsError: One of them does not exist.
@@ -169,7 +175,10 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
 
 
 def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Target:
-    """Return a request's scalable target; missing parts stay as before."""
+    """Return the scalable target in a RegisterScalableTarget request.
+
+    Missing parts stay as they were before.
+    """
     least, most = params.get("MinCapacity"), params.get("MaxCapacity")
     if previous is None and (least is None or most is None):
         raise refusal("MinCapacity and MaxCapacity are required to register a new scalable target.")
@@ -194,7 +203,7 @@ def _target(ctx: Context, params: dict[str, Any], previous: Target | None) -> Ta
 
 
 def check(ctx: Context, target: Target) -> None:
-    """Check that a variant can be scaled, and between these limits.
+    """Check that a target's variant can be scaled, and between these limits.
 
     Raises:
         AwsError: It cannot.

@@ -47,7 +47,7 @@ _ACTIONS: dict[str, Action] = {}
 
 
 def on_alarm(prefix: str, action: Action) -> None:
-    """Register a function for alarm actions whose ARN begins with `prefix`."""
+    """Register a function to call for alarm actions whose ARN begins with `prefix`."""
     _ACTIONS[prefix] = action
 
 
@@ -84,7 +84,7 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "SetAlarmState")
 def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Set an alarm's state, and run its actions."""
+    """Answer SetAlarmState: set an alarm's state, and run its actions."""
     answer = ctx.forward()
     alarm = backend(ctx).alarms.get(params["AlarmName"])
     if alarm is not None and alarm.state_value == "ALARM":
@@ -94,7 +94,7 @@ def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudwatch", "DescribeAlarms")
 def describe_alarms(ctx: Context, _params: dict[str, Any]) -> dict[str, Any]:
-    """Return moto's answer: the states in it are those that the stack has set."""
+    """Answer DescribeAlarms by moto, into which the stack has written the alarms' states."""
     return ctx.forward()
 
 
@@ -105,7 +105,7 @@ def states(ctx: Context) -> dict[str, str]:
 
 @after_restart
 def resume(context_of: ContextOf) -> None:
-    """Evaluate every alarm after a restart."""
+    """Evaluate every alarm again, at intervals, after a restart."""
     for account, regions in list(cloudwatch_backends.items()):
         for region in list(regions):
             ctx = context_of(account, region)
@@ -114,7 +114,7 @@ def resume(context_of: ContextOf) -> None:
 
 
 def _begin(ctx: Context, alarm: Alarm) -> None:
-    """Begin to evaluate an alarm."""
+    """Schedule the periodic evaluation of an alarm."""
     store = ctx.store(Evaluations)
     with store.lock:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
@@ -124,7 +124,7 @@ def _begin(ctx: Context, alarm: Alarm) -> None:
 
 
 def _look(ctx: Context) -> None:
-    """Evaluate the due alarms; on the instant clock also those with new datapoints."""
+    """Evaluate the alarms whose evaluation is due; on the instant clock, all of them."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms
     for name, due in list(store.next.items()):
@@ -142,14 +142,14 @@ def _look(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
-    """Evaluate an alarm, and run its actions."""
+    """Evaluate an alarm on its metric, set its state, and run its actions."""
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _act(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
-    """Set an alarm's state. Return whether it has changed."""
+    """Set an alarm's state in moto; return whether it has changed."""
     if verdict is None or verdict.state == alarm.state_value:
         return False
     alarm.update_state(
@@ -162,7 +162,7 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
 
 
 def _act(ctx: Context, alarm: Alarm) -> None:
-    """Do the actions of an alarm that is in ALARM."""
+    """Run the actions of an alarm that is in ALARM, such as scaling."""
     actions = [
         (arn, action)
         for arn in alarm.alarm_actions or ()
@@ -182,7 +182,7 @@ def _act(ctx: Context, alarm: Alarm) -> None:
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
-    """Return an alarm's new state.
+    """Return the new state of an alarm by its metric's datapoints.
 
     None: without a datapoint there is nothing to say yet (`early`), or at all (with --moto-answers,
     where moto's state stays).
@@ -210,7 +210,7 @@ def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
 
 
 def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
-    """Return start, end and period of an alarm's evaluation."""
+    """Return the start, end and period in seconds of the datapoints that an alarm evaluates."""
     period = _period(alarm)
     end = floor(ctx.clock.now(), period) + (
         timedelta(seconds=period) if ctx.clock.mode == "instant" else timedelta()
@@ -222,7 +222,7 @@ def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
 def _read(
     ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
 ) -> Mapping[datetime, float]:
-    """Return the datapoints of an alarm's metric."""
+    """Return the datapoints of an alarm's metric by time."""
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
         query_id = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])
@@ -241,7 +241,7 @@ def _read(
 
 
 def _query(query: Any) -> dict[str, Any]:
-    """Return one of moto's MetricDataQuery as GetMetricData has it."""
+    """Return a metric query of moto's in the form of GetMetricData."""
     shaped: dict[str, Any] = {"Id": query.id, "ReturnData": query.return_data is not False}
     if query.metric_stat is None:
         return {**shaped, "Expression": query.expression}
@@ -272,12 +272,12 @@ def _period(alarm: Alarm) -> int:
 
 
 def _every(alarm: Alarm) -> float:
-    """Return the seconds between two looks at an alarm."""
+    """Return the seconds between two evaluations of an alarm."""
     return float(min(_period(alarm), 60))
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """Raise an error for parameters that CloudWatch refuses and moto accepts."""
+    """Raise an error for PutMetricAlarm parameters that CloudWatch refuses and moto accepts."""
     comparison, missing = params.get("ComparisonOperator"), params.get("TreatMissingData")
     if comparison not in COMPARE:
         raise AwsError(

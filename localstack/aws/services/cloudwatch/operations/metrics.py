@@ -24,7 +24,7 @@ _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
 
 @handles("cloudwatch", "PutMetricData")
 def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Store metrics in moto, with the stack's time as the default."""
+    """Answer PutMetricData: store datapoints in moto, by default at the stack's time."""
     data = params.get("MetricData") or []
     if not ctx.moto_answers:
         _check_times(ctx, data)
@@ -35,7 +35,7 @@ def put_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_times(ctx: Context, data: list[dict[str, Any]]) -> None:
-    """Refuse datapoints that are too old or too new."""
+    """Raise an error for datapoints with a timestamp too far in the past or future."""
     now = ctx.clock.now()
     for number, datum in enumerate(data, 1):
         if not now - _OLDEST <= datum.get("Timestamp", now) <= now + _NEWEST:
@@ -122,7 +122,7 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def compute(
     ctx: Context, queries: list[dict[str, Any]], start: datetime, end: datetime
 ) -> dict[str, dict[datetime, float]]:
-    """Return every query's series by its Id."""
+    """Return the results of metric queries (GetMetricData): values by time, by each query's Id."""
     series: dict[str, dict[datetime, float]] = {}
     for query in queries:
         if "MetricStat" in query:
@@ -143,7 +143,7 @@ def compute(
 
 
 def try_out(queries: list[dict[str, Any]]) -> None:
-    """Raise an error for expressions that cannot be computed.
+    """Raise an error for metric queries whose expressions cannot be evaluated.
 
     Raises:
         AwsError: A query cannot be computed.
@@ -154,7 +154,7 @@ def try_out(queries: list[dict[str, Any]]) -> None:
 def _compute(
     queries: list[dict[str, Any]], metrics: dict[str, dict[datetime, float]]
 ) -> dict[str, dict[datetime, float]]:
-    """Return the metrics, and the expressions on them."""
+    """Return the values of metrics by Id, with those of the expressions on them."""
     series = dict(metrics)
     for query in queries:
         if "MetricStat" not in query and "Expression" not in query:
@@ -182,7 +182,7 @@ def _compute(
 def _statistics(
     ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
 ) -> dict[datetime, float]:
-    """Return a statistic of GetMetricStatistics."""
+    """Return the values of one statistic by time, for GetMetricStatistics."""
     return reading.series(
         ctx,
         namespace=params["Namespace"],
@@ -202,7 +202,7 @@ def _page(
     *,
     partial: bool,
 ) -> dict[str, Any]:
-    """Return a page with as many datapoints of each query as MaxDatapoints allows.
+    """Return a page of GetMetricData with as many datapoints of each query as it may hold.
 
     The token is where the next page begins in each.
     """
@@ -231,7 +231,7 @@ def _page(
 
 
 def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
-    """Return the start and the end of a request."""
+    """Return the StartTime and the EndTime of a request, after checking them."""
     start, end = params["StartTime"], params["EndTime"]
     if start > end:
         raise AwsError("ValidationError", "The parameter EndTime must be greater than StartTime.")
@@ -243,7 +243,7 @@ def _window(params: Mapping[str, Any]) -> tuple[datetime, datetime]:
 
 
 def _is_motos(query: Mapping[str, Any]) -> bool:
-    """Return whether moto answers a query well.
+    """Return whether moto answers a metric query correctly, so that it is left to moto.
 
     That is a plain statistic of what was put, a bare id, Metrics Insights, or what moto refuses.
     """
@@ -255,14 +255,14 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
 
 
 def _has_moto(namespace: str) -> bool:
-    """Return whether moto itself makes a namespace's metrics, as S3's.
+    """Return whether moto itself produces the metrics of a namespace, as S3's.
 
-    Of what was put moto reads other dimensions than the requested ones.
+    For metrics that were put, moto reads other dimensions than the requested ones.
     """
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 
 
 def _has(metric: Mapping[str, Any], dimensions: Mapping[str, str | None]) -> bool:
-    """Return whether a metric has these dimensions."""
+    """Return whether a metric has these dimensions; a value of None matches any."""
     own = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
     return all(name in own and value in (None, own[name]) for name, value in dimensions.items())

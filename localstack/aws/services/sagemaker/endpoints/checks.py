@@ -12,7 +12,7 @@ from ....core.registry import AwsError, Context
 
 
 def refusal(message: str) -> AwsError:
-    """Return the error for a request that SageMaker refuses."""
+    """Return SageMaker's ValidationException with this message."""
     return AwsError("ValidationException", message)
 
 
@@ -22,7 +22,7 @@ def arn(ctx: Context, kind: str, name: str) -> str:
 
 
 def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[str, Any]]) -> None:
-    """Check the variants of a configuration.
+    """Check the production and shadow variants of an endpoint configuration.
 
     Raises:
         AwsError: SageMaker refuses them.
@@ -44,7 +44,7 @@ def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[s
 
 
 def capture(config: Mapping[str, Any] | None) -> None:
-    """Check a configuration's DataCaptureConfig.
+    """Check the DataCaptureConfig of an endpoint configuration.
 
     Raises:
         AwsError: SageMaker refuses it.
@@ -54,7 +54,7 @@ def capture(config: Mapping[str, Any] | None) -> None:
 
 
 def _variant(variant: Mapping[str, Any]) -> None:
-    """Check one variant."""
+    """Check one variant of an endpoint configuration."""
     label = variant["VariantName"]
     if not variant.get("ModelName"):
         raise refusal(

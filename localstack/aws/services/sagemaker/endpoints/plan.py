@@ -39,7 +39,7 @@ AT_ONCE = Plan(stages=(Stage(1.0, 0.0),))
 
 
 def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
-    """Return the deployment plan for a fleet.
+    """Return the deployment plan, stages of traffic shifting, for a DeploymentConfig.
 
     Raises:
         AwsError: SageMaker refuses the configuration (ValidationException).
@@ -76,7 +76,7 @@ def plan(config: Mapping[str, Any] | None, instances: int) -> Plan:
 def check_variants(
     deployment: Plan, old: Sequence[str], new: Sequence[str], *, serverless: bool
 ) -> None:
-    """Check that a guarded deployment replaces a fleet by its like.
+    """Check that a deployment policy allows replacing a fleet's variants by the new ones.
 
     Raises:
         AwsError: It does not.
@@ -92,7 +92,7 @@ def check_variants(
 
 
 def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
-    """Return the plan of a BlueGreenUpdatePolicy."""
+    """Return the stages of a BlueGreenUpdatePolicy."""
     routing = policy["TrafficRoutingConfiguration"]
     kind = routing["Type"]
     wait = _seconds(routing, "WaitIntervalInSeconds")
@@ -118,7 +118,7 @@ def _blue_green(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
-    """Return the plan of a RollingUpdatePolicy."""
+    """Return the stages of a RollingUpdatePolicy."""
     wait = _seconds(policy, "WaitIntervalInSeconds")
     stages = _steps(_size(policy, "MaximumBatchSize", instances, 5, 50), wait)
     if policy.get("RollbackMaximumBatchSize"):
@@ -127,13 +127,13 @@ def _rolling(policy: Mapping[str, Any], instances: int) -> Plan:
 
 
 def _steps(step: float, wait: float) -> tuple[Stage, ...]:
-    """Return equal stages up to all of the traffic."""
+    """Return equal stages that shift traffic by `step` until the new fleet has all of it."""
     count = math.ceil(1 / step - 1e-9)
     return tuple(Stage(min(1.0, step * (number + 1)), wait) for number in range(count))
 
 
 def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most: int) -> float:
-    """Return a CapacitySize as a share of the fleet."""
+    """Return a CapacitySize (instances or percent) as a fraction of the fleet."""
     size = policy.get(key)
     if not size:
         raise _refusal(f"{key} is required for this traffic routing.")
@@ -154,7 +154,7 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
 
 
 def _seconds(policy: Mapping[str, Any], key: str) -> float:
-    """Return a policy's seconds; raise if they are out of range."""
+    """Return an interval in seconds of a deployment policy, after checking its range."""
     value = policy.get(key) or 0
     if not 0 <= value <= 3600:
         raise _refusal(f"{key} must be between 0 and 3600 seconds, not {value}.")
@@ -162,7 +162,7 @@ def _seconds(policy: Mapping[str, Any], key: str) -> float:
 
 
 def _timeout(policy: Mapping[str, Any]) -> float:
-    """Return a deployment's time limit; raise if it is out of range."""
+    """Return a deployment's time limit in seconds, after checking its range."""
     value = policy.get("MaximumExecutionTimeoutInSeconds")
     if value is None:
         return _TIMEOUT
@@ -174,5 +174,5 @@ def _timeout(policy: Mapping[str, Any]) -> float:
 
 
 def _refusal(message: str) -> AwsError:
-    """Return a ValidationException."""
+    """Return SageMaker's ValidationException with this message."""
     return AwsError("ValidationException", message)

@@ -76,7 +76,7 @@ class Variant:
         self.statuses: list[dict[str, Any]] = []
 
     def pick(self) -> ModelServer | None:
-        """Return the instance for the next request, by the routing strategy.
+        """Return the instance for the next request, by the variant's routing strategy.
 
         None: there is no healthy one.
         """
@@ -112,7 +112,7 @@ class Fleet:
         return sum(variant.desired_count for variant in self.variants.values())
 
     def stop(self) -> None:
-        """End all servers."""
+        """End all model servers of the fleet."""
         for variant in self.all:
             for server in variant.servers:
                 server.retire()
@@ -125,7 +125,7 @@ class Target(msgspec.Struct, frozen=True):
     fleet: Fleet
 
     def source(self, endpoint: str) -> Source:
-        """Return the target as its metrics name it."""
+        """Return the endpoint, variant and configuration under which metrics are recorded."""
         return Source(endpoint, self.variant.name, self.fleet.config.name)
 
 
@@ -163,7 +163,7 @@ class Endpoint:
         self.lock = threading.RLock()
 
     def route(self) -> None:
-        """Recompute the routing from the fleets."""
+        """Recompute which variants take which shares of the endpoint's traffic."""
         self.routing = routing(self.fleet, self.pending if self.share > 0 else None, self.share)
 
     @property
@@ -173,7 +173,7 @@ class Endpoint:
 
 
 def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
-    """Return the routing while the new fleet has a share of the traffic.
+    """Return how requests are routed while a new fleet has a share of the traffic.
 
     Args:
         live: The fleet that serves.
@@ -205,7 +205,7 @@ def routing(live: Fleet, green: Fleet | None, share: float) -> Routing:
 def _choice_for_name(
     targets: Mapping[tuple[bool, str], Target], name: str, share: float
 ) -> Choice[Target]:
-    """Return the routing of requests that name a variant.
+    """Return how requests that name a variant (TargetVariant) are routed.
 
     One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
     all.
@@ -232,12 +232,12 @@ class Endpoints:
 
 
 def find(ctx: Context, name: str) -> Endpoint | None:
-    """Return an endpoint, or None."""
+    """Return an endpoint by name, or None."""
     return ctx.store(Endpoints).endpoints.get(name)
 
 
 def require_endpoint(ctx: Context, name: str) -> Endpoint:
-    """Return an endpoint; raise an error if there is none.
+    """Return an endpoint by name, or raise SageMaker's error.
 
     Raises:
         AwsError: There is none.
@@ -249,7 +249,7 @@ def require_endpoint(ctx: Context, name: str) -> Endpoint:
 
 
 def config(ctx: Context, name: str) -> Config:
-    """Return an endpoint configuration.
+    """Return an endpoint configuration by name, or raise SageMaker's error.
 
     Raises:
         AwsError: There is none.

@@ -14,7 +14,7 @@ HEALTH = 60.0  # real seconds for a container's first healthy /ping
 
 
 def changing(ctx: Context) -> float:
-    """Return the seconds that creating, updating, reweighing and deleting an endpoint take."""
+    """Return the simulated seconds that creating, updating and deleting an endpoint take."""
     seconds = os.environ.get(ENDPOINT)
     if seconds is not None:
         return float(seconds)
@@ -24,11 +24,11 @@ def changing(ctx: Context) -> float:
 def later(
     ctx: Context, seconds: float, function: Callable[[], object], *, blocks: bool = False
 ) -> None:
-    """Run a function on the clock.
+    """Run a function after some seconds on the stack's clock.
 
-    What waits for a process (`blocks`) holds up neither a ticking clock nor the request; a clock
-    that is moved waits for it. With moto's answers there may be no process: its clients expect an
-    endpoint in service.
+    A function that waits for a process (`blocks`) holds up neither a ticking clock nor the request;
+    a clock that is moved waits for it. With moto's answers there may be no process: its clients
+    expect an endpoint in service.
     """
     inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
     if blocks and not inline:

@@ -28,7 +28,7 @@ _KEPT = {
 
 @handles("sagemaker", "CreateExperiment", "CreateTrial", "CreateTrialComponent", executes=False)
 def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto create a trial or its kin, and keep its tags."""
+    """Answer CreateTrial and its like (experiments, components) by moto, and keep the tags."""
     answer = ctx.forward()
     arn = next(value for key, value in answer.items() if key.endswith("Arn"))
     tags.put(ctx, arn, params.get("Tags"))
@@ -37,7 +37,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteExperiment", "DeleteTrial", "DeleteTrialComponent", executes=False)
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto delete a trial or its kin, and drop its tags."""
+    """Answer DeleteTrial and its like (experiments, components) by moto, and drop the tags."""
     kind = next(kind for kind in _KEPT if f"{kind}Name" in params)
     gone = getattr(sagemaker_backends[ctx.account][ctx.region], _KEPT[kind]).get(
         params[f"{kind}Name"]
@@ -49,7 +49,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
-    """Yield the descriptions of all resources of a kind.
+    """Yield the descriptions of all experiments, trials or trial components, for Search.
 
     A component has its trials as Parents, too.
     """
@@ -60,7 +60,7 @@ def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
 
 
 def _parents(backend: Any, component: str) -> list[dict[str, str]]:
-    """Return the trials of a component."""
+    """Return the trials that contain a trial component, as its Parents."""
     own_trial = backend.trial_components[component].trial_name
     trials = [
         trial

@@ -44,7 +44,7 @@ class OfflineFailed(Exception):
 
 
 def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any] | None:
-    """Return the OfflineStoreConfig with the place of the data and the table's name."""
+    """Return a feature group's OfflineStoreConfig with the data's S3 URI and the table's name."""
     request = params.get("OfflineStoreConfig")
     if request is None:
         return None
@@ -72,7 +72,7 @@ def config(ctx: Context, params: dict[str, Any], now: datetime) -> dict[str, Any
 
 
 def _check_catalog(catalog: dict[str, str] | None) -> None:
-    """Refuse a table that Feature Store does not name so.
+    """Raise an error for a DataCatalogConfig that Feature Store does not allow.
 
     Source: aws/sagemaker-python-sdk, v3-examples, v3-feature-store-data-catalog-config.ipynb,
     "Important rules".
@@ -103,7 +103,7 @@ def _check_catalog(catalog: dict[str, str] | None) -> None:
 
 
 def prepare(ctx: Context, group: Group) -> None:
-    """Check the bucket, and make the Glue table.
+    """Check the S3 bucket of a feature group's offline store, and create its Glue table.
 
     Raises:
         OfflineFailed: One of them is impossible.
@@ -132,7 +132,7 @@ def prepare(ctx: Context, group: Group) -> None:
 
 
 def _is_own(glue: Any, group: Group) -> bool:
-    """Return whether the Glue table belongs to this group.
+    """Return whether an existing Glue table belongs to this feature group.
 
     A stack that ended before the group was Created may have made it.
     """
@@ -147,7 +147,7 @@ def _is_own(glue: Any, group: Group) -> bool:
 
 
 def widen(ctx: Context, group: Group) -> None:
-    """Give the Glue table the columns that the group has now."""
+    """Add a feature group's new features as columns to its Glue table."""
     if group.offline is None or group.offline["DisableGlueTableCreation"]:
         return
     ctx.client("glue").update_table(
@@ -156,7 +156,7 @@ def widen(ctx: Context, group: Group) -> None:
 
 
 def _table(group: Group) -> dict[str, Any]:
-    """Return the Glue table of a group."""
+    """Return the Glue TableInput for a feature group's offline store."""
     offline = group.offline or {}
     columns = [
         (f.name.lower(), f"array<{_HIVE[f.kind]}>" if f.collection else _HIVE[f.kind])
@@ -178,7 +178,7 @@ def _table(group: Group) -> dict[str, Any]:
 
 
 def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]:
-    """Return the storage descriptor of a group's Glue table."""
+    """Return the StorageDescriptor of the Glue table of an offline store."""
     return {
         "Columns": [{"Name": name, "Type": kind} for name, kind in columns],
         "Location": location,
@@ -195,20 +195,20 @@ def _descriptor(location: str, columns: list[tuple[str, str]]) -> dict[str, Any]
 
 
 def append(ctx: Context, group: Group, row: Row) -> None:
-    """Queue a row for S3, which is written after the store's delay."""
+    """Queue a record for the offline store, to be written to S3 after the store's delay."""
     group.pending.append(row)
     if not group.flushing:
         await_flush(ctx.without_request(), group)
 
 
 def await_flush(ctx: Context, group: Group) -> None:
-    """Set the timer after which queued rows are written."""
+    """Set the timer after which a feature group's queued records are written to S3."""
     group.flushing = True
     ctx.clock.call_after(DELAY, lambda: flush(ctx, group))
 
 
 def flush(ctx: Context, group: Group) -> None:
-    """Write the queued rows, one file per hour of event time, and register new partitions."""
+    """Write the queued records to S3, a file per hour of event time, and add partitions in Glue."""
     rows, group.pending, group.flushing = group.pending, [], False
     if not rows or ctx.stopping.is_set() or group.offline is None:
         return
@@ -231,7 +231,7 @@ def flush(ctx: Context, group: Group) -> None:
 
 
 def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
-    """Register the partitions of these hours."""
+    """Create the Glue partitions for these hours of an offline store."""
     offline = group.offline or {}
     if offline["DisableGlueTableCreation"]:
         return
@@ -260,7 +260,7 @@ def _register(ctx: Context, group: Group, hours: list[tuple[str, ...]]) -> None:
 
 
 def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
-    """Return rows as a Parquet file."""
+    """Return records of a feature group as the bytes of a Parquet file."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -282,7 +282,7 @@ def _parquet(group: Group, rows: list[Row], now: datetime) -> bytes:
 
 
 def _arrow(feature: Feature) -> pa.DataType:
-    """Return the Arrow type of a feature."""
+    """Return the Arrow type of a feature's column in the offline store."""
     import pyarrow as pa
 
     kinds: dict[str, pa.DataType] = {
@@ -294,7 +294,7 @@ def _arrow(feature: Feature) -> pa.DataType:
 
 
 def _column_value(feature: Feature, value: Value | None) -> object:
-    """Return a feature's value in its type."""
+    """Convert a feature's text value to the type of its column."""
     if value is None:
         return None
     convert = {"String": str, "Integral": int, "Fractional": float}[feature.kind]
@@ -302,7 +302,7 @@ def _column_value(feature: Feature, value: Value | None) -> object:
 
 
 def _naive(moment: datetime) -> datetime:
-    """Return a time without its zone, in milliseconds."""
+    """Return a time without its time zone and cut to milliseconds, for Parquet."""
     return moment.astimezone(UTC).replace(
         tzinfo=None, microsecond=moment.microsecond // 1000 * 1000
     )

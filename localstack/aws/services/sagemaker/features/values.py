@@ -29,14 +29,14 @@ class Feature(msgspec.Struct, frozen=True):
 
 
 def refusal(message: str) -> AwsError:
-    """Return the error for a bad request, as the runtime words it."""
+    """Return the ValidationError of the Feature Store runtime with this message."""
     return AwsError("ValidationError", message, 400)
 
 
 def parsed_record(
     record: Sequence[Mapping[str, Any]], features: Mapping[str, Feature]
 ) -> dict[str, Value]:
-    """Return a record's values by name, in the request's order.
+    """Parse the Record of a request into feature values by name, in the request's order.
 
     Raises:
         AwsError: A name, a type or a size is not right (ValidationError).
@@ -65,7 +65,7 @@ def parsed_record(
 
 
 def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
-    """Return the value of one feature; None: it has none."""
+    """Return the checked value of one feature in a request; None: it has none."""
     if feature.collection:
         many = item.get("ValueAsStringList")
         if "ValueAsString" in item:
@@ -86,7 +86,7 @@ def _value(feature: Feature, item: Mapping[str, Any]) -> Value | None:
 
 
 def _check(feature: Feature, text: str) -> None:
-    """Check that a text is of a feature's type."""
+    """Check that a text can be read as a feature's type."""
     if feature.kind == "Integral" and not (
         _INTEGRAL.fullmatch(text) and -(2**63) <= int(text) < 2**63
     ):
@@ -104,7 +104,7 @@ def _check(feature: Feature, text: str) -> None:
 
 
 def event_time(feature: Feature, text: str) -> datetime:
-    """Parse an event time.
+    """Parse the event time of a feature record.
 
     A Fractional feature has seconds since the epoch, a String one yyyy-MM-dd'T'HH:mm:ss[.SSS]Z.
 
@@ -135,7 +135,7 @@ def lifetime(duration: Mapping[str, Any] | None) -> timedelta | None:
 
 
 def stamp(moment: datetime) -> str:
-    """Return ExpiresAt as text, with milliseconds only if needed."""
+    """Return a time as the text of ExpiresAt, with milliseconds only if needed."""
     return (
         moment.strftime("%Y-%m-%dT%H:%M:%S")
         + (f".{moment.microsecond // 1000:03d}" if moment.microsecond else "")

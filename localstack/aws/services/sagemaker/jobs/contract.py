@@ -18,7 +18,7 @@ HOST = "algo-1"
 
 
 def resources(instance_type: str) -> dict[str, Any]:
-    """Return the content of resourceconfig.json.
+    """Return the content of resourceconfig.json, which tells a training container its hosts.
 
     It has one host: the stack runs one container for each job.
     """
@@ -39,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """Return lines about what differs from SageMaker, for the job's log."""
+    """Return lines for a job's log about what differs from SageMaker in this container."""
     if container.mounted:
         return []
     words = (
@@ -61,7 +61,7 @@ def training_variables(
     hyperparameters: Mapping[str, str],
     channels: Mapping[str, Any],
 ) -> dict[str, str]:
-    """Return the variables that SageMaker's training toolkit sets.
+    """Return the environment variables (SM_...) that SageMaker's training toolkit sets.
 
     A mapped command stands for an image that has the toolkit.
     """
@@ -96,7 +96,7 @@ def training_variables(
 
 
 def _json_or_text(value: str) -> object:
-    """Return a text as JSON, or as it is."""
+    """Parse a hyperparameter's text as JSON; return the text itself where it is none."""
     try:
         return json.loads(value)
     except ValueError:

@@ -26,7 +26,7 @@ def register(
     *,
     tuning: str | None = None,
 ) -> Job:
-    """Register a job under its name; raise an error if the name is taken.
+    """Create the record of a new job (training, processing ...) under a name that is not taken.
 
     Raises:
         AwsError: It was used before, as names of jobs are never free again (ResourceInUse).
@@ -48,7 +48,7 @@ def register(
 
 
 def find(ctx: Context, kind: Kind, name: str) -> Job:
-    """Return a job by its name.
+    """Return a job of a kind by its name.
 
     Raises:
         AwsError: There is none.
@@ -66,7 +66,7 @@ def find(ctx: Context, kind: Kind, name: str) -> Job:
 
 
 def stop(ctx: Context, job: Job) -> None:
-    """Stop a job.
+    """Stop a running job, for a Stop call.
 
     Raises:
         AwsError: It has ended.
@@ -86,7 +86,7 @@ def stop(ctx: Context, job: Job) -> None:
 def page(
     jobs: list[Job], params: dict[str, Any], *, by_status_last: bool = False
 ) -> tuple[list[Job], dict[str, str]]:
-    """Return the jobs that a List call asks for, sorted, and its NextToken.
+    """Return one page of the jobs that a List call asks for, sorted, and its NextToken.
 
     With `by_status_last` those with the status are chosen from each page, not before.
     """
@@ -111,14 +111,14 @@ def page(
 
 
 def _with_status(jobs: list[Job], params: dict[str, Any]) -> list[Job]:
-    """Return the jobs with the status that a request asks for."""
+    """Return the jobs that have the request's StatusEquals."""
     return [job for job in jobs if params.get("StatusEquals") in (None, job.status)]
 
 
 def page_of(
     items: list[Any], params: dict[str, Any], most: int = 100
 ) -> tuple[list[Any], dict[str, str]]:
-    """Return one page. The token is the position of the next item."""
+    """Return one page of a list, and its NextToken: the position of the next item."""
     part, more = paging.page(
         items,
         params,
@@ -129,7 +129,9 @@ def page_of(
 
 
 def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
-    """Refuse several instances: one container that runs alone would find no other host.
+    """Raise an error for a job on several instances.
+
+    A container that runs alone would find no other host.
 
     Raises:
         AwsError: There are several.
@@ -147,7 +149,7 @@ def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
 
 
 def check_regex(pattern: str) -> None:
-    """Check the regex of a metric definition."""
+    """Check the regular expression of a metric definition."""
     try:
         re.compile(pattern)
     except re.error as error:

@@ -35,18 +35,18 @@ class LogStream:
 
     def write(self, line: str) -> None:
         # an empty message is refused
-        """Add a line."""
+        """Queue a line for the job's log stream in CloudWatch Logs."""
         self._waiting.append(
             {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
         )
 
     def tick(self) -> None:
-        """Deliver queued lines, if it is time."""
+        """Send the queued log lines to CloudWatch Logs, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
-        """Deliver queued lines.
+        """Send the queued log lines to CloudWatch Logs.
 
         Lines stay when the service refuses (a fault of the test's): a log never fails its job.
         """
@@ -62,7 +62,7 @@ class LogStream:
             del self._waiting[: len(batch)]
 
     def _create(self) -> None:
-        """Create the log group and the log stream."""
+        """Create the job's log group and log stream in CloudWatch Logs."""
         for create, arguments in (
             (self._client.create_log_group, {"logGroupName": self._group}),
             (
@@ -89,9 +89,10 @@ _NUMBER = r"([-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)"
 def metric_definitions(
     specification: Mapping[str, Any], hyperparameters: Mapping[str, str]
 ) -> list[dict[str, str]]:
-    """Return a training job's MetricDefinitions.
+    """Return a training job's MetricDefinitions, names and regular expressions.
 
-    They have those that SageMaker itself has for XGBoost's images where they run no user's script.
+    They include those that SageMaker itself has for XGBoost's images where they run no user's
+    script.
     """
     own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]
@@ -116,7 +117,7 @@ class Metrics:
         ]
 
     def read(self, line: str) -> dict[str, float]:
-        """Return the values of metrics in a line."""
+        """Return the metric values that the regular expressions find in a log line, by name."""
         values: dict[str, float] = {}
         for name, pattern in self._patterns:
             for match in pattern.finditer(line):

@@ -42,7 +42,7 @@ class Job:
         self.lock = threading.RLock()
 
     def moves(self, secondary: str, message: str, now: datetime) -> None:
-        """Begin a secondary status, ending the one before."""
+        """Set the job's secondary status, such as Downloading, and record the transition."""
         with self.lock:
             if self.transitions:
                 self.transitions[-1].setdefault("EndTime", now)
@@ -53,7 +53,7 @@ class Job:
             self.modified = now
 
     def ends(self, status: str, secondary: str, message: str, now: datetime) -> None:
-        """Enter a final status."""
+        """Set the job's final status, and record the transition."""
         with self.lock:
             self.moves(secondary, message, now)
             self.transitions[-1]["EndTime"] = now
@@ -73,6 +73,6 @@ class Jobs:
         self.lock = threading.Lock()
 
     def jobs_of(self, kind: Kind) -> dict[str, Job]:
-        """Return the jobs of a kind by their names."""
+        """Return the jobs of a kind (training, processing ...) by their names."""
         jobs: dict[str, Job] = getattr(self, kind)
         return jobs

@@ -42,12 +42,12 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def start(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run the job in the background; it ends in one of its final statuses whatever happens."""
+    """Run a job in the background; it ends in a final status whatever happens."""
     ctx.spawn(_work, ctx.without_request(), job, body)
 
 
 def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None]) -> None:
-    """Run a job; end it Failed if something goes wrong."""
+    """Run a job's body, and set the job Failed if that raises."""
     folder = ctx.home / "jobs" / f"{job.kind}-{uuid.uuid4().hex[:12]}"
     try:
         _meet_fault(ctx, job)
@@ -68,7 +68,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 
 
 def _meet_fault(ctx: Context, job: Job) -> None:
-    """Act out a fault on the job.
+    """Let a job fail by an injected fault, if there is one.
 
     It is what goes wrong at the service's own hosts.
 
@@ -87,16 +87,16 @@ def _meet_fault(ctx: Context, job: Job) -> None:
 
 
 def _fail(ctx: Context, job: Job, reason: str) -> None:
-    """End a job Failed."""
+    """Set a job Failed, with the reason as its FailureReason."""
     job.failure = reason[:_REASON]
     job.ends("Failed", "Failed", f"{job.kind.capitalize()} job failed", ctx.clock.now())
 
 
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
-    """Return the command of a job.
+    """Return the command line that runs a job.
 
-    The request's entrypoint runs as it is; else the image's mapped command stands for the image's
-    own.
+    The request's entrypoint runs as it is; else the command mapped to the image stands for the
+    image's own.
 
     Raises:
         JobFailed: No command is mapped to the image.
@@ -118,7 +118,7 @@ def contain(
     *,
     metrics: Metrics,
 ) -> ProcessEnd:
-    """Run the container, sending lines to CloudWatch and metrics to the job."""
+    """Run a job's command, with its log lines to CloudWatch and its metrics into the job."""
     seconds = (job.params.get("StoppingCondition") or {}).get("MaxRuntimeInSeconds") or _DAY
     log = LogStream(ctx.client("logs"), GROUPS[job.kind], job.name)
     for remark in contract.remarks(container):
@@ -155,7 +155,7 @@ def contain(
 
 
 def verdict(ended: ProcessEnd, failure: Path) -> None:
-    """Raise a container's failure, with what it wrote to its failure file.
+    """Raise an error if a container failed, with the text of its failure file.
 
     Raises:
         JobFailed: The container failed.
@@ -166,7 +166,7 @@ def verdict(ended: ProcessEnd, failure: Path) -> None:
 
 
 def program_of(specification: dict[str, Any], image: str | None, default: list[str]) -> Program:
-    """Return the program of a job's specification."""
+    """Return the image, entrypoint and arguments that a job's request specifies."""
     return Program(
         image=image,
         entrypoint=list(specification.get("ContainerEntrypoint") or ()),
@@ -176,7 +176,7 @@ def program_of(specification: dict[str, Any], image: str | None, default: list[s
 
 
 def unmapped_message(image: str | None) -> str:
-    """Return why a job with this image cannot run."""
+    """Return the error message that a job's image has no local command."""
     image_name = names_of(image)[-1] if image else "NAME"
     return (
         "ClientError: the local stack does not pull images and no command is mapped to "
@@ -187,7 +187,7 @@ def unmapped_message(image: str | None) -> str:
 
 @resumes(Jobs)
 def resume(ctx: Context, store: Jobs) -> None:
-    """End the jobs that were under way when the stack ended."""
+    """Set the jobs Failed or Stopped that ran when the stack ended, after a restart."""
     for job in (
         *store.training.values(),
         *store.processing.values(),
@@ -198,7 +198,7 @@ def resume(ctx: Context, store: Jobs) -> None:
 
 
 def _end_after_restart(ctx: Context, job: Job) -> None:
-    """End a job that was under way when the stack ended."""
+    """Set a job to a final status that ran when the stack ended."""
     job.done.set()
     if job.status in ENDED:
         return None

@@ -48,7 +48,7 @@ def split(uri: str) -> tuple[str, str]:
 def download(
     client: Any, uri: str, folder: Path, *, kind: str = "S3Prefix", required: bool = True
 ) -> int:
-    """Download what S3DataType selects into a folder; return the number of files.
+    """Download the S3 objects of an S3DataType into a folder; return the number of files.
 
     Raises:
         TransferError: Nothing is there though it is required, or something cannot be fetched.
@@ -76,7 +76,7 @@ def download(
 
 
 def relative(key: str, prefix: str) -> str:
-    """Return where an object lands below a channel.
+    """Return the path below a channel's folder at which an S3 object is stored.
 
     S3Prefix is a prefix of names, not necessarily a folder.
     """
@@ -87,7 +87,7 @@ def relative(key: str, prefix: str) -> str:
 
 
 def read(client: Any, uri: str) -> bytes:
-    """Return the bytes of an object.
+    """Return the bytes of an S3 object, for a job.
 
     Raises:
         TransferError: It cannot be read.
@@ -101,7 +101,7 @@ def read(client: Any, uri: str) -> bytes:
 
 
 def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
-    """Upload every file below a folder, and return the number of files.
+    """Upload every file below a folder to S3, and return the number of files.
 
     A symbolic link is uploaded as what it leads to, or left out.
     """
@@ -114,7 +114,7 @@ def upload(client: Any, folder: Path, uri: str, *, links: bool = True) -> int:
 
 
 def put(client: Any, uri: str, path: Path) -> None:
-    """Upload a file.
+    """Upload a file to an S3 URI, for a job.
 
     Raises:
         TransferError: It cannot be uploaded.
@@ -141,7 +141,7 @@ def archive(folder: Path, target: Path) -> None:
 
 
 def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
-    """Yield the keys of the objects below a prefix."""
+    """Yield the keys of the S3 objects below a prefix."""
     try:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             yield from (
@@ -154,7 +154,7 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
 
 
 def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
-    """Write an object into the folder, under `name`."""
+    """Download an S3 object into a file of the folder, under `name`."""
     try:
         target = arrive(folder, name)
         body = client.get_object(Bucket=bucket, Key=key)["Body"]
@@ -173,7 +173,7 @@ def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
 
 
 def _manifest(client: Any, uri: str, folder: Path) -> int:
-    """Fetch the objects that a manifest names."""
+    """Download the S3 objects that a manifest lists; return their number."""
     try:
         first, *rest = json.loads(read(client, uri))
         bucket, prefix = split(first["prefix"])
@@ -188,6 +188,6 @@ def _manifest(client: Any, uri: str, folder: Path) -> int:
 
 
 def _words(error: ClientError) -> str:
-    """Return S3's error as text."""
+    """Return the code and message of an S3 error as text."""
     answer = error.response.get("Error", {})
     return f"{answer.get('Code')}: {answer.get('Message')}"

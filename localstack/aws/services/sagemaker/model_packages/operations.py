@@ -49,12 +49,12 @@ _REPLACED = (
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
-    """Return the ARN of a package or a group."""
+    """Return the ARN of a model package or a model package group."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
 def _group(ctx: Context, name: str) -> Group:
-    """Return a group; raise an error if there is none.
+    """Return a model package group by its name or ARN.
 
     Raises:
         AwsError: There is none.
@@ -67,12 +67,12 @@ def _group(ctx: Context, name: str) -> Group:
 
 
 def has_group(ctx: Context, name: str) -> bool:
-    """Return whether a group exists."""
+    """Return whether a model package group of this name exists."""
     return name.rpartition("/")[2] in ctx.store(Registry).groups
 
 
 def _package(ctx: Context, name: str) -> dict[str, Any]:
-    """Return a version; raise an error if there is none.
+    """Return a model package (a version of a group) by its ARN or name.
 
     Raises:
         AwsError: There is none.
@@ -86,7 +86,7 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
 
 
 def require_approved(ctx: Context, name: str) -> None:
-    """Refuse a version that is not to be deployed.
+    """Raise an error for a model package that is not approved for deployment.
 
     Source: API_CreateModelPackage, ModelApprovalStatus.
 
@@ -103,7 +103,7 @@ def require_approved(ctx: Context, name: str) -> None:
 
 
 def _user(ctx: Context) -> dict[str, Any]:
-    """Return the user who made a package."""
+    """Return the user who made a model package, as its CreatedBy."""
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
@@ -131,7 +131,7 @@ def describe_model_package_group(ctx: Context, params: dict[str, Any]) -> dict[s
 
 
 def _group_summary(group: Group) -> dict[str, Any]:
-    """Return a group as a list shows it."""
+    """Return a model package group in the form of ListModelPackageGroups."""
     required = {
         "ModelPackageGroupName": group.name,
         "ModelPackageGroupArn": group.arn,
@@ -204,7 +204,7 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
-    """Make a version under the next number of its group, and return its ARN."""
+    """Create a model package under the next version of its group, and return its ARN."""
     group_name = params.get("ModelPackageGroupName")
     package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
     if group_name:
@@ -238,7 +238,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change a version's fields; customer metadata are merged."""
+    """Answer UpdateModelPackage: change fields; customer metadata are merged."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))
@@ -290,7 +290,7 @@ def list_model_packages(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(package: dict[str, Any]) -> dict[str, Any]:
-    """Return a package as a list shows it."""
+    """Return a model package in the form of ListModelPackages."""
     keys = (
         *(
             "ModelPackageName",
@@ -307,7 +307,7 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 def _page(
     items: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return the requested items, filtered and sorted, and the NextToken."""
+    """Return one page of a List operation's items, filtered and sorted, with the NextToken."""
     created_after, created_before, part = (
         params.get("CreationTimeAfter"),
         params.get("CreationTimeBefore"),

@@ -39,7 +39,7 @@ def create_model(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_servable(containers: list[dict[str, Any]]) -> None:
-    """Raise an error for containers that cannot be served here.
+    """Raise an error for a model with containers that cannot be served here.
 
     Raises:
         AwsError: It is such a model.
@@ -61,7 +61,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
 
 
 def _check(ctx: Context, container: dict[str, Any]) -> None:
-    """Check one container of a model."""
+    """Check one container definition of a model."""
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise AwsError(
             "ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both."
@@ -73,7 +73,7 @@ def _check(ctx: Context, container: dict[str, Any]) -> None:
 
 
 def _exists(ctx: Context, name: str) -> bool:
-    """Return whether there is a model of this name."""
+    """Return whether a SageMaker model of this name exists."""
     try:
         ctx.moto("sagemaker", "DescribeModel", {"ModelName": name})
     except AwsError:

@@ -41,20 +41,20 @@ _MISSING = object()
 
 
 def _pipelines(ctx: Context) -> Iterable[dict[str, Any]]:
-    """Yield all pipelines for Search."""
+    """Yield the descriptions of all pipelines, for Search."""
     for pipeline in list(ctx.store(Pipelines).named.values()):
         yield describe_pipeline(ctx, {"PipelineName": pipeline.name}) or {}
 
 
 def _executions(ctx: Context) -> Iterable[dict[str, Any]]:
-    """Yield all pipeline executions for Search."""
+    """Yield the descriptions of all pipeline executions, for Search."""
     for pipeline in list(ctx.store(Pipelines).named.values()):
         for arn in list(pipeline.executions):
             yield describe_pipeline_execution(ctx, {"PipelineExecutionArn": arn}) or {}
 
 
 def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
-    """Return all feature groups for Search."""
+    """Return the descriptions of all feature groups, for Search."""
     return [
         describe_feature_group(ctx, {"FeatureGroupName": name}) or {}
         for name in list(ctx.store(Groups).by_name)
@@ -62,7 +62,7 @@ def _groups(ctx: Context) -> Iterable[dict[str, Any]]:
 
 
 def _features(ctx: Context) -> Iterable[dict[str, Any]]:
-    """Yield all features for Search."""
+    """Yield the descriptions of all features, for Search."""
     for group in list(ctx.store(Groups).by_name.values()):
         for name in list(group.features):
             yield (
@@ -74,7 +74,7 @@ def _features(ctx: Context) -> Iterable[dict[str, Any]]:
 
 
 def _package_groups(ctx: Context) -> Iterable[dict[str, Any]]:
-    """Return all model package groups for Search."""
+    """Return the descriptions of all model package groups, for Search."""
     return [
         describe_model_package_group(ctx, {"ModelPackageGroupName": name}) or {}
         for name in list(ctx.store(Registry).groups)
@@ -150,7 +150,7 @@ def search(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(expression: dict[str, Any], kind: str) -> None:
-    """Refuse a property that no resource of the kind has.
+    """Raise an error for a searched property that no resource of the kind has.
 
     Raises:
         AwsError: There is one (ValidationException).
@@ -165,12 +165,12 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
 
 
 def _tags(ctx: Context, arn: str) -> list[dict[str, str]]:
-    """Return a resource's tags."""
+    """Return a resource's tags, to be searched like its other properties."""
     return tags.as_list(ctx.store(Tags).of.get(arn, {}))
 
 
 def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
-    """Return whether a resource meets a search expression."""
+    """Return whether a resource's description meets a SearchExpression."""
     if expression.get("NestedFilters"):
         raise AwsError(
             "ValidationException",
@@ -182,7 +182,7 @@ def _holds(row: dict[str, Any], expression: dict[str, Any]) -> bool:
 
 
 def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
-    """Return whether a resource passes a filter."""
+    """Return whether a resource's description passes one filter of a search."""
     operator: str = condition.get("Operator", "Equals")
     value = _value(row, condition["Name"])
     exists = value is not _MISSING
@@ -206,7 +206,7 @@ def _passes(row: dict[str, Any], condition: dict[str, Any]) -> bool:
 
 
 def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> bool:
-    """Compare a value with a filter's text, read as the value's type."""
+    """Compare a property's value with a filter's text, read as the value's type."""
     try:
         if isinstance(value, datetime):
             return compare(value.timestamp(), parse_timestamp(expected).timestamp())
@@ -222,7 +222,7 @@ def _compare(value: Any, expected: str, compare: Callable[[Any, Any], bool]) -> 
 
 
 def _value(row: dict[str, Any], name: str) -> Any:
-    """Return the member that a dotted name leads to.
+    """Return the value in a resource's description to which a dotted property name leads.
 
     `Tags.<key>` is a tag, `Metrics.<name>` a final metric, `Parameters.<key>` a feature's.
     """

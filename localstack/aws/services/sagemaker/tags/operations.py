@@ -18,7 +18,7 @@ _MOST = 50  # tags a resource
 
 
 def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
-    """Set tags of a resource; existing keys take the new value."""
+    """Set tags of a SageMaker resource; existing keys take the new value."""
     store = ctx.store(Tags)
     with store.lock:
         merged = {**store.of.get(arn, {}), **{tag["Key"]: tag["Value"] for tag in tags or ()}}
@@ -32,7 +32,7 @@ def put(ctx: Context, arn: str, tags: Iterable[dict[str, str]] | None) -> None:
 
 
 def drop(ctx: Context, arn: str) -> None:
-    """Forget the tags of a deleted resource."""
+    """Delete the tags of a deleted SageMaker resource."""
     store = ctx.store(Tags)
     with store.lock:
         store.of.pop(arn, None)
@@ -40,7 +40,7 @@ def drop(ctx: Context, arn: str) -> None:
 
 
 def tags_of(ctx: Context, arn: str) -> dict[str, str]:
-    """Return the tags of a resource.
+    """Return the tags of a SageMaker resource as a dictionary.
 
     Those of a resource that is moto's are what moto got at its creation.
 
@@ -81,5 +81,5 @@ def delete_tags(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_list(tags: dict[str, str]) -> list[dict[str, str]]:
-    """Return tags as the APIs list them."""
+    """Return tags as the list of Key and Value that the APIs have."""
     return [{"Key": key, "Value": value} for key, value in tags.items()]

@@ -33,12 +33,14 @@ class BadRecord(ValueError):
 
 
 def lines(content: bytes) -> list[bytes]:
-    """Return the records of a text, without the breaks between them. An empty line is none."""
+    """Split a text of line-delimited records into records; an empty line is none."""
     return [line for line in (part.removesuffix(b"\r") for part in content.split(b"\n")) if line]
 
 
 def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
-    """Yield mini-batches of at most `most` bytes with their line breaks; None: no limit.
+    """Yield mini-batches, lists of records, of at most `most` bytes with their line breaks.
+
+    None: no limit. Without `several` each has one record.
 
     Raises:
         BadRecord: One record is larger by itself.
@@ -73,7 +75,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
-        """Return the part of a record that the model gets."""
+        """Return the part of a record (InputFilter) that is sent to the model."""
         return (
             record
             if self.format is None or self.taken == _WHOLE
@@ -81,7 +83,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def answered(self, record: bytes, answer: bytes) -> bytes:
-        """Return what is stored for a record and its answer."""
+        """Return what is stored for a record: the model's answer, joined and filtered as asked."""
         if self.format is None or not self.outputs:
             return answer
         of_model = self._read(answer)
@@ -90,7 +92,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _join(self, record: Any, answer: Any) -> Any:
-        """Return a record with its answer."""
+        """Return a record joined with the model's answer (JoinSource)."""
         if self.format == "csv":
             return [*record, *answer]
         return (
@@ -100,7 +102,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _read(self, record: bytes) -> Any:
-        """Return a record as a value."""
+        """Parse a record, JSON or CSV, into a value."""
         try:
             text = record.decode()
             return next(csv.reader([text])) if self.format == "csv" else json.loads(text)
@@ -110,7 +112,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
             ) from error
 
     def _write(self, value: Any) -> bytes:
-        """Return a value as a record."""
+        """Encode a value as a record, JSON or CSV."""
         if self.format == "json":
             return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
         row = io.StringIO()
@@ -143,7 +145,7 @@ def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
 
 
 def select(value: Any, path: str) -> Any:
-    """Return the part of a JSON value that a path leads to.
+    """Return the part of a JSON value to which a JSONPath leads.
 
     Raises:
         BadRecord: It leads to nothing.
@@ -159,7 +161,7 @@ def select(value: Any, path: str) -> Any:
 
 
 def steps(path: str) -> list[Callable[[Any], Any]]:
-    """Return the operators of a path (the developer guide's JSONPath subset).
+    """Compile a JSONPath (the developer guide's subset) into functions, one for each step.
 
     Raises:
         BadRecord: There is another one.
@@ -180,7 +182,7 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
-    """Return the function of one step of a path; None: batch transform has no such step."""
+    """Return the function of one step of a JSONPath; None: batch transform has no such step."""
     if step["name"] is not None:
         return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
@@ -202,14 +204,14 @@ def _children(value: Any) -> list[Any]:
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
-    """Return a function that gives members of an object."""
+    """Return a function that picks these members of a JSON object."""
     return lambda value: (
         value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
     )
 
 
 def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
-    """Return a function that gives items of an array."""
+    """Return a function that picks the items of a JSON array at these indices."""
     return lambda value: (
         _array(value)[numbers[0]]
         if len(numbers) == 1
@@ -218,14 +220,14 @@ def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def _array(value: Any) -> Any:
-    """Return a value that must be an array."""
+    """Return a value, which must be a JSON array."""
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} is no array")
     return value
 
 
 def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
-    """Join answers into one object, by lines if asked."""
+    """Join the model's answers into the content of one output object, by lines if asked."""
     if not by_line:
         return b"".join(parts)
     return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)

@@ -75,7 +75,7 @@ def _is_servable(ctx: Context, model: str) -> bool:
 
 
 def _check(ctx: Context, params: dict[str, Any]) -> None:
-    """Raise an error for parameters that the service refuses or that are not supported.
+    """Raise an error for a transform job that SageMaker refuses or that is not supported.
 
     Raises:
         AwsError: There is such a thing.
@@ -115,7 +115,7 @@ def _check(ctx: Context, params: dict[str, Any]) -> None:
 
 
 def transform(ctx: Context, job: Job, container: Container) -> None:
-    """Run a transform job.
+    """Run a batch transform job: serve the model, send it all inputs, upload the answers.
 
     Raises:
         JobFailed: The model failed.
@@ -137,7 +137,7 @@ def transform(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _environment(params: dict[str, Any]) -> dict[str, str]:
-    """Return the variables by which a container knows a transform job, and the job's own."""
+    """Return a transform job's environment variables for the model's container."""
     strategy = next(
         (word for word, name in STRATEGIES.items() if name == params.get("BatchStrategy")), None
     )
@@ -153,7 +153,7 @@ def _environment(params: dict[str, Any]) -> dict[str, str]:
 
 
 def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
-    """Return the server of a job's model, not started yet."""
+    """Return the model server of a transform job, not started yet."""
     command = command_of(ctx.images, model.image)
     if command is None:
         raise JobFailed(unmapped_message(model.image))
@@ -170,7 +170,7 @@ def _server(ctx: Context, job: Job, model: Content) -> ModelServer:
 def _send_inputs(
     ctx: Context, job: Job, container: Container, server: ModelServer, model: Content
 ) -> None:
-    """Start the server, send it all objects, and upload the answers."""
+    """Start the model server, send it all input objects, and upload the answers."""
     problem = server.start(lambda folder: fetch(ctx, model, folder), _HEALTHY)
     if problem is not None:
         raise JobFailed(f"AlgorithmError: the container did not answer /ping: {problem}")
@@ -197,7 +197,7 @@ def _send_inputs(
 
 @contextmanager
 def _ending_when_stopped(job: Job, server: ModelServer) -> Generator[None, None, None]:
-    """Kill the server if the job is stopped."""
+    """Kill the model server within the block if the transform job is stopped."""
     finished = threading.Event()
 
     def watch() -> None:
@@ -221,7 +221,7 @@ def describe_transform_job(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def description(job: Job) -> dict[str, Any]:
-    """Return a transform job as DescribeTransformJob has it."""
+    """Return a transform job in the form of DescribeTransformJob's response."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:
@@ -248,7 +248,7 @@ def list_transform_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(job: Job) -> dict[str, Any]:
-    """Return a transform job as a list shows it."""
+    """Return a transform job in the form of ListTransformJobs' response."""
     summary = {
         "TransformJobName": job.name,
         "TransformJobArn": job.arn,

@@ -45,7 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
-    """Return the settings of a job."""
+    """Return a transform job's settings (payload, strategy ...), by the container as a default."""
     source, output, client = (
         params["TransformInput"],
         params["TransformOutput"],
@@ -73,7 +73,7 @@ def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
 
 
 def _execution_parameters(server: ModelServer) -> Mapping[str, Any]:
-    """Return a container's execution parameters; empty if it has none."""
+    """Return the answer of a container's /execution-parameters; empty if it has none."""
     try:
         answer = server.connections.ask("GET", "/execution-parameters")
         parameters = json.loads(answer.body) if answer.status == 200 else {}
@@ -93,9 +93,9 @@ class Asker:
         self._server = server
 
     def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
-        """Transform an object into `<name>.out`; return why the job fails, or None.
+        """Transform an input object into `<name>.out`; return why the job fails, or None.
 
-        Of a bad object nothing is written; the others go on.
+        Nothing is written for a bad object; the others go on.
         """
         name = path.relative_to(inputs).as_posix()
         try:
@@ -113,7 +113,10 @@ class Asker:
         return None
 
     def _transform(self, data: bytes) -> bytes | None:
-        """Return the answers to an object's mini-batches; None: the job was stopped."""
+        """Return the model's answers to an input object's mini-batches, as one content.
+
+        None: the job was stopped.
+        """
         settings = self._settings
         data = gzip.decompress(data) if settings.unpacked else data
         whole = records.lines(data) if settings.by_line else [data]
@@ -132,7 +135,7 @@ class Asker:
         )
 
     def _part(self, batch: Sequence[bytes]) -> bytes:
-        """Return what is stored for a mini-batch."""
+        """Send a mini-batch to the model, and return what is stored for it."""
         settings = self._settings
         if self._job.stop.is_set():
             return b""
@@ -149,7 +152,7 @@ class Asker:
         return b"\n".join(map(settings.filters.answered, batch, answers))
 
     def _answer(self, body: bytes) -> bytes:
-        """Return the model's answer to one request.
+        """Send one request to the model, with retries, and return its answer.
 
         Raises:
             JobFailed: The model refuses it, or has failed as often as it may.
@@ -177,7 +180,7 @@ class Asker:
 
 
 def _failure_reason(answer: Answer) -> str:
-    """Return why a job fails over an answer."""
+    """Return the job's FailureReason for an answer of the model that is an error."""
     side = "ClientError" if answer.status < 500 else "AlgorithmError"
     words = answer.body.decode("utf-8", "replace")[:200]
     return (

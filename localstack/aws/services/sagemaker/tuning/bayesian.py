@@ -34,14 +34,17 @@ class _Model(msgspec.Struct, frozen=True, kw_only=True):
     likelihood: float
 
     def predict(self, places: Array) -> tuple[Array, Array]:
-        """Return the mean and the standard deviation at places (candidates, places)."""
+        """Return the predicted mean and standard deviation of the score at candidate points.
+
+        The model is a Gaussian process; `places` has a row for each candidate.
+        """
         between = _kernel(self.places, places, self.length)
         spread = np.linalg.solve(self.factor, between)
         return between.T @ self.weights, np.sqrt(np.maximum(1.0 - (spread**2).sum(axis=0), 1e-12))
 
 
 def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) -> dict[str, str]:
-    """Return the next trial's parameters: random at first, then by the model of the scores."""
+    """Return the next trial's hyperparameters by Bayesian optimization; random at first."""
     scored = [trial for trial in trials if trial.score is not None]
     if len(scored) < _FIRST + len(ranges):
         return sample(ranges, random)
@@ -61,7 +64,7 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
 def _candidates(
     ranges: Sequence[Range], random: Random, scored: Sequence[Trial]
 ) -> list[dict[str, str]]:
-    """Return random hyperparameters, and some around the best ones."""
+    """Return candidates for the next trial: random ones, and some around the best trials."""
     best = max(scored, key=lambda trial: trial.score or 0.0).parameters
     far = [sample(ranges, random) for _ in range(_FAR)]
     return far + [
@@ -70,7 +73,7 @@ def _candidates(
 
 
 def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
-    """Return the places of hyperparameters in the space of all ranges."""
+    """Return hyperparameters as points in the unit space of all ranges, one row for each."""
     return np.array(
         [
             [part for item in ranges for part in item.place(parameters[item.name])]
@@ -80,7 +83,7 @@ def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
 
 
 def _standard(scored: Sequence[Trial]) -> Array:
-    """Return the scores with mean 0 and variance 1."""
+    """Return the trials' scores, standardized to mean 0 and variance 1."""
     scores = np.array([trial.score for trial in scored], dtype=float)
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
@@ -88,7 +91,7 @@ def _standard(scored: Sequence[Trial]) -> Array:
 def _believing(
     ranges: Sequence[Range], scored: Sequence[Trial], pending: Sequence[Trial]
 ) -> _Model:
-    """Return the model, with running trials counted at their expected scores."""
+    """Return the Gaussian process of the scores; running trials count as predicted."""
     places, scores = _places(ranges, [trial.parameters for trial in scored]), _standard(scored)
     fits = (_fit(places, scores, length, noise) for length in _LENGTHS for noise in _NOISES)
     length, noise, model = max(fits, key=lambda fit: fit[2].likelihood)
@@ -101,7 +104,7 @@ def _believing(
 
 
 def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[float, float, _Model]:
-    """Return the model with these lengths and noise."""
+    """Fit a Gaussian process with this length scale and noise, and return all three."""
     covariance = _kernel(places, places, length) + (noise + 1e-9) * np.eye(len(places))
     factor = np.linalg.cholesky(covariance)
     weights = np.linalg.solve(factor.T, np.linalg.solve(factor, scores))
@@ -115,13 +118,13 @@ def _fit(places: Array, scores: Array, length: float, noise: float) -> tuple[flo
 
 
 def _kernel(left: Array, right: Array, length: float) -> Array:
-    """Return the covariance of places by the Matern kernel 5/2."""
+    """Return the covariance matrix of points by the Matern 5/2 kernel."""
     scaled = math.sqrt(5) * np.linalg.norm(left[:, None, :] - right[None, :, :], axis=2) / length
     return (1 + scaled + scaled**2 / 3) * np.exp(-scaled)
 
 
 def _improvement(mean: Array, deviation: Array, best: float) -> Array:
-    """Return the expected improvement over the best score."""
+    """Return the expected improvement of each candidate over the best score."""
     margin = (mean - best) / deviation
     density = np.exp(-0.5 * margin**2) / math.sqrt(2 * math.pi)
     return deviation * (margin * 0.5 * (1 + _erf(margin / math.sqrt(2))) + density)

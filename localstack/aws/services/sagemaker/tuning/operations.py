@@ -52,9 +52,9 @@ def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
-    """End a job as moto does, if its image is unknown and --moto-answers is set.
+    """Complete a tuning job without running it, if no command is mapped and --moto-answers is set.
 
-    Nothing runs then, with success.
+    moto does the same with every job.
     """
     ctx.moto("sagemaker", "CreateHyperParameterTuningJob", params)
     job = listing.register(ctx, "tuning", name, arn, params)
@@ -65,14 +65,14 @@ def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
 
 
 def _with_metric(params: dict[str, Any]) -> dict[str, Any]:
-    """Return a request with the hyperparameter that names its objective."""
+    """Return a tuning request with the hyperparameter _tuning_objective_metric added."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params) or {}
     static = {**(definition.get("StaticHyperParameters") or {}), _METRIC: aim["MetricName"]}
     return {**params, "TrainingJobDefinition": {**definition, "StaticHyperParameters": static}}
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Raise an error for parameters that the service refuses or that are not supported.
+    """Raise an error for a tuning job that SageMaker refuses or that is not supported.
 
     Raises:
         AwsError: There is such a thing.
@@ -105,7 +105,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_definition(params: dict[str, Any]) -> None:
-    """Check the definition of the training jobs."""
+    """Check a tuning job's definition of its training jobs."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (
         definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")
@@ -130,7 +130,7 @@ def _check_definition(params: dict[str, Any]) -> None:
 
 
 def _check_number(params: dict[str, Any]) -> None:
-    """Check the ranges, and the number of training jobs.
+    """Check a tuning job's ranges and its number of training jobs.
 
     A grid has as many as it has combinations, said or not.
     """
@@ -154,7 +154,7 @@ def _check_number(params: dict[str, Any]) -> None:
 
 
 def _find(ctx: Context, params: dict[str, Any]) -> Job:
-    """Return a tuning job; raise an error if there is none.
+    """Return the tuning job that a request names.
 
     Raises:
         AwsError: There is none.
@@ -174,7 +174,7 @@ def describe_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(ctx: Context, job: Job) -> dict[str, Any]:
-    """Return a tuning job as DescribeHyperParameterTuningJob has it."""
+    """Return a tuning job in the form of DescribeHyperParameterTuningJob's response."""
     if job.as_moto is not None:
         return job.as_moto
     jobs = trials.training_jobs(ctx, job)
@@ -222,7 +222,7 @@ def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
-    """Return a tuning job as ListHyperParameterTuningJobs has it."""
+    """Return a tuning job in the form of ListHyperParameterTuningJobs' response."""
     config = description["HyperParameterTuningJobConfig"]
     chosen = {key: description[key] for key in _SUMMARY if key in description}
     return {**chosen, "Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}
@@ -254,7 +254,7 @@ def stop_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "DeleteHyperParameterTuningJob")
 def delete_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a tuning job alone: its training jobs and their models stay."""
+    """Answer DeleteHyperParameterTuningJob: its training jobs and their models stay."""
     job = _find(ctx, params)
     if job.status not in ENDED:
         raise AwsError(

@@ -14,7 +14,7 @@ STRATEGIES = ("Random", "Grid", "Bayesian")
 def propose(
     strategy: str, ranges: Sequence[Range], *, seed: object, number: int, trials: Sequence[Trial]
 ) -> dict[str, str]:
-    """Return the hyperparameters of trial `number` (from 0).
+    """Return the hyperparameters of a tuning job's trial `number` (from 0), by its strategy.
 
     Those of Random and Grid depend on the seed and the number alone.
     """

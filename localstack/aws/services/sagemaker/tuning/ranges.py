@@ -38,7 +38,7 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
     integer: bool
 
     def value_at(self, share: float) -> str:
-        """Return the value at this share of the scale.
+        """Return the hyperparameter value, as text, at a fraction (0 to 1) of the range.
 
         Each integer has the part of the scale up to the next one.
         """
@@ -48,17 +48,17 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
         return str(int(within)) if self.integer else repr(float(within))
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Return the place of a value in its range, 0 to 1."""
+        """Return the position of a hyperparameter value in its range, from 0 to 1."""
         begin, end = self._ends()
         middle = float(value) + 0.5 if self.integer else float(value)
         return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
 
     def near(self, value: str, random: Random) -> str:
-        """Return a value near another one."""
+        """Return a random value, as text, near another one in the range."""
         return self.value_at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
 
     def _ends(self) -> tuple[float, float]:
-        """Return the ends of the range on its scale."""
+        """Return the ends of the range on its (linear or logarithmic) scale."""
         scale = _SCALES[self.scaling][0]
         return scale(self.low), scale(self.high + 1 if self.integer else self.high)
 
@@ -70,15 +70,15 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
     values: tuple[str, ...]
 
     def value_at(self, share: float) -> str:
-        """Return the category at this share of the range."""
+        """Return the category at a fraction (0 to 1) of the list."""
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Return the place of a category; any two categories are at distance 1."""
+        """Return a category as coordinates in which any two categories are at distance 1."""
         return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
 
     def near(self, value: str, random: Random) -> str:
-        """Return mostly the same category, sometimes another one."""
+        """Return mostly the same category, sometimes a random one."""
         return self.value_at(random.random()) if random.random() < _OTHER else value
 
 
@@ -94,7 +94,7 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range, ...]:
-    """Return the ranges of a request's ParameterRanges.
+    """Parse a tuning job's ParameterRanges into hyperparameter ranges.
 
     Raises:
         RangeError: They cannot be searched.
@@ -118,7 +118,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
 
 
 def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
-    """Return a range of numbers."""
+    """Parse one range of numbers in ParameterRanges."""
     name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))
@@ -152,12 +152,12 @@ def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
 
 
 def sample(ranges: Sequence[Range], random: Random) -> dict[str, str]:
-    """Return random hyperparameters."""
+    """Draw a random value for each hyperparameter."""
     return {item.name: item.value_at(random.random()) for item in ranges}
 
 
 def size_of_grid(ranges: Sequence[Range]) -> int:
-    """Return how many combinations a grid has.
+    """Return how many combinations of categories a grid search has.
 
     Raises:
         RangeError: A range is not of categories.
@@ -166,13 +166,13 @@ def size_of_grid(ranges: Sequence[Range]) -> int:
 
 
 def grid(ranges: Sequence[Range]) -> Iterator[dict[str, str]]:
-    """Yield every combination, the last range's values fastest."""
+    """Yield every combination of a grid search, the last range's values fastest."""
     names = [item.name for item in ranges]
     return (dict(zip(names, values, strict=True)) for values in itertools.product(*_axes(ranges)))
 
 
 def _axes(ranges: Sequence[Range]) -> list[tuple[str, ...]]:
-    """Return the values of each range of a grid."""
+    """Return the values of each hyperparameter of a grid search."""
     axes = [tuple(dict.fromkeys(item.values)) for item in ranges if isinstance(item, Categorical)]
     if len(axes) < len(ranges):
         raise RangeError("The strategy Grid takes CategoricalParameterRanges only.")

@@ -37,7 +37,7 @@ _RESOURCES = ("InstanceType", "InstanceCount", "VolumeSizeInGB", "VolumeKmsKeyId
 
 
 def tune(ctx: Context, tuning: Job, _container: Container) -> None:
-    """Run a tuning job.
+    """Run a hyperparameter tuning job until its training jobs have ended.
 
     Raises:
         JobFailed: No training job gave the objective's value.
@@ -62,9 +62,9 @@ def tune(ctx: Context, tuning: Job, _container: Container) -> None:
 def _launch(
     ctx: Context, tuning: Job, ranges: tuple[Range, ...], number: int, at_once: int
 ) -> bool:
-    """Start the next training job once fewer than `at_once` run.
+    """Start a tuning job's next training job once fewer than `at_once` run.
 
-    False: none is to start any more.
+    Return False when none is to start any more.
     """
     if not _room(ctx, tuning, at_once):
         return False
@@ -85,7 +85,7 @@ def _launch(
 
 
 def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """Return the parameters of CreateTrainingJob.
+    """Return the CreateTrainingJob request for one trial of a tuning job.
 
     Training jobs carry the tuning job's tags; each has checkpoints of its own.
     """
@@ -107,19 +107,22 @@ def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any
 
 
 def resources(definition: dict[str, Any]) -> dict[str, Any]:
-    """Return the resources of a training job: of several kinds of instances the first."""
+    """Return the ResourceConfig of a tuning job's training jobs.
+
+    Where the definition offers several kinds of instances it is the first.
+    """
     requested = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
     first = {**requested, **(requested.get("InstanceConfigs") or [{}])[0]}
     return {key: first[key] for key in _RESOURCES if key in first}
 
 
 def _running(ctx: Context, tuning: Job) -> list[Job]:
-    """Return the training jobs that run now."""
+    """Return the training jobs of a tuning job that run now."""
     return [job for job in trials.training_jobs(ctx, tuning) if job.status not in ENDED]
 
 
 def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
-    """Wait until fewer than `at_once` run. Return False when the tuning job is to end."""
+    """Wait until fewer than `at_once` training jobs run; return False if tuning is to end."""
     while len(_running(ctx, tuning)) >= at_once:
         if _over(ctx, tuning) or ctx.stopping.wait(_LOOK):
             return False
@@ -127,7 +130,7 @@ def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
 
 
 def _over(ctx: Context, tuning: Job) -> bool:
-    """Return whether a tuning job is to end."""
+    """Return whether a tuning job is to start no more training jobs: stopped or out of time."""
     seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
         "MaxRuntimeInSeconds"
     )
@@ -136,7 +139,7 @@ def _over(ctx: Context, tuning: Job) -> bool:
 
 
 def _stop(ctx: Context, tuning: Job) -> None:
-    """Stop the training jobs that run now."""
+    """Stop the running training jobs of a tuning job."""
     for job in _running(ctx, tuning):
         try:
             listing.stop(ctx, job)
@@ -145,7 +148,7 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
-    """End a tuning job by the outcomes of its training jobs."""
+    """Set a tuning job's final status by the outcomes of its training jobs."""
     jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())

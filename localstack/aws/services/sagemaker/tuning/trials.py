@@ -14,7 +14,7 @@ _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": 
 
 
 def objective(params: dict[str, Any]) -> dict[str, str] | None:
-    """Return the objective's Type and MetricName.
+    """Return the Type and MetricName of a tuning job's objective metric.
 
     They stand in the configuration or, for requests that say it there, in the definition.
     """
@@ -26,7 +26,7 @@ def objective(params: dict[str, Any]) -> dict[str, str] | None:
 
 
 def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
-    """Return the job's ranges, wherever its request has them.
+    """Return the hyperparameter ranges of a tuning job, wherever its request has them.
 
     Raises:
         RangeError: They cannot be searched.
@@ -46,7 +46,7 @@ def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
 
 
 def value(tuning: Job, job: Job) -> float | None:
-    """Return the objective's final value, or None."""
+    """Return the final value of the objective metric of a training job, or None."""
     metric = (objective(tuning.params) or {}).get("MetricName", "")
     if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
         return None
@@ -55,13 +55,13 @@ def value(tuning: Job, job: Job) -> float | None:
 
 
 def score(tuning: Job, job: Job) -> float | None:
-    """Return the objective's value so that greater is better."""
+    """Return a training job's objective value with the sign by which greater is better."""
     final, maximize = value(tuning, job), (objective(tuning.params) or {}).get("Type") == "Maximize"
     return final if final is None or maximize else -final
 
 
 def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
-    """Return the jobs with a known objective, best first."""
+    """Return the training jobs that have an objective value, best first."""
     scored = [(score(tuning, job), job) for job in jobs]
     return [
         job
@@ -73,7 +73,7 @@ def by_objective(tuning: Job, jobs: Sequence[Job]) -> list[Job]:
 
 
 def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
-    """Return the trials of training jobs."""
+    """Return the training jobs of a tuning job as trials: hyperparameters and scores."""
     return [
         Trial(
             parameters=_hyperparameters(tuning, job),
@@ -85,7 +85,7 @@ def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
-    """Return the hyperparameters that were tuned."""
+    """Return those hyperparameters of a training job that are tuned."""
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {
         name: text for name, text in job.params["HyperParameters"].items() if name not in static
@@ -93,14 +93,14 @@ def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
 
 
 def _verdict(tuning: Job, job: Job) -> str:
-    """Return the ObjectiveStatus."""
+    """Return a training job's ObjectiveStatus (Pending, Succeeded or Failed)."""
     if job.status not in ENDED:
         return "Pending"
     return "Failed" if value(tuning, job) is None else "Succeeded"
 
 
 def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
-    """Return the numbers of training jobs by status and by outcome."""
+    """Return the numbers of training jobs by status and by objective status, for Describe."""
     by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
     by_objective = [_verdict(tuning, job) for job in jobs]
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")
@@ -113,7 +113,7 @@ def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
 
 
 def summary(tuning: Job, job: Job) -> dict[str, Any]:
-    """Return a HyperParameterTrainingJobSummary."""
+    """Return a training job in the form of HyperParameterTrainingJobSummary."""
     final = value(tuning, job)
     metric = {**(objective(tuning.params) or {}), "Value": final} if final is not None else None
     optional = {

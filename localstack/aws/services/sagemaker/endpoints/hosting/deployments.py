@@ -17,7 +17,7 @@ from . import fleets
 
 
 def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> None:
-    """Begin a deployment: start servers, then shift traffic.
+    """Begin an endpoint's deployment: wait for the new fleet's servers, then shift traffic.
 
     Args:
         ctx: The handler's context.
@@ -35,12 +35,12 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
 
 
 def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
-    """Roll back a deployment that exceeds its time limit."""
+    """Set a timer that rolls back a deployment which exceeds its time limit."""
     ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
 def require_alarms(ctx: Context, alarms: Sequence[str]) -> None:
-    """Check that alarms exist.
+    """Check that the CloudWatch alarms of an auto-rollback configuration exist.
 
     Raises:
         AwsError: One does not.
@@ -54,7 +54,7 @@ def require_alarms(ctx: Context, alarms: Sequence[str]) -> None:
 
 
 def say(ctx: Context, fleet: Fleet, status: str) -> None:
-    """Note a status of all variants of a fleet."""
+    """Record a status of all variants of a fleet, for DescribeEndpoint."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
 
@@ -75,7 +75,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
-    """Move traffic to a stage, and wait for the next."""
+    """Shift traffic to the deployment's next stage, and set a timer for the one after it."""
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:
@@ -103,9 +103,9 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
 
 
 def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]) -> None:
-    """Check the alarms every few seconds during a stage.
+    """Check the auto-rollback alarms every few seconds during a stage of a deployment.
 
-    On the instant clock, where none bakes, look once.
+    On the instant clock, where no stage takes time, they are checked once.
     """
     share = endpoint.share
     if _rolled_back_by_alarm(ctx, endpoint, fleet, alarms) or ctx.clock.mode == "instant":
@@ -132,7 +132,7 @@ def _rolled_back_by_alarm(
 
 
 def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Roll back a deployment whose time is over."""
+    """Roll back a deployment that has exceeded its time limit."""
     if endpoint.pending is fleet and endpoint.status == "Updating":
         roll_back(
             ctx,
@@ -143,7 +143,7 @@ def _overdue(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Replace the old fleet by the new one."""
+    """Complete a deployment: the new fleet replaces the old one."""
     with endpoint.lock:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
@@ -153,7 +153,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Keep the old fleet, and stop the new one."""
+    """Complete a rollback: keep the old fleet, and stop the new one."""
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return
@@ -163,7 +163,7 @@ def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | N
 
 
 def _settle(ctx: Context, endpoint: Endpoint) -> None:
-    """Set an endpoint InService, after a deployment."""
+    """Set an endpoint InService at the end of a deployment."""
     endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
     for variant in endpoint.fleet.all:
         variant.statuses = []

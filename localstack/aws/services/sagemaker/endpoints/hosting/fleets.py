@@ -22,7 +22,7 @@ MOST = 4  # processes of one variant; they stand for all of its instances
 
 
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Start a fleet's processes in the background.
+    """Start the model servers of a fleet (an endpoint's variants) in the background.
 
     With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
     for it.
@@ -31,9 +31,9 @@ def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def wait(ctx: Context, fleet: Fleet) -> bool:
-    """Wait until every server answers or one has failed.
+    """Wait until every model server of a fleet is healthy or one has failed.
 
-    False: the stack is stopping.
+    Return False when the stack is stopping.
     """
     while not fleet.started.wait(0.1):
         if ctx.stopping.is_set():
@@ -42,7 +42,7 @@ def wait(ctx: Context, fleet: Fleet) -> bool:
 
 
 def processes(count: int) -> int:
-    """Return how many processes stand for a number of instances.
+    """Return how many local processes stand for a variant's number of instances.
 
     A serverless variant has 0 instances, and a process.
     """
@@ -50,7 +50,7 @@ def processes(count: int) -> int:
 
 
 def grows(fleet: Fleet) -> bool:
-    """Return whether the desired counts need processes that do not run yet."""
+    """Return whether a fleet's desired instance counts need more processes than run."""
     return any(
         variant.image and processes(variant.desired_count) > len(variant.servers)
         for variant in fleet.all
@@ -58,7 +58,7 @@ def grows(fleet: Fleet) -> bool:
 
 
 def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
-    """Start and end processes to match the desired counts.
+    """Start and end model servers to match a fleet's desired instance counts.
 
     All of it is done, or nothing; then the reason is returned.
     """
@@ -72,7 +72,7 @@ def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
 
 
 def shrink(variant: Variant, count: int) -> None:
-    """End the last instances once their requests are answered."""
+    """End a variant's last instances once their requests are answered, leaving `count`."""
     gone = variant.servers[count:]
     variant.servers, variant.healthy = variant.servers[:count], variant.healthy[:count]
     for server in gone:
@@ -80,7 +80,7 @@ def shrink(variant: Variant, count: int) -> None:
 
 
 def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
-    """Start a fleet's processes, and record failures."""
+    """Start the model servers of a fleet, and record failures in its variants."""
     try:
         counts = {
             variant.name: 1 if variant.serverless else processes(variant.desired_count)
@@ -97,7 +97,7 @@ def _start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
 
 
 def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | None:
-    """Start the missing processes; return what went wrong, or None.
+    """Start a variant's missing model servers; return an error message, or None.
 
     They take requests once all of them answer.
     """
@@ -121,7 +121,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
-    """Start a server; return what went wrong, or None."""
+    """Download a model and start its server; return an error message, or None."""
     wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
     if wrong is None:
         return None
@@ -133,7 +133,7 @@ def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer)
 
 
 def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | None:
-    """Call a function with all items in parallel; return the first failure."""
+    """Call a function with all items in parallel; return the first error message, or None."""
     todo = list(things)
     if len(todo) < 2:
         return function(todo[0]) if todo else None
@@ -142,7 +142,7 @@ def _first(function: Callable[[T], str | None], things: Iterable[T]) -> str | No
 
 
 def _remark(variant: Variant) -> str | None:
-    """Return a remark on variants of more instances than processes."""
+    """Return a log line about a variant with more instances than processes, or None."""
     count = variant.desired_count
     return (
         f"[local stack] variant {variant.name} has {count} instances: {MOST} processes stand "
@@ -153,10 +153,10 @@ def _remark(variant: Variant) -> str | None:
 
 
 def _patience(variant: Variant) -> float:
-    """Return the seconds until a container must be healthy."""
+    """Return the seconds within which a variant's container must become healthy."""
     return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
 
 
 def _words(variant: Variant, wrong: str) -> str:
-    """Say what is wrong with a variant."""
+    """Return an error message about a variant, for FailureReason."""
     return f"Variant {variant.name}: {wrong}"

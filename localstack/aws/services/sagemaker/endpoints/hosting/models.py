@@ -30,7 +30,9 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def content(ctx: Context, model: str) -> Content:
-    """Return a model's container; raise an error if it has several.
+    """Return the container of a SageMaker model (image, role, variables, data).
+
+    A model with several containers cannot be served.
 
     Raises:
         NoModel: The model does not exist, or has several containers.
@@ -50,7 +52,7 @@ def content(ctx: Context, model: str) -> Content:
 
 
 def fetch(ctx: Context, source: Content, folder: Path) -> None:
-    """Download a model's data into the folder that becomes /opt/ml/model.
+    """Download a model's artifacts into the folder that becomes /opt/ml/model.
 
     Raises:
         NoModel: S3 has nothing there.
@@ -66,7 +68,7 @@ def fetch(ctx: Context, source: Content, folder: Path) -> None:
 
 
 def _unpack(data: bytes, uri: str, folder: Path) -> None:
-    """Unpack a model archive into the folder."""
+    """Unpack a model.tar.gz into a folder."""
     try:
         unpack(BytesIO(data), len(data), folder)
     except Refused as error:
@@ -78,7 +80,7 @@ def _unpack(data: bytes, uri: str, folder: Path) -> None:
 
 
 def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) -> Content:
-    """Return the content of a container of a model."""
+    """Return the image, role, variables and data of one container of a model."""
     package: Mapping[str, Any] = {}
     if container.get("ModelPackageName"):
         package = _package(ctx, model, container["ModelPackageName"])
@@ -100,7 +102,7 @@ def _content(ctx: Context, model: str, container: Mapping[str, Any], role: str) 
 
 
 def _package(ctx: Context, model: str, name: str) -> Mapping[str, Any]:
-    """Return the container of a model package."""
+    """Return the container definition of a model package."""
     try:
         description = ctx.client("sagemaker").describe_model_package(ModelPackageName=name)
     except ClientError as error:

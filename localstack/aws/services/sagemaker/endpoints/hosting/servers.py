@@ -16,7 +16,7 @@ from .models import Content
 
 
 def contract(region: str) -> Contract:
-    """Return what SageMaker's container contract demands in this region."""
+    """Return SageMaker's contract with model containers: mount, routes, arguments, variables."""
     return Contract(
         mount=ROOT,
         model=f"{ROOT}/model",
@@ -41,9 +41,9 @@ def model_server(
     *,
     remark: str | None,
 ) -> ModelServer:
-    """Return the server of an instance, not started yet.
+    """Return the model server of an endpoint's instance, not started yet.
 
-    Its lines go to CloudWatch Logs, into one stream however often it starts.
+    Its output goes to CloudWatch Logs, into one stream however often it starts.
     """
     return server_of(
         ctx,
@@ -66,7 +66,7 @@ def server_of(
     folder: Path,
     remark: str | None = None,
 ) -> ModelServer:
-    """Return a model's server, not started yet.
+    """Return the server of a model, of an endpoint or a transform job, not started yet.
 
     Args:
         ctx: The handler's context.
@@ -94,7 +94,7 @@ def server_of(
 
 
 def unmapped_message(image: str) -> str:
-    """Return why an image without a command cannot be served."""
+    """Return the error message that an image has no local command to serve it."""
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}': start "
         "it with --image NAME=COMMAND, or name it "

@@ -42,7 +42,10 @@ class Input(msgspec.Struct, frozen=True):
 
 
 def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
-    """Send a request to its instance. Whatever happens, the request leaves the queue."""
+    """Send an asynchronous request to its instance, and store the answer or the failure.
+
+    Whatever happens, the request leaves the queue.
+    """
     queued = work.began - work.request.received
     queues.record(ctx, endpoint.name, work.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)
     try:
@@ -58,7 +61,7 @@ def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) ->
 
 
 def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    """End a request that has waited longer than its RequestTTLSeconds."""
+    """End an asynchronous request that has waited longer than its RequestTTLSeconds."""
     words = (
         "The request was in the queue for longer than RequestTTLSeconds "
         f"({request.ttl.total_seconds():g})."
@@ -68,7 +71,7 @@ def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
-    """End a request that has been processed for longer than its InvocationTimeoutSeconds.
+    """End an asynchronous request that has run longer than its InvocationTimeoutSeconds.
 
     The instance has room again when the model answers.
     """
@@ -85,7 +88,7 @@ def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -
 
 
 def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
-    """Take a request out of the queue, and note its time."""
+    """Remove an asynchronous request from the queue, and record its processing time."""
     if queue.leave(work):
         spent = (ctx.clock.now() - work.request.received).total_seconds()
         queues.record(
@@ -99,7 +102,7 @@ def _end(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> No
 
 
 def _answer(ctx: Context, endpoint: Endpoint, work: UnderWay) -> Answer:
-    """Return the model's answer.
+    """Send an asynchronous request's input to the model, and return its answer.
 
     Raises:
         Failure: The input cannot be read, or the model gives no answer.
@@ -147,7 +150,7 @@ def _answer(ctx: Context, endpoint: Endpoint, work: UnderWay) -> Answer:
 
 
 def _input(ctx: Context, request: Request) -> Input:
-    """Return the input of a request."""
+    """Download the input of an asynchronous request from S3."""
     if request.source is None:
         return Input(request.body, "application/octet-stream")
     bucket, key = split(request.source)
@@ -166,7 +169,7 @@ def _input(ctx: Context, request: Request) -> Input:
 
 
 def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> None:
-    """Store the model's answer."""
+    """Write the model's answer to the request's output location in S3, and log its success."""
     began = time.perf_counter()
     try:
         _put(
@@ -201,7 +204,7 @@ def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> 
 def _fail(
     ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, work: UnderWay | None
 ) -> None:
-    """Store a failure where failures go, if anywhere, and write a line into the log in any case."""
+    """Write a failed request's error to its failure location, if any, and into the log."""
     words = str(failure)
     if request.failure is not None:
         try:
@@ -220,7 +223,7 @@ def _fail(
 
 
 def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
-    """Store an object of a request, encrypted if it asks for that."""
+    """Write an S3 object for an asynchronous request, encrypted if its output config says so."""
     bucket, key = split(uri)
     encrypted: dict[str, Any] = (
         {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
@@ -231,7 +234,7 @@ def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) ->
 def _write_log(
     ctx: Context, endpoint: Endpoint, work: UnderWay | None, request: Request, words: str
 ) -> None:
-    """Write a line into the data log of the instance.
+    """Write a line about an asynchronous request into the data log of its instance.
 
     Where no instance had the request it is the log of the endpoint's first variant.
     """

@@ -70,13 +70,13 @@ class Backlog:
         )
 
     def decide(self, work: UnderWay) -> bool:
-        """Return whether the caller is the first to end a request."""
+        """Claim the right to end a request; return whether the caller is the first to do so."""
         with self.changed:
             first, work.decided = not work.decided, True
         return first
 
     def leave(self, work: UnderWay) -> bool:
-        """Remove a request; return False if it was removed before."""
+        """Remove a request that an instance processed; return False if it was removed before."""
         with self.changed:
             if work not in self.processed:
                 return False
@@ -94,12 +94,12 @@ class Backlogs:
         self._lock = threading.Lock()
 
     def backlog_of(self, endpoint: str) -> Backlog:
-        """Return an endpoint's queue."""
+        """Return the queue of asynchronous requests of an endpoint; it is made if needed."""
         with self._lock:
             return self._of.setdefault(endpoint, Backlog())
 
     def drop(self, endpoint: str) -> None:
-        """Drop an endpoint's queue; requests under way continue."""
+        """Delete an endpoint's queue of asynchronous requests; those under way continue."""
         with self._lock:
             backlog = self._of.pop(endpoint, None)
         if backlog is not None:
@@ -109,13 +109,13 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """Return the AsyncInferenceConfig, or None for a synchronous endpoint."""
+    """Return an endpoint's AsyncInferenceConfig, or None for a synchronous endpoint."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 
 
 def note(ctx: Context, endpoint: Endpoint) -> None:
-    """Record an endpoint's queue in CloudWatch's metrics."""
+    """Record the size and age of an endpoint's request queue in CloudWatch's metrics."""
     if settings(endpoint) is None or endpoint.routing is None:
         return
     backlog = ctx.store(Backlogs).backlog_of(endpoint.name)
@@ -127,14 +127,14 @@ def note(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def drop(ctx: Context, endpoint: Endpoint) -> None:
-    """Drop the queue of a deleted endpoint."""
+    """Delete the queue of asynchronous requests of a deleted endpoint."""
     ctx.store(Backlogs).drop(endpoint.name)
     if settings(endpoint) is not None:
         queues.note_level(ctx, endpoint.name, size=0, oldest=None, instances=None)
 
 
 def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
-    """Take out the requests that have waited longer than they may."""
+    """Remove from a queue the requests that have waited longer than they may, and yield them."""
     now = ctx.clock.now()
     with backlog.changed:
         expired = [request for request in backlog.waiting if now - request.received > request.ttl]
@@ -144,7 +144,7 @@ def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
 
 
 def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | None:
-    """Take out the request that waits the longest, for an instance that has room for it."""
+    """Take the oldest request out of a queue for an instance with room; None if there is none."""
     room = _room(endpoint)
     with backlog.changed:
         if room is None or not backlog.waiting:
@@ -160,13 +160,13 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
 
 
 def look(backlog: Backlog) -> None:
-    """Wait until something may have changed."""
+    """Wait until a queue may have changed."""
     with backlog.changed:
         backlog.changed.wait(_LOOK)
 
 
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
-    """Choose a variant by weight and its least busy instance, or None if all are full.
+    """Choose a variant by weight and its least busy instance; None if all are full.
 
     An instance whose process has ended starts again, and takes no requests meanwhile.
     """

@@ -40,7 +40,7 @@ def capture(
     body: bytes,
     answer: Answer,
 ) -> None:
-    """Capture a call for data capture, if it is sampled."""
+    """Record an invocation's input and output for data capture, if it is sampled."""
     config = target.fleet.capture
     if (
         not config
@@ -75,7 +75,7 @@ def record(
     attributes: str | None,
     called_at: datetime,
 ) -> dict[str, Any]:
-    """Return the line of one call. Pure."""
+    """Return the JSON record of data capture for one invocation."""
     modes = {option["CaptureMode"] for option in config.get("CaptureOptions") or ()}
     data: dict[str, Any] = {}
     if modes & {"Input", "InputAndOutput"}:
@@ -94,7 +94,7 @@ def record(
 def key(
     config: Mapping[str, Any], endpoint: str, variant: str, called_at: datetime, unique: str
 ) -> tuple[str, str]:
-    """Return bucket and key of a capture file, by its first record's time."""
+    """Return the S3 bucket and key of a data capture file, by its first record's time."""
     bucket, prefix = split(config["DestinationS3Uri"])
     folder = "/".join(
         part
@@ -122,7 +122,7 @@ class Buffer:
         called_at: datetime,
         line: dict[str, Any],
     ) -> None:
-        """Add a line; `owner` is the endpoint and the variant."""
+        """Add a data capture record to the buffer; `owner` is the endpoint and the variant."""
         place = (*owner, called_at.strftime("%Y%m%d%H"))
         with self._lock:
             self._configs[place] = config
@@ -136,7 +136,7 @@ class Buffer:
             ctx.spawn(self.flush, ctx.without_request())
 
     def flush(self, ctx: Context) -> None:
-        """Write the buffered records.
+        """Write the buffered data capture records to S3.
 
         What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops
         it.
@@ -160,7 +160,7 @@ class Buffer:
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
-    """Return the captured input or output of a call."""
+    """Return the captured input or output of an invocation, as its record has it."""
     encoding = _encoding(config, content_type)
     text = (
         base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")
@@ -169,7 +169,7 @@ def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) 
 
 
 def _encoding(config: Mapping[str, Any], content_type: str) -> str:
-    """Return the encoding of a content type: CSV, JSON or BASE64."""
+    """Return the data capture encoding of a content type: CSV, JSON or BASE64."""
     listed = config.get("CaptureContentTypeHeader") or {}
     plain = content_type.partition(";")[0].strip().lower()
     for encoding, member in (("CSV", "CsvContentTypes"), ("JSON", "JsonContentTypes")):

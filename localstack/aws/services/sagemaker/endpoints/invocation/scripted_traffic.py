@@ -9,7 +9,7 @@ from .. import checks, records
 
 
 def add(ctx: Context, scripted: Minutes) -> None:
-    """Add minutes of scripted traffic.
+    """Add simulated minutes of traffic to the CloudWatch metrics of an endpoint's variants.
 
     Raises:
         AwsError: There is no such endpoint or variant; nothing has been added.

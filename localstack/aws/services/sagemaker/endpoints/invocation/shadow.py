@@ -31,7 +31,7 @@ class Copies:
         self._room = threading.BoundedSemaphore(_WAITING)
 
     def send(self, function: Callable[..., object], *arguments: object) -> None:
-        """Call a function in a thread, or drop the call when too many wait."""
+        """Call a function in a background thread, or drop the call when too many wait."""
         if self._room.acquire(blocking=False):
             self._pool.submit(function, *arguments).add_done_callback(
                 lambda _: self._room.release()
@@ -45,7 +45,7 @@ def copy(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
-    """Send a copy of a request to the shadow variant, in the background."""
+    """Send a copy of a request to the endpoint's shadow variant, in the background."""
     if target.variant.healthy:
         ctx.store(Copies).send(_send, ctx.without_request(), endpoint, target, body, headers)
 
@@ -57,7 +57,7 @@ def _send(
     body: bytes,
     headers: tuple[tuple[str, str], ...],
 ) -> None:
-    """Send a copy, and note its metrics."""
+    """Send a copy of a request to the shadow variant, and record its metrics."""
     server = target.variant.pick()
     if server is None or not server.enter():
         return

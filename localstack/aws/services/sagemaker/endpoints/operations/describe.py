@@ -39,7 +39,7 @@ def list_endpoints(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def description(endpoint: Endpoint) -> dict[str, Any]:
-    """Return an endpoint as DescribeEndpoint has it."""
+    """Return an endpoint in the form of DescribeEndpoint's response."""
     fleet = endpoint.fleet
     answer: dict[str, Any] = {
         "EndpointName": endpoint.name,
@@ -69,9 +69,9 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Record an endpoint's state before a change, for the fault eventual-consistency.
+    """Store an endpoint's description before a change, for the fault eventual-consistency.
 
-    DescribeEndpoint shows that for as long as the fault says.
+    DescribeEndpoint goes on showing it for as long as the fault says.
     """
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:
@@ -79,7 +79,7 @@ def hide(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _summary(variant: Variant) -> dict[str, Any]:
-    """Return a variant as DescribeEndpoint has it."""
+    """Return a variant in the form of DescribeEndpoint's ProductionVariants."""
     summary: dict[str, Any] = {
         "VariantName": variant.name,
         "CurrentWeight": variant.weight,
@@ -100,7 +100,7 @@ def _summary(variant: Variant) -> dict[str, Any]:
 
 
 def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
-    """Return the fleet that is being deployed, as DescribeEndpoint has it."""
+    """Return the fleet being deployed in the form of PendingDeploymentSummary."""
     summary: dict[str, Any] = {
         "EndpointConfigName": fleet.config.name,
         "StartTime": endpoint.pending_since,
@@ -119,7 +119,7 @@ def _pending_variant(variant: Variant) -> dict[str, Any]:
 
 
 def _common_members(variant: Variant) -> dict[str, Any]:
-    """Return the members that current and pending variants share."""
+    """Return the members that DescribeEndpoint shows of current and pending variants alike."""
     common: dict[str, Any] = {
         key: variant.config[key]
         for key in ("ManagedInstanceScaling", "RoutingConfig")
@@ -138,7 +138,7 @@ def _common_members(variant: Variant) -> dict[str, Any]:
 
 
 def _capture(fleet: Fleet) -> dict[str, Any]:
-    """Return the data capture of a fleet, as DescribeEndpoint has it."""
+    """Return an endpoint's data capture in the form of DescribeEndpoint's response."""
     config = fleet.capture
     if not config:
         return {}

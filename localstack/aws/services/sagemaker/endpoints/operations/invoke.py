@@ -30,7 +30,7 @@ _HEADERS = (
 
 @handles("sagemaker-runtime", "InvokeEndpoint")
 def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Send a request to the endpoint's model."""
+    """Answer InvokeEndpoint: send a request to the endpoint's model, and return its answer."""
     began_at = time.perf_counter()
     endpoint = records.find(ctx, params["EndpointName"])
     routing = endpoint.routing if endpoint else None
@@ -83,12 +83,12 @@ def invoke(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def container_headers(params: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request that the model's container gets."""
+    """Return the HTTP headers of an invocation that are passed to the model's container."""
     return tuple((header, str(params[member])) for member, header in _HEADERS if params.get(member))
 
 
 def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, ModelServer] | None:
-    """Return a target whose server has counted this request.
+    """Choose a variant and a server for an invocation, and count it as one of its requests.
 
     None: moto answers for the target (--moto-answers, its image is unmapped).
     """
@@ -105,7 +105,7 @@ def _enter(ctx: Context, endpoint: Endpoint, name: str | None) -> tuple[Target, 
 
 
 def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) -> Target:
-    """Choose a request's target."""
+    """Choose the variant for an invocation: the named one, or one by weight."""
     if name is not None:
         choice = routing.by_name.get(name)
         if choice is None:
@@ -126,7 +126,7 @@ def _pick(ctx: Context, endpoint: Endpoint, routing: Routing, name: str | None) 
 def _predict(
     server: ModelServer, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[Answer | None, str]:
-    """Send a request to the model; return the answer, or why there is none."""
+    """Send an invocation to a model server; return its answer, or None and why there is none."""
     try:
         return server.predict(body, headers), ""
     except TimedOut:
@@ -143,7 +143,7 @@ def _predict(
 
 
 def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong: str) -> AwsError:
-    """Return the error for an answer that is none, or no success."""
+    """Return the ModelError for an answer that is missing or is no success."""
     status = answer.status if answer else 0
     words = answer.body.decode("utf-8", "replace") if answer else wrong
     group = f"/aws/sagemaker/Endpoints/{endpoint.name}"
@@ -162,5 +162,5 @@ def _model_error(ctx: Context, endpoint: Endpoint, answer: Answer | None, wrong:
 
 
 def invalid(message: str) -> AwsError:
-    """Return the error for a request that is invalid."""
+    """Return the ValidationError for an invocation that is not valid."""
     return AwsError("ValidationError", message, 400)

@@ -47,12 +47,12 @@ def invoke_async(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _not_found(ctx: Context, name: str) -> AwsError:
-    """Return the error that there is no such endpoint."""
+    """Return the ValidationError for an endpoint that does not exist."""
     return invalid(f"Endpoint {name} of account {ctx.account} not found.")
 
 
 def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Request:
-    """Return the request of a call, with its places in S3."""
+    """Return the queued form of an InvokeEndpointAsync request, with its S3 locations."""
     source, body = params.get("InputLocation"), params.get("Body") or b""
     if bool(source) == bool(body):
         raise invalid("Exactly one of InputLocation and Body must be provided.")
@@ -76,7 +76,7 @@ def _request(ctx: Context, params: dict[str, Any], output: dict[str, Any]) -> Re
 
 
 def _check_uri(uri: str) -> str:
-    """Check the place of an input."""
+    """Check the InputLocation of an asynchronous request, and return it."""
     try:
         bucket, key = split(uri)
     except TransferError as error:
@@ -89,7 +89,7 @@ def _check_uri(uri: str) -> str:
 
 
 def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    """Put a request into the endpoint's queue."""
+    """Append an asynchronous request to the endpoint's queue."""
     queue = ctx.store(Backlogs).backlog_of(endpoint.name)
     with queue.changed:
         # it has been deleted meanwhile: nobody would look after the request
@@ -104,9 +104,9 @@ def _enqueue(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
-    """Process an endpoint's queue until it is empty.
+    """Process an endpoint's queue of asynchronous requests until it is empty.
 
-    Requests go to instances that have room; those whose time is over are ended.
+    Requests go to instances that have room; those that waited too long are ended.
     """
     while not ctx.stopping.is_set():
         for request in backlog.overdue(ctx, queue):
@@ -129,7 +129,7 @@ def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
 
 
 def check(params: dict[str, Any]) -> None:
-    """Check an AsyncInferenceConfig.
+    """Check the AsyncInferenceConfig of an endpoint configuration.
 
     Raises:
         AwsError: The service refuses it, or something in it is not done here.
@@ -167,5 +167,5 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _refusal(message: str) -> AwsError:
-    """Return a ValidationException."""
+    """Return SageMaker's ValidationException with this message."""
     return AwsError("ValidationException", message)

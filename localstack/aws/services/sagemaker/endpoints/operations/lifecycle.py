@@ -49,7 +49,7 @@ def create(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def begin(ctx: Context, endpoint: Endpoint) -> None:
-    """Start an endpoint's servers.
+    """Start the model servers of a new endpoint.
 
     It is InService when all of them answer, Failed when one does not.
     """
@@ -95,13 +95,13 @@ def _finish_creation(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def _remove(ctx: Context, endpoint: Endpoint) -> None:
-    """Forget a deleted endpoint."""
+    """Remove a deleted endpoint from the stack's records."""
     ctx.store(Endpoints).endpoints.pop(endpoint.name, None)
     tags.drop(ctx, endpoint.arn)
 
 
 def _note_status(ctx: Context, fleet: Fleet, status: str) -> None:
-    """Note a status of all variants of a fleet."""
+    """Record a status of all variants of a fleet, for DescribeEndpoint."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
 
@@ -114,7 +114,7 @@ def resume(ctx: Context, store: Endpoints) -> None:
 
 
 def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
-    """Bring an endpoint from Creating to InService, with its last configuration.
+    """Bring an endpoint from Creating to InService after a restart, as it was last configured.
 
     A deployment under way is rolled back; new weights are taken.
     """
@@ -134,13 +134,13 @@ def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
 
 def _begin_again(ctx: Context, endpoint: Endpoint) -> None:
     # with moto's answers it waits here for the servers, and not in the clock's own thread
-    """Start an endpoint's servers again."""
+    """Start an endpoint's model servers again after a restart."""
     with ctx.clock.request():
         begin(ctx, endpoint)
 
 
 def _forget_servers(fleet: Fleet) -> None:
-    """Forget the servers of a fleet, which ended with the stack."""
+    """Drop a fleet's references to model servers, which ended with the stack."""
     fleet.started.clear()
     fleet.failure = None
     for variant in fleet.all:

@@ -63,7 +63,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("sagemaker", "UpdateEndpointWeightsAndCapacities")
 def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change weights and counts, as UpdateEndpointWeightsAndCapacities does.
+    """Answer UpdateEndpointWeightsAndCapacities: change variants' weights and counts.
 
     Counts and weights that are not named stay.
     """
@@ -104,7 +104,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
-    """Make desired weights and counts the current ones.
+    """Make the desired weights and instance counts of variants the current ones.
 
     An instance that does not come up takes the whole change back.
     """
@@ -123,7 +123,7 @@ def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> Non
 
 
 def _check(item: Mapping[str, Any], least: int) -> None:
-    """Check a variant's new weight and count.
+    """Check the new weight and instance count that a request has for a variant.
 
     Only an asynchronous endpoint can have 0 instances.
     """
@@ -140,7 +140,7 @@ def _check(item: Mapping[str, Any], least: int) -> None:
 
 
 def _require_changeable(endpoint: Endpoint) -> None:
-    """Raise an error while a change is under way or has failed."""
+    """Raise an error while an endpoint is being changed or has failed."""
     if endpoint.changing:
         raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
     if endpoint.status != "InService":
@@ -151,7 +151,7 @@ def _require_changeable(endpoint: Endpoint) -> None:
 
 
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
-    """Return the fleet of an update.
+    """Return the new fleet of variants for an UpdateEndpoint request.
 
     Its variants have the properties of the old one's where they are retained.
     """

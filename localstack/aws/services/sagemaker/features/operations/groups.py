@@ -20,7 +20,7 @@ _MOST_FEATURES = 2500
 
 
 def invalid(message: str) -> AwsError:
-    """Return a ValidationException."""
+    """Return SageMaker's ValidationException with this message."""
     return AwsError("ValidationException", message, 400)
 
 
@@ -66,7 +66,7 @@ def create_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_creation(ctx: Context, group: Group) -> None:
-    """Make the offline store, and set the group Created or CreateFailed."""
+    """Create a feature group's offline store, and set the group Created or CreateFailed."""
     if ctx.stopping.is_set():
         return
     try:
@@ -80,13 +80,13 @@ def _finish_creation(ctx: Context, group: Group) -> None:
 
 @resumes(Groups)
 def resume(ctx: Context, store: Groups) -> None:
-    """Set all groups' timers again after a restart."""
+    """Set the timers of all feature groups again after a restart."""
     for group in list(store.by_name.values()):
         _resume_group(ctx, group)
 
 
 def _resume_group(ctx: Context, group: Group) -> None:
-    """Set a group's timers again."""
+    """Set a feature group's timers (creation, update, deletion, flush) after a restart."""
     group.flushing = False
     if group.status == "Creating":
         ctx.clock.call_after(CREATES, lambda: _finish_creation(ctx, group))
@@ -163,7 +163,7 @@ def list_feature_groups(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _matches(group: Group, params: dict[str, Any]) -> bool:
-    """Return whether a group matches a List call's filters."""
+    """Return whether a feature group passes the filters of ListFeatureGroups."""
     return (
         params.get("NameContains", "") in group.name
         and params.get("FeatureGroupStatusEquals", group.status) == group.status
@@ -215,7 +215,7 @@ def update_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _finish_update(ctx: Context, group: Group) -> None:
-    """Give the offline store's table the new columns."""
+    """Add the new features to the offline store's table, at the end of an update."""
     if ctx.stopping.is_set():
         return
     offline.widen(ctx, group)
@@ -224,7 +224,7 @@ def _finish_update(ctx: Context, group: Group) -> None:
 
 @handles("sagemaker", "DeleteFeatureGroup")
 def delete_feature_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a group; offline data and the Glue table stay."""
+    """Answer DeleteFeatureGroup; offline data and the Glue table stay."""
     group = find(ctx, params["FeatureGroupName"])
     if group.status == "Creating":
         raise AwsError("ResourceInUse", f"FeatureGroup {group.name} is being created.", 400)
@@ -299,7 +299,7 @@ def find(ctx: Context, name_or_arn: str) -> Group:
 
 
 def _feature_of(group: Group, name: str) -> Feature:
-    """Return a feature of a group.
+    """Return the feature of a feature group that has this name.
 
     Raises:
         AwsError: There is none.
@@ -312,7 +312,7 @@ def _feature_of(group: Group, name: str) -> Feature:
 
 
 def _feature(item: dict[str, Any]) -> Feature:
-    """Return a feature from its definition."""
+    """Parse one entry of FeatureDefinitions."""
     return Feature(item["FeatureName"], item["FeatureType"], item.get("CollectionType"))
 
 
@@ -350,7 +350,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_names(names: list[str]) -> None:
-    """Raise if a group's feature names are wrong, repeated or too many."""
+    """Raise an error if feature names are wrong, repeated or too many."""
     if not 1 <= len(names) <= _MOST_FEATURES:
         raise invalid(f"A feature group has 1 to {_MOST_FEATURES} features.")
     if len({name.lower() for name in names}) != len(names):
@@ -360,7 +360,7 @@ def _check_names(names: list[str]) -> None:
 
 
 def _check_name(name: str) -> None:
-    """Raise if a feature's name is reserved or wrong."""
+    """Raise an error if a feature's name is reserved or wrong."""
     if name.lower() in RESERVED:
         raise invalid(f"Validation Error: {name} is a reserved feature name.")
     if not _NAME.fullmatch(name):

@@ -29,7 +29,7 @@ def put_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "BatchWriteRecord")
 def batch_write_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Write records. An entry that is refused is in Errors; the others are written."""
+    """Answer BatchWriteRecord: an entry that is refused is in Errors; the others are written."""
     if not 1 <= len(params["Entries"]) <= _MOST_WRITTEN:
         raise refusal(
             f"Value at 'entries' failed to satisfy constraint: 1 to {_MOST_WRITTEN} entries."
@@ -91,7 +91,7 @@ def get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles(_SERVICE, "BatchGetRecord")
 def batch_get_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Read at most 100 records.
+    """Answer BatchGetRecord for at most 100 records.
 
     What is missing or expired is left out, what is refused is in Errors.
     """
@@ -166,7 +166,7 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
-    """Write a record of a request."""
+    """Write the feature record of a PutRecord request into its stores."""
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
@@ -194,7 +194,7 @@ def _write(
     ttl: Any,
     force: bool,
 ) -> None:
-    """Write a record into the stores; online only if it is the newest."""
+    """Write a feature record into the online and offline store; online only if it is the newest."""
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
@@ -208,7 +208,7 @@ def _write(
 
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record, softly deleted ones included."""
+    """Return the unexpired online record of an identifier, softly deleted ones included."""
     row = (group.online or {}).get(key)
     if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)
@@ -217,13 +217,13 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record, or None if there is none or it was deleted."""
+    """Return the online record of an identifier, or None if there is none or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
 
 def _ready(ctx: Context, name: str) -> Group:
-    """Return a group that is Created.
+    """Return a feature group by name, which must be Created.
 
     Raises:
         AwsError: It is not.
@@ -237,7 +237,7 @@ def _ready(ctx: Context, name: str) -> Group:
 
 
 def _online(group: Group) -> dict[str, Online]:
-    """Return the online store of a group.
+    """Return the online store of a feature group: records by their identifier.
 
     Raises:
         AwsError: It has none.
@@ -251,7 +251,7 @@ def _online(group: Group) -> dict[str, Online]:
 
 
 def _targets(group: Group, params: dict[str, Any]) -> list[str]:
-    """Return the stores that a request writes to."""
+    """Return the names of the stores (online, offline) to which a request writes."""
     enabled = [
         name
         for name, store in zip(_STORES, (group.online, group.offline), strict=True)
@@ -265,7 +265,7 @@ def _targets(group: Group, params: dict[str, Any]) -> list[str]:
 
 
 def _names(group: Group, requested: list[str] | None) -> list[str]:
-    """Return the features that a request reads."""
+    """Return the names of the features that a request reads, after checking them."""
     for name in requested or ():
         if name not in group.features:
             raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
@@ -273,7 +273,7 @@ def _names(group: Group, requested: list[str] | None) -> list[str]:
 
 
 def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[dict[str, Any]]:
-    """Return a record's features in the order of the group's definitions.
+    """Return a feature record in the API's form, in the order of the definitions.
 
     A feature without a value is left out.
     """
@@ -287,13 +287,13 @@ def _record(group: Group, values: dict[str, Value], names: list[str]) -> list[di
 
 
 def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
-    """Return when a record expires, if the request asks for that."""
+    """Return ExpiresAt of a feature record as a response's member, if the request asks for it."""
     is_shown = params.get("ExpirationTimeResponse") == "Enabled" and record.expires is not None
     return {"ExpiresAt": stamp(record.expires)} if is_shown and record.expires else {}
 
 
 def _text(values: dict[str, Value], name: str) -> str:
-    """Return a value that must be a single text."""
+    """Return a feature's value, which must be a single text, not a collection."""
     value = values[name]
     if not isinstance(value, str):
         raise refusal(f"Feature {name} cannot be a collection.")

@@ -59,7 +59,7 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Raise an error for parameters that cannot be honoured, before the name is taken.
+    """Raise an error for a processing job that cannot be run here, before the name is taken.
 
     Raises:
         AwsError: There is such a thing.
@@ -79,19 +79,19 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _inputs(params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a request's inputs."""
+    """Return the ProcessingInputs of a request."""
     return params.get("ProcessingInputs") or []
 
 
 def _outputs(params: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return a request's outputs."""
+    """Return the Outputs of a request's ProcessingOutputConfig."""
     return (params.get("ProcessingOutputConfig") or {}).get("Outputs") or []
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """End a job as moto does, if its image is unknown and --moto-answers is set.
+    """Complete a job without running it, if no command is mapped and --moto-answers is set.
 
-    Nothing runs then, with success.
+    moto does the same with every job.
     """
     ctx.moto("sagemaker", "CreateProcessingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeProcessingJob", {"ProcessingJobName": job.name})
@@ -99,7 +99,7 @@ def _as_moto(ctx: Context, job: Job) -> None:
 
 
 def process(ctx: Context, job: Job, container: Container) -> None:
-    """Run a processing job.
+    """Run a processing job: download its inputs, run its command, upload its outputs.
 
     Raises:
         JobFailed: The container failed.
@@ -163,7 +163,7 @@ def process(ctx: Context, job: Job, container: Container) -> None:
 
 
 def _message(container: Container) -> str | None:
-    """Return the container's message, or None."""
+    """Return the ExitMessage that a processing container left in a file, or None."""
     path = container.host("output/message")
     try:
         return path.read_bytes().decode()[:_MESSAGE] if path.is_file() else None
@@ -172,7 +172,7 @@ def _message(container: Container) -> str | None:
 
 
 def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
-    """Download an input."""
+    """Download one input of a processing job from S3 into its container's folder."""
     source = item.get("S3Input")
     if source is None:
         raise s3.TransferError(
@@ -186,7 +186,7 @@ def _fetch(storage: Any, item: dict[str, Any], container: Container) -> None:
 
 
 def _deliver(storage: Any, params: dict[str, Any], container: Container) -> None:
-    """Upload the outputs.
+    """Upload the outputs of a processing job to S3.
 
     Both upload modes do so at the end: a reader of Continuous output sees it later than on
     SageMaker, and whole.
@@ -203,7 +203,7 @@ def describe_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 
 def description(job: Job) -> dict[str, Any]:
-    """Return a processing job as DescribeProcessingJob has it."""
+    """Return a processing job in the form of DescribeProcessingJob's response."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

@@ -55,7 +55,10 @@ def create_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> Job:
-    """Start a training job; `tuning` is the ARN of the tuning job that asks for it."""
+    """Start a training job from a CreateTrainingJob request, and return it.
+
+    `tuning` is the ARN of the tuning job that asks for it.
+    """
     name = params["TrainingJobName"]
     arn = f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:training-job/{name}"
     specification = params.get("AlgorithmSpecification") or {}
@@ -82,7 +85,7 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """Raise an error for parameters that cannot be honoured, before the name is taken.
+    """Raise an error for a training job that cannot be run here, before the name is taken.
 
     A tuning job's definition is checked, too.
 
@@ -107,7 +110,7 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _check_spot(condition: dict[str, Any]) -> None:
-    """Check a spot job's limits.
+    """Check the time limits of a managed spot training job.
 
     It runs as a job that nothing interrupts: there is no capacity to lose.
     """
@@ -121,14 +124,14 @@ def _check_spot(condition: dict[str, Any]) -> None:
 
 
 def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
-    """Return the input mode of a channel."""
+    """Return the input mode (File ...) of a training channel: its own, or the job's."""
     return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """End a job as moto does, if its image is unknown and --moto-answers is set.
+    """Complete a job without running it, if no command is mapped and --moto-answers is set.
 
-    Nothing runs then, with success.
+    moto does the same with every job.
     """
     ctx.moto("sagemaker", "CreateTrainingJob", job.params)
     job.as_moto = ctx.moto("sagemaker", "DescribeTrainingJob", {"TrainingJobName": job.name})
@@ -136,7 +139,7 @@ def _as_moto(ctx: Context, job: Job) -> None:
 
 
 def train(ctx: Context, job: Job, container: Container) -> None:
-    """Run a training job.
+    """Run a training job: download its data, run its command, upload the model.
 
     Raises:
         JobFailed: The container failed.
@@ -190,14 +193,14 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
-    """End a job according to how its container ended."""
+    """Set a training job's final status according to how its container ended."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
 def _inputs(
     storage: Any, params: dict[str, Any], container: Container
 ) -> dict[str, dict[str, str]]:
-    """Put the channels' data and input/config where the container looks for them.
+    """Download the channels' data, and write input/config, where the container expects them.
 
     Returns:
         The channels, as inputdataconfig.json has them.
@@ -234,18 +237,18 @@ class _Checkpoints:
         self._folder = container.host((config or {}).get("LocalPath") or "checkpoints")
 
     def download(self) -> None:
-        """Download the job's checkpoints, if it has any."""
+        """Download the job's checkpoints from S3, if it has any."""
         if self._config:
             s3.download(self._storage, self._config["S3Uri"], self._folder, required=False)
 
     def upload(self) -> None:
-        """Upload the job's checkpoints, if it keeps any."""
+        """Upload the job's checkpoints to S3, if it keeps any."""
         if self._config:
             s3.upload(self._storage, self._folder, self._config["S3Uri"])
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
-    """Fetch the data of a channel."""
+    """Download the S3 data of one training channel into the container's folder."""
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise s3.TransferError(
@@ -258,7 +261,7 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
 
 
 def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
-    """Return a channel as inputdataconfig.json has it."""
+    """Return a training channel in the form of inputdataconfig.json."""
     source = channel["DataSource"].get("S3DataSource") or {}
     description = {
         "TrainingInputMode": _mode(channel, specification),
@@ -273,7 +276,7 @@ def _channel_description(channel: dict[str, Any], specification: dict[str, Any])
 
 
 def _deliver(storage: Any, job: Job, container: Container) -> None:
-    """Upload the model and the output data."""
+    """Upload a training job's model.tar.gz and output data to S3."""
     output = job.params["OutputDataConfig"]
     base = f"{output['S3OutputPath'].rstrip('/')}/{job.name}/output"
     if output.get("CompressionType") == "NONE":
@@ -293,7 +296,7 @@ def _deliver(storage: Any, job: Job, container: Container) -> None:
 
 
 def _publish(ctx: Context, job: Job) -> None:
-    """Put the job's metrics into CloudWatch, where the SDK's TrainingJobAnalytics looks."""
+    """Put a training job's metrics into CloudWatch, where the SDK's TrainingJobAnalytics looks."""
     if job.metrics:
         ctx.client("cloudwatch").put_metric_data(
             Namespace="/aws/sagemaker/TrainingJobs",
@@ -316,7 +319,7 @@ def describe_training_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def description(job: Job) -> dict[str, Any]:
-    """Return a training job as DescribeTrainingJob has it."""
+    """Return a training job in the form of DescribeTrainingJob's response."""
     if job.as_moto is not None:
         return job.as_moto
     with job.lock:

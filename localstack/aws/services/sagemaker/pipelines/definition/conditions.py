@@ -23,7 +23,7 @@ _PROPERTIES = {
 
 
 def check(condition: object) -> None:
-    """Raise an error for a condition that CreatePipeline refuses.
+    """Raise an error for a condition of a Condition step that CreatePipeline refuses.
 
     Raises:
         ExpressionError: There is such a thing.
@@ -52,7 +52,7 @@ def holds(conditions: list[dict[str, Any]], scope: Scope) -> bool:
 
 
 def _holds(condition: dict[str, Any], scope: Scope) -> bool:
-    """Return whether one condition is true."""
+    """Return whether one condition of a Condition step is true."""
     kind = condition["Type"]
     if kind == "Not":
         return not _holds(condition["Condition"], scope)
@@ -76,7 +76,7 @@ def _holds(condition: dict[str, Any], scope: Scope) -> bool:
 
 
 def _number(value: object) -> float | None:
-    """Return a value as a number, or None.
+    """Return a condition's operand as a number, or None if it is none.
 
     Values travel as strings (a parameter, a metric in a file), so a string that reads as a number
     counts as one.
@@ -92,7 +92,7 @@ def _number(value: object) -> float | None:
 
 
 def _equal(left: object, right: object) -> bool:
-    """Return whether two values are equal, as numbers if they read so."""
+    """Return whether two operands of a condition are equal, as numbers if they read so."""
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return first == second

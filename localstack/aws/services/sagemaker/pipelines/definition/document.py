@@ -116,7 +116,7 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Definition:
-    """Return the definition of a text.
+    """Parse and check the JSON text of a SageMaker pipeline definition.
 
     Raises:
         DefinitionError: UpdatePipeline would answer it with a ValidationException.
@@ -152,14 +152,14 @@ def parse(text: str) -> Definition:
 
 
 def predecessors_of(step: Step) -> set[str]:
-    """Return the steps that must have ended before this one may start."""
+    """Return the names of the steps that must have ended before this one may start."""
     return {dependency.step for dependency in step.depends} | (
         {step.branch[0]} if step.branch else set()
     )
 
 
 def _parameter(raw: object) -> Parameter:
-    """Return a parameter of a definition."""
+    """Parse one entry of a pipeline definition's Parameters."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a parameter needs a Name: {raw!r}")
     name, kind, default = raw["Name"], raw.get("Type", "String"), raw.get("DefaultValue")
@@ -178,14 +178,14 @@ def _parameter(raw: object) -> Parameter:
 
 
 def _fits(value: object, kind: str) -> bool:
-    """Return whether a value is of a parameter's type."""
+    """Return whether a value has the type of a pipeline parameter."""
     return isinstance(value, PARAMETER_TYPES[kind]) and (
         kind == "Boolean" or not isinstance(value, bool)
     )
 
 
 def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[Step]) -> None:
-    """Add steps to a list, with those of their branches."""
+    """Parse steps into a list, with the steps of their conditional branches."""
     for raw in raw_steps:
         step = _step(raw, branch)
         into.append(step)
@@ -196,7 +196,7 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
-    """Return a step of a definition."""
+    """Parse one step of a pipeline definition."""
     name, kind, arguments = _head(raw)
     where = f"step '{name}'"
     cache = raw.get("CacheConfig") or {}
@@ -218,7 +218,7 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
 
 
 def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
-    """Return a step's Name, Type and Arguments, checked."""
+    """Return a pipeline step's Name, Type and Arguments, after checking them."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
     name, kind, arguments = raw["Name"], raw.get("Type"), raw.get("Arguments", {})
@@ -237,7 +237,7 @@ def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
 
 
 def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a step's arguments without the steps of a condition's branches.
+    """Return a pipeline step's arguments without the steps of a condition's branches.
 
     Those are steps of their own.
     """
@@ -251,7 +251,7 @@ def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
 def _dependencies(
     raw: dict[str, Any], arguments: dict[str, Any], where: str
 ) -> tuple[Dependency, ...]:
-    """Return a step's dependencies: DependsOn, and the steps whose values it reads."""
+    """Return a pipeline step's dependencies: DependsOn, and the steps whose values it reads."""
     explicit = tuple(_dependency(entry, where) for entry in _list(raw, "DependsOn", where))
     named = {dependency.step for dependency in explicit}
     read = sorted(
@@ -273,7 +273,7 @@ def _check_conditions(conditions: list[Any], where: str) -> None:
 
 
 def _dependency(entry: object, where: str) -> Dependency:
-    """Return an entry of DependsOn."""
+    """Parse one entry of a pipeline step's DependsOn."""
     if isinstance(entry, str):
         return Dependency(step=entry, trigger="Completed")
     if (
@@ -289,7 +289,7 @@ def _dependency(entry: object, where: str) -> Dependency:
 
 
 def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
-    """Return a property file's name and place."""
+    """Parse one entry of a step's PropertyFiles into its name, output and path."""
     try:
         return entry["PropertyFileName"], PropertyFile(
             output=entry["OutputName"], path=entry["FilePath"]
@@ -301,7 +301,7 @@ def _property_file(entry: Any, where: str) -> tuple[str, PropertyFile]:
 
 
 def _retry(entry: Any, where: str) -> Retry:
-    """Return a retry policy."""
+    """Parse one entry of a step's RetryPolicies."""
     if not isinstance(entry, dict) or not entry.get("ExceptionType"):
         raise DefinitionError(f"{where}: a retry policy needs an ExceptionType")
     if "MaxAttempts" in entry and "ExpireAfterMin" in entry:
@@ -324,7 +324,7 @@ def _retry(entry: Any, where: str) -> Retry:
 
 
 def _check_references(step: Step, definition: Definition) -> None:
-    """Check that all names in a step's arguments exist."""
+    """Check that all parameters and steps to which a step's arguments refer exist."""
     where = f"step '{step.name}'"
     for dependency in step.depends:
         if dependency.step not in definition.steps:
@@ -352,7 +352,7 @@ def _check_references(step: Step, definition: Definition) -> None:
 
 
 def _references(value: object, where: str) -> list[Reference]:
-    """Return the references in a value."""
+    """Return the references (Get: Steps.X...) within a step's argument."""
     try:
         return list(references(value))
     except paths.PathError as error:
@@ -360,7 +360,7 @@ def _references(value: object, where: str) -> list[Reference]:
 
 
 def duration(text: str, where: str) -> timedelta:
-    """Return an ISO 8601 duration such as P30D or PT12H; a year has 365 days, a month 30.
+    """Parse an ISO 8601 duration such as P30D or PT12H; a year has 365 days, a month 30.
 
     Notebooks of AWS write it as 30d or T30m, too.
 
@@ -384,7 +384,7 @@ def duration(text: str, where: str) -> timedelta:
 
 
 def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
-    """Return a member that must be a list."""
+    """Return a member of a pipeline definition's object, which must be a list."""
     value = raw.get(key) or []
     if not isinstance(value, list):
         raise DefinitionError(f"{where}: {key} must be a list")
@@ -392,7 +392,7 @@ def _list(raw: dict[str, Any], key: str, where: str) -> list[Any]:
 
 
 def _unique(items: list[T], what: str) -> list[T]:
-    """Return items after a check that their names differ."""
+    """Return parameters or steps after a check that their names differ."""
     names: set[str] = set()
     for item in items:
         if item.name in names:

@@ -27,7 +27,7 @@ class ExpressionError(ValueError):
 
 
 def resolve(value: object, scope: Scope) -> object:
-    """Return a value with every expression in it replaced."""
+    """Return a step's argument with the pipeline expressions in it replaced by their values."""
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):
@@ -42,7 +42,7 @@ def resolve(value: object, scope: Scope) -> object:
 
 
 def _get(source: Reference, scope: Scope) -> object:
-    """Return the value of a Get."""
+    """Return the value of a Get expression: a parameter, a step's property or the execution's."""
     if source.kind == "Parameters":
         if source.name not in scope.parameters:
             raise ExpressionError(f"the parameter '{source.name}' has no value")
@@ -56,7 +56,7 @@ def _get(source: Reference, scope: Scope) -> object:
 
 
 def _join(arguments: object, scope: Scope) -> str:
-    """Return the value of a Std:Join."""
+    """Return the text that a Std:Join expression makes of its values."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Values"), list):
         raise ExpressionError(f"Std:Join needs Values: {arguments!r}")
     return str(arguments.get("On", "")).join(
@@ -65,12 +65,12 @@ def _join(arguments: object, scope: Scope) -> str:
 
 
 def text(value: object) -> str:
-    """Return a value as SageMaker writes it into a string."""
+    """Return a value as text, as SageMaker writes it into a string."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _json_get(arguments: object, scope: Scope) -> object:
-    """Return the value of a Std:JsonGet."""
+    """Return the value of a Std:JsonGet expression, read from a step's property file."""
     if not isinstance(arguments, dict) or not isinstance(arguments.get("Path"), str):
         raise ExpressionError(f"Std:JsonGet needs a Path: {arguments!r}")
     if "S3Uri" in arguments:

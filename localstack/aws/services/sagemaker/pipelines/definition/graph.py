@@ -6,7 +6,7 @@ from typing import Literal
 
 
 def cycle(edges: Mapping[str, AbstractSet[str]]) -> list[str]:
-    """Return the names along one circle of the graph, first name repeated at the end.
+    """Return the names along one cycle of a pipeline's graph, first name repeated at the end.
 
     Empty: there is none.
     """
@@ -46,7 +46,7 @@ def readiness(
     states: Mapping[str, str],
     outcomes: Mapping[str, bool],
 ) -> Readiness:
-    """Return whether a step may start.
+    """Return whether a pipeline step may start now, later or never.
 
     Args:
         depends: The steps that it depends on, each with the trigger.

@@ -22,9 +22,9 @@ class PathError(ValueError):
 
 
 def parse(path: str) -> tuple[str | int, ...]:
-    """Return the keys and indexes of a path.
+    """Parse a path into a JSON value, such as `a.b[0]['c d']`, into its keys and indexes.
 
-    `a.b[0]['c d']` is ('a', 'b', 0, 'c d'). A leading `$` is dropped.
+    Here these are ('a', 'b', 0, 'c d'). A leading `$` is dropped.
     """
     keys: list[str | int] = []
     position = 0
@@ -42,7 +42,7 @@ def parse(path: str) -> tuple[str | int, ...]:
 
 
 def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
-    """Return the value below the keys.
+    """Return the part of a JSON value to which the keys of a path lead.
 
     A list of structures may be indexed by the name of its items, as FinalMetricDataList['auc'].
     """
@@ -52,7 +52,7 @@ def read(value: object, keys: tuple[str | int, ...], path: str) -> object:
 
 
 def _child(value: object, key: str | int, path: str) -> object:
-    """Return one item or member of a value."""
+    """Return the member or item of a JSON value under one key of a path."""
     if isinstance(value, list):
         if isinstance(key, int):
             if -len(value) <= key < len(value):

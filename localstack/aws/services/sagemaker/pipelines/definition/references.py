@@ -20,7 +20,7 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def reference(text: object) -> Reference:
-    """Parse the value of {"Get": ...}, for example `Steps.Train.ModelArtifacts`.
+    """Parse the value of a {"Get": ...} expression, for example `Steps.Train.ModelArtifacts`.
 
     A step's name may hold `-` and spaces, so it ends at the first dot or bracket.
     """
@@ -39,7 +39,7 @@ def reference(text: object) -> Reference:
 
 
 def references(value: object) -> Iterator[Reference]:
-    """Yield the references in a value."""
+    """Yield the references ({"Get": ...}) anywhere within a step's argument."""
     if isinstance(value, dict):
         if set(value) == {"Get"}:
             yield reference(value["Get"])

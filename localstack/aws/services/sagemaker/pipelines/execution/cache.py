@@ -39,7 +39,10 @@ _OF_THE_DEFINITION = (
 
 
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
-    """Return what two runs of a step must share for the cache, or None."""
+    """Return a key that two runs of a step share if one may reuse the other's result.
+
+    None: the step is not cached.
+    """
     keys = _KEYS.get(step.type)
     if keys is None:
         return None
@@ -56,7 +59,10 @@ def signature(step: Step, arguments: dict[str, Any]) -> str | None:
 def hit(
     pipeline: Pipeline, step: Step, wanted_signature: str, now: datetime
 ) -> tuple[str, StepRun] | None:
-    """Return the latest run that did this work and is not too old, with its execution's ARN."""
+    """Return the latest cached run of a step with this key that is not too old, or None.
+
+    It comes with its execution's ARN.
+    """
     for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)
         if (

@@ -23,9 +23,9 @@ _SILENT = frozenset(EXECUTED) - {"Fail"}
 
 
 def run(ctx: Context, execution: Execution) -> None:
-    """Run an execution to its final status.
+    """Run a pipeline execution until it has a final status.
 
-    One that is tried again keeps its finished steps.
+    One that is retried keeps its finished steps.
     """
     ctx.on_stop(lambda: execution.events.put(_RESET))
     try:
@@ -44,7 +44,7 @@ def run(ctx: Context, execution: Execution) -> None:
 
 
 def _walk(ctx: Context, execution: Execution, definition: Definition) -> None:
-    """Run the steps of an execution until none is left."""
+    """Run the steps of a pipeline execution until none is left."""
     states = {name: step.status for name, step in execution.steps.items()}
     running: set[str] = set()
     while True:
@@ -70,7 +70,7 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start the steps that can start, and mark those that never will."""
+    """Start the pipeline steps that can start, and mark those that never will."""
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -99,7 +99,7 @@ def _start_all(
 
 
 def _step(ctx: Context, execution: Execution, step: Step) -> None:
-    """Run a step with its retries, and report its end."""
+    """Run a pipeline step with its retries, and report its end to the execution."""
     run_of_step = execution.steps[step.name]
     retries = Retries(step.retries, run_of_step.started)
     try:
@@ -134,7 +134,7 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
 
 
 def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
-    """Note how a step ended."""
+    """Record the final status of a pipeline step."""
     run_of_step.failure = failure[:1024] if failure else None
     run_of_step.ended = ctx.clock.now()
     run_of_step.status = status
@@ -143,9 +143,9 @@ def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None
 def _from_cache(
     ctx: Context, execution: Execution, step: Step, run_of_step: StepRun, job: str
 ) -> bool:
-    """Take an earlier run's result when the step allows it.
+    """Reuse an earlier run's result for a pipeline step if its cache config allows it.
 
-    Its signature is kept either way, for those that come after.
+    Return whether that was done. The step's cache key is stored either way, for later runs.
     """
     try:
         signature = (
@@ -169,7 +169,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Wait on the clock; return whether the next attempt is still wanted."""
+    """Wait before a step's next attempt; return whether that is still wanted."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:
@@ -182,7 +182,7 @@ def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
 
 
 def _stop_jobs(ctx: Context, execution: Execution) -> None:
-    """Stop the jobs that run now."""
+    """Stop the jobs that an execution's steps have started and that run now."""
     for name, job in list(execution.jobs.items()):
         run_of_step = execution.steps[name]
         if run_of_step.status == "Executing":
@@ -194,9 +194,9 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """Return whether nothing new starts, because a step failed.
+    """Return whether no new step starts, because a step failed.
 
-    What runs goes on.
+    Steps that run go on.
     """
     return any(
         state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
@@ -205,7 +205,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether a step waits for another step's end."""
+    """Return whether any step depends on this step's ending in this state."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()
@@ -216,7 +216,7 @@ def _is_awaited(definition: Definition, name: str, state: str) -> bool:
 def _conclude(
     ctx: Context, execution: Execution, definition: Definition, states: dict[str, str]
 ) -> None:
-    """End an execution by the states of its steps."""
+    """Set a pipeline execution's final status by the states of its steps."""
     bad = [name for name, state in states.items() if state in ("Failed", "Stopped")]
     if execution.stopping.is_set():
         return _end(ctx, execution, "Stopped", None)
@@ -240,14 +240,14 @@ def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -
 
 @resumes(Pipelines)
 def resume(ctx: Context, store: Pipelines) -> None:
-    """End the executions that were under way when the stack ended."""
+    """Set the executions that ran when the stack ended to a final status, after a restart."""
     for pipeline in store.named.values():
         for execution in pipeline.executions.values():
             _end_after_restart(ctx, execution)
 
 
 def _end_after_restart(ctx: Context, execution: Execution) -> None:
-    """End an execution that was under way when the stack ended."""
+    """Set a pipeline execution that ran when the stack ended to a final status."""
     execution.done.set()
     if execution.status not in ("Executing", "Stopping"):
         return

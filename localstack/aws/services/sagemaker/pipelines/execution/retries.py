@@ -48,7 +48,7 @@ class Retries:
         self._used: dict[int, int] = {}
 
     def wait(self, error: StepFailed, now: datetime) -> float | None:
-        """Return the seconds until the next attempt, or None after the last.
+        """Return the seconds until a failed step's next attempt, or None if there is none.
 
         The first policy that names the error decides.
         """
@@ -65,7 +65,7 @@ class Retries:
 
 
 def kind_of_reason(failure: str) -> str | None:
-    """Return the retry policy's exception name for a FailureReason, or None."""
+    """Return the exception type of a retry policy that fits a job's FailureReason, or None."""
     if failure.startswith("InternalServerError"):
         return INTERNAL
     return CAPACITY if failure.startswith("CapacityError") else None

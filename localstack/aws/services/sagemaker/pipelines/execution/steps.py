@@ -58,7 +58,7 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
-    """Return the values that a step's expressions may refer to."""
+    """Return where a pipeline step's expressions find their values (parameters, steps ...)."""
     definition = execution.version.definition
     steps = definition.steps if definition else {}
 
@@ -110,7 +110,7 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 
 
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
-    """Run a step once.
+    """Run a pipeline step once, until its job has ended.
 
     Raises:
         StepFailed: It did not work.
@@ -138,7 +138,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
 
 
 def refusal(step: Step) -> str:
-    """Return why steps of a type are not executed."""
+    """Return the error message that steps of a type are not executed here."""
     return (
         f"the local stack does not execute steps of type {step.type}, only "
         f"{', '.join(EXECUTED)}: step '{step.name}'"
@@ -146,12 +146,15 @@ def refusal(step: Step) -> str:
 
 
 def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
-    """Return a step's arguments without expressions."""
+    """Return a step's arguments with all pipeline expressions replaced by their values."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
 
 
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Call an operation as the pipeline service, with the errors that its retry policies know."""
+    """Call an operation of SageMaker's as the pipeline service does, for a step.
+
+    Errors get the types that retry policies know.
+    """
     model = in_process.operation_model("sagemaker", operation)
     report = ParamValidator().validate(params, model.input_shape)
     if report.has_errors():
@@ -184,7 +187,7 @@ class Work(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _training(work: Work) -> None:
-    """Run a Training step."""
+    """Run a Training step: start its training job, and wait for it."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -199,7 +202,7 @@ def _training(work: Work) -> None:
 
 
 def _processing(work: Work) -> None:
-    """Run a Processing step."""
+    """Run a Processing step: start its processing job, and wait for it."""
     params = {
         "RoleArn": work.execution.pipeline.role,
         **_plain(work.arguments),
@@ -216,7 +219,7 @@ def _processing(work: Work) -> None:
 
 
 def _transform(work: Work) -> None:
-    """Run a Transform step."""
+    """Run a Transform step: start its batch transform job, and wait for it."""
     params = {**_plain(work.arguments), "TransformJobName": work.name}
     work.run.metadata = {
         "TransformJob": {"Arn": create(work.ctx, "CreateTransformJob", params)["TransformJobArn"]}
@@ -227,7 +230,7 @@ def _transform(work: Work) -> None:
 
 
 def _tuning(work: Work) -> None:
-    """Run a Tuning step."""
+    """Run a Tuning step: start its hyperparameter tuning job, and wait for it."""
     params = {**work.arguments, "HyperParameterTuningJobName": work.name}
     work.run.metadata = {
         "TuningJob": {
@@ -242,12 +245,12 @@ def _tuning(work: Work) -> None:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return arguments without the experiment that pipelines add by themselves."""
+    """Return a step's arguments without the ExperimentConfig that pipelines add by themselves."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
 
 
 def _follow(work: Work, job: Job) -> None:
-    """Record the job and wait for it, so that a stop finds it."""
+    """Record a step's job, so that a stop of the execution finds it, and wait for its end."""
     execution, step = work.execution, work.step.name
     execution.jobs[step] = job
     if execution.stopping.is_set():
@@ -262,7 +265,7 @@ def _follow(work: Work, job: Job) -> None:
 
 
 def _model(work: Work) -> None:
-    """Run a Model step."""
+    """Run a Model step: create a SageMaker model."""
     params = {
         "ExecutionRoleArn": work.execution.pipeline.role,
         **work.arguments,
@@ -273,7 +276,7 @@ def _model(work: Work) -> None:
 
 
 def _register(work: Work) -> None:
-    """Run a RegisterModel step."""
+    """Run a RegisterModel step: create a model package."""
     group, request = work.arguments.get("ModelPackageGroupName"), dict(work.arguments)
     if group:
         tags = {"Tags": request.pop("Tags")} if "Tags" in request else {}

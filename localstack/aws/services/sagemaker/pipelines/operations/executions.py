@@ -21,7 +21,7 @@ _AS_MOTO = 30.0  # seconds that a start may take where nothing is executed
 
 
 def _find(ctx: Context, arn: str) -> Execution:
-    """Return an execution; raise an error if there is none.
+    """Return a pipeline execution by its ARN.
 
     Raises:
         AwsError: There is none.
@@ -68,7 +68,7 @@ def start_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _executes(ctx: Context, definition: Definition | None) -> bool:
-    """Return whether any step starts a command.
+    """Return whether any step of a pipeline starts a local command.
 
     With --moto-answers the others have ended before the start is answered, as with moto.
     """
@@ -87,7 +87,7 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
 
 
 def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
-    """Return the value of every parameter, in its type."""
+    """Return the value of every pipeline parameter of an execution, in its type."""
     values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
@@ -114,7 +114,7 @@ def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, 
 
 
 def _parameter_value(parameter: Parameter, value: str) -> object:
-    """Return a parameter's value in its type.
+    """Convert a pipeline parameter's text to its type, after checking that it is allowed.
 
     Raises:
         AwsError: It is of another type, or is not allowed.
@@ -135,7 +135,7 @@ def _parameter_value(parameter: Parameter, value: str) -> object:
 
 
 def _boolean(value: str) -> bool:
-    """Parse true or false; raise ValueError for others."""
+    """Parse true or false; raise ValueError for other texts."""
     if value.lower() not in ("true", "false"):
         raise ValueError(value)
     return value.lower() == "true"
@@ -170,7 +170,7 @@ def stop_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, A
 
 @handles("sagemaker", "RetryPipelineExecution")
 def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Run the failed steps of an execution again."""
+    """Answer RetryPipelineExecution: run the failed steps of an execution again."""
     execution = _find(ctx, params["PipelineExecutionArn"])
     with execution.lock:
         if _is_repeated(execution, params):
@@ -194,7 +194,7 @@ def retry_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _is_repeated(execution: Execution, params: dict[str, Any]) -> bool:
-    """Record a call's token; return whether the same call was made before."""
+    """Record a request's idempotency token; return whether the same request was made before."""
     token = params.get("ClientRequestToken")
     if token is None:
         return False
@@ -236,7 +236,10 @@ def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[st
 
 @handles("sagemaker", "ListPipelineExecutionSteps")
 def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """List the steps that have started, the latest first unless the call wants them Ascending."""
+    """Answer ListPipelineExecutionSteps: the steps that have started, the latest first.
+
+    They are in the reverse order where the request wants them Ascending.
+    """
     execution = _find(ctx, params["PipelineExecutionArn"])
     runs = sorted(
         execution.steps.values(),
@@ -248,7 +251,7 @@ def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[
 
 
 def _step(execution: Execution, run: StepRun) -> dict[str, Any]:
-    """Return a step as ListPipelineExecutionSteps has it."""
+    """Return a step in the form of ListPipelineExecutionSteps' response."""
     definition = execution.version.definition
     step = definition.steps[run.name] if definition else None
     answer: dict[str, Any] = {
@@ -291,7 +294,7 @@ def list_pipeline_executions(ctx: Context, params: dict[str, Any]) -> dict[str, 
 
 
 def _summary(execution: Execution) -> dict[str, Any]:
-    """Return an execution as ListPipelineExecutions has it."""
+    """Return a pipeline execution in the form of ListPipelineExecutions' response."""
     answer = {
         "PipelineExecutionArn": execution.arn,
         "StartTime": execution.created,

@@ -27,7 +27,7 @@ def find(ctx: Context, name_or_arn: str) -> Pipeline:
 
 
 def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
-    """Return the version that a call names by number or alias; the latest when it names none."""
+    """Return the pipeline version that a request names by number or alias, else the latest."""
     number, alias = params.get("PipelineVersionId"), params.get("PipelineVersionAlias")
     if number is not None and alias is not None:
         raise AwsError(
@@ -47,12 +47,12 @@ def pick(pipeline: Pipeline, params: dict[str, Any]) -> Version:
 
 
 def aliases_of(pipeline: Pipeline, version: Version) -> list[str]:
-    """Return the aliases of a version."""
+    """Return the aliases of a pipeline version."""
     return sorted(alias for alias, number in pipeline.aliases.items() if number == version.number)
 
 
 def _definition(ctx: Context, params: dict[str, Any]) -> tuple[str, Definition | None] | None:
-    """Return the definition of a request, parsed; None when it has none.
+    """Return a request's pipeline definition, text and parsed; None when it has none.
 
     Raises:
         AwsError: It cannot be read, or SageMaker refuses it.
@@ -155,7 +155,7 @@ def update_pipeline(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], number: int) -> None:
-    """Give a version aliases.
+    """Give a pipeline version these aliases.
 
     Raises:
         AwsError: One belongs to another version.
@@ -244,7 +244,7 @@ def list_pipelines(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(pipeline: Pipeline) -> dict[str, Any]:
-    """Return a pipeline as ListPipelines has it."""
+    """Return a pipeline in the form of ListPipelines' response."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineName": pipeline.name,
@@ -261,7 +261,7 @@ def _summary(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def within(moment: Any, params: dict[str, Any]) -> bool:
-    """Return whether a moment is within CreatedAfter and CreatedBefore."""
+    """Return whether a time is within a request's CreatedAfter and CreatedBefore."""
     created_after, created_before = params.get("CreatedAfter"), params.get("CreatedBefore")
     return (created_after is None or moment > created_after) and (
         created_before is None or moment < created_before
@@ -282,7 +282,7 @@ def list_pipeline_versions(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _version_summary(pipeline: Pipeline, version: Version) -> dict[str, Any]:
-    """Return a version as ListPipelineVersions has it."""
+    """Return a pipeline version in the form of ListPipelineVersions' response."""
     answer = {
         "PipelineArn": pipeline.arn,
         "PipelineVersionId": version.number,
