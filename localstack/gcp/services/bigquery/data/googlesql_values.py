@@ -27,7 +27,7 @@ _NANO = 1000
 
 
 def field_of(kind: Any, name: str = "") -> Field:
-    """Return the column that a TypeProto describes.
+    """Return the column (name, type, mode) that a TypeProto of GoogleSQL describes.
 
     Raises:
         BigQueryError: `notImplemented`, for a type that this stack does not hold.
@@ -49,7 +49,7 @@ def field_of(kind: Any, name: str = "") -> Field:
 
 
 def type_text(field: Field) -> str:
-    """Return a field's type as GoogleSQL writes it."""
+    """Return the GoogleSQL type of a column as text, such as ARRAY<INT64>."""
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
         name = (
@@ -61,7 +61,7 @@ def type_text(field: Field) -> str:
 
 
 def element_of(field: Field) -> Field:
-    """Return a repeated field's element as a field."""
+    """Return a repeated column's element as a column that does not repeat."""
     return Field(name=field.name, type=field.type, fields=field.fields)
 
 
@@ -124,7 +124,7 @@ def _write_timestamp(message: Any, value: datetime) -> None:
 
 
 def _time_of_bits(bits: int, micro: int) -> time:
-    """Return a time from its packed bits."""
+    """Return a time of day from GoogleSQL's packed bits and microseconds."""
     return time(bits >> 12 & 0x1F, bits >> 6 & 0x3F, bits & 0x3F, micro)
 
 
@@ -143,7 +143,7 @@ def _write_time(message: Any, value: time) -> None:
 
 
 def _bits_of_time(value: time | datetime) -> int:
-    """Return a time's packed bits."""
+    """Return hour, minute and second as GoogleSQL packs them into bits."""
     return value.hour << 12 | value.minute << 6 | value.second
 
 
@@ -162,7 +162,7 @@ def _write_datetime(message: Any, value: datetime) -> None:
 
 
 def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
-    """Return a decimal from the bytes of a ValueProto."""
+    """Return a Decimal from the little-endian bytes of a NUMERIC in a ValueProto."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -171,7 +171,7 @@ def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
 
 
 def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
-    """Return a decimal as the bytes of a ValueProto."""
+    """Return a Decimal as the little-endian bytes of a NUMERIC in a ValueProto."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -181,12 +181,12 @@ def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
-    """Refuse INTERVAL literals."""
+    """Raise the error for an INTERVAL literal, which is not supported."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
-    """Refuse GEOGRAPHY."""
+    """Raise the error for a GEOGRAPHY value, which is not supported."""
     raise not_run("GEOGRAPHY in a query")
 
 

@@ -168,12 +168,12 @@ def to_rest(field: Field) -> dict[str, Any]:
 
 
 def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
-    """Return fields as a schema of the REST API."""
+    """Return columns as a TableSchema of the REST API."""
     return {"fields": [to_rest(field) for field in fields]}
 
 
 def quoted(name: str) -> str:
-    """Return an identifier of SQL in double quotes."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -241,14 +241,14 @@ def arrow_field(field: Field) -> pa.Field[Any]:
 
 
 def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
-    """Return fields as an Arrow schema."""
+    """Return columns as an Arrow schema, with the types of the Storage Read API."""
     import pyarrow as pa
 
     return pa.schema([arrow_field(field) for field in fields])
 
 
 def from_arrow(field: pa.Field[Any]) -> Field:
-    """Return the column that BigQuery makes of a Parquet file's when no schema is given."""
+    """Return the BigQuery column that a Parquet file's column becomes when no schema is given."""
     import pyarrow as pa
 
     kind, mode = field.type, "NULLABLE" if field.nullable else "REQUIRED"
@@ -267,7 +267,7 @@ def from_arrow(field: pa.Field[Any]) -> Field:
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:
-    """Return the BigQuery type that a column of a Parquet file becomes."""
+    """Return the name of the BigQuery type that an Arrow type of a Parquet file becomes."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

@@ -49,14 +49,14 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
 
 
 def _run(script: Script, nodes: Sequence[Node]) -> None:
-    """Run statements one after the other."""
+    """Run a list of a script's statements, one after the other."""
     for node in nodes:
         script.running.check()
         _ACTIONS.get(node.kind, _run_statement)(script, node)
 
 
 def _run_statement(script: Script, node: Node) -> None:
-    """Run a statement that is not one of scripts alone."""
+    """Run an ordinary SQL statement of a script, such as a query or DML."""
     script.ran(script.question(text_of(script.sql, node), node))
 
 
@@ -95,7 +95,7 @@ def _execute_immediate(script: Script, node: Node) -> None:
 
 
 def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-    """Return the parameters of USING.
+    """Return the query parameters that the USING of an EXECUTE IMMEDIATE passes.
 
     Raises:
         BigQueryError: `invalidQuery`, where not all have a name or none, or two have the same.
@@ -112,7 +112,7 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
 
 
 def _argument(script: Script, node: Node) -> Parameter:
-    """Return one parameter of USING."""
+    """Compute one argument of USING, and return it as a query parameter."""
     field, value = script.value(node.expression)
     name = node.alias.identifier.id_string.lower() if "alias" in node else ""
     return Parameter(name=name, field=field, value=value)
@@ -142,7 +142,7 @@ def _check_different(names: Sequence[str]) -> None:
 
 
 def _declare(script: Script, node: Node) -> None:
-    """Run DECLARE."""
+    """Run a DECLARE statement: add variables to the current scope."""
     declared = _declared_column(script, node) if "type" in node else None
     field, value = (
         script.value(node.default_value, declared) if "default_value" in node else (declared, None)
@@ -155,7 +155,7 @@ def _declare(script: Script, node: Node) -> None:
 
 
 def _declared_column(script: Script, node: Node) -> Field:
-    """Return the column of a type that DECLARE names."""
+    """Return the type that a DECLARE names, as a column."""
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
@@ -166,14 +166,14 @@ def _declared_column(script: Script, node: Node) -> Field:
 
 
 def _set(script: Script, node: Node) -> None:
-    """Run SET of one variable."""
+    """Run a SET statement of one variable."""
     name = node.variable.id_string
     field = script.variable(name).field
     script.assign(name, field, script.value(node.expression, field)[1])
 
 
 def _set_several(script: Script, node: Node) -> None:
-    """Run SET of several variables."""
+    """Run a SET statement of several variables."""
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
@@ -227,7 +227,7 @@ def _case(script: Script, node: Node) -> None:
 
 
 def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
-    """Return the place of the first condition that equals the expression.
+    """Return the index of the first condition that equals the expression, or None.
 
     The expression is computed once.
     """
@@ -268,7 +268,7 @@ def _for(script: Script, node: Node) -> None:
 
 
 def _leaves_loop(script: Script, node: Node) -> bool:
-    """Run a loop's body once, and return whether the loop is left."""
+    """Run a loop's body once, and return whether a BREAK leaves the loop."""
     script.running.check()
     try:
         _run(script, node.body.statement_list)
@@ -293,7 +293,7 @@ def _block(script: Script, node: Node) -> None:
 
 
 def _run_guarded(script: Script, node: Node, depth: int) -> None:
-    """Run a block's statements; or its handler's, where one fails."""
+    """Run a block's statements; where one fails, run the block's exception handler."""
     try:
         _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
@@ -304,7 +304,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
-    """Run the handler of an error."""
+    """Run an exception handler, in which @@error.message is the error's."""
     script.errors.append(error)
     try:
         _run(script, handler.statement_list.statement_list)
