@@ -162,7 +162,7 @@ def _write_datetime(message: Any, value: datetime) -> None:
 
 
 def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
-    """Return a Decimal from the little-endian bytes of a NUMERIC in a ValueProto."""
+    """Return a Decimal from a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -171,7 +171,7 @@ def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
 
 
 def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
-    """Return a Decimal as the little-endian bytes of a NUMERIC in a ValueProto."""
+    """Return a Decimal as a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
     from decimal import localcontext
 
     with localcontext() as context:

@@ -65,7 +65,10 @@ def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str)
 def _part(
     instance: Instance, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
-    """Return a page of rows, and the next page's token."""
+    """Return a page of a result as an Arrow table, and the next pageToken as a REST member.
+
+    The second is empty if no rows follow.
+    """
     limit = min(_PAGE, page.limit if page.limit is not None else _PAGE)
     with instance.warehouse.session() as cursor:
         part = warehouse.read(

@@ -95,14 +95,17 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
-        """Return a dataset; raise `notFound`."""
+        """Return a dataset's entry; raise `notFound` if there is none."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset}") from None
 
     def id_of(self, project: str) -> str:
-        """Return the id of a project that may be named by its number, if it has a dataset."""
+        """Return the id of a project named by its number, if the project has a dataset.
+
+        Any other argument is returned as it is.
+        """
         if not project.isdecimal():
             return project
         with self.lock:
@@ -111,7 +114,7 @@ class Catalog:
             )
 
     def datasets(self, project: str) -> list[Dataset]:
-        """Return a project's datasets by name."""
+        """Return a project's datasets, sorted by id."""
         with self.lock:
             return sorted(
                 (d for (owner, _), d in self._datasets.items() if owner == project),
@@ -119,7 +122,7 @@ class Catalog:
             )
 
     def add_dataset(self, dataset: Dataset) -> Dataset:
-        """Add a dataset; raise if its name is wrong or taken."""
+        """Add a dataset; raise an error if its id is not valid or is taken."""
         if not _DATASET_ID.fullmatch(dataset.id):
             words = (
                 "Dataset IDs must be alphanumeric (plus underscores) and must be at most 1024 "
@@ -136,7 +139,7 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
-        """Change a dataset, unless `if_match` is stale."""
+        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             check_etag(current.etag, if_match)
@@ -154,7 +157,7 @@ class Catalog:
             self._datasets.pop((dataset.project, dataset.id), None)
 
     def table(self, ref: TableRef) -> Table:
-        """Return a table; raise `notFound`."""
+        """Return a table's entry; raise `notFound` if there is none."""
         table = self.find(ref)
         if table is None:
             self.dataset(ref.project, ref.dataset)
@@ -162,7 +165,7 @@ class Catalog:
         return table
 
     def find(self, ref: TableRef) -> Table | None:
-        """Return a table, or None."""
+        """Return a table's entry, or None if there is none."""
         table = self._tables.get(ref)
         if table is None:
             dataset = self._datasets.get((ref.project, ref.dataset))
@@ -174,7 +177,7 @@ class Catalog:
         return table
 
     def tables(self, project: str, dataset: str) -> list[Table]:
-        """Return a dataset's tables by name."""
+        """Return a dataset's tables, sorted by name."""
         self.dataset(project, dataset)
         with self.lock:
             within = [
@@ -190,7 +193,7 @@ class Catalog:
             yield from list(self._tables.values())
 
     def add_table(self, table: Table) -> Table:
-        """Add a table; raise if its name is wrong or taken."""
+        """Add a table's entry; raise an error if its name is not valid or is taken."""
         check_table_id(table.ref)
         with self.lock:
             self.dataset(table.ref.project, table.ref.dataset)
@@ -199,7 +202,7 @@ class Catalog:
             return self.put_table(table)
 
     def put_table(self, table: Table) -> Table:
-        """Store a table under a fresh etag, in the place of one of its name."""
+        """Store a table's entry with a new etag, replacing one of the same name."""
         stamped = msgspec.structs.replace(
             table,
             etag=_etag(

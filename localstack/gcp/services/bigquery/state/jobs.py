@@ -77,7 +77,7 @@ class Jobs:
         self._lock = threading.RLock()
 
     def add(self, job: Job, request_id: str | None = None) -> Job:
-        """Add a job and return it; or return the one that the same request made before."""
+        """Add a job; return it, or the job that an earlier request of the same requestId made."""
         if not _ID.fullmatch(job.id):
             raise invalid(
                 f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores '
@@ -114,7 +114,7 @@ class Jobs:
             self._jobs.pop((job.project, job.id), None)
 
     def newest(self, project: str, parent: str | None = None) -> list[Job]:
-        """Return the jobs that clients asked for, or those of a script, the newest first."""
+        """Return a project's jobs, or the child jobs of a script, the newest first."""
         with self._lock:
             jobs = [
                 job
@@ -124,7 +124,7 @@ class Jobs:
         return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def stop(self) -> None:
-        """Stop the jobs that run, and wait until they have ended."""
+        """Cancel all running jobs, and wait until they have ended."""
         with self._lock:
             active = [job for job in self._jobs.values() if not job.done]
         for job in active:

@@ -52,7 +52,7 @@ _RESERVED = (
 
 
 def relation(ref: TableRef) -> str:
-    """Return the name of a table in DuckDB."""
+    """Return the qualified name of a BigQuery table in DuckDB."""
     return warehouse.relation(ref.project, ref.dataset, ref.table)
 
 
@@ -62,7 +62,7 @@ def create(
     content: Mapping[str, Any],
     fields: Sequence[Field] | None = None,
 ) -> Table:
-    """Make a table or a view from a Table resource.
+    """Create a table or a view from a Table resource (JSON), and return its entry.
 
     Raises:
         BigQueryError: `duplicate`, `notFound` or `invalid`.
@@ -91,7 +91,7 @@ def new_table(
     fields: Sequence[Field],
     expires: Any = None,
 ) -> Table:
-    """Return a new table, not yet in the catalogue.
+    """Return the entry of a new table, which is not yet in the catalog.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -123,7 +123,7 @@ def new_table(
 def _view_schema(
     instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
 ) -> tuple[Field, ...]:
-    """Return the columns of a view's query, with the descriptions that the schema gives them."""
+    """Return the columns of a view's query, with the descriptions of `described`."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
     columns = (analyzer if analyzer.available() else unchecked_queries).describe(
@@ -235,13 +235,16 @@ def resource(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def measure(instance: Instance, table: Table) -> tuple[int, int]:
-    """Return a table's rows and logical bytes."""
+    """Return a table's number of rows and the bytes that BigQuery counts for them."""
     rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
 
 def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
-    """Return a table's rows, and its logical bytes by column; each content is counted once."""
+    """Return a table's number of rows, and the bytes that BigQuery counts by column.
+
+    They are cached until the table's rows or columns change.
+    """
     cached = instance.catalog.sizes.get(table.ref)
     if cached is None or cached[0] != (table.version, table.fields):
         with instance.warehouse.session() as cursor:
@@ -252,7 +255,7 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
 
 
 def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
-    """Record that a table's rows, and perhaps columns, have changed."""
+    """Record in the catalog that a table's rows, and perhaps its columns, have changed."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
@@ -431,7 +434,7 @@ def drop(instance: Instance, ref: TableRef) -> None:
 
 
 def expire(instance: Instance) -> None:
-    """Drop expired tables."""
+    """Drop the tables whose expiration time has passed."""
     now = instance.clock.now()
     for table in instance.catalog.every_table():
         if table.expires is not None and table.expires <= now:

@@ -16,7 +16,7 @@ from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    """Return columns of a text such as `name created:TIMESTAMP`; others are STRING."""
+    """Return the columns that a text such as `name created:TIMESTAMP` lists; default STRING."""
     parts = (word.partition(":") for word in text.split())
     return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
 
@@ -42,21 +42,21 @@ _VIEWS = {
 
 
 def fields(name: str) -> tuple[Field, ...]:
-    """Return the columns of a view of INFORMATION_SCHEMA."""
+    """Return the columns of the INFORMATION_SCHEMA view of this name."""
     if name not in _VIEWS:
         raise not_run(f"INFORMATION_SCHEMA.{name}")
     return _VIEWS[name]
 
 
 def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
-    """Return the rows of the view `ref.table`, about a project or one of its datasets."""
+    """Return the rows of an INFORMATION_SCHEMA view of a project or dataset as dictionaries."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
-    """Yield the tables of a dataset, or of all that are not hidden."""
+    """Yield the tables of a dataset, or of all datasets that are not hidden."""
     datasets = (
         [ref.dataset]
         if ref.dataset

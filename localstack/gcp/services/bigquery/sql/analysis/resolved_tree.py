@@ -42,7 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
-        """Record the fields of a message."""
+        """Record the fields of a serialized message, undecoded, with those that it inherits."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -57,7 +57,7 @@ class Node:
             self._inherit(descriptor.fields_by_name["parent"].message_type)
 
     def _inherit(self, descriptor: Any) -> None:
-        """Add the fields of a message and of those that it inherits from."""
+        """Record the names of the fields that a message type declares and inherits."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         if "parent" in descriptor.fields_by_name:
@@ -85,11 +85,11 @@ class Node:
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """Return a node's field, or None if unset."""
+        """Return the value of a node's field, or None if it is unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
-        """Yield this node and every one below it."""
+        """Yield this node and all nodes below it in the tree."""
         waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
@@ -97,7 +97,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
-        """Yield the child nodes."""
+        """Yield the nodes directly below this one."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
@@ -108,14 +108,14 @@ class Node:
 
 
 def statement(answer: bytes) -> Node:
-    """Return the statement of a serialized AnalyzeResponse."""
+    """Return the root node of the statement in a serialized AnalyzeResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import AnalyzeResponse
 
     return _member(answer, AnalyzeResponse.DESCRIPTOR, "resolved_statement")
 
 
 def script(answer: bytes) -> Node:
-    """Return the script of a serialized ParseResponse."""
+    """Return the root node of the script in a serialized ParseResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import ParseResponse
 
     return _member(answer, ParseResponse.DESCRIPTOR, "parsed_script")
@@ -132,7 +132,7 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 
 @cache
 def _kind(name: str) -> str:
-    """Return the kind of a message: ResolvedTableScanProto is table_scan."""
+    """Return a node's kind for a message name: table_scan for ResolvedTableScanProto."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(
         f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower()
@@ -141,7 +141,10 @@ def _kind(name: str) -> str:
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
-    """Yield the values of a field, from how they came over the wire."""
+    """Yield the decoded values of a field from its serialized form.
+
+    They are nodes, other messages or scalars; a packed field has several.
+    """
     if field.message_type is not None:
         if (
             field.message_type.name.endswith("Proto")
@@ -177,7 +180,7 @@ def _message_class(descriptor: Any) -> Any:
 
 
 def _scalar(field: Any, value: Any) -> Any:
-    """Return a scalar as the field's type has it."""
+    """Convert a scalar read from the wire to the field's type."""
     if field.type == field.TYPE_BOOL:
         return bool(value)
     if field.type == field.TYPE_STRING:
@@ -193,7 +196,7 @@ def _default(field: Any) -> Any:
 
 
 def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Yield number, wire type and value of each field of a serialized message."""
+    """Yield field number, wire type and raw value of each field of a serialized message."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -210,7 +213,7 @@ def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Read a varint at a place, and return it with the place behind it."""
+    """Decode a varint at a position in bytes; return it and the position behind it."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -25,12 +25,12 @@ _TEMPORARY = 3  # CreateScope
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run a statement of DDL."""
+    """Run a DDL statement, and return its outcome."""
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
 def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
-    """Return the table that the statement makes, changes or drops."""
+    """Return the table that a DDL statement creates, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
         if question.temporary is None or len(node.name_path) != 1:
@@ -44,13 +44,13 @@ def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
-    """Return the outcome of an operation on a table."""
+    """Return a DDL statement's outcome, which names the operation and the table."""
     target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
 def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
-    """Return what a CREATE does: CREATE, REPLACE or SKIP.
+    """Return the operation that a CREATE TABLE or VIEW performs: CREATE, REPLACE or SKIP.
 
     Raises:
         BigQueryError: `duplicate`, where the statement says neither.
@@ -117,7 +117,7 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
 
 
 def _layout(node: Node) -> dict[str, Any]:
-    """Return the layout that PARTITION BY and CLUSTER BY ask for."""
+    """Return the partitioning and clustering of a CREATE TABLE as REST members."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
         layout |= _partitioning(node.partition_by_list[0])
@@ -129,7 +129,7 @@ def _layout(node: Node) -> dict[str, Any]:
 
 
 def _range_partitioning(node: Node) -> dict[str, Any]:
-    """Return the layout of PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(...))."""
+    """Return the REST member rangePartitioning for a PARTITION BY RANGE_BUCKET(...)."""
     name, bounds = node.argument_list
     if (
         name.kind != "column_ref"
@@ -153,7 +153,7 @@ def _range_partitioning(node: Node) -> dict[str, Any]:
 
 
 def _partitioning(node: Node) -> dict[str, Any]:
-    """Return the layout that PARTITION BY asks for."""
+    """Return the partitioning of a PARTITION BY as a REST member."""
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
@@ -230,13 +230,13 @@ def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> 
 
 
 def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
-    """Return the outcome of an operation on a function."""
+    """Return a DDL statement's outcome, which names the operation and the function."""
     target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
 def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
-    """Return project and name of the dataset that a statement names."""
+    """Return the project and the name of the dataset that a CREATE or DROP SCHEMA names."""
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]
