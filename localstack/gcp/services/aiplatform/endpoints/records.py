@@ -74,19 +74,19 @@ class HostedEndpoint:
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def note_change(self, call: Call) -> None:
-        """Give the endpoint a new revision, update time and routing after a change."""
+        """Give a changed endpoint a new revision and update time, and route by its new state."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())
         self.routing = self._routing()
 
     def deployed(self, number: str) -> Any | None:
-        """Return the DeployedModel of an id, or None."""
+        """Return the endpoint's DeployedModel of this id, or None."""
         return next(
             (deployed for deployed in self.message.deployed_models if deployed.id == number), None
         )
 
     def _routing(self) -> Routing:
-        """Return the routing that follows from the endpoint's message and targets."""
+        """Return the routing (targets and traffic shares) that the endpoint's message describes."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(
@@ -115,7 +115,7 @@ class Endpoints:
 
 
 def location_of(name: str) -> str:
-    """Return the location in a resource's name."""
+    """Return the location in a resource's full name, such as us-central1."""
     return name.split("/")[3]
 
 
@@ -142,9 +142,9 @@ def require_endpoint(call: Call, name: str) -> HostedEndpoint:
 
 
 def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
-    """Show the former state for a while, for the fault eventual-consistency.
+    """Let reads show an endpoint's state before a change for a while.
 
-    Call it before a change.
+    It simulates eventual consistency, where that fault is set. Call it before a change.
     """
     fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
     if fault is not None:
@@ -154,7 +154,7 @@ def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
 
 
 def visible_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it."""
+    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it now."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
     return current_copy(call, hosted)

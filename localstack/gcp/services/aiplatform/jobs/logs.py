@@ -24,11 +24,11 @@ class Lines:
         }
 
     def write(self, line: str) -> None:
-        """Queue a line for Cloud Logging."""
+        """Queue a line of a job's output for Cloud Logging."""
         self._waiting.append(line)
 
     def tick(self) -> None:
-        """Write the queued lines, if it is time."""
+        """Write the queued lines to Cloud Logging, if the interval is over."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 

@@ -22,7 +22,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The replica's name in a distributed job."""
+        """The name of the replica's host in a distributed job."""
         return f"workerpool{self.pool}-{self.index}"
 
     @property
@@ -59,7 +59,7 @@ def variables(
 
 
 def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
-    """Return CLUSTER_SPEC for one replica."""
+    """Return the CLUSTER_SPEC variable's content for one replica, as JSON-compatible Python."""
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")

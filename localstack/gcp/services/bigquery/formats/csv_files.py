@@ -26,7 +26,7 @@ _ENCODINGS = {
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Read a CSV file: its columns, an Arrow table for DuckDB, and the errors of rows left out."""
+    """Parse a CSV file; return its columns, its rows as an Arrow table, and bad rows' errors."""
     lines = _lines(content, configuration)
     one_column = schema is not None and len(schema) == 1
     lines = [

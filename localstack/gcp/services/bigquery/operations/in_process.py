@@ -98,7 +98,10 @@ def table_schema(call: Call, table: str) -> tuple[Field, ...]:
 
 
 def content_version(call: Call) -> int:
-    """Return a number that changes with every change of any table's rows."""
+    """Return a hash that changes with every change of any BigQuery table.
+
+    Feature view syncs and other services tell by it whether they must read again.
+    """
     return hash(
         frozenset((table.ref, table.etag) for table in instance_of(call).catalog.every_table())
     )

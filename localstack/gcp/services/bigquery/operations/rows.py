@@ -139,7 +139,7 @@ def _check_rows(
     content: Mapping[str, Any],
     absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
-    """Return index and value of the rows that fit, and the errors of the others."""
+    """Decode the rows of an insertAll; return good rows by index, and the errors of bad ones."""
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
@@ -168,7 +168,7 @@ def _append_new(
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    """Append inserted rows to a table, without those whose insertId was seen just before."""
+    """Append inserted rows to a table, without those whose insertId is known already."""
     inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()

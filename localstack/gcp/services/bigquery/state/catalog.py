@@ -215,7 +215,7 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
-        """Change a table, unless `if_match` is stale."""
+        """Replace a table's entry by what `change` makes of it, unless `if_match` is stale."""
         with self.lock:
             current = self.table(ref)
             check_etag(current.etag, if_match)

@@ -102,7 +102,7 @@ def remove_view(call: Call, name: str) -> None:
 
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
-    """Raise an error for a view whose source or sync_config is wrong or not supported."""
+    """Raise an error for a feature view whose source or sync_config is wrong or not supported."""
     if view.HasField("index_config"):
         raise GcpError(
             "UNIMPLEMENTED",

@@ -81,7 +81,7 @@ class Node:
         return answer
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a field says something: the analyzer also writes empty messages."""
+        """Return whether a field is set, and not to an empty message, which the analyzer writes."""
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
