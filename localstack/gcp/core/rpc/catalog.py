@@ -68,7 +68,7 @@ class Catalog:
             self.load(api)
 
     def emulator_variables(self, url: str, grpc_address: str) -> dict[str, str]:
-        """Return the SDKs' environment variables for this stack, HTTP first."""
+        """Return the SDKs' emulator variables for this stack's addresses, HTTP APIs first."""
         variables = {api.emulator: url for api in self.apis if api.emulator and not api.module}
         return variables | {
             api.emulator: grpc_address for api in self.apis if api.emulator and api.module
@@ -94,7 +94,7 @@ class Catalog:
         return methods.method_of(own, service, name) if own is not None and own.module else None
 
     def _find_api(self, host: str, path: str) -> Api | None:
-        """Return the API that a request over HTTP is for, or None."""
+        """Return the API that an HTTP request is for, by its host or its path, or None."""
         for api in self.apis:
             if host.endswith(api.hosts):
                 return api
@@ -107,7 +107,7 @@ class Catalog:
         return None
 
     def _find_api_of_resource(self, text: str) -> Api:
-        """Return the API of the resource that a gRPC header names."""
+        """Return the API to which a resource named in a gRPC header belongs, or the default."""
         for api in self.apis:
             if api.resources is not None and api.resources.search(text):
                 return api
@@ -116,7 +116,7 @@ class Catalog:
     def route_of(
         self, api: Api, request: HttpRequest
     ) -> tuple[Invocation, Callable[..., Any]] | None:
-        """Return a REST request's meaning and handler, or None.
+        """Return the invocation that a REST request stands for, and its handler, or None.
 
         The request's `params` are set. The API's handlers are loaded.
         """

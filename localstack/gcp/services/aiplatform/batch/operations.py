@@ -101,7 +101,7 @@ def _check_format(
 
 
 def _check_instances(job: Any) -> None:
-    """Raise INVALID_ARGUMENT for an instance_config that cannot be followed."""
+    """Raise an error for an instance_config or explanation settings that are not supported."""
     config = job.instance_config
     if job.generate_explanation:
         raise GcpError(

@@ -70,7 +70,10 @@ class HostedEndpoint:
 
     @property
     def revision(self) -> str:
-        """The name of the current state for etags: each change makes another one."""
+        """Return the name of the endpoint's current state, from which etags are made.
+
+        Each change makes another one.
+        """
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def note_change(self, call: Call) -> None:
@@ -86,7 +89,7 @@ class HostedEndpoint:
         )
 
     def _routing(self) -> Routing:
-        """Return the routing (targets and traffic shares) that the endpoint's message describes."""
+        """Return how requests are routed: targets by traffic share, size limit and logging."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(
@@ -189,9 +192,10 @@ def _copy(message: Any) -> Any:
 def check_split(
     split: Mapping[str, int], deployed: Mapping[str, Any] | set[str], *, endpoint: str
 ) -> None:
-    """Raise INVALID_ARGUMENT unless a split has whole percents of known models that sum to 100.
+    """Raise INVALID_ARGUMENT for a traffic split that is not valid.
 
-    An empty one takes no traffic.
+    It must have whole percents of known deployed models that sum to 100. An empty one takes no
+    traffic.
     """
     if unknown := sorted(set(split) - set(deployed)):
         raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")

@@ -183,7 +183,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """Return a table with the latest of the columns `times` as its last column in their place."""
+    """Return a table with one time column, the latest of the columns `times`, in their place."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

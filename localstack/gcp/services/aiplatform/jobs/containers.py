@@ -38,7 +38,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The texts in which a program may name objects."""
+        """Return the texts in which a program may name objects: command, arguments, variables."""
         return (*self.command, *self.args, *self.env.values())
 
 

@@ -185,7 +185,7 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Build an old source archive offline and install it; return whether it is one.
+    """Build an old source archive (setup.py) into a folder offline; return whether that worked.
 
     Google's SDK makes such an archive of a script.
     """
@@ -229,7 +229,7 @@ def download(requirements: list[str], options: list[str], folder: Path) -> int:
 
 
 def needs_of_newest() -> list[str]:
-    """Return the requirements of the package whose archive was installed last."""
+    """Return the requirements of the package that was installed last."""
     site = Path(os.environ["ISTHMUS_PIP_SITE"])
     newest = max(site.glob("*.*-info"), key=lambda path: path.stat().st_mtime, default=None)
     return importlib.metadata.PathDistribution(newest).requires or [] if newest else []

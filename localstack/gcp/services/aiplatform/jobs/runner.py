@@ -109,7 +109,7 @@ class _Work:
         change_if_present(self.call, self.name, ended)
 
     def _run(self) -> JobState:
-        """Copy objects in, run the replicas, upload their changes; return the job's state."""
+        """Run the job: copy objects in, run replicas, upload changes; return the final state."""
         if self.running.stop.is_set():
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)

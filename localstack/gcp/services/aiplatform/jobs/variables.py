@@ -22,7 +22,7 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The name of the replica's host in a distributed job."""
+        """The replica's name in a distributed job, such as workerpool0-1."""
         return f"workerpool{self.pool}-{self.index}"
 
     @property

@@ -100,7 +100,7 @@ def table_schema(call: Call, table: str) -> tuple[Field, ...]:
 def content_version(call: Call) -> int:
     """Return a hash that changes with every change of any BigQuery table.
 
-    Feature view syncs and other services tell by it whether they must read again.
+    A continuously synced feature view tells by it whether its source must be read again.
     """
     return hash(
         frozenset((table.ref, table.etag) for table in instance_of(call).catalog.every_table())

@@ -55,7 +55,7 @@ class Running:
                 self._waiting.remove(wake)
 
     def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Note the connection that does the work now, so that `stop` can interrupt it."""
+        """Record the DuckDB connection that works for the job now, so that `stop` can end it."""
         self._cursor = cursor
         self.check()
 

@@ -159,7 +159,7 @@ class _Training:
             self.training.done.set()
 
     def _run(self) -> tuple[PipelineState, int, str]:
-        """Run the custom job, upload the model, and return the pipeline's end."""
+        """Run the custom job, upload its model; return the final state, error code and message."""
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
@@ -183,7 +183,7 @@ class _Training:
         )
 
     def _job(self) -> Any:
-        """Return the current message of the training pipeline's custom job."""
+        """Return a new CustomJob message for the training pipeline's work."""
         job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
