@@ -170,7 +170,7 @@ def _sound_file(folder: int) -> str | None:
 def _compile_elsewhere(folder: int) -> str:
     """Compile the module in another process, or wait for one that does; return its file name.
 
-    NotCompiled: that fails.
+    It raises NotCompiled when that fails.
     """
     package = __name__.rpartition(".")[0]
     run = subprocess.run(

@@ -62,7 +62,7 @@ class Operations:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
     async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
-        """Wait for an operation's end, at most `seconds`, without occupying a thread."""
+        """Wait for an operation's end, at most `seconds`, without occupying a thread; return it."""
         until = time.monotonic() + seconds
         while not (operation := self.get(name)).done:
             if time.monotonic() > until or stopping.is_set():

@@ -127,7 +127,7 @@ class Catalog:
         return place.invocation, place.handler
 
     def _find_place(self, api: Api, method: str, path: str) -> _Place | None:
-        """Return the route of an API that serves a path, with its variables' values, or None."""
+        """Return an API's route for an HTTP method and path, with variables' values, or None."""
         for route, match in routes_for(method, path):
             if self._serves(route, api):
                 params = values_of(match, route.names)
