@@ -54,7 +54,7 @@ class RegisteredModel:
 
     @property
     def revision(self) -> str:
-        """The name of the current state for etags; any change gives another one."""
+        """The name of the model's current state, from which etags are made; a change renames it."""
         return f"{self.name} {self.changes}"
 
 

@@ -229,7 +229,7 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _pipeline_name(message: Any) -> object:
-    """Return the pipeline's name in a PipelineJob, for the filter field pipelineName."""
+    """Return the name of the pipeline in a PipelineJob, for filters of lists."""
     return message.pipeline_spec["pipelineInfo"]["name"]
 
 

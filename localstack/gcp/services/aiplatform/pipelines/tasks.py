@@ -121,7 +121,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return names(self.run, self.row)
 
     def outcome(self) -> Outcome:
-        """Return the task's outcome: cached, imported, or of its container."""
+        """Run a task that is no DAG, by cache, import or container, and return its outcome."""
         executor = self.run.pipeline.executor_of(self.component)
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
@@ -238,7 +238,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return job
 
     def _import_artifact(self, importer: Importer) -> Outcome:
-        """Register an artifact that exists already, as dsl.importer does; return the outcome.
+        """Return an outcome with an artifact that exists already, as dsl.importer names it.
 
         An earlier import of the same artifact is reused, unless the importer says otherwise.
         """
@@ -272,5 +272,5 @@ def _seconds(duration: str) -> float:
 
 
 def _folder_of(uri: str) -> str:
-    """Return the path below /gcs of the folder that a gs:// URI names."""
+    """Return the path below /gcs of the folder that holds a gs:// URI's object."""
     return uri.removeprefix("gs://").rpartition("/")[0]

@@ -125,7 +125,10 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 
 def _answer(level: Level) -> None:
-    """Make the methods of a level the handlers of its RPCs."""
+    """Register the handlers of a level of TensorBoard resources.
+
+    Levels are experiments, runs and time series; each has create, get, list, update and delete.
+    """
     word, several = (
         level.kind.word,
         level.kind.word if level.kind is SERIES else f"{level.kind.word}s",
@@ -250,7 +253,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """Make a tensorboard its location's only default; the former one is so no longer."""
+    """Clear is_default of a location's other tensorboards, as this one is the default now."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:
