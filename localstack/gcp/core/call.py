@@ -51,7 +51,7 @@ class Call(StackContext):
 
     @property
     def grpc_address(self) -> str:
-        """The host and port at which the stack speaks gRPC."""
+        """The host and port at which the stack's gRPC server listens."""
         address: str = self._front.grpc_address
         return address
 

@@ -96,7 +96,7 @@ def named_tables(sql: str) -> tuple[Path, ...]:
 def analyzer_options(
     parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None
 ) -> Any:
-    """Return the analyzer's options: everything that was released to Google's customers.
+    """Return the analyzer's options, with all language features that Google's customers have.
 
     Args:
         parameters: The types of query parameters, by name or by place.

@@ -65,7 +65,7 @@ class Callers:
         )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Return the error for a request that is refused, or None.
+        """Return the UNAUTHENTICATED error for a request that is refused, or None to admit it.
 
         Args:
             authorization: The request's Authorization header, empty if it has none.

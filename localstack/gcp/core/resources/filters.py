@@ -171,7 +171,7 @@ class _Parser:
         return lambda lookup: compare(lookup(path), argument)
 
     def _path(self) -> str:
-        """Parse a field's dotted path."""
+        """Parse a field's dotted path, such as labels.team, and return it."""
         parts = []
         while True:
             part = self._string()
@@ -255,7 +255,7 @@ class _Parser:
 
 
 def _value(message: Any, path: Sequence[str], whole: str) -> object:
-    """Return the value at a path in a message, or None.
+    """Return the value at a field path in a protobuf message, or None.
 
     None means that a message on the way is not set, or that a map has no such key.
     """

@@ -24,7 +24,7 @@ def page_of(
     more: Mapping[str, Field] | None = None,
     orders: Collection[str] = ORDERS,
 ) -> tuple[list[Any], str]:
-    """Return the page that a request asks for, and the next page's token.
+    """Return the resources on the page that a list request asks for, and the next page's token.
 
     Args:
         messages: All resources of the collection.

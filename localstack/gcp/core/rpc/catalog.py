@@ -27,7 +27,7 @@ class Catalog:
     """
 
     def __init__(self, apis: Sequence[Api], *, shared_handlers: Sequence[str]) -> None:
-        """Describe a stack.
+        """Make the catalog of the APIs that a stack serves.
 
         Args:
             apis: The stack's APIs. The first is meant where a request does not say which one is.
@@ -49,7 +49,7 @@ class Catalog:
         return self.apis[0]
 
     def load(self, api: Api) -> None:
-        """Import an API's package and its handlers, once."""
+        """Import an API's generated package and the modules with its handlers, once."""
         if api in self._loaded:
             return
         methods.import_package(api)
@@ -63,7 +63,7 @@ class Catalog:
         return api in self._loaded
 
     def load_all(self) -> None:
-        """Import the packages and the handlers of all APIs."""
+        """Import the generated packages and the handlers of all APIs."""
         for api in self.apis:
             self.load(api)
 

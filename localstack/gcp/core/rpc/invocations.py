@@ -54,7 +54,7 @@ def unsupported(name: str) -> Callable[..., Any]:
 
 
 def invocation_of(method: Method, message: Any) -> Invocation:
-    """Return the invocation of an RPC with a message."""
+    """Return what a call of an RPC is, by service, operation and resources, for log and faults."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 

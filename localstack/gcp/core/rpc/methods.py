@@ -249,7 +249,7 @@ def methods_of_api(api: Api) -> tuple[Method, ...]:
 
 
 def import_package(api: Api) -> None:
-    """Import the package of an API now."""
+    """Import an API's generated package now, as that takes seconds on the first call."""
     if api.module:
         with IMPORTING:
             http_rules(api)

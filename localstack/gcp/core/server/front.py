@@ -84,7 +84,7 @@ class Front(StackFront):
 
     @property
     def keys(self) -> Keys:
-        """The stack's keys, once it listens."""
+        """The stack's certificate authority and account keys, once it listens."""
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys

@@ -185,7 +185,7 @@ class _Stream:
     # In the loop.
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Pass the client's messages to the handler's thread."""
+        """Pass the messages that the client sends to the handler's thread, until they end."""
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
                 self._incoming.put(_message(self._method, content))

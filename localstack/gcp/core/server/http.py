@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """Prepare the parser for the first request."""
+        """Make a new parser for the connection's requests."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -107,7 +107,7 @@ class Connection(asyncio.Protocol):
         self._writable.set()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once, without an answer."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
-        """Queue a complete request, and answer the queue."""
+        """Queue a complete request, and answer the queued requests in order."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
         return self._own
 
     def _peer(self) -> tuple[str, int] | None:
-        """Return the client's address, or None."""
+        """Return the client's host and port, or None."""
         address = (
             self._transport.get_extra_info("peername") if self._transport is not None else None
         )
@@ -377,7 +377,7 @@ class Connection(asyncio.Protocol):
 
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
-    """Return a header's name in lower case, cached."""
+    """Return an HTTP header's name as text in lower case, cached."""
     return name.decode("latin-1").lower()
 
 

@@ -81,7 +81,7 @@ class Exports:
         return message
 
     def below(self, parent: str, collection: str) -> list[Any]:
-        """Return the sinks or metrics of a parent."""
+        """Return the log sinks or log metrics of a project, sorted by name."""
         return [
             message
             for name, message in sorted(self.messages.items())

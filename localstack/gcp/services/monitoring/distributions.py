@@ -128,7 +128,7 @@ def of_message(distribution: Any) -> Histogram:
 
 
 def _merge(left: Histogram, right: Histogram) -> Histogram:
-    """Return the sum of two histograms of equal bounds."""
+    """Return the sum of two histograms that have the same bounds."""
     if left.bounds != right.bounds:
         raise ValueError("distributions of different buckets are not merged here")
     count = left.count + right.count

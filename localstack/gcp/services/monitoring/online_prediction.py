@@ -29,7 +29,7 @@ def record_request(
     predictions: int,
     received_at: datetime | None = None,
 ) -> None:
-    """Record a prediction request in the metrics.
+    """Record a prediction request in a deployed model's metrics of its minute.
 
     Args:
         call: The call.

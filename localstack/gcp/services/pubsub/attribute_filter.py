@@ -87,7 +87,7 @@ class _Parser:
         return self._comparison()
 
     def _prefix(self) -> Predicate:
-        """Parse hasPrefix(attributes.KEY, "VALUE")."""
+        """Parse hasPrefix(attributes.KEY, "VALUE") into a function of the attributes."""
         self.tokens.pop(0)
         self._expect("(")
         self._expect("attributes")
@@ -99,7 +99,7 @@ class _Parser:
         return lambda attributes: attributes.get(key, "").startswith(value) and key in attributes
 
     def _comparison(self) -> Predicate:
-        """Parse a comparison or a test for an attribute."""
+        """Parse a comparison, or a test for an attribute, into a function of the attributes."""
         self._expect("attributes")
         mark = self._next()
         if mark == ":":
@@ -129,7 +129,7 @@ class _Parser:
             raise FilterError(f"expected {token!r} and not {actual!r}")
 
     def _word(self) -> str:
-        """Parse an attribute's key."""
+        """Parse an attribute's key, and return it."""
         token = self._next()
         if token.startswith('"'):
             return _unquoted(token)
@@ -138,7 +138,7 @@ class _Parser:
         return token
 
     def _string(self) -> str:
-        """Parse a quoted text."""
+        """Parse a quoted text, and return it without quotes."""
         token = self._next()
         if not token.startswith('"'):
             raise FilterError(f"{token} is no value: it must be quoted")

@@ -106,7 +106,7 @@ class Hub:
 
 
 def published_at(message: Any) -> datetime:
-    """Return when a message was published."""
+    """Return the time at which a message was published."""
     moment: datetime = message.publish_time.ToDatetime(tzinfo=UTC)
     return moment
 

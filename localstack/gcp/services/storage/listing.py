@@ -43,7 +43,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prefixes(self) -> list[str]:
-        """The common prefixes of the page."""
+        """The common prefixes ("folders") on the page of a listing."""
         return [entry.name for entry in self.entries if not entry.generation]
 
 

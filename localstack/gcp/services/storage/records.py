@@ -54,7 +54,7 @@ class Version(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
-        """The version's etag."""
+        """The etag of the object's version, as Google writes it."""
         return etag(self.generation, self.metageneration)
 
     def hold(self) -> str | None:
@@ -87,7 +87,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def versioned(self) -> bool:
-        """Whether the bucket keeps old versions."""
+        """Whether object versioning is on: the bucket keeps noncurrent versions."""
         return bool((self.fields.get("versioning") or {}).get("enabled"))
 
     @property
@@ -101,7 +101,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def soft_delete(self) -> timedelta:
-        """How long the bucket keeps deleted objects."""
+        """The time for which the bucket keeps softly deleted objects."""
         return timedelta(
             seconds=int(
                 (self.fields.get("softDeletePolicy") or {}).get(
@@ -198,7 +198,7 @@ class Store:
             return self._generation
 
     def bucket(self, name: str) -> Bucket:
-        """Return the bucket of that name.
+        """Return the bucket of that name, with its objects.
 
         Raises:
             GcpError: There is none.

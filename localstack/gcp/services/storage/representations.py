@@ -290,5 +290,5 @@ def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str,
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a time as the JSON API writes it."""
+    """Return a time as RFC 3339 text, as the JSON API writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

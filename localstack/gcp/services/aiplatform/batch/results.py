@@ -175,7 +175,7 @@ class _Tables(Results):
         )  # a line that cannot be read has no key
 
     def close(self) -> None:
-        """Do nothing: each batch was written as it came."""
+        """Do nothing, as each batch was written to BigQuery when it came."""
 
 
 def _place(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
@@ -199,7 +199,7 @@ def _columns(call: Call, job: Any) -> list[Field]:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    """Return a value as a JSON line."""
+    """Return a dictionary as a line of a JSON Lines file."""
     return f"{_text(value)}\n"
 
 

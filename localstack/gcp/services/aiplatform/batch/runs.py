@@ -86,7 +86,7 @@ class Work:
             self._server.kill()
 
     def _begin(self) -> None:
-        """Set the job's state to running."""
+        """Set the batch prediction job's state to running, with its start time."""
 
         def begun(job: Any) -> None:
             if not self._stop.is_set():

@@ -38,7 +38,7 @@ class EndpointLog(Lines):
         self.flush()
 
     def flush(self) -> None:
-        """Write the queued lines to Cloud Logging."""
+        """Write the queued lines of a model server's output to Cloud Logging."""
         lines, self._waiting = self._waiting, []
         if lines:
             in_process.write(

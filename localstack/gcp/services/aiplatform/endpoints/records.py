@@ -123,7 +123,7 @@ def location_of(name: str) -> str:
 
 
 def require_endpoint(call: Call, name: str) -> HostedEndpoint:
-    """Return the endpoint of that name.
+    """Return the record of the endpoint of that name.
 
     Raises:
         GcpError: The name is not an endpoint's, or there is no such endpoint.
@@ -164,7 +164,7 @@ def visible_copy(call: Call, hosted: HostedEndpoint) -> Any:
 
 
 def current_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint's present state."""
+    """Return a copy of an endpoint's current message, even where reads show a former one."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 
@@ -183,7 +183,7 @@ def _read(call: Call, message: Any, revision: str) -> Any:
 
 
 def _copy(message: Any) -> Any:
-    """Return a copy of an endpoint's message."""
+    """Return a copy of an Endpoint message."""
     copy = EndpointPb()
     copy.CopyFrom(message)
     return copy

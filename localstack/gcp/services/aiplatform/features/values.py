@@ -37,7 +37,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 def rows(
     table: pa.Table, id_columns: Sequence[str], features: Mapping[str, str] | None = None
 ) -> dict[Key, bytes]:
-    """Return the answer for every entity of a table, by the entity's key.
+    """Return each entity's feature values as a serialized response, by the entity's key.
 
     Args:
         table: The rows.

@@ -33,7 +33,7 @@ class Lines:
             self.flush()
 
     def flush(self) -> None:
-        """Write the queued lines to Cloud Logging."""
+        """Write the queued lines of a job's output to Cloud Logging now."""
         self._next = time.monotonic() + _EVERY
         lines, self._waiting = self._waiting, []
         if lines:

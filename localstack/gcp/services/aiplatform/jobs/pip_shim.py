@@ -116,7 +116,7 @@ def install(requirements: list[str], options: list[str]) -> int:
 
 
 def is_file(text: str) -> bool:
-    """Return whether a requirement is a path or a URL."""
+    """Return whether a requirement in pip's arguments is a path or a URL."""
     return (
         "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
     )

@@ -27,14 +27,14 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def chief(self) -> bool:
-        """Whether the replica is the first of the first pool."""
+        """Whether the replica is the job's chief: the first of the first worker pool."""
         return (self.pool, self.index) == (0, 0)
 
 
 def variables(
     job: str, base_output: str, replicas: Sequence[Replica], mine: Replica, project: str
 ) -> dict[str, str]:
-    """Return the variables of one replica.
+    """Return the environment variables that Vertex AI sets for one replica of a job.
 
     Args:
         job: The job's id.

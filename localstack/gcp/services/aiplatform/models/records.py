@@ -78,7 +78,7 @@ def parse(call: Call, name: str) -> Name:
 
 
 def registered_model(call: Call, name: Name) -> RegisteredModel:
-    """Return the model of that name, with its versions.
+    """Return the record of a registered model with all its versions.
 
     Raises:
         GcpError: NOT_FOUND.

@@ -60,7 +60,9 @@ def record(
     place: str = "",
     defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Read an object as the members of a struct; names match whatever their case.
+    """Convert a JSON object to a dictionary of Python values by column, for a row or a struct.
+
+    Names match in any letter case.
 
     Args:
         value: The object, as JSON gave it.

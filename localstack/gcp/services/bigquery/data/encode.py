@@ -89,7 +89,7 @@ def _iso(value: datetime) -> str:
 
 
 def float_text(value: float) -> str:
-    """Return a FLOAT as Java writes a double."""
+    """Return a FLOAT as text, in Java's notation of a double."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -112,22 +112,22 @@ def decimal_text(value: Decimal) -> str:
 
 
 def datetime_text(value: datetime) -> str:
-    """Return a DATETIME as text."""
+    """Return a DATETIME as text in BigQuery's format."""
     return value.replace(tzinfo=None).isoformat()
 
 
 def _time_text(value: time) -> str:
-    """Return a TIME as text."""
+    """Return a TIME as text in BigQuery's format."""
     return value.isoformat()
 
 
 def _date_text(value: date) -> str:
-    """Return a DATE as text."""
+    """Return a DATE as text, YYYY-MM-DD."""
     return value.isoformat()
 
 
 def _json_text(value: Any) -> str:
-    """Return JSON as compact text."""
+    """Return a JSON column's value as compact JSON text."""
     return (
         value
         if isinstance(value, str)
@@ -136,7 +136,7 @@ def _json_text(value: Any) -> str:
 
 
 def interval_text(value: dict[str, int]) -> str:
-    """Return an INTERVAL as `Y-M D H:M:S`."""
+    """Return an INTERVAL as text, `Y-M D H:M:S`."""
     years, months = divmod(abs(value["months"]), 12)
     seconds, fraction = divmod(abs(value["micros"]), 1_000_000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (

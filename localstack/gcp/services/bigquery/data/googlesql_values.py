@@ -84,7 +84,7 @@ def python_value(message: Any, field: Field) -> Any:
 
 
 def proto_value(value: Any, field: Field) -> Any:
-    """Return the ValueProto of a Python value."""
+    """Return a Python value as a ValueProto of a column's type."""
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 
     message = ValueProto()
@@ -111,13 +111,13 @@ def proto_value(value: Any, field: Field) -> Any:
 
 
 def _timestamp(message: Any) -> datetime:
-    """Return a TIMESTAMP from a ValueProto."""
+    """Return a ValueProto's TIMESTAMP as a datetime."""
     stamp = message.timestamp_value
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // _NANO)
 
 
 def _write_timestamp(message: Any, value: datetime) -> None:
-    """Write a TIMESTAMP into a ValueProto."""
+    """Write a datetime into a ValueProto as its TIMESTAMP."""
     stamp = message.timestamp_value
     stamp.seconds, rest = divmod(microseconds(value), 1_000_000)
     stamp.nanos = rest * _NANO
@@ -138,7 +138,7 @@ def _time(message: Any) -> time:
 
 
 def _write_time(message: Any, value: time) -> None:
-    """Write a TIME into a ValueProto."""
+    """Write a time into a ValueProto as its TIME."""
     message.time_value = _bits_of_time(value) << 30 | value.microsecond * _NANO
 
 
@@ -148,14 +148,14 @@ def _bits_of_time(value: time | datetime) -> int:
 
 
 def _datetime(message: Any) -> datetime:
-    """Return a DATETIME from a ValueProto."""
+    """Return a ValueProto's DATETIME as a datetime."""
     bits = message.datetime_value.bit_field_datetime_seconds
     day = date(bits >> 26, bits >> 22 & 0xF, bits >> 17 & 0x1F)
     return datetime.combine(day, _time_of_bits(bits, message.datetime_value.nanos // _NANO))
 
 
 def _write_datetime(message: Any, value: datetime) -> None:
-    """Write a DATETIME into a ValueProto."""
+    """Write a datetime into a ValueProto as its DATETIME."""
     day = value.year << 26 | value.month << 22 | value.day << 17
     message.datetime_value.bit_field_datetime_seconds = day | _bits_of_time(value)
     message.datetime_value.nanos = value.microsecond * _NANO

@@ -136,7 +136,7 @@ def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
-    """Return the columns of a TableSchema; None has none."""
+    """Return the columns of a TableSchema in JSON; none for None."""
     fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
     check_names(fields)
     return fields
@@ -153,7 +153,7 @@ def check_names(fields: Sequence[Field], place: str = "") -> None:
 
 
 def to_rest(field: Field) -> dict[str, Any]:
-    """Return a column as a TableFieldSchema."""
+    """Return a column as a TableFieldSchema in JSON."""
     resource: dict[str, Any] = {
         "name": field.name,
         "type": field.type,
@@ -186,7 +186,7 @@ def duckdb_element(field: Field) -> str:
 
 
 def duckdb_type(field: Field) -> str:
-    """Return the DuckDB type of a column."""
+    """Return the DuckDB type in which a BigQuery column is stored, as SQL."""
     return duckdb_element(field) + ("[]" if field.repeated else "")
 
 

@@ -55,7 +55,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
-    """Split a CSV file into rows of values."""
+    """Split the bytes of a CSV file into rows of texts, by the job's CSV options."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")

@@ -225,7 +225,7 @@ def _forget_results(instance: Instance) -> None:
 
 
 def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Run a query job: a statement or a script."""
+    """Run a query job, one statement or a script, and return its outcome."""
     if not analyzer.available():
         return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
@@ -285,7 +285,7 @@ def _run_statement(instance: Instance, spec: Spec, question: Question, running: 
 
 
 def _open_session(instance: Instance, spec: Spec) -> None:
-    """Make the job's session, or check that it exists.
+    """Create the hidden dataset of the job's session, or check that it exists.
 
     Raises:
         BigQueryError: `notFound`.
@@ -303,7 +303,7 @@ def _open_session(instance: Instance, spec: Spec) -> None:
 
 
 def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Run a script; its result is the last statement's.
+    """Run a script (several statements); return the last statement's outcome as its own.
 
     Source: [docs: bigquery/docs/multi-statement-queries].
     """
@@ -337,7 +337,7 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
 
 
 def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    """Run an analyzed statement: a query, DML or DDL."""
+    """Run an analyzed statement (a query, DML or DDL), and return its outcome."""
     kind = meaning.statement.kind
     if kind == "query_stmt":
         return _select(instance, spec, meaning, running)

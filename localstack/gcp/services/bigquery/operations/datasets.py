@@ -17,7 +17,7 @@ from .routes import Answer, body, flag, merged, page, serves
 
 
 def resource(dataset: Dataset) -> dict[str, Any]:
-    """Return a dataset as the REST API shows it."""
+    """Return a dataset as the REST API's Dataset resource, in JSON."""
     access = dataset.written.get("access") or [
         {"role": "WRITER", "specialGroup": "projectWriters"},
         {"role": "OWNER", "specialGroup": "projectOwners"},

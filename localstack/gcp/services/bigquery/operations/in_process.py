@@ -85,7 +85,7 @@ def append_rows(
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
-    """Return a table's columns in its order.
+    """Return the columns of a BigQuery table, in the table's order.
 
     Raises:
         GcpError: NOT_FOUND.

@@ -254,7 +254,7 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
-    """Return a time from a query parameter, or None."""
+    """Return the time in a query parameter of a request, or None."""
     text = request.query.get(name)
     return time_of_rest(whole_number(text, name)) if text else None
 

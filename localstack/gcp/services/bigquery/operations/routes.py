@@ -133,7 +133,7 @@ def flag(request: HttpRequest, name: str) -> bool:
 
 
 def merged(current: Any, change: Any) -> Any:
-    """Return a resource as a PATCH changes it.
+    """Return a resource (JSON) with the changes of a PATCH body.
 
     Null removes a member, an object is merged, everything else replaces.
     """

@@ -35,7 +35,7 @@ class TableRef(msgspec.Struct, frozen=True):
         return f"{self.project}:{self.dataset}.{self.table}"
 
     def rest(self) -> dict[str, str]:
-        """Return the name as a TableReference."""
+        """Return the table's name as a TableReference in JSON."""
         return {"projectId": self.project, "datasetId": self.dataset, "tableId": self.table}
 
 
@@ -146,13 +146,13 @@ class Catalog:
             return self._put_dataset(change(current))
 
     def _put_dataset(self, dataset: Dataset) -> Dataset:
-        """Store a dataset with a new etag."""
+        """Store a dataset's entry with a new etag, and return it."""
         stamped = msgspec.structs.replace(dataset, etag=_etag(dataset.written, dataset.modified))
         self._datasets[dataset.project, dataset.id] = stamped
         return stamped
 
     def remove_dataset(self, dataset: Dataset) -> None:
-        """Remove a dataset, if it is there."""
+        """Remove a dataset's entry from the catalog, if it is there."""
         with self.lock:
             self._datasets.pop((dataset.project, dataset.id), None)
 
@@ -188,7 +188,7 @@ class Catalog:
         return sorted(within, key=lambda t: t.ref.table)
 
     def every_table(self) -> Iterator[Table]:
-        """Yield all tables of all datasets."""
+        """Yield the entries of all tables of all datasets."""
         with self.lock:
             yield from list(self._tables.values())
 
@@ -222,14 +222,14 @@ class Catalog:
             return self.put_table(change(current))
 
     def remove_table(self, ref: TableRef) -> None:
-        """Remove a table, if it is there."""
+        """Remove a table's entry from the catalog, if it is there."""
         with self.lock:
             self._tables.pop(ref, None)
             self.sizes.pop(ref, None)
 
 
 def check_table_id(ref: TableRef) -> None:
-    """Raise `invalid` if no table can have this name."""
+    """Raise `invalid` if a table's name is not one that BigQuery permits."""
     if not _TABLE_ID.fullmatch(ref.table):
         words = (
             "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 "

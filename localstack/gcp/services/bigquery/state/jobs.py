@@ -109,7 +109,7 @@ class Jobs:
         return job
 
     def remove(self, job: Job) -> None:
-        """Remove a job, if it is there."""
+        """Remove a job from the list of jobs, if it is there."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
 
@@ -134,7 +134,7 @@ class Jobs:
 
 
 def status(job: Job) -> dict[str, Any]:
-    """Return the JobStatus of a job."""
+    """Return a job's state and errors as a JobStatus in JSON."""
     answer: dict[str, Any] = {"state": job.state}
     if job.done and job.error is not None:
         answer["errorResult"] = job.error.proto()
@@ -145,7 +145,7 @@ def status(job: Job) -> dict[str, Any]:
 
 
 def resource(job: Job) -> dict[str, Any]:
-    """Return a job as the REST API shows it."""
+    """Return a job as the REST API's Job resource, in JSON."""
     return {
         "kind": "bigquery#job",
         "etag": f"{job.id}-{job.state}",
@@ -160,12 +160,12 @@ def resource(job: Job) -> dict[str, Any]:
 
 
 def reference(job: Job) -> dict[str, str]:
-    """Return the JobReference of a job."""
+    """Return a job's project, id and location as a JobReference in JSON."""
     return {"projectId": job.project, "jobId": job.id, "location": job.location}
 
 
 def statistics(job: Job) -> dict[str, Any]:
-    """Return the JobStatistics of a job."""
+    """Return a job's times and numbers as JobStatistics in JSON."""
     answer: dict[str, Any] = {"creationTime": rest_time(job.created)}
     if job.started is not None:
         answer["startTime"] = rest_time(job.started)
@@ -189,7 +189,7 @@ def statistics(job: Job) -> dict[str, Any]:
 
 
 def query_statistics(outcome: Outcome) -> dict[str, Any]:
-    """Return the JobStatistics2 of a query."""
+    """Return a query's statistics (bytes, DML counts ...) as JobStatistics2 in JSON."""
     answer: dict[str, Any] = {
         "statementType": outcome.kind,
         "totalBytesProcessed": str(outcome.processed),

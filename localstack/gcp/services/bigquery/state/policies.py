@@ -41,7 +41,7 @@ class Policies:
 
 
 def _with_etag(policy: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy with the etag of its content."""
+    """Return an IAM policy with the etag that belongs to its content."""
     content = {key: value for key, value in policy.items() if key != "etag"}
     digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
     return {"version": 1, **content, "etag": base64.b64encode(digest).decode()}

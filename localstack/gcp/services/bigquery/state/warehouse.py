@@ -117,12 +117,12 @@ class Warehouse:
                 raise
 
     def _lock_of(self, relation: str) -> threading.RLock:
-        """Return the lock of a table's writers."""
+        """Return the lock that lets one writer at a time change a table."""
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 
     def close(self) -> None:
-        """Close the connection to DuckDB."""
+        """Close the DuckDB database."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -201,7 +201,7 @@ def read(
     start: int = 0,
     limit: int | None = None,
 ) -> pa.Table:
-    """Return columns of a table in DuckDB's Arrow types, in the order of writing.
+    """Return the rows of a DuckDB table as an Arrow table, in the order of writing.
 
     Args:
         cursor: A connection.

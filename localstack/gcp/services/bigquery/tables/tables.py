@@ -156,7 +156,7 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(fields: Sequence[Field]) -> None:
-    """Raise if a field's name has a reserved prefix."""
+    """Raise an error if a column's name begins with a prefix that BigQuery reserves."""
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
             words = (
@@ -204,7 +204,7 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
 
 
 def resource(instance: Instance, table: Table) -> dict[str, Any]:
-    """Return a table as the REST API shows it."""
+    """Return a table as the REST API's Table resource, in JSON."""
     ref = table.ref
     answer: dict[str, Any] = {
         "kind": "bigquery#table",
@@ -273,7 +273,7 @@ def change(
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """Change a table's fields, columns and expiration.
+    """Change a table's metadata, columns and expiration as a PATCH or PUT asks.
 
     Args:
         instance: The stack's BigQuery.
@@ -343,7 +343,7 @@ def check_change(
 
 
 def alter(instance: Instance, new: Table) -> Table:
-    """Store a table's new definition.
+    """Store a table's new definition (columns, options, expiration) in the catalog; return it.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -366,7 +366,7 @@ def alter(instance: Instance, new: Table) -> Table:
 
 
 def rename(instance: Instance, ref: TableRef, name: str) -> None:
-    """Give a table another name in its dataset.
+    """Rename a table within its dataset.
 
     Raises:
         BigQueryError: `duplicate` or `invalid`; `notImplemented` for a temporary one.
@@ -391,7 +391,7 @@ def reshape(
     new: Sequence[Field],
     origins: Mapping[str, str] | None = None,
 ) -> None:
-    """Give a table new columns, filled with NULL or empty arrays.
+    """Change a DuckDB table's columns; new ones are filled with NULL or empty arrays.
 
     Args:
         cursor: A connection, in a transaction.
@@ -425,7 +425,7 @@ def reshape(
 
 
 def drop(instance: Instance, ref: TableRef) -> None:
-    """Drop a table or a view."""
+    """Delete a table with its rows, or a view."""
     table = instance.catalog.table(ref)
     if table.stored:
         with instance.warehouse.transaction(relation(ref)) as cursor:

@@ -25,7 +25,7 @@ _SETTINGS = ("index_config", "ttl_config")
 
 @handles(f"{_SERVICE}.UpdateField")
 def update_field(call: Call, request: Any) -> Any:
-    """Change a field's settings.
+    """Update a field's index and TTL settings.
 
     A time to live acts at once on what is written, and once the operation is over on what existed.
     """

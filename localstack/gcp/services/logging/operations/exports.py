@@ -82,7 +82,7 @@ def update_sink(call: Call, request: Any) -> Any:
 
 @handles(f"{_METRICS}.UpdateLogMetric", executes=False)
 def update_log_metric(call: Call, request: Any) -> Any:
-    """Update a log metric, or create it."""
+    """Update a log-based metric, or create it if there is none."""
     exports, name = call.store(Exports), with_project_id(call, request.metric_name)
     metric = _metric(request.metric)
     metric.name = name.rpartition("/")[2]

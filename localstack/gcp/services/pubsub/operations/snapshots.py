@@ -87,7 +87,7 @@ def delete_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.Seek")
 def seek(call: Call, request: Any) -> Any:
-    """Seek a subscription to a snapshot or a time."""
+    """Answer Seek: reset a subscription's backlog to a snapshot or a time."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)

@@ -119,7 +119,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Refuse push delivery; accept an empty config."""
+    """Refuse a request for push delivery; accept an empty config, which means pull."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(

@@ -74,7 +74,7 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
 
 @xml("storage.objects.get", "GET")
 def get(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return an object's bytes."""
+    """Answer a GET of an object in the XML API with its bytes."""
     version = _version(call, request)
     return HttpAnswer(status=304) if version is None else media.answer(version, request)
 
@@ -117,13 +117,13 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST", "/{bucket}/")
 def post_form(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store an object that an HTML form posts."""
+    """Answer an HTML form upload: store the posted object."""
     return forms.post(call, request)
 
 
 @xml("storage.objects.get", "HEAD")
 def head(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return an object's headers."""
+    """Answer a HEAD of an object in the XML API with its headers."""
     version = _version(call, request)
     if version is None:
         return HttpAnswer(status=304)
@@ -136,7 +136,7 @@ def head(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.delete", "DELETE")
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Delete an object, or cancel an upload in parts."""
+    """Delete an object, or cancel a multipart upload of the XML API."""
     if "uploadId" in request.query:
         upload = _upload(call, request)
         del call.store(Uploads).open[request.query["uploadId"]]
@@ -156,7 +156,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "PUT")
 def put(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store an object, or one part of an upload."""
+    """Store an object, or one part of a multipart upload of the XML API."""
     content = write_content(store_of(call).folder(call), [request.body])
     try:
         _check(content, request.headers)

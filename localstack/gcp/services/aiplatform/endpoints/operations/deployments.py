@@ -283,7 +283,7 @@ class _Deployment:
 def _kill_once_cancelled(
     progress: operations.Progress, over: threading.Event, server: ModelServer
 ) -> None:
-    """End the server if its deployment is cancelled."""
+    """Kill the model server if its deployment is cancelled; runs in a thread of its own."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()

@@ -96,7 +96,7 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 
 def remove_view(call: Call, name: str) -> None:
-    """Delete a view with its syncs and served data."""
+    """Delete a feature view with its syncs and served rows."""
     syncs.drop_view(call, name)
     call.store(Resources).remove(name)
 

@@ -134,7 +134,7 @@ class _Reader:
             raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
 
     def ternary(self) -> Node:
-        """Parse `condition ? one : other`."""
+        """Parse `condition ? one : other` into a node of the syntax tree."""
         node = self.either()
         if not self.take("?"):
             return node
@@ -147,7 +147,7 @@ class _Reader:
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
-        """Parse operands of `&&`."""
+        """Parse operands joined by `&&` into a node of the syntax tree."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
@@ -155,11 +155,11 @@ class _Reader:
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
-        """Parse operands of + and -."""
+        """Parse operands joined by + and - into a node of the syntax tree."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
-        """Parse operands of *, / and %."""
+        """Parse operands joined by *, / and % into a node of the syntax tree."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:

@@ -273,9 +273,9 @@ class Pipeline(Node, frozen=True, kw_only=True):
     default_pipeline_root: str = ""
 
     def component_of(self, task: Task) -> Component:
-        """Return the component that a task runs."""
+        """Return the specification of the component that a task runs."""
         return self.components[task.component]
 
     def executor_of(self, component: Component) -> Executor:
-        """Return the executor of a component."""
+        """Return the executor (container, importer ...) of a component."""
         return self.deployment_spec.executors[component.executor_label or ""]

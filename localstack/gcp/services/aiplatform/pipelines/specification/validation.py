@@ -132,7 +132,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _components_below(component: Component) -> list[str]:
-    """Return the components that a component's tasks run."""
+    """Return the names of the components that a component's own tasks run."""
     return (
         [task.component for task in component.dag.tasks.values()]
         if component.dag is not None

@@ -53,12 +53,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def named(self) -> Mapping[str, Parameter]:
-        """The parameters that have names, by these."""
+        """The query parameters that have names, by name."""
         return {parameter.name: parameter for parameter in self.parameters if parameter.name}
 
     @property
     def system_types(self) -> dict[Path, str]:
-        """The types of the system variables, by their paths."""
+        """The GoogleSQL types of the system variables (@@name), by path."""
         return {
             tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system
         }
@@ -75,7 +75,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> list[tuple[int, Field]]:
-        """The column ids and fields of a query's output."""
+        """The resolved column ids and the columns of a query's result."""
         return columns_of(self.statement.output_column_list, renames=self.question.renames)
 
 

@@ -67,14 +67,14 @@ def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
 
 
 def _schemata(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.SCHEMATA."""
+    """Yield the rows of the view INFORMATION_SCHEMA.SCHEMATA (datasets) as tuples."""
     for dataset in instance.catalog.datasets(ref.project):
         if not dataset.id.startswith("_"):
             yield ref.project, dataset.id, None, dataset.created, dataset.modified, dataset.location
 
 
 def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.TABLES."""
+    """Yield the rows of the view INFORMATION_SCHEMA.TABLES as tuples."""
     for table in _tables(instance, ref):
         base = table.kind == "TABLE"
         name = "BASE TABLE" if base else table.kind
@@ -90,7 +90,7 @@ def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
 
 
 def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.VIEWS."""
+    """Yield the rows of the view INFORMATION_SCHEMA.VIEWS as tuples."""
     for table in _tables(instance, ref):
         if table.kind == "VIEW":
             yield (
@@ -104,7 +104,7 @@ def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
 
 
 def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.COLUMNS."""
+    """Yield the rows of the view INFORMATION_SCHEMA.COLUMNS as tuples."""
     for table in _tables(instance, ref):
         clustered = [
             name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()

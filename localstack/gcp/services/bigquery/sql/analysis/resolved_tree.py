@@ -122,7 +122,7 @@ def script(answer: bytes) -> Node:
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
-    """Return the node in a field of a serialized answer."""
+    """Return the root node in a field of the analyzer's serialized response."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -164,7 +164,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _is_tree_node(descriptor: Any) -> bool:
-    """Return whether a message is a node of the tree."""
+    """Return whether a message type is a node of the resolved tree or the parse tree."""
     name, file = str(descriptor.name), str(descriptor.file.name)
     return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(
         ("AnyResolved", "Resolved")
@@ -173,7 +173,7 @@ def _is_tree_node(descriptor: Any) -> bool:
 
 @cache
 def _message_class(descriptor: Any) -> Any:
-    """Return the class of a protobuf message."""
+    """Return the Python class for a protobuf message descriptor, cached."""
     from google.protobuf.message_factory import GetMessageClass
 
     return GetMessageClass(descriptor)
@@ -191,7 +191,7 @@ def _scalar(field: Any, value: Any) -> Any:
 
 
 def _default(field: Any) -> Any:
-    """Return the default of a protobuf field."""
+    """Return the default value of a scalar protobuf field."""
     return {field.TYPE_BOOL: False, field.TYPE_STRING: "", field.TYPE_BYTES: b""}.get(field.type, 0)
 
 

@@ -32,7 +32,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pseudo(self) -> tuple[Field, ...]:
-        """The pseudo-columns, which `*` leaves out."""
+        """The pseudo-columns (_TABLE_SUFFIX), which `SELECT *` leaves out."""
         return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:

@@ -86,7 +86,7 @@ def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], runnin
 def evaluate(
     instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
 ) -> Any:
-    """Return a query's rows by the reference implementation, as an Arrow table for DuckDB.
+    """Evaluate a query by Google's reference implementation; return the rows as an Arrow table.
 
     Args:
         instance: The stack's BigQuery.

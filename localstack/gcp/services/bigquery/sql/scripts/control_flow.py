@@ -39,7 +39,7 @@ class _Jump(Exception):
 
 
 def execute(script: Script, nodes: Sequence[Node]) -> None:
-    """Run a whole script, which structure.py has checked.
+    """Run all statements of a script, whose structure was checked before.
 
     Raises:
         BigQueryError: That of the statement that fails.
@@ -72,7 +72,7 @@ def _create_function(script: Script, node: Node) -> None:
 
 
 def _execute_immediate(script: Script, node: Node) -> None:
-    """Run EXECUTE IMMEDIATE of a script."""
+    """Run a script's EXECUTE IMMEDIATE: compute a text, and run it as a statement."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -121,7 +121,7 @@ def _argument(script: Script, node: Node) -> Parameter:
 def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Assign a query's row to the variables of INTO."""
+    """Assign the only row of a query's result to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -135,7 +135,7 @@ def _assign_row(
 
 
 def _check_different(names: Sequence[str]) -> None:
-    """Raise `invalidQuery` if a variable is named twice."""
+    """Raise `invalidQuery` if an INTO or SET names a variable twice."""
     small = [name.lower() for name in names]
     if twice := next((name for name in names if small.count(name.lower()) > 1), None):
         raise invalid_query(f"Assigning multiple values to variable: {twice}")
@@ -198,7 +198,7 @@ def _set_system(script: Script, node: Node) -> None:
 
 
 def _if(script: Script, node: Node) -> None:
-    """Run IF of a script."""
+    """Run a script's IF statement: the first branch whose condition is true."""
     if script.is_true(node.condition):
         _run(script, node.then_list.statement_list)
         return
@@ -211,7 +211,7 @@ def _if(script: Script, node: Node) -> None:
 
 
 def _case(script: Script, node: Node) -> None:
-    """Run CASE of a script."""
+    """Run a script's CASE statement: the first branch that matches."""
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
         place = _first_match(script, node.expression, [clause.condition for clause in clauses])
@@ -240,21 +240,21 @@ def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -
 
 
 def _while(script: Script, node: Node) -> None:
-    """Run WHILE; LOOP is one without a condition."""
+    """Run a script's WHILE loop; LOOP is one without a condition."""
     while "condition" not in node or script.is_true(node.condition):
         if _leaves_loop(script, node):
             return
 
 
 def _repeat(script: Script, node: Node) -> None:
-    """Run REPEAT of a script."""
+    """Run a script's REPEAT ... UNTIL loop."""
     while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
 
 def _for(script: Script, node: Node) -> None:
-    """Run FOR of a script: its statements for each row."""
+    """Run a script's FOR ... IN loop: its statements for each row of a query."""
     name = node.variable.id_string
     fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
     record = Field(name=name, type="RECORD", fields=tuple(fields))
@@ -313,7 +313,7 @@ def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
 
 
 def _raise(script: Script, node: Node) -> None:
-    """Run RAISE of a script."""
+    """Run a script's RAISE statement: raise an error, new or the one that is handled."""
     if "message" not in node:
         raise script.errors[-1]
     message = script.value(node.message, Field(name="message", type="STRING"))[1]
@@ -321,17 +321,17 @@ def _raise(script: Script, node: Node) -> None:
 
 
 def _break(_script: Script, node: Node) -> None:
-    """Run BREAK of a script."""
+    """Run a script's BREAK statement: leave a loop or block by an exception."""
     raise _Jump(label=label_of(node))
 
 
 def _continue(_script: Script, node: Node) -> None:
-    """Run CONTINUE of a script."""
+    """Run a script's CONTINUE statement: go on with the loop's next round, by an exception."""
     raise _Jump(again=True, label=label_of(node))
 
 
 def _return(_script: Script, _node: Node) -> None:
-    """Run RETURN of a script."""
+    """Run a script's RETURN statement: end the script by an exception."""
     raise _Jump(ends=True)
 
 

@@ -130,7 +130,7 @@ class Script:
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
     def variable(self, name: str) -> Parameter:
-        """Return a script's variable.
+        """Return a declared variable of the script, with its value, by name.
 
         Raises:
             BigQueryError: `invalidQuery`: It is not declared.
@@ -145,7 +145,7 @@ class Script:
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        """Assign a value to a variable.
+        """Assign a value to a declared variable of the script.
 
         `field` is the value's own type, from which it is coerced to the variable's.
         """

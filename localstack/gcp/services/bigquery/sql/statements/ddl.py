@@ -66,7 +66,7 @@ def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
 
 
 def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run CREATE TABLE."""
+    """Run CREATE TABLE, also AS a query; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if any(
         part in node
@@ -171,7 +171,7 @@ def _partitioning(node: Node) -> dict[str, Any]:
 
 
 def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE VIEW."""
+    """Run CREATE VIEW; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
@@ -192,7 +192,7 @@ def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Ou
 
 
 def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run DROP TABLE, VIEW or SCHEMA."""
+    """Run DROP TABLE, VIEW or SCHEMA; return the statement's outcome."""
     node = meaning.statement
     if node.object_type == "SCHEMA":
         return _drop_schema(instance, meaning)
@@ -211,7 +211,7 @@ def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
 
 
 def _create_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE FUNCTION."""
+    """Run CREATE FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
     if node.create_scope == _TEMPORARY:
@@ -223,7 +223,7 @@ def _create_function(instance: Instance, meaning: Analysis, _running: Running) -
 
 
 def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run DROP FUNCTION."""
+    """Run DROP FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
     return _routine_outcome(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
@@ -244,7 +244,7 @@ def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
 
 
 def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
-    """Run DROP SCHEMA."""
+    """Run DROP SCHEMA (a dataset); return the statement's outcome."""
     project, name = _dataset_name(instance, meaning)
     if meaning.statement.is_if_exists and not any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
@@ -255,7 +255,7 @@ def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
 
 
 def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE SCHEMA."""
+    """Run CREATE SCHEMA (a dataset); return the statement's outcome."""
     node, (project, name) = meaning.statement, _dataset_name(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
@@ -268,7 +268,7 @@ def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> 
 
 
 def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run ALTER TABLE."""
+    """Run ALTER TABLE; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
@@ -277,7 +277,7 @@ def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Ou
 
 
 def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run ALTER TABLE SET OPTIONS."""
+    """Run ALTER TABLE SET OPTIONS; return the statement's outcome."""
     ref = _table_ref(instance, meaning)
     changes = ddl_options.table(meaning.statement.option_list)
     content = (

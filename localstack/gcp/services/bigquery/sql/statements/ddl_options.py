@@ -36,7 +36,7 @@ def _constant(node: Node) -> Any:
 
 
 def table(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a table's OPTIONS as REST fields; None removes one."""
+    """Return a table's OPTIONS as members of a REST Table resource; None removes one."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in _TABLE:
@@ -57,7 +57,7 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def column(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a column's OPTIONS as REST fields; None removes one."""
+    """Return a column's OPTIONS as members of its REST schema; None removes one."""
     about = values(nodes)
     if others := sorted(set(about) - {"description"}):
         raise not_run(f"the option {others[0]} of a column")
@@ -92,7 +92,7 @@ def _labels(value: Any) -> dict[str, str]:
 
 
 def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a dataset's OPTIONS as REST fields."""
+    """Return the OPTIONS of a CREATE SCHEMA as members of a REST Dataset resource."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in ("description", "location"):

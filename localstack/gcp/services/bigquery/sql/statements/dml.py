@@ -137,19 +137,19 @@ def _values(work: _Work, row: Node) -> str:
 
 
 def _truncate(work: _Work) -> Mapping[str, int]:
-    """Run TRUNCATE TABLE; return the number of deleted rows."""
+    """Run TRUNCATE TABLE; return the number of rows, as "deleted"."""
     return {"deleted": work.number(f"DELETE FROM {work.name}")}
 
 
 def _delete(work: _Work) -> Mapping[str, int]:
-    """Run DELETE; return the number of deleted rows."""
+    """Run DELETE; return the number of rows, as "deleted"."""
     where = work.t.expression(work.statement.where_expr)
     rows = f"SELECT row_ FROM ({work.target()}) AS target_ WHERE {where}"
     return {"deleted": work.number(f"DELETE FROM {work.name} WHERE rowid IN ({rows})")}
 
 
 def _update(work: _Work) -> Mapping[str, int]:
-    """Run UPDATE; return the number of changed rows."""
+    """Run UPDATE; return the number of rows, as "updated"."""
     node = work.statement
     source = f", ({work.t.scan(node.from_scan)}) AS source_" if "from_scan" in node else ""
     where = work.t.expression(node.where_expr)
