@@ -35,7 +35,10 @@ class Count(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def coverage(service: str | None = None) -> list[Covered]:
-    """Return the operations of one service or of all, sorted. It imports every package."""
+    """Return the operations of one service or of all, with their level of support, sorted.
+
+    It imports every package.
+    """
     CATALOG.load_all()
     rows: dict[tuple[str, str], Level] = {}
     for api in CATALOG.apis:
@@ -69,7 +72,7 @@ def count(operations: Iterable[Covered]) -> Count:
 
 
 def page() -> str:
-    """Return the text of docs/coverage-gcp.md."""
+    """Return the text (Markdown) of docs/coverage-gcp.md."""
     operations = coverage()
     total = count(operations)
     lines = [

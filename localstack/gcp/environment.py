@@ -40,22 +40,22 @@ STRAY = (
 
 
 def ways_into(url: str) -> Environment:
-    """Return the ways to connect to the stack at `url`."""
+    """Return the environment variables for connecting to the stack at `url`, for each way."""
     return _fetch(url)
 
 
 def variables(url: str) -> dict[str, str]:
-    """Return the variables with which every SDK of Google's talks to the stack at `url` only."""
+    """Return the environment variables that make Google's SDKs talk to the stack at `url`."""
     return ways_into(url).door
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:  # noqa: ARG001  as every cloud's
-    """Return no variables: the stack's door is part of `variables`."""
+    """Return no variables: those for a proxy are part of `variables` here."""
     return {}
 
 
 def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return the variables to export for each way to connect, with a remark."""
+    """Return pairs of a remark and the environment variables of one way to connect."""
     stack = ways_into(url)
     rest = f'api_endpoint="{url}", api_transport="rest"'
     return (
@@ -71,7 +71,7 @@ def ways(url: str) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
-    """Return a line for the user to read before anything is called."""
+    """Return a line for the user at start-up: whether queries are checked by the analyzer."""
     from .googlesql import compiled
 
     return (
@@ -82,13 +82,13 @@ def summary(url: str) -> str:  # noqa: ARG001  as every cloud's
 
 
 def stray(name: str) -> bool:
-    """Return whether a variable conflicts with the stack's own."""
+    """Return whether an environment variable of the user's conflicts with the stack's own."""
     return name in STRAY or name.startswith("CLOUDSDK_")
 
 
 @functools.lru_cache(maxsize=16)
 def _fetch(url: str) -> Environment:
-    """Ask a stack for the ways into it; cached by its URL."""
+    """Ask a running stack for the variables to connect to it; cached by its URL."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with opener.open(f"{url}/_stack/environment", timeout=60) as answer:
         return msgspec.json.decode(answer.read(), type=Environment)

@@ -46,25 +46,26 @@ class Call(StackContext):
 
     @property
     def _called(self) -> tuple[str, str]:
-        """The service and the operation of this call."""
+        """The service and the operation that this call is for."""
         return self.service, self.operation
 
     @property
     def grpc_address(self) -> str:
-        """The host and port at which the stack speaks gRPC."""
+        """The host and port at which the stack's gRPC server listens."""
         address: str = self._front.grpc_address
         return address
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which a subprocess reaches this stack by Google's own SDKs."""
+        """The environment variables with which a subprocess reaches this stack by Google's SDKs."""
         variables: dict[str, str] = self._front.variables()
         return variables
 
     async def in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
-        """Run a function in a handler's thread, for a handler that runs in the loop.
+        """Run a function in a thread of the handlers, and await its result.
 
-        All that reads or writes more than memory belongs there.
+        It is for a handler that runs in the event loop: whatever reads or writes more than memory
+        belongs in a thread.
         """
 
         def work() -> T:
@@ -74,7 +75,7 @@ class Call(StackContext):
         return await asyncio.get_running_loop().run_in_executor(None, work)
 
     def answer(self, request: HttpRequest) -> HttpAnswer:
-        """Return the answer to a request that this one carries, such as one part of a batch."""
+        """Answer a request that is contained in this one, such as one part of a batch."""
         answer: HttpAnswer = self._front.answer_part(request)
         return answer
 
@@ -91,7 +92,7 @@ class Call(StackContext):
         return moment
 
     def without_request(self) -> Call:
-        """Return a context for background work, which does not hold the request."""
+        """Return a copy of the context for background work, which does not hold the request."""
         call = Call(self._front, self.service, self.operation, {})
         call.state = self.state
         return call

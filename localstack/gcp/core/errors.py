@@ -39,7 +39,7 @@ class GcpError(Exception):
         details: Sequence[Any] = (),
         **fields: Any,
     ) -> None:
-        """Make an error.
+        """Make an error in the form of google.rpc.Status, for a handler to raise.
 
         Args:
             status: A name of google.rpc.Code.

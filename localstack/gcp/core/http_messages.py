@@ -24,7 +24,7 @@ class HttpRequest(msgspec.Struct, kw_only=True):
 
     @property
     def query(self) -> dict[str, str]:
-        """The last value of each query parameter."""
+        """The query parameters by name; of a repeated one, the last value."""
         return {name: values[-1] for name, values in self.query_lists.items()}
 
     def json(self) -> dict[str, Any]:

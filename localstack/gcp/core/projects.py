@@ -23,7 +23,7 @@ class Projects:
         self._lock = threading.Lock()
 
     def note(self, project: str) -> None:
-        """Record that a request named this project."""
+        """Record the id of a project that a request names, to find it by its number later."""
         number = number_of(project)
         if number not in self._ids:  # what every request does
             with self._lock:

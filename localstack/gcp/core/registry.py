@@ -54,7 +54,7 @@ _BY_SHAPE: dict[
 def handles(
     *names: str, executes: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Return a decorator that makes a function the handler of these RPCs.
+    """Return a decorator that makes a function the handler of the RPCs of these names.
 
     `executes` is False for a handler that only stores what it is given; the coverage list says so.
 
@@ -108,7 +108,7 @@ def route(
 
 
 def routes_for(method: str, path: str) -> Iterator[tuple[Route, re.Match[str]]]:
-    """Yield the routes that match a method and path."""
+    """Yield the registered routes that match an HTTP method and path, with the match."""
     for verb, segments in (
         (verb_of(path), path.count("/")),
         ("", path.count("/")),

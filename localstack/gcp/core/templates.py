@@ -10,7 +10,7 @@ _VARIABLE = re.compile(r"\{([\w.]+)(?:=([^}]*))?\}")
 
 
 def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
-    """Return a template of google.api.http as a pattern of paths, and its variables' names."""
+    """Return a path template of google.api.http as a regular expression, and its variables."""
     words, names, end = [], [], 0
     for variable in _VARIABLE.finditer(template):
         words.append(re.escape(template[end : variable.start()]))
@@ -22,14 +22,17 @@ def pattern_of(template: str) -> tuple[re.Pattern[str], tuple[str, ...]]:
 
 
 def _segments(pattern: str) -> str:
-    """Return the pattern of a variable's segments: `*` is one, `**` any number."""
+    """Return the regular expression text for a variable's segments.
+
+    `*` is one segment, `**` any number.
+    """
     return "/".join(
         {"*": "[^/:]+", "**": ".+"}.get(part) or re.escape(part) for part in pattern.split("/")
     )
 
 
 def shape_of(template: str) -> tuple[str, int | None]:
-    """Return a template's verb after the colon, and how many segments its paths have.
+    """Return a path template's verb after the colon, and its number of segments.
 
     The two tell most templates apart before any pattern is tried. A template with `**` has no fixed
     number of segments: None.

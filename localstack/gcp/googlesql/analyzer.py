@@ -66,7 +66,7 @@ class Constant(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parsed(sql: str) -> bytes:
-    """Return a serialized ParseResponse of a script.
+    """Parse a script, and return a serialized ParseResponse.
 
     Raises:
         SqlRejected: It is not GoogleSQL's grammar.
@@ -79,7 +79,7 @@ def parsed(sql: str) -> bytes:
 
 
 def named_tables(sql: str) -> tuple[Path, ...]:
-    """Return the tables that a statement names, without knowing any.
+    """Return the paths of the tables that a statement names, without a catalog.
 
     Raises:
         SqlRejected: It is not GoogleSQL's grammar.
@@ -96,7 +96,7 @@ def named_tables(sql: str) -> tuple[Path, ...]:
 def analyzer_options(
     parameters: Mapping[str, str] | Sequence[str], system: Mapping[Path, str] | None = None
 ) -> Any:
-    """Return the analyzer's options: everything that was released to Google's customers.
+    """Return the analyzer's options, with all language features that Google's customers have.
 
     Args:
         parameters: The types of query parameters, by name or by place.
@@ -120,7 +120,7 @@ def analyzer_options(
 
 
 def inline_functions(options: Any) -> None:
-    """Let the analyzer replace calls of SQL functions by their bodies."""
+    """Set the analyzer's option to replace calls of SQL functions by their bodies."""
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import ResolvedASTRewrite
 
     options.enabled_rewrites.append(ResolvedASTRewrite.Value(_INLINE))
@@ -153,7 +153,7 @@ def catalog_of(
 
 
 def _write_function(message: Any, name: str, function: Function) -> None:
-    """Write a SQL function into the analyzer's catalogue message."""
+    """Write a SQL function into the analyzer's catalog message."""
     message.name_path.append(name)
     message.group, message.mode = _TEMPLATE, _SCALAR
     message.signature.add().ParseFromString(function.signature)
@@ -163,7 +163,7 @@ def _write_function(message: Any, name: str, function: Function) -> None:
 
 
 def _catalog_below(catalog: Any, path: Path) -> Any:
-    """Return the catalogue at a path, making those on the way."""
+    """Return the nested catalog at a path, creating those on the way."""
     for name in path:
         inner = next((part for part in catalog.catalog if part.name.lower() == name.lower()), None)
         catalog = catalog.catalog.add(name=name) if inner is None else inner
@@ -172,7 +172,7 @@ def _catalog_below(catalog: Any, path: Path) -> Any:
 
 @cache
 def _language() -> Any:
-    """Return the options of the language: all its features, as they are sold."""
+    """Return the language options of the analyzer: all features, as BigQuery has them."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import LanguageOptionsRequest
     from zetasql.wasi._pb2.zetasql.proto.options_pb2 import LanguageOptionsProto
     from zetasql.wasi._pb2.zetasql.public.options_pb2 import LanguageFeature

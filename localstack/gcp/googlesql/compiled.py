@@ -33,12 +33,12 @@ class NotCompiled(RuntimeError):
 
 
 def available() -> bool:
-    """Return whether the wheel is installed, without importing it."""
+    """Return whether GoogleSQL's analyzer is installed, without importing it."""
     return find_spec("zetasql") is not None and find_spec("wasmtime") is not None
 
 
 def cache_folder() -> Path:
-    """Return the folder of the machine code.
+    """Return the folder that caches the analyzer's WebAssembly, compiled to machine code.
 
     It has a file for each version of the wheel and of the compiler, and kind of machine.
     """
@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 
 def load(engine: Any) -> Any:
-    """Return the module of the machine code, compiled first where none is sound.
+    """Return the analyzer's compiled WebAssembly module, compiling it if none is cached intact.
 
     Sound is what has the digest that it had when it was compiled. What is sound but of another kind
     of processor (a home that several machines share) is compiled anew, too.
@@ -75,7 +75,9 @@ def load(engine: Any) -> Any:
 
 
 def compile_here() -> None:
-    """Compile the module in this process, which takes 1 GB, unless it is done.
+    """Compile the analyzer's WebAssembly in this process, unless that is done.
+
+    It takes 1 GB of memory.
 
     Raises:
         NotCompiled: As `load`.
@@ -104,7 +106,7 @@ def compile_here() -> None:
 
 
 def wasm_engine() -> Any:
-    """Return an engine with the settings that compiling and loading must share."""
+    """Return a WebAssembly engine with the settings that compiling and loading must share."""
     from wasmtime import Config, Engine
 
     config = Config()
@@ -113,14 +115,14 @@ def wasm_engine() -> Any:
 
 
 def _kind() -> str:
-    """Return the name of this wheel, compiler and kind of machine."""
+    """Return the name of a cached module: package versions and kind of machine."""
     versions = "-".join(metadata.version(name) for name in ("zetasql", "wasmtime"))
     return f"{versions}-{platform.machine()}"
 
 
 @contextmanager
 def _private_folder() -> Iterator[int]:
-    """Yield a descriptor of the cache's folder, made if need be.
+    """Yield a file descriptor of the cache folder, which is created if it does not exist.
 
     NotCompiled: somebody else can write to it.
     """
@@ -150,9 +152,9 @@ def _private_folder() -> Iterator[int]:
 
 
 def _sound_file(folder: int) -> str | None:
-    """Return the file of compiled code whose content matches the digest in its name.
+    """Return the name of a cached module whose content matches the digest in it, or None.
 
-    Files that differ are removed. None: there is none.
+    Files that differ are removed.
     """
     for name in os.listdir(folder):
         parts = re.fullmatch(rf"{re.escape(_kind())}-([0-9a-f]{{64}})\.cwasm", name)
@@ -166,9 +168,9 @@ def _sound_file(folder: int) -> str | None:
 
 
 def _compile_elsewhere(folder: int) -> str:
-    """Compile in another process, or wait for one that does.
+    """Compile the module in another process, or wait for one that does; return its file name.
 
-    Return the file's name. NotCompiled when that fails.
+    It raises NotCompiled when that fails.
     """
     package = __name__.rpartition(".")[0]
     run = subprocess.run(

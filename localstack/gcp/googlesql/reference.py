@@ -33,7 +33,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 def evaluate(
     sql: str, tables: Mapping[Path, Relation] = {}, parameters: Mapping[str, Parameter] = {}
 ) -> Relation:
-    """Return the rows of a query.
+    """Evaluate a query by GoogleSQL's reference implementation, and return its rows.
 
     Raises:
         SqlRejected: The analyzer refuses it, or it fails on these rows (`division by zero`).

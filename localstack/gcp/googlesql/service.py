@@ -52,7 +52,7 @@ class Service:
         self._instance = _Instance(self._engine, self._module)
 
     def call(self, method: str, request: Any) -> bytes:
-        """Return the serialized answer.
+        """Call a method of GoogleSQL's local service, and return the serialized response.
 
         Raises:
             SqlRejected: The service refuses.
@@ -61,7 +61,7 @@ class Service:
             return self._bytes(method, request)
 
     def call_with_catalog(self, method: str, request: Any, catalog: bytes) -> bytes:
-        """Return the serialized answer over a serialized SimpleCatalogProto.
+        """Call a method with a serialized catalog of tables; return the serialized response.
 
         The catalog stays registered as long as it is among the last that were used.
 
@@ -73,7 +73,7 @@ class Service:
             return self._bytes(method, request)
 
     def _bytes(self, method: str, request: Any) -> bytes:
-        """Call a method; a trap costs a new instance."""
+        """Call a method of the WebAssembly module; make a new instance if it traps."""
         from wasmtime import Trap, WasmtimeError
 
         try:
@@ -85,7 +85,7 @@ class Service:
             ) from error
 
     def _register(self, catalog: bytes) -> int:
-        """Return the number under which a catalog is registered."""
+        """Return the id under which a catalog is registered, registering it if needed."""
         from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
         registered = self._instance.catalogs
@@ -128,7 +128,7 @@ class _Instance:
         )  # serialized: its number in this instance
 
     def call(self, function: str, request: bytes) -> bytes:
-        """Call a function with a message, and return the answer's bytes."""
+        """Call a function of the WebAssembly module with bytes, and return the response's bytes."""
         store = self._store
         place, size_place = self._allocate(store, len(request) or 1), self._allocate(store, 4)
         answer = 0
@@ -144,13 +144,13 @@ class _Instance:
                 self._free(store, taken)
 
     def _address(self, place: int) -> int:
-        """Return the address of a place in its memory, which moves when it grows."""
+        """Return the address of an offset in the module's memory, which moves when it grows."""
         base = ctypes.cast(self._exports["memory"].data_ptr(), ctypes.c_void_p).value
         assert base is not None  # noqa: S101  a memory has an address
         return base + place
 
     def _error(self) -> SqlRejected:
-        """Return the analyzer's last error."""
+        """Return the module's last error as an exception."""
         size = self._exports["wasm_get_last_error_size"](self._store)
         text = ctypes.string_at(
             self._address(self._exports["wasm_get_last_error"](self._store)), size
@@ -161,7 +161,7 @@ class _Instance:
 
 @cache
 def service() -> Service:
-    """Return this process's instance, loaded at the first call.
+    """Return this process's GoogleSQL service, loaded at the first call.
 
     That takes 60 ms and 150 MB; 30 s more of CPU where `make setup` did not compile it.
     """
@@ -170,7 +170,7 @@ def service() -> Service:
 
 
 def _zones() -> str:
-    """Return the folder of the time zones' rules: the system's, or the package tzdata's."""
+    """Return the folder of the time zone database: the system's, or the package tzdata's."""
     for folder in zoneinfo.TZPATH:
         if Path(folder).is_dir():
             return folder

@@ -29,7 +29,7 @@ _TOKEN = re.compile(
 
 
 def encoded(text: str) -> Any:
-    """Return the message of a type.
+    """Parse a type's text, such as ARRAY<INT64>, into a TypeProto.
 
     Raises:
         ValueError: The text is none.
@@ -44,7 +44,7 @@ def encoded(text: str) -> Any:
 
 
 def text_of(message: Any) -> str:
-    """Return a type's text, as GoogleSQL writes it."""
+    """Return the text of a TypeProto as GoogleSQL writes it, such as ARRAY<INT64>."""
     kind = message.type_kind
     if kind == _ARRAY:
         return f"ARRAY<{text_of(message.array_type.element_type)}>"
@@ -59,7 +59,7 @@ def text_of(message: Any) -> str:
 
 
 def _parse(tokens: list[str], text: str) -> Any:
-    """Read a type from its tokens, and take these away."""
+    """Parse a type from its tokens, which are consumed, into a TypeProto."""
     from zetasql.wasi._pb2.zetasql.public.type_pb2 import TypeProto
 
     name = tokens.pop(0).partition("(")[0].strip().upper() if tokens else ""
@@ -90,6 +90,6 @@ def _parse(tokens: list[str], text: str) -> Any:
 
 
 def _expect(tokens: list[str], token: str, text: str) -> None:
-    """Take a token; raise ValueError if another one comes."""
+    """Consume a token; raise ValueError if another one comes."""
     if not tokens or tokens.pop(0) != token:
         raise ValueError(f"{text!r} is not a type of GoogleSQL: a {token} is missing")

@@ -25,7 +25,7 @@ _SCALE = 10**9  # a NUMERIC is a little-endian two's complement integer of 10^-9
 
 
 def encoded_value(value: object, kind: Any) -> Any:
-    """Return a ValueProto of a TypeProto; None is NULL.
+    """Return a Python value as a ValueProto of a type; None is NULL.
 
     Raises:
         ValueError: The type is not in this module's list.
@@ -60,7 +60,7 @@ def encoded_value(value: object, kind: Any) -> Any:
 
 
 def decoded_value(message: Any, kind: Any) -> Any:
-    """Return the value of a ValueProto.
+    """Return the Python value of a ValueProto of a type.
 
     Raises:
         ValueError: The type is not in this module's list.
@@ -76,30 +76,30 @@ def decoded_value(message: Any, kind: Any) -> Any:
 
 
 def _timestamp(message: Any, _: Any) -> datetime:
-    """Return a timestamp from a ValueProto."""
+    """Return a ValueProto's TIMESTAMP as a datetime."""
     stamp = message.timestamp_value
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // 1000)
 
 
 def _date(message: Any, _: Any) -> date:
-    """Return a date from a ValueProto."""
+    """Return a ValueProto's DATE as a date."""
     return _EPOCH.date() + timedelta(days=message.date_value)
 
 
 def _numeric(message: Any, _: Any) -> Decimal:
-    """Return a NUMERIC from a ValueProto."""
+    """Return a ValueProto's NUMERIC as a Decimal."""
     return Decimal(int.from_bytes(message.numeric_value, "little", signed=True)) / _SCALE
 
 
 def _array(message: Any, kind: Any) -> list[object]:
-    """Return an array from a ValueProto."""
+    """Return a ValueProto's ARRAY as a list of Python values."""
     return [
         decoded_value(item, kind.array_type.element_type) for item in message.array_value.element
     ]
 
 
 def _struct(message: Any, kind: Any) -> dict[str, object]:
-    """Return a struct from a ValueProto."""
+    """Return a ValueProto's STRUCT as a dictionary of Python values."""
     fields = zip(kind.struct_type.field, message.struct_value.field, strict=True)
     return {field.field_name: decoded_value(value, field.field_type) for field, value in fields}
 

@@ -65,7 +65,7 @@ class Callers:
         )  # the door's own connections to gRPC, for a client that nobody knows
 
     def refusal(self, authorization: str, is_own: Callable[[], bool]) -> GcpError | None:
-        """Return the error for a request that is refused, or None.
+        """Return the UNAUTHENTICATED error for a request that is refused, or None to admit it.
 
         Args:
             authorization: The request's Authorization header, empty if it has none.
@@ -86,11 +86,11 @@ class Callers:
         return _refusal("authError", "Request had invalid authentication credentials.")
 
     def is_own(self, peer: tuple[str, int] | None, port: int) -> bool:
-        """Return whether the peer is a process of this user or root."""
+        """Return whether a connection's peer is a process of the stack's own user or of root."""
         return peer is not None and peer not in self._led and peers.is_own(peer, port)
 
     def grpc_pipe(self, own: bool) -> Callable[[Any], Pipe]:
-        """Return the protocol that carries a door client's bytes to the gRPC port.
+        """Return the asyncio protocol that forwards a client's bytes to the gRPC port.
 
         The connection to the gRPC port belongs to our own process. A client that is not the stack's
         user must not pass for it, so its connection is noted in `_led`.
@@ -131,7 +131,7 @@ class Callers:
         return until
 
     def _note(self, token: str, until: float) -> None:
-        """Remember a token, and drop expired ones if there are many."""
+        """Store a valid token until it expires; drop expired tokens if there are many."""
         if len(self._until) >= _MOST:
             now = time.time()
             self._until = {issued: ends for issued, ends in self._until.items() if ends > now}
@@ -180,20 +180,20 @@ class _Led(Pipe):
         self._name: tuple[str, int] = ("", 0)
 
     def connection_made(self, transport: Any) -> None:
-        """Note the address of a connection that is led here."""
+        """Record the local address of a new connection, whose client is not the stack's user."""
         super().connection_made(transport)
         self._name = transport.get_extra_info("sockname")[:2]
         self._led.add(self._name)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the address of a closed connection."""
+        """Forget the local address of a closed connection."""
         self._led.discard(self._name)
         super().connection_lost(exc)
 
 
 @lru_cache(maxsize=256)
 def peer_of(name: str) -> tuple[str, int] | None:
-    """Return the address of a peer as gRPC writes it, such as ipv4:127.0.0.1:53412."""
+    """Parse the address of a peer as gRPC writes it, such as ipv4:127.0.0.1:53412."""
     kind, _, address = name.partition(":")
     host, _, port = address.rpartition(":")
     return (host, int(port)) if kind == "ipv4" and port.isdecimal() else None
@@ -205,7 +205,7 @@ def _decoded(part: str) -> bytes:
 
 
 def _refusal(reason: str, words: str) -> GcpError:
-    """Return the UNAUTHENTICATED error that Google's front end words so."""
+    """Return an UNAUTHENTICATED error in the words of Google's front end."""
     return GcpError(
         "UNAUTHENTICATED",
         f"{words} {_EXPECTED} {_REMEDY}",
@@ -216,7 +216,7 @@ def _refusal(reason: str, words: str) -> GcpError:
 
 
 def _oauth(error: str, description: str) -> HttpAnswer:
-    """Return the error answer of an OAuth token endpoint."""
+    """Return the error response of an OAuth token endpoint, as JSON."""
     return HttpAnswer(
         status=400,
         headers=_JSON,

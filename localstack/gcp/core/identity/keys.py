@@ -21,7 +21,7 @@ class Keys(Authority):
 
 
 def _new_key() -> Any:
-    """Return a new RSA key."""
+    """Generate a new RSA private key, and return it."""
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)

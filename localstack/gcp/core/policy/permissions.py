@@ -16,7 +16,7 @@ _SHARED = {"Operations.ListOperations": "operations.list"}  # of services that e
 
 
 def permissions_of(api: Api, operation: str, request: Any = None) -> frozenset[str]:
-    """Return the permissions that one call needs.
+    """Return the IAM permissions that a call of an operation needs.
 
     `request` matters only for the calls for which `depends_on_request` is true.
     """
@@ -33,14 +33,14 @@ def depends_on_request(api: Api, operation: str) -> bool:
 
 
 def _entry(table: Any, operation: str) -> Any:
-    """Return a table's entry for an operation, or for all operations of its service, or None."""
+    """Return a table's entry for an operation, else the one for its whole service, or None."""
     if operation in table:
         return table[operation]
     return table.get(f"{operation.rpartition('.')[0]}.*")
 
 
 def _permission_names(api: Api, operation: str) -> list[str]:
-    """Return the permissions that an operation's name implies, without their family."""
+    """Return the IAM permissions that an operation needs, without the service's prefix."""
     text = _entry(api.permissions, operation)
     if text is None:
         text = _SHARED.get(operation)

@@ -28,7 +28,7 @@ class Policies:
         self._lock = threading.Lock()
 
     def get(self, resource: str) -> Any:
-        """Return a copy of a resource's policy; an empty one if none was ever set."""
+        """Return a copy of a resource's IAM policy, or an empty one if none was set."""
         with self._lock:
             policy = policy_pb2.Policy(version=1, etag=_FIRST_ETAG)
             if resource in self._policies:
@@ -36,7 +36,7 @@ class Policies:
             return policy
 
     def set(self, resource: str, policy: Any) -> Any:
-        """Store a resource's policy, and return it with its new etag.
+        """Store a resource's IAM policy, and return it with its new etag.
 
         Raises:
             GcpError: ABORTED, the etag is not the current one.
@@ -58,12 +58,12 @@ class Policies:
 
 
 def get_policy(call: Call, resource: str) -> Any:
-    """Return a copy of a resource's policy; an empty one if none was ever set."""
+    """Return a copy of a resource's IAM policy, or an empty one if none was set."""
     return call.store(Policies).get(resource)
 
 
 def set_policy(call: Call, resource: str, policy: Any) -> Any:
-    """Check a policy's roles and members, store it, and return it with its new etag."""
+    """Check an IAM policy's roles and members, store it, and return it with its new etag."""
     for binding in policy.bindings:
         if not binding.role.startswith(("roles/", "projects/", "organizations/")):
             raise GcpError(
@@ -79,7 +79,7 @@ def set_policy(call: Call, resource: str, policy: Any) -> Any:
 
 
 def test_permissions(permissions: Any) -> Any:
-    """Grant every permission that is spelt like one."""
+    """Answer TestIamPermissions: grant every permission whose spelling is valid."""
     for permission in permissions:
         if "*" in permission or permission.count(".") < 2:
             raise GcpError(

@@ -23,7 +23,7 @@ class Role(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the predefined roles that cover `needed` with the fewest extra permissions.
+    """Return the predefined IAM roles that grant `needed` with the fewest extra permissions.
 
     Each service is solved by itself, as one service's role grants nothing of weight in another.
 
@@ -48,12 +48,12 @@ def smallest_roles(needed: Iterable[str]) -> tuple[tuple[str, ...], frozenset[st
 
 
 def _permissions_of(roles: Iterable[str]) -> frozenset[str]:
-    """Return all permissions that these roles grant together."""
+    """Return all permissions that these predefined roles grant together."""
     return frozenset[str]().union(*(ROLES[name].permissions for name in roles))
 
 
 def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
-    """Return the fewest-permission roles, at most three, that together grant all of `needed`."""
+    """Return at most three roles that grant all of `needed` with the fewest permissions."""
     helpful = [name for name, role in ROLES.items() if role.permissions & needed]
     sets = (names for count in range(_MOST + 1) for names in combinations(helpful, count))
     covers = (names for names in sets if needed <= _permissions_of(names))
@@ -63,7 +63,10 @@ def _cover(needed: frozenset[str] | set[str]) -> tuple[str, ...]:
 
 
 def _role(size: int, text: str) -> Role:
-    """Return a role of `size` permissions; `text` names those that calls here can need."""
+    """Return a predefined role that has `size` permissions in all.
+
+    `text` names those among them that calls to this stack can need.
+    """
     parts = (words.split() for words in text.split("; "))
     return Role(
         size=size,

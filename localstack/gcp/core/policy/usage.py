@@ -27,7 +27,7 @@ class UsedPermissions:
         self._lock = threading.Lock()
 
     def note(self, api: Api, operation: str, request: Any) -> None:
-        """Add the permissions that a call needs."""
+        """Add the IAM permissions that a call needs to those that were used."""
         key = (api.service, operation)
         if key in self._plain:
             return
@@ -38,13 +38,13 @@ class UsedPermissions:
                 self._plain.add(key)
 
     def clear(self) -> None:
-        """Forget the permissions that were needed so far."""
+        """Forget the IAM permissions that were used so far."""
         with self._lock:
             self._permissions.clear()
             self._plain.clear()
 
     def policy(self) -> dict[str, Any]:
-        """Return the used permissions, roles that cover them, and a custom role."""
+        """Return the used IAM permissions, roles that cover them, and a custom role as YAML."""
         with self._lock:
             permissions = sorted(self._permissions)
         roles, unknown = smallest_roles(permissions)
@@ -73,7 +73,7 @@ class UsedPermissions:
 
 
 def _yaml(permissions: list[str]) -> str:
-    """Return a custom role with these permissions, as `gcloud iam roles create --file` reads it."""
+    """Return the YAML of a custom role with these permissions, for `gcloud iam roles create`."""
     head = [
         f"title: {_NAME}",
         "description: What was called on the offline GCP",

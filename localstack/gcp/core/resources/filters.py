@@ -69,9 +69,9 @@ def matches(
 
 
 def of_message(message: Any) -> Lookup:
-    """Return a lookup into a protobuf message: enums by name, times as datetimes.
+    """Return a function that reads the value at a field's path in a protobuf message.
 
-    Field names may be in snake_case or camelCase.
+    Enums are given by name, times as datetimes. Field names may be in snake_case or camelCase.
     """
     return lambda path: _value(message, path.split("."), path)
 
@@ -98,7 +98,7 @@ def ordered(items: Sequence[Any], order_by: str) -> list[Any]:
 def _parse(
     text: str, functions: tuple[tuple[str, Function], ...], anywhere: Anywhere | None
 ) -> Test:
-    """Return the test that a filter describes, cached by its text."""
+    """Parse a filter into a function that tests a resource; cached by its text."""
     return _Parser(text, dict(functions), anywhere).whole()
 
 
@@ -114,7 +114,7 @@ class _Parser:
         self._anywhere = anywhere
 
     def whole(self) -> Test:
-        """Parse the whole text into a test."""
+        """Parse the whole filter into a test of a resource."""
         self._skip()
         if self._at == len(self._text):
             return lambda _: True
@@ -124,7 +124,7 @@ class _Parser:
         return test
 
     def _expression(self) -> Test:
-        """Parse factors, of which all must hold."""
+        """Parse terms joined by AND or blanks, all of which must hold."""
         tests = [self._factor()]
         while self._at < len(self._text) and self._text[self._at] not in "),":
             self._keyword("AND")
@@ -132,7 +132,7 @@ class _Parser:
         return tests[0] if len(tests) == 1 else lambda lookup: all(test(lookup) for test in tests)
 
     def _factor(self) -> Test:
-        """Parse terms between OR, of which one must hold."""
+        """Parse terms joined by OR, of which one must hold."""
         tests = [self._term()]
         while self._keyword("OR"):
             tests.append(self._term())
@@ -171,7 +171,7 @@ class _Parser:
         return lambda lookup: compare(lookup(path), argument)
 
     def _path(self) -> str:
-        """Parse a field's dotted path."""
+        """Parse a field's dotted path, such as labels.team, and return it."""
         parts = []
         while True:
             part = self._string()
@@ -226,7 +226,7 @@ class _Parser:
         return re.sub(r"\\(.)", r"\1", string[0][1:-1])
 
     def _keyword(self, word: str) -> bool:
-        """Take a keyword if it comes next; return whether it did."""
+        """Consume a keyword if it comes next; return whether it did."""
         end = self._at + len(word)
         if self._text.startswith(word, self._at) and (
             end == len(self._text) or self._text[end] in " \t\r\n("
@@ -237,7 +237,7 @@ class _Parser:
         return False
 
     def _take(self, mark: str) -> bool:
-        """Take a mark if it comes next; return whether it did."""
+        """Consume an operator or bracket if it comes next; return whether it did."""
         if not self._text.startswith(mark, self._at):
             return False
         self._at += len(mark)
@@ -245,17 +245,17 @@ class _Parser:
         return True
 
     def _skip(self) -> None:
-        """Skip spaces."""
+        """Skip blanks in the filter's text."""
         match = _SPACE.match(self._text, self._at)
         self._at = match.end() if match else self._at
 
     def _wrong(self, what: str) -> NoReturn:
-        """Raise FilterError with the place in the filter."""
+        """Raise FilterError with the position in the filter."""
         raise FilterError(f"invalid filter {self._text!r} at {self._at + 1}: {what}")
 
 
 def _value(message: Any, path: Sequence[str], whole: str) -> object:
-    """Return the value at a path in a message, or None.
+    """Return the value at a field path in a protobuf message, or None.
 
     None means that a message on the way is not set, or that a map has no such key.
     """
@@ -284,7 +284,7 @@ def _value(message: Any, path: Sequence[str], whole: str) -> object:
 
 
 def _plain(field: Any, value: Any) -> object:
-    """Return a field's value for the comparison: an enum by its name, a time as datetime."""
+    """Return a field's value in the form that filters compare: enum names, datetimes."""
     if field.enum_type is not None:
         return field.enum_type.values_by_number[value].name
     if (
@@ -301,7 +301,7 @@ def _sortable(value: object) -> tuple[bool, Any]:
 
 
 def _equal(value: object, argument: str) -> bool:
-    """Return whether a value equals an argument, in which `*` is a wildcard."""
+    """Return whether a field's value equals a filter's argument, in which `*` is a wildcard."""
     if value is None:
         return False
     if isinstance(value, str):
@@ -314,7 +314,7 @@ def _equal(value: object, argument: str) -> bool:
 
 
 def _has(value: object, argument: str) -> bool:
-    """Return whether `:` is true: presence, a map's key, a list's member, or part of a text."""
+    """Return whether a filter's `:` holds: presence, map key, list member or part of a text."""
     if argument == "*":
         return value not in (None, "", [], {})
     if isinstance(value, Mapping):
@@ -329,7 +329,7 @@ def _has(value: object, argument: str) -> bool:
 
 
 def _order(value: object, argument: str) -> int | None:
-    """Return -1, 0 or 1 for the order of the two, or None if they cannot be compared."""
+    """Return -1, 0 or 1 as a field's value is below, at or above the argument; None if unset."""
     if value is None:
         return None
     left: Any = value
@@ -338,7 +338,7 @@ def _order(value: object, argument: str) -> int | None:
 
 
 def _as(value: object, argument: str) -> object:
-    """Return the argument converted to the field's own type.
+    """Convert a filter's argument to the type of the field's value.
 
     Raises:
         FilterError: It cannot be converted.

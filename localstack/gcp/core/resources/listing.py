@@ -24,7 +24,7 @@ def page_of(
     more: Mapping[str, Field] | None = None,
     orders: Collection[str] = ORDERS,
 ) -> tuple[list[Any], str]:
-    """Return the page that a request asks for, and the next page's token.
+    """Return the resources on the page that a list request asks for, and the next page's token.
 
     Args:
         messages: All resources of the collection.
@@ -59,7 +59,7 @@ def last_segment(message: Any) -> str:
 
 
 def _lookup(message: Any, fields: Collection[str], more: Mapping[str, Field]) -> Lookup:
-    """Return the lookup for filters over a message, limited to the fields that they may name."""
+    """Return a function that reads a resource's fields, limited to those that filters may name."""
     read = of_message(message)
 
     def lookup(path: str) -> object:
@@ -89,7 +89,7 @@ def _check_order(order_by: str, orders: Collection[str]) -> None:
 
 
 def _read(message: Any, request: Any) -> Any:
-    """Return the part of a message that the request's read mask names."""
+    """Return a copy of a resource with only the fields that the request's read mask names."""
     if "read_mask" not in request.DESCRIPTOR.fields_by_name or not request.read_mask.paths:
         return message
     part = type(message)()

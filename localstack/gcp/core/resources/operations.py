@@ -34,13 +34,13 @@ class Operations:
         self._lock = threading.RLock()
 
     def add(self, operation: Any) -> threading.Event:
-        """Store an operation, and return the event that cancels it."""
+        """Store a long-running operation, and return the event that cancels it."""
         with self._lock:
             self._operations[operation.name] = operation
             return self._cancels.setdefault(operation.name, threading.Event())
 
     def get(self, name: str) -> Any:
-        """Return a copy of an operation; raise NOT_FOUND if there is none."""
+        """Return a copy of a long-running operation; raise NOT_FOUND if there is none."""
         with self._lock:
             operation = self._operations.get(name)
             if operation is None:
@@ -50,19 +50,19 @@ class Operations:
             return copy
 
     def change(self, name: str, change: Callable[[Any], None]) -> None:
-        """Change an operation in place, unless a client has deleted it."""
+        """Change a stored long-running operation in place, unless a client has deleted it."""
         with self._lock:
             if name in self._operations:  # a client may have deleted it
                 change(self._operations[name])
 
     def below(self, parent: str) -> list[Any]:
-        """Return the operations of a resource, or of all resources below a location."""
+        """Return the long-running operations of a resource, or of all resources of a location."""
         parent = parent.removesuffix("/operations")
         with self._lock:
             return [self.get(name) for name in self._operations if name.startswith(f"{parent}/")]
 
     async def wait(self, name: str, seconds: float, stopping: threading.Event) -> Any:
-        """Wait for an operation's end, at most `seconds`, without occupying a thread."""
+        """Wait for an operation's end, at most `seconds`, without occupying a thread; return it."""
         until = time.monotonic() + seconds
         while not (operation := self.get(name)).done:
             if time.monotonic() > until or stopping.is_set():
@@ -71,12 +71,12 @@ class Operations:
         return operation
 
     def cancel(self, name: str) -> None:
-        """Ask an operation's work to stop."""
+        """Ask the work of a long-running operation to stop."""
         self.get(name)
         self._cancels[name].set()
 
     def delete(self, name: str) -> None:
-        """Delete an operation; raise NOT_FOUND if there is none."""
+        """Delete a long-running operation; raise NOT_FOUND if there is none."""
         with self._lock:
             self.get(name)
             del self._operations[name]
@@ -91,7 +91,7 @@ class Progress:
         self.cancelled = cancelled
 
     def metadata(self, message: Any) -> None:
-        """Set the operation's metadata."""
+        """Set the long-running operation's metadata to a message."""
         self._operations.change(self.name, lambda operation: operation.metadata.Pack(message))
 
 
@@ -142,7 +142,7 @@ def start(
 def completed_operation(
     call: Call, parent: str, response: Any = None, *, metadata: Any = None
 ) -> Any:
-    """Return an operation that is already complete."""
+    """Return a stored long-running operation that is already complete."""
     operation = operations_pb2.Operation(name=f"{parent}/operations/{call.new_id()}", done=True)
     if metadata is not None:
         operation.metadata.Pack(metadata)
@@ -153,7 +153,7 @@ def completed_operation(
 
 
 def _run(store: Operations, name: str, work: Callable[[Progress], Any], progress: Progress) -> None:
-    """Run an operation's work, and store its response or its error."""
+    """Run a long-running operation's work, and store its response or error in the operation."""
     try:
         response = work(progress)
     except GcpError as failure:
@@ -269,7 +269,7 @@ def list_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _page_size(text: str) -> int:
-    """Return a page size from a query parameter."""
+    """Parse the page_size of an HTTP list request."""
     try:
         return int(text)
     except ValueError as error:

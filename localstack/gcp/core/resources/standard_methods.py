@@ -32,7 +32,7 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
-    """Return the full name of a resource.
+    """Return the full name of a new resource, after a check of its parent and id.
 
     Raises:
         GcpError: INVALID_ARGUMENT, the id is not valid, or the parent is not a location or below
@@ -53,7 +53,7 @@ def name_of(call: Call, kind: Kind, parent: str, identifier: str) -> str:
 
 
 def create(call: Call, kind: Kind, name: str, message: Any) -> Any:
-    """Add `message` under `name`, with its times and its etag.
+    """Store a new resource under `name`, with its times and etag, and return it.
 
     Raises:
         GcpError: ALREADY_EXISTS.
@@ -78,7 +78,7 @@ def get(call: Call, kind: Kind, name: str) -> Any:
 def list_page(
     call: Call, kind: Kind, request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
-    """Return the page of a collection that `request` asks for, and the next page's token.
+    """Return the page of a collection that a list request asks for, and the next page's token.
 
     `request` has a parent, and perhaps filter and order_by.
     """
@@ -89,7 +89,7 @@ def list_page(
 def filtered_page(
     items: list[Any], request: Any, *, size: int = 100, most: int = 1000
 ) -> tuple[list[Any], str]:
-    """Return the page of `items` that a request's filter and order choose, and the next token."""
+    """Return the page of `items` that a request's filter and order choose; and the next token."""
     fields = request.DESCRIPTOR.fields_by_name
     try:
         if "filter" in fields and request.filter:
@@ -152,7 +152,7 @@ def update(
 
 
 def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> None:
-    """Change a stored resource, if it still exists."""
+    """Change a stored resource in place, if it still exists, and renew its etag."""
     resources = call.store(Resources)
     with resources.lock:
         message = resources.find(name)
@@ -163,7 +163,7 @@ def change_if_present(call: Call, name: str, change: Callable[[Any], None]) -> N
 
 
 def set_written(call: Call, message: Any) -> None:
-    """Set a message's update time and etag as after a write."""
+    """Set a resource's update time and etag, as after a write."""
     if "update_time" in message.DESCRIPTOR.fields_by_name:
         message.update_time.CopyFrom(call.now_pb())
     if "etag" in message.DESCRIPTOR.fields_by_name:
@@ -193,7 +193,7 @@ def long_running(
 
 
 def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
-    """Return the fields that an update writes."""
+    """Return the paths of the fields that an update request writes."""
     if list(mask.paths) == ["*"]:
         return sorted(updatable)
     if mask.paths:
@@ -202,7 +202,10 @@ def _paths(message: Any, mask: Any, updatable: Collection[str]) -> list[str]:
 
 
 def _overwrite(source: Any, target: Any, path: list[str]) -> None:
-    """Copy one field from `source` to `target`; a map, a list and a message as a whole."""
+    """Copy the field at a path from one message to another.
+
+    A map, a list and a message are copied as a whole.
+    """
     field = target.DESCRIPTOR.fields_by_name.get(path[0])
     if field is None:
         raise GcpError("INVALID_ARGUMENT", f"There is no field {'.'.join(path)!r} to update.")

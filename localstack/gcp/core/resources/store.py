@@ -76,7 +76,7 @@ class Resources:
             self._messages.pop(name, None)
 
     def below(self, parent: str, collection: str) -> list[Any]:
-        """Return copies of parent/collection/*, in the order of their creation."""
+        """Return copies of the resources in a parent's collection, in the order of creation."""
         prefix = f"{parent}/{collection}/"
         with self.lock:
             return [
@@ -103,7 +103,7 @@ def page(
 
 
 def _offset(token: str) -> int:
-    """Return the position in a page token."""
+    """Return the position in a list that a page token stands for."""
     if not token:
         return 0
     try:

@@ -34,5 +34,5 @@ class Api(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     @property
     def permission_family(self) -> str:
-        """The service to which the API's permissions belong."""
+        """The service prefix of the API's IAM permissions."""
         return self.family or self.service

@@ -27,7 +27,7 @@ class Catalog:
     """
 
     def __init__(self, apis: Sequence[Api], *, shared_handlers: Sequence[str]) -> None:
-        """Describe a stack.
+        """Make the catalog of the APIs that a stack serves.
 
         Args:
             apis: The stack's APIs. The first is meant where a request does not say which one is.
@@ -49,7 +49,7 @@ class Catalog:
         return self.apis[0]
 
     def load(self, api: Api) -> None:
-        """Import an API's package and its handlers, once."""
+        """Import an API's generated package and the modules with its handlers, once."""
         if api in self._loaded:
             return
         methods.import_package(api)
@@ -63,12 +63,12 @@ class Catalog:
         return api in self._loaded
 
     def load_all(self) -> None:
-        """Import the packages and the handlers of all APIs."""
+        """Import the generated packages and the handlers of all APIs."""
         for api in self.apis:
             self.load(api)
 
     def emulator_variables(self, url: str, grpc_address: str) -> dict[str, str]:
-        """Return the SDKs' environment variables for this stack, HTTP first."""
+        """Return the SDKs' emulator variables for this stack's addresses, HTTP APIs first."""
         variables = {api.emulator: url for api in self.apis if api.emulator and not api.module}
         return variables | {
             api.emulator: grpc_address for api in self.apis if api.emulator and api.module
@@ -94,7 +94,7 @@ class Catalog:
         return methods.method_of(own, service, name) if own is not None and own.module else None
 
     def _find_api(self, host: str, path: str) -> Api | None:
-        """Return the API that a request over HTTP is for, or None."""
+        """Return the API that an HTTP request is for, by its host or its path, or None."""
         for api in self.apis:
             if host.endswith(api.hosts):
                 return api
@@ -107,7 +107,7 @@ class Catalog:
         return None
 
     def _find_api_of_resource(self, text: str) -> Api:
-        """Return the API of the resource that a gRPC header names."""
+        """Return the API to which a resource named in a gRPC header belongs, or the default."""
         for api in self.apis:
             if api.resources is not None and api.resources.search(text):
                 return api
@@ -116,7 +116,7 @@ class Catalog:
     def route_of(
         self, api: Api, request: HttpRequest
     ) -> tuple[Invocation, Callable[..., Any]] | None:
-        """Return a REST request's meaning and handler, or None.
+        """Return the invocation that a REST request stands for, and its handler, or None.
 
         The request's `params` are set. The API's handlers are loaded.
         """
@@ -127,7 +127,7 @@ class Catalog:
         return place.invocation, place.handler
 
     def _find_place(self, api: Api, method: str, path: str) -> _Place | None:
-        """Return the route of an API that serves a path, with its variables' values, or None."""
+        """Return an API's route for an HTTP method and path, with variables' values, or None."""
         for route, match in routes_for(method, path):
             if self._serves(route, api):
                 params = values_of(match, route.names)

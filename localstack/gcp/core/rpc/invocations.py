@@ -35,7 +35,7 @@ class Invocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def handler_of(method: Method) -> Callable[..., Any]:
-    """Return an RPC's handler, or one that answers that it is not supported."""
+    """Return an RPC's handler, or one that answers UNIMPLEMENTED."""
     rpc = RPCS.get(method.name)
     return rpc.handler if rpc is not None else unsupported(method.name)
 
@@ -54,22 +54,23 @@ def unsupported(name: str) -> Callable[..., Any]:
 
 
 def invocation_of(method: Method, message: Any) -> Invocation:
-    """Return the invocation of an RPC with a message."""
+    """Return what a call of an RPC is, by service, operation and resources, for log and faults."""
     operation, mutating = _operation(method.name)
     return Invocation(api=method.api, operation=operation, names=_names(message), mutating=mutating)
 
 
 @functools.cache
 def _operation(rpc: str) -> tuple[str, bool]:
-    """Return an RPC's name without its package, and whether the RPC changes anything."""
+    """Return an RPC as "Service.Method", and whether it changes anything."""
     service, name = rpc.rsplit(".", 2)[1:]
     return f"{service}.{name}", not READS.match(name)
 
 
 def _names(message: Any) -> tuple[str, ...]:
-    """Return the resource names and ids in a request, each whole and by its last part.
+    """Return the resource names and ids in a request, for the log and for faults.
 
-    Only the fields at the top of the request and the name of a resource in it count.
+    Each is there as a whole and by its last part. Only the fields at the top of the request and the
+    name of a resource in it count.
     """
     names = []
     for field, below in _named_fields(message.DESCRIPTOR) if message is not None else ():
@@ -83,7 +84,7 @@ def _names(message: Any) -> tuple[str, ...]:
 
 @functools.cache
 def _named_fields(descriptor: Any) -> tuple[tuple[str, bool], ...]:
-    """Return the fields of a message that may name resources.
+    """Return the fields of a request message that may name a resource.
 
     Each comes with whether it is a resource with a name; else it is a text.
     """

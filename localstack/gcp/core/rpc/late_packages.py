@@ -22,7 +22,7 @@ IMPORTING = threading.RLock()  # Google's packages do not bear two threads that 
 
 
 def install(packages: Iterable[str]) -> None:
-    """Load these packages without their clients from now on, in this process.
+    """Make Google's packages import their client modules only on use, in this process.
 
     A package that is imported already stays as it is.
     """
@@ -37,7 +37,7 @@ class _Finder(MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """Find packages that are imported late."""
+        """Find a package whose import is to be delayed, and give it a lazy loader."""
         spec = (
             PathFinder.find_spec(fullname, path, target)
             if self._names.fullmatch(fullname)
@@ -56,7 +56,7 @@ class _LateLoader(Loader):
         self.genuine = genuine
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return a package that is imported when something of it is used."""
+        """Return a module that is really imported when one of its attributes is used."""
         return _LatePackage(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:

@@ -86,7 +86,7 @@ def is_shared(service: str) -> bool:
 
 
 def method_of(api: Api, service: str, name: str) -> Method | None:
-    """Return an RPC of one of an API's own services, by their names with the package, or None.
+    """Return the description of an RPC of an API, by service and method name, or None.
 
     It imports the package, which may take seconds the first time.
     """
@@ -96,7 +96,7 @@ def method_of(api: Api, service: str, name: str) -> Method | None:
 
 @functools.cache
 def shared_method(service: str, name: str, api: Api) -> Method | None:
-    """Return an RPC of the services that every API offers, or None."""
+    """Return the description of an RPC that every API offers (such as GetOperation), or None."""
     module = importlib.import_module(_SHARED[service][0])
     request = getattr(module, f"{name}Request", None)
     if request is None:
@@ -114,7 +114,7 @@ def shared_method(service: str, name: str, api: Api) -> Method | None:
 
 @functools.cache
 def _service(api: Api, short: str) -> Mapping[str, Method]:
-    """Return the RPCs of one service by name; none if the service is not of this package."""
+    """Return the RPCs of one of an API's services by name; none for an unknown service."""
     module = _services(api).get(short)
     if module is None:
         return {}
@@ -162,7 +162,7 @@ def _raw(kind: Any) -> Any:
 
 @functools.cache
 def _services(api: Api) -> Mapping[str, str]:
-    """Return the modules of an API's clients and transports, by their services' names."""
+    """Return the module path of each of an API's generated services, by the service's name."""
     package = importlib.import_module(f"{api.module}.services")
     names = {}
     for module in pkgutil.iter_modules(package.__path__):
@@ -172,7 +172,7 @@ def _services(api: Api) -> Mapping[str, str]:
 
 
 def _class(module: str, transport: str, ending: str) -> Any:
-    """Return the class with this ending that a module of a generated transport defines."""
+    """Return a class of a generated transport module, found by the ending of its name."""
     part = importlib.import_module(f"{module}.transports.{transport}")
     return next(
         kind
@@ -183,7 +183,7 @@ def _class(module: str, transport: str, ending: str) -> Any:
 
 @functools.cache
 def http_rules(api: Api) -> tuple[Rule, ...]:
-    """Return the HTTP forms of an API's RPCs; none for an API that speaks gRPC only."""
+    """Return the HTTP bindings of an API's RPCs; none for an API that speaks gRPC only."""
     collected = []
     for short, module in _services(api).items():
         try:
@@ -204,7 +204,7 @@ def http_rules(api: Api) -> tuple[Rule, ...]:
 
 
 def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
-    """Return the HTTP form that one of a REST transport's options describes."""
+    """Return the HTTP binding that one option of a generated REST transport describes."""
     uri = option["uri"]
     pattern, names = pattern_of(uri)
     verb, segments = shape_of(uri)
@@ -221,7 +221,7 @@ def _rule(rpc: str, option: Mapping[str, str]) -> Rule:
 
 @functools.cache
 def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
-    """Return an API's HTTP forms by HTTP method, verb and number of segments."""
+    """Return an API's HTTP bindings by HTTP method, verb (:predict) and number of segments."""
     index: dict[tuple[str, str, int | None], list[Rule]] = {}
     for rule in http_rules(api):
         index.setdefault((rule.method, rule.verb, rule.segments), []).append(rule)
@@ -229,7 +229,7 @@ def _index(api: Api) -> Mapping[tuple[str, str, int | None], list[Rule]]:
 
 
 def http_rule_for(api: Api, method: str, path: str) -> tuple[Method, Rule, re.Match[str]] | None:
-    """Return the RPC that an HTTP request asks for, its form, and the path's match; or None."""
+    """Return the RPC that an HTTP request calls, its HTTP binding and path match; or None."""
     verb = verb_of(path)
     with IMPORTING:
         index = _index(api)
@@ -249,7 +249,7 @@ def methods_of_api(api: Api) -> tuple[Method, ...]:
 
 
 def import_package(api: Api) -> None:
-    """Import the package of an API now."""
+    """Import an API's generated package now, as that takes seconds on the first call."""
     if api.module:
         with IMPORTING:
             http_rules(api)

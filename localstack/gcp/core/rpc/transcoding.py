@@ -30,7 +30,7 @@ JSON = (("Content-Type", "application/json; charset=UTF-8"),)
 
 
 def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRequest) -> Any:
-    """Return the message of an RPC that is called over HTTP.
+    """Return the request message of an RPC that is called over HTTP.
 
     Raises:
         GcpError: The body or a parameter does not fit the message.
@@ -53,7 +53,7 @@ def message_of(method: Method, rule: Rule, match: re.Match[str], request: HttpRe
 
 
 def answer_of(message: Any, request: HttpRequest) -> HttpAnswer:
-    """Return a message as a JSON answer."""
+    """Return an RPC's response message as an HTTP response in JSON."""
     from google.protobuf import json_format
 
     numbers = "enum-encoding=int" in request.query.get("$alt", "")
@@ -62,7 +62,7 @@ def answer_of(message: Any, request: HttpRequest) -> HttpAnswer:
 
 
 def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
-    """Return a server stream as a JSON answer: one array with an element for each message."""
+    """Return a streaming RPC's messages as an HTTP response: one JSON array."""
 
     def parts() -> Any:
         separator = b"["
@@ -75,7 +75,7 @@ def stream_of(messages: Any, request: HttpRequest) -> HttpAnswer:
 
 
 def error_answer(error: GcpError) -> HttpAnswer:
-    """Return an error as Google's gateways write it.
+    """Return an error as an HTTP response in the JSON of Google's gateways.
 
     It has `errors` where the clients of BigQuery and Storage look for a reason.
     """
@@ -95,7 +95,7 @@ def error_answer(error: GcpError) -> HttpAnswer:
 
 
 def _detail(detail: Any) -> Any:
-    """Return one of an error's details as JSON with its @type."""
+    """Return one of an error's details as JSON-compatible Python with its @type."""
     if isinstance(detail, Mapping):
         return detail
     from google.protobuf import json_format
@@ -107,7 +107,7 @@ def _detail(detail: Any) -> Any:
 
 
 def _parse(value: dict[str, Any], message: Any) -> None:
-    """Fill a message from JSON."""
+    """Fill a protobuf message from JSON, in place."""
     from google.protobuf import json_format
 
     try:
@@ -119,7 +119,7 @@ def _parse(value: dict[str, Any], message: Any) -> None:
 
 
 def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
-    """Return query parameters, which name fields by dots, as the JSON of the message."""
+    """Return query parameters, which name fields by dotted paths, as nested JSON."""
     nested: dict[str, Any] = {}
     for name, values in query.items():
         *above, last = name.split(".")
@@ -140,7 +140,7 @@ def _nest(query: Mapping[str, list[str]], descriptor: Any) -> dict[str, Any]:
 
 
 def _field(descriptor: Any, part: str, name: str) -> Any:
-    """Return the field that a part of a query parameter's name means."""
+    """Return the descriptor of the field that a part of a query parameter's name means."""
     for field in descriptor.fields if descriptor is not None else ():
         if part in (field.json_name, field.name):
             return field

@@ -16,7 +16,7 @@ class Waiting(Protocol):
     heard: float  # when something last came, of the loop's time; a head's is when it began
 
     def idle(self) -> bool:
-        """Return whether nothing of a request has come."""
+        """Return whether no part of a request has come over the connection."""
         ...
 
     def abort(self) -> None: ...
@@ -36,7 +36,7 @@ class Connections:
         loop.call_soon_threadsafe(self._sweep)
 
     def add(self, connection: Waiting) -> None:
-        """Add a connection, dropping the longest idle one if there are too many.
+        """Add a connection; close the one that has been silent longest if there are too many.
 
         If all the others are at work, the new one is closed.
         """
@@ -48,11 +48,11 @@ class Connections:
             oldest.abort()
 
     def discard(self, connection: Waiting) -> None:
-        """Stop counting a connection."""
+        """Remove a connection from those that are counted."""
         self._open.discard(connection)
 
     def _sweep(self) -> None:
-        """Drop connections whose requests are too slow; once a second."""
+        """Close connections whose requests come too slowly; repeated every second."""
         now = self._loop.time()
         for connection in [other for other in self._open if not (other.busy or other.idle())]:
             if now - connection.heard > (HEAD_WITHIN if connection.in_head else BODY_SILENT):

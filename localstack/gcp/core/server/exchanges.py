@@ -59,11 +59,11 @@ class Exchange:
 
     @property
     def seconds(self) -> float:
-        """The seconds by which a fault delays the call."""
+        """The seconds by which an injected latency fault delays the call."""
         return self.faults["latency"].seconds if "latency" in self.faults else 0.0
 
     def refuse(self) -> None:
-        """Raise the error that a fault sets for the call, before it takes effect."""
+        """Raise the error that an injected fault sets for the call, before it takes effect."""
         if "throttle" in self.faults:
             raise _throttling(self._invocation.api)
         if "error" in self.faults:
@@ -72,14 +72,14 @@ class Exchange:
             raise Cut
 
     def end(self, result: Any) -> None:
-        """Note the handler's result, and raise Cut if a fault loses the answer."""
+        """Record the result's status; raise Cut if an injected fault is to lose the answer."""
         if isinstance(result, HttpAnswer):
             self._status = result.status
         if "cut-after" in self.faults:
             raise Cut
 
     def _log(self, status: int, error: str | None) -> None:
-        """Add the call to the log."""
+        """Add the call to the log of calls, with its status, error and fault."""
         invocation = self._invocation
         self._calls.add(
             called_at=self._stack.clock.now(),
@@ -93,7 +93,7 @@ class Exchange:
         )
 
     def _mistake(self, error: Exception) -> GcpError:
-        """Report a handler's own mistake on stderr, and return the error that the caller sees."""
+        """Report an exception in a handler on stderr; return the error for the caller."""
         call = f"{self._invocation.service}:{self._invocation.operation}"
         tell(f"the handler of {call} failed", error)
         text = f"the GCP stack failed at {call}: {type(error).__name__}: {error}"
@@ -101,13 +101,13 @@ class Exchange:
 
 
 def _throttling(api: Api) -> GcpError:
-    """Return the error with which a service throttles."""
+    """Return the error with which an API throttles, for an injected fault."""
     status, message = api.throttling
     return GcpError(status, f"{message}: a fault that was asked for", reason="rateLimitExceeded")
 
 
 def _error(fault: Fault) -> GcpError:
-    """Return the error that a fault asks for."""
+    """Return the error that an injected fault asks for."""
     return GcpError(
         fault.code or "INTERNAL",
         "a fault that was asked for",

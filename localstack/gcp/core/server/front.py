@@ -60,21 +60,21 @@ class Front(StackFront):
     # What process.serve and control ask for.
 
     def begin(self) -> None:
-        """Make the keys and admit callers, once the stack's URL is known."""
+        """Make the stack's certificate authority and keys, once the stack's URL is known."""
         self._keys = Keys(self.stack.home / "keys", f"{self.stack.url}/token")
         self.callers = Callers(self.stack, self._keys.account_key)
 
     def services(self) -> frozenset[str]:
-        """Return the services that logs and faults can name."""
+        """Return the names of the services that logs and faults can name."""
         return self._services.names
 
     def operations(self, service: str | None) -> frozenset[str]:
-        """Return the operations of one service, or of all."""
+        """Return the names of the operations of one service, or of all."""
         covered = self._services.coverage(service)
         return frozenset(row.operation for row in covered) | SHARED_OPERATIONS
 
     def add_minutes(self, scripted: Minutes) -> None:
-        """Add scripted traffic to the metrics.
+        """Add scripted minutes of traffic to the metrics of an endpoint.
 
         Raises:
             ValueError: There is no such endpoint or DeployedModel.
@@ -84,13 +84,13 @@ class Front(StackFront):
 
     @property
     def keys(self) -> Keys:
-        """The stack's keys, once it listens."""
+        """The stack's certificate authority and account keys, once it listens."""
         if self._keys is None:
             raise RuntimeError("the stack does not listen yet")
         return self._keys
 
     def environment(self) -> Environment:
-        """Return the variables that lead SDKs to the stack."""
+        """Return the environment variables by which SDKs reach the stack, for each way."""
         door = {
             STACK: self.stack.url,
             "HTTPS_PROXY": self.stack.url,
@@ -111,11 +111,11 @@ class Front(StackFront):
         return Environment(door=door, emulators=emulators, grpc_address=self.grpc_address)
 
     def variables(self) -> dict[str, str]:
-        """Return the variables that point every SDK at the stack's door."""
+        """Return the environment variables that direct every SDK to the stack as a proxy."""
         return self.environment().door
 
     def _coverage(self) -> object:
-        """Return each operation's level of support."""
+        """Return the level of support of each operation of all services."""
         return self._services.coverage(None)
 
     # HTTP.
@@ -202,7 +202,9 @@ class Front(StackFront):
         request: Any,
         headers: Mapping[str, str],
     ) -> Any:
-        """Return a handler's result: a coroutine's in the loop, another's from a thread.
+        """Run an RPC's or route's handler with faults, log and clock, and return its result.
+
+        A coroutine function runs in the event loop, any other handler in a thread.
 
         Raises:
             GcpError: The call is refused.
@@ -231,7 +233,7 @@ class Front(StackFront):
         headers: Mapping[str, str],
         call: Call | None = None,
     ) -> Any:
-        """Return a handler's result, in this thread.
+        """Run a handler in this thread with faults, log and clock, and return its result.
 
         Raises:
             GcpError: The call is refused.

@@ -37,7 +37,7 @@ _STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
 async def serve(front: Front, host: str) -> tuple[Any, int]:
-    """Start the server; return it and its port."""
+    """Start the gRPC server on a free port; return the server and the port."""
     server = grpc.aio.server(
         options=(
             ("grpc.max_receive_message_length", _BYTES),
@@ -67,7 +67,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         self._known: dict[tuple[str, str], Any] = {}
 
     def service(self, handler_call_details: Any) -> Any:
-        """Return the handler of a call by its path and the API that its metadata names."""
+        """Return gRPC's handler for a call, by its path and the API that its metadata names."""
         details = handler_call_details
         api = self._api_of(details.invocation_metadata)
         key = (details.method, api.service)
@@ -82,7 +82,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return self._known[key]
 
     def _api_of(self, metadata: Any) -> Api:
-        """Return the API that a shared service's call is about.
+        """Return the API for which a call of a service that all APIs share is meant.
 
         Clients name the resource in a header.
         """
@@ -93,13 +93,13 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return catalog.default
 
     def _method(self, method: Method) -> Any:
-        """Return gRPC's handler for an RPC."""
+        """Return gRPC's handler for an RPC, unary or streaming."""
         if not method.client_streams and not method.server_streams:
             return grpc.unary_unary_rpc_method_handler(self._unary(method))
         return grpc.stream_stream_rpc_method_handler(self._stream(method))
 
     def _first(self, path: str, api: Api) -> Callable[..., Any]:
-        """Return a handler that imports the API of a path before it answers."""
+        """Return a handler that first imports the API of an RPC's path, and then answers."""
 
         async def answer(requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
             method = await asyncio.to_thread(self._load, path, api)
@@ -118,7 +118,7 @@ class _Handlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no ty
         return answer
 
     def _load(self, path: str, api: Api) -> Method | None:
-        """Import the API of a path and its handlers; return its RPC, or None."""
+        """Import the API of an RPC's path and its handlers; return the RPC, or None."""
         catalog = self._front.catalog
         method = catalog.method_of(path, api)
         if method is not None:
@@ -185,20 +185,20 @@ class _Stream:
     # In the loop.
 
     async def read(self, requests: AsyncIterator[bytes]) -> None:
-        """Pass the client's messages to the handler's thread."""
+        """Pass the messages that the client sends to the handler's thread, until they end."""
         with contextlib.suppress(Exception):  # the client has gone, or sends what is no message
             async for content in requests:
                 self._incoming.put(_message(self._method, content))
         self._incoming.put(_END)
 
     async def messages(self) -> AsyncIterator[Any]:
-        """Yield the handler's messages."""
+        """Yield the messages that the handler's thread has made."""
         while (item := await self._outgoing.get()) is not _END:
             self._room.release()
             yield item
 
     def end(self) -> None:
-        """End the handler's thread."""
+        """Tell the handler's thread to end, as the stream is over."""
         self._call.ended.set()
         self._incoming.put(_END)
         self._room.release(_AHEAD)
@@ -206,7 +206,7 @@ class _Stream:
     # In the thread.
 
     def work(self) -> None:
-        """Run the handler, and pass its messages to the loop; in a thread."""
+        """Run the handler in its thread, and pass its messages to the event loop."""
         try:
             for message in self._results():
                 if self._call.ended.is_set():
@@ -224,7 +224,7 @@ class _Stream:
         self._put(_END)
 
     def _results(self) -> Iterable[Any]:
-        """Return the handler's messages, as it makes them."""
+        """Call the handler, and return its messages as it makes them."""
         messages = iter(self._incoming.get, _END)
         request = messages if self._method.client_streams else next(messages, None)
         if request is None:
@@ -238,13 +238,13 @@ class _Stream:
         return result if self._method.server_streams else (result,)
 
     def _put(self, item: Any) -> None:
-        """Pass a message or an error to the loop, waiting while the reader is slow."""
+        """Pass a message or an error to the event loop; wait while the reader is slow."""
         self._room.acquire()
         self._loop.call_soon_threadsafe(self._outgoing.put_nowait, item)
 
 
 def _message(method: Method, content: bytes) -> Any:
-    """Return the request's message from its bytes.
+    """Parse the bytes of a gRPC request into the RPC's request message.
 
     Raises:
         GcpError: INVALID_ARGUMENT, the bytes are no such message.
@@ -260,7 +260,7 @@ def _message(method: Method, content: bytes) -> Any:
 
 
 def _admit(front: Front, context: Any) -> Mapping[str, str]:
-    """Return a call's headers.
+    """Check that a gRPC call's caller is admitted, and return the call's headers.
 
     Raises:
         GcpError: UNAUTHENTICATED, the caller is not admitted.
@@ -276,7 +276,7 @@ def _admit(front: Front, context: Any) -> Mapping[str, str]:
 
 
 def _headers(context: Any) -> Mapping[str, str]:
-    """Return a call's metadata as headers."""
+    """Return a gRPC call's metadata as headers."""
     return {
         name: value if isinstance(value, str) else value.decode("latin-1")
         for name, value in context.invocation_metadata() or ()
@@ -284,7 +284,7 @@ def _headers(context: Any) -> Mapping[str, str]:
 
 
 async def _abort(context: Any, error: GcpError | Cut) -> None:
-    """End a call with an error, or as if its connection had broken."""
+    """End a gRPC call with an error, or as if its connection had broken."""
     if isinstance(error, Cut):  # as a client sees a connection that broke
         await context.abort(grpc.StatusCode.UNAVAILABLE, "Socket closed")
         return
@@ -293,7 +293,7 @@ async def _abort(context: Any, error: GcpError | Cut) -> None:
 
 
 def _short(text: str) -> str:
-    """Return an error's text, cut to the limit of gRPC's headers.
+    """Return an error's text, shortened to the limit of gRPC's headers.
 
     Clients refuse more headers than 8 kB, and then report that instead of the error.
     """
@@ -302,7 +302,7 @@ def _short(text: str) -> str:
 
 
 def _status(error: GcpError) -> bytes:
-    """Return an error with its details as the bytes of a google.rpc.Status."""
+    """Return an error with its details as a serialized google.rpc.Status."""
     from google.protobuf import any_pb2, json_format
     from google.rpc import status_pb2
 

@@ -42,7 +42,7 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
 def head_of(
     method: str, target: bytes, headers: Mapping[str, str], *, keep: bool, size: int = 0
 ) -> Head:
-    """Return a head from its parsed parts."""
+    """Return an HTTP request's head, made of its parsed parts."""
     path, query_lists = _path_and_query(target)
     host = _without_port(headers.get("host", ""))
     return Head(
@@ -59,7 +59,7 @@ def head_of(
 
 @lru_cache(maxsize=256)  # programs ask for the same ones again and again
 def _path_and_query(target: bytes) -> tuple[str, Mapping[str, list[str]]]:
-    """Return the path and the parameters of a request's target."""
+    """Return the path and the query parameters of an HTTP request's target."""
     url = httptools.parse_url(target) if target.startswith(b"/") or b"://" in target else None
     path = (url.path if url is not None else target).decode("latin-1")
     query = url.query.decode("latin-1") if url is not None and url.query else ""
@@ -75,7 +75,7 @@ def _without_port(host: str) -> str:
 
 @lru_cache(maxsize=256)
 def _is_ours(host: str) -> bool:
-    """Return whether a Host header is one of this stack's."""
+    """Return whether a Host header names this stack: loopback or a host of Google's."""
     return host in _LOOPBACK or host.endswith(".localhost") or door.is_google_host(host)
 
 
@@ -93,7 +93,7 @@ def read_head(data: bytes) -> tuple[Head, bytes] | None:
 
 @lru_cache(maxsize=256)
 def _read(head: bytes) -> Head | None:
-    """Parse a head with httptools, or return None if it needs the full parser."""
+    """Parse an HTTP request's head; return None if it needs the full parser."""
     reader = _Reader()
     parser = httptools.HttpRequestParser(reader)
     try:
@@ -120,13 +120,13 @@ class _Reader:
         self.complete = False
 
     def on_url(self, target: bytes) -> None:
-        """Gather the request's target."""
+        """Append a part of the request's target; called by the parser."""
         self.target += target
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Gather a header."""
+        """Store a header; called by the parser."""
         self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete."""
+        """Record that the head is complete; called by the parser."""
         self.complete = True

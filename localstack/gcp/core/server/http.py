@@ -75,7 +75,7 @@ class Connection(asyncio.Protocol):
         self._begin()
 
     def _begin(self) -> None:
-        """Prepare the parser for the first request."""
+        """Make a new parser for the connection's requests."""
         self._parser = httptools.HttpRequestParser(self)
         self._target = b""
         self._headers: dict[str, str] = {}
@@ -87,43 +87,43 @@ class Connection(asyncio.Protocol):
     # The transport's.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take up a client's connection."""
+        """Register a new client connection; called by asyncio."""
         self._transport = transport
         self.heard = self._loop.time()
         self._connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
-        """Forget a closed connection, and wake whoever waits to write."""
+        """Unregister a closed connection, and wake whoever waits to write to it."""
         self._connections.discard(self)
         self._writable.set()
         self._transport = None
 
     def pause_writing(self) -> None:
-        """Let writers wait: the client does not read."""
+        """Make writers wait, as the client does not read; called by asyncio."""
         self._writable.clear()
 
     def resume_writing(self) -> None:
-        """Let writers go on."""
+        """Let writers go on; called by asyncio."""
         self._writable.set()
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection at once, without an answer."""
         if self._transport is not None:
             self._transport.abort()
 
     def idle(self) -> bool:
-        """Return whether nothing of a request has come."""
+        """Return whether no part of a request has come over the connection."""
         return not self._parsing and self._head is None
 
     def data_received(self, data: bytes) -> None:
-        """Read received bytes, by the short path if the head is known."""
+        """Parse received bytes, by the fast path if the request's head is a simple POST's."""
         if not self.in_head:  # whoever sends a byte now and then is no faster
             self.heard = self._loop.time()
         if self._parsing or not self._take_known_head(data):
             self._parse(data)
 
     def _take_known_head(self, data: bytes) -> bool:
-        """Read a request whose head was parsed before; return whether it is one."""
+        """Read a request by the fast path; return False if its head needs the full parser."""
         if self._head is None:
             if (beginning := heads.read_head(data)) is None:
                 return False
@@ -140,7 +140,7 @@ class Connection(asyncio.Protocol):
         return True
 
     def _parse(self, data: bytes) -> None:
-        """Feed bytes to the parser."""
+        """Feed received bytes to the full HTTP parser; refuse what is not HTTP or too long."""
         was_in_head = self.in_head
         try:
             self._parser.feed_data(data)
@@ -156,26 +156,26 @@ class Connection(asyncio.Protocol):
     # The parser's.
 
     def on_message_begin(self) -> None:
-        """Begin a new request."""
+        """Begin a new request; called by the parser."""
         self._parsing = self.in_head = True
         self._read_unparsed = 0
 
     def on_url(self, target: bytes) -> None:
-        """Gather the request's target; refuse one that is too long."""
+        """Append a part of the request's target; refuse one that is too long."""
         self._target += target
         self._read += len(target)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Gather a header; refuse a head that is too long."""
+        """Store a header; refuse a head that is too long."""
         self._read += len(name) + len(value)
         if self._read > _HEADERS:
             self._refuse(431, _TOO_LONG)
         self._headers[_small(name)] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete, and ask for the body if the client waits for that."""
+        """Record that the head is complete; answer an Expect: 100-continue."""
         self.in_head = False
         if (
             self._headers.get("expect", "").lower() == "100-continue"
@@ -184,7 +184,7 @@ class Connection(asyncio.Protocol):
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, part: bytes) -> None:
-        """Gather a part of the body; refuse one that is too large."""
+        """Store a part of the request's body; refuse one that is too large."""
         self._size += len(part)
         if self._size > _BODY:
             self._refuse(413, f"a request's body has at most {_BODY:,} bytes here")
@@ -192,7 +192,7 @@ class Connection(asyncio.Protocol):
         self._body.append(part)
 
     def on_message_complete(self) -> None:
-        """Hand the complete request over, and begin anew."""
+        """Hand the complete request over, and reset for the next one."""
         self._parsing = False
         if self._parser.should_upgrade():
             return
@@ -211,7 +211,7 @@ class Connection(asyncio.Protocol):
     # Answers.
 
     def _take(self, head: heads.Head, body: bytes) -> None:
-        """Queue a complete request, and answer the queue."""
+        """Queue a complete request, and answer the queued requests in order."""
         if self._transport is None:
             return
         self._waiting.append((head, body))
@@ -253,7 +253,7 @@ class Connection(asyncio.Protocol):
             self.heard = self._loop.time()
 
     def _answered(self, head: heads.Head, body: bytes) -> HttpAnswer | Awaitable[HttpAnswer]:
-        """Return a request's answer, or an awaitable of it."""
+        """Return the response to a request, or an awaitable of it."""
         if not head.programs:
             text = (
                 b"this is a local GCP stack for programs on this machine; it does not answer web "
@@ -289,7 +289,7 @@ class Connection(asyncio.Protocol):
         return self._own
 
     def _peer(self) -> tuple[str, int] | None:
-        """Return the client's address, or None."""
+        """Return the client's host and port, or None."""
         address = (
             self._transport.get_extra_info("peername") if self._transport is not None else None
         )
@@ -300,14 +300,14 @@ class Connection(asyncio.Protocol):
         return int(self._front.stack.url.rpartition(":")[2])
 
     def _write(self, head: heads.Head, answer: HttpAnswer, body: bytes) -> None:
-        """Write a complete answer."""
+        """Write a complete HTTP response to the client."""
         lines, counted = _head(answer.status, tuple(answer.headers), head.keep)
         if not counted and answer.status not in _WITHOUT_BODY:
             lines += b"Content-Length: %d\r\n" % len(body)
         self._transport.write(b"%b\r\n%b" % (lines, b"" if head.method == "HEAD" else body))
 
     async def _stream(self, head: heads.Head, answer: HttpAnswer, parts: Iterable[bytes]) -> None:
-        """Write an answer in chunks."""
+        """Write an HTTP response to the client in chunks, as its parts come."""
         lines, _ = _head(answer.status, tuple(answer.headers), head.keep)
         self._transport.write(lines + b"Transfer-Encoding: chunked\r\n\r\n")
         iterator, end = iter(parts), object()
@@ -362,14 +362,14 @@ class Connection(asyncio.Protocol):
             )
 
     def _leave(self, to: Callable[..., Any], *arguments: object) -> None:
-        """Hand the connection over to another coroutine."""
+        """Hand the connection's bytes over to another coroutine, such as a tunnel."""
         transport, self._transport = self._transport, None
         self.abort = transport.abort  # type: ignore[method-assign]  # until the way is open it keeps its place
         task = self._loop.create_task(to(transport, *arguments))
         task.add_done_callback(self._left)
 
     def _left(self, done: asyncio.Task[None]) -> None:
-        """Remove the connection once its new owner has ended it."""
+        """Unregister the connection once the coroutine that took it over has ended."""
         self._connections.discard(self)
         if not done.cancelled():
             done.exception()
@@ -377,13 +377,13 @@ class Connection(asyncio.Protocol):
 
 @lru_cache(maxsize=512)
 def _small(name: bytes) -> str:
-    """Return a header's name in lower case, cached."""
+    """Return an HTTP header's name as text in lower case, cached."""
     return name.decode("latin-1").lower()
 
 
 @lru_cache(maxsize=256)
 def _head(status: int, headers: tuple[tuple[str, str], ...], keep: bool) -> tuple[bytes, bool]:
-    """Return the first lines of an answer, and whether they have its length."""
+    """Return an HTTP response's status line and headers, and whether they have its length."""
     lines = [f"HTTP/1.1 {status} {_PHRASES.get(status, 'Answer')}\r\n"]
     lines += [f"{name}: {_LINE_BREAKS.sub(' ', value)}\r\n" for name, value in headers]
     lines += [] if keep else ["Connection: close\r\n"]

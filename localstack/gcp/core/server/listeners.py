@@ -35,7 +35,7 @@ class Server:
         asyncio.run_coroutine_threadsafe(self._start(host), self._loop).result()
 
     async def _start(self, host: str) -> None:
-        """Start both ports, in the loop."""
+        """Start to listen on the HTTP and the gRPC port, in the event loop."""
         self._grpc, port = await grpc_server.serve(self._front, host)
         self._front.grpc_address, self._front.grpc_port = f"{host}:{port}", port
         connections = Connections(self._loop)
@@ -44,11 +44,11 @@ class Server:
         )
 
     def run(self) -> None:
-        """Block until `close`."""
+        """Block the calling thread until `close`."""
         self._ended.wait()
 
     def close(self, seconds: float) -> None:
-        """Stop listening, and give running calls so many seconds to end."""
+        """Stop listening, and give running calls at most `seconds` to end."""
         self._socket.close()
         asyncio.run_coroutine_threadsafe(self._grpc.stop(seconds), self._loop).result(seconds + 1)
         self._ended.set()

@@ -18,12 +18,15 @@ _NONCE = 9  # bytes
 
 
 def fresh(revision: str) -> str:
-    """Return a new etag of the state that `revision` names in words of the stack."""
+    """Return a new etag for the state of a resource that `revision` names.
+
+    Two etags of one state differ, as Google's do.
+    """
     return _etag(secrets.token_bytes(_NONCE), revision)
 
 
 def check(etag: str, revision: str, name: str) -> None:
-    """Raise ABORTED (AIP-154) unless the etag is of this revision, or empty.
+    """Raise ABORTED (AIP-154) unless an etag belongs to the resource's current revision.
 
     An empty etag is a blind overwrite.
     """
@@ -35,13 +38,13 @@ def check(etag: str, revision: str, name: str) -> None:
 
 
 def _etag(nonce: bytes, revision: str) -> str:
-    """Return the etag of a revision with a nonce."""
+    """Return the etag made of a revision and random bytes (nonce)."""
     digest = sha256(nonce + revision.encode()).digest()
     return _PREFIX + urlsafe_b64encode(nonce + digest[:21]).decode()
 
 
 def _nonce(etag: str) -> bytes:
-    """Return an etag's nonce; empty if it is a foreign etag."""
+    """Return the random bytes (nonce) in an etag; none if this stack did not make it."""
     try:
         return urlsafe_b64decode(etag.removeprefix(_PREFIX))[:_NONCE]
     except ValueError:

@@ -41,16 +41,16 @@ class BigQueryError(Exception):
 
     @property
     def http(self) -> int:
-        """The HTTP status of this reason."""
+        """The HTTP status that belongs to the error's reason."""
         return _STATUS[self.reason][0]
 
     @property
     def status(self) -> str:
-        """The name of the google.rpc code of this reason."""
+        """The name of the google.rpc code that belongs to the error's reason."""
         return _STATUS[self.reason][1]
 
     def proto(self) -> dict[str, Any]:
-        """Return the error as a job's status shows it."""
+        """Return the error as an ErrorProto, as a job's status shows it, in JSON."""
         place = {"location": self.location} if self.location else {}
         return {"reason": self.reason, "message": self.message, **place}
 

@@ -25,12 +25,15 @@ class PendingRows:
         self._within = False  # while rows are written: who reads then is a writer
 
     def note(self, owner: object, writer: Callable[[], object]) -> None:
-        """Note that `writer()` is to be called before the next read."""
+        """Register a function that writes pending rows, to be called before the next read.
+
+        An owner has one writer at most.
+        """
         with self._lock:
             self._writers[owner] = writer
 
     def settle(self) -> None:
-        """Let every pending writer write once.
+        """Write all pending rows, by one call of each registered writer, before a read.
 
         It costs nothing where there is none, nor for a writer that reads itself.
         """
@@ -48,7 +51,7 @@ class PendingRows:
                 self._within = False
 
     def _write(self) -> None:
-        """Run the pending writers, and those that they add.
+        """Call the registered writers, and those that are registered meanwhile.
 
         What an owner that has written notes waits for the next read.
         """
@@ -62,7 +65,7 @@ class PendingRows:
                     traceback.print_exc()
 
     def _take_unwritten(self, written: set[object]) -> dict[object, Callable[[], object]]:
-        """Take the writers that have not written in this round."""
+        """Remove and return the writers whose owners have not written in this round."""
         with self._lock:
             return {
                 owner: self._writers.pop(owner)

@@ -8,7 +8,7 @@ from .errors import BigQueryError
 
 
 def whole_number(text: str, name: str) -> int:
-    """Parse a whole number.
+    """Parse a request parameter that must be a whole number.
 
     Raises:
         BigQueryError: `invalid`, by the parameter's name.
@@ -21,5 +21,5 @@ def whole_number(text: str, name: str) -> int:
 
 
 def whole_number_or_none(value: Any, name: str) -> int | None:
-    """Read a whole number; None stays None."""
+    """Parse a request parameter that is a whole number, or return None if it is absent."""
     return None if value is None else whole_number(str(value), name)

@@ -6,7 +6,7 @@ from ...core.errors import GcpError, invalid
 
 
 def bad_field_path(text: str) -> GcpError:
-    """Return the error for a text that is no path of fields."""
+    """Return the error for a text that is not a valid field path."""
     return invalid(
         f'Invalid property path "{text}". Unquoted property names must match regex '
         "([a-zA-Z_][a-zA-Z_0-9]*), and quoted property names must"

@@ -30,7 +30,7 @@ class FieldName(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def check_database(name: str) -> str:
-    """Return a database's name after a check."""
+    """Return a database's resource name as it is; raise an error if it is not valid."""
     if not _DATABASE.fullmatch(name):
         raise invalid(
             f'Database name "{name}" is not projects/{{project_id}}/databases/{{database_id}}.'
@@ -39,7 +39,7 @@ def check_database(name: str) -> str:
 
 
 def split(name: str) -> tuple[str, str]:
-    """Return the database in a document's name, and the path below `documents`.
+    """Split a document's name into its database and its path below `documents`.
 
     Raises:
         GcpError: It is no document's name.
@@ -56,7 +56,7 @@ def split(name: str) -> tuple[str, str]:
 
 
 def _check_id(segment: str, *, kind: str) -> None:
-    """Raise if an id of a collection or document is not allowed."""
+    """Raise an error if the id of a collection or document is not allowed."""
     if len(segment.encode()) > _LONGEST_ID:
         raise invalid(f"The key path element name is longer than {_LONGEST_ID} bytes.")
     if _RESERVED.fullmatch(segment):
@@ -81,7 +81,7 @@ def check_field(name: str) -> None:
 
 
 def field_path(text: str) -> tuple[str, ...]:
-    """Return the names in a path: a.`b.c` is a, b.c."""
+    """Parse a field path into its names: a.`b.c` is a, b.c."""
     names: list[str] = []
     end = 0
     while (segment := _SEGMENT.match(text, end)) is not None:
@@ -99,7 +99,7 @@ def field_path(text: str) -> tuple[str, ...]:
 
 
 def field_name(name: str) -> FieldName:
-    """Return the parts of the name of a field's settings."""
+    """Parse the resource name of a field's settings into its parts."""
     match = _FIELD.fullmatch(name)
     if match is None:
         raise invalid(

@@ -18,7 +18,7 @@ PERMISSIONS: Mapping[str, str] = {
 
 
 def of_commit(request: Any) -> Iterator[str]:
-    """Yield the permissions that a commit needs.
+    """Yield the IAM permissions that a commit needs, by the kinds of its writes.
 
     A write without a precondition may create a document, and may change one.
     """

@@ -33,12 +33,15 @@ class Database:
         self._lock = threading.Lock()
 
     def get(self, path: str, now: datetime) -> Any | None:
-        """Return a document, or None. The caller must not change it."""
+        """Return the document at a path, or None if it is absent or expired.
+
+        The caller must not change it.
+        """
         with self._lock:
             return self._living(path, now)
 
     def commit(self, listed: Sequence[Any], now: datetime) -> list[Any]:
-        """Apply all writes in their order, or none; return their results."""
+        """Apply the writes of a commit in order, all or none; return their results."""
         by_path = [(paths.split(writes.name_of(write))[1], write) for write in listed]
         _check_transforms(by_path)
         with self._lock:
@@ -52,7 +55,7 @@ class Database:
         return results
 
     def _keep(self, changed: dict[str, Any | None]) -> None:
-        """Store changed documents; None deletes one."""
+        """Store changed documents by path; None deletes one."""
         for path, document in changed.items():
             if document is None:
                 self._documents.pop(path, None)
@@ -60,7 +63,7 @@ class Database:
                 self._documents[path] = document
 
     def _living(self, path: str, now: datetime) -> Any | None:
-        """Return a document, unless its time to live is over, or None."""
+        """Return the document at a path, or None if it is absent or its time to live is over."""
         document = self._documents.get(path)
         if document is None:
             return None
@@ -84,7 +87,7 @@ class Firestore:
         self.creating: set[str] = set()  # names that are taken, of databases that are not there yet
 
     def database(self, call: Call, name: str) -> Database:
-        """Return the database in a resource's name.
+        """Return the database that a resource name begins with.
 
         Raises:
             GcpError: NOT_FOUND.
@@ -96,7 +99,7 @@ class Firestore:
 
 
 def _is_expired(document: Any, field: Any, path: Sequence[str], now: datetime) -> bool:
-    """Return whether a document's time to live is over."""
+    """Return whether the time in a document's TTL field is past."""
     value = values.value_at(document.fields, path) if field.HasField("ttl_config") else None
     if value is None or value.WhichOneof("value_type") != "timestamp_value":
         return False

@@ -29,14 +29,14 @@ Fields = MutableMapping[str, Any]
 
 
 def check(fields: Fields, depth: int = 1) -> None:
-    """Raise INVALID_ARGUMENT for values that no document holds."""
+    """Raise INVALID_ARGUMENT for field values that no document may hold."""
     for name, value in fields.items():
         paths.check_field(name)
         _check_value(name, value, depth)
 
 
 def _check_value(name: str, value: Any, depth: int) -> None:
-    """Raise INVALID_ARGUMENT for a value that no document holds."""
+    """Raise INVALID_ARGUMENT for a value that no document may hold."""
     kind = value.WhichOneof("value_type")
     if kind is None or kind in _UNWRITTEN:
         raise invalid(f'Property "{name}" has no value that a document can hold.')
@@ -57,7 +57,7 @@ def _check_value(name: str, value: Any, depth: int) -> None:
 
 
 def size(path: str, fields: Fields) -> int:
-    """Return a document's size by Firestore's rules."""
+    """Return a document's size in bytes by Firestore's rules."""
     return (
         sum(len(segment.encode()) + 1 for segment in path.split("/"))
         + 16
@@ -67,12 +67,12 @@ def size(path: str, fields: Fields) -> int:
 
 
 def _size_of_map(fields: Fields) -> int:
-    """Return the bytes of a map's names and values."""
+    """Return the size in bytes of a map's names and values, by Firestore's rules."""
     return sum(len(name.encode()) + 1 + _size(value) for name, value in fields.items())
 
 
 def _size(value: Any) -> int:
-    """Return the bytes of a value."""
+    """Return the size in bytes of a value, by Firestore's rules."""
     kind = value.WhichOneof("value_type")
     if kind in ("string_value", "reference_value"):
         return len(getattr(value, kind).encode()) + 1
@@ -86,7 +86,7 @@ def _size(value: Any) -> int:
 
 
 def value_at(fields: Fields, path: Sequence[str]) -> Any | None:
-    """Return the value at a path, or None."""
+    """Return the value at a field path in a document's fields, or None."""
     *above, last = path
     for name in above:
         if name not in fields or fields[name].WhichOneof("value_type") != "map_value":
@@ -96,7 +96,7 @@ def value_at(fields: Fields, path: Sequence[str]) -> Any | None:
 
 
 def put_value(fields: Fields, path: Sequence[str], value: Any | None) -> None:
-    """Write a value at a path, with the maps above it; None removes it."""
+    """Set the value at a field path, creating the maps above it; None removes it."""
     *above, last = path
     for name in above:
         if name not in fields or fields[name].WhichOneof("value_type") != "map_value":
@@ -111,20 +111,23 @@ def put_value(fields: Fields, path: Sequence[str], value: Any | None) -> None:
 
 
 def copy_masked(fields: Fields, mask: Iterable[Sequence[str]], into: Fields) -> None:
-    """Copy the fields that a mask names."""
+    """Copy the fields that a mask's field paths name from one document's fields to another's."""
     for path in mask:
         if (value := value_at(fields, path)) is not None:
             put_value(into, path, value)
 
 
 def number(value: Any | None) -> float | int | None:
-    """Return the number of an integer or a double, else None."""
+    """Return the number in an integer or double value, or None for other values."""
     kind = None if value is None else value.WhichOneof("value_type")
     return getattr(value, kind) if kind in ("integer_value", "double_value") else None
 
 
 def number_value(amount: float) -> Any:
-    """Return a number as a value. An integer beyond 64 bits becomes the largest of its sign."""
+    """Return a number as a Firestore value.
+
+    An integer beyond 64 bits becomes the largest of its sign.
+    """
     if isinstance(amount, int):
         return Value(integer_value=max(_LEAST, min(_MOST, amount)))
     return Value(double_value=amount)

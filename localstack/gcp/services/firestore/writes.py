@@ -21,7 +21,7 @@ _REQUEST_TIME = types.DocumentTransform.FieldTransform.ServerValue.REQUEST_TIME
 
 
 def name_of(write: Any) -> str:
-    """Return the name of the document that a write is about."""
+    """Return the name of the document that a write of a commit is about."""
     name: str = {
         "update": write.update.name,
         "delete": write.delete,
@@ -31,7 +31,7 @@ def name_of(write: Any) -> str:
 
 
 def apply_write(document: Any | None, write: Any, now: datetime) -> tuple[Any | None, Any]:
-    """Return the document after a write (None: it does not exist), and the write's result.
+    """Return a document as it is after a write (None: it does not exist), and the write's result.
 
     Raises:
         GcpError: The write is refused, and nothing has changed.
@@ -55,7 +55,7 @@ def apply_write(document: Any | None, write: Any, now: datetime) -> tuple[Any | 
 
 
 def _check_condition(document: Any | None, write: Any) -> None:
-    """Raise unless a write's precondition holds for the document."""
+    """Raise an error unless a write's precondition holds for the present document."""
     condition = write.current_document
     kind = condition.WhichOneof("condition_type")
     if kind is None:
@@ -77,7 +77,7 @@ def _check_condition(document: Any | None, write: Any) -> None:
 
 
 def _update(document: Any, write: Any) -> None:
-    """Apply a write's fields to a document, by its mask."""
+    """Apply the fields of an update to a document, by the write's mask, in place."""
     if not write.HasField("update_mask"):
         document.fields.clear()
         document.MergeFrom(Document(fields=write.update.fields))
@@ -87,7 +87,7 @@ def _update(document: Any, write: Any) -> None:
 
 
 def _transform(document: Any, transform: Any, now: datetime) -> Any:
-    """Apply a transform to a document, and return the transform's result."""
+    """Apply a field transform, such as increment, to a document; return its result."""
     path = paths.field_path(transform.field_path)
     current = values.value_at(document.fields, path)
     kind = transform.WhichOneof("transform_type")
@@ -104,7 +104,7 @@ def _transform(document: Any, transform: Any, now: datetime) -> Any:
 
 
 def _moment(transform: Any, now: datetime) -> Any:
-    """Return the value of a server timestamp."""
+    """Return the time of the request as the value of a server timestamp transform."""
     if transform.set_to_server_value != _REQUEST_TIME:
         raise invalid("A server value must be REQUEST_TIME.")
     value = values.Value()
@@ -113,7 +113,7 @@ def _moment(transform: Any, now: datetime) -> Any:
 
 
 def _numeric_transform(current: Any | None, kind: str | None, transform: Any) -> Any:
-    """Return a number after increment, minimum or maximum."""
+    """Return a field's value after an increment, minimum or maximum transform."""
     if kind not in ("increment", "maximum", "minimum"):
         raise invalid(f"The transform of {transform.field_path} says nothing to do.")
     operand = getattr(transform, kind)
@@ -131,7 +131,7 @@ def _numeric_transform(current: Any | None, kind: str | None, transform: Any) ->
 
 
 def _array(current: Any | None, kind: str, transform: Any) -> Any:
-    """Return an array after elements were appended or removed."""
+    """Return an array value after elements were appended or removed by a transform."""
     items = [] if current is None else list(current.array_value.values)
     named = getattr(transform, kind).values
     if kind == "remove_all_from_array":
@@ -161,7 +161,7 @@ def _check(document: Any) -> None:
 
 
 def _stamp(document: Any | None, after: Any, now: datetime) -> None:
-    """Set the document's times after a write.
+    """Set a document's create and update times after a write.
 
     A document that the write leaves unchanged keeps its time; else the time grows by a microsecond
     at least.

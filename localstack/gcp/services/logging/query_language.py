@@ -21,7 +21,7 @@ _LEVELS = {name: float(number) for name, number in log_severity_pb2.LogSeverity.
 
 
 def matching(entries: Sequence[Any], text: str) -> list[Any]:
-    """Return the entries that fit a filter.
+    """Return the log entries that fit a filter of the Logging query language.
 
     Raises:
         FilterError: The text is no filter.
@@ -66,7 +66,7 @@ class Lookup:
 
 
 def contains(lookup: Any, text: str) -> bool:
-    """Return whether any field of the entry contains the text."""
+    """Return whether any field of a log entry contains the text, in any letter case."""
     return (
         text.lower()
         in json_format.MessageToJson(lookup.entry, indent=None, ensure_ascii=False).lower()
@@ -74,12 +74,18 @@ def contains(lookup: Any, text: str) -> bool:
 
 
 def normalized(text: str) -> str:
-    """Return a filter without comments, and with `log_id("x")` as a comparison."""
+    """Return a Logging filter in a form for the general parser.
+
+    Comments are left out, and `log_id("x")` becomes a comparison.
+    """
     return _LOG_ID.sub(r"log_id=\1", _COMMENT.sub(lambda match: match[1] or " ", text))
 
 
 def _member(value: Any, path: str) -> Any:
-    """Return the value at a dotted path; a key may contain dots itself."""
+    """Return the value at a dotted path in nested dictionaries, or None.
+
+    A key may contain dots itself.
+    """
     if not path:
         return value
     if not isinstance(value, dict):
@@ -93,7 +99,7 @@ def _member(value: Any, path: str) -> Any:
 
 
 def _level(text: str) -> float:
-    """Return the level of a severity's name or number."""
+    """Return the numeric level of a log severity, given by name or number."""
     level = _LEVELS.get(text.upper())
     if level is not None:
         return level

@@ -24,7 +24,7 @@ class Entries:
         self._lock = threading.Lock()
 
     def add(self, entries: Iterable[Any]) -> None:
-        """Add entries, unless one with the same log, time and insert id exists."""
+        """Add log entries, except those whose log, time and insert id are stored already."""
         with self._lock:
             for entry in entries:
                 key = _key(entry)
@@ -37,13 +37,13 @@ class Entries:
                 del self._entries[:excess]
 
     def below(self, parents: Sequence[str]) -> list[Any]:
-        """Return the entries of these projects' logs."""
+        """Return the log entries of these parents, such as projects."""
         prefixes = tuple(f"{parent}/logs/" for parent in parents)
         with self._lock:
             return [entry for entry in self._entries if entry.log_name.startswith(prefixes)]
 
     def delete(self, log_name: str) -> int:
-        """Delete a log, and return how many entries it had."""
+        """Delete a log with its entries, and return how many entries it had."""
         with self._lock:
             count = len(self._entries)
             self._entries = [entry for entry in self._entries if entry.log_name != log_name]
@@ -52,13 +52,13 @@ class Entries:
 
 
 def _time(entry: Any) -> int:
-    """Return an entry's time in nanoseconds since 1970."""
+    """Return a log entry's time in nanoseconds since 1970."""
     nanoseconds: int = entry.timestamp.ToNanoseconds()
     return nanoseconds
 
 
 def _key(entry: Any) -> tuple[str, int, str]:
-    """Return an entry's identity: log, time, insert id."""
+    """Return what identifies a log entry: log name, time and insert id."""
     return entry.log_name, _time(entry), entry.insert_id
 
 
@@ -81,7 +81,7 @@ class Exports:
         return message
 
     def below(self, parent: str, collection: str) -> list[Any]:
-        """Return the sinks or metrics of a parent."""
+        """Return the log sinks or log metrics of a project, sorted by name."""
         return [
             message
             for name, message in sorted(self.messages.items())

@@ -51,12 +51,12 @@ _NUMERIC: tuple[ValueType, ...] = ("INT64", "DOUBLE")
 
 
 def _mean(values: Numbers) -> float:
-    """Return the mean."""
+    """Return the mean of numbers."""
     return sum(values) / len(values)
 
 
 def _deviation(values: Numbers) -> float:
-    """Return the standard deviation of the population."""
+    """Return the standard deviation of numbers (of the population)."""
     mean = _mean(values)
     return sqrt(sum((value - mean) ** 2 for value in values) / len(values))
 
@@ -78,7 +78,10 @@ _SHARES = {
 
 
 def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Series:
-    """Return a series in windows of `period` back from `end`, by an aligner such as ALIGN_DELTA.
+    """Align a time series: compute one point for each window of `period`, back from `end`.
+
+    The aligner, such as ALIGN_DELTA, says how; windows without points have none. ALIGN_NONE leaves
+    the series as it is.
 
     Raises:
         BadAggregation: The metric does not take the aligner.
@@ -102,7 +105,9 @@ def align(series: Series, aligner: str, period: timedelta, end: datetime) -> Ser
 
 
 def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> list[Series]:
-    """Reduce aligned series within groups, for example by REDUCE_SUM.
+    """Merge aligned time series that agree in the labels `group_by`, by a reducer.
+
+    A reducer is, for example, REDUCE_SUM.
 
     Raises:
         BadAggregation: The metric does not take the reducer.
@@ -121,7 +126,7 @@ def reduce(series: Sequence[Series], reducer: str, group_by: Iterable[str]) -> l
 
 
 def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) -> Series:
-    """Return several series of a group as one, by a reducer."""
+    """Merge the time series of one group into one, by a reducer."""
     first = members[0]
     by_end: dict[datetime, list[Point]] = defaultdict(list)
     for member in members:
@@ -141,7 +146,7 @@ def _reduction(members: Sequence[Series], name: str, labels: Mapping[str, str]) 
 def _aligner(
     series: Series, name: str, period: timedelta
 ) -> tuple[Kind, ValueType, Callable[[list[Value]], Value]]:
-    """Return the kind, the value type and the function of an aligner for a series."""
+    """Return what an aligner makes of a series: metric kind, value type, function of a window."""
     if name in ("DELTA", "RATE") and series.kind == "GAUGE":
         raise BadAggregation(f"ALIGN_{name} is not valid for a GAUGE metric: {series.type}")
     if name == "RATE":
@@ -163,7 +168,7 @@ def _aligner(
 def _reducer(
     series: Series, name: str, function_name: str
 ) -> tuple[ValueType, Callable[[list[Value]], Value]]:
-    """Return the value type and the function by which a reducer or an aligner merges values."""
+    """Return the value type and the function with which a reducer or aligner merges values."""
     if name in _SHARES:
         return "DOUBLE", _percentile(series, _SHARES[name], function_name)
     if (
@@ -189,7 +194,7 @@ def _reducer(
 
 
 def _percentile(series: Series, share: float, function_name: str) -> Callable[[list[Value]], Value]:
-    """Return the function that computes a percentile of a window's distributions."""
+    """Return a function that computes a percentile of several values of a series."""
     if series.value_type == "DISTRIBUTION":
         return lambda values: distributions.percentile(
             distributions.merged(v for v in values if isinstance(v, Histogram)), share
@@ -208,7 +213,7 @@ def _percentile(series: Series, share: float, function_name: str) -> Callable[[l
 
 
 def _numeric(series: Series, function_name: str) -> None:
-    """Raise BadAggregation unless a series has numbers."""
+    """Raise BadAggregation unless a time series has numeric values."""
     if series.value_type not in _NUMERIC:
         raise BadAggregation(
             f"{function_name} is valid for numbers only: {series.type} is {series.value_type}"

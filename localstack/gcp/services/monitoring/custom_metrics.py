@@ -35,7 +35,7 @@ def check_type(name: str) -> None:
 
 
 def write(call: Call, project: str, message: Any) -> None:
-    """Add one TimeSeries of one point.
+    """Store one point of a custom metric, given as a TimeSeries message.
 
     Raises:
         GcpError: INVALID_ARGUMENT, it is not valid, or older than the last point.
@@ -75,7 +75,7 @@ def write(call: Call, project: str, message: Any) -> None:
 
 
 def labels_of(message: Any) -> dict[str, str]:
-    """Return the labels of a time series by the names that filters have for them."""
+    """Return the labels of a TimeSeries message under the names that filters use."""
     return {
         **{f"metric.labels.{key}": value for key, value in message.metric.labels.items()},
         **{f"resource.labels.{key}": value for key, value in message.resource.labels.items()},
@@ -84,7 +84,7 @@ def labels_of(message: Any) -> dict[str, str]:
 
 
 def _inferred_descriptor(project: str, message: Any) -> Any:
-    """Return the descriptor that a first point implies."""
+    """Return the MetricDescriptor that a custom metric's first point implies."""
     kind = message.metric_kind or _KINDS.GAUGE
     value_type: Any = message.value_type or _TYPES.Value(
         _OF_VALUE[message.points[0].value.WhichOneof("value")]
@@ -103,7 +103,7 @@ def _inferred_descriptor(project: str, message: Any) -> Any:
 
 
 def _point(message: Any, descriptor: Any) -> Point:
-    """Return the point of a time series, in the type of its descriptor."""
+    """Return the point in a TimeSeries message, with a value of the descriptor's type."""
     member = message.value.WhichOneof("value")
     expected = _TYPES.Name(descriptor.value_type)
     if member is None or _OF_VALUE[member] != expected:
@@ -133,7 +133,7 @@ def moment(timestamp: Any) -> datetime:
 
 
 def descriptor(call: Call, project: str, name: str) -> Any:
-    """Return the descriptor of a custom metric.
+    """Return the MetricDescriptor of a custom metric.
 
     Raises:
         GcpError: NOT_FOUND.

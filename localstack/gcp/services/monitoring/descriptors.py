@@ -52,12 +52,12 @@ RESOURCES: Mapping[str, tuple[str, ...]] = {
 
 
 def online(project: str) -> list[Any]:
-    """Return the MetricDescriptor of each metric of online prediction."""
+    """Return the MetricDescriptors of Vertex AI's online prediction metrics."""
     return [descriptor(project, name, metric) for name, metric in ONLINE.items()]
 
 
 def descriptor(project: str, name: str, metric: Metric) -> Any:
-    """Return a metric's MetricDescriptor."""
+    """Return the MetricDescriptor message of one of the built-in metrics."""
     message: Any = metric_pb2.MetricDescriptor
     result = message(
         name=f"projects/{project}/metricDescriptors/{name}",
@@ -78,7 +78,7 @@ def descriptor(project: str, name: str, metric: Metric) -> Any:
 
 
 def resource(project: str, name: str) -> Any:
-    """Return a MonitoredResourceDescriptor."""
+    """Return the MonitoredResourceDescriptor message of a type of resource."""
     return monitored_resource_pb2.MonitoredResourceDescriptor(
         name=f"projects/{project}/monitoredResourceDescriptors/{name}",
         type=name,

@@ -37,7 +37,7 @@ class Histogram(msgspec.Struct, frozen=True, kw_only=True):
 def exponential(
     growth: float = GROWTH, scale: float = SCALE, finite: int = FINITE
 ) -> tuple[float, ...]:
-    """Return the bounds of exponential buckets."""
+    """Return the bounds of a histogram's exponential buckets."""
     return tuple(scale * growth**place for place in range(finite + 1))
 
 
@@ -45,7 +45,7 @@ LATENCIES = exponential()
 
 
 def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) -> Histogram:
-    """Return the histogram of values."""
+    """Return the histogram of values over buckets with these bounds."""
     counts = [0] * (len(bounds) + 1)
     for value in values:
         counts[bisect_right(bounds, value)] += 1
@@ -59,7 +59,7 @@ def of_values(values: Sequence[float], bounds: tuple[float, ...] = LATENCIES) ->
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:
-    """Return the sum of histograms.
+    """Return the sum of histograms that have the same bounds.
 
     Raises:
         ValueError: There are none, or their bounds differ.
@@ -71,7 +71,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
 
 
 def percentile(histogram: Histogram, share: float) -> float:
-    """Return a percentile, interpolated within its bucket."""
+    """Return a percentile of a histogram, interpolated within its bucket."""
     left = share * histogram.count
     for place, count in enumerate(histogram.counts):
         if count and left <= count:
@@ -83,7 +83,10 @@ def percentile(histogram: Histogram, share: float) -> float:
 
 
 def message(histogram: Histogram) -> Any:
-    """Return a histogram as the API has it; empty buckets at the end are left out."""
+    """Return a histogram as a Distribution message of the API.
+
+    Empty buckets at the end are left out.
+    """
     counts = list(histogram.counts)
     while counts and not counts[-1]:
         counts.pop()
@@ -102,7 +105,7 @@ def message(histogram: Histogram) -> Any:
 
 
 def of_message(distribution: Any) -> Histogram:
-    """Return the histogram of a Distribution."""
+    """Return a Distribution message of the API as a histogram."""
     options = distribution.bucket_options
     kind = options.WhichOneof("options")
     if kind == "exponential_buckets":
@@ -125,7 +128,7 @@ def of_message(distribution: Any) -> Histogram:
 
 
 def _merge(left: Histogram, right: Histogram) -> Histogram:
-    """Return the sum of two histograms of equal bounds."""
+    """Return the sum of two histograms that have the same bounds."""
     if left.bounds != right.bounds:
         raise ValueError("distributions of different buckets are not merged here")
     count = left.count + right.count

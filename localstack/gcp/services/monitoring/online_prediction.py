@@ -29,7 +29,7 @@ def record_request(
     predictions: int,
     received_at: datetime | None = None,
 ) -> None:
-    """Record a prediction request in the metrics.
+    """Record a prediction request in a deployed model's metrics of its minute.
 
     Args:
         call: The call.
@@ -48,9 +48,9 @@ def record_request(
 
 
 def visibility_delay(call: Call) -> float:
-    """Return how many seconds after its end a minute becomes visible.
+    """Return after how many seconds a minute's prediction metrics become visible.
 
-    0: at once, and the running one too.
+    0: at once, also those of the running minute.
     """
     set_to = os.environ.get(DELAY)
     if set_to is not None:
@@ -59,7 +59,7 @@ def visibility_delay(call: Call) -> float:
 
 
 def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
-    """Yield every visible series of a metric, in a project given by its number.
+    """Yield the visible time series of an online prediction metric, for a project number.
 
     A minute without a request has no point.
     """
@@ -96,7 +96,10 @@ def visible_series(call: Call, project: str, name: str) -> Iterator[Series]:
 
 
 def _values(metric: str, minute: Minute) -> Iterator[tuple[tuple[tuple[str, str], ...], Value]]:
-    """Yield the labels (but for the DeployedModel's id) and values of one minute."""
+    """Yield the labels and values that one minute of traffic has for a metric.
+
+    The label of the DeployedModel's id is not among them.
+    """
     statuses = list(minute.statuses)
     if metric == "response_count":
         for status, count in sorted(Counter(statuses).items()):

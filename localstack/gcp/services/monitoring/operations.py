@@ -178,7 +178,7 @@ def get_monitored_resource_descriptor(call: Call, request: Any) -> Any:  # noqa:
 
 
 def _project(name: str) -> str:
-    """Return the project in a name."""
+    """Return the project in a request's resource name."""
     match = re.match(r"projects/([^/]+)", name)
     if match is None:
         raise invalid(f"{name!r} does not begin with projects/PROJECT.")
@@ -186,7 +186,7 @@ def _project(name: str) -> str:
 
 
 def _all(call: Call, project: str, text: str) -> Iterator[Series]:
-    """Yield the series of every metric that a filter may mean."""
+    """Yield the time series of every metric that a filter may mean."""
     canonical(call, f"projects/{project}")
     named = _TYPE.search(text)
     metric = named[1].strip("\"'") if named is not None else None
@@ -197,12 +197,12 @@ def _all(call: Call, project: str, text: str) -> Iterator[Series]:
 
 
 def _fits(text: str, project: str, series: Series) -> bool:
-    """Return whether a series fits a filter."""
+    """Return whether a time series fits a filter."""
     return _matches(text, {**series.labels, "metric.type": series.type, "project": project})
 
 
 def _matches(text: str, values: Mapping[str, str]) -> bool:
-    """Return whether values fit a filter."""
+    """Return whether named values, such as labels, fit a filter."""
     try:
         return matches(
             text, lambda path: values.get(path.replace(".label.", ".labels.")), functions=_FUNCTIONS
@@ -212,7 +212,7 @@ def _matches(text: str, values: Mapping[str, str]) -> bool:
 
 
 def _within(series: Series, start: datetime, end: datetime) -> Series:
-    """Return a series' points within an interval."""
+    """Return a time series with only its points in an interval."""
     points = tuple(
         point for point in series.points if start < point.end <= end or point.end == start == end
     )
@@ -227,7 +227,7 @@ def _within(series: Series, start: datetime, end: datetime) -> Series:
 
 
 def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> list[Series]:
-    """Return series after a request's aligner and reducer."""
+    """Return time series after the aligner and reducer of a request's Aggregation."""
     aligner = Aggregation.Aligner(aggregation.per_series_aligner).name
     reducer = Aggregation.Reducer(aggregation.cross_series_reducer).name
     if aligner == "ALIGN_NONE":
@@ -251,7 +251,7 @@ def _aggregate(series: Sequence[Series], aggregation: Any, end: datetime) -> lis
 
 
 def _message(series: Series, *, headers: bool) -> Any:
-    """Return a series as the API has it, the newest point first."""
+    """Return a time series as a TimeSeries message, the newest point first."""
     labels = series.labels
     message = TimeSeriesPb(
         metric=metric_pb2.Metric(type=series.type, labels=dict(_below("metric.labels.", labels))),
@@ -268,14 +268,14 @@ def _message(series: Series, *, headers: bool) -> Any:
 
 
 def _below(prefix: str, labels: Mapping[str, str]) -> Iterable[tuple[str, str]]:
-    """Yield the labels with a prefix, without it."""
+    """Yield the labels whose names have a prefix, without the prefix."""
     return (
         (key.removeprefix(prefix), value) for key, value in labels.items() if key.startswith(prefix)
     )
 
 
 def _add(message: Any, series: Series, point: Point) -> None:
-    """Add a point to a TimeSeries."""
+    """Append a point to a TimeSeries message."""
     added = message.points.add()
     added.interval.start_time.FromDatetime(point.start)
     added.interval.end_time.FromDatetime(point.end)

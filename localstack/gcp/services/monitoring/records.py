@@ -41,7 +41,7 @@ class Online:
         self._lock = threading.Lock()
 
     def minute(self, endpoint: str, deployed: str, number: int) -> Minute:
-        """Return a deployed model's minute, created on demand."""
+        """Return the traffic record of a deployed model for one minute, created on demand."""
         minutes = self.of.get((endpoint, deployed))
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:

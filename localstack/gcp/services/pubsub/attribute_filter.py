@@ -27,7 +27,7 @@ class FilterError(ValueError):
 
 
 def parse(text: str) -> Predicate:
-    """Return a filter as a function of a message's attributes.
+    """Parse a subscription's filter into a function of a message's attributes.
 
     Raises:
         FilterError: The text is no filter.
@@ -42,7 +42,7 @@ def parse(text: str) -> Predicate:
 
 
 def _tokens(text: str) -> list[str]:
-    """Return a filter's tokens; FilterError for a text that has others."""
+    """Split a filter into tokens; raise FilterError for a text that has others."""
     tokens, place = [], 0
     text = text.rstrip()
     while place < len(text):
@@ -59,7 +59,7 @@ class _Parser:
         self.tokens = tokens
 
     def expression(self) -> Predicate:
-        """Parse terms between AND or between OR."""
+        """Parse terms joined by AND, or terms joined by OR."""
         terms = [self.term()]
         word = self.tokens[0] if self.tokens and self.tokens[0] in ("AND", "OR") else ""
         while self.tokens and self.tokens[0] == word:
@@ -87,7 +87,7 @@ class _Parser:
         return self._comparison()
 
     def _prefix(self) -> Predicate:
-        """Parse hasPrefix(attributes.KEY, "VALUE")."""
+        """Parse hasPrefix(attributes.KEY, "VALUE") into a function of the attributes."""
         self.tokens.pop(0)
         self._expect("(")
         self._expect("attributes")
@@ -99,7 +99,7 @@ class _Parser:
         return lambda attributes: attributes.get(key, "").startswith(value) and key in attributes
 
     def _comparison(self) -> Predicate:
-        """Parse a comparison or a test for an attribute."""
+        """Parse a comparison, or a test for an attribute, into a function of the attributes."""
         self._expect("attributes")
         mark = self._next()
         if mark == ":":
@@ -117,19 +117,19 @@ class _Parser:
         raise FilterError(f"{operator!r} is no comparison of a filter: = and != are")
 
     def _next(self) -> str:
-        """Take the next token; raise FilterError at the end."""
+        """Consume the next token and return it; raise FilterError at the end."""
         if not self.tokens:
             raise FilterError("the filter ends too early")
         return self.tokens.pop(0)
 
     def _expect(self, token: str) -> None:
-        """Take the next token; raise FilterError if it is another one."""
+        """Consume the next token; raise FilterError if it is another one."""
         actual = self._next()
         if actual != token:
             raise FilterError(f"expected {token!r} and not {actual!r}")
 
     def _word(self) -> str:
-        """Parse an attribute's key."""
+        """Parse an attribute's key, and return it."""
         token = self._next()
         if token.startswith('"'):
             return _unquoted(token)
@@ -138,7 +138,7 @@ class _Parser:
         return token
 
     def _string(self) -> str:
-        """Parse a quoted text."""
+        """Parse a quoted text, and return it without quotes."""
         token = self._next()
         if not token.startswith('"'):
             raise FilterError(f"{token} is no value: it must be quoted")
@@ -146,5 +146,5 @@ class _Parser:
 
 
 def _unquoted(token: str) -> str:
-    """Return a string token without its quotes."""
+    """Return the text of a quoted token, without its quotes."""
     return re.sub(r"\\(.)", r"\1", token[1:-1])

@@ -81,7 +81,7 @@ class Backlog:
         self._timer: Timer | None = None
 
     def add(self, messages: Iterable[Any]) -> None:
-        """Append messages."""
+        """Append messages to the subscription's backlog, ready for delivery."""
         with self.changed:
             for message in messages:
                 number = next(self._numbers)
@@ -96,9 +96,9 @@ class Backlog:
         deadline: float | None = None,
         most_bytes: int | None = None,
     ) -> list[Delivery]:
-        """Lease up to `most` ready messages.
+        """Lease up to `most` ready messages to `holder`, and return them as deliveries.
 
-        They have up to `most_bytes` together, but for the first.
+        They have up to `most_bytes` together, but the first may be larger.
         """
         with self._change(quiet=True):
             entries: list[Entry] = []
@@ -123,7 +123,7 @@ class Backlog:
             ]
 
     def wait(self, changes: int, timeout: float) -> None:
-        """Wait until something may have become ready since `changes` was read.
+        """Wait until messages may have become ready since `changes` was read.
 
         Return after `timeout` real seconds at the latest.
         """
@@ -131,14 +131,14 @@ class Backlog:
             self.changed.wait_for(lambda: self.closed or self.changes != changes, timeout)
 
     def wake(self) -> None:
-        """Wake those who wait for messages."""
+        """Wake the threads that wait for messages."""
         with self.changed:
             self._tell()
 
     def acknowledge(self, ack_ids: Iterable[str]) -> list[str]:
-        """Acknowledge messages; return the ids without a current lease.
+        """Acknowledge messages; return the ack ids that name no current lease.
 
-        What those name may be delivered again.
+        Messages with such ids may be delivered again.
         """
         with self._change():
             invalid = []
@@ -153,7 +153,10 @@ class Backlog:
             return invalid
 
     def modify(self, ack_ids: Iterable[str], seconds: float) -> list[str]:
-        """Let leases end in `seconds`, 0: nack; return the ids that name no current lease."""
+        """Set the ack deadline of leased messages to `seconds` from now; 0 is a nack.
+
+        Return the ack ids that name no current lease.
+        """
         with self._change():
             invalid = []
             for ack_id in ack_ids:
@@ -180,13 +183,13 @@ class Backlog:
                     self._fail(entry)
 
     def outstanding(self, holder: object) -> tuple[int, int]:
-        """Return how many messages and bytes a holder has leased."""
+        """Return how many messages, and how many bytes of them, a holder has leased."""
         with self.changed:
             entries = [entry for entry in self._leases.values() if entry.holder is holder]
             return len(entries), sum(entry.size for entry in entries)
 
     def unacknowledged(self) -> list[Any]:
-        """Return every message that is not acknowledged, in their order."""
+        """Return every message that is not acknowledged, in the order of publishing."""
         with self.changed:
             return [entry.message for entry in self._entries()]
 
@@ -201,7 +204,7 @@ class Backlog:
             ]
 
     def replace(self, messages: Iterable[Any]) -> None:
-        """Replace all messages (Seek) and end every lease."""
+        """Replace all messages of the backlog, as Seek does, and end every lease."""
         with self.changed:
             self._ready, self._later, self._ends = [], [], []
             self._leases.clear()
@@ -210,12 +213,12 @@ class Backlog:
             self.add(messages)
 
     def change(self, rules: Rules) -> None:
-        """Change the delivery rules."""
+        """Replace the subscription's delivery rules (deadline, retries, ordering ...)."""
         with self.changed:
             self.rules = rules
 
     def close(self) -> None:
-        """End every wait, and stop the timer."""
+        """End every wait for messages, and stop the timer."""
         with self.changed:
             self.closed = True
             if self._timer is not None:
@@ -224,7 +227,7 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """Wrap a change: settle expired leases before, wake waiters after.
+        """Wrap a change of the backlog: handle expired leases before it, wake waiters after it.
 
         Dead letters are sent at its end. `quiet`: notify only of what time has brought.
         """
@@ -242,17 +245,20 @@ class Backlog:
                     self._tell()
 
     def _tell(self) -> None:
-        """Wake those who wait for messages."""
+        """Wake the threads that wait for messages, as something may have become ready."""
         self.changes += 1
         self.changed.notify_all()
 
     def _entries(self) -> list[Entry]:
-        """Return all unacknowledged entries in their order."""
+        """Return all unacknowledged entries in the order of publishing."""
         waiting = [entry for _, entry in self._ready] + [entry for _, _, entry in self._later]
         return sorted([*waiting, *self._leases.values()], key=lambda entry: entry.number)
 
     def _may_go(self, entry: Entry, holder: object, blocked: set[str]) -> bool:
-        """Return whether a ready entry may be leased to a holder, given the blocked keys."""
+        """Return whether a ready entry may be leased to a holder, as far as ordering keys allow.
+
+        `blocked`: ordering keys of earlier messages that could not be leased.
+        """
         key = entry.message.ordering_key
         if not (self.rules.ordered and key):
             return True
@@ -260,7 +266,7 @@ class Backlog:
         return key not in blocked and (not lane or next(iter(lane.values())).holder is holder)
 
     def _lease(self, entry: Entry, holder: object, deadline: float) -> Delivery:
-        """Lease a message to a holder until a deadline."""
+        """Lease a message to a holder for `deadline` seconds, and return the delivery."""
         entry.ack_id = f"{entry.number}-{next(self._numbers)}"
         entry.holder, entry.until = holder, self._clock.now() + timedelta(seconds=deadline)
         self._leases[entry.ack_id] = entry
@@ -274,7 +280,7 @@ class Backlog:
         )
 
     def _take_back(self, entry: Entry) -> None:
-        """End a message's lease."""
+        """End a message's lease, so that its ack id is no longer valid."""
         self._leases.pop(entry.ack_id, None)
         entry.ack_id, entry.holder, entry.until = "", None, None
         lane = self._lanes.get(entry.message.ordering_key)
@@ -284,9 +290,10 @@ class Backlog:
                 del self._lanes[entry.message.ordering_key]
 
     def _fail(self, entry: Entry) -> None:
-        """Count a failed delivery: a nack or an expired lease.
+        """Handle a failed delivery (nack or expired lease): end the lease, deliver again later.
 
-        With ordering, so is what was sent after it under its key.
+        With ordering, that goes also for later messages of its key. After too many failures the
+        message goes to the dead letter topic.
         """
         lane = self._lanes.get(entry.message.ordering_key)
         again = [
@@ -304,14 +311,14 @@ class Backlog:
             heapq.heappush(self._later, (due, other.number, other))
 
     def _backoff(self, failures: int) -> float:
-        """Return a message's delay after so many failures."""
+        """Return after how many seconds a message is delivered again, by its number of failures."""
         if self.rules.backoff is None:
             return 0.0
         least, most = self.rules.backoff
         return min(least * 2.0 ** min(failures - 1, 30), most)
 
     def _settle(self) -> bool:
-        """End expired leases; return whether something became ready."""
+        """Handle expired leases, delays and retention; return whether messages became ready."""
         now = self._clock.now()
         ready = len(self._ready)
         while self._ends and self._ends[0][0] <= now:
@@ -328,16 +335,13 @@ class Backlog:
         return len(self._ready) > ready
 
     def _release(self, now: datetime) -> None:
-        """Make messages ready whose delay is over."""
+        """Make messages ready whose delay before redelivery is over."""
         while self._later and self._later[0][0] <= now:
             _, number, entry = heapq.heappop(self._later)
             heapq.heappush(self._ready, (number, entry))
 
     def _set_timer(self) -> None:
-        """Set a timer for the next end of a lease or of a backoff.
-
-        Somebody may be waiting, or a dead letter be due.
-        """
+        """Set a timer for the next end of a lease or of a delay before redelivery."""
         self._release(self._clock.now())
         times = [heap[0][0] for heap in (self._ends, self._later) if heap]
         if self.closed or not times:
@@ -352,12 +356,12 @@ class Backlog:
         )
 
     def _wake(self) -> None:
-        """End expired leases, from the timer."""
+        """Handle expired leases; called by the timer."""
         with self._change():
             pass
 
 
 def _publish_time(entry: Entry) -> datetime:
-    """Return when a message was published."""
+    """Return the time at which an entry's message was published."""
     moment: datetime = entry.message.publish_time.ToDatetime(tzinfo=UTC)
     return moment

@@ -30,7 +30,7 @@ _METADATA = ("subscription_name", "message_id", "publish_time", "attributes")
 
 
 def complete_config(call: Call, subscription: Any) -> None:
-    """Complete a subscription's bigquery_config.
+    """Check a subscription's bigquery_config, and fill in its state.
 
     Raises:
         GcpError: Something in it is not supported, or the table does not exist or lacks a column.
@@ -65,7 +65,7 @@ def complete_config(call: Call, subscription: Any) -> None:
 
 
 def start_writing(call: Call, subscription: Subscription) -> None:
-    """Write the messages of a subscription from now on."""
+    """Let messages of a BigQuery subscription be written to its table from now on."""
     context = call.without_request()
     late, timed = context.store(PendingRows), threading.Event()
 
@@ -85,7 +85,7 @@ def start_writing(call: Call, subscription: Subscription) -> None:
 
 
 def write_waiting(call: Call, subscription: Subscription) -> None:
-    """Append the waiting messages to the table, and acknowledge them."""
+    """Append a subscription's waiting messages to its BigQuery table, and acknowledge them."""
     backlog = subscription.backlog
     deliveries: list[Delivery] = []
     try:
@@ -101,7 +101,7 @@ def write_waiting(call: Call, subscription: Subscription) -> None:
 
 
 def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) -> None:
-    """Write messages into the subscription's BigQuery table, and acknowledge them."""
+    """Write leased messages into a subscription's BigQuery table, and acknowledge them."""
     from ..bigquery.data import decode
     from ..bigquery.operations import in_process
 
@@ -134,12 +134,12 @@ def _append(call: Call, subscription: Subscription, deliveries: list[Delivery]) 
 
 
 def _try_again(call: Call, subscription: Subscription) -> None:
-    """Retry the write when somebody reads next."""
+    """Register another attempt to write, before the next read of BigQuery."""
     call.store(PendingRows).note(subscription, lambda: write_waiting(call, subscription))
 
 
 def _row(subscription: Any, message: Any) -> Any:
-    """Return a message as a row of the table."""
+    """Return a Pub/Sub message as a row of the subscription's BigQuery table."""
     config = subscription.bigquery_config
     row: dict[str, Any] = {}
     if config.use_table_schema:

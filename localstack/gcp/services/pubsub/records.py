@@ -58,21 +58,21 @@ class Hub:
         self._ids = itertools.count(_FIRST_ID)
 
     def topic(self, call: Call, name: str) -> Topic:
-        """Return the topic of that name; GcpError NOT_FOUND."""
+        """Return the topic of that name; raise NOT_FOUND if there is none."""
         topic = self.topics.get(with_project_id(call, name))
         if topic is None:
             raise not_found(name)
         return topic
 
     def subscription(self, call: Call, name: str) -> Subscription:
-        """Return the subscription of that name; GcpError NOT_FOUND."""
+        """Return the subscription of that name; raise NOT_FOUND if there is none."""
         subscription = self.subscriptions.get(with_project_id(call, name))
         if subscription is None:
             raise not_found(name)
         return subscription
 
     def snapshot(self, call: Call, name: str) -> Snapshot:
-        """Return the snapshot of that name; GcpError NOT_FOUND."""
+        """Return the snapshot of that name; raise NOT_FOUND if there is none."""
         snapshot = self.snapshots.get(with_project_id(call, name))
         if snapshot is None:
             raise not_found(name)
@@ -81,7 +81,7 @@ class Hub:
     def publish(
         self, topic: Topic, messages: Sequence[Any], now: datetime, *, copies: int = 1
     ) -> list[str]:
-        """Give every subscription of a topic its messages, and return their ids.
+        """Publish messages to all subscriptions of a topic, and return the message ids.
 
         `copies`: how often each is delivered.
         """
@@ -106,13 +106,13 @@ class Hub:
 
 
 def published_at(message: Any) -> datetime:
-    """Return when a message was published."""
+    """Return the time at which a message was published."""
     moment: datetime = message.publish_time.ToDatetime(tzinfo=UTC)
     return moment
 
 
 def new_name(call: Call, name: str, collection: str) -> str:
-    """Return the name of a new resource with the project's id.
+    """Check the name of a new resource, and return it with the project by its id.
 
     Raises:
         GcpError: It is no name of that collection.
@@ -138,7 +138,7 @@ def check_duration(field: str, duration: Any, least: timedelta, most: timedelta)
 
 
 def overwrite_masked(source: Any, target: Any, mask: Any, fixed: Sequence[str]) -> None:
-    """Copy the fields that a mask names from `source` to `target`.
+    """Copy the fields that an update mask names from `source` to `target`.
 
     Raises:
         GcpError: The mask is empty, or names a field that does not exist or is fixed.

@@ -59,7 +59,7 @@ def test_iam_permissions(call: Call, request: Any) -> Any:
 
 
 def _id(call: Call, name: str) -> str:
-    """Return a project's id.
+    """Return the id of the project that a name or number stands for.
 
     Raises:
         GcpError: PERMISSION_DENIED, as Google words it, for an unknown number.
@@ -82,7 +82,7 @@ def _id(call: Call, name: str) -> str:
 
 
 def _project(project: str) -> Any:
-    """Return a project as the API shows it."""
+    """Return a project as the Project message of the API."""
     return types.Project.pb()(
         name=f"projects/{number_of(project)}",
         project_id=project,
@@ -92,7 +92,7 @@ def _project(project: str) -> Any:
 
 
 def _lookup(project: Any) -> Lookup:
-    """Return the lookup for a search's query over a project."""
+    """Return a function that reads a project's fields, for the query of a search."""
     fields = of_message(project)
 
     def lookup(path: str) -> object:

@@ -20,13 +20,16 @@ _ROLES = ("OWNER", "WRITER", "READER")
 
 
 def project_private(project: str) -> Entries:
-    """Return the ACL that gives a project's owners, editors and viewers their rights."""
+    """Return the ACL entries of projectPrivate: rights by the roles in the bucket's project.
+
+    Owners, editors and viewers of the project have them.
+    """
     names = (("owners", "OWNER"), ("editors", "OWNER"), ("viewers", "READER"))
     return [new_entry(f"project-{team}-{number_of(project)}", role) for team, role in names]
 
 
 def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
-    """Return a predefined ACL.
+    """Return the entries of a predefined ACL, such as publicRead.
 
     `owner`: whether it is an object's, whose creator owns it.
 
@@ -59,7 +62,7 @@ def predefined_acl(name: str, project: str, *, owner: bool) -> Entries:
 
 
 def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
-    """Return a new object's ACL: predefined, as sent, or the bucket's default."""
+    """Return a new object's ACL entries: predefined, as sent, or the bucket's default."""
     if name:
         return refuse_public(bucket, predefined_acl(name, bucket.project, owner=True))
     if entries:
@@ -68,7 +71,7 @@ def of_new_object(bucket: Bucket, name: str | None, entries: Any) -> Entries:
 
 
 def checked(entries: Any) -> Entries:
-    """Return the entries that a request has.
+    """Return a request's ACL entries after a check of their roles.
 
     Raises:
         GcpError: An entry has an unknown role.
@@ -81,7 +84,7 @@ def checked(entries: Any) -> Entries:
 
 
 def refuse_public(bucket: Bucket, entries: Entries) -> Entries:
-    """Return the entries as they are.
+    """Return ACL entries as they are; raise an error if they break public access prevention.
 
     Raises:
         GcpError: They would give public access, which the bucket prevents.
@@ -93,7 +96,7 @@ def refuse_public(bucket: Bucket, entries: Entries) -> Entries:
 
 
 def require_acls(bucket: Bucket) -> None:
-    """Raise if uniform bucket-level access has replaced the bucket's ACLs."""
+    """Raise an error if uniform bucket-level access has replaced the bucket's ACLs."""
     if bucket.uniform:
         text = (
             "Cannot use ACL API to update or read ACLs when uniform bucket-level access is enabled."
@@ -107,7 +110,7 @@ def require_acls(bucket: Bucket) -> None:
 
 
 def new_entry(entity: str, role: str) -> dict[str, str]:
-    """Return an ACL's entry; GcpError for an unknown role."""
+    """Return an ACL entry for an entity and a role; raise an error for an unknown role."""
     if not entity or role.upper() not in _ROLES:
         raise invalid(f"Invalid argument: access control {entity!r} {role!r}")
     return {"entity": entity, "role": role.upper()}

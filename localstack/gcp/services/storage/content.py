@@ -32,13 +32,13 @@ class Content(msgspec.Struct, frozen=True, kw_only=True):
     crc32c: str
 
     def copied(self) -> Content:
-        """Return the same bytes under another name, without copying them."""
+        """Return the same bytes in another file, a hard link, without copying them."""
         path = self.path.with_name(uuid.uuid4().hex)
         os.link(self.path, path)
         return msgspec.structs.replace(self, path=path)
 
     def remove(self) -> None:
-        """Delete the bytes."""
+        """Delete the file with the object's bytes."""
         self.path.unlink(missing_ok=True)
 
 
@@ -53,7 +53,7 @@ class Writer:
         self._crc32c: Any = google_crc32c.Checksum()
 
     def write(self, data: bytes | memoryview) -> None:
-        """Append bytes."""
+        """Append bytes to the file, and update the checksums."""
         self._file.write(data)
         self._md5.update(data)
         for start in range(
@@ -63,14 +63,14 @@ class Writer:
         self.size += len(data)
 
     def finish(self, *, composed: bool = False) -> Content:
-        """Close the file, and return the whole content."""
+        """Close the file, and return it as an object's content with size and checksums."""
         self._file.close()
         md5 = None if composed else base64.b64encode(self._md5.digest()).decode()
         crc32c = base64.b64encode(self._crc32c.digest()).decode()
         return Content(path=self.path, size=self.size, md5=md5, crc32c=crc32c)
 
     def discard(self) -> None:
-        """Delete the partial content."""
+        """Delete the partial file."""
         self._file.close()
         self.path.unlink(missing_ok=True)
 
@@ -78,7 +78,7 @@ class Writer:
 def write_content(
     folder: Path, parts: Iterable[bytes | memoryview], *, composed: bool = False
 ) -> Content:
-    """Write the parts into a new file, and return it as content."""
+    """Write parts of bytes into a new file, and return it as an object's content."""
     writer = Writer(folder)
     try:
         for part in parts:
@@ -90,7 +90,7 @@ def write_content(
 
 
 def parts(content: Content, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-    """Return an iterator of the bytes from `start` to before `stop`.
+    """Return an iterator over an object's bytes from `start` to before `stop`.
 
     The file is opened at once, so that it may be deleted while it is read.
     """
@@ -119,7 +119,7 @@ def decompressed(content: Content) -> Iterator[bytes]:
 
 
 def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
-    """Raise an error if md5Hash or crc32c differs from the content's."""
+    """Raise an error if an expected md5Hash or crc32c differs from the content's."""
     for name, words, actual in (
         ("md5Hash", "MD5 hash", content.md5),
         ("crc32c", "CRC32C", content.crc32c),
@@ -132,7 +132,7 @@ def check_checksums(content: Content, checksums: Mapping[str, Any]) -> None:
 
 
 def checksums_in_header(header: str) -> dict[str, str]:
-    """Return the checksums in X-Goog-Hash: crc32c=...,md5=...
+    """Parse the checksums in an X-Goog-Hash header, crc32c=...,md5=..., by JSON name.
 
     What is not canonical base64 is ignored, as by Google.
     """
@@ -146,7 +146,7 @@ def checksums_in_header(header: str) -> dict[str, str]:
 
 
 def _canonical(text: str) -> bool:
-    """Return whether a text is canonical base64."""
+    """Return whether a text is base64 in canonical form."""
     try:
         return base64.b64encode(base64.b64decode(text, validate=True)).decode() == text
     except (binascii.Error, ValueError):

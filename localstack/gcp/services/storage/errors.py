@@ -10,7 +10,7 @@ NOT_MET = "At least one of the pre-conditions you specified did not hold."
 
 
 def invalid(message: str, parameter: str | None = None) -> GcpError:
-    """Return the error for a request or a parameter that is not valid."""
+    """Return the error 400 for a request or a parameter that is not valid."""
     place: dict[str, Any] = (
         {"locationType": "parameter", "location": parameter} if parameter else {}
     )
@@ -30,17 +30,17 @@ def precondition_failed() -> GcpError:
 
 
 def no_object(bucket: str, name: str) -> GcpError:
-    """Return the error for an object that does not exist."""
+    """Return the error 404 for an object that does not exist."""
     return GcpError("NOT_FOUND", f"No such object: {bucket}/{name}", reason="notFound")
 
 
 def bad_key(reason: str, text: str) -> GcpError:
-    """Return the error for a customer's key that is missing or not valid."""
+    """Return the error for a customer-supplied encryption key that is missing or not valid."""
     return GcpError("INVALID_ARGUMENT", text, reason=reason)
 
 
 def public_access_refusal() -> GcpError:
-    """Return the error for public access that a bucket prevents."""
+    """Return the error for an ACL or policy that breaks public access prevention."""
     text = (
         "The member bindings allUsers and allAuthenticatedUsers are not allowed since public "
         "access prevention is enforced."

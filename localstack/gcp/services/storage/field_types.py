@@ -117,7 +117,7 @@ _LABELS = 64
 
 
 def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
-    """Return the body, if its values have the right types; null fits everywhere.
+    """Check the types of a request body's values, and return the body; null fits everywhere.
 
     Raises:
         GcpError: A value has another type.
@@ -129,7 +129,7 @@ def checked(body: dict[str, Any], shape: Mapping[str, Shape]) -> dict[str, Any]:
 
 
 def _check(value: Any, shape: Shape, path: str) -> None:
-    """Raise if a value has another type than its field."""
+    """Raise an error if a value has another JSON type than its field."""
     if value is None or shape is object:
         return
     if isinstance(shape, Mapping):
@@ -151,7 +151,7 @@ def _check(value: Any, shape: Shape, path: str) -> None:
 
 
 def _fits(value: Any, shape: Shape) -> bool:
-    """Return whether a value has a type."""
+    """Return whether a JSON value has the type of a field."""
     if shape is Whole:
         return not isinstance(value, bool) and (
             isinstance(value, int)
@@ -171,7 +171,10 @@ def _is_time(text: str) -> bool:
 
 
 def _check_labels(labels: Mapping[str, str | None]) -> None:
-    """Raise unless labels consist of small letters, digits, - and _; a key begins with a letter."""
+    """Raise an error unless labels are valid: small letters, digits, - and _.
+
+    A key begins with a letter.
+    """
     for key, value in labels.items():
         if not key[:1].isalpha() or not _LABEL.fullmatch(key) or not _LABEL.fullmatch(value or ""):
             raise invalid(f"Invalid argument: label {key!r}: {value!r}")
@@ -180,5 +183,5 @@ def _check_labels(labels: Mapping[str, str | None]) -> None:
 
 
 def _wrong(path: str, value: Any) -> Exception:
-    """Return the error for a value of another type."""
+    """Return the error for a value that has another type than its field."""
     return invalid(f"Invalid value for field {path}: {value!r:.100}", path)

@@ -27,7 +27,7 @@ _FREE = frozenset({"policy", "file", "x-goog-signature"})  # of which a policy s
 
 
 def post(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store the file of an HTML form upload.
+    """Store the file of an HTML form upload (POST object with a signed policy).
 
     Raises:
         GcpError: The policy is not signed by the stack, or does not allow these fields.
@@ -57,7 +57,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
-    """Return the form's fields, by names in small letters, and the file."""
+    """Parse a multipart/form-data body; return its fields, by lower-case name, and the file."""
     head = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
     message = BytesParser(policy=HTTP).parsebytes(head + request.body)
     fields: dict[str, str] = {}
@@ -79,7 +79,7 @@ def _parsed(request: HttpRequest) -> tuple[dict[str, str], bytes]:
 
 
 def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
-    """Raise if a condition does not hold, or a field has none."""
+    """Raise an error unless a policy's conditions hold and cover all fields of the form."""
     named = set()
     for condition in conditions:
         if isinstance(condition, dict):
@@ -101,7 +101,7 @@ def _allow(conditions: list[Any], fields: dict[str, str], size: int) -> None:
 
 
 def _refusal(condition: Any) -> GcpError:
-    """Return the error for a condition that does not hold."""
+    """Return the error for a policy's condition that the form does not fulfil."""
     return GcpError(
         "INVALID_ARGUMENT",
         f"The policy document does not allow this: {condition}",

@@ -21,7 +21,7 @@ from .uploads import new_version
 
 
 def read(call: Call, uri: str) -> bytes:
-    """Return an object's bytes."""
+    """Return the bytes of the object that a gs:// URI names."""
     bucket, name = split_uri(uri)
     store = store_of(call)
     with store.lock:
@@ -32,12 +32,12 @@ def read(call: Call, uri: str) -> bytes:
 def write(
     call: Call, uri: str, data: bytes, *, content_type: str = "application/octet-stream"
 ) -> None:
-    """Store bytes as an object."""
+    """Store bytes as the object that a gs:// URI names."""
     _write(call, uri, [data], content_type)
 
 
 def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> None:
-    """Write an object of Cloud Storage."""
+    """Store parts of bytes as the object that a gs:// URI names."""
     bucket_name, name = split_uri(uri)
     check_object_name(name)
     store = store_of(call)
@@ -54,7 +54,7 @@ def _write(call: Call, uri: str, data: Iterable[bytes], content_type: str) -> No
 
 
 def uris_below(call: Call, prefix_uri: str) -> list[str]:
-    """Return the URIs that begin with a prefix, in order."""
+    """Return the gs:// URIs of the objects that begin with a prefix, sorted."""
     bucket_name, prefix = split_uri(prefix_uri)
     store = store_of(call)
     with store.lock:
@@ -67,7 +67,7 @@ def uris_below(call: Call, prefix_uri: str) -> list[str]:
 
 
 def download(call: Call, prefix_uri: str, folder: Path) -> None:
-    """Copy a folder of objects, or one object, into `folder`.
+    """Copy the objects below a gs:// prefix, or one object, into a local folder.
 
     Raises:
         GcpError: There is nothing, or a name leads out of the folder.
@@ -98,7 +98,7 @@ def download(call: Call, prefix_uri: str, folder: Path) -> None:
 
 
 def upload(call: Call, folder: Path, prefix_uri: str) -> None:
-    """Upload every file below a folder."""
+    """Upload every file below a local folder to a gs:// prefix."""
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         with path.open("rb") as file:
             uri = f"{prefix_uri.rstrip('/')}/{path.relative_to(folder).as_posix()}"
@@ -111,7 +111,7 @@ def upload(call: Call, folder: Path, prefix_uri: str) -> None:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Return the bucket, and the object's name or prefix, in a URI."""
+    """Split a gs:// URI into the bucket and the object's name or prefix."""
     if not uri.startswith("gs://") or not uri[5:].strip("/"):
         raise GcpError(
             "INVALID_ARGUMENT",

@@ -43,12 +43,15 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def prefixes(self) -> list[str]:
-        """The common prefixes of the page."""
+        """The common prefixes ("folders") on the page of a listing."""
         return [entry.name for entry in self.entries if not entry.generation]
 
 
 def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
-    """Return a page of `versions`: names and generations in order."""
+    """Return the page of a bucket's listing that a query asks for.
+
+    `versions`: the objects' names and generations, sorted.
+    """
     after = _decoded(query.token)
     entries: list[ListedEntry] = []
     for entry in _entries(versions, query):
@@ -61,7 +64,7 @@ def page(versions: Iterable[tuple[str, int]], query: ListQuery) -> Page:
 
 
 def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[ListedEntry]:
-    """Yield the objects and prefixes that a query shows, in order."""
+    """Yield the objects and common prefixes of a listing, in order."""
     pattern = glob(query.glob) if query.glob else None
     folded = ""
     for name, generation in versions:
@@ -81,12 +84,12 @@ def _entries(versions: Iterable[tuple[str, int]], query: ListQuery) -> Iterator[
 
 
 def _encoded(entry: ListedEntry) -> str:
-    """Return the page token that continues behind an entry."""
+    """Return a page token for continuing a listing behind an entry."""
     return base64.urlsafe_b64encode(msgspec.json.encode(entry)).decode()
 
 
 def _decoded(token: str) -> ListedEntry | None:
-    """Return the entry behind which a page token continues; None for no token."""
+    """Parse a page token into the entry behind which a listing continues; None for none."""
     if not token:
         return None
     try:
@@ -96,7 +99,7 @@ def _decoded(token: str) -> ListedEntry | None:
 
 
 def glob(pattern: str) -> re.Pattern[str]:
-    """Return a matchGlob as a pattern.
+    """Return a matchGlob pattern as a regular expression.
 
     `*` and `?` stop at a slash, `**` does not; [a-z] [!a-z] {one,other}.
     """

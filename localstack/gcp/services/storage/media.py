@@ -18,7 +18,7 @@ _SMALL = 4 << 20  # bytes that are answered at once; more are sent in parts
 
 
 def answer(version: Version, request: HttpRequest) -> HttpAnswer:
-    """Return an object's bytes as an answer to a request: whole, or the range that it asks for."""
+    """Return an HTTP response with an object's bytes: whole, or the requested range."""
     check_key(version, key_of(request.headers))
     headers = list(_headers(version))
     size = version.content.size
@@ -43,13 +43,13 @@ def answer(version: Version, request: HttpRequest) -> HttpAnswer:
 
 
 def _body(version: Version, start: int, stop: int) -> bytes | Iterable[bytes]:
-    """Return the bytes of a range: at once if they are few, else in parts."""
+    """Return the bytes of a range of an object: at once if they are few, else in parts."""
     data = parts(version.content, start, stop)
     return b"".join(data) if stop - start <= _SMALL else data
 
 
 def _headers(version: Version) -> Iterable[tuple[str, str]]:
-    """Yield the headers that describe an object."""
+    """Yield the response headers that describe an object."""
     content, fields = version.content, version.fields
     yield "Content-Type", str(fields.get("contentType") or "application/octet-stream")
     yield "ETag", version.etag
@@ -75,7 +75,7 @@ def _headers(version: Version) -> Iterable[tuple[str, str]]:
 
 
 def _span(header: str, size: int) -> tuple[int, int] | None:
-    """Return the first byte of a range and the one behind it, or None for the whole object."""
+    """Parse a Range header into first byte and end (exclusive); None for the whole object."""
     match = _RANGE.fullmatch(header.strip())
     if match is None or not any(match.groups()):
         return None
@@ -87,7 +87,7 @@ def _span(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _unsatisfiable(header: str, size: int) -> HttpAnswer:
-    """Return the answer 416 to a range outside of the object."""
+    """Return the response 416 to a Range that is outside of the object."""
     text = f"The requested range cannot be satisfied: {header} of {size} bytes."
     answer = error_answer(
         GcpError("OUT_OF_RANGE", text, reason="requestedRangeNotSatisfiable", http=416)

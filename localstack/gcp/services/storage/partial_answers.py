@@ -12,7 +12,7 @@ _TOKEN = re.compile(r"[^,()/]+|[,()/]")
 
 
 def selected(answer: dict[str, Any], fields: str | None) -> dict[str, Any]:
-    """Return the part of an answer that `fields` names.
+    """Return the part of a JSON response that the parameter `fields` selects.
 
     Raises:
         GcpError: The text is no list of fields.
@@ -28,7 +28,7 @@ def selected(answer: dict[str, Any], fields: str | None) -> dict[str, Any]:
 
 
 def _fields(tokens: list[str]) -> Tree:
-    """Return the tree of fields up to a closing parenthesis or the end."""
+    """Parse tokens of `fields` into a tree, up to a closing parenthesis or the end."""
     tree: Tree = {}
     while tokens and tokens[0] not in ",()/":
         below = tree.setdefault(tokens.pop(0), {})
@@ -47,7 +47,7 @@ def _fields(tokens: list[str]) -> Tree:
 
 
 def _chosen(value: Any, tree: Tree) -> Any:
-    """Return the part of a JSON value that a tree of fields names."""
+    """Return the part of a JSON value that a tree of field names selects."""
     if not tree:
         return value
     if isinstance(value, list):

@@ -34,12 +34,12 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
     not_etag: str | None = None
 
     def require(self, dated: VersionedResource | None) -> None:
-        """Raise 412 unless the preconditions of a write hold."""
+        """Raise error 412 unless a write's preconditions hold for the present resource."""
         if not (self._matches(dated) and self._differs(dated)):
             raise precondition_failed()
 
     def is_modified(self, dated: VersionedResource | None) -> bool:
-        """Return whether a read has something new; False is a 304, without a body.
+        """Return whether a read is to answer with the resource; False is a 304, without a body.
 
         Raises:
             GcpError: 412, a precondition does not hold.
@@ -49,7 +49,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         return self._differs(dated)
 
     def _matches(self, dated: VersionedResource | None) -> bool:
-        """Return whether the conditions on equality hold."""
+        """Return whether the resource fulfils the ...Match preconditions and If-Match."""
         return (
             _fits(self.generation, 0 if dated is None else dated.generation)
             and _fits(self.metageneration, None if dated is None else dated.metageneration)
@@ -57,7 +57,7 @@ class Conditions(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def _differs(self, dated: VersionedResource | None) -> bool:
-        """Return whether the conditions on inequality hold."""
+        """Return whether the resource fulfils the ...NotMatch preconditions and If-None-Match."""
         if dated is None:
             return self.not_generation != 0
         return (
@@ -73,7 +73,7 @@ NONE = Conditions()
 def parse_conditions(
     query: Mapping[str, str], headers: Mapping[str, str] | None = None, *, source: bool = False
 ) -> Conditions:
-    """Return the preconditions of a request: ifGenerationMatch and so on.
+    """Parse a request's preconditions: ifGenerationMatch and so on.
 
     `source`: those of a copy's source, ifSourceGenerationMatch and so on. If-Match and
     If-None-Match hold etags.
@@ -91,7 +91,7 @@ def parse_conditions(
 
 
 def of_xml(headers: Mapping[str, str]) -> Conditions:
-    """Return the preconditions that a request of the XML API has in its headers."""
+    """Parse the preconditions in the headers of a request to the XML API."""
     names = {
         "ifGenerationMatch": "x-goog-if-generation-match",
         "ifMetagenerationMatch": "x-goog-if-metageneration-match",
@@ -102,7 +102,7 @@ def of_xml(headers: Mapping[str, str]) -> Conditions:
 
 
 def number(query: Mapping[str, str], name: str) -> int | None:
-    """Return a parameter that is a whole number, or None.
+    """Parse a query parameter that is a whole number; None if it is absent.
 
     Raises:
         GcpError: It is something else.
@@ -117,7 +117,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
 
 
 def _fits(expected: object, actual: object) -> bool:
-    """Return whether a value is the expected one; None expects nothing."""
+    """Return whether a value is the expected one; an expected None fits any."""
     return expected is None or expected == actual
 
 

@@ -54,11 +54,11 @@ class Version(msgspec.Struct, kw_only=True):
 
     @property
     def etag(self) -> str:
-        """The version's etag."""
+        """The etag of the object's version, as Google writes it."""
         return etag(self.generation, self.metageneration)
 
     def hold(self) -> str | None:
-        """Return the hold that the object is under, if any."""
+        """Return the kind of hold that the object is under, or None."""
         names = {"eventBasedHold": "Event-Based", "temporaryHold": "Temporary"}
         return next((words for key, words in names.items() if self.fields.get(key)), None)
 
@@ -87,7 +87,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def versioned(self) -> bool:
-        """Whether the bucket keeps old versions."""
+        """Whether object versioning is on: the bucket keeps noncurrent versions."""
         return bool((self.fields.get("versioning") or {}).get("enabled"))
 
     @property
@@ -101,7 +101,7 @@ class Bucket(msgspec.Struct, kw_only=True):
 
     @property
     def soft_delete(self) -> timedelta:
-        """How long the bucket keeps deleted objects."""
+        """The time for which the bucket keeps softly deleted objects."""
         return timedelta(
             seconds=int(
                 (self.fields.get("softDeletePolicy") or {}).get(
@@ -117,12 +117,12 @@ class Bucket(msgspec.Struct, kw_only=True):
         return None if period is None else timedelta(seconds=int(period))
 
     def live(self, name: str) -> Version | None:
-        """Return the live version of an object, or None."""
+        """Return the live version of an object by its name, or None."""
         versions = self.versions.get(name)
         return versions[-1] if versions and versions[-1].replaced is None else None
 
     def version(self, name: str, generation: int | None) -> Version | None:
-        """Return an object's live version or a generation, or None."""
+        """Return an object's version of a generation, by default its live one, or None."""
         if generation is None:
             return self.live(name)
         return next(
@@ -135,7 +135,7 @@ class Bucket(msgspec.Struct, kw_only=True):
         )
 
     def delete_softly(self, version: Version, now: datetime) -> None:
-        """Delete a version softly.
+        """Move a version to the softly deleted ones, from which it can be restored for a time.
 
         Versions whose time is over are lost, and the oldest ones if there are too many bytes.
         """
@@ -148,18 +148,18 @@ class Bucket(msgspec.Struct, kw_only=True):
             oldest.content.remove()
 
     def restorable(self, now: datetime) -> list[Version]:
-        """Return the softly deleted versions that can be restored, by names and generations."""
+        """Return the softly deleted versions that can still be restored, sorted."""
         return sorted(
             (v for v in self.soft if not self._over(v, now)),
             key=lambda version: (version.name, version.generation),
         )
 
     def _over(self, version: Version, now: datetime) -> bool:
-        """Return whether a softly deleted version's time is over."""
+        """Return whether the time for restoring a softly deleted version is over."""
         return version.soft_deleted is not None and version.soft_deleted + self.soft_delete <= now
 
     def listed(self, *, all_versions: bool = False) -> Iterator[Version]:
-        """Yield versions in the order of names and generations."""
+        """Yield the bucket's object versions, sorted by name and generation."""
         for name in sorted(
             self.versions
         ):  # code points are in the order of UTF-8, which is Google's
@@ -183,7 +183,7 @@ class Store:
         self._generation = 0
 
     def folder(self, call: Call) -> Path:
-        """Return the folder of the objects' content."""
+        """Return the local folder that holds the bytes of all objects."""
         with self.lock:
             if self._folder is None:
                 folder = Path(tempfile.mkdtemp(prefix="storage-", dir=call.home))
@@ -192,13 +192,13 @@ class Store:
             return self._folder
 
     def next_generation(self, now: datetime) -> int:
-        """Return a new generation: the time in microseconds, and never the same twice."""
+        """Return a new, unique generation number: the time in microseconds, or one more."""
         with self.lock:
             self._generation = max(self._generation + 1, int(now.timestamp() * 1_000_000))
             return self._generation
 
     def bucket(self, name: str) -> Bucket:
-        """Return the bucket of that name.
+        """Return the bucket of that name, with its objects.
 
         Raises:
             GcpError: There is none.
@@ -211,7 +211,7 @@ class Store:
     def version(
         self, bucket: str, name: str, generation: int | None = None, conditions: Conditions = NONE
     ) -> Version:
-        """Return the version that a change is about.
+        """Return an object's version for a change, after a check of the preconditions.
 
         Raises:
             GcpError: 404, there is none; 412, a precondition does not hold.
@@ -223,7 +223,7 @@ class Store:
         return version
 
     def put(self, version: Version, conditions: Conditions) -> None:
-        """Make a version the live one.
+        """Store a version as the live one of its object, with a new generation.
 
         Raises:
             GcpError: 412, a precondition does not hold; 403, the present version must stay.
@@ -247,7 +247,7 @@ class Store:
         conditions: Conditions,
         now: datetime,
     ) -> Version:
-        """Delete a version, and return it.
+        """Delete an object's live version, or that of a generation, and return it.
 
         Without a generation it is the live version, which may stay as a noncurrent one; with a
         generation that version is lost.
@@ -265,7 +265,7 @@ class Store:
             return version
 
     def _retire(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        """Make the live version a noncurrent one, or remove it."""
+        """Make the live version noncurrent if the bucket is versioned, else delete it."""
         if bucket.versioned:
             check_deletable(version, now)
             version.replaced = now
@@ -273,7 +273,7 @@ class Store:
             self._remove(bucket, version, now)
 
     def _remove(self, bucket: Bucket, version: Version, now: datetime) -> None:
-        """Delete a version, softly if the bucket has it so."""
+        """Delete a version, softly if the bucket has soft delete."""
         check_deletable(version, now)
         bucket.versions[version.name].remove(version)
         if not bucket.versions[version.name]:
@@ -285,7 +285,7 @@ class Store:
 
 
 def check_bucket_name(name: str) -> None:
-    """Raise INVALID_ARGUMENT for a name that no bucket has."""
+    """Raise INVALID_ARGUMENT for a name that no bucket may have."""
     if (
         not _BUCKET.fullmatch(name)
         or max(map(len, name.split("."))) > 63
@@ -296,7 +296,7 @@ def check_bucket_name(name: str) -> None:
 
 
 def check_object_name(name: str) -> None:
-    """Raise INVALID_ARGUMENT for a name that no object has."""
+    """Raise INVALID_ARGUMENT for a name that no object may have."""
     if not name:
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -317,7 +317,7 @@ def etag(generation: int, metageneration: int) -> str:
 
 
 def _varint(number: int) -> bytes:
-    """Return a number as protobuf's varint."""
+    """Encode a number as protobuf's varint."""
     encoded = bytearray()
     while number > 0x7F:
         encoded.append(number & 0x7F | 0x80)
@@ -327,7 +327,7 @@ def _varint(number: int) -> bytes:
 
 
 def check_deletable(version: Version, now: datetime) -> None:
-    """Raise if a hold or a retention keeps the object."""
+    """Raise an error if a hold or a retention forbids to delete the object."""
     what = f"Object '{version.bucket}/{version.name}'"
     if hold := version.hold():
         text = (

@@ -46,12 +46,12 @@ _DUAL_PARTS = 2
 
 
 def object_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of an object that a request may set."""
+    """Return the fields of an object resource that a client may set, without nulls."""
     return without_nulls({key: value for key, value in body.items() if key not in _OBJECT_OWN})
 
 
 def bucket_fields(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the fields of a bucket that a request may set."""
+    """Return the fields of a bucket resource that a client may set, without nulls."""
     return without_nulls({key: value for key, value in body.items() if key not in _BUCKET_OWN})
 
 
@@ -75,7 +75,7 @@ def without_nulls(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def storage_class(name: Any) -> str:
-    """Return a storage class; GcpError for an unknown one."""
+    """Return the name of a storage class as it is; raise an error for an unknown one."""
     if name not in CLASSES:
         raise invalid(f"Invalid argument: storage class {name!r}")
     return str(name)
@@ -84,7 +84,7 @@ def storage_class(name: Any) -> str:
 def object_resource(
     version: Version, bucket: Bucket, base: str, *, full: bool = False, owner: str = ""
 ) -> dict[str, Any]:
-    """Return an object as the JSON API writes it.
+    """Return an object as the JSON API's resource.
 
     `base`: the URL under which the caller reaches the stack; `full`: with its ACL and owner.
     """
@@ -127,7 +127,7 @@ def object_resource(
 
 
 def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
-    """Return an object's times as the API writes them."""
+    """Return the fields of an object's resource on times of deletion and retention."""
     times: dict[str, Any] = {}
     if version.replaced is not None:
         times["timeDeleted"] = timestamp(version.replaced)
@@ -140,7 +140,7 @@ def _times(version: Version, bucket: Bucket) -> dict[str, Any]:
 
 
 def _encryption(version: Version) -> dict[str, Any]:
-    """Return how an object is encrypted as the API writes it."""
+    """Return the encryption fields of an object's resource."""
     if version.key_sha256 is not None:
         return {
             "customerEncryption": {"encryptionAlgorithm": "AES256", "keySha256": version.key_sha256}
@@ -149,7 +149,10 @@ def _encryption(version: Version) -> dict[str, Any]:
 
 
 def bucket_resource(bucket: Bucket, base: str, *, full: bool = False) -> dict[str, Any]:
-    """Return a bucket as the JSON API writes it; `full`: with its ACLs and owner."""
+    """Return a bucket as the JSON API's resource.
+
+    `full`: with its ACLs and owner.
+    """
     fields = bucket.fields
     resource: dict[str, Any] = {
         "kind": "storage#bucket",
@@ -195,7 +198,7 @@ def location_type(fields: Mapping[str, Any]) -> str:
 def with_server_fields(
     fields: dict[str, Any], previous: Mapping[str, Any], now: datetime
 ) -> dict[str, Any]:
-    """Return a bucket's fields with those that the server sets.
+    """Return a bucket's fields together with those that the server sets, such as times.
 
     Raises:
         GcpError: A field that may not be changed was.
@@ -230,7 +233,7 @@ def with_server_fields(
 def _set_since(
     fields: dict[str, Any], previous: Mapping[str, Any], name: str, key: str, now: datetime
 ) -> None:
-    """Set the time since which a policy holds."""
+    """Set a bucket policy's effectiveTime if its value has changed, in place."""
     policy = fields.get(name)
     if policy and (
         str(policy.get(key)) != str((previous.get(name) or {}).get(key))
@@ -240,7 +243,7 @@ def _set_since(
 
 
 def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
-    """Set the retention policy's effective time; GcpError if a locked policy changes."""
+    """Set the retention policy's effectiveTime; raise an error if a locked one is reduced."""
     old, policy = previous.get("retentionPolicy") or {}, fields.get("retentionPolicy")
     if old.get("isLocked") and int((policy or {}).get("retentionPeriod", 0)) < int(
         old["retentionPeriod"]
@@ -253,7 +256,7 @@ def _retention(fields: dict[str, Any], previous: Mapping[str, Any], now: datetim
 
 
 def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetime) -> None:
-    """Set the times of autoclass's fields."""
+    """Set the times in a bucket's autoclass settings, in place."""
     chosen, old = fields.get("autoclass"), previous.get("autoclass") or {}
     if not chosen:
         return
@@ -266,7 +269,7 @@ def _autoclass(fields: dict[str, Any], previous: Mapping[str, Any], now: datetim
 
 
 def _enforcement(fields: dict[str, Any], now: datetime) -> None:
-    """Set the times of the encryption enforcement's fields."""
+    """Set the times in a bucket's encryption enforcement settings, in place."""
     for name, rule in (fields.get("encryption") or {}).items():
         if name.endswith("EnforcementConfig"):
             if rule.get("restrictionMode") == "FullyRestricted":
@@ -276,7 +279,7 @@ def _enforcement(fields: dict[str, Any], now: datetime) -> None:
 
 
 def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str, Any]:
-    """Return an ACL's entry as the JSON API writes it."""
+    """Return an ACL entry as the JSON API's resource."""
     return {
         "kind": kind,
         "id": f"{owner}/{entry['entity']}",
@@ -287,5 +290,5 @@ def access_control(entry: Mapping[str, str], owner: str, kind: str) -> dict[str,
 
 
 def timestamp(moment: datetime) -> str:
-    """Return a time as the JSON API writes it."""
+    """Return a time as RFC 3339 text, as the JSON API writes it."""
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"

@@ -18,12 +18,12 @@ from .representations import bucket_resource, object_resource
 
 
 def store_of(call: Call) -> Store:
-    """Return the stack's buckets."""
+    """Return the stack's Cloud Storage state: its buckets and objects."""
     return call.store(Store)
 
 
 def base_of(request: HttpRequest) -> str:
-    """Return the URL by which this caller reaches the stack, for links."""
+    """Return the base URL by which this caller reaches the stack, for links in responses."""
     host = request.headers.get("host", "storage.googleapis.com")
     return f"https://{host}" if request.host.endswith(".googleapis.com") else f"http://{host}"
 
@@ -39,26 +39,26 @@ def full(request: HttpRequest) -> bool:
 
 
 def conditions_of(request: HttpRequest, *, source: bool = False) -> Conditions:
-    """Return the preconditions of a request; `source`: of a copy's source."""
+    """Parse the preconditions of a request; `source`: of a copy's source."""
     return parse_conditions(request.query, None if source else request.headers, source=source)
 
 
 def object_answer(
     bucket: Bucket, version: Version, request: HttpRequest, *, acl: bool | None = None
 ) -> dict[str, Any]:
-    """Return an object as this caller is answered."""
+    """Return an object's resource as this request asks for it."""
     return object_resource(
         version, bucket, base_of(request), full=full(request) if acl is None else acl, owner=ACCOUNT
     )
 
 
 def bucket_answer(bucket: Bucket, request: HttpRequest) -> dict[str, Any]:
-    """Return a bucket as this caller is answered."""
+    """Return a bucket's resource as this request asks for it."""
     return bucket_resource(bucket, base_of(request), full=full(request))
 
 
 def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
-    """Return the SHA-256 of the customer's key in base64, or None for no key.
+    """Return the SHA-256 (base64) of a request's customer-supplied key, or None for no key.
 
     Raises:
         GcpError: The key is not valid.
@@ -85,7 +85,10 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
 
 
 def check_key(version: Version, key: str | None) -> None:
-    """Raise if an object needs the customer's key and this is not it; before bytes are read."""
+    """Raise an error if an object needs a customer-supplied key and this is not it.
+
+    Call it before bytes are read.
+    """
     if version.key_sha256 is None and key is not None:
         raise bad_key(
             "resourceNotEncryptedWithCustomerEncryptionKey",

@@ -38,7 +38,7 @@ _OWN_V2 = frozenset(
 
 
 def verify(call: Call, request: HttpRequest) -> None:
-    """Raise unless a request's signature is valid, if it has one.
+    """Raise an error if a request has a URL signature that is not valid.
 
     Raises:
         GcpError: It is not the account's, not of this request, or expired.
@@ -50,7 +50,7 @@ def verify(call: Call, request: HttpRequest) -> None:
 
 
 def _verify_v4(call: Call, request: HttpRequest) -> None:
-    """Check a signed URL of version 4."""
+    """Raise an error unless the V4 signature of a request's URL is valid."""
     query = request.query
     email, _, scope = query.get("X-Goog-Credential", "").partition("/")
     moment = _moment(query.get("X-Goog-Date", ""))
@@ -101,7 +101,7 @@ def _verify_v4(call: Call, request: HttpRequest) -> None:
 
 
 def _verify_v2(call: Call, request: HttpRequest) -> None:
-    """Check a signed URL of version 2."""
+    """Raise an error unless the V2 signature of a request's URL is valid."""
     query, headers = request.query, request.headers
     _check_account(query.get("GoogleAccessId", ""))
     expires = query.get("Expires", "")
@@ -131,7 +131,7 @@ def _verify_v2(call: Call, request: HttpRequest) -> None:
 
 
 def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
-    """Return the policy of a posted form.
+    """Check the signature of a form upload's policy, and return the policy.
 
     Raises:
         GcpError: Its signature is not valid.
@@ -154,7 +154,7 @@ def verify_form(call: Call, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _check_account(email: str) -> None:
-    """Raise unless a signature names the stack's account."""
+    """Raise an error unless a signature names the stack's service account."""
     if email != ACCOUNT:
         raise GcpError(
             "PERMISSION_DENIED",
@@ -164,7 +164,7 @@ def _check_account(email: str) -> None:
 
 
 def _check(call: Call, signed: str, signature: bytes) -> None:
-    """Raise unless the account's key made a signature."""
+    """Raise an error unless the service account's key made a signature."""
     from cryptography.exceptions import InvalidSignature
     from cryptography.hazmat.primitives.asymmetric import padding
     from cryptography.hazmat.primitives.hashes import SHA256
@@ -186,7 +186,7 @@ def _check(call: Call, signed: str, signature: bytes) -> None:
 
 @cache
 def _public_key(account: Path) -> Any:
-    """Return the public key of an account's file; cached."""
+    """Return the public key of the service account in a key file; cached."""
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
     private = msgspec.json.decode(account.read_bytes())["private_key"]
@@ -194,7 +194,7 @@ def _public_key(account: Path) -> Any:
 
 
 def _moment(text: str) -> datetime:
-    """Return the time in a V4 signature."""
+    """Parse the time in a V4 signature, such as 20240101T120000Z."""
     try:
         return datetime.strptime(text, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
     except ValueError as error:
@@ -202,7 +202,7 @@ def _moment(text: str) -> datetime:
 
 
 def _bytes_of_hex(text: str) -> bytes:
-    """Decode hexadecimal text; empty if it is none."""
+    """Decode hexadecimal text to bytes; empty if it is not hexadecimal."""
     try:
         return bytes.fromhex(text)
     except ValueError:
@@ -210,7 +210,7 @@ def _bytes_of_hex(text: str) -> bytes:
 
 
 def _malformed_error(text: str) -> GcpError:
-    """Return the error for a signature that cannot be read."""
+    """Return the error for a signature that cannot be parsed."""
     return GcpError(
         "INVALID_ARGUMENT", f"Invalid argument. {text}", reason="AuthenticationRequired"
     )

@@ -41,12 +41,12 @@ class NewObject:
         self.begin()
 
     def begin(self) -> None:
-        """Raise the errors that can be told before any byte is read."""
+        """Check the preconditions before any byte is read, and raise their error."""
         with self.store.lock:
             self.conditions.require(self.store.bucket(self.bucket_name).live(self.name))
 
     def finish(self, call: Call, content: Content, checksums: Mapping[str, str]) -> dict[str, Any]:
-        """Make the object the live version.
+        """Store the uploaded content as the live version, and return the object's resource.
 
         Raises:
             GcpError: A checksum, a precondition or a retention refuses it; the bytes are deleted.
@@ -88,7 +88,7 @@ def new_version(
     fields: dict[str, Any],
     in_class: str | None = None,
 ) -> Version:
-    """Return a new version with the bucket's defaults."""
+    """Return a new version of an object, not yet stored, with the bucket's defaults."""
     now = call.clock.now()
     if bucket.fields.get("defaultEventBasedHold"):
         fields = {"eventBasedHold": True} | fields
@@ -106,12 +106,12 @@ def new_version(
 
 
 def kms_version(key: str | None) -> str | None:
-    """Return a key as objects name it: with its version."""
+    """Return a Cloud KMS key's name with a version, as objects name it; None for none."""
     return f"{key}/cryptoKeyVersions/1" if key and "/cryptoKeyVersions/" not in key else key
 
 
 def default_key(bucket: Bucket) -> str | None:
-    """Return the key with which a bucket encrypts by default, or None."""
+    """Return the Cloud KMS key with which a bucket encrypts by default, or None."""
     return (bucket.fields.get("encryption") or {}).get("defaultKmsKeyName")
 
 

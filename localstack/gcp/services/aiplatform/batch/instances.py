@@ -37,7 +37,7 @@ class _UnfitError(ValueError):
 
 
 def items(call: Call, job: Any) -> Iterator[Item]:
-    """Yield all instances of a job in their order.
+    """Yield the instances of a batch prediction job's input files or table, in their order.
 
     Raises:
         GcpError: A file or a table does not exist.
@@ -52,7 +52,7 @@ def items(call: Call, job: Any) -> Iterator[Item]:
 
 
 def _files(call: Call, uris: Any) -> list[str]:
-    """Return the objects that the URIs match."""
+    """Return the gs:// URIs of the objects that the job's input URIs, perhaps with *, match."""
     names: list[str] = []
     for uri in uris:
         present = storage.uris_below(call, uri.partition("*")[0])
@@ -68,7 +68,7 @@ def _files(call: Call, uris: Any) -> list[str]:
 
 
 def _of_lines(text: str, config: Any) -> Iterator[Item]:
-    """Yield the instances of a file of JSON lines."""
+    """Yield the instances in the text of a JSON Lines file, one a line."""
     for line in filter(str.strip, text.split("\n")):
         try:
             yield _of_json(msgspec.json.decode(line), line.strip(), config)
@@ -79,7 +79,7 @@ def _of_lines(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_json(value: Any, line: str, config: Any) -> Item:
-    """Return the instance of one JSON line."""
+    """Return the instance in one line of a JSON Lines file."""
     columns = {"instance": line}
     if isinstance(value, dict):
         return _of_object(
@@ -93,7 +93,10 @@ def _of_json(value: Any, line: str, config: Any) -> Item:
 
 
 def _of_csv(text: str, config: Any) -> Iterator[Item]:
-    """Yield the instances of a CSV file: unquoted cells are numbers, no cell has a line break."""
+    """Yield the instances in the text of a CSV file, one a line.
+
+    Unquoted cells are numbers, and no cell has a line break.
+    """
     lines = [line for line in text.splitlines() if line.strip()]
     header = next(csv.reader(lines[:1]), [])
     for line in lines[1:]:
@@ -106,7 +109,7 @@ def _of_csv(text: str, config: Any) -> Iterator[Item]:
 
 
 def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
-    """Yield the instances of a BigQuery table."""
+    """Yield the instances of a BigQuery table, one a row."""
     table = bigquery.table_parts(uri)
     rows = bigquery.query(call, table[0], f"SELECT * FROM `{'.'.join(table)}`")
     for batch in rows.to_batches(max_chunksize=_ROWS):
@@ -123,7 +126,7 @@ def _of_table(call: Call, uri: str, config: Any) -> Iterator[Item]:
 def _of_object(
     value: Mapping[str, Any], config: Any, *, array: bool, columns: Mapping[str, Any], shown: Any
 ) -> Item:
-    """Return the instance of named values, with the fields that the configuration chooses.
+    """Return an instance of named values, with the fields that instance_config chooses.
 
     If the configuration has a key field, the output has its value instead of the instance.
     """
@@ -143,17 +146,17 @@ def _of_object(
 
 
 def chooses_fields(config: Any) -> bool:
-    """Return whether a job's configuration chooses fields of an instance."""
+    """Return whether a batch prediction job's instance_config chooses fields of an instance."""
     return bool(config.included_fields or config.excluded_fields or config.key_field)
 
 
 def _unreadable(line: str, why: str) -> Item:
-    """Return an instance that cannot be sent, with the reason."""
+    """Return an instance that cannot be sent to the model, with the reason for the error output."""
     return Item(sent=None, shown={"instance": line}, columns={"instance": line}, wrong=why)
 
 
 def json_value(value: Any) -> Any:
-    """Return a BigQuery value as JSON, as BigQuery's own exports write it.
+    """Return a BigQuery value as JSON-compatible Python, as BigQuery's own exports write it.
 
     Decimals and times become texts, bytes base64.
     """

@@ -58,7 +58,7 @@ def create_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _check_formats(job: Any) -> None:
-    """Raise INVALID_ARGUMENT unless a job's formats fit its input and its output."""
+    """Raise INVALID_ARGUMENT unless a batch job's input and output formats are supported."""
     source, destination = job.input_config, job.output_config
     _check_format(
         source.instances_format,
@@ -89,7 +89,7 @@ def _check_formats(job: Any) -> None:
 def _check_format(
     name: str, place: str | None, places: dict[str, str], where: str, field: str
 ) -> None:
-    """Raise INVALID_ARGUMENT unless a format is known and has its destination."""
+    """Raise INVALID_ARGUMENT unless a format is known and its source or destination is set."""
     if name in _OF_GOOGLE:
         raise _not_yet(f"{where}.{field} {name}")
     if name not in places:
@@ -101,7 +101,7 @@ def _check_format(
 
 
 def _check_instances(job: Any) -> None:
-    """Raise INVALID_ARGUMENT for an instance_config that cannot be followed."""
+    """Raise an error for an instance_config or explanation settings that are not supported."""
     config = job.instance_config
     if job.generate_explanation:
         raise GcpError(
@@ -139,7 +139,7 @@ def _check_instances(job: Any) -> None:
 
 
 def _model(call: Call, job: Any) -> Any:
-    """Return the job's model: a registered version, or the one that the job itself describes.
+    """Return a batch job's model: a registered version, or the job's own unmanaged model.
 
     Raises:
         GcpError: There is no such model, or it cannot predict.
@@ -162,7 +162,7 @@ def _model(call: Call, job: Any) -> Any:
 
 
 def _not_yet(what: str) -> GcpError:
-    """Return the error for a part of a request that is not supported."""
+    """Return the UNIMPLEMENTED error for a part of a request that is not supported."""
     return GcpError(
         "UNIMPLEMENTED",
         f"{what}: not supported by the offline GCP's batch prediction yet",
@@ -217,6 +217,6 @@ def delete_batch_prediction_job(call: Call, request: Any) -> Any:
 
 
 def _state(job: Any) -> str:
-    """Return the name of a job's state."""
+    """Return the name of a batch prediction job's state, for filters of lists."""
     name: str = JobState(job.state).name
     return name

@@ -9,7 +9,7 @@ class Cancellable(Protocol):
     """A run that can be ended early."""
 
     def cancel(self) -> None:
-        """End the run soon."""
+        """Ask the run of a job to end soon."""
         ...
 
 

@@ -57,7 +57,7 @@ class Results(ABC):
 
 
 def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:
-    """Return the sink for a job's results.
+    """Return the writer for a batch job's predictions, to files or to a BigQuery table.
 
     Raises:
         GcpError: The bucket or the project's dataset does not exist.
@@ -90,7 +90,7 @@ class _Files(Results):
         )
 
     def close(self) -> None:
-        """Upload the files."""
+        """Upload the written result files to Cloud Storage."""
         self._results.close()
         self._errors.close()
         storage.upload(self._call, self._folder, self.info.gcs_output_directory)
@@ -98,12 +98,12 @@ class _Files(Results):
 
 class _Lines(_Files):
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
-        """Write predictions as JSON lines."""
+        """Write a batch's instances and predictions as JSON lines."""
         for item, prediction in zip(items, predictions, strict=True):
             self._results.write(_line({**item.shown, "prediction": prediction}))
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
-        """Write failed items as JSON lines."""
+        """Write the instances of a failed batch, with their errors, as JSON lines."""
         for item in items:
             self._errors.write(_line({**item.shown, "error": failure}))
 
@@ -116,12 +116,12 @@ class _Csv(_Files):
         self._headed: set[Any] = set()
 
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
-        """Write predictions as CSV."""
+        """Write a batch's instances and predictions as CSV rows."""
         for item, prediction in zip(items, predictions, strict=True):
             self._row(self._results, {**item.columns, "prediction": _text(prediction)})
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
-        """Write failed items as CSV."""
+        """Write the instances of a failed batch, with their errors, as CSV rows."""
         for item in items:
             self._row(
                 self._errors,
@@ -132,7 +132,7 @@ class _Csv(_Files):
             )
 
     def _row(self, file: Any, row: Mapping[str, Any]) -> None:
-        """Write a row, and before the first one the header."""
+        """Write a row to a CSV file, and before the first row the header."""
         writer = csv.writer(file, quoting=csv.QUOTE_NONNUMERIC)
         if file not in self._headed:
             self._headed.add(file)
@@ -159,7 +159,7 @@ class _Tables(Results):
         )
 
     def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
-        """Append predictions to a BigQuery table."""
+        """Append a batch's instances and predictions to the predictions table in BigQuery."""
         rows = [
             {**item.columns, "prediction": _text(prediction)}
             for item, prediction in zip(items, predictions, strict=True)
@@ -167,7 +167,7 @@ class _Tables(Results):
         bigquery.append_rows(self._call, self._predictions, rows)
 
     def fail(self, items: Sequence[Item], failure: Failure) -> None:
-        """Append failed items to a BigQuery table."""
+        """Append the instances of a failed batch to the errors table in BigQuery."""
         errors = {"code": failure.code, "message": failure.message}
         rows = [{**item.columns, "errors": errors} for item in items]
         bigquery.append_rows(
@@ -175,17 +175,17 @@ class _Tables(Results):
         )  # a line that cannot be read has no key
 
     def close(self) -> None:
-        """Do nothing: each batch was written as it came."""
+        """Do nothing, as each batch was written to BigQuery when it came."""
 
 
 def _place(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
-    """Return the project, the dataset and the table of an output URI, with defaults filled in."""
+    """Return the project, the dataset and the table of a bq:// output URI, with defaults."""
     project, dataset, table = (*uri.removeprefix("bq://").split("."), "", "")[:3]
     return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{timestamp}"), table
 
 
 def _columns(call: Call, job: Any) -> list[Field]:
-    """Return the columns that an output table has for an instance."""
+    """Return the columns that an output table has for the instances of a job."""
     if job.input_config.instances_format != "bigquery":
         return [Field(name="key" if job.instance_config.key_field else "instance", type="STRING")]
     fields = bigquery.table_schema(call, job.input_config.bigquery_source.input_uri)
@@ -199,7 +199,7 @@ def _columns(call: Call, job: Any) -> list[Field]:
 
 
 def _line(value: Mapping[str, Any]) -> str:
-    """Return a value as a JSON line."""
+    """Return a dictionary as a line of a JSON Lines file."""
     return f"{_text(value)}\n"
 
 

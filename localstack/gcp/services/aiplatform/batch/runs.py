@@ -59,7 +59,7 @@ class Work:
         self._last: Failure | None = None
 
     def run(self) -> None:
-        """Run the job to its end, and store how it ended."""
+        """Run a batch prediction job to its end, and store how it ended."""
         try:
             self._begin()
             self._work()
@@ -80,13 +80,13 @@ class Work:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def cancel(self) -> None:
-        """Stop the job soon, whatever its server is doing."""
+        """Stop a batch prediction job soon, whatever its model server is doing."""
         self._stop.set()
         if self._server is not None:
             self._server.kill()
 
     def _begin(self) -> None:
-        """Set the job's state to running."""
+        """Set the batch prediction job's state to running, with its start time."""
 
         def begun(job: Any) -> None:
             if not self._stop.is_set():
@@ -96,7 +96,7 @@ class Work:
         self._change(begun)
 
     def _work(self) -> None:
-        """Start a server, and let it predict for every instance.
+        """Start a model server, and let it predict for every instance of the job.
 
         Raises:
             GcpError: The server does not start, or exits; or an input or output does not exist.
@@ -122,7 +122,7 @@ class Work:
         return model_servers.model_server(self._call, place, deployed, self._model)
 
     def _start(self, server: ModelServer) -> None:
-        """Start the server, and wait until it is healthy."""
+        """Start the model server, and wait until it is healthy."""
         problem = server.start(
             lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
             model_servers.start_timeout(self._model),
@@ -133,7 +133,7 @@ class Work:
             )
 
     def _predict(self, server: ModelServer) -> None:
-        """Let the server predict for all instances, batch by batch."""
+        """Let the model server predict for all instances, batch by batch."""
         output = results(self._call, self._job, self._model.display_name or "model", self._folder)
         self._change(lambda job: job.output_info.CopyFrom(output.info))
         size = self._job.manual_batch_tuning_parameters.batch_size or _BATCH
@@ -145,7 +145,7 @@ class Work:
         output.close()
 
     def _ask(self, server: ModelServer, batch: Sequence[Item], output: Results) -> None:
-        """Let the server predict for one batch."""
+        """Let the model server predict for one batch, and write the results."""
         for item in batch:
             if item.wrong:
                 self._fail([item], Failure(INVALID_ARGUMENT, item.wrong), output)
@@ -181,13 +181,13 @@ class Work:
             return Failure(UNAVAILABLE, f"The model server does not answer: {error}")
 
     def _fail(self, batch: Sequence[Item], failure: Failure, output: Results) -> None:
-        """Record that a batch has no predictions."""
+        """Write the instances of a batch that has no predictions to the error output."""
         output.fail(batch, failure)
         self._counts["failed_count"] += len(batch)
         self._last = failure
 
     def _verdict(self) -> tuple[JobState, int, str]:
-        """Return how the job ended: state, error code and message."""
+        """Return how the job ended: its final state, an error code and an error message."""
         if self._stop.is_set():
             return _CANCELLED_END
         if self._last is not None and not self._counts["successful_count"]:
@@ -199,7 +199,7 @@ class Work:
         return JobState.JOB_STATE_SUCCEEDED, 0, ""
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
-        """Store the job's final state."""
+        """Store the job's final state, its end time and its error."""
 
         def ended(job: Any) -> None:
             job.state = int(state)
@@ -213,7 +213,7 @@ class Work:
             self._change(ended)
 
     def _change(self, change: Callable[[Any], None]) -> None:
-        """Change the stored job."""
+        """Change the stored job message in place."""
         change_if_present(self._call, self._job.name, change)
 
 
@@ -225,7 +225,7 @@ _CANCELLED_END = (
 
 
 def _exit_code(server: ModelServer) -> int | None:
-    """Return a server's exit code, or None if it still runs.
+    """Return a model server's exit code, or None if it still runs.
 
     A process that exits closes its connections before it has a code.
     """
@@ -236,7 +236,7 @@ def _exit_code(server: ModelServer) -> int | None:
 
 
 def _read(answer: Answer) -> list[Any] | Failure:
-    """Return the predictions in a server's answer, or why there are none."""
+    """Return the predictions in a model server's answer, or the reason why there are none."""
     if answer.status != 200:
         return Failure(
             INVALID_ARGUMENT if answer.status < 500 else INTERNAL,

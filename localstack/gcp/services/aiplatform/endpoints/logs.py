@@ -29,16 +29,16 @@ class EndpointLog(Lines):
         self._waiting: list[str] = []
 
     def write(self, line: str) -> None:
-        """Queue a line for Cloud Logging, unless the log is switched off."""
+        """Queue a line of a model server's output for Cloud Logging, unless logging is off."""
         if not self._silent:
             self._waiting.append(line)
 
     def tick(self) -> None:
-        """Write the queued lines."""
+        """Write the queued lines to Cloud Logging; called at intervals."""
         self.flush()
 
     def flush(self) -> None:
-        """Write the queued lines to Cloud Logging."""
+        """Write the queued lines of a model server's output to Cloud Logging."""
         lines, self._waiting = self._waiting, []
         if lines:
             in_process.write(

@@ -25,7 +25,7 @@ _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][\w.-]*)\)")
 
 
 def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelServer:
-    """Return the server of a DeployedModel, not started yet.
+    """Return a process, not started yet, that serves a deployed model.
 
     Raises:
         GcpError: FAILED_PRECONDITION, no command is known for its image.
@@ -55,7 +55,7 @@ def model_server(call: Call, endpoint: str, deployed: Any, model: Any) -> ModelS
 
 
 def start_timeout(model: Any) -> float:
-    """Return how many real seconds the container has to become healthy.
+    """Return how many real seconds a model's container has to become healthy.
 
     It is the model's deployment_timeout, unless the stack's own limit is shorter.
     """
@@ -69,7 +69,7 @@ def start_timeout(model: Any) -> float:
 
 
 def copy_model_files(call: Call, model: Any, folder: Path) -> None:
-    """Bring a model's files into a folder.
+    """Copy a model's artifact files from Cloud Storage into a folder.
 
     Raises:
         GcpError: The model's folder in Cloud Storage no longer exists.
@@ -85,7 +85,7 @@ def copy_model_files(call: Call, model: Any, folder: Path) -> None:
 
 
 def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]:
-    """Return the variables that Vertex AI sets in the container of a deployed model."""
+    """Return the AIP_* environment variables of a deployed model's container."""
     spec = model.container_spec
     name = endpoint.rpartition("/")[2]
     usual = f"/v1/endpoints/{name}/deployedModels/{deployed.id}"
@@ -109,7 +109,7 @@ def vertex_variables(endpoint: str, deployed: Any, model: Any) -> dict[str, str]
 
 
 def expand_variables(word: str, environment: Mapping[str, str]) -> str:
-    """Replace $(NAME) in a word as Kubernetes does.
+    """Expand $(NAME) references in a text as Kubernetes does, and return the text.
 
     An unknown name stays as it is, and $$ is a dollar.
     """
@@ -119,7 +119,7 @@ def expand_variables(word: str, environment: Mapping[str, str]) -> str:
 
 
 def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return variables whose values may refer to earlier ones, expanded."""
+    """Return environment variables whose values may refer to earlier ones, expanded."""
     values: dict[str, str] = {}
     for name, value in variables.items():
         values[name] = expand_variables(value, {**environment, **values})
@@ -127,7 +127,7 @@ def expand_in_order(variables: Mapping[str, str], environment: Mapping[str, str]
 
 
 def _accelerator(machine: Any) -> str:
-    """Return the accelerator's name as a container's variable has it."""
+    """Return the name of a machine's accelerator for AIP_ACCELERATOR_TYPE."""
     name: str = (
         machine.DESCRIPTOR.fields_by_name["accelerator_type"]
         .enum_type.values_by_number[machine.accelerator_type]
@@ -137,7 +137,7 @@ def _accelerator(machine: Any) -> str:
 
 
 def _unmapped_message(image: str) -> str:
-    """Return why a model of this image cannot be served."""
+    """Return the error message for a model whose container image has no command here."""
     return (
         f"Failed to pull image {image}: the local stack does not pull images, and no command "
         f"is mapped to '{image}': start it with "

@@ -70,23 +70,26 @@ class HostedEndpoint:
 
     @property
     def revision(self) -> str:
-        """The name of the current state for etags: each change makes another one."""
+        """Return the name of the endpoint's current state, from which etags are made.
+
+        Each change makes another one.
+        """
         return f"{self.name} {self.message.create_time.ToJsonString()} {self.changes}"
 
     def note_change(self, call: Call) -> None:
-        """Give the endpoint a new revision, update time and routing after a change."""
+        """Give a changed endpoint a new revision and update time, and route by its new state."""
         self.changes += 1
         self.message.update_time.CopyFrom(call.now_pb())
         self.routing = self._routing()
 
     def deployed(self, number: str) -> Any | None:
-        """Return the DeployedModel of an id, or None."""
+        """Return the endpoint's DeployedModel of this id, or None."""
         return next(
             (deployed for deployed in self.message.deployed_models if deployed.id == number), None
         )
 
     def _routing(self) -> Routing:
-        """Return the routing that follows from the endpoint's message and targets."""
+        """Return how requests are routed: targets by traffic share, size limit and logging."""
         message = self.message
         config = message.predict_request_response_logging_config
         return Routing(
@@ -115,12 +118,12 @@ class Endpoints:
 
 
 def location_of(name: str) -> str:
-    """Return the location in a resource's name."""
+    """Return the location in a resource's full name, such as us-central1."""
     return name.split("/")[3]
 
 
 def require_endpoint(call: Call, name: str) -> HostedEndpoint:
-    """Return the endpoint of that name.
+    """Return the record of the endpoint of that name.
 
     Raises:
         GcpError: The name is not an endpoint's, or there is no such endpoint.
@@ -142,9 +145,9 @@ def require_endpoint(call: Call, name: str) -> HostedEndpoint:
 
 
 def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
-    """Show the former state for a while, for the fault eventual-consistency.
+    """Let reads show an endpoint's state before a change for a while.
 
-    Call it before a change.
+    It simulates eventual consistency, where that fault is set. Call it before a change.
     """
     fault = call.fault("eventual-consistency", hosted.name.rpartition("/")[2])
     if fault is not None:
@@ -154,14 +157,14 @@ def show_former_state(call: Call, hosted: HostedEndpoint) -> None:
 
 
 def visible_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it."""
+    """Return a copy of an endpoint as GetEndpoint and ListEndpoints show it now."""
     if hosted.stale is not None and call.clock.now() < hosted.stale[0]:
         return _read(call, *hosted.stale[1:])
     return current_copy(call, hosted)
 
 
 def current_copy(call: Call, hosted: HostedEndpoint) -> Any:
-    """Return a copy of an endpoint's present state."""
+    """Return a copy of an endpoint's current message, even where reads show a former one."""
     with hosted.lock:
         return _read(call, hosted.message, hosted.revision)
 
@@ -180,7 +183,7 @@ def _read(call: Call, message: Any, revision: str) -> Any:
 
 
 def _copy(message: Any) -> Any:
-    """Return a copy of an endpoint's message."""
+    """Return a copy of an Endpoint message."""
     copy = EndpointPb()
     copy.CopyFrom(message)
     return copy
@@ -189,9 +192,10 @@ def _copy(message: Any) -> Any:
 def check_split(
     split: Mapping[str, int], deployed: Mapping[str, Any] | set[str], *, endpoint: str
 ) -> None:
-    """Raise INVALID_ARGUMENT unless a split has whole percents of known models that sum to 100.
+    """Raise INVALID_ARGUMENT for a traffic split that is not valid.
 
-    An empty one takes no traffic.
+    It must have whole percents of known deployed models that sum to 100. An empty one takes no
+    traffic.
     """
     if unknown := sorted(set(split) - set(deployed)):
         raise invalid(f"traffic_split: {', '.join(unknown)}: no such DeployedModel in {endpoint}.")

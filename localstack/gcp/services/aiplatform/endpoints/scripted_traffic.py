@@ -9,7 +9,7 @@ from .records import Endpoints, HostedEndpoint
 
 
 def add_scripted_minutes(call: Call, scripted: Minutes) -> None:
-    """Add scripted minutes to an endpoint's metrics.
+    """Add scripted minutes of traffic to an endpoint's prediction metrics.
 
     `endpoint` is a name or an id; a minute's `variant` is a DeployedModel's id.
 

@@ -13,7 +13,7 @@ HEALTH = (
 
 
 def seconds(call: Call) -> float:
-    """Return how long a deployment takes on the simulated clock.
+    """Return how many seconds a deployment takes on the simulated clock.
 
     The same goes for undeploying a model and for changing its replicas.
     """

@@ -28,7 +28,7 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(text: str) -> Schedule:
-    """Return the schedule that a cron text describes.
+    """Parse a cron expression, and return the schedule that it describes.
 
     Raises:
         ValueError: What is wrong with the text.
@@ -58,7 +58,10 @@ def parse(text: str) -> Schedule:
 
 
 def next_time(schedule: Schedule, after: datetime) -> datetime | None:
-    """Return the first due minute later than `after`, in UTC; None for a 30 February."""
+    """Return the first minute after a time at which a schedule is due, in UTC, or None.
+
+    It is None for a schedule that is never due, such as one of 30 February.
+    """
     zone = ZoneInfo(schedule.zone)
     return cron.first_time(
         lambda day: _due(schedule, day), schedule.hours, schedule.minutes, zone, after
@@ -66,7 +69,7 @@ def next_time(schedule: Schedule, after: datetime) -> datetime | None:
 
 
 def _due(schedule: Schedule, day: date) -> bool:
-    """Return whether a schedule is due on a day."""
+    """Return whether a cron schedule is due on a day."""
     if day.month not in schedule.months:
         return False
     by_day, by_weekday = day.day in schedule.days, day.isoweekday() % 7 in schedule.weekdays

@@ -36,7 +36,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source:
-    """Return a feature group's table, keys and time column.
+    """Return a feature group's BigQuery table, ID columns and time column.
 
     Raises:
         GcpError: The source does not exist, or lacks a column that the group names.
@@ -66,7 +66,7 @@ def group_source(call: Call, group: Any, features: Sequence[Any] = ()) -> Source
 
 
 def view_sources(call: Call, view: Any, name: str) -> list[Source]:
-    """Return a feature view's sources.
+    """Return the BigQuery tables and columns from which a feature view is synced.
 
     Raises:
         GcpError: A source does not exist, or is of a kind that is not supported.
@@ -120,7 +120,7 @@ def view_sources(call: Call, view: Any, name: str) -> list[Source]:
 
 
 def read(call: Call, view: Any) -> dict[values.Key, bytes]:
-    """Return all of a view's entities with their present values.
+    """Read a feature view's sources; return each entity's serialized current values, by its key.
 
     Raises:
         SourceError: The rows cannot be served.
@@ -147,7 +147,7 @@ def read(call: Call, view: Any) -> dict[values.Key, bytes]:
 
 
 def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
-    """Return one source's rows, one for each entity, in BigQuery's Arrow types.
+    """Return one source's rows as an Arrow table, one row for each entity.
 
     The columns: the entity's IDs, the features by their names, and last, if the source has one, the
     row's time as `_TIMESTAMP/<place>`.
@@ -183,7 +183,7 @@ def _part(call: Call, project: str, source: Source, place: int) -> pa.Table:
 
 
 def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
-    """Return a table with the latest of the columns `times` as its last column in their place."""
+    """Return a table with one time column, the latest of the columns `times`, in their place."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -195,7 +195,7 @@ def _with_timestamp(table: pa.Table, times: Sequence[str]) -> pa.Table:
 
 
 def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
-    """Return the project.dataset.table of a bq:// URI, and the table's columns."""
+    """Return the project.dataset.table that a bq:// URI names, and the table's columns."""
     from ...bigquery.operations import in_process
 
     match = _URI.fullmatch(uri)
@@ -208,7 +208,7 @@ def _table(call: Call, uri: str) -> tuple[str, Collection[str]]:
 
 
 def _check_columns(uri: str, columns: Collection[str], needed: Sequence[str]) -> None:
-    """Raise INVALID_ARGUMENT if a source lacks a column."""
+    """Raise INVALID_ARGUMENT if a BigQuery source lacks a needed column."""
     for name in needed:
         if name not in columns:
             raise GcpError(

@@ -26,7 +26,7 @@ _INVALID_ARGUMENT, _INTERNAL = 3, 13  # of google.rpc.Code
 
 
 def start(call: Call, view: Any) -> str:
-    """Begin a sync of a view; return the sync's name.
+    """Begin to sync a feature view from its source; return the sync's name.
 
     Raises:
         GcpError: FAILED_PRECONDITION, another sync is running.
@@ -46,7 +46,7 @@ def start(call: Call, view: Any) -> str:
 
 
 def schedule(call: Call, view: Any) -> None:
-    """Set a view's timer as its sync_config asks."""
+    """Set the timer of a feature view's syncs as its sync_config asks."""
     served = call.store(Served)
     context = call.without_request()
     if timer := served.timers.pop(view.name, None):
@@ -62,7 +62,7 @@ def schedule(call: Call, view: Any) -> None:
 
 
 def drop_view(call: Call, view: str) -> None:
-    """Drop a view's timer, syncs and rows."""
+    """Delete a feature view's timer, syncs and served rows."""
     served = call.store(Served)
     resources = call.store(Resources)
     if timer := served.timers.pop(view, None):
@@ -73,7 +73,7 @@ def drop_view(call: Call, view: str) -> None:
 
 
 def _await_next(call: Call, view: str, text: str) -> None:
-    """Set a timer for a view's next sync by its cron text."""
+    """Set a timer for a feature view's next sync by its cron expression."""
     now = call.clock.now()
     due = cron.next_time(cron.parse(text), now)
     if due is None:
@@ -91,7 +91,7 @@ def _await_next(call: Call, view: str, text: str) -> None:
 
 
 def _new_sync(call: Call, view: str) -> str:
-    """Store a new sync of a view that begins now, and return its name."""
+    """Store a new FeatureViewSync that begins now, and return its name."""
     name = f"{view}/{SYNC.collection}/{call.new_id()}"
     sync = FeatureViewSync.pb()(name=name, create_time=call.now_pb())
     sync.run_time.start_time.CopyFrom(call.now_pb())
@@ -100,7 +100,7 @@ def _new_sync(call: Call, view: str) -> str:
 
 
 def _sync_if_changed(call: Call, name: str, view: str) -> None:
-    """Sync a continuous view if its source has changed.
+    """Sync a continuously synced feature view if its source has changed.
 
     On the instant clock it is called four times a second, so it skips a source that has not
     changed.
@@ -114,7 +114,7 @@ def _sync_if_changed(call: Call, name: str, view: str) -> None:
 
 
 def _run(call: Call, name: str, view: str) -> None:
-    """Read a view's source and serve the rows; keep the former ones on failure."""
+    """Read a feature view's source and serve the rows; on failure the former rows stay."""
     served = call.store(Served)
     resources = call.store(Resources)
     sync, current = resources.find(name), resources.find(view)

@@ -37,7 +37,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 def rows(
     table: pa.Table, id_columns: Sequence[str], features: Mapping[str, str] | None = None
 ) -> dict[Key, bytes]:
-    """Return the answer for every entity of a table, by the entity's key.
+    """Return each entity's feature values as a serialized response, by the entity's key.
 
     Args:
         table: The rows.
@@ -74,7 +74,7 @@ def rows(
 
 
 def struct_answer(row: bytes) -> Any:
-    """Return an answer in the other format, PROTO_STRUCT."""
+    """Return a serialized key-value response in the other format, PROTO_STRUCT."""
     pairs = Response.FromString(row).key_values.features
     response = Response()
     response.proto_struct.SetInParent()
@@ -83,7 +83,7 @@ def struct_answer(row: bytes) -> Any:
 
 
 def _json(value: Any) -> Any:
-    """Return a feature's value as JSON."""
+    """Return a FeatureValue's content as JSON-compatible Python."""
     field = value.WhichOneof("value")
     if field is None:
         return None
@@ -94,7 +94,7 @@ def _json(value: Any) -> Any:
 
 
 def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
-    """Return the key of each row."""
+    """Return the entity key of each row of a table: the texts of its ID columns."""
     import pyarrow as pa
 
     parts = []
@@ -119,7 +119,7 @@ def keys(table: pa.Table, id_columns: Sequence[str]) -> list[Key]:
 
 
 def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense: bool) -> pa.Table:
-    """Return the latest row of each entity by the column `timestamp`.
+    """Return the latest row of each entity in a table, by the time column `timestamp`.
 
     If the source is not `dense`, take each column's latest value that is not null.
 
@@ -152,7 +152,7 @@ def latest(table: pa.Table, id_columns: Sequence[str], timestamp: str, *, dense:
 
 
 def _column(table: pa.Table, name: str) -> Column:
-    """Return how a table's column becomes feature values."""
+    """Return how a table column's values are converted to a FeatureValue's field."""
     import pyarrow as pa
 
     if name not in table.column_names:
@@ -174,7 +174,7 @@ def _column(table: pa.Table, name: str) -> Column:
 
 
 def _scalar(kind: pa.DataType) -> Column | None:
-    """Return how a type's values become feature values, or None if it cannot be served."""
+    """Return how values of a scalar Arrow type become FeatureValues; None if they cannot."""
     from pyarrow import types
 
     if types.is_timestamp(kind) and kind.tz is not None:
@@ -192,7 +192,7 @@ def _scalar(kind: pa.DataType) -> Column | None:
 
 
 def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
-    """Return a column's values, converted for serving."""
+    """Return a table column's values, converted for FeatureValues."""
     import pyarrow as pa
 
     data = table.column(name)
@@ -208,7 +208,7 @@ def _values(table: pa.Table, name: str, column: Column) -> list[Any]:
 
 
 def joined(tables: Iterable[tuple[pa.Table, Sequence[str]]]) -> pa.Table:
-    """Return all the sources' columns, joined by their keys.
+    """Return one table with the features of several sources, joined by the entity keys.
 
     Every entity of any source has a row; what a source lacks is null. The ID columns are named as
     in the first source.

@@ -38,12 +38,15 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def words(self) -> tuple[str, ...]:
-        """The texts in which a program may name objects."""
+        """Return the texts in which a program may name objects: command, arguments, variables."""
         return (*self.command, *self.args, *self.env.values())
 
 
 def make_folders(folder: Path, mounted: Path) -> Container:
-    """Make a container's folders. `mounted` is its /gcs, which the replicas of a job share."""
+    """Make the folders of a simulated container, and return it.
+
+    `mounted` is the folder behind its /gcs, which all replicas of a job share.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / Path(gcs_mount.MOUNT).name).symlink_to(mounted, target_is_directory=True)
     container = containers.make(folder, gcs_mount.MOUNT)
@@ -54,7 +57,7 @@ def make_folders(folder: Path, mounted: Path) -> Container:
 
 
 def differences(container: Container) -> list[str]:
-    """Return lines about what differs from Vertex AI, for the job's log."""
+    """Return log lines that say how a container here differs from one on Vertex AI."""
     if container.mounted:
         return []
     words = (
@@ -70,7 +73,7 @@ def differences(container: Container) -> list[str]:
 
 
 def command(container: Container, program: Program) -> list[str]:
-    """Return the command line that starts a program in a container."""
+    """Return the command line, as words, that starts a program in a container."""
     entrypoint = list(program.command) or list(program.own)
     return containers.command(container, entrypoint, list(program.args))
 
@@ -78,7 +81,7 @@ def command(container: Container, program: Program) -> list[str]:
 def environment(
     call: Call, container: Container, program: Program, contract: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return a container's variables.
+    """Return the environment variables of a job's container.
 
     They are the stack's doors, the contract's, the container's own, and those for a `pip` that
     leaves the stack's environment alone.
@@ -96,7 +99,7 @@ def environment(
 
 
 def _put_pip(container: Container) -> None:
-    """Put `pip` into the container as a module and as a command.
+    """Install a substitute for `pip` in a container, as a module and as a command.
 
     An environment made by uv has none, and a container's must not change the stack's.
     """
@@ -120,12 +123,12 @@ def _put_pip(container: Container) -> None:
 
 
 def _running(path: str) -> str:
-    """Return the code of a module that runs the file at `path`."""
+    """Return Python source text of a module that runs the file at `path`."""
     return f"from runpy import run_path\n\nrun_path({path!r}, run_name='__main__')\n"
 
 
 def _package_cache() -> Path:
-    """Return the folder of packages that containers asked for, by set of requirements.
+    """Return the folder that caches the packages containers install, by set of requirements.
 
     It is in the user's cache, so that the next stack finds it, too.
     """

@@ -29,7 +29,7 @@ State = Mapping[str, tuple[int, int]]  # path below /gcs -> size and time of its
 
 
 def named_places(words: Iterable[str]) -> list[tuple[str, str]]:
-    """Return the bucket and the prefix of object names for each place that the words name.
+    """Return the buckets and object prefixes that texts name as gs://... or /gcs/....
 
     Where one place contains another, only the containing one is returned.
     """
@@ -44,10 +44,10 @@ def named_places(words: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[State, list[str]]:
-    """Copy the objects that the words name into the folder; return its state, and remarks.
+    """Copy the Cloud Storage objects that texts name into the folder behind /gcs.
 
-    A remark tells of a name that no file can have. A bucket that does not exist is absent, as under
-    /gcs.
+    Return the folder's state, and the URIs that were left out as no file can have their names. A
+    bucket that does not exist is passed over.
     """
     left_out: list[str] = []
     for bucket, prefix in named_places(words):
@@ -71,7 +71,7 @@ def copy_named_objects(call: Call, folder: Path, words: Iterable[str]) -> tuple[
 
 
 def state(folder: Path) -> State:
-    """Return a folder's files with size and time, to detect changes."""
+    """Return the size and modification time of each file below a folder, to detect changes."""
     return {
         str(path.relative_to(folder)): (entry.st_size, entry.st_mtime_ns)
         for path in sorted(folder.rglob("*"))
@@ -80,7 +80,7 @@ def state(folder: Path) -> State:
 
 
 def upload_changes(call: Call, folder: Path, previous_state: State) -> None:
-    """Upload every file that is new or changed since `before`.
+    """Upload every file to Cloud Storage that is new or differs from `previous_state`.
 
     Raises:
         GcpError: A file's bucket does not exist.
@@ -91,7 +91,7 @@ def upload_changes(call: Call, folder: Path, previous_state: State) -> None:
 
 
 def words_of(*values: Any) -> list[str]:
-    """Return every string within JSON values."""
+    """Return every string value within JSON values, at any depth."""
     words: list[str] = []
     for value in values:
         if isinstance(value, str):

@@ -21,7 +21,7 @@ _TRAINING = re.compile(
 
 
 def own_command(images: Mapping[str, str], image: str) -> list[str] | None:
-    """Return the command of an image, or None for an unknown image."""
+    """Return the command that stands for a container image here, or None for an unknown image."""
     mapped = command_of(images, image)
     if mapped is not None:
         return mapped
@@ -44,7 +44,7 @@ def is_training(image: str) -> bool:
 
 
 def unmapped_message(image: str) -> str:
-    """Return why a container of this image cannot run."""
+    """Return the error message for a job whose container image has no command here."""
     return (
         f"the local stack does not pull images, and no command is mapped to '{image}'. Start "
         f"it with --image {names_of(image)[-1]}=COMMAND "

@@ -24,16 +24,16 @@ class Lines:
         }
 
     def write(self, line: str) -> None:
-        """Queue a line for Cloud Logging."""
+        """Queue a line of a job's output for Cloud Logging."""
         self._waiting.append(line)
 
     def tick(self) -> None:
-        """Write the queued lines, if it is time."""
+        """Write the queued lines to Cloud Logging, if the interval is over."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
-        """Write the queued lines to Cloud Logging."""
+        """Write the queued lines of a job's output to Cloud Logging now."""
         self._next = time.monotonic() + _EVERY
         lines, self._waiting = self._waiting, []
         if lines:

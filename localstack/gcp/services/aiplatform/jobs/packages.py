@@ -18,7 +18,7 @@ _SCRIPT = (
 
 
 def python_program(call: Call, spec: Any, own: list[str], folder: Path) -> Program:
-    """Return the program of a job's Python packages, which are copied into `folder`.
+    """Return the program that runs a job's Python packages, which are copied into `folder`.
 
     Raises:
         GcpError: A package is not in its bucket.

@@ -43,7 +43,7 @@ SAY = "[local stack] pip:"
 
 
 def main(arguments: list[str]) -> int:
-    """Act as `pip` for these arguments; return its exit code."""
+    """Act as `pip` for these command line arguments, and return its exit code."""
     if arguments[:1] in (["--version"], ["-V"]):
         print(f"pip 26.0 from the local stack (python {sys.version_info[0]}.{sys.version_info[1]})")
         return 0
@@ -63,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 
 def join_stack() -> None:
-    """Make the packages beside the stack visible in a container's virtual environment.
+    """Make the packages installed beside the stack importable in a container's virtualenv.
 
     It would see those of its image in the same way.
     """
@@ -74,7 +74,7 @@ def join_stack() -> None:
 
 
 def read(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Return the requirements and options in pip's arguments."""
+    """Parse pip's command line arguments into requirements and options."""
     requirements: list[str] = []
     options: list[str] = []
     words = list(arguments)
@@ -96,7 +96,7 @@ def read(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def install(requirements: list[str], options: list[str]) -> int:
-    """Install missing requirements; return an exit code."""
+    """Install the requirements that are missing; return pip's exit code."""
     files = [text for text in requirements if is_file(text)]
     missing = [text for text in requirements if not is_file(text) and not is_satisfied(text)]
     if any(name_of(text) == "kfp" for text in missing):
@@ -116,14 +116,14 @@ def install(requirements: list[str], options: list[str]) -> int:
 
 
 def is_file(text: str) -> bool:
-    """Return whether a requirement is a path or a URL."""
+    """Return whether a requirement in pip's arguments is a path or a URL."""
     return (
         "://" in text or text.startswith((".", "/")) or text.endswith((".whl", ".tar.gz", ".zip"))
     )
 
 
 def name_of(text: str) -> str:
-    """Return the name of a requirement's package."""
+    """Return the package's name in a requirement such as "numpy>=1"."""
     from packaging.requirements import Requirement
 
     return Requirement(text).name.lower().replace("_", "-")
@@ -155,7 +155,7 @@ def is_satisfied(text: str) -> bool:
 
 
 def fetch(requirements: list[str], options: list[str]) -> int:
-    """Install requirements once, and link them into the container's packages."""
+    """Install requirements into a cache folder once, and link them into the container."""
     text = json.dumps([sorted(requirements), options, sys.version])
     if any(is_file(word) and Path(word).is_file() for word in requirements):
         text += "".join(
@@ -185,7 +185,7 @@ def fetch(requirements: list[str], options: list[str]) -> int:
 
 
 def build_archive(file: str, folder: Path) -> bool:
-    """Build an old source archive offline; return whether it is one.
+    """Build an old source archive (setup.py) into a folder offline; return whether that worked.
 
     Google's SDK makes such an archive of a script.
     """
@@ -236,7 +236,7 @@ def needs_of_newest() -> list[str]:
 
 
 def installer(folder: Path) -> list[str] | None:
-    """Return the command that installs into a folder, or None."""
+    """Return the command (uv or pip) that installs into a folder, or None if there is none."""
     isolated = [sys.executable, "-I", "-m"]
     if (
         subprocess.run([*isolated, "pip", "--version"], capture_output=True, check=False).returncode
@@ -275,7 +275,10 @@ def installer(folder: Path) -> list[str] | None:
 
 
 def environment() -> dict[str, str]:
-    """Return the stack's own variables for the network: a container's lead to the stack."""
+    """Return the variables for installers, with the stack's own network settings.
+
+    A container's variables lead to the stack, which is no package index.
+    """
     own = json.loads(Path(os.environ["ISTHMUS_PIP_ENVIRONMENT"]).read_text())
     basic = {
         name: value
@@ -286,7 +289,7 @@ def environment() -> dict[str, str]:
 
 
 def refuse(words: str) -> int:
-    """Print why something is not supported; return an exit code."""
+    """Print that something is not supported, and return an exit code for failure."""
     print(f"{SAY} {words}", file=sys.stderr, flush=True)
     return 1
 

@@ -80,7 +80,7 @@ class _Work:
         self.left_out: list[str] = []
 
     def run(self) -> None:
-        """Run the job to its end, and store how it ended."""
+        """Run a custom job to its end, and store how it ended."""
         try:
             with self.call.store(Jobs).places:
                 self._end(self._run())
@@ -98,7 +98,7 @@ class _Work:
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _end(self, state: JobState, code: int = 0, message: str = "") -> None:
-        """Store the job's final state."""
+        """Store the custom job's final state, end time and error."""
 
         def ended(job: Any) -> None:
             job.state = int(state)
@@ -109,7 +109,7 @@ class _Work:
         change_if_present(self.call, self.name, ended)
 
     def _run(self) -> JobState:
-        """Copy objects in, run the replicas, upload their changes; return the job's state."""
+        """Run the job: copy objects in, run replicas, upload changes; return the final state."""
         if self.running.stop.is_set():
             return JobState.JOB_STATE_CANCELLED
         self.mounted.mkdir(parents=True)
@@ -135,7 +135,7 @@ class _Work:
                 gcs_mount.upload_changes(self.call, self.mounted, mount_state)
 
     def _program(self, pool: Any, folder: Path) -> Program:
-        """Return the program of a worker pool."""
+        """Return the program that a worker pool's replicas run, from a container or packages."""
         package = pool.WhichOneof("task") == "python_package_spec"
         image = (
             pool.python_package_spec.executor_image_uri
@@ -154,7 +154,7 @@ class _Work:
         )
 
     def _replicas(self, programs: list[Program]) -> JobState:
-        """Run all replicas side by side, and return the job's final state.
+        """Run all replicas of the job in parallel, and return the job's final state.
 
         The job ends with its chief, or with the first replica that fails.
         """
@@ -181,7 +181,7 @@ class _Work:
         return self._verdict()
 
     def _verdict(self) -> JobState:
-        """Return the job's state after its replicas, or raise JobFailed."""
+        """Return the job's final state after its replicas have ended, or raise JobFailed."""
         if self.running.stop.is_set() and any(
             ended.why == "stopped" for ended in self.ends.values()
         ):
@@ -200,7 +200,7 @@ class _Work:
         return JobState.JOB_STATE_SUCCEEDED
 
     def _replica(self, program: Program, replicas: list[Replica], replica: Replica) -> ProcessEnd:
-        """Run one replica, and return how it ended."""
+        """Run one replica's process, log its output, and return how it ended."""
         call = self.call
         container = containers.make_folders(self.folder / replica.name, self.mounted)
         lines = Lines(call, self.name, replica.name)
@@ -244,12 +244,12 @@ class _Either(threading.Event):
         self._events = events
 
     def is_set(self) -> bool:
-        """Return whether one of the two is set."""
+        """Return whether one of the two events is set."""
         return any(event.is_set() for event in self._events)
 
 
 def _on_images(program: Program) -> list[str]:
-    """Return log lines that say which Python stands for the job's image."""
+    """Return log lines that say which Python runs here instead of the job's image."""
     if not is_training(program.image):
         return []
     return [
@@ -261,5 +261,5 @@ def _on_images(program: Program) -> list[str]:
 
 
 def _on_name(uri: str) -> str:
-    """Return a log line that says that an object cannot be seen as a file."""
+    """Return a log line that says that an object's name cannot be a file's."""
     return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

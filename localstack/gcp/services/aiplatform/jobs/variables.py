@@ -22,19 +22,19 @@ class Replica(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """The replica's name in a distributed job."""
+        """The replica's name in a distributed job, such as workerpool0-1."""
         return f"workerpool{self.pool}-{self.index}"
 
     @property
     def chief(self) -> bool:
-        """Whether the replica is the first of the first pool."""
+        """Whether the replica is the job's chief: the first of the first worker pool."""
         return (self.pool, self.index) == (0, 0)
 
 
 def variables(
     job: str, base_output: str, replicas: Sequence[Replica], mine: Replica, project: str
 ) -> dict[str, str]:
-    """Return the variables of one replica.
+    """Return the environment variables that Vertex AI sets for one replica of a job.
 
     Args:
         job: The job's id.
@@ -59,7 +59,7 @@ def variables(
 
 
 def _cluster(replicas: Sequence[Replica], mine: Replica) -> dict[str, Any]:
-    """Return CLUSTER_SPEC for one replica."""
+    """Return the CLUSTER_SPEC variable's content for one replica, as JSON-compatible Python."""
     cluster: dict[str, list[str]] = {}
     for replica in replicas:
         cluster.setdefault(f"workerpool{replica.pool}", []).append(f"127.0.0.1:{replica.port}")

@@ -18,7 +18,7 @@ _QUOTED = re.compile(r"""["']([^"']*)["']""")
 
 
 def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
-    """Return the page of `nodes` that a request asks for, and the next page's token.
+    """Return the page of metadata nodes that a list request asks for, and the next page's token.
 
     The request has filter, order_by, page_size and page_token.
     """
@@ -32,7 +32,7 @@ def select(call: Call, nodes: list[Any], request: Any) -> tuple[list[Any], str]:
 
 
 def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
-    """Return the nodes that fit a filter.
+    """Return the metadata nodes that fit a filter; all of them for an empty filter.
 
     Raises:
         GcpError: INVALID_ARGUMENT.
@@ -48,7 +48,10 @@ def matching(call: Call, nodes: list[Any], text: str) -> list[Any]:
 
 
 def _prepared(call: Call, text: str) -> str:
-    """Return a filter with in_context as a comparison, and contexts by their stored names."""
+    """Return a filter rewritten for the general filter parser.
+
+    in_context(...) becomes a comparison, and contexts are named as they are stored.
+    """
     text = _IN_CONTEXT.sub(lambda match: f'in_context:"{canonical(call, match[1])}"', text)
     return _CONTEXTS.sub(
         lambda match: (
@@ -63,6 +66,6 @@ def _prepared(call: Call, text: str) -> str:
 
 
 def _lookup(lineage: Lineage, node: Any) -> filters.Lookup:
-    """Return the lookup for filters over a node, with its contexts."""
+    """Return a function that reads a metadata node's fields and contexts, for filters."""
     fields = filters.of_message(node)
     return lambda path: lineage.contexts_of(node.name) if path == "in_context" else fields(path)

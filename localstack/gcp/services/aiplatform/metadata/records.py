@@ -16,29 +16,29 @@ class Lineage:
         self._events: dict[str, list[Any]] = {}  # an execution -> google.cloud.aiplatform.v1.Event
 
     def add_members(self, context: str, nodes: Iterable[str]) -> None:
-        """Add nodes to a context."""
+        """Add artifacts and executions to a context."""
         with self.lock:
             self._members.setdefault(context, {}).update(dict.fromkeys(nodes))
 
     def members(self, context: str) -> list[str]:
-        """Return the artifacts and executions of a context."""
+        """Return the names of the artifacts and executions in a context."""
         with self.lock:
             return list(self._members.get(context, ()))
 
     def contexts_of(self, node: str) -> list[str]:
-        """Return the contexts that a node belongs to."""
+        """Return the names of the contexts that an artifact or execution belongs to."""
         with self.lock:
             return [context for context, nodes in self._members.items() if node in nodes]
 
     def add_events(self, execution: str, events: Iterable[Any]) -> None:
-        """Add events to an execution."""
+        """Add events, which link artifacts to an execution as inputs or outputs."""
         with self.lock:
             self._events.setdefault(execution, []).extend(events)
 
     def events(
         self, *, executions: Collection[str] | None = None, artifacts: Collection[str] | None = None
     ) -> list[Any]:
-        """Return the events of these executions and artifacts; None means all."""
+        """Return the events of these executions and artifacts; None stands for all."""
         with self.lock:
             return [
                 event
@@ -49,7 +49,7 @@ class Lineage:
             ]
 
     def forget(self, node: str) -> None:
-        """Drop the links of a node that is deleted."""
+        """Delete the context memberships and events of a deleted node."""
         with self.lock:
             self._members.pop(node, None)
             self._events.pop(node, None)
@@ -67,17 +67,17 @@ class Points:
         self._lock = threading.Lock()
 
     def add(self, series: str, points: Sequence[Any]) -> list[Any]:
-        """Add points to a series, and return all of its points by step."""
+        """Add data points to a time series, and return all of its points in the order of steps."""
         with self._lock:
             steps = self._points.setdefault(series, {})
             steps.update({point.step: point for point in points})
             return [steps[step] for step in sorted(steps)]
 
     def get(self, series: str) -> list[Any]:
-        """Return the points of a time series."""
+        """Return the data points of a time series."""
         return self.add(series, ())
 
     def forget(self, series: str) -> None:
-        """Drop a series with its points."""
+        """Delete the data points of a time series."""
         with self._lock:
             self._points.pop(series, None)

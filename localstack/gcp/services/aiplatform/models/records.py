@@ -54,7 +54,7 @@ class RegisteredModel:
 
     @property
     def revision(self) -> str:
-        """The name of the current state for etags; any change gives another one."""
+        """The name of the model's current state, from which etags are made; a change renames it."""
         return f"{self.name} {self.changes}"
 
 
@@ -67,7 +67,7 @@ class Models:
 
 
 def parse(call: Call, name: str) -> Name:
-    """Split a model's name, which may end in @VERSION."""
+    """Parse a model's resource name, which may end in @VERSION, into its parts."""
     match = _NAME.fullmatch(canonical(call, name))
     if match is None:
         raise invalid(
@@ -78,7 +78,7 @@ def parse(call: Call, name: str) -> Name:
 
 
 def registered_model(call: Call, name: Name) -> RegisteredModel:
-    """Return the model of that name, with its versions.
+    """Return the record of a registered model with all its versions.
 
     Raises:
         GcpError: NOT_FOUND.
@@ -90,7 +90,7 @@ def registered_model(call: Call, name: Name) -> RegisteredModel:
 
 
 def version_of(model: RegisteredModel, version: str) -> Version:
-    """Return a model's version by number or alias; "" is the default version.
+    """Return a model's version by number or alias; "" stands for the default version.
 
     Raises:
         GcpError: NOT_FOUND.
@@ -102,7 +102,7 @@ def version_of(model: RegisteredModel, version: str) -> Version:
 
 
 def version_by_name(call: Call, name: str) -> Any:
-    """Return the version that a name means, as GetModel answers it.
+    """Return the Model message of the version that a name means, as GetModel answers it.
 
     Its name has the version's number if it was asked for by a number or an alias.
     """
@@ -115,7 +115,10 @@ def version_by_name(call: Call, name: str) -> Any:
 
 
 def version_message(model: RegisteredModel, version: Version, *, versioned: bool = False) -> Any:
-    """Return a version as the API answers it; `versioned`: with its number in the name."""
+    """Return a version's Model message as the API answers it.
+
+    `versioned`: with the version's number in the name.
+    """
     message = ModelPb()
     message.CopyFrom(version.content)
     for field in _MODEL_FIELDS:
@@ -138,7 +141,7 @@ def version_message(model: RegisteredModel, version: Version, *, versioned: bool
 
 
 def note_change(call: Call, model: RegisteredModel, version: Version | None = None) -> None:
-    """Set the update time and a new revision of a model, and of one of its versions."""
+    """Set a new revision and update time for a model, and for one of its versions if given."""
     model.changes += 1
     model.shared.update_time.CopyFrom(call.now_pb())
     if version is not None:
@@ -146,7 +149,7 @@ def note_change(call: Call, model: RegisteredModel, version: Version | None = No
 
 
 def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
-    """Note that a version is being served, so that it cannot be deleted.
+    """Record that a model version is deployed, so that it cannot be deleted.
 
     `name` ends in @NUMBER.
     """
@@ -156,7 +159,7 @@ def note_deployed(call: Call, name: str, endpoint: str, deployed: str) -> None:
 
 
 def note_undeployed(call: Call, endpoint: str, deployed: str) -> None:
-    """Note that a version is served no more."""
+    """Record that a model version is deployed to an endpoint no more."""
     store = call.store(Models)
     with store.lock:
         for model in store.by_name.values():

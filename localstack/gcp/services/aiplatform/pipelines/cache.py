@@ -16,7 +16,7 @@ from .specification.spec import Component
 
 
 def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs) -> str:
-    """Return the cache key of a task: a hash of its interface and container.
+    """Return the cache key of a pipeline task: a hash of its container and inputs.
 
     Artifacts count by their names, not by their contents.
     """
@@ -38,14 +38,14 @@ def fingerprint(run: Run, executor: Any, component: Component, arguments: Inputs
 
 
 def hit(call: Call, fingerprint: str) -> Outcome | None:
-    """Return the stored outcome of a fingerprint, or None."""
+    """Return the cached outcome of a pipeline task by its cache key, or None."""
     store = call.store(Pipelines)
     with store.lock:
         return store.results.get(fingerprint)
 
 
 def keep(call: Call, fingerprint: str, outcome: Outcome) -> None:
-    """Store the outcome of a fingerprint."""
+    """Store the outcome of a pipeline task under its cache key."""
     store = call.store(Pipelines)
     with store.lock:
         store.results[fingerprint] = outcome

@@ -33,7 +33,7 @@ ExecutionPb, ContextPb, ArtifactPb = Execution.pb(), Context.pb(), ArtifactType.
 
 
 def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -> Any:
-    """Return a job as GetPipelineJob answers it.
+    """Return a pipeline run's PipelineJob message as GetPipelineJob answers it.
 
     `contexts`: the pipeline's and the run's, once they exist. A list shows no tasks.
     """
@@ -47,7 +47,7 @@ def job_message(run: Run, contexts: Sequence[Any] = (), *, tasks: bool = True) -
 
 
 def masked_job(job: Any, paths: Sequence[str]) -> Any:
-    """Return the part of a job that a read mask names.
+    """Return a PipelineJob message with only the fields that a read mask names.
 
     Within the spec, which is a Struct, a path is in snake_case, too: pipeline_spec.pipeline_info.
     """
@@ -64,7 +64,7 @@ def masked_job(job: Any, paths: Sequence[str]) -> Any:
 
 
 def _detail(run: Run, contexts: Sequence[Any]) -> Any:
-    """Return the job_detail of a run."""
+    """Return the job_detail message of a pipeline run."""
     detail = DetailPb()
     if contexts:
         detail.pipeline_context.CopyFrom(contexts[0])
@@ -74,7 +74,7 @@ def _detail(run: Run, contexts: Sequence[Any]) -> Any:
 
 
 def context(run: Run, name: str, schema: str) -> Any:
-    """Return a context of ML Metadata, as job_detail shows it."""
+    """Return an ML Metadata Context message for a pipeline or a pipeline run."""
     message = ContextPb(
         name=f"{run.store}/contexts/{name}",
         display_name=name,
@@ -87,7 +87,7 @@ def context(run: Run, name: str, schema: str) -> Any:
 
 
 def _task(run: Run, row: TaskRun) -> Any:
-    """Return a task's row as task_details shows it."""
+    """Return a task of a pipeline run as a PipelineTaskDetail message."""
     task = TaskPb(
         task_id=row.id,
         parent_task_id=row.parent,
@@ -121,7 +121,7 @@ def _task(run: Run, row: TaskRun) -> Any:
 
 
 def execution(row: TaskRun) -> Any:
-    """Return a task's execution of ML Metadata."""
+    """Return the ML Metadata Execution message of a pipeline task."""
     message = ExecutionPb(
         name=row.execution,
         display_name=row.name,
@@ -141,7 +141,7 @@ def execution(row: TaskRun) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as metadata: a number or a string, and anything else as JSON in a string."""
+    """Return a value for metadata: numbers and strings as they are, others as JSON text."""
     return (
         value
         if isinstance(value, (int, float, str)) and not isinstance(value, bool)
@@ -150,7 +150,7 @@ def _plain(value: Any) -> Any:
 
 
 def artifact_message(run: Run, artifact: Artifact) -> Any:
-    """Return an artifact of ML Metadata."""
+    """Return the ML Metadata Artifact message of a pipeline's artifact."""
     message = ArtifactPb(
         name=artifact.name,
         display_name=artifact.key,
@@ -165,6 +165,6 @@ def artifact_message(run: Run, artifact: Artifact) -> Any:
 
 
 def stamp(run: Run, field: str, moment: datetime) -> None:
-    """Set a time of the job's message."""
+    """Set a time field of a pipeline run's PipelineJob message."""
     getattr(run.message, field).FromDatetime(moment)
     run.message.update_time.FromDatetime(moment)

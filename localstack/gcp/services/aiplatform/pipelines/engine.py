@@ -63,7 +63,7 @@ class _Dag:
         self.events: queue.SimpleQueue[tuple[str, Outcome] | None] = queue.SimpleQueue()
 
     def run(self) -> Outcome:
-        """Run the DAG's tasks, and return its outcome."""
+        """Run the tasks of a DAG (a pipeline or a sub-pipeline), and return its outcome."""
         self.call.on_stop(lambda: self.events.put(None))
         waiting = dict(self.dag.tasks)
         running: set[str] = set()
@@ -79,7 +79,7 @@ class _Dag:
             self.outcomes[key] = outcome
 
     def _start_all(self, waiting: dict[str, Task], running: set[str]) -> None:
-        """Start the tasks that can start, and mark those that never will.
+        """Start the tasks whose upstream tasks have ended, and mark those that never will start.
 
         Marking one may decide over others.
         """
@@ -99,7 +99,7 @@ class _Dag:
                     self.outcomes[key] = self._never(task)
 
     def _verdict(self, task: Task) -> str:
-        """Return whether a task starts, waits, or never will: by the tasks before it."""
+        """Return "run", "wait" or "never" for a task, by the outcomes of its upstream tasks."""
         producers = [self.outcomes.get(name) for name in upstream_tasks(task)]
         if any(outcome is None or outcome.state not in _ENDED for outcome in producers):
             return "wait"
@@ -116,7 +116,7 @@ class _Dag:
         )
 
     def _never(self, task: Task) -> Outcome:
-        """Return the outcome of a task that never starts."""
+        """Record that a task never starts, and return its outcome."""
         if self.pipeline_run.stop.is_set() or (
             self.pipeline_run.failed.is_set() and self.pipeline_run.fail_fast
         ):
@@ -125,19 +125,19 @@ class _Dag:
         return NOT_TRIGGERED
 
     def _row(self, task: Task, suffix: str = "", parent: TaskRun | None = None) -> TaskRun:
-        """Add a row to task_details for a task."""
+        """Add a task to the run's task_details, and return its record."""
         name = (task.task_info.name if task.task_info else task.component) + suffix
         return tasks.new_task(
             self.call, self.pipeline_run, parent=parent or self.parent, name=name, path=self.path
         )
 
     def _task(self, key: str, task: Task) -> None:
-        """Run a task in its thread, and report its end."""
+        """Run a task, in a thread of its own, and report its outcome to the DAG."""
         row = self._row(task)
         self.events.put((key, self._run_guarded(row, lambda: self._outcome(key, task, row))))
 
     def _run_guarded(self, row: TaskRun, work: Callable[[], Outcome]) -> Outcome:
-        """Run `work`, and store its outcome, or its failure, in the task's row."""
+        """Run `work`, store its outcome or failure in the task's record, and return it."""
         try:
             outcome = work()
         except (MissingInput, BadInput, BadPlaceholder, expressions.BadExpression) as error:
@@ -157,7 +157,7 @@ class _Dag:
         return outcome
 
     def _outcome(self, key: str, task: Task, row: TaskRun) -> Outcome:
-        """Run a task if its trigger's condition holds, and return its outcome."""
+        """Run a task if the condition of its trigger policy holds, and return its outcome."""
         component = self.pipeline_run.pipeline.component_of(task)
         names = tasks.names(self.pipeline_run, row)
         final = {
@@ -184,7 +184,7 @@ class _Dag:
         return self._once(key, task, row, arguments)
 
     def _once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
-        """Run a task once: a DAG, or one that executes."""
+        """Run a task once, as a sub-pipeline or by its executor, and return its outcome."""
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
             return tasks.Execution(
@@ -202,7 +202,7 @@ class _Dag:
         ).run()
 
     def _loop(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
-        """Run a loop's iterations in parallel, up to its limit."""
+        """Run a loop task's iterations in parallel up to its limit, and return its outcome."""
         row.kind = "system.DagExecution"
         tasks.begin(self.call, self.pipeline_run, row, arguments)
         component = self.pipeline_run.pipeline.component_of(task)
@@ -242,7 +242,7 @@ class _Dag:
     def _side_by_side(
         self, iterate: Callable[[int, Any], Outcome], items: Sequence[Any], limit: int
     ) -> dict[int, Outcome] | None:
-        """Run `iterate` for each item in parallel, up to `limit`; return the outcomes in order.
+        """Call `iterate` for each item in parallel, up to `limit`; return the outcomes by index.
 
         Iterations that had not begun when the run was stopped are missing. None: the stack stops.
         """
@@ -267,7 +267,7 @@ class _Dag:
         return outcomes
 
     def _conclude(self) -> Outcome:
-        """Return the DAG's outcome after its tasks have ended."""
+        """Return the outcome of a DAG whose tasks have ended."""
         failed = [key for key, outcome in self.outcomes.items() if outcome.state == "FAILED"]
         parameters, artifacts = inputs.outputs_of(self.dag, self.outcomes)
         return _verdict(self.pipeline_run, failed, parameters, artifacts)
@@ -276,7 +276,7 @@ class _Dag:
 def _verdict(
     run: Run, failed: list[str], parameters: dict[str, Any], artifacts: dict[str, Any]
 ) -> Outcome:
-    """Return the outcome of a DAG with these failed tasks and outputs."""
+    """Return the outcome of a DAG or a loop, from its failed tasks and its outputs."""
     if run.stop.is_set():
         return Outcome(state="CANCELLED", code=CANCELLED, message="The pipeline job was cancelled.")
     if failed:
@@ -295,7 +295,7 @@ def _verdict(
 
 
 def _condition_artifacts(arguments: Inputs) -> Mapping[str, list[dict[str, Any]]]:
-    """Return artifacts as a condition may read them."""
+    """Return a task's input artifacts in the form that a trigger condition reads."""
     return {
         name: [{**artifact.runtime(), "properties": artifact.metadata} for artifact in artifacts]
         for name, artifacts in arguments.artifacts.items()

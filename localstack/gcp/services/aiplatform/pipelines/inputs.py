@@ -44,7 +44,7 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def task_inputs(task: Task, component: Component, around: Surroundings) -> Inputs:
-    """Return a task's inputs.
+    """Return a pipeline task's inputs: its parameters' values and its artifacts.
 
     Raises:
         MissingInput: Nothing provides an input that the task needs.
@@ -76,7 +76,7 @@ def task_inputs(task: Task, component: Component, around: Surroundings) -> Input
 
 
 def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]) -> None:
-    """Put a parameter's default in if it has no value, and convert the value to its type."""
+    """Fill in a parameter's default value, and convert its value to the declared type."""
     if name not in parameters and declaration.default_value is not msgspec.UNSET:
         parameters[name] = declaration.default_value
     if name not in parameters:
@@ -90,7 +90,7 @@ def _complete(name: str, declaration: ParameterInput, parameters: dict[str, Any]
 
 
 def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
-    """Return the items of a loop: values, or artifacts.
+    """Return the items over which a loop task iterates: values, or artifacts.
 
     Raises:
         BadInput: The loop's input is no list.
@@ -114,7 +114,7 @@ def items_of(iterator: Iterator, inputs: Inputs, names: Names) -> list[Any]:
 
 
 def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> Inputs:
-    """Return the inputs of one iteration."""
+    """Return the inputs of one iteration of a loop task: the task's, with the loop's item."""
     if task.artifact_iterator is not None:
         return msgspec.structs.replace(
             inputs, artifacts={**inputs.artifacts, task.artifact_iterator.item_input: [item]}
@@ -131,7 +131,7 @@ def with_item(task: Task, component: Component, inputs: Inputs, item: Any) -> In
 def outputs_of(
     dag: Dag, siblings: Mapping[str, Outcome]
 ) -> tuple[dict[str, Any], dict[str, list[Artifact]]]:
-    """Return a DAG's outputs: parameters and artifacts.
+    """Return a DAG's output parameters and output artifacts, taken from its tasks' outcomes.
 
     Of several selectors (OneOf) the first with a value counts; an output without a value is absent.
     """
@@ -167,7 +167,7 @@ def collect_outputs(
 
 
 def _parameter(source: ParameterSource, around: Surroundings) -> Any:
-    """Return the value of a task's parameter."""
+    """Return the value of a task's input parameter from its source."""
     if source.component_input_parameter is not None:
         return around.arguments.parameters.get(source.component_input_parameter, _MISSING)
     if source.task_output_parameter is not None:
@@ -183,7 +183,7 @@ def _parameter(source: ParameterSource, around: Surroundings) -> Any:
 
 
 def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | None:
-    """Return the artifacts of a task's input, or None if an optional one is absent."""
+    """Return the artifacts of a task's input from their source, or None if there are none."""
     if source.component_input_artifact is not None:
         return around.arguments.artifacts.get(source.component_input_artifact)
     if source.task_output_artifact is None:
@@ -195,9 +195,9 @@ def _artifact(source: ArtifactSource, around: Surroundings) -> list[Artifact] | 
 
 
 def _resolve_constants(task: Task, parameters: dict[str, Any], names: Names) -> None:
-    """Resolve the placeholders in constants, which may refer to the task's other parameters.
+    """Resolve placeholders in a task's constant parameters, in place.
 
-    That is how an f-string over an output is compiled.
+    They may refer to the task's other parameters: an f-string over an output is compiled so.
     """
     scope = {"inputs": {"parameterValues": parameters}, "outputs": {}}
     for name, source in task.inputs.parameters.items():

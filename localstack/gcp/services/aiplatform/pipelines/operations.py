@@ -94,7 +94,7 @@ def create_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
-    """Return the pipeline in a job's message, and the inputs of its root."""
+    """Parse the pipeline spec in a PipelineJob, and return it with the pipeline's inputs."""
     config = message.runtime_config
     if message.template_uri and not message.pipeline_spec.fields:
         raise BadSpec(
@@ -122,7 +122,7 @@ def _read(call: Call, message: Any, parent: str) -> tuple[Pipeline, Inputs]:
 def _artifacts(
     call: Call, pipeline: Pipeline, config: Any, parent: str
 ) -> dict[str, list[Artifact]]:
-    """Return the artifacts that the pipeline as a whole takes, from its location's store."""
+    """Return the input artifacts of the whole pipeline, from the location's metadata store."""
     declared = pipeline.root.input_definitions.artifacts
     artifacts: dict[str, list[Artifact]] = {}
     for name, chosen in config.input_artifacts.items():
@@ -149,7 +149,7 @@ def _artifacts(
 
 
 def _work(call: Call, run: Run) -> None:
-    """Run a job up to its final state."""
+    """Run a pipeline job in the background, up to its final state."""
     with run.lock:
         if not run.stop.is_set():
             run.message.state = int(PipelineState.PIPELINE_STATE_RUNNING)
@@ -175,7 +175,7 @@ def _work(call: Call, run: Run) -> None:
 
 
 def _words(run: Run, message: str) -> str:
-    """Return a failed run's error message with its project and id."""
+    """Return a failed pipeline run's error message, with its project and id."""
     project = run.name.split("/")[1]
     if run.stop.is_set():
         return message
@@ -186,7 +186,7 @@ def _words(run: Run, message: str) -> str:
 
 
 def _run_of(call: Call, name: str) -> Run:
-    """Return the run of that name; GcpError NOT_FOUND."""
+    """Return the pipeline run of that name; raise NOT_FOUND if there is none."""
     name = canonical(call, name)
     run = call.store(Pipelines).runs.get(name)
     if run is None:
@@ -195,7 +195,7 @@ def _run_of(call: Call, name: str) -> Run:
 
 
 def _job_answer(call: Call, run: Run) -> Any:
-    """Return a run as GetPipelineJob answers it."""
+    """Return a pipeline run's PipelineJob as GetPipelineJob answers it."""
     return details.job_message(run, tracking.contexts(call, run))
 
 
@@ -229,7 +229,7 @@ def list_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _pipeline_name(message: Any) -> object:
-    """Return the pipeline's name in a job, for filters."""
+    """Return the name of the pipeline in a PipelineJob, for filters of lists."""
     return message.pipeline_spec["pipelineInfo"]["name"]
 
 
@@ -248,7 +248,7 @@ def cancel_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _cancel(call: Call, run: Run) -> None:
-    """Ask a run to stop, and show it as being cancelled."""
+    """Ask a pipeline run to stop, and set its state to cancelling."""
     run.message.state = int(PipelineState.PIPELINE_STATE_CANCELLING)
     run.message.update_time.CopyFrom(call.now_pb())
     run.message.error.code, run.message.error.message = CANCELLED, "The pipeline job was cancelled."
@@ -264,7 +264,7 @@ def delete_pipeline_job(call: Call, request: Any) -> Any:
 
 
 def _check_ended(runs: list[Run]) -> None:
-    """Raise FAILED_PRECONDITION if a run has not ended."""
+    """Raise FAILED_PRECONDITION if one of the pipeline runs has not ended."""
     for run in runs:
         if run.message.state not in _ENDED:
             state = PipelineState(run.message.state).name
@@ -310,7 +310,7 @@ def batch_delete_pipeline_jobs(call: Call, request: Any) -> Any:
 
 
 def _batch(request: Any) -> list[str]:
-    """Return the names in a batch request, 1 to 32 of them."""
+    """Return the resource names in a batch request, which has 1 to 32 of them."""
     if not 1 <= len(request.names) <= 32:
         raise GcpError(
             "INVALID_ARGUMENT", f"names: a batch has 1 to 32 names, not {len(request.names)}."

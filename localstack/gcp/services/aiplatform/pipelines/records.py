@@ -23,7 +23,7 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Mapping[str, Any] = {}
 
     def runtime(self) -> dict[str, Any]:
-        """Return the artifact as the executor's input holds it."""
+        """Return the artifact as an ExecutorInput holds it, as JSON-compatible Python."""
         kind = {
             name: value
             for name, value in (
@@ -77,7 +77,7 @@ class TaskRun(msgspec.Struct, kw_only=True, eq=False):
 
     @property
     def folder(self) -> str:
-        """The task's folder."""
+        """The name of the task's folder below the run's folder."""
         return f"{self.name}_{self.id}"
 
 
@@ -111,11 +111,11 @@ class Run:
 
     @property
     def store(self) -> str:
-        """The name of the metadata store."""
+        """The full name of the location's default metadata store."""
         return f"{self.location}/metadataStores/default"
 
     def task_root(self, task: TaskRun) -> str:
-        """Return the place of a task's outputs as Vertex AI names it: root/NUMBER/JOB/TASK_ID/.
+        """Return the gs:// folder for a task's outputs: root/NUMBER/JOB/TASK_ID/.
 
         NUMBER is the project's.
         """
@@ -133,5 +133,5 @@ class Pipelines:
 
 
 def new_task_id() -> int:
-    """Return a signed 64-bit number, as Vertex AI's task ids are."""
+    """Return a new task id: a random signed 64-bit number, as Vertex AI's are."""
     return secrets.randbits(63) - (1 << 62)

@@ -25,7 +25,7 @@ class BadResult(Exception):
 
 
 def output_artifacts(call: Call, run: Run, component: Component, root: str) -> dict[str, Artifact]:
-    """Return the artifacts that a task is to make, by the names of its outputs."""
+    """Return the artifacts that a task is to write, with their URIs, by output name."""
     return {
         key: Artifact(
             name=f"{run.store}/artifacts/{call.new_id()}",
@@ -41,7 +41,7 @@ def output_artifacts(call: Call, run: Run, component: Component, root: str) -> d
 def executor_input(
     component: Component, arguments: Inputs, artifacts: Mapping[str, Artifact], root: str
 ) -> dict[str, Any]:
-    """Return the ExecutorInput as JSON."""
+    """Return a task's ExecutorInput (kfp's protocol) as JSON-compatible Python."""
     inputs: dict[str, Any] = {}
     if arguments.parameters:
         inputs["parameterValues"] = arguments.parameters
@@ -66,7 +66,7 @@ def executor_input(
 
 
 def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], root: str) -> Outcome:
-    """Return the outcome of a container that ended well.
+    """Read the outputs of a container that exited with 0, and return the task's outcome.
 
     It is FAILED if a declared parameter is missing or of another type.
     """
@@ -97,7 +97,7 @@ def read(call: Call, component: Component, artifacts: Mapping[str, Artifact], ro
 
 
 def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
-    """Return an output parameter's value from the file that the container wrote."""
+    """Read an output parameter's value from the file that the container wrote."""
     key = uri.rpartition("/")[2]
     if uri not in uris:
         raise BadResult(
@@ -110,7 +110,7 @@ def _from_file(call: Call, uri: str, kind: Kind, uris: set[str]) -> Any:
 
 
 def _artifact(call: Call, artifact: Artifact, changed: Any) -> Artifact:
-    """Return an artifact as its executor changed it.
+    """Return an output artifact with the changes that the executor reports.
 
     The executor may give another uri, metadata, or a file elsewhere, which becomes the artifact's
     content.

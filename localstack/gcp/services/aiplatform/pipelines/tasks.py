@@ -29,7 +29,7 @@ _MACHINE = "e2-standard-4"  # what Vertex AI takes for a container that asks for
 def new_task(
     call: Call, run: Run, *, parent: TaskRun | None, name: str, path: tuple[str, ...]
 ) -> TaskRun:
-    """Add a row to task_details, and return it."""
+    """Add a task to a pipeline run's task_details, and return its record."""
     now = call.clock.now()
     row = TaskRun(
         id=new_task_id(),
@@ -46,7 +46,7 @@ def new_task(
 
 
 def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
-    """Set a task's state to running, with its inputs."""
+    """Set a pipeline task's state to running, with its inputs."""
     with run.lock:
         row.inputs = arguments
         row.state = "RUNNING"
@@ -56,7 +56,7 @@ def begin(call: Call, run: Run, row: TaskRun, arguments: Inputs) -> None:
 
 
 def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
-    """Store a task's outcome in its row."""
+    """Store a pipeline task's outcome and final state in its record."""
     with run.lock:
         row.outcome = outcome
         row.state = outcome.state
@@ -68,7 +68,7 @@ def finish(call: Call, run: Run, row: TaskRun, outcome: Outcome) -> None:
 
 
 def names(run: Run, row: TaskRun) -> Names:
-    """Return the values of a task's placeholders such as `{{$.pipeline_task_name}}`."""
+    """Return the values of placeholders about the run, such as `{{$.pipeline_task_name}}`."""
     message = run.message
     created = message.create_time.ToJsonString()
     project, location = run.name.split("/")[1], run.name.split("/")[3]
@@ -90,7 +90,7 @@ def names(run: Run, row: TaskRun) -> Names:
 
 
 def final_status(run: Run, task: str, outcome: Outcome) -> dict[str, Any]:
-    """Return the PipelineTaskFinalStatus that an exit handler receives."""
+    """Return a task's PipelineTaskFinalStatus, which an exit handler receives, as JSON."""
     status = {
         "state": outcome.state,
         "pipelineJobUuid": run.uuid,
@@ -117,11 +117,11 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> Names:
-        """The values of the task's placeholders."""
+        """The values of the placeholders about the run and the task."""
         return names(self.run, self.row)
 
     def outcome(self) -> Outcome:
-        """Return the task's outcome: cached, imported, or of its container."""
+        """Run a task that is no DAG, by cache, import or container, and return its outcome."""
         executor = self.run.pipeline.executor_of(self.component)
         if executor.importer is not None:
             self.row.kind = "system.ImporterExecution"
@@ -144,7 +144,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return outcome
 
     def _with_retries(self, retry: Retry, executor: Executor) -> Outcome:
-        """Run the executor, with retries.
+        """Run the task's container, again after failures as its retry policy says.
 
         The pauses are on the stack's clock.
         """
@@ -159,7 +159,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return self._run_container(executor)
 
     def _let_pass(self, seconds: float) -> bool:
-        """Wait on the stack's clock; return whether the next attempt is still wanted."""
+        """Wait before a retry; return whether the next attempt is still wanted."""
         if seconds and self.call.clock.mode != "instant":
             due = threading.Event()
             timer = self.call.clock.call_after(timedelta(seconds=seconds), due.set)
@@ -170,7 +170,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return not self.run.stop.is_set()
 
     def _run_container(self, executor: Executor) -> Outcome:
-        """Run the container as a custom job; return its outputs."""
+        """Run the task's container as a custom job; return the outcome with its outputs."""
         call, root = self.call, self.run.task_root(self.row)
         expected = results.output_artifacts(call, self.run, self.component, root)
         executor_input = results.executor_input(self.component, self.arguments, expected, root)
@@ -217,7 +217,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return results.read(call, self.component, expected, root)
 
     def _container_job(self, spec: ContainerSpec, executor_input: Mapping[str, Any]) -> Any:
-        """Return the custom job that runs the container."""
+        """Return the CustomJob that runs the task's container."""
         job = CustomJobPb()
         pool = job.job_spec.worker_pool_specs.add(replica_count=1)
         pool.machine_spec.machine_type = _MACHINE
@@ -238,7 +238,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
         return job
 
     def _import_artifact(self, importer: Importer) -> Outcome:
-        """Return an artifact that exists already.
+        """Return an outcome with an artifact that exists already, as dsl.importer names it.
 
         An earlier import of the same artifact is reused, unless the importer says otherwise.
         """
@@ -267,10 +267,10 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _seconds(duration: str) -> float:
-    """Return a duration's seconds, such as "3.5s"."""
+    """Parse a duration such as "3.5s" into seconds."""
     return float(duration.removesuffix("s") or 0)
 
 
 def _folder_of(uri: str) -> str:
-    """Return the folder under /gcs of a gs:// URI."""
+    """Return the path below /gcs of the folder that holds a gs:// URI's object."""
     return uri.removeprefix("gs://").rpartition("/")[0]

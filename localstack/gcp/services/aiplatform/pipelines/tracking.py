@@ -21,7 +21,7 @@ EventPb = Event.pb()
 
 
 def record_run(call: Call, run: Run) -> None:
-    """Create the metadata context of a run."""
+    """Create the ML Metadata contexts of a pipeline and of its run."""
     with call.store(Resources).lock:
         _once(call, STORE, run.store, MetadataStore.pb()())
         pipeline = _once(
@@ -36,13 +36,13 @@ def record_run(call: Call, run: Run) -> None:
 
 
 def record_start(call: Call, run: Run, row: TaskRun) -> None:
-    """Record that a task begins to run."""
+    """Record in ML Metadata that a pipeline task begins to run."""
     _once(call, EXECUTION, row.execution, details.execution(row))
     call.store(Lineage).add_members(f"{run.store}/contexts/{run.id}", [row.execution])
 
 
 def record_end(call: Call, run: Run, row: TaskRun) -> None:
-    """Record a task that has ended."""
+    """Record in ML Metadata that a pipeline task has ended, with its artifacts."""
     if row.started is None:
         return
     resources, lineage = call.store(Resources), call.store(Lineage)
@@ -69,7 +69,7 @@ def record_end(call: Call, run: Run, row: TaskRun) -> None:
 
 
 def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
-    """Return an artifact that is in the store already, or None."""
+    """Return an artifact from the metadata store by its id, or None."""
     message = call.store(Resources).find(f"{store}/artifacts/{identifier}")
     if message is None:
         return None
@@ -81,7 +81,7 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
 
 
 def contexts(call: Call, run: Run) -> list[Any]:
-    """Return the pipeline's context and the run's as they are now.
+    """Return the ML Metadata contexts of the pipeline and of the run, as they are now.
 
     An experiment may have taken the run's for its own. Empty before the run.
     """
@@ -93,13 +93,13 @@ def contexts(call: Call, run: Run) -> list[Any]:
 
 
 def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
-    """Create a node of ML Metadata, or return the one that exists."""
+    """Return a node of ML Metadata, which is created if it does not exist."""
     stored = call.store(Resources).find(name)
     return standard_methods.create(call, kind, name, message) if stored is None else stored
 
 
 def _event(call: Call, row: TaskRun, artifact: Artifact, kind: Event.Type) -> Any:
-    """Return the event between a task's execution and an artifact."""
+    """Return the ML Metadata event that links a task's execution to an artifact."""
     event = EventPb(artifact=artifact.name, execution=row.execution, type_=int(kind))
     event.event_time.CopyFrom(call.now_pb())
     return event

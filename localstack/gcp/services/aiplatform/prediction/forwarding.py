@@ -75,7 +75,7 @@ _predictions = msgspec.json.Decoder(_Predictions)
 
 
 def instances_of(body: bytes) -> int:
-    """Return how many instances a body of Predict has.
+    """Return the number of instances in the JSON body of a Predict request.
 
     Raises:
         GcpError: INVALID_ARGUMENT, it is no such body.
@@ -87,7 +87,7 @@ def instances_of(body: bytes) -> int:
 
 
 def predictions_of(answer: Answer) -> _Predictions:
-    """Return the predictions in a model's answer.
+    """Parse the predictions in a model server's JSON answer.
 
     Raises:
         GcpError: The answer has none.
@@ -103,12 +103,12 @@ def predictions_of(answer: Answer) -> _Predictions:
 
 
 def routing_of(call: Call, endpoint: str) -> Routing:
-    """Return an endpoint's routing; raise NOT_FOUND."""
+    """Return how an endpoint routes requests; raise NOT_FOUND if there is no such endpoint."""
     return require_endpoint(call, endpoint).routing
 
 
 def check_size(routing: Routing, size: int) -> None:
-    """Raise INVALID_ARGUMENT for a request that is too large for its endpoint."""
+    """Raise INVALID_ARGUMENT for a prediction request that is too large for its endpoint."""
     if size > routing.max_bytes:
         kind = "dedicated" if routing.dedicated else "shared"
         raise invalid(
@@ -125,7 +125,9 @@ async def forward(
     instances: int,
     size: int | None = None,
 ) -> Exchange:
-    """Send one request to one model. An error that the model answers is an answer.
+    """Forward a prediction request to one of the endpoint's models, and return the exchange.
+
+    A model's own error answer is returned like any other.
 
     Raises:
         GcpError: No model takes traffic, the request is too large, or no answer came.
@@ -151,7 +153,7 @@ async def forward(
 
 
 def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
-    """Choose a target, and count the request at its server.
+    """Choose a deployed model by the traffic split, and count the request at its server.
 
     The server's process must be told when the request leaves.
     """
@@ -171,7 +173,7 @@ def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target
 def record_request(
     call: Call, routing: Routing, target: Target, *, status: int, began: float, instances: int
 ) -> None:
-    """Add a request to the metrics of Cloud Monitoring."""
+    """Add a prediction request to the endpoint's metrics in Cloud Monitoring."""
     online_prediction.record_request(
         call,
         routing.endpoint,
@@ -185,7 +187,7 @@ def record_request(
 def no_answer(
     call: Call, routing: Routing, target: Target, error: TimedOut | NotReached, began: float
 ) -> GcpError:
-    """Count a request without an answer, and return its error."""
+    """Record a request that got no answer in the metrics, and return the error for the client."""
     timed_out = isinstance(error, TimedOut)
     record_request(
         call, routing, target, status=504 if timed_out else 503, began=began, instances=0
@@ -201,7 +203,7 @@ def no_answer(
 
 
 def forwarded_headers(headers: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return the headers of a request that are passed on to the model."""
+    """Return the headers of a client's request that are forwarded to the model server."""
     return tuple(
         (name, str(value)) for name, value in headers.items() if name.lower() not in _KEPT_TO_US
     )

@@ -43,7 +43,7 @@ _body = msgspec.json.Decoder(_Body)
 
 
 def note(call: Call, exchange: Exchange, body: bytes) -> None:
-    """Record a request for the request log, if it is sampled."""
+    """Queue a prediction request for request-response logging to BigQuery, if it is sampled."""
     config = exchange.routing.logging
     if config is None or _draw() >= config.sampling_rate or not 200 <= exchange.answer.status < 300:
         return
@@ -65,9 +65,10 @@ def note(call: Call, exchange: Exchange, body: bytes) -> None:
 
 
 def _write(call: Call, waiting: Waiting, table: str) -> None:
-    """Write a table's rows. What cannot be written is lost, with a word on stderr.
+    """Write the queued rows of request-response logging to their BigQuery table.
 
-    A prediction never fails for its log.
+    Rows that cannot be written are lost, with a message on stderr: a prediction never fails for its
+    log.
     """
     from ...bigquery.data.types import Field
     from ...bigquery.operations import in_process
@@ -85,7 +86,7 @@ def _write(call: Call, waiting: Waiting, table: str) -> None:
 
 
 def _table(project: str, routing: Any) -> str:
-    """Return the table, project.dataset.table, of an endpoint's log, with defaults filled in."""
+    """Return the project.dataset.table for an endpoint's request-response logging."""
     own = re.sub(
         r"\W", "_", f"logging_{routing.display_name}_{routing.endpoint.rpartition('/')[2]}"
     )
@@ -95,7 +96,7 @@ def _table(project: str, routing: Any) -> str:
 
 
 def _parts(body: bytes, member: str) -> list[str]:
-    """Return one text for each instance or prediction; a body without them is one text."""
+    """Return the JSON text of each instance or prediction in a body; else the whole body."""
     try:
         listed: list[msgspec.Raw] = getattr(_body.decode(body), member)
     except msgspec.MsgspecError:

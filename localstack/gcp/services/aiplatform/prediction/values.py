@@ -12,7 +12,10 @@ _NULL = struct_pb2.NULL_VALUE
 
 
 def plain(value: Any) -> Any:
-    """Return a Value as Python's value. A whole number is an int, as in protobuf's own JSON."""
+    """Return a protobuf Value as Python's value; a whole number becomes an int.
+
+    That is as in protobuf's own JSON.
+    """
     kind = value.WhichOneof("kind")
     if kind == "number_value":
         number = value.number_value
@@ -28,7 +31,7 @@ def plain(value: Any) -> Any:
 
 
 def fill(value: Any, item: Any) -> None:
-    """Put a JSON value into a Value."""
+    """Set a protobuf Value to a JSON value, in place."""
     if isinstance(item, bool):
         value.bool_value = item
     elif isinstance(item, int | float):
@@ -48,6 +51,6 @@ def fill(value: Any, item: Any) -> None:
 
 
 def extend(values: Any, items: Iterable[Any]) -> None:
-    """Append JSON values to a list of Values."""
+    """Append JSON values to a repeated field of protobuf Values."""
     for item in items:
         fill(values.add(), item)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def arrow_type(field: Field) -> pa.DataType:
-    """Return a column's Arrow type for DuckDB."""
+    """Return the Arrow type in which a BigQuery column's values are passed to DuckDB."""
     import pyarrow as pa
 
     if field.type == "BIGNUMERIC":
@@ -34,7 +34,7 @@ def arrow_type(field: Field) -> pa.DataType:
 
 
 def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.Table:
-    """Make an Arrow table for DuckDB from Python values by column, as decode.py reads them.
+    """Return an Arrow table for DuckDB, made of Python values by column name.
 
     Raises:
         pyarrow.ArrowException: A value does not fit its column.
@@ -48,23 +48,22 @@ def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.T
 
 
 def expression(column: str, field: Field) -> str:
-    """Return SQL that gives a column the type in which DuckDB holds it; an array is never NULL."""
+    """Return SQL that casts a column to the DuckDB type of its field; an array is never NULL."""
     cast = f"CAST({column} AS {duckdb_type(field)})"
     return f"coalesce({cast}, [])" if field.repeated else cast
 
 
 def selection(fields: Sequence[Field]) -> str:
-    """Return the list of a SELECT that gives each column its type in DuckDB."""
+    """Return a SELECT list that casts each column to the DuckDB type of its field."""
     return ", ".join(
         f"{expression(quoted(field.name), field)} AS {quoted(field.name)}" for field in fields
     )
 
 
 def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
-    """Cast a table to the types of the Storage Read API.
+    """Return an Arrow table cast to the types of the Storage Read API.
 
-    The columns go by their place. They get the fields' names and BigQuery's Arrow types, with times
-    in microseconds.
+    Columns are matched by position. They get the fields' names, and times in microseconds.
     """
     import pyarrow as pa
 
@@ -77,7 +76,7 @@ def read_api_table(rows: pa.Table, fields: Sequence[Field]) -> pa.Table:
 
 
 def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
-    """Cast a column to its type of the Storage Read API."""
+    """Return an Arrow column cast to its type in the Storage Read API."""
     import pyarrow as pa
 
     if differs_in_duckdb(field):
@@ -91,12 +90,12 @@ def _read_api_column(column: Any, field: Field, kind: Any) -> Any:
 
 
 def differs_in_duckdb(field: Field) -> bool:
-    """Return whether DuckDB stores a column in another form than Arrow."""
+    """Return whether DuckDB holds a column in another form than its Arrow type's."""
     return field.type in ("BIGNUMERIC", "INTERVAL") or any(map(differs_in_duckdb, field.fields))
 
 
 def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
-    """Return a value of DuckDB's as the Python value from which pyarrow makes BigQuery's."""
+    """Convert a value read from DuckDB to the one from which pyarrow builds BigQuery's type."""
     import pyarrow as pa
 
     if value is None:
@@ -112,7 +111,7 @@ def _read_api_value(value: Any, field: Field, *, member: bool = False) -> Any:
 
 
 def bignumeric_keys(column: Any) -> Any:
-    """Convert a column of decimals, or of their text, to the structs that hold a BIGNUMERIC."""
+    """Return an Arrow column of decimals as the structs in which DuckDB holds BIGNUMERIC."""
     import pyarrow as pa
 
     kind: Any = pa.struct([("bignumeric", pa.string())])

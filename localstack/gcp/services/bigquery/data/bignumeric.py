@@ -17,7 +17,7 @@ _DIGITS = 78
 
 
 def key(value: Decimal | str | int) -> str:
-    """Return a BIGNUMERIC's text, rounded to 38 decimals.
+    """Return the text in which DuckDB holds a BIGNUMERIC, rounded to 38 decimals.
 
     Raises:
         BigQueryError: `invalid`, for what is no number or does not fit.
@@ -34,7 +34,7 @@ def key(value: Decimal | str | int) -> str:
 
 
 def number(text: str) -> Decimal:
-    """Parse a BIGNUMERIC's text."""
+    """Convert the text in which DuckDB holds a BIGNUMERIC to a Decimal."""
     with localcontext() as context:
         context.prec = 120
         return Decimal(int(text) - _OFFSET).scaleb(-SCALE)

@@ -60,7 +60,9 @@ def record(
     place: str = "",
     defaults: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Read an object as the members of a struct; names match whatever their case.
+    """Convert a JSON object to a dictionary of Python values by column, for a row or a struct.
+
+    Names match in any letter case.
 
     Args:
         value: The object, as JSON gave it.
@@ -90,7 +92,7 @@ def record(
 
 
 def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str = "") -> Any:
-    """Read a column's value: a list where it repeats.
+    """Convert a column's JSON value to Python; a repeated column gives a list.
 
     Raises:
         WrongValue: It does not fit.
@@ -119,7 +121,7 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
 
 
 def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> Any:
-    """Read one value of a column.
+    """Convert the JSON of one element of a column to a Python value.
 
     Raises:
         WrongValue: It does not fit.
@@ -143,7 +145,10 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
 
 
 def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
-    """Read a RANGE: `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same."""
+    """Convert the JSON of a RANGE to its start and end, by name.
+
+    It is text, `[start, end)`, or an object of the two; UNBOUNDED and NULL are the same.
+    """
     if isinstance(value, Mapping):
         ends: tuple[Any, ...] = (value.get("start"), value.get("end"))
     elif isinstance(value, str) and (match := _RANGE.fullmatch(value)) is not None:
@@ -160,7 +165,10 @@ def _range(value: Any, field: Field, place: str) -> dict[str, Any]:
 
 
 def interval(value: Any) -> dict[str, int]:
-    """Read `Y-M D H:M:S`, or a duration of ISO 8601, as months, days and microseconds."""
+    """Convert an INTERVAL's text to months, days and microseconds, by name.
+
+    It is `Y-M D H:M:S`, or a duration of ISO 8601.
+    """
     words = str(value).strip()
     if match := _DURATION.fullmatch(words):
         parts = [Decimal(part or 0) for part in match.groups()]
@@ -183,7 +191,7 @@ def interval(value: Any) -> dict[str, int]:
 
 
 def integer(value: Any) -> int:
-    """Read an INTEGER: a whole number, also as text or as a float without a fraction."""
+    """Convert JSON to an INTEGER: a whole number, also as text or as a float without a fraction."""
     if isinstance(value, bool):
         raise TypeError(value)
     number = (
@@ -204,7 +212,7 @@ def integer(value: Any) -> int:
 
 
 def floating(value: Any) -> float:
-    """Read a FLOAT, also inf and nan."""
+    """Convert JSON to a FLOAT; inf and nan come as text."""
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, str):
@@ -215,7 +223,7 @@ def floating(value: Any) -> float:
 
 
 def boolean(value: Any) -> bool:
-    """Read a BOOLEAN."""
+    """Convert JSON to a BOOLEAN; besides true and false, words such as "yes" and "0" are taken."""
     if isinstance(value, bool):
         return value
     answer = {
@@ -237,7 +245,7 @@ def boolean(value: Any) -> bool:
 
 
 def text(value: Any) -> str:
-    """Read a STRING; numbers and truth values are written as JSON."""
+    """Convert JSON to a STRING; numbers and booleans become their JSON text."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool):
@@ -248,7 +256,7 @@ def text(value: Any) -> str:
 
 
 def bytes_of(value: Any) -> bytes:
-    """Read base64, in either alphabet and with or without padding."""
+    """Convert base64 text to BYTES, in either alphabet and with or without padding."""
     if isinstance(value, bytes):
         return value
     words = "".join(str(value).split()).replace("-", "+").replace("_", "/").rstrip("=")
@@ -256,7 +264,7 @@ def bytes_of(value: Any) -> bytes:
 
 
 def numeric(value: Any) -> Decimal:
-    """Read a NUMERIC, rounded half up to nine decimals."""
+    """Convert JSON to a NUMERIC, rounded half up to nine decimals."""
     with localcontext() as context:
         context.prec = 100
         number = Decimal(str(value) if isinstance(value, float) else value).quantize(
@@ -268,7 +276,7 @@ def numeric(value: Any) -> Decimal:
 
 
 def date_of(value: Any) -> date:
-    """Read a DATE."""
+    """Convert the text of a DATE, YYYY-MM-DD, to a date."""
     match = _DATE.fullmatch(str(value).strip())
     if match is None:
         raise ValueError(value)
@@ -276,7 +284,7 @@ def date_of(value: Any) -> date:
 
 
 def time_of(value: Any) -> time:
-    """Read a TIME."""
+    """Convert the text of a TIME, such as 12:30:00.5, to a time."""
     match = _TIME.fullmatch(str(value).strip())
     if match is None:
         raise ValueError(value)
@@ -285,13 +293,13 @@ def time_of(value: Any) -> time:
 
 
 def datetime_of(value: Any) -> datetime:
-    """Read a DATETIME."""
+    """Convert the text of a DATETIME, a date and perhaps a time, to a datetime."""
     words = re.split(r"[Tt ]", str(value).strip(), maxsplit=1)
     return datetime.combine(date_of(words[0]), time_of(words[1]) if len(words) > 1 else time())
 
 
 def timestamp_of(value: Any) -> datetime:
-    """Read a TIMESTAMP: a text with or without a zone (UTC), or seconds since 1970."""
+    """Convert a TIMESTAMP to a UTC datetime: text with or without a zone, or seconds since 1970."""
     if isinstance(value, bool):
         raise TypeError(value)
     if isinstance(value, int | float):
@@ -318,7 +326,10 @@ def timestamp_of(value: Any) -> datetime:
 
 
 def json_text(value: Any) -> str:
-    """Return JSON as text; a text is parsed as JSON first, as load jobs and insertAll do."""
+    """Return a JSON column's value as compact JSON text.
+
+    A text is parsed as JSON first, as load jobs and insertAll do.
+    """
     if isinstance(value, str):
         value = json.loads(value)
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

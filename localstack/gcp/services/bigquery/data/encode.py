@@ -26,7 +26,7 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> list[dict[str, Any]]:
-    """Return a table's rows as the REST API writes them."""
+    """Return an Arrow table's rows in the REST API's form, {"f": [{"v": value}, ...]}."""
     columns = [_cells(table.column(index), field, timestamps) for index, field in enumerate(fields)]
     return (
         [{"f": list(cells)} for cells in zip(*columns, strict=True)]
@@ -36,13 +36,13 @@ def rows(table: pa.Table, fields: Sequence[Field], timestamps: str = FLOAT) -> l
 
 
 def _cells(column: pa.ChunkedArray[Any], field: Field, timestamps: str) -> list[dict[str, Any]]:
-    """Write the values of a column."""
+    """Return a column's values as the REST API's cells, {"v": value}."""
     write = _writer(field, timestamps)
     return [{"v": write(value)} for value in column.to_pylist()]
 
 
 def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
-    """Return the function that writes a value of a column."""
+    """Return a function that converts a column's Python value to its JSON in REST rows."""
     element = _element_writer(field, timestamps)
     if field.repeated:
         return lambda values: [
@@ -52,7 +52,7 @@ def _writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
-    """Return the function that writes one non-null element of a column."""
+    """Return a function that converts one non-null element of a column to its REST JSON."""
     if field.type == "RECORD":
         members = [(child.name, _writer(child, timestamps)) for child in field.fields]
         return lambda value: {"f": [{"v": write(value[name])} for name, write in members]}
@@ -73,23 +73,23 @@ def _element_writer(field: Field, timestamps: str) -> Callable[[Any], Any]:
 
 
 def microseconds(value: datetime) -> int:
-    """Return the microseconds since 1970, exactly."""
+    """Return a time as microseconds since 1970, exactly."""
     aware = value if value.tzinfo else value.replace(tzinfo=_EPOCH.tzinfo)
     return (aware - _EPOCH) // _MICROSECOND
 
 
 def _seconds(value: datetime) -> str:
-    """Return seconds since 1970 in scientific notation, as Java writes a double: 1.7E9."""
+    """Return a time as seconds since 1970, in Java's notation of a double: 1.7E9."""
     return float_text(microseconds(value) / 1e6)
 
 
 def _iso(value: datetime) -> str:
-    """Return a time in ISO 8601 with Z."""
+    """Return a time as ISO 8601 text with Z."""
     return f"{datetime_text(value.astimezone(_EPOCH.tzinfo))}Z"
 
 
 def float_text(value: float) -> str:
-    """Return a FLOAT as Java writes a double."""
+    """Return a FLOAT as text, in Java's notation of a double."""
     if math.isnan(value):
         return "NaN"
     if math.isinf(value):
@@ -112,22 +112,22 @@ def decimal_text(value: Decimal) -> str:
 
 
 def datetime_text(value: datetime) -> str:
-    """Return a DATETIME as text."""
+    """Return a DATETIME as text in BigQuery's format."""
     return value.replace(tzinfo=None).isoformat()
 
 
 def _time_text(value: time) -> str:
-    """Return a TIME as text."""
+    """Return a TIME as text in BigQuery's format."""
     return value.isoformat()
 
 
 def _date_text(value: date) -> str:
-    """Return a DATE as text."""
+    """Return a DATE as text, YYYY-MM-DD."""
     return value.isoformat()
 
 
 def _json_text(value: Any) -> str:
-    """Return JSON as compact text."""
+    """Return a JSON column's value as compact JSON text."""
     return (
         value
         if isinstance(value, str)
@@ -136,7 +136,7 @@ def _json_text(value: Any) -> str:
 
 
 def interval_text(value: dict[str, int]) -> str:
-    """Return an INTERVAL as `Y-M D H:M:S`."""
+    """Return an INTERVAL as text, `Y-M D H:M:S`."""
     years, months = divmod(abs(value["months"]), 12)
     seconds, fraction = divmod(abs(value["micros"]), 1_000_000)
     clock = f"{seconds // 3600}:{seconds // 60 % 60}:{seconds % 60}" + (

@@ -27,7 +27,7 @@ _NANO = 1000
 
 
 def field_of(kind: Any, name: str = "") -> Field:
-    """Return the column that a TypeProto describes.
+    """Return the column (name, type, mode) that a TypeProto of GoogleSQL describes.
 
     Raises:
         BigQueryError: `notImplemented`, for a type that this stack does not hold.
@@ -49,7 +49,7 @@ def field_of(kind: Any, name: str = "") -> Field:
 
 
 def type_text(field: Field) -> str:
-    """Return a field's type as GoogleSQL writes it."""
+    """Return the GoogleSQL type of a column as text, such as ARRAY<INT64>."""
     name = STANDARD.get(field.type, field.type)
     if field.type == "RECORD":
         name = (
@@ -61,7 +61,7 @@ def type_text(field: Field) -> str:
 
 
 def element_of(field: Field) -> Field:
-    """Return a repeated field's element as a field."""
+    """Return a repeated column's element as a column that does not repeat."""
     return Field(name=field.name, type=field.type, fields=field.fields)
 
 
@@ -84,7 +84,7 @@ def python_value(message: Any, field: Field) -> Any:
 
 
 def proto_value(value: Any, field: Field) -> Any:
-    """Return the ValueProto of a Python value."""
+    """Return a Python value as a ValueProto of a column's type."""
     from zetasql.wasi._pb2.zetasql.public.value_pb2 import ValueProto
 
     message = ValueProto()
@@ -111,20 +111,20 @@ def proto_value(value: Any, field: Field) -> Any:
 
 
 def _timestamp(message: Any) -> datetime:
-    """Return a TIMESTAMP from a ValueProto."""
+    """Return a ValueProto's TIMESTAMP as a datetime."""
     stamp = message.timestamp_value
     return _EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos // _NANO)
 
 
 def _write_timestamp(message: Any, value: datetime) -> None:
-    """Write a TIMESTAMP into a ValueProto."""
+    """Write a datetime into a ValueProto as its TIMESTAMP."""
     stamp = message.timestamp_value
     stamp.seconds, rest = divmod(microseconds(value), 1_000_000)
     stamp.nanos = rest * _NANO
 
 
 def _time_of_bits(bits: int, micro: int) -> time:
-    """Return a time from its packed bits."""
+    """Return a time of day from GoogleSQL's packed bits and microseconds."""
     return time(bits >> 12 & 0x1F, bits >> 6 & 0x3F, bits & 0x3F, micro)
 
 
@@ -138,31 +138,31 @@ def _time(message: Any) -> time:
 
 
 def _write_time(message: Any, value: time) -> None:
-    """Write a TIME into a ValueProto."""
+    """Write a time into a ValueProto as its TIME."""
     message.time_value = _bits_of_time(value) << 30 | value.microsecond * _NANO
 
 
 def _bits_of_time(value: time | datetime) -> int:
-    """Return a time's packed bits."""
+    """Return hour, minute and second as GoogleSQL packs them into bits."""
     return value.hour << 12 | value.minute << 6 | value.second
 
 
 def _datetime(message: Any) -> datetime:
-    """Return a DATETIME from a ValueProto."""
+    """Return a ValueProto's DATETIME as a datetime."""
     bits = message.datetime_value.bit_field_datetime_seconds
     day = date(bits >> 26, bits >> 22 & 0xF, bits >> 17 & 0x1F)
     return datetime.combine(day, _time_of_bits(bits, message.datetime_value.nanos // _NANO))
 
 
 def _write_datetime(message: Any, value: datetime) -> None:
-    """Write a DATETIME into a ValueProto."""
+    """Write a datetime into a ValueProto as its DATETIME."""
     day = value.year << 26 | value.month << 22 | value.day << 17
     message.datetime_value.bit_field_datetime_seconds = day | _bits_of_time(value)
     message.datetime_value.nanos = value.microsecond * _NANO
 
 
 def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
-    """Return a decimal from the bytes of a ValueProto."""
+    """Return a Decimal from a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -171,7 +171,7 @@ def _decimal_of_bytes(data: bytes, scale: int) -> Decimal:
 
 
 def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
-    """Return a decimal as the bytes of a ValueProto."""
+    """Return a Decimal as a ValueProto's little-endian bytes of a NUMERIC or BIGNUMERIC."""
     from decimal import localcontext
 
     with localcontext() as context:
@@ -181,12 +181,12 @@ def _bytes_of_decimal(value: Decimal, scale: int) -> bytes:
 
 
 def _interval(_message: Any) -> Any:
-    """Refuse INTERVAL literals."""
+    """Raise the error for an INTERVAL literal, which is not supported."""
     raise not_run("a literal of type INTERVAL outside of date arithmetic")
 
 
 def _geography(_message: Any) -> Any:
-    """Refuse GEOGRAPHY."""
+    """Raise the error for a GEOGRAPHY value, which is not supported."""
     raise not_run("GEOGRAPHY in a query")
 
 

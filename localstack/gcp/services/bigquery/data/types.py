@@ -136,7 +136,7 @@ def range_field(name: str, element: str, mode: str = "NULLABLE") -> Field:
 
 
 def schema_from_rest(schema: Mapping[str, Any] | None) -> tuple[Field, ...]:
-    """Return the columns of a TableSchema; None has none."""
+    """Return the columns of a TableSchema in JSON; none for None."""
     fields = tuple(from_rest(field) for field in (schema or {}).get("fields") or ())
     check_names(fields)
     return fields
@@ -153,7 +153,7 @@ def check_names(fields: Sequence[Field], place: str = "") -> None:
 
 
 def to_rest(field: Field) -> dict[str, Any]:
-    """Return a column as a TableFieldSchema."""
+    """Return a column as a TableFieldSchema in JSON."""
     resource: dict[str, Any] = {
         "name": field.name,
         "type": field.type,
@@ -168,12 +168,12 @@ def to_rest(field: Field) -> dict[str, Any]:
 
 
 def schema_to_rest(fields: Sequence[Field]) -> dict[str, Any]:
-    """Return fields as a schema of the REST API."""
+    """Return columns as a TableSchema of the REST API."""
     return {"fields": [to_rest(field) for field in fields]}
 
 
 def quoted(name: str) -> str:
-    """Return an identifier of SQL in double quotes."""
+    """Return a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -186,7 +186,7 @@ def duckdb_element(field: Field) -> str:
 
 
 def duckdb_type(field: Field) -> str:
-    """Return the DuckDB type of a column."""
+    """Return the DuckDB type in which a BigQuery column is stored, as SQL."""
     return duckdb_element(field) + ("[]" if field.repeated else "")
 
 
@@ -241,14 +241,14 @@ def arrow_field(field: Field) -> pa.Field[Any]:
 
 
 def arrow_schema(fields: Sequence[Field]) -> pa.Schema:
-    """Return fields as an Arrow schema."""
+    """Return columns as an Arrow schema, with the types of the Storage Read API."""
     import pyarrow as pa
 
     return pa.schema([arrow_field(field) for field in fields])
 
 
 def from_arrow(field: pa.Field[Any]) -> Field:
-    """Return the column that BigQuery makes of a Parquet file's when no schema is given."""
+    """Return the BigQuery column that a Parquet file's column becomes when no schema is given."""
     import pyarrow as pa
 
     kind, mode = field.type, "NULLABLE" if field.nullable else "REQUIRED"
@@ -267,7 +267,7 @@ def from_arrow(field: pa.Field[Any]) -> Field:
 
 
 def _arrow_name(kind: pa.DataType, name: str) -> str:
-    """Return the BigQuery type that a column of a Parquet file becomes."""
+    """Return the name of the BigQuery type that an Arrow type of a Parquet file becomes."""
     import pyarrow as pa
 
     if pa.types.is_timestamp(kind):

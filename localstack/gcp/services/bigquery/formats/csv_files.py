@@ -26,7 +26,7 @@ _ENCODINGS = {
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Read a CSV file: its columns, an Arrow table for DuckDB, and the errors of rows left out."""
+    """Parse a CSV file; return its columns, its rows as an Arrow table, and bad rows' errors."""
     lines = _lines(content, configuration)
     one_column = schema is not None and len(schema) == 1
     lines = [
@@ -55,7 +55,7 @@ def read(
 
 
 def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
-    """Split a CSV file into rows of values."""
+    """Split the bytes of a CSV file into rows of texts, by the job's CSV options."""
     encoding = configuration.get("encoding") or "UTF-8"
     if encoding not in _ENCODINGS:
         raise not_run(f"encoding {encoding}")
@@ -77,7 +77,7 @@ def _lines(content: bytes, configuration: Mapping[str, Any]) -> list[list[str]]:
 def _row(
     line: Sequence[str], fields: Sequence[Field], nulls: set[str], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Read a line as the columns of a row."""
+    """Convert a CSV line to a row's values by column name."""
     if len(line) > len(fields) and not configuration.get("ignoreUnknownValues"):
         raise decode.WrongValue(
             "",
@@ -95,7 +95,7 @@ def _row(
 
 
 def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
-    """Return None where a text is a marker of NULL.
+    """Return the text of a CSV cell, or None where it is a marker of NULL.
 
     An empty text of a STRING stays one.
     """
@@ -105,7 +105,7 @@ def _value(text: str | None, field: Field, nulls: set[str]) -> str | None:
 
 
 def _detect_columns(lines: Sequence[Sequence[str]], skip: int) -> tuple[tuple[Field, ...], bool]:
-    """Return the columns of a file, and whether its first row holds their names.
+    """Detect a CSV file's columns; return them, and whether its first row holds their names.
 
     It does where all of it is text and a row below it is not.
     """
@@ -144,6 +144,6 @@ def _detected_type(values: Sequence[str]) -> str:
 
 
 def _column_name(word: str, place: int) -> str:
-    """Return the name of a column for a word of the header."""
+    """Return a valid column name for a word of a CSV header."""
     name = re.sub(r"\W", "_", word.strip()) or f"field_{place}"
     return f"_{name}" if name[0].isdigit() else name

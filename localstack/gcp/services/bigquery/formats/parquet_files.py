@@ -17,7 +17,7 @@ _WORDS = "Error while reading data, error message:"
 def read(
     content: bytes, schema: tuple[Field, ...] | None, configuration: Mapping[str, Any]
 ) -> tuple[tuple[Field, ...], Any, list[BigQueryError]]:
-    """Read a Parquet file: its columns, and an Arrow table for DuckDB; no row is left out."""
+    """Parse a Parquet file; return its columns and its rows as an Arrow table; no row is bad."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -64,7 +64,7 @@ def _fields(
 
 
 def _decimal(field: Field, targets: Sequence[str]) -> Field:
-    """Return a column with the first of the target types that holds it.
+    """Return a decimal column with the first type among `targets` that can hold it.
 
     Source: [docs: rest/v2/Job#DecimalTargetType].
     """
@@ -81,14 +81,14 @@ def _decimal(field: Field, targets: Sequence[str]) -> Field:
 
 
 def _column_index(table: Any, field: Field) -> int:
-    """Return the position of a field's column, whatever its case."""
+    """Return the position of a column in a Parquet file, found by name in any letter case."""
     return next(
         i for i, name in enumerate(table.column_names) if name.lower() == field.name.lower()
     )
 
 
 def _column(column: Any, field: Field) -> Any:
-    """Cast a file's column to its field's type.
+    """Cast a Parquet file's column to the type of the table's column.
 
     Raises:
         BigQueryError: `invalid`, where the file's type cannot become the column's.

@@ -20,7 +20,7 @@ _MOMENT = re.compile(
 
 
 def text_type(text: str) -> str:
-    """Return the type that a value in a text file looks like."""
+    """Return the BigQuery type that a text from a CSV file looks like, such as INTEGER."""
     words = text.strip()
     if words.lower() in ("true", "false"):
         return "BOOLEAN"
@@ -43,7 +43,7 @@ def text_type(text: str) -> str:
 
 
 def common_type(kinds: Iterable[str]) -> str:
-    """Return the narrowest type that holds all of these."""
+    """Return the narrowest BigQuery type that holds values of all these types."""
     distinct_kinds = set(kinds)
     if len(distinct_kinds) == 1:
         return distinct_kinds.pop()
@@ -51,7 +51,7 @@ def common_type(kinds: Iterable[str]) -> str:
 
 
 def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
-    """Return the columns of JSON objects, in the order in which their members first come."""
+    """Detect the columns of JSON objects, in the order in which members first come."""
     values: dict[str, list[Any]] = {}
     for row in rows:
         if not isinstance(row, Mapping):
@@ -62,7 +62,7 @@ def columns_of_objects(rows: Sequence[Any]) -> tuple[Field, ...]:
 
 
 def _field(name: str, values: Sequence[Any]) -> Field:
-    """Return the column of a member, by its values."""
+    """Detect the column of a JSON member from its values."""
     repeated = any(isinstance(value, list) for value in values)
     flat = [
         v

@@ -17,7 +17,7 @@ from ..tables import row_writes, tables
 
 
 def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
-    """Return the work of a copy job.
+    """Return a function that does the work of a copy job.
 
     Raises:
         BigQueryError: `invalid`, where its configuration is.
@@ -72,7 +72,7 @@ def prepare(instance: Instance, job: Job) -> Callable[[], Outcome]:
 def _note_base(
     instance: Instance, base: Table, target: row_writes.Target, operation: str, expires: str | None
 ) -> None:
-    """Record the base table of a snapshot or clone.
+    """Record a table's base table, of which it is a snapshot or clone.
 
     Here it is a copy, which costs what a copy does.
     """

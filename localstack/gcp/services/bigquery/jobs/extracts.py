@@ -20,7 +20,7 @@ from ..tables import row_writes, tables
 
 
 def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
-    """Return the work of an extract job.
+    """Return a function that does the work of an extract job: writing a table to Cloud Storage.
 
     Raises:
         BigQueryError: `required` or `notImplemented`.
@@ -65,7 +65,7 @@ def prepare(call: Call, instance: Instance, job: Job) -> Callable[[], Outcome]:
 
 
 def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
-    """Return rows as CSV."""
+    """Return a table's rows as the bytes of a CSV file."""
     if any(field.repeated or field.fields for field in fields):
         raise invalid("Operation cannot be performed on a nested schema.")
     stream = io.StringIO()
@@ -80,7 +80,7 @@ def _csv(rows: Any, fields: tuple[Field, ...], configuration: Any) -> bytes:
 
 
 def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
-    """Return rows as JSON lines."""
+    """Return a table's rows as the bytes of a JSON Lines file."""
     lines = [
         json.dumps(_json_object(row, fields), ensure_ascii=False)
         for row in encode.rows(rows, fields, encode.ISO)
@@ -89,7 +89,7 @@ def _json(rows: Any, fields: tuple[Field, ...], _configuration: Any) -> bytes:
 
 
 def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, Any]:
-    """Return a row as a JSON object, without its nulls."""
+    """Return a REST row as a JSON object for an extracted file, without nulls."""
     cells = zip(fields, row["f"], strict=True)
     return {
         field.name: _json_value(cell["v"], field) for field, cell in cells if cell["v"] is not None
@@ -97,14 +97,14 @@ def _json_object(row: dict[str, Any], fields: tuple[Field, ...]) -> dict[str, An
 
 
 def _json_value(value: Any, field: Field) -> Any:
-    """Return a field's value in extracted JSON."""
+    """Return a column's value for an extracted JSON file, a list if it repeats."""
     if field.repeated:
         return [_json_element(member["v"], field) for member in value]
     return _json_element(value, field)
 
 
 def _json_element(value: Any, field: Field) -> Any:
-    """Return one element of a field in extracted JSON."""
+    """Return one element of a column for an extracted JSON file."""
     if field.type == "RECORD":
         return _json_object(value, field.fields)
     if field.type == "BOOLEAN":
@@ -117,7 +117,7 @@ def _json_element(value: Any, field: Field) -> Any:
 
 
 def _parquet(rows: Any, _fields: tuple[Field, ...], configuration: Any) -> bytes:
-    """Return rows as Parquet."""
+    """Return a table's rows as the bytes of a Parquet file."""
     import pyarrow.parquet as pq
 
     stream = io.BytesIO()

@@ -32,7 +32,7 @@ _ABSENT = ("AVRO", "ORC", "DATASTORE_BACKUP", "GOOGLE_SHEETS", "BIGTABLE")
 def prepare(
     call: Call, instance: Instance, job: Job, upload: bytes | None
 ) -> Callable[[], Outcome]:
-    """Return the work of a load job.
+    """Return a function that does the work of a load job: reading files into a table.
 
     Raises:
         BigQueryError: `invalid`, where its configuration is.
@@ -60,7 +60,7 @@ def prepare(
 
 
 def _files(call: Call, uris: Sequence[str]) -> list[bytes]:
-    """Return the files that addresses in Storage name.
+    """Return the contents of the gs:// files that a load job names.
 
     Raises:
         BigQueryError: `notFound` for an address at which nothing is.
@@ -98,7 +98,7 @@ def _load(
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
-    """Read the files and write their rows into the target."""
+    """Parse a load job's files, write their rows into the table, and return the outcome."""
     configuration = job.configuration["load"]
     current = instance.catalog.find(target.ref)
     if (
@@ -144,7 +144,7 @@ def _load(
 
 
 def _too_many_errors(bad: Sequence[BigQueryError], rows: Any) -> BigQueryError:
-    """Return the error for more bad rows than the job allows."""
+    """Return the error for a load job with more bad rows than maxBadRecords."""
     words = "Error while reading data, error message: "
     if len(bad) == 1 and not rows.num_rows:
         return invalid(words + bad[0].message)

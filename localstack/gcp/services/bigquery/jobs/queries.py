@@ -47,7 +47,7 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the job configuration of a QueryRequest."""
+    """Return a QueryRequest of jobs.query as the configuration of a query job."""
     keys = (
         "query", "defaultDataset", "useQueryCache", "useLegacySql", "parameterMode",
         "queryParameters", "maximumBytesBilled", "connectionProperties", "createSession",
@@ -60,7 +60,7 @@ def configuration_of(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(job: Job, location: str | None = None) -> Spec:
-    """Return a query job's specification, completing its configuration.
+    """Return what a query job is to run, and complete its configuration with defaults.
 
     Raises:
         BigQueryError: `invalid`, where the configuration is.
@@ -110,7 +110,7 @@ _SESSION = "_session"
 
 
 def _session_dataset(configuration: Mapping[str, Any]) -> str | None:
-    """Return the hidden dataset of a session's temporary tables.
+    """Return the name of the hidden dataset for a session's temporary tables, or None.
 
     The session is one that the job makes, or one that it names.
     """
@@ -124,7 +124,7 @@ def _session_dataset(configuration: Mapping[str, Any]) -> str | None:
 
 
 def _parameters_as_text(value: Any) -> Any:
-    """Return parameters as the API gives them back: their values are text."""
+    """Return queryParameters with their float values as text, as the API returns them."""
     if isinstance(value, dict):
         texts = (
             {"value": encode.float_text(value["value"])}
@@ -136,7 +136,7 @@ def _parameters_as_text(value: Any) -> Any:
 
 
 def _anonymous_destination(project: str) -> dict[str, Any]:
-    """Return the hidden destination of a query that names none."""
+    """Return a new hidden destination table for a query that names none, as REST members."""
     dataset = "_" + hashlib.blake2b(project.encode(), digest_size=20).hexdigest()
     table = {"projectId": project, "datasetId": dataset, "tableId": f"{_RESULT}{uuid.uuid4().hex}"}
     return {
@@ -147,7 +147,7 @@ def _anonymous_destination(project: str) -> dict[str, Any]:
 
 
 def dry_run(instance: Instance, spec: Spec) -> Outcome:
-    """Return what a query would return and read."""
+    """Analyze a query without running it; return its columns and the bytes it would read."""
     if not analyzer.available():
         return Outcome(fields=unchecked_queries.query(instance, _question(spec))[1], kind="SELECT")
     question = _question(spec)
@@ -172,7 +172,7 @@ def dry_run(instance: Instance, spec: Spec) -> Outcome:
 
 
 def _question(spec: Spec) -> Question:
-    """Return the question with its parameters.
+    """Return a query job's statement with the parameters that its configuration gives.
 
     Raises:
         BigQueryError: `invalid`, where one is.
@@ -184,7 +184,7 @@ def _question(spec: Spec) -> Question:
 
 
 def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Run a query without GoogleSQL's analyzer."""
+    """Run a query without GoogleSQL's analyzer, which is not installed."""
     sql, fields = unchecked_queries.query(instance, _question(spec))
 
     def fill(cursor: Any, name: str, columns: Sequence[Field]) -> None:
@@ -202,7 +202,7 @@ def _execute_unchecked(instance: Instance, spec: Spec, running: Running) -> Outc
 
 
 def _target(instance: Instance, spec: Spec) -> row_writes.Target:
-    """Return the target of a query's rows, making its hidden dataset."""
+    """Return the table to which a query's rows are written; a hidden dataset is made."""
     target = row_writes.target_of(spec.configuration, "WRITE_EMPTY")
     if target.ref.dataset.startswith("_"):
         ensure_hidden(instance, target.ref.project, target.ref.dataset)
@@ -213,7 +213,7 @@ def _target(instance: Instance, spec: Spec) -> row_writes.Target:
 
 
 def _forget_results(instance: Instance) -> None:
-    """Drop the oldest results if there are many."""
+    """Drop the oldest hidden result tables if there are too many."""
     results = [
         table
         for table in instance.catalog.every_table()
@@ -225,7 +225,7 @@ def _forget_results(instance: Instance) -> None:
 
 
 def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
-    """Run a query job: a statement or a script."""
+    """Run a query job, one statement or a script, and return its outcome."""
     if not analyzer.available():
         return _execute_unchecked(instance, spec, running)
     if spec.question.temporary is not None:
@@ -240,7 +240,7 @@ def run(instance: Instance, spec: Spec, running: Running) -> Outcome:
 
 
 def _is_query(nodes: Sequence[Node]) -> bool:
-    """Return whether a text is no script for BigQuery.
+    """Return whether a parsed text counts as a single query for BigQuery, not as a script.
 
     It is one statement, behind nothing but functions [docs: multi-statement-queries].
     """
@@ -250,7 +250,7 @@ def _is_query(nodes: Sequence[Node]) -> bool:
 
 
 def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]) -> Question:
-    """Return the last statement, with the functions that earlier ones define."""
+    """Return the last statement of a text, with the temporary functions defined before it."""
     sql = question.sql
     for node in nodes[:-1]:
         part = msgspec.structs.replace(
@@ -266,7 +266,7 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
 
 
 def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
-    """Run a single statement, within the bytes that the job may bill."""
+    """Run one statement of a query job, if it reads no more than maximumBytesBilled."""
     meaning = analyzer.analyze(instance, question)
     partition_filters.check_filters(meaning)
     size = bytes_processed(instance, meaning)
@@ -285,7 +285,7 @@ def _run_statement(instance: Instance, spec: Spec, question: Question, running: 
 
 
 def _open_session(instance: Instance, spec: Spec) -> None:
-    """Make the job's session, or check that it exists.
+    """Create the hidden dataset of the job's session, or check that it exists.
 
     Raises:
         BigQueryError: `notFound`.
@@ -303,7 +303,7 @@ def _open_session(instance: Instance, spec: Spec) -> None:
 
 
 def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: Running) -> Outcome:
-    """Run a script; its result is the last statement's.
+    """Run a script (several statements); return the last statement's outcome as its own.
 
     Source: [docs: bigquery/docs/multi-statement-queries].
     """
@@ -337,7 +337,7 @@ def _run_script(instance: Instance, spec: Spec, nodes: Sequence[Node], running: 
 
 
 def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    """Run an analyzed statement: a query, DML or DDL."""
+    """Run an analyzed statement (a query, DML or DDL), and return its outcome."""
     kind = meaning.statement.kind
     if kind == "query_stmt":
         return _select(instance, spec, meaning, running)
@@ -349,7 +349,7 @@ def _execute(instance: Instance, spec: Spec, meaning: Analysis, running: Running
 
 
 def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running) -> Outcome:
-    """Run a query, and write its rows into the target."""
+    """Run a query, write its rows to the destination table, and return the outcome."""
     fields = tuple(field for _, field in meaning.columns)
     target = _target(instance, spec)
     rows = reference_evaluation.select(
@@ -363,7 +363,7 @@ def _select(instance: Instance, spec: Spec, meaning: Analysis, running: Running)
 
 
 def ensure_hidden(instance: Instance, project: str, dataset: str) -> None:
-    """Make a hidden dataset, if needed."""
+    """Create a hidden dataset for results or temporary tables, if it does not exist."""
     with instance.catalog.lock:
         try:
             instance.catalog.dataset(project, dataset)
@@ -392,7 +392,7 @@ def bytes_processed(instance: Instance, meaning: Analysis) -> int:
 
 
 def statement_type(meaning: Analysis) -> str:
-    """Return the statementType of a job."""
+    """Return the statementType of a query job's statistics, such as SELECT."""
     kind = meaning.statement.kind.removesuffix("_stmt")
     other_names = {
         "query": "SELECT",
@@ -403,6 +403,6 @@ def statement_type(meaning: Analysis) -> str:
 
 
 def _referenced_tables(meaning: Analysis) -> dict[str, Any]:
-    """Return the statistics' list of tables that a query reads."""
+    """Return the referencedTables of a query job's statistics, as REST members."""
     listed = sources.referenced_tables(meaning.sources)
     return {"referencedTables": listed} if listed else {}

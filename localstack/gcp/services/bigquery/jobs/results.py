@@ -30,7 +30,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def from_request(cls, request: HttpRequest) -> Page:
-        """Return the page that a request's parameters ask for."""
+        """Return the range of rows that pageToken, startIndex and maxResults ask for."""
         token = request.query.get("pageToken") or request.query.get("startIndex") or "0"
         return cls(
             start=whole_number(token, "pageToken"),
@@ -39,7 +39,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def timestamps_of(options: Mapping[str, Any]) -> str:
-    """Return how timestamps are written (DataFormatOptions)."""
+    """Return the format of TIMESTAMP values that a request's DataFormatOptions ask for."""
     if str(options.get("useInt64Timestamp", "")).lower() == "true":
         return encode.MICROSECONDS
     form = options.get("timestampOutputFormat") or encode.FLOAT
@@ -54,7 +54,7 @@ def timestamps_of(options: Mapping[str, Any]) -> str:
 
 
 def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str) -> dict[str, Any]:
-    """Return `rows`, `totalRows` and the next page's token of a query's result."""
+    """Return a page of a query's result as REST members: `rows`, `totalRows`, `pageToken`."""
     if outcome.table is None:
         return {}
     shown, rest = _part(instance, outcome.table, outcome, page)
@@ -65,7 +65,10 @@ def rows_page(instance: Instance, outcome: Outcome, page: Page, timestamps: str)
 def _part(
     instance: Instance, table: TableRef, outcome: Outcome, page: Page
 ) -> tuple[Any, dict[str, Any]]:
-    """Return a page of rows, and the next page's token."""
+    """Return a page of a result as an Arrow table, and the next pageToken as a REST member.
+
+    The second is empty if no rows follow.
+    """
     limit = min(_PAGE, page.limit if page.limit is not None else _PAGE)
     with instance.warehouse.session() as cursor:
         part = warehouse.read(
@@ -79,7 +82,10 @@ def _part(
 def arrow_answer(
     instance: Instance, job: Job, page: Page, results: Callable[..., dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return a QueryResponse with queryResultsFormat ARROW: the first rows as a record batch."""
+    """Return a QueryResponse whose first page of rows is a serialized Arrow record batch.
+
+    It answers queryResultsFormat ARROW.
+    """
     answer = results(instance, job, Page(limit=0), encode.MICROSECONDS)
     answer.pop("pageToken", None)
     if job.outcome is None or not job.done or job.outcome.table is None:

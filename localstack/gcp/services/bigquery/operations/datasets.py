@@ -17,7 +17,7 @@ from .routes import Answer, body, flag, merged, page, serves
 
 
 def resource(dataset: Dataset) -> dict[str, Any]:
-    """Return a dataset as the REST API shows it."""
+    """Return a dataset as the REST API's Dataset resource, in JSON."""
     access = dataset.written.get("access") or [
         {"role": "WRITER", "specialGroup": "projectWriters"},
         {"role": "OWNER", "specialGroup": "projectOwners"},
@@ -59,9 +59,10 @@ def list_datasets(call: Call, request: HttpRequest) -> Answer:
 
 
 def _label_filter(expression: str) -> Any:
-    """Return the test that a filter makes: `labels.key[:value]`, several divided by blanks.
+    """Return a function that tests a dataset against a list request's label filter.
 
-    Source: [docs: rest/v2/datasets/list].
+    A filter is `labels.key[:value]`, several divided by blanks. Source: [docs:
+    rest/v2/datasets/list].
     """
     conditions = []
     for part in expression.split():
@@ -105,7 +106,7 @@ def update_dataset(call: Call, request: HttpRequest) -> Answer:
 
 
 def _change(call: Call, request: HttpRequest, *, patch: bool) -> dict[str, Any]:
-    """Change a dataset: a patch keeps what it does not name."""
+    """Change a dataset for a PATCH or PUT, and return it; PATCH keeps what it does not name."""
     instance, content = instance_of(call), body(request)
     current = instance.catalog.dataset(request.params["project"], request.params["dataset"])
     if content.get("location") not in (None, current.location):

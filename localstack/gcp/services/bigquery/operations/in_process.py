@@ -85,7 +85,7 @@ def append_rows(
 
 
 def table_schema(call: Call, table: str) -> tuple[Field, ...]:
-    """Return a table's columns in its order.
+    """Return the columns of a BigQuery table, in the table's order.
 
     Raises:
         GcpError: NOT_FOUND.
@@ -98,7 +98,10 @@ def table_schema(call: Call, table: str) -> tuple[Field, ...]:
 
 
 def content_version(call: Call) -> int:
-    """Return a number that changes with every change of any table."""
+    """Return a hash that changes with every change of any BigQuery table.
+
+    A continuously synced feature view tells by it whether its source must be read again.
+    """
     return hash(
         frozenset((table.ref, table.etag) for table in instance_of(call).catalog.every_table())
     )
@@ -145,7 +148,7 @@ def table_parts(table: str) -> tuple[str, str, str]:
 
 
 def _ref(instance: Instance, table: str) -> TableRef:
-    """Return the table of an address, with the project's id where its number is named."""
+    """Return the table that an address names, with the project's id in place of its number."""
     ref = _table_ref(table)
     return TableRef(instance.catalog.id_of(ref.project), ref.dataset, ref.table)
 
@@ -175,7 +178,7 @@ _TYPES = {
 
 
 def _field(name: str, value: Any) -> Field:
-    """Return the column of a query parameter by its Python value."""
+    """Return the BigQuery column for a query parameter, typed by its Python value."""
     if isinstance(value, list):
         element = _field(name, value[0]) if value else Field(name=name, type="STRING")
         return Field(name=name, type=element.type, mode="REPEATED")

@@ -23,9 +23,9 @@ class Store:
 
 
 def instance_of(call: Call) -> Instance:
-    """Return the call's BigQuery, after pending rows are written.
+    """Return the stack's BigQuery, once pending rows are written and expired tables dropped.
 
-    Tables whose expiration has passed are dropped.
+    Handlers of calls that read or write tables get it by this.
     """
     store = call.store(Store)
     with store.lock:

@@ -41,7 +41,7 @@ async def insert_job(call: Call, request: HttpRequest) -> Answer:
 
 
 def begin(call: Call, project: str, content: dict[str, Any], upload: bytes | None = None) -> Job:
-    """Start a job from its resource."""
+    """Start the job that a Job resource (JSON) describes, and return it."""
     instance = instance_of(call)
     configuration = dict(content.get("configuration") or {})
     configuration.pop("jobType", None)
@@ -90,7 +90,7 @@ def _new_job(
     name: str | None,
     location: str | None,
 ) -> Job:
-    """Return a job that has not started."""
+    """Return a new job of a kind such as "query", which has not started."""
     return Job(
         project=project,
         id=name or f"job_{uuid.uuid4().hex}",
@@ -103,7 +103,7 @@ def _new_job(
 
 
 def _location(instance: Instance, project: str, configuration: dict[str, Any]) -> str:
-    """Return the data's location by the configuration, or US."""
+    """Return the location of a job's data by its configuration, or US."""
     for key in ("destinationTable", "sourceTable", "defaultDataset"):
         place_of = configuration.get(key) or {}
         for dataset in instance.catalog.datasets(place_of.get("projectId") or project):
@@ -126,7 +126,7 @@ def _check_tables_location(instance: Instance, job: Job, location: str | None) -
 def _work(
     call: Call, instance: Instance, job: Job, *, upload: bytes | None, location: str | None
 ) -> Callable[[], Outcome]:
-    """Return the function that does the job's work.
+    """Return the function that does a job's work, by the job's kind.
 
     Raises:
         BigQueryError: What is wrong with its configuration.
@@ -150,7 +150,7 @@ def start(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome])
 
 
 def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) -> None:
-    """Run a job's work, and record its outcome."""
+    """Run a job's work, and record its outcome or error in the job."""
     try:
         job.running.check()
         job.outcome = work()
@@ -173,7 +173,7 @@ def _run(call: Call, instance: Instance, job: Job, work: Callable[[], Outcome]) 
 
 
 def _add_children(call: Call, instance: Instance, job: Job, outcome: Outcome) -> None:
-    """Add a job for each statement of a script."""
+    """Add a child job for each statement of a script that has run."""
     for number, (sql, part) in enumerate(outcome.children):
         name, configuration = (
             f"script_job_{job.id}_{number}",
@@ -203,7 +203,7 @@ def get_job(call: Call, request: HttpRequest) -> Answer:
 
 
 def _requested_job(call: Call, request: HttpRequest) -> Job:
-    """Return the job that a request's path names."""
+    """Return the job that a request's path and location name."""
     instance_of(call)
     return call.store(Jobs).get(
         request.params["project"], request.params["job"], request.query.get("location")
@@ -254,7 +254,7 @@ def list_jobs(call: Call, request: HttpRequest) -> Answer:
 
 
 def _time(request: HttpRequest, name: str) -> datetime | None:
-    """Return a time from a query parameter, or None."""
+    """Return the time in a query parameter of a request, or None."""
     text = request.query.get(name)
     return time_of_rest(whole_number(text, name)) if text else None
 
@@ -279,7 +279,7 @@ async def get_query_results(call: Call, request: HttpRequest) -> Answer:
 
 
 def _seconds(milliseconds: str | int | None) -> float:
-    """Return how long a request waits for its job.
+    """Return how many seconds a request waits for its job, from its timeoutMs.
 
     Raises:
         BigQueryError: `invalid`.
@@ -292,7 +292,7 @@ def _seconds(milliseconds: str | int | None) -> float:
 
 
 def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> dict[str, Any]:
-    """Return a query's results as the REST API shows them.
+    """Return a query job's results as a response of jobs.getQueryResults.
 
     Raises:
         BigQueryError: What the job ended with.
@@ -345,7 +345,7 @@ async def run_query(call: Call, request: HttpRequest) -> Answer:
 
 
 def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]:
-    """Return the body of a request, and the job that answers it.
+    """Start the job of a jobs.query request; return the request's body and the job.
 
     The job may be that of an earlier request with the same requestId; a dry run's has ended.
     """
@@ -373,7 +373,7 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
-    """Return a QueryResponse.
+    """Wait for a query job, and return its first page of results as a QueryResponse.
 
     Raises:
         BigQueryError: What the job ended with.

@@ -86,7 +86,7 @@ def create_read_session(call: Call, request: Any) -> Any:
 
 
 def _open_session(call: Call, instance: Instance, table: Table, request: Any) -> Session:
-    """Copy the rows, as they are now, to a table of the session's own."""
+    """Open a read session: copy a table's rows, as they are now, to a table of its own."""
     options = request.read_session.read_options
     if not table.stored:
         raise BigQueryError(
@@ -125,7 +125,7 @@ def _open_session(call: Call, instance: Instance, table: Table, request: Any) ->
 
 
 def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
-    """Drop expired sessions, and the oldest if there are many."""
+    """Drop expired read sessions, and the oldest if there are too many."""
     open_sessions = list(sessions.by_name.values())
     gone = {session.name: session for session in open_sessions if session.expires <= instance.now()}
     gone |= {session.name: session for session in open_sessions[:-_MOST_SESSIONS]}
@@ -136,7 +136,10 @@ def _forget_sessions(instance: Instance, sessions: Sessions) -> None:
 
 
 def _streams(count: int, most: int, preferred: int) -> tuple[tuple[int, int], ...]:
-    """Divide rows into streams, at most as many as the client allows."""
+    """Divide a session's rows into streams; return each stream's first row and number of rows.
+
+    It makes at most as many as the client allows.
+    """
     if not count:
         return ()
     parts = max(1, preferred, -(-count // _ROWS_A_STREAM))
@@ -166,7 +169,7 @@ def _selected(fields: tuple[Field, ...], names: list[str]) -> tuple[Field, ...]:
 
 
 def _session_message(request: Any, session: Session) -> Any:
-    """Return a read session as a message."""
+    """Return a read session as the ReadSession message of the API."""
     answer = type(request.read_session)()
     answer.CopyFrom(request.read_session)
     answer.name = session.name
@@ -211,13 +214,13 @@ def read_rows(call: Call, request: Any) -> Iterator[Any]:
 
 
 def _codec(request: Any) -> Any:
-    """Return the compression inside the batches that the client's options ask for."""
+    """Return the compression of the Arrow batches that the client's read options ask for."""
     options = getattr(request, "arrow_serialization_options", None)
     return {1: "lz4", 2: "zstd"}.get(getattr(options, "buffer_compression", 0))
 
 
 def _serialized_batch(batch: Any, codec: Any) -> bytes:
-    """Return a record batch without its schema, serialized."""
+    """Return an Arrow record batch serialized without its schema."""
     import pyarrow as pa
 
     stream = pa.BufferOutputStream()
@@ -232,7 +235,7 @@ def _serialized_batch(batch: Any, codec: Any) -> bytes:
 
 
 def _stream(call: Call, name: str) -> tuple[str, tuple[Field, ...], int, int]:
-    """Return relation, fields, first row and number of rows of a stream.
+    """Return what a read stream reads: DuckDB relation, columns, first row, number of rows.
 
     Raises:
         GcpError: NOT_FOUND.

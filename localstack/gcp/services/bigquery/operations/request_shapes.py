@@ -46,7 +46,7 @@ _FREE = frozenset(
 
 
 def checked(content: dict[str, Any]) -> dict[str, Any]:
-    """Return the content after a check of its form.
+    """Check the types of a request body's members, and return the body.
 
     Raises:
         BigQueryError: `invalid`, by the member's name.

@@ -32,9 +32,10 @@ def gcp_error(error: BigQueryError) -> GcpError:
 
 
 def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handler]:
-    """Put a handler into the table of routes, at a path below /bigquery/v2.
+    """Return a decorator that makes a function the handler of a path below /bigquery/v2.
 
-    What it refuses is answered in BigQuery's shape. A coroutine function runs in the loop.
+    An error that the handler raises is answered in BigQuery's form. A coroutine function runs in
+    the event loop.
     """
 
     def decorate(function: Handler) -> Handler:
@@ -67,7 +68,7 @@ def serves(operation: str, method: str, path: str) -> Callable[[Handler], Handle
 
 
 def body(request: HttpRequest) -> dict[str, Any]:
-    """Return a request's JSON body.
+    """Return a request's JSON body, after a check of its members' types.
 
     Raises:
         BigQueryError: `invalid`: a member is of another kind.
@@ -84,7 +85,7 @@ def with_project_id(content: dict[str, Any], request: HttpRequest) -> dict[str, 
 
 
 def _note_project(call: Call, request: HttpRequest) -> None:
-    """Note a project by its id, which a request may name by its number.
+    """Record the id of the project that a request names, which may also be named by number.
 
     The number is all that a job of Vertex AI is told of its project.
     """
@@ -99,7 +100,7 @@ def _note_project(call: Call, request: HttpRequest) -> None:
 
 
 def _with_project_id(value: Any, number: str, project: str) -> Any:
-    """Put the project's id in the place of its number, at any depth."""
+    """Return a JSON value with a project's id in place of its number, at any depth."""
     if isinstance(value, list):
         return [_with_project_id(item, number, project) for item in value]
     if not isinstance(value, dict):
@@ -119,7 +120,7 @@ def _member_with_project_id(key: str, value: Any, number: str, project: str) -> 
 
 
 def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list[Any], str | None]:
-    """Return the items that maxResults and pageToken ask for, and the next token."""
+    """Return the list items that maxResults and pageToken ask for, and the next page's token."""
     start = whole_number(request.query.get("pageToken", "0"), "pageToken")
     size = min(whole_number(request.query.get("maxResults", str(most)), "maxResults"), most)
     end = start + size
@@ -127,12 +128,12 @@ def page(items: list[Any], request: HttpRequest, most: int = 1000) -> tuple[list
 
 
 def flag(request: HttpRequest, name: str) -> bool:
-    """Return whether a boolean parameter is true."""
+    """Return whether a boolean query parameter of a request is true."""
     return request.query.get(name, "").lower() == "true"
 
 
 def merged(current: Any, change: Any) -> Any:
-    """Return a resource as a PATCH changes it.
+    """Return a resource (JSON) with the changes of a PATCH body.
 
     Null removes a member, an object is merged, everything else replaces.
     """

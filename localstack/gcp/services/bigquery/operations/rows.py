@@ -40,14 +40,17 @@ class Inserted:
         self.lock = threading.Lock()
 
     def new(self, ref: TableRef, name: str | None, now: datetime) -> bool:
-        """Return whether a row was not inserted yet. The caller has the lock."""
+        """Return whether no row with this insertId was inserted into the table in the last minute.
+
+        The caller holds the lock.
+        """
         if name is None:
             return True
         inserted_at = self._seen.get((ref, name))
         return inserted_at is None or now - inserted_at > _REMEMBERED
 
     def note(self, ref: TableRef, names: Sequence[str | None], now: datetime) -> None:
-        """Remember insertIds, and forget old ones."""
+        """Record the insertIds of inserted rows, and forget those that are too old."""
         self._seen = {
             key: moment for key, moment in self._seen.items() if now - moment <= _REMEMBERED
         }
@@ -87,7 +90,7 @@ def list_rows(call: Call, request: HttpRequest) -> Answer:
 
 
 def _selected(fields: tuple[Field, ...], text: str | None) -> tuple[Field, ...]:
-    """Return the fields that a parameter names; without it, all."""
+    """Return the columns that a request's selectedFields names, or all columns."""
     if not text:
         return fields
     names = [name.strip().lower() for name in text.split(",")]
@@ -136,7 +139,7 @@ def _check_rows(
     content: Mapping[str, Any],
     absent: Mapping[str, Any],
 ) -> tuple[list[tuple[int, Any]], list[dict[str, Any]]]:
-    """Return index and value of the rows that fit, and the errors of the others."""
+    """Decode the rows of an insertAll; return good rows by index, and the errors of bad ones."""
     values, wrong = [], []
     unknown = bool(content.get("ignoreUnknownValues"))
     for index, row in enumerate(rows):
@@ -155,7 +158,7 @@ def _check_rows(
 
 
 def _error(reason: str, location: str, message: str) -> dict[str, str]:
-    """Return an error of one inserted row."""
+    """Return an error of one row as a member of insertAll's response."""
     return {"reason": reason, "location": location, "debugInfo": "", "message": message}
 
 
@@ -165,7 +168,7 @@ def _append_new(
     table: Table,
     rows: Sequence[tuple[str | None, Mapping[str, Any]]],
 ) -> None:
-    """Append the rows with new insertIds."""
+    """Append inserted rows to a table, without those whose insertId is known already."""
     inserted, now = call.store(Inserted), instance.now()
     with inserted.lock:
         fresh, names = [], set[str]()
@@ -178,7 +181,7 @@ def _append_new(
 
 
 def append(instance: Instance, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append rows that decode.py has read, all of them or none."""
+    """Append decoded rows to a table, all of them or none."""
     if rows:
         target = row_writes.Target(ref=table.ref, create="CREATE_NEVER", write="WRITE_APPEND")
         row_writes.write(

@@ -18,7 +18,7 @@ _TABLE = f"{_TABLES}/{{table}}"
 
 
 def ref_of(request: HttpRequest) -> TableRef:
-    """Return the table that a request's path names.
+    """Return the reference of the table that a request's path names.
 
     A partition's decorator (`t$20240101`) is part of the name here.
     """
@@ -52,7 +52,7 @@ def list_tables(call: Call, request: HttpRequest) -> Answer:
 
 
 def _list_entry(table: Table) -> dict[str, Any]:
-    """Return a table as a list shows it."""
+    """Return a table as an entry of the response of tables.list, in JSON."""
     from ..state.instance import rest_time
 
     view = {"view": {"useLegacySql": False}} if table.kind == "VIEW" else {}

@@ -100,13 +100,13 @@ def continue_upload(call: Call, request: HttpRequest) -> Answer:
 
 
 def _wait(call: Call, job: Job) -> Job:
-    """Wait a moment for a job's end, and return the job."""
+    """Wait a moment for a load job to end, and return the job."""
     job.running.ended.wait(PATIENCE[call.clock.mode])
     return job
 
 
 def _add_part(part: bytearray, request: HttpRequest) -> bool:
-    """Append a request's bytes to a file; return whether it is complete.
+    """Append a part's bytes to an upload; return whether the upload is complete.
 
     What was stored before stays, whatever comes again.
     """
@@ -129,7 +129,7 @@ def _add_part(part: bytearray, request: HttpRequest) -> bool:
 
 
 def _split_multipart(request: HttpRequest) -> tuple[dict[str, Any], bytes]:
-    """Return the job and the file of a multipart/related body."""
+    """Return the Job resource and the file's bytes in a multipart/related body."""
     header = f"Content-Type: {request.headers.get('content-type', '')}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(
         header, headersonly=True

@@ -35,7 +35,7 @@ class TableRef(msgspec.Struct, frozen=True):
         return f"{self.project}:{self.dataset}.{self.table}"
 
     def rest(self) -> dict[str, str]:
-        """Return the name as a TableReference."""
+        """Return the table's name as a TableReference in JSON."""
         return {"projectId": self.project, "datasetId": self.dataset, "tableId": self.table}
 
 
@@ -95,14 +95,17 @@ class Catalog:
         ] = {}  # of which content; rows, bytes by column
 
     def dataset(self, project: str, dataset: str) -> Dataset:
-        """Return a dataset; raise `notFound`."""
+        """Return a dataset's entry; raise `notFound` if there is none."""
         try:
             return self._datasets[project, dataset]
         except KeyError:
             raise BigQueryError("notFound", f"Not found: Dataset {project}:{dataset}") from None
 
     def id_of(self, project: str) -> str:
-        """Return the id of a project that may be named by its number, if it has a dataset."""
+        """Return the id of a project named by its number, if the project has a dataset.
+
+        Any other argument is returned as it is.
+        """
         if not project.isdecimal():
             return project
         with self.lock:
@@ -111,7 +114,7 @@ class Catalog:
             )
 
     def datasets(self, project: str) -> list[Dataset]:
-        """Return a project's datasets by name."""
+        """Return a project's datasets, sorted by id."""
         with self.lock:
             return sorted(
                 (d for (owner, _), d in self._datasets.items() if owner == project),
@@ -119,7 +122,7 @@ class Catalog:
             )
 
     def add_dataset(self, dataset: Dataset) -> Dataset:
-        """Add a dataset; raise if its name is wrong or taken."""
+        """Add a dataset; raise an error if its id is not valid or is taken."""
         if not _DATASET_ID.fullmatch(dataset.id):
             words = (
                 "Dataset IDs must be alphanumeric (plus underscores) and must be at most 1024 "
@@ -136,25 +139,25 @@ class Catalog:
     def change_dataset(
         self, dataset: Dataset, change: Callable[[Dataset], Dataset], if_match: str | None
     ) -> Dataset:
-        """Change a dataset, unless `if_match` is stale."""
+        """Replace a dataset by what `change` makes of it, unless `if_match` is a stale etag."""
         with self.lock:
             current = self.dataset(dataset.project, dataset.id)
             check_etag(current.etag, if_match)
             return self._put_dataset(change(current))
 
     def _put_dataset(self, dataset: Dataset) -> Dataset:
-        """Store a dataset with a new etag."""
+        """Store a dataset's entry with a new etag, and return it."""
         stamped = msgspec.structs.replace(dataset, etag=_etag(dataset.written, dataset.modified))
         self._datasets[dataset.project, dataset.id] = stamped
         return stamped
 
     def remove_dataset(self, dataset: Dataset) -> None:
-        """Remove a dataset, if it is there."""
+        """Remove a dataset's entry from the catalog, if it is there."""
         with self.lock:
             self._datasets.pop((dataset.project, dataset.id), None)
 
     def table(self, ref: TableRef) -> Table:
-        """Return a table; raise `notFound`."""
+        """Return a table's entry; raise `notFound` if there is none."""
         table = self.find(ref)
         if table is None:
             self.dataset(ref.project, ref.dataset)
@@ -162,7 +165,7 @@ class Catalog:
         return table
 
     def find(self, ref: TableRef) -> Table | None:
-        """Return a table, or None."""
+        """Return a table's entry, or None if there is none."""
         table = self._tables.get(ref)
         if table is None:
             dataset = self._datasets.get((ref.project, ref.dataset))
@@ -174,7 +177,7 @@ class Catalog:
         return table
 
     def tables(self, project: str, dataset: str) -> list[Table]:
-        """Return a dataset's tables by name."""
+        """Return a dataset's tables, sorted by name."""
         self.dataset(project, dataset)
         with self.lock:
             within = [
@@ -185,12 +188,12 @@ class Catalog:
         return sorted(within, key=lambda t: t.ref.table)
 
     def every_table(self) -> Iterator[Table]:
-        """Yield all tables of all datasets."""
+        """Yield the entries of all tables of all datasets."""
         with self.lock:
             yield from list(self._tables.values())
 
     def add_table(self, table: Table) -> Table:
-        """Add a table; raise if its name is wrong or taken."""
+        """Add a table's entry; raise an error if its name is not valid or is taken."""
         check_table_id(table.ref)
         with self.lock:
             self.dataset(table.ref.project, table.ref.dataset)
@@ -199,7 +202,7 @@ class Catalog:
             return self.put_table(table)
 
     def put_table(self, table: Table) -> Table:
-        """Store a table under a fresh etag, in the place of one of its name."""
+        """Store a table's entry with a new etag, replacing one of the same name."""
         stamped = msgspec.structs.replace(
             table,
             etag=_etag(
@@ -212,21 +215,21 @@ class Catalog:
     def change_table(
         self, ref: TableRef, change: Callable[[Table], Table], if_match: str | None = None
     ) -> Table:
-        """Change a table, unless `if_match` is stale."""
+        """Replace a table's entry by what `change` makes of it, unless `if_match` is stale."""
         with self.lock:
             current = self.table(ref)
             check_etag(current.etag, if_match)
             return self.put_table(change(current))
 
     def remove_table(self, ref: TableRef) -> None:
-        """Remove a table, if it is there."""
+        """Remove a table's entry from the catalog, if it is there."""
         with self.lock:
             self._tables.pop(ref, None)
             self.sizes.pop(ref, None)
 
 
 def check_table_id(ref: TableRef) -> None:
-    """Raise `invalid` if no table can have this name."""
+    """Raise `invalid` if a table's name is not one that BigQuery permits."""
     if not _TABLE_ID.fullmatch(ref.table):
         words = (
             "Table IDs must be alphanumeric (plus underscores) and must be at most 1024 "

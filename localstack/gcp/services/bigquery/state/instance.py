@@ -25,10 +25,10 @@ class Instance(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rest_time(time: datetime) -> str:
-    """Return a time as the REST API writes it."""
+    """Return a time as the REST API writes it: milliseconds since 1970, as text."""
     return str(int(time.timestamp() * 1000))
 
 
 def time_of_rest(written: str | int) -> datetime:
-    """Read a time that the REST API wrote."""
+    """Parse a time of the REST API, milliseconds since 1970."""
     return datetime.fromtimestamp(int(written) / 1000, UTC)

@@ -29,7 +29,7 @@ class Running:
         self._cursor: duckdb.DuckDBPyConnection | None = None
 
     def end(self) -> None:
-        """End the work, and wake those who wait for it."""
+        """Mark a job's work as ended, and wake those who wait for it."""
         with self._lock:
             self.ended.set()
             waiting, self._waiting = self._waiting, []
@@ -37,7 +37,7 @@ class Running:
             wake()
 
     async def wait(self, seconds: float) -> None:
-        """Wait for the end, at most some seconds, without a thread."""
+        """Wait for the end of a job's work, at most `seconds`, without occupying a thread."""
         loop, over = asyncio.get_running_loop(), asyncio.Event()
 
         def wake() -> None:
@@ -55,12 +55,12 @@ class Running:
                 self._waiting.remove(wake)
 
     def watch(self, cursor: duckdb.DuckDBPyConnection) -> None:
-        """Note the connection that does the work now, so that `stop` can interrupt it."""
+        """Record the DuckDB connection that works for the job now, so that `stop` can end it."""
         self._cursor = cursor
         self.check()
 
     def check(self) -> None:
-        """Raise the error `stopped` if the job was stopped."""
+        """Raise the error `stopped` if the job was cancelled."""
         if self._stopped.is_set():
             raise BigQueryError(
                 "stopped", "Job execution was cancelled: User requested cancellation"
@@ -72,13 +72,13 @@ class Running:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Stop the work: interrupt its connection until it has ended."""
+        """Cancel the job: interrupt its DuckDB connection until the work has ended."""
         if not self._stopped.is_set() and not self.ended.is_set():
             self._stopped.set()
             threading.Thread(target=self._interrupt, name="interrupt", daemon=True).start()
 
     def _interrupt(self) -> None:
-        """Interrupt the connection repeatedly until the work ends."""
+        """Interrupt the job's DuckDB connection repeatedly until the work ends."""
         import duckdb
 
         while not self.ended.wait(_AGAIN):

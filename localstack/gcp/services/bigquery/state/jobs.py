@@ -77,7 +77,7 @@ class Jobs:
         self._lock = threading.RLock()
 
     def add(self, job: Job, request_id: str | None = None) -> Job:
-        """Add a job and return it; or return the one that the same request made before."""
+        """Add a job; return it, or the job that an earlier request of the same requestId made."""
         if not _ID.fullmatch(job.id):
             raise invalid(
                 f'Invalid job ID "{job.id}". Job IDs must be alphanumeric (plus underscores '
@@ -109,12 +109,12 @@ class Jobs:
         return job
 
     def remove(self, job: Job) -> None:
-        """Remove a job, if it is there."""
+        """Remove a job from the list of jobs, if it is there."""
         with self._lock:
             self._jobs.pop((job.project, job.id), None)
 
     def newest(self, project: str, parent: str | None = None) -> list[Job]:
-        """Return the jobs that clients asked for, or those of a script, the newest first."""
+        """Return a project's jobs, or the child jobs of a script, the newest first."""
         with self._lock:
             jobs = [
                 job
@@ -124,7 +124,7 @@ class Jobs:
         return sorted(jobs, key=lambda job: job.created, reverse=True)
 
     def stop(self) -> None:
-        """Stop the jobs that run, and wait until they have ended."""
+        """Cancel all running jobs, and wait until they have ended."""
         with self._lock:
             active = [job for job in self._jobs.values() if not job.done]
         for job in active:
@@ -134,7 +134,7 @@ class Jobs:
 
 
 def status(job: Job) -> dict[str, Any]:
-    """Return the JobStatus of a job."""
+    """Return a job's state and errors as a JobStatus in JSON."""
     answer: dict[str, Any] = {"state": job.state}
     if job.done and job.error is not None:
         answer["errorResult"] = job.error.proto()
@@ -145,7 +145,7 @@ def status(job: Job) -> dict[str, Any]:
 
 
 def resource(job: Job) -> dict[str, Any]:
-    """Return a job as the REST API shows it."""
+    """Return a job as the REST API's Job resource, in JSON."""
     return {
         "kind": "bigquery#job",
         "etag": f"{job.id}-{job.state}",
@@ -160,12 +160,12 @@ def resource(job: Job) -> dict[str, Any]:
 
 
 def reference(job: Job) -> dict[str, str]:
-    """Return the JobReference of a job."""
+    """Return a job's project, id and location as a JobReference in JSON."""
     return {"projectId": job.project, "jobId": job.id, "location": job.location}
 
 
 def statistics(job: Job) -> dict[str, Any]:
-    """Return the JobStatistics of a job."""
+    """Return a job's times and numbers as JobStatistics in JSON."""
     answer: dict[str, Any] = {"creationTime": rest_time(job.created)}
     if job.started is not None:
         answer["startTime"] = rest_time(job.started)
@@ -189,7 +189,7 @@ def statistics(job: Job) -> dict[str, Any]:
 
 
 def query_statistics(outcome: Outcome) -> dict[str, Any]:
-    """Return the JobStatistics2 of a query."""
+    """Return a query's statistics (bytes, DML counts ...) as JobStatistics2 in JSON."""
     answer: dict[str, Any] = {
         "statementType": outcome.kind,
         "totalBytesProcessed": str(outcome.processed),

@@ -19,11 +19,11 @@ class Policies:
         self._lock = threading.Lock()
 
     def get(self, name: str) -> dict[str, Any]:
-        """Return a resource's policy; an empty one by default."""
+        """Return a resource's IAM policy, or an empty one if none was set."""
         return self._policies.get(name) or _with_etag({})
 
     def put(self, name: str, policy: dict[str, Any]) -> dict[str, Any]:
-        """Store a policy.
+        """Store a resource's IAM policy, and return it with its new etag.
 
         Raises:
             BigQueryError: `conditionNotMet` where the etag is a stale one.
@@ -41,7 +41,7 @@ class Policies:
 
 
 def _with_etag(policy: dict[str, Any]) -> dict[str, Any]:
-    """Return a policy with the etag of its content."""
+    """Return an IAM policy with the etag that belongs to its content."""
     content = {key: value for key, value in policy.items() if key != "etag"}
     digest = hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=8).digest()
     return {"version": 1, **content, "etag": base64.b64encode(digest).decode()}

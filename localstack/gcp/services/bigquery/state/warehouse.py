@@ -41,7 +41,7 @@ class Warehouse:
         self._connection: duckdb.DuckDBPyConnection | None = None
 
     def cursor(self) -> duckdb.DuckDBPyConnection:
-        """Return a new connection to the same tables; its holder closes it."""
+        """Return a new DuckDB connection to the same tables; the caller closes it."""
         with self._lock:
             if self._connection is None:
                 self._connection = self._open()
@@ -50,7 +50,7 @@ class Warehouse:
         return cursor
 
     def _open(self) -> duckdb.DuckDBPyConnection:
-        """Open the database, bounded and without extensions."""
+        """Open the DuckDB database, with limited resources and without extensions."""
         import duckdb
 
         from .duckdb_macros import MACROS
@@ -77,7 +77,7 @@ class Warehouse:
 
     @contextlib.contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a cursor, and close it at the end.
+        """Yield a DuckDB connection, which is closed at the end.
 
         Raises:
             BigQueryError: `resourcesExceeded` where the memory does not suffice.
@@ -98,7 +98,7 @@ class Warehouse:
 
     @contextlib.contextmanager
     def transaction(self, relation: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Yield a cursor in a transaction.
+        """Yield a DuckDB connection in a transaction that writes one table.
 
         A table has one writer at a time, which writes all or nothing.
         """
@@ -117,12 +117,12 @@ class Warehouse:
                 raise
 
     def _lock_of(self, relation: str) -> threading.RLock:
-        """Return the lock of a table's writers."""
+        """Return the lock that lets one writer at a time change a table."""
         with self._lock:
             return self._locks.setdefault(relation, threading.RLock())
 
     def close(self) -> None:
-        """Close the connection to DuckDB."""
+        """Close the DuckDB database."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()
@@ -130,19 +130,22 @@ class Warehouse:
 
 
 def schema_of(project: str, dataset: str) -> str:
-    """Return the name of a dataset's schema in DuckDB."""
+    """Return the qualified, quoted name of the DuckDB schema that holds a dataset."""
     return f"{_DATA}.{quoted(f'{project}.{dataset}')}"
 
 
 def relation(project: str, dataset: str, table: str) -> str:
-    """Return the name of a table in DuckDB. What is in a hidden dataset is a query's result."""
+    """Return the qualified, quoted name of a BigQuery table in DuckDB.
+
+    A hidden dataset's tables, such as query results, are kept in memory.
+    """
     if dataset.startswith("_"):
         return f"memory.{RESULTS}.{quoted(f'{project}.{dataset}.{table}')}"
     return f"{schema_of(project, dataset)}.{quoted(table)}"
 
 
 def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]) -> None:
-    """Make an empty table, in the place of one of that name."""
+    """Create an empty table in DuckDB, replacing one of the same name."""
     make_schema(cursor, name)
     columns = (
         ", ".join(f"{quoted(field.name)} {column(field)}" for field in fields) or '"_" BOOLEAN'
@@ -151,13 +154,13 @@ def create(cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 
 
 def make_schema(cursor: duckdb.DuckDBPyConnection, name: str) -> None:
-    """Make a table's schema in DuckDB, if needed."""
+    """Create the DuckDB schema of a table if it does not exist."""
     if not name.startswith("memory."):
         cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {name.rpartition('.' + chr(34))[0]}")
 
 
 def _check_constraint(field: Field) -> str:
-    """Return a CHECK for a type with parameters."""
+    """Return a CHECK constraint as SQL for a type with parameters, or an empty text."""
     name, about = quoted(field.name), field.about
     if field.repeated:
         return ""
@@ -171,7 +174,7 @@ def _check_constraint(field: Field) -> str:
 
 
 def column(field: Field) -> str:
-    """Return the type and the constraints of a column in DuckDB."""
+    """Return a column's type and constraints as DuckDB SQL, for CREATE TABLE."""
     from ..data.types import duckdb_type
 
     rule = " DEFAULT []" if field.repeated else " NOT NULL" if field.mode == "REQUIRED" else ""
@@ -181,7 +184,7 @@ def column(field: Field) -> str:
 def insert(
     cursor: duckdb.DuckDBPyConnection, name: str, rows: pa.Table, fields: Sequence[Field]
 ) -> None:
-    """Append rows from SQL, by column names."""
+    """Append the rows of an Arrow table to a DuckDB table, matched by column name."""
     if not fields or not rows.num_rows:
         return
     cursor.register("_rows", rows)
@@ -198,7 +201,7 @@ def read(
     start: int = 0,
     limit: int | None = None,
 ) -> pa.Table:
-    """Return columns of a table in DuckDB's Arrow types, in the order of writing.
+    """Return the rows of a DuckDB table as an Arrow table, in the order of writing.
 
     Args:
         cursor: A connection.
@@ -217,7 +220,7 @@ def read(
 
 
 def count(cursor: duckdb.DuckDBPyConnection, name: str) -> int:
-    """Return the number of rows of a relation."""
+    """Return the number of rows of a DuckDB table."""
     row: Any = cursor.execute(f"SELECT count(*) FROM {name}").fetchall()[0]
     return int(row[0])
 
@@ -238,7 +241,7 @@ _SIZES = {
 
 
 def size_expression(column: str, field: Field) -> str:
-    """Return SQL for the logical bytes of a column's value."""
+    """Return DuckDB SQL for the bytes that BigQuery counts for a column's value."""
     if field.repeated:
         inner = size_expression("v", Field(name="v", type=field.type, fields=field.fields))
         return f"coalesce(list_sum(list_transform({column}, lambda v: {inner})), 0)"
@@ -259,7 +262,7 @@ def size_expression(column: str, field: Field) -> str:
 def measure(
     cursor: duckdb.DuckDBPyConnection, name: str, fields: Sequence[Field]
 ) -> tuple[int, dict[str, int]]:
-    """Return the number of rows, and the logical bytes of each column."""
+    """Return a DuckDB table's number of rows, and the bytes that BigQuery counts by column."""
     sums = "".join(
         f", coalesce(sum({size_expression(quoted(field.name), field)}), 0)" for field in fields
     )

@@ -30,7 +30,7 @@ _SHORTEST = 3_600_000  # ms of defaultTableExpirationMs [docs: rest/v2/datasets]
 
 
 def create(instance: Instance, project: str, name: str, content: dict[str, Any]) -> Dataset:
-    """Make a dataset from a Dataset resource.
+    """Create a dataset from a Dataset resource (JSON), and return its entry.
 
     Raises:
         BigQueryError: `duplicate` or `invalid`.

@@ -29,7 +29,7 @@ def split(ref: TableRef) -> tuple[TableRef, str | None]:
 def condition(
     ref: TableRef, partition: str, layout: Mapping[str, Any], fields: Sequence[Field]
 ) -> str:
-    """Return SQL of DuckDB that is true of the partition's rows.
+    """Return DuckDB SQL of a condition that holds for the rows of one partition.
 
     Raises:
         BigQueryError: `invalid` or `notImplemented`.

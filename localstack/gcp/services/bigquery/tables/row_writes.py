@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def column_errors() -> Iterator[None]:
-    """Translate DuckDB's errors about columns into BigQuery's."""
+    """Translate DuckDB's constraint errors in the `with` block into BigQuery's."""
     import duckdb
 
     try:
@@ -59,7 +59,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def target_of(configuration: Mapping[str, Any], default_write: str) -> Target:
-    """Return the target that a job's configuration names.
+    """Return the destination table that a job's configuration names, with its dispositions.
 
     Raises:
         BigQueryError: `invalid` or `required`.
@@ -95,7 +95,7 @@ def table_ref(resource: Mapping[str, Any] | None, name: str) -> TableRef:
 
 
 def check(instance: Instance, target: Target) -> None:
-    """Raise the errors that can be told before anything is read."""
+    """Raise the errors about a destination table that need no data: no dataset, or no table."""
     if instance.catalog.find(target.ref) is None:
         instance.catalog.dataset(target.ref.project, target.ref.dataset)
         if target.create == "CREATE_NEVER":
@@ -103,7 +103,7 @@ def check(instance: Instance, target: Target) -> None:
 
 
 def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fill) -> int:
-    """Write rows into the target; return the number added.
+    """Write rows into a job's destination table; return how many rows were added.
 
     Readers see the table as it was until all rows are there.
     """
@@ -146,7 +146,7 @@ def write(instance: Instance, target: Target, fields: Sequence[Field], fill: Fil
 def _write_partition(
     instance: Instance, cursor: Any, target: Target, fields: tuple[Field, ...], fill: Fill
 ) -> int:
-    """Write rows into one partition of a table that exists, and return how many were added.
+    """Write rows into one partition of an existing table; return how many were added.
 
     Raises:
         BigQueryError: `invalid`, where a row belongs to another partition.
@@ -185,7 +185,7 @@ def _write_partition(
 def _prepare_columns(
     cursor: Any, target: Target, current: Table | None, fields: tuple[Field, ...]
 ) -> tuple[Field, ...]:
-    """Return the table's columns once it can take the rows."""
+    """Create or change a destination table so that it can take new rows; return its columns."""
     name = tables.relation(target.ref)
     if current is None:
         warehouse.create(cursor, name, fields)
@@ -202,7 +202,7 @@ def _prepare_columns(
 
 
 def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
-    """Return new columns, described as the old ones of the same name and type.
+    """Return new columns with the descriptions of old ones of the same name and type.
 
     A column that brings its own description keeps it.
     """
@@ -224,7 +224,9 @@ def merged(
     updates: frozenset[str],
     place: str = "",
 ) -> tuple[Field, ...]:
-    """Return a table's columns after rows of `new` are appended.
+    """Return a table's columns after rows with the columns `new` are appended.
+
+    `updates` are the schemaUpdateOptions that allow a change of columns.
 
     Raises:
         BigQueryError: `invalid`, where they do not fit.
@@ -267,7 +269,7 @@ def merged(
 
 
 def fill_from(sql: str) -> Fill:
-    """Return a function that inserts a query's rows."""
+    """Return a function that inserts the rows of a DuckDB query into a given table."""
 
     def fill(cursor: duckdb.DuckDBPyConnection, name: str, columns: Sequence[Field]) -> None:
         from ..data import arrow
@@ -282,10 +284,13 @@ def fill_from(sql: str) -> Fill:
 
 
 def fill_rows(rows: Any) -> Fill:
-    """Return a function that inserts an Arrow table."""
+    """Return a function that inserts the rows of an Arrow table into a given table."""
     return lambda cursor, name, columns: warehouse.insert(cursor, name, rows, columns)
 
 
 def with_layout(target: Target, layout: Mapping[str, Any]) -> Target:
-    """Return the target with a layout for a table that is made, where it names none itself."""
+    """Return a destination with default partitioning and clustering for a new table.
+
+    What the destination names itself goes first.
+    """
     return msgspec.structs.replace(target, written={**layout, **target.written})

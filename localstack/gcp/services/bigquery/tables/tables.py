@@ -52,7 +52,7 @@ _RESERVED = (
 
 
 def relation(ref: TableRef) -> str:
-    """Return the name of a table in DuckDB."""
+    """Return the qualified name of a BigQuery table in DuckDB."""
     return warehouse.relation(ref.project, ref.dataset, ref.table)
 
 
@@ -62,7 +62,7 @@ def create(
     content: Mapping[str, Any],
     fields: Sequence[Field] | None = None,
 ) -> Table:
-    """Make a table or a view from a Table resource.
+    """Create a table or a view from a Table resource (JSON), and return its entry.
 
     Raises:
         BigQueryError: `duplicate`, `notFound` or `invalid`.
@@ -91,7 +91,7 @@ def new_table(
     fields: Sequence[Field],
     expires: Any = None,
 ) -> Table:
-    """Return a new table, not yet in the catalogue.
+    """Return the entry of a new table, which is not yet in the catalog.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -123,7 +123,7 @@ def new_table(
 def _view_schema(
     instance: Instance, ref: TableRef, view: Mapping[str, Any], described: Sequence[Field]
 ) -> tuple[Field, ...]:
-    """Return the columns of a view's query, with the descriptions that the schema gives them."""
+    """Return the columns of a view's query, with the descriptions of `described`."""
     if view.get("useLegacySql", True):
         raise not_run("legacy SQL (views: useLegacySql must be false)")
     columns = (analyzer if analyzer.available() else unchecked_queries).describe(
@@ -156,7 +156,7 @@ def _writable(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_names(fields: Sequence[Field]) -> None:
-    """Raise if a field's name has a reserved prefix."""
+    """Raise an error if a column's name begins with a prefix that BigQuery reserves."""
     for field in fields:
         if field.name.upper().startswith(_RESERVED):
             words = (
@@ -204,7 +204,7 @@ def _check_layout(written: Mapping[str, Any], fields: Sequence[Field]) -> None:
 
 
 def resource(instance: Instance, table: Table) -> dict[str, Any]:
-    """Return a table as the REST API shows it."""
+    """Return a table as the REST API's Table resource, in JSON."""
     ref = table.ref
     answer: dict[str, Any] = {
         "kind": "bigquery#table",
@@ -235,13 +235,16 @@ def resource(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def measure(instance: Instance, table: Table) -> tuple[int, int]:
-    """Return a table's rows and logical bytes."""
+    """Return a table's number of rows and the bytes that BigQuery counts for them."""
     rows, sizes = sizes_of(instance, table)
     return rows, sum(sizes.values())
 
 
 def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
-    """Return a table's rows, and its logical bytes by column; each content is counted once."""
+    """Return a table's number of rows, and the bytes that BigQuery counts by column.
+
+    They are cached until the table's rows or columns change.
+    """
     cached = instance.catalog.sizes.get(table.ref)
     if cached is None or cached[0] != (table.version, table.fields):
         with instance.warehouse.session() as cursor:
@@ -252,7 +255,7 @@ def sizes_of(instance: Instance, table: Table) -> tuple[int, Mapping[str, int]]:
 
 
 def note_write(instance: Instance, ref: TableRef, fields: Sequence[Field] | None = None) -> Table:
-    """Record that a table's rows, and perhaps columns, have changed."""
+    """Record in the catalog that a table's rows, and perhaps its columns, have changed."""
 
     def change(table: Table) -> Table:
         columns = tuple(fields) if fields is not None else table.fields
@@ -270,7 +273,7 @@ def change(
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """Change a table's fields, columns and expiration.
+    """Change a table's metadata, columns and expiration as a PATCH or PUT asks.
 
     Args:
         instance: The stack's BigQuery.
@@ -340,7 +343,7 @@ def check_change(
 
 
 def alter(instance: Instance, new: Table) -> Table:
-    """Store a table's new definition.
+    """Store a table's new definition (columns, options, expiration) in the catalog; return it.
 
     Raises:
         BigQueryError: `invalid`, where its layout does not fit its columns.
@@ -363,7 +366,7 @@ def alter(instance: Instance, new: Table) -> Table:
 
 
 def rename(instance: Instance, ref: TableRef, name: str) -> None:
-    """Give a table another name in its dataset.
+    """Rename a table within its dataset.
 
     Raises:
         BigQueryError: `duplicate` or `invalid`; `notImplemented` for a temporary one.
@@ -388,7 +391,7 @@ def reshape(
     new: Sequence[Field],
     origins: Mapping[str, str] | None = None,
 ) -> None:
-    """Give a table new columns, filled with NULL or empty arrays.
+    """Change a DuckDB table's columns; new ones are filled with NULL or empty arrays.
 
     Args:
         cursor: A connection, in a transaction.
@@ -422,7 +425,7 @@ def reshape(
 
 
 def drop(instance: Instance, ref: TableRef) -> None:
-    """Drop a table or a view."""
+    """Delete a table with its rows, or a view."""
     table = instance.catalog.table(ref)
     if table.stored:
         with instance.warehouse.transaction(relation(ref)) as cursor:
@@ -431,7 +434,7 @@ def drop(instance: Instance, ref: TableRef) -> None:
 
 
 def expire(instance: Instance) -> None:
-    """Drop expired tables."""
+    """Drop the tables whose expiration time has passed."""
     now = instance.clock.now()
     for table in instance.catalog.every_table():
         if table.expires is not None and table.expires <= now:

@@ -99,7 +99,7 @@ def delete_database(call: Call, request: Any) -> Any:
 
 
 def operation(call: Call, parent: str, work: Callable[[], Any], *, metadata: Message) -> Any:
-    """Return a long-running operation; complete on the instant clock."""
+    """Return a long-running operation for `work`; complete at once on the instant clock."""
     if call.clock.mode == "instant":
         return operations.completed_operation(
             call, canonical(call, parent), work(), metadata=metadata
@@ -143,7 +143,10 @@ def _refuse(database: Any) -> None:
 
 
 def _complete(call: Call, requested: Any, name: str) -> Any:
-    """Return a new database with the fields that Google fills in. Tags are input only."""
+    """Return a new database with the fields that Google fills in.
+
+    Tags are input only.
+    """
     database = _Shape.pb()(
         name=name,
         uid=str(uuid.uuid4()),

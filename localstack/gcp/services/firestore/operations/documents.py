@@ -31,7 +31,7 @@ def get_document(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.BatchGetDocuments")
 def batch_get_documents(call: Call, request: Any) -> Any:
-    """Return documents as they all are at one moment."""
+    """Return the requested documents as they all are at one moment."""
     _refuse(request, "transaction", "new_transaction", "read_time")
     database = call.store(Firestore).database(call, request.database)
     mask = _mask(request)
@@ -42,7 +42,7 @@ def batch_get_documents(call: Call, request: Any) -> Any:
 
 
 def _answer(call: Call, database: Database, name: str, mask: Sequence[Sequence[str]] | None) -> Any:
-    """Return a document as a request's mask shows it."""
+    """Return a document by name, with only the fields that the request's mask names."""
     document = database.get(_path_in(call, database, name), call.clock.now())
     answer = types.BatchGetDocumentsResponse.pb()(read_time=call.now_pb())
     if document is None:
@@ -66,7 +66,7 @@ def commit(call: Call, request: Any) -> Any:
 
 
 def _name_by_id(call: Call, write: Any) -> None:
-    """Replace a project's number in a write's name by its id."""
+    """Replace a project's number by its id in the document name of a write, in place."""
     match write.WhichOneof("operation"):
         case "update":
             write.update.name = with_project_id(call, write.update.name)
@@ -79,7 +79,7 @@ def _name_by_id(call: Call, write: Any) -> None:
 
 
 def _path_in(call: Call, database: Database, name: str) -> str:
-    """Return a document's path below its database.
+    """Return the path of a document below its database, from its full name.
 
     Raises:
         GcpError: The document is in another database.
@@ -91,7 +91,7 @@ def _path_in(call: Call, database: Database, name: str) -> str:
 
 
 def _mask(request: Any) -> list[tuple[str, ...]] | None:
-    """Return the paths of a request's mask, or None for no mask."""
+    """Return the field paths of a request's mask, or None if it has none."""
     return (
         [paths.field_path(path) for path in request.mask.field_paths]
         if request.HasField("mask")
@@ -100,7 +100,7 @@ def _mask(request: Any) -> list[tuple[str, ...]] | None:
 
 
 def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
-    """Return a document with the fields of a mask only."""
+    """Return a copy of a document with only the fields that a mask names."""
     if mask is None:
         return document
     part = writes.Document(
@@ -111,7 +111,7 @@ def _masked(document: Any, mask: Sequence[Sequence[str]] | None) -> Any:
 
 
 def _refuse(request: Any, *fields: str) -> None:
-    """Raise UNIMPLEMENTED for transactions and for reads of former states."""
+    """Raise UNIMPLEMENTED for requests in a transaction or for a former state."""
     for field, _ in request.ListFields():
         if field.name in fields:
             raise GcpError(

@@ -25,7 +25,7 @@ _SETTINGS = ("index_config", "ttl_config")
 
 @handles(f"{_SERVICE}.UpdateField")
 def update_field(call: Call, request: Any) -> Any:
-    """Change a field's settings.
+    """Update a field's index and TTL settings.
 
     A time to live acts at once on what is written, and once the operation is over on what existed.
     """
@@ -60,7 +60,7 @@ def get_field(call: Call, request: Any) -> Any:
 
 
 def _mask(request: Any) -> list[str]:
-    """Return the settings that an update's mask names."""
+    """Return the names of the field settings (indexes, TTL) that an update's mask names."""
     named = [path.partition(".")[0] for path in request.update_mask.paths]
     if wrong := set(named) - set(_SETTINGS):
         raise invalid(
@@ -71,7 +71,7 @@ def _mask(request: Any) -> list[str]:
 
 
 def _set(field: Any, source: Any, setting: str) -> None:
-    """Copy a setting, or clear it if the source has none."""
+    """Copy one setting of a field's configuration; clear it if the source has none."""
     field.ClearField(setting)
     if source.HasField(setting):
         getattr(field, setting).CopyFrom(getattr(source, setting))
@@ -83,7 +83,7 @@ def _set(field: Any, source: Any, setting: str) -> None:
 
 
 def _check(database: Database, name: FieldName, field: Any) -> None:
-    """Raise for settings that a field cannot have."""
+    """Raise an error for index or TTL settings that a field cannot have."""
     if not field.HasField("ttl_config"):
         return
     if name.path == (ANY_FIELD,):
@@ -97,7 +97,7 @@ def _check(database: Database, name: FieldName, field: Any) -> None:
 
 
 def _field(database: Database, name: FieldName, full_name: str) -> Any:
-    """Return a field's settings, its own or inherited."""
+    """Return the Field message of a field's index and TTL settings, own or inherited."""
     field = types.Field.pb()(name=full_name)
     settings = database.fields.get((name.collection, name.path))
     if settings is None:
@@ -108,7 +108,7 @@ def _field(database: Database, name: FieldName, full_name: str) -> Any:
 
 
 def _inherit(field: Any) -> None:
-    """Give a field the indexes that it inherits."""
+    """Give a Field message the index configuration that fields inherit by default."""
     field.index_config.uses_ancestor_config = True
     field.index_config.ancestor_field = (
         f"{field.name.partition('/collectionGroups/')[0]}/collectionGroups/__default__/fields/*"

@@ -63,7 +63,7 @@ def list_log_metrics(call: Call, request: Any) -> Any:
 
 @handles(f"{_SINKS}.UpdateSink", executes=False)
 def update_sink(call: Call, request: Any) -> Any:
-    """Change the fields that a mask names.
+    """Update the fields of a log sink that the request's mask names.
 
     Without a mask these are destination, filter and include_children, as the API says.
     """
@@ -82,7 +82,7 @@ def update_sink(call: Call, request: Any) -> Any:
 
 @handles(f"{_METRICS}.UpdateLogMetric", executes=False)
 def update_log_metric(call: Call, request: Any) -> Any:
-    """Update a log metric, or create it."""
+    """Update a log-based metric, or create it if there is none."""
     exports, name = call.store(Exports), with_project_id(call, request.metric_name)
     metric = _metric(request.metric)
     metric.name = name.rpartition("/")[2]
@@ -107,7 +107,7 @@ def delete_log_metric(call: Call, request: Any) -> Any:
 
 
 def _create(call: Call, name: str, message: Any) -> Any:
-    """Store a sink or a metric; GcpError ALREADY_EXISTS."""
+    """Store a new sink or log metric, and return it; raise ALREADY_EXISTS."""
     if not _NAME.fullmatch(name):
         raise GcpError(
             "INVALID_ARGUMENT",
@@ -125,7 +125,7 @@ def _create(call: Call, name: str, message: Any) -> Any:
 
 
 def _delete(call: Call, name: str) -> Any:
-    """Delete a sink or a metric; GcpError NOT_FOUND."""
+    """Delete a sink or log metric; raise NOT_FOUND if there is none."""
     exports, name = call.store(Exports), with_project_id(call, name)
     with exports.lock:
         exports.get(name)
@@ -134,7 +134,7 @@ def _delete(call: Call, name: str) -> Any:
 
 
 def _sink(request: Any) -> Any:
-    """Return the sink that a request describes, with its writer's identity."""
+    """Return the LogSink that a request describes, with its writer_identity."""
     sink = request.sink
     _check_sink(sink)
     writer = "cloud-logs@system.gserviceaccount.com"
@@ -156,7 +156,7 @@ def _check_sink(sink: Any) -> None:
 
 
 def _metric(metric: Any) -> Any:
-    """Return a metric; GcpError if it has no filter."""
+    """Return a log metric as it is; raise an error if it has no filter."""
     if not metric.filter:
         raise GcpError("INVALID_ARGUMENT", "A log metric needs a filter.")
     return metric

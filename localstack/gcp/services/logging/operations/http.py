@@ -53,7 +53,7 @@ def delete_log(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
-    """Return a request's JSON as a message."""
+    """Parse a request's JSON body into a message of the API."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:

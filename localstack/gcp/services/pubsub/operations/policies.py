@@ -72,7 +72,7 @@ def test_over_http(call: Call, request: HttpRequest) -> Any:
 
 
 def _message(message: Any, request: HttpRequest) -> Any:
-    """Return a request's JSON as a message."""
+    """Parse a request's JSON body into a message of the IAM API."""
     try:
         json_format.ParseDict(request.json(), message)
     except json_format.ParseError as error:
@@ -82,7 +82,7 @@ def _message(message: Any, request: HttpRequest) -> Any:
 
 
 def _resource(call: Call, name: str) -> str:
-    """Return the full name of a resource.
+    """Return the full name of the topic, subscription or snapshot that a request names.
 
     Raises:
         GcpError: NOT_FOUND.

@@ -97,7 +97,7 @@ class _Stream:
         self._act(first)
 
     def read(self, requests: Iterator[Any]) -> None:
-        """Handle the client's messages on a streaming pull."""
+        """Handle the requests that a client sends on a streaming pull, until it ends."""
         for request in requests:
             if request.stream_ack_deadline_seconds:
                 self._deadline = request.stream_ack_deadline_seconds
@@ -106,7 +106,7 @@ class _Stream:
         self._backlog.wake()
 
     def answers(self) -> Iterator[Any]:
-        """Yield ready messages, within the client's flow control."""
+        """Yield streaming pull responses with ready messages, within the client's flow control."""
         rules = self._backlog.rules
         properties = types.StreamingPullResponse.SubscriptionProperties.pb()(
             exactly_once_delivery_enabled=rules.exactly_once, message_ordering_enabled=rules.ordered
@@ -130,7 +130,7 @@ class _Stream:
                 self._backlog.wait(changes, _LOOK)
 
     def _take(self) -> list[Delivery]:
-        """Lease ready messages within the client's flow control."""
+        """Lease ready messages for the stream, within the client's flow control."""
         messages, size = (
             self._backlog.outstanding(self) if self._most > 0 or self._most_bytes > 0 else (0, 0)
         )
@@ -146,7 +146,7 @@ class _Stream:
         )
 
     def _act(self, request: Any) -> None:
-        """Handle a request's acknowledgements and deadlines."""
+        """Apply the acknowledgements and deadline changes of a streaming pull request."""
         answer = types.StreamingPullResponse.pb()()
         if request.ack_ids:
             invalid = self._backlog.acknowledge(request.ack_ids)
@@ -166,7 +166,7 @@ class _Stream:
 
 
 def _pull_subscription(call: Call, name: str) -> Subscription:
-    """Return the subscription of that name.
+    """Return the pull subscription of that name.
 
     Raises:
         GcpError: It does not exist, or is not a pull subscription.
@@ -182,7 +182,7 @@ def _pull_subscription(call: Call, name: str) -> Subscription:
 
 
 def _received_message(delivery: Delivery) -> Any:
-    """Return a delivery as a message of the API."""
+    """Return a delivery as a ReceivedMessage message of the API."""
     return types.ReceivedMessage.pb()(
         ack_id=delivery.ack_id, message=delivery.message, delivery_attempt=delivery.attempt
     )
@@ -197,7 +197,7 @@ def _check_deadline(seconds: int, least: int) -> None:
 
 
 def _confirm(backlog: Backlog, invalid: list[str]) -> None:
-    """Raise for acknowledgements that failed, if delivery is exactly once.
+    """Raise an error for invalid ack ids, if the subscription is exactly-once.
 
     Without exactly-once delivery a client is never told.
     """

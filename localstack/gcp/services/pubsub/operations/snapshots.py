@@ -87,7 +87,7 @@ def delete_snapshot(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.Seek")
 def seek(call: Call, request: Any) -> Any:
-    """Seek a subscription to a snapshot or a time."""
+    """Answer Seek: reset a subscription's backlog to a snapshot or a time."""
     hub = call.store(Hub)
     with hub.lock:
         subscription = hub.subscription(call, request.subscription)
@@ -119,9 +119,9 @@ def seek(call: Call, request: Any) -> Any:
 
 
 def _retained_messages(subscription: Subscription, topic: Any) -> list[Any]:
-    """Return the messages that a subscription could deliver again.
+    """Return the messages that a seek back in time could deliver again.
 
-    These are its own, and those that its topic retains.
+    These are the subscription's own, and those that its topic retains.
     """
     messages = {message.message_id: message for message in subscription.backlog.retained()}
     for message in list(topic.log) if topic is not None else ():

@@ -119,7 +119,7 @@ def delete_subscription(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.ModifyPushConfig")
 def modify_push_config(call: Call, request: Any) -> Any:
-    """Refuse push delivery; accept an empty config."""
+    """Refuse a request for push delivery; accept an empty config, which means pull."""
     call.store(Hub).subscription(call, request.subscription)
     if request.push_config.push_endpoint:
         raise GcpError(
@@ -129,7 +129,7 @@ def modify_push_config(call: Call, request: Any) -> Any:
 
 
 def rules_of(subscription: Any) -> Rules:
-    """Return the delivery rules that a subscription describes."""
+    """Return the delivery rules (deadline, retries, ordering ...) of a Subscription message."""
     dead = subscription.HasField("dead_letter_policy")
     retry = subscription.retry_policy if subscription.HasField("retry_policy") else None
     return Rules(
@@ -151,7 +151,7 @@ def _seconds(duration: Any) -> float:
 
 
 def _complete(subscription: Any) -> None:
-    """Set a subscription's defaults."""
+    """Fill in the default values of a Subscription message, in place."""
     subscription.ack_deadline_seconds = subscription.ack_deadline_seconds or _ACK_DEADLINE
     if not subscription.HasField("message_retention_duration"):
         subscription.message_retention_duration.FromTimedelta(_RETENTION)
@@ -200,7 +200,7 @@ def _check(call: Call, subscription: Any) -> None:
 
 
 def _check_policies(call: Call, subscription: Any) -> None:
-    """Raise for retry and dead letter policies that Pub/Sub does not accept."""
+    """Raise an error for retry and dead letter policies that Pub/Sub does not accept."""
     if subscription.expiration_policy.HasField(
         "ttl"
     ) and subscription.expiration_policy.ttl.ToTimedelta() < timedelta(days=1):
@@ -224,7 +224,7 @@ def _check_policies(call: Call, subscription: Any) -> None:
 
 
 def _predicate(text: str) -> attribute_filter.Predicate:
-    """Return a subscription's filter as a function; GcpError INVALID_ARGUMENT."""
+    """Return a subscription's filter as a function; raise INVALID_ARGUMENT if it is wrong."""
     if not text:
         return lambda _: True
     try:
@@ -236,7 +236,7 @@ def _predicate(text: str) -> attribute_filter.Predicate:
 
 
 def _dead_letters(call: Call, name: str) -> Any:
-    """Return the function that takes a backlog's messages that failed too often."""
+    """Return a function that publishes a message to a subscription's dead letter topic."""
 
     def forward(message: Any, attempts: int) -> bool:
         hub = call.store(Hub)

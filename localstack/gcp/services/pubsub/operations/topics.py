@@ -123,7 +123,7 @@ def publish(call: Call, request: Any) -> Any:
 
 
 def _check(topic: Any) -> None:
-    """Raise for a topic that is not valid or not supported."""
+    """Raise an error for a Topic message that is not valid or not supported."""
     for field in _UNSUPPORTED:
         if field in {descriptor.name for descriptor, _ in topic.ListFields()}:
             raise GcpError(

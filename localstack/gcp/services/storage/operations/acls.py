@@ -42,19 +42,19 @@ class _List:
 
     @property
     def entries(self) -> Entries:
-        """The access control entries of the owner."""
+        """The ACL entries of the bucket or object that the request is about."""
         entries: Entries = getattr(self.owner, self._attribute)
         return entries
 
     def entry(self, entity: str) -> dict[str, str]:
-        """Return the entry of an entity; GcpError NOT_FOUND."""
+        """Return the ACL entry of an entity; raise NOT_FOUND if there is none."""
         for entry in self.entries:
             if entry["entity"] == entity:
                 return entry
         raise GcpError("NOT_FOUND", f"No such access control: {entity}", reason="notFound")
 
     def replace(self, entity: str, entry: dict[str, str] | None) -> None:
-        """Set the entry of an entity; None removes it."""
+        """Set the ACL entry of an entity, and update the bucket or object; None removes it."""
         others = [other for other in self.entries if other["entity"] != entity]
         setattr(
             self.owner,
@@ -65,12 +65,12 @@ class _List:
         self.owner.updated = self._call.clock.now()
 
     def shown(self, entry: Mapping[str, str]) -> dict[str, Any]:
-        """Return an entry as the API shows it."""
+        """Return an ACL entry as the JSON API shows it."""
         return access_control(entry, self.name, self.kind)
 
 
 def _routes(kind: str, operations: str, template: str) -> None:
-    """Register the five methods of one kind of list."""
+    """Register the handlers of list, insert, get, update, patch and delete of a kind of ACL."""
 
     @route(f"storage.{operations}.list", "GET", template, executes=False)
     def list_entries(call: Call, request: HttpRequest) -> dict[str, Any]:

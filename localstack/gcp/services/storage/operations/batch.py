@@ -45,7 +45,10 @@ def batch(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
-    """Return the request in one part: METHOD URL HTTP/1.1, headers, a blank line, a body."""
+    """Parse one part of a batch request into the HTTP request that it contains.
+
+    A part is METHOD URL HTTP/1.1, headers, a blank line, a body.
+    """
     head, _, body = text.replace(b"\r\n", b"\n").partition(b"\n\n")
     first, *lines = head.decode().split("\n")
     match = re.fullmatch(r"([A-Z]+) (\S+)( HTTP/1\.\d)?", first.strip())
@@ -71,7 +74,7 @@ def _inner(outer: HttpRequest, text: bytes) -> HttpRequest:
 
 
 def _response_part(content_id: str, answer: HttpAnswer) -> str:
-    """Return the answer to one call as a part of the whole answer."""
+    """Return the response to one call as a part of the batch response's text."""
     body = answer.body if isinstance(answer.body, bytes) else b"".join(answer.body)
     lines = [
         "Content-Type: application/http",

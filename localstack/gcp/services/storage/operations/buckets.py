@@ -107,7 +107,7 @@ def get(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Change a bucket: the sent fields (patch) or all (update)."""
+    """Update a bucket: the sent fields (PATCH) or all (PUT); return its resource."""
     body, store, now = checked(request.json(), BUCKET), store_of(call), call.clock.now()
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -133,7 +133,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _patchable(body: dict[str, Any]) -> set[str]:
-    """Return the members that a patch names; a null removes a member."""
+    """Return the names of the fields that a PATCH body sets or, by null, removes."""
     return {key for key in body if body[key] is None or key in bucket_fields({key: body[key]})}
 
 
@@ -215,7 +215,7 @@ def storage_layout(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
-    """Return a softly deleted bucket; GcpError NOT_FOUND."""
+    """Return a softly deleted bucket by name and generation; raise NOT_FOUND."""
     for bucket in store.deleted:
         if bucket.name == name and bucket.generation == generation:
             return bucket
@@ -223,7 +223,7 @@ def _deleted_bucket(store: Store, name: str, generation: int | None) -> Bucket:
 
 
 def _take_acls(bucket: Bucket, request: HttpRequest, body: dict[str, Any]) -> None:
-    """Set the lists that a request has; a new bucket's default to its project's."""
+    """Set a bucket's ACLs as the request says; a new bucket's default to its project's."""
     new = not bucket.acl
     named = {
         "acl": request.query.get("predefinedAcl"),

@@ -33,7 +33,7 @@ _GOAL = "/b/{bucket}/o/{object}"
 
 
 def _source(store: Store, request: HttpRequest) -> Version:
-    """Return the version that is copied.
+    """Return the object version that a copy or rewrite request copies.
 
     Raises:
         GcpError: 404, there is none; 412, a precondition does not hold.
@@ -54,7 +54,7 @@ def _source(store: Store, request: HttpRequest) -> Version:
 
 
 def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Version:
-    """Return the source's content under the goal's name, not yet in its bucket.
+    """Return a version with the source's content and the copy's metadata, not yet stored.
 
     What the request says of the copy replaces what the source has.
     """
@@ -86,7 +86,7 @@ def _copy(call: Call, request: HttpRequest, source: Version, goal: Bucket) -> Ve
 
 
 def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
-    """Return the ACL of a copy."""
+    """Return the ACL entries of a copied object."""
     return (
         []
         if goal.uniform
@@ -95,7 +95,7 @@ def _acl(goal: Bucket, query: Mapping[str, str], entries: Any) -> acls.Entries:
 
 
 def _put(store: Store, version: Version, conditions: Conditions) -> None:
-    """Make a copy the live version; its bytes are deleted if that is refused."""
+    """Store a copy as the live version; delete its bytes if that is refused."""
     try:
         store.put(version, conditions)
     except GcpError:
@@ -152,7 +152,7 @@ def rewrite(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _progress(token: str, source: Version) -> int:
-    """Return how many bytes a rewrite has copied, by its token."""
+    """Return how many bytes a rewrite has copied so far, from its rewriteToken."""
     if not token:
         return 0
     try:
@@ -220,7 +220,7 @@ def compose(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Version:
-    """Return one source of a composition; GcpError 404, 412."""
+    """Return the object version that one source of a compose request names."""
     expected = (component.get("objectPreconditions") or {}).get("ifGenerationMatch")
     generation = component.get("generation")
     name = str(component.get("name") or "")
@@ -236,7 +236,7 @@ def _component(store: Store, bucket: str, component: Mapping[str, Any]) -> Versi
 
 
 def _concatenation(store: Store, call: Call, sources: list[Version]) -> Content:
-    """Return the bytes of several versions as one content."""
+    """Return the concatenated bytes of several versions as one content."""
 
     def every() -> Iterator[bytes]:
         for source in sources:

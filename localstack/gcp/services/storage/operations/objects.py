@@ -99,7 +99,7 @@ def list_objects(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
-    """Change an object: the sent fields (patch) or all (update)."""
+    """Update an object's metadata: the sent fields (PATCH) or all (PUT); return its resource."""
     body, store, query = checked(request.json(), OBJECT), store_of(call), request.query
     with store.lock:
         bucket = store.bucket(request.params["bucket"])
@@ -125,7 +125,7 @@ def _change(call: Call, request: HttpRequest, *, whole: bool) -> dict[str, Any]:
 
 
 def _writable(body: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields of a request that a client may write."""
+    """Return the fields of an object resource that a client may write."""
     return {
         key: value
         for key, value in body.items()
@@ -180,7 +180,10 @@ def restore(call: Call, request: HttpRequest) -> dict[str, Any]:
 def without_hashes(
     resource: dict[str, Any], version: Version, request: HttpRequest
 ) -> dict[str, Any]:
-    """Return an object without its checksums, unless the caller has the customer's key."""
+    """Return an object's resource without its checksums, unless the caller has its key.
+
+    It is for objects that are encrypted with a customer-supplied key.
+    """
     if version.key_sha256 is not None and key_of(request.headers) != version.key_sha256:
         resource = {
             key: value for key, value in resource.items() if key not in ("md5Hash", "crc32c")
@@ -189,7 +192,7 @@ def without_hashes(
 
 
 def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Version:
-    """Return a softly deleted version; GcpError NOT_FOUND."""
+    """Return a softly deleted version of an object; raise NOT_FOUND if there is none."""
     for version in bucket.restorable(call.clock.now()):
         if version.name == name and version.generation == generation:
             return version
@@ -199,7 +202,7 @@ def _soft(bucket: Bucket, name: str, generation: int | None, call: Call) -> Vers
 def _check_retention(
     bucket: Bucket, version: Version, fields: dict[str, Any], *, override: bool
 ) -> None:
-    """Raise if an object's own retention is not possible, or is shortened without an override."""
+    """Raise an error for a change of an object's retention that is not permitted."""
     new, old = fields.get("retention"), version.fields.get("retention") or {}
     if not new:
         fields.pop("retention", None)
@@ -216,5 +219,5 @@ def _check_retention(
 
 
 def _moment(retention: dict[str, Any]) -> datetime:
-    """Return the time until which a retention keeps an object."""
+    """Return the time (retainUntilTime) until which a retention keeps an object."""
     return datetime.fromisoformat(str(retention["retainUntilTime"]))

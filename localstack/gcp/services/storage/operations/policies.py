@@ -85,13 +85,13 @@ def test_permissions(call: Call, request: HttpRequest) -> dict[str, Any]:
 
 
 def policy_of(bucket: Bucket) -> dict[str, Any]:
-    """Return a bucket's policy, or a new bucket's default."""
+    """Return a bucket's IAM policy, or the default policy of a new bucket."""
     policy = bucket.policy or {"version": 1, "etag": "CAE=", "bindings": _new(bucket.project)}
     return {"kind": "storage#policy", "resourceId": f"projects/_/buckets/{bucket.name}", **policy}
 
 
 def _new(project: str) -> list[dict[str, Any]]:
-    """Return the bindings of a new bucket's policy."""
+    """Return the bindings of a new bucket's default IAM policy."""
     owners = [f"projectEditor:{project}", f"projectOwner:{project}"]
     return [
         {"role": "roles/storage.legacyBucketOwner", "members": owners},
@@ -102,12 +102,12 @@ def _new(project: str) -> list[dict[str, Any]]:
 
 
 def _conditional(policy: dict[str, Any]) -> bool:
-    """Return whether a policy has conditions."""
+    """Return whether an IAM policy has bindings with conditions."""
     return any(binding.get("condition") for binding in policy.get("bindings") or ())
 
 
 def _check_conditional(bucket: Bucket, policy: dict[str, Any]) -> None:
-    """Raise if a policy has conditions that the bucket does not allow."""
+    """Raise an error if an IAM policy has conditions that the bucket does not permit."""
     if not bucket.uniform:
         text = (
             "To set a policy with a condition, enable uniform bucket-level access on the bucket "

@@ -123,7 +123,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _key(call: Call, request: HttpRequest) -> dict[str, Any]:
-    """Return the stored HMAC key that a request names; GcpError NOT_FOUND."""
+    """Return the stored HMAC key that a request names; raise NOT_FOUND."""
     key = store_of(call).hmac_keys.get(request.params["accessId"])
     if key is None or key["projectId"] != request.params["project"]:
         raise GcpError(

@@ -27,7 +27,7 @@ _RANGE = re.compile(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)")
 
 @route("storage.objects.insert", "POST", *_UPLOAD)
 def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
-    """Store an object that comes in one request, or begin a resumable upload."""
+    """Store an object that is sent in one request, or begin a resumable upload."""
     kind = request.query.get("uploadType", "")
     if kind == "media":
         new = NewObject(call, request, {}, content_type=request.headers.get("content-type"))
@@ -55,7 +55,7 @@ def insert(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
 
 
 def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memoryview]:
-    """Return the JSON, the bytes' type, and the bytes, which are not copied."""
+    """Parse a multipart upload: object metadata, content type, and bytes (not copied)."""
     boundary = re.search(r'boundary="?([^";]+)"?', request.headers.get("content-type", ""))
     if boundary is None:
         raise GcpError("INVALID_ARGUMENT", "Missing multipart boundary.", reason="badRequest")
@@ -74,7 +74,7 @@ def _multipart(request: HttpRequest) -> tuple[dict[str, Any], str | None, memory
 
 
 def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview]:
-    """Return the headers and the content of one part.
+    """Return the headers and the content of one part of a multipart body.
 
     It ends before the line break that belongs to the next boundary.
     """
@@ -94,7 +94,7 @@ def _part(body: bytes, start: int, end: int) -> tuple[dict[str, str], memoryview
 def begin(
     call: Call, request: HttpRequest, body: Mapping[str, Any], content_type: str | None
 ) -> HttpAnswer:
-    """Begin a resumable upload; answer with its URL."""
+    """Begin a resumable upload; answer with the URL of its session."""
     new = NewObject(call, request, body, content_type=content_type)
     upload_id = secrets.token_urlsafe(48)
     call.store(Sessions).open[upload_id] = ResumableUpload(new, Writer(new.store.folder(call)))
@@ -105,7 +105,7 @@ def begin(
 
 @route("storage.objects.insert", "PUT", *_UPLOAD)
 def resume(call: Call, request: HttpRequest) -> HttpAnswer | dict[str, Any]:
-    """Handle a part of a resumable upload, or a question about its progress."""
+    """Store a part of a resumable upload, or answer a query of its progress."""
     session = _session(call, request)
     with session.lock:
         if session.done is not None:
@@ -153,7 +153,7 @@ def cancel(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _session(call: Call, request: HttpRequest) -> ResumableUpload:
-    """Return the resumable upload that a request names; GcpError NOT_FOUND."""
+    """Return the resumable upload that a request names; raise NOT_FOUND."""
     session = call.store(Sessions).open.get(request.query.get("upload_id", ""))
     if session is None:
         raise GcpError(
@@ -171,7 +171,7 @@ def _incomplete(writer: Writer, *, status: int = 308) -> HttpAnswer:
 
 
 def _content_range(request: HttpRequest) -> tuple[int | None, int | None, int | None]:
-    """Return a part's first and last byte and the total size.
+    """Parse a Content-Range header into first byte, last byte and total size.
 
     None: the header does not say.
     """

@@ -49,7 +49,7 @@ Handler = Callable[[Call, HttpRequest], HttpAnswer]
 
 
 def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handler], Handler]:
-    """Return a decorator for a route whose errors are XML."""
+    """Return a decorator for a handler of the XML API, whose errors are answered as XML."""
 
     def add(handler: Handler) -> Handler:
         def answered(call: Call, request: HttpRequest) -> HttpAnswer:
@@ -74,7 +74,7 @@ def xml(operation: str, method: str, template: str = _OBJECT) -> Callable[[Handl
 
 @xml("storage.objects.get", "GET")
 def get(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return an object's bytes."""
+    """Answer a GET of an object in the XML API with its bytes."""
     version = _version(call, request)
     return HttpAnswer(status=304) if version is None else media.answer(version, request)
 
@@ -117,13 +117,13 @@ def list_objects(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "POST", "/{bucket}/")
 def post_form(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store an object that an HTML form posts."""
+    """Answer an HTML form upload: store the posted object."""
     return forms.post(call, request)
 
 
 @xml("storage.objects.get", "HEAD")
 def head(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Return an object's headers."""
+    """Answer a HEAD of an object in the XML API with its headers."""
     version = _version(call, request)
     if version is None:
         return HttpAnswer(status=304)
@@ -136,7 +136,7 @@ def head(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.delete", "DELETE")
 def delete(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Delete an object, or cancel an upload in parts."""
+    """Delete an object, or cancel a multipart upload of the XML API."""
     if "uploadId" in request.query:
         upload = _upload(call, request)
         del call.store(Uploads).open[request.query["uploadId"]]
@@ -156,7 +156,7 @@ def delete(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @xml("storage.objects.insert", "PUT")
 def put(call: Call, request: HttpRequest) -> HttpAnswer:
-    """Store an object, or one part of an upload."""
+    """Store an object, or one part of a multipart upload of the XML API."""
     content = write_content(store_of(call).folder(call), [request.body])
     try:
         _check(content, request.headers)
@@ -211,7 +211,7 @@ def post(call: Call, request: HttpRequest) -> HttpAnswer:
 
 
 def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
-    """Store one part of an upload."""
+    """Store one part of a multipart upload of the XML API."""
     upload, part = _upload(call, request), number(request.query, "partNumber") or 0
     if not 1 <= part <= 10_000:
         raise GcpError(
@@ -228,7 +228,7 @@ def _put_part(call: Call, request: HttpRequest, content: Content) -> HttpAnswer:
 
 
 def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
-    """Return the numbers of the parts that make the object, in order."""
+    """Return the numbers of the parts, in order, that a request to complete an upload names."""
     try:
         elements = [
             element
@@ -264,7 +264,7 @@ def _part_numbers(body: bytes, upload: PartedUpload) -> list[int]:
 
 
 def _joined(contents: list[Content]) -> Iterator[bytes]:
-    """Yield the bytes of several contents, one after the other."""
+    """Yield the bytes of several contents, one content after the other."""
     for content in contents:
         yield from parts(content)
 
@@ -272,7 +272,7 @@ def _joined(contents: list[Content]) -> Iterator[bytes]:
 def _finish(
     call: Call, headers: Mapping[str, str], place: tuple[str, str], content: Content
 ) -> Version:
-    """Make content the live version of an object."""
+    """Store content as the live version of an object, and return the version."""
     store, (bucket_name, name) = store_of(call), place
     check_object_name(name)
     fields: dict[str, Any] = {
@@ -303,7 +303,7 @@ def _finish(
 
 
 def _version(call: Call, request: HttpRequest) -> Version | None:
-    """Return the version that a request asks for, or None for a 304."""
+    """Return the object version that a request asks for, or None for a 304 answer."""
     store, generation, conditions = (
         store_of(call),
         number(request.query, "generation"),
@@ -314,7 +314,7 @@ def _version(call: Call, request: HttpRequest) -> Version | None:
 
 
 def _upload(call: Call, request: HttpRequest) -> PartedUpload:
-    """Return the upload in parts that a request names; GcpError NOT_FOUND."""
+    """Return the multipart upload that a request names; raise NOT_FOUND."""
     upload = call.store(Uploads).open.get(request.query["uploadId"])
     if upload is None or upload.place != (request.params["bucket"], request.params["object"]):
         raise GcpError("NOT_FOUND", "The requested upload was not found.", reason="NoSuchUpload")
@@ -322,7 +322,7 @@ def _upload(call: Call, request: HttpRequest) -> PartedUpload:
 
 
 def _check(content: Content, headers: Mapping[str, str]) -> None:
-    """Raise unless the checksums in a request's headers are the content's."""
+    """Raise an error unless the checksums in a request's headers are the content's."""
     checksums = checksums_in_header(headers.get("x-goog-hash", ""))
     if headers.get("content-md5"):
         checksums["md5Hash"] = headers["content-md5"]
@@ -333,7 +333,7 @@ def _check(content: Content, headers: Mapping[str, str]) -> None:
 
 
 def _answer(version: Version) -> HttpAnswer:
-    """Return the answer to an object that was stored."""
+    """Return the response to a request that has stored an object."""
     content = version.content
     hashes = f"crc32c={content.crc32c}" + (f",md5={content.md5}" if content.md5 else "")
     return HttpAnswer(
@@ -346,7 +346,7 @@ def _answer(version: Version) -> HttpAnswer:
 
 
 def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
-    """Return an XML answer: the values as elements, then `more`."""
+    """Return an HTTP response in XML: a root element with the values as elements, and `more`."""
     inside = more + "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
     body = f"<?xml version='1.0' encoding='UTF-8'?><{root} xmlns='{_SPACE}'>{inside}</{root}>"
     return HttpAnswer(
@@ -355,7 +355,7 @@ def _xml(root: str, more: str = "", **values: str) -> HttpAnswer:
 
 
 def _error_answer(error: GcpError) -> HttpAnswer:
-    """Return an error as XML."""
+    """Return an error as an HTTP response in XML."""
     reason = error.reason or error.status
     code = _CODES.get(reason, reason[0].upper() + reason[1:])
     if reason == "notFound" and "bucket" in error.message:

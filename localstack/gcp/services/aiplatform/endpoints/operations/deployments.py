@@ -176,14 +176,14 @@ class _Deployment:
         self._generic = generic(call)
 
     def stage(self, stage: Stage) -> Any:
-        """Return the operation's metadata at a stage of the deployment."""
+        """Return the metadata of the deploy operation at a stage of the deployment."""
         self._generic.update_time.CopyFrom(self._call.now_pb())
         return DeployModelOperationMetadata.pb()(
             generic_metadata=self._generic, deployment_stage=stage.value
         )
 
     def run(self, progress: operations.Progress) -> Any:
-        """Start the server, add it to the endpoint, and return the operation's response.
+        """Start the model server, add it to the endpoint, and return the operation's response.
 
         Raises:
             GcpError: The server does not become healthy, or the operation was cancelled.
@@ -212,7 +212,7 @@ class _Deployment:
         return response
 
     def _start(self, server: ModelServer, progress: operations.Progress) -> None:
-        """Start the server, and wait until it is healthy or the operation is cancelled."""
+        """Start the model server; wait until it is healthy or the operation is cancelled."""
         problem = server.start(
             lambda folder: model_servers.copy_model_files(self._call, self._model, folder),
             model_servers.start_timeout(self._model),
@@ -223,7 +223,7 @@ class _Deployment:
             raise GcpError("FAILED_PRECONDITION", self._unhealthy(problem))
 
     def fail_as_lost(self, progress: operations.Progress) -> Any:
-        """Fail the operation after its effect, for the fault lost-deploy."""
+        """Fail the operation although the model was deployed, for the fault lost-deploy."""
         self._forget()
         progress.metadata(self.stage(Stage.FAILED_TO_DEPLOY))
         raise GcpError("INTERNAL", "The deployment was lost: a fault that was asked for")
@@ -247,7 +247,7 @@ class _Deployment:
         return DeployModelResponse.pb()(deployed_model=deployed)
 
     def _target(self, server: ModelServer) -> Target:
-        """Return the deployed model as a target of traffic."""
+        """Return the deployed model as a target to which the endpoint routes requests."""
         return Target(
             id=self._deployed.id,
             model=self._deployed.model,
@@ -260,7 +260,7 @@ class _Deployment:
         )
 
     def _forget(self) -> None:
-        """Let the model version be deployed or deleted again."""
+        """Release the model version, so that it may be deployed or deleted again."""
         with self._hosted.lock:
             self._hosted.pending.pop(self._deployed.id, None)
         models.note_undeployed(self._call, self._hosted.name, self._deployed.id)
@@ -283,7 +283,7 @@ class _Deployment:
 def _kill_once_cancelled(
     progress: operations.Progress, over: threading.Event, server: ModelServer
 ) -> None:
-    """End the server if its deployment is cancelled."""
+    """Kill the model server if its deployment is cancelled; runs in a thread of its own."""
     while not over.wait(0.05):
         if progress.cancelled.is_set():
             server.kill()
@@ -291,7 +291,7 @@ def _kill_once_cancelled(
 
 
 def _check(deployed: Any) -> None:
-    """Raise INVALID_ARGUMENT for a deployed model that cannot be served."""
+    """Raise INVALID_ARGUMENT for a DeployedModel whose settings cannot be served."""
     if deployed.id and not _ID.fullmatch(deployed.id):
         raise invalid(f"Invalid deployed_model.id {deployed.id!r}: 1 to 10 digits.")
     check_display_name(deployed.display_name, kind="DeployedModel", required=False)
@@ -324,7 +324,7 @@ def _check_replicas(deployed: Any) -> None:
 
 
 def _scale(call: Call, deployed: Any) -> None:
-    """Bring the number of replicas within the new bounds."""
+    """Bring a deployed model's number of replicas within its new minimum and maximum."""
     resources = deployed.dedicated_resources
     if not resources.max_replica_count:
         resources.max_replica_count = resources.min_replica_count
@@ -348,12 +348,12 @@ def _assign_id(hosted: HostedEndpoint, deployed: Any) -> None:
 
 
 def _with_new_id(split: Mapping[str, int], number: str) -> dict[str, int]:
-    """Return a traffic split with the new deployed model's id in the place of "0"."""
+    """Return a traffic split in which the new deployed model's id replaces "0"."""
     return {number if key == _NEW else key: percent for key, percent in split.items()}
 
 
 def _set_split(hosted: HostedEndpoint, split: Mapping[str, int]) -> None:
-    """Replace an endpoint's traffic split."""
+    """Replace the traffic split in an endpoint's message."""
     hosted.message.ClearField("traffic_split")
     hosted.message.traffic_split.update(split)
 

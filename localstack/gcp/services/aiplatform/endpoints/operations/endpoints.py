@@ -193,7 +193,7 @@ def delete_endpoint(call: Call, request: Any) -> Any:
 
 
 def generic(call: Call) -> Any:
-    """Return an operation's generic metadata as of now."""
+    """Return the generic metadata of a long-running operation, with the current time."""
     now = call.now_pb()
     return GenericOperationMetadata.pb()(create_time=now, update_time=now)
 
@@ -218,7 +218,7 @@ def _check(endpoint: Any) -> None:
 
 
 def _check_logging(endpoint: Any) -> None:
-    """Raise INVALID_ARGUMENT for a request-response logging that cannot be followed."""
+    """Raise INVALID_ARGUMENT for a request-response logging config that is not supported."""
     config = endpoint.predict_request_response_logging_config
     if config.enabled and not 0 < config.sampling_rate <= 1:
         raise invalid(

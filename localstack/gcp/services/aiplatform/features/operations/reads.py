@@ -18,7 +18,10 @@ _SERVICE = "google.cloud.aiplatform.v1.FeatureOnlineStoreService"
 
 @handles(f"{_SERVICE}.FetchFeatureValues")
 async def fetch_feature_values(call: Call, request: Any) -> Any:
-    """Return the values of one entity; in the loop, as it only looks them up."""
+    """Return the feature values of one entity from a feature view's served rows.
+
+    It only looks them up, and so runs in the event loop.
+    """
     key = _key(request.data_key)
     snapshot = call.store(Served).snapshots.get(canonical(call, request.feature_view))
     row = snapshot.get(key) if snapshot is not None else None
@@ -30,7 +33,7 @@ async def fetch_feature_values(call: Call, request: Any) -> Any:
 
 
 def _key(data_key: Any) -> values.Key:
-    """Return the entity's key in a request."""
+    """Return the entity key (one ID or several) in a request's data_key."""
     form = data_key.WhichOneof("key_oneof")
     if form == "key":
         return (data_key.key,)

@@ -96,13 +96,13 @@ def delete_feature_view(call: Call, request: Any) -> Any:
 
 
 def remove_view(call: Call, name: str) -> None:
-    """Delete a view with its syncs and served data."""
+    """Delete a feature view with its syncs and served rows."""
     syncs.drop_view(call, name)
     call.store(Resources).remove(name)
 
 
 def _check(call: Call, view: Any, store: Any, name: str) -> None:
-    """Raise an error for a view whose source or sync_config is wrong or not supported."""
+    """Raise an error for a feature view whose source or sync_config is wrong or not supported."""
     if view.HasField("index_config"):
         raise GcpError(
             "UNIMPLEMENTED",

@@ -51,7 +51,7 @@ def create_custom_job(call: Call, request: Any) -> Any:
 
 
 def start(call: Call, parent: str, job: Any) -> Running:
-    """Name a job that has been checked, and run it in the background."""
+    """Name and store a checked custom job, and run it in the background."""
     job.name = f"{parent}/customJobs/{call.new_id()}"
     job.state = int(JobState.JOB_STATE_PENDING)
     job.create_time.CopyFrom(call.now_pb())
@@ -93,7 +93,7 @@ def check_spec(spec: Any, where: str) -> None:
 
 
 def _check_pool(pool: Any, where: str, *, persistent: bool) -> None:
-    """Raise INVALID_ARGUMENT for a worker pool that cannot run."""
+    """Raise INVALID_ARGUMENT for a worker pool spec that cannot run."""
     task = pool.WhichOneof("task")
     if task is None:
         raise GcpError(

@@ -92,7 +92,7 @@ def _check_supported(pipeline: Any) -> None:
 
 
 def _spec(inputs: Any) -> Any:
-    """Return the custom job that a pipeline's inputs describe.
+    """Return the CustomJobSpec that a training pipeline's training_task_inputs describe.
 
     Raises:
         GcpError: INVALID_ARGUMENT, which names the field.
@@ -111,7 +111,7 @@ def _spec(inputs: Any) -> Any:
 
 
 def _complete(model: Any, spec: Any) -> None:
-    """Set the model's location, unless the caller has."""
+    """Set the artifact_uri of the model to upload, unless the caller has set it."""
     base = spec.base_output_directory.output_uri_prefix
     if not model.artifact_uri:
         if not base:
@@ -123,7 +123,7 @@ def _complete(model: Any, spec: Any) -> None:
 
 
 def _upload(parent: str, pipeline: Any) -> Any:
-    """Return the upload of the pipeline's model as an UploadModelRequest."""
+    """Return the UploadModelRequest for the model that a training pipeline produces."""
     return UploadModelRequest.pb()(
         parent=parent,
         model=pipeline.model_to_upload,
@@ -144,7 +144,7 @@ class _Training:
         self.training = training
 
     def run(self) -> None:
-        """Run the pipeline to its end, and store how it ended."""
+        """Run a training pipeline to its end, and store how it ended."""
         try:
             self._end(*self._run())
         except GcpError as error:
@@ -159,7 +159,7 @@ class _Training:
             self.training.done.set()
 
     def _run(self) -> tuple[PipelineState, int, str]:
-        """Run the custom job, upload the model, and return the pipeline's end."""
+        """Run the custom job, upload its model; return the final state, error code and message."""
         if self.training.stop.is_set():
             return _CANCELLED_END
         job = self._job()
@@ -183,7 +183,7 @@ class _Training:
         )
 
     def _job(self) -> Any:
-        """Return the pipeline's custom job."""
+        """Return a new CustomJob message for the training pipeline's work."""
         job = custom_jobs.CustomJobPb(
             display_name=f"{self.pipeline.display_name}-custom-job"[:128], job_spec=self.spec
         )
@@ -191,7 +191,7 @@ class _Training:
         return job
 
     def _upload_model(self) -> None:
-        """Upload the model that the job wrote.
+        """Register the model that the custom job wrote.
 
         Raises:
             GcpError: The job wrote no model, or the model's id has been taken meanwhile.
@@ -204,11 +204,11 @@ class _Training:
         self._change(lambda pipeline: pipeline.model_to_upload.CopyFrom(model))
 
     def _change(self, change: Any) -> None:
-        """Change the stored pipeline."""
+        """Change the stored training pipeline's message in place."""
         change_if_present(self.call, self.name, change)
 
     def _end(self, state: PipelineState, code: int = 0, message: str = "") -> None:
-        """Store the pipeline's end."""
+        """Store the training pipeline's final state, end time and error."""
 
         def ended(pipeline: Any) -> None:
             pipeline.state = int(state)
@@ -228,7 +228,7 @@ _CANCELLED_END = (
 
 
 def _begin(call: Call, pipeline: Any, job: str) -> None:
-    """Set a pipeline's state to running its job."""
+    """Set a training pipeline's state to running, with its custom job's name."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)
     pipeline.start_time.CopyFrom(call.now_pb())

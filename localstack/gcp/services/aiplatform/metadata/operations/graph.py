@@ -103,7 +103,7 @@ def query_execution_inputs_and_outputs(call: Call, request: Any) -> Any:
 
 @handles(f"{_SERVICE}.QueryArtifactLineageSubgraph")
 def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
-    """Return everything within `max_hops` events of an artifact.
+    """Return the lineage graph within `max_hops` events of an artifact.
 
     The filter narrows the artifacts that are shown.
     """
@@ -124,7 +124,7 @@ def query_artifact_lineage_subgraph(call: Call, request: Any) -> Any:
 
 
 def _ancestors(resources: Resources, context: Any) -> Collection[str]:
-    """Return the names of a context and of its ancestors."""
+    """Return the names of an ML Metadata context and of its ancestors."""
     names = {context.name}
     for name in context.parent_contexts:
         names |= set(_ancestors(resources, resources.get(CONTEXT.word, name)))
@@ -132,7 +132,7 @@ def _ancestors(resources: Resources, context: Any) -> Collection[str]:
 
 
 def _graph(call: Call, names: Iterable[str], events: Iterable[Any]) -> Any:
-    """Return a lineage subgraph: these nodes, the events' nodes, and the events between them."""
+    """Return a LineageSubgraph of these nodes, the events' nodes, and the events between them."""
     resources = call.store(Resources)
     nodes = {
         name: resources.find(name)

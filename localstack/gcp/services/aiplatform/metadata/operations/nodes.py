@@ -36,7 +36,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def field(self) -> str:
-        """The name of a request's field for the node: artifact."""
+        """The name of the request field that holds the node, such as artifact."""
         return self.kind.word.lower()
 
 
@@ -49,7 +49,10 @@ NODES = (
 
 
 def _answer(node: Node) -> None:
-    """Make the methods of a kind of nodes the handlers of its RPCs."""
+    """Register the create, get, list, update, delete and purge handlers of a kind of node.
+
+    Kinds are artifacts, executions and contexts.
+    """
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: create(
@@ -66,20 +69,20 @@ def _answer(node: Node) -> None:
 
 
 def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -> Any:
-    """Store a new node, and return it."""
+    """Store a new node (artifact, execution or context) in a metadata store, and return it."""
     store = standard_methods.get(call, STORE, parent)
     name = standard_methods.name_of(call, node.kind, store.name, identifier or str(uuid.uuid4()))
     return standard_methods.create(call, node.kind, name, message)
 
 
 def _asked_id(node: Node, request: Any) -> str:
-    """Return the id that a request asks for, or an empty text."""
+    """Return the id that a create request gives its node, or an empty text."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier
 
 
 def _list(call: Call, node: Node, request: Any) -> Any:
-    """List the nodes of a kind that fit a request."""
+    """Return the response to a list request for nodes of a kind."""
     store = standard_methods.get(call, STORE, request.parent)
     nodes = call.store(Resources).below(store.name, node.kind.collection)
     listed, token = queries.select(call, nodes, request)
@@ -88,7 +91,7 @@ def _list(call: Call, node: Node, request: Any) -> Any:
 
 
 def _update(call: Call, node: Node, request: Any) -> Any:
-    """Change a node's fields, or create the node if allowed."""
+    """Update a node, or create it if the request's allow_missing is set; return the node."""
     message = getattr(request, node.field)
     name = canonical(call, message.name)
     if request.allow_missing and call.store(Resources).find(name) is None:
@@ -102,7 +105,7 @@ def _update(call: Call, node: Node, request: Any) -> Any:
 
 
 def _delete(call: Call, node: Node, request: Any) -> Any:
-    """Delete a node. `force` changes nothing.
+    """Delete a node of ML Metadata by a long-running operation. `force` changes nothing.
 
     "The force deletion semantics is still undefined" [sdk]; an experiment is deleted before its
     pipeline runs.
@@ -121,7 +124,7 @@ def _delete(call: Call, node: Node, request: Any) -> Any:
 
 
 def remove(call: Call, node: Node, name: str) -> None:
-    """Remove a node with its links; a context's children stay without it."""
+    """Delete a node with its lineage links; a context's children remain without a parent."""
     resources = call.store(Resources)
     if node.kind is CONTEXT:
         for child in _children(call, name):
@@ -132,7 +135,7 @@ def remove(call: Call, node: Node, name: str) -> None:
 
 
 def _children(call: Call, name: str) -> list[Any]:
-    """Return the contexts below a context."""
+    """Return the contexts that have a context as parent."""
     parent = name.rpartition(f"/{CONTEXT.collection}/")[0]
     return [
         context
@@ -142,7 +145,7 @@ def _children(call: Call, name: str) -> list[Any]:
 
 
 def _purge(call: Call, node: Node, request: Any) -> Any:
-    """Delete the nodes that fit a filter; without `force`, only count them."""
+    """Delete the nodes that fit a purge request's filter; without `force`, only count them."""
     if not request.filter:
         raise GcpError("INVALID_ARGUMENT", "A purge needs a filter.")
     store = standard_methods.get(call, STORE, request.parent)

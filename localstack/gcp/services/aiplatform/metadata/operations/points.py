@@ -81,7 +81,7 @@ def export_tensorboard_time_series_data(call: Call, request: Any) -> Any:
 
 
 def _check(call: Call, run: str, data: Sequence[Any]) -> None:
-    """Raise for points of time series that do not exist or of another type."""
+    """Raise an error for data of a time series that does not exist or has another type."""
     for part in data:
         series = standard_methods.get(
             call, SERIES, f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -104,7 +104,7 @@ def _check(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _write(call: Call, run: str, data: Sequence[Any]) -> None:
-    """Add points to the time series of a run."""
+    """Append data points to the time series of a TensorBoard run."""
     resources = call.store(Resources)
     for part in data:
         name = f"{run}/{SERIES.collection}/{part.tensorboard_time_series_id}"
@@ -121,7 +121,7 @@ def _write(call: Call, run: str, data: Sequence[Any]) -> None:
 
 
 def _data(call: Call, series: Any, most: int) -> Any:
-    """Return a time series' points, at most `most`, as the API has them."""
+    """Return a time series' data points, at most `most` of them, as a message of the API."""
     points = call.store(Points).get(series.name)
     if most != -1:
         points = _thinned(points, most or _MOST_POINTS)
@@ -132,7 +132,7 @@ def _data(call: Call, series: Any, most: int) -> Any:
 
 
 def _thinned(points: list[Any], most: int) -> list[Any]:
-    """Return at most `most` of the points, evenly spread, with the first and the last."""
+    """Return at most `most` points, evenly spread over all, with the first and the last."""
     if len(points) <= most:
         return points
     if most == 1:

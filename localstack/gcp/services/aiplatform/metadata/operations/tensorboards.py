@@ -125,7 +125,10 @@ def delete_tensorboard(call: Call, request: Any) -> Any:
 
 
 def _answer(level: Level) -> None:
-    """Make the methods of a level the handlers of its RPCs."""
+    """Register the handlers of a level of TensorBoard resources.
+
+    Levels are experiments, runs and time series; each has create, get, list, update and delete.
+    """
     word, several = (
         level.kind.word,
         level.kind.word if level.kind is SERIES else f"{level.kind.word}s",
@@ -148,7 +151,7 @@ def _answer(level: Level) -> None:
 
 
 def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
-    """Create a resource of a level."""
+    """Create a TensorBoard resource (experiment, run or time series), and return it."""
     above = standard_methods.get(call, level.parent, parent)
     identifier = getattr(request, f"{level.field}_id")
     if not identifier and level.needs_id:
@@ -175,7 +178,7 @@ def _create(call: Call, level: Level, parent: str, request: Any) -> Any:
 
 
 def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
-    """Create several resources: all or none.
+    """Create several TensorBoard resources, all or none, and return the response.
 
     Time series may belong to several runs of the experiment.
     """
@@ -195,7 +198,7 @@ def _create_batch(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _list(call: Call, level: Level, several: str, request: Any) -> Any:
-    """List the resources of a level below a parent."""
+    """Return the response to a list request for TensorBoard resources below a parent."""
     items = [
         item
         for parent in _parents(call, level, request.parent)
@@ -208,7 +211,7 @@ def _list(call: Call, level: Level, several: str, request: Any) -> Any:
 
 
 def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
-    """Return the parent, or all parents of its kind if its id is `-`."""
+    """Return the names of the parents to list: one, or all of its kind if its id is `-`."""
     name = canonical(call, name)
     above, _, identifier = name.rpartition(f"/{level.parent.collection}/")
     if identifier == "-":
@@ -217,12 +220,12 @@ def _parents(call: Call, level: Level, name: str) -> Sequence[str]:
 
 
 def _below(call: Call, parent: str, kind: standard_methods.Kind) -> list[Any]:
-    """Return the resources of a kind below a parent."""
+    """Return the TensorBoard resources of a kind below a parent."""
     return call.store(Resources).below(parent, kind.collection)
 
 
 def _delete(call: Call, kind: standard_methods.Kind, request: Any) -> Any:
-    """Delete a resource with everything below it."""
+    """Delete a TensorBoard resource with everything below it by a long-running operation."""
     name = canonical(call, request.name)
     resources, points = call.store(Resources), call.store(Points)
     resources.get(kind.word, name)
@@ -241,7 +244,7 @@ def _delete(call: Call, kind: standard_methods.Kind, request: Any) -> Any:
 
 
 def _with_runs(call: Call, tensorboard: Any) -> Any:
-    """Return a tensorboard with its number of runs."""
+    """Return a tensorboard's message with its run_count filled in."""
     experiments = _below(call, tensorboard.name, EXPERIMENT)
     tensorboard.run_count = sum(
         len(_below(call, experiment.name, RUN)) for experiment in experiments
@@ -250,7 +253,7 @@ def _with_runs(call: Call, tensorboard: Any) -> Any:
 
 
 def _take_default(call: Call, resources: Resources, name: str) -> None:
-    """Make a tensorboard the location's only default."""
+    """Clear is_default of a location's other tensorboards, as this one is the default now."""
     parent = name.rpartition(f"/{TENSORBOARD.collection}/")[0]
     for other in _below(call, parent, TENSORBOARD):
         if other.is_default and other.name != name:

@@ -63,7 +63,7 @@ def list_model_evaluations(call: Call, request: Any) -> Any:
 
 
 def _version(call: Call, model: str) -> tuple[str, Version]:
-    """Return the name, with its number, and the record of the version that a model's name means.
+    """Return the full name and the record of the model version that a name means.
 
     Raises:
         GcpError: NOT_FOUND.

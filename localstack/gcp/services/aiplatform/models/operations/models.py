@@ -193,7 +193,7 @@ def delete_model_version(call: Call, request: Any) -> Any:
 
 
 def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
-    """Return a model's version that a request may delete; raise an error if it is in use."""
+    """Return the model and version that a request may delete; raise an error if in use."""
     model = registered_model(call, name)
     version = version_of(model, name.version)
     _check_idle(model, version.number)
@@ -212,7 +212,7 @@ def _deletable(call: Call, name: Name) -> tuple[RegisteredModel, Version]:
 
 
 def _check_idle(model: RegisteredModel, version: int | None) -> None:
-    """Raise FAILED_PRECONDITION while a version, or any version of the model, is deployed."""
+    """Raise FAILED_PRECONDITION while a model version, or any of the model, is deployed."""
     endpoints = sorted(
         {endpoint for (endpoint, _), number in model.deployed.items() if version in (None, number)}
     )
@@ -226,7 +226,7 @@ def _check_idle(model: RegisteredModel, version: int | None) -> None:
 
 
 def _replace(source: Any, target: Any, path: str) -> None:
-    """Copy one field from `source` to `target`."""
+    """Copy one field of a model from `source` to `target`."""
     if path == "labels":
         target.ClearField("labels")
         target.labels.update(source.labels)
@@ -235,7 +235,7 @@ def _replace(source: Any, target: Any, path: str) -> None:
 
 
 def _deleting(call: Call) -> Any:
-    """Return the metadata of an operation that deletes."""
+    """Return the metadata of a long-running delete operation."""
     now = call.now_pb()
     return DeleteOperationMetadata.pb()(
         generic_metadata=GenericOperationMetadata.pb()(create_time=now, update_time=now)

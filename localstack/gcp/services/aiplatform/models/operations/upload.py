@@ -78,7 +78,7 @@ def upload_model(call: Call, request: Any) -> Any:
 
 
 def check(call: Call, request: Any) -> str:
-    """Return the name that an uploaded model will have.
+    """Check an UploadModel request, and return the name that the model will have.
 
     Raises:
         GcpError: The request is not valid.
@@ -91,9 +91,9 @@ def check(call: Call, request: Any) -> str:
 
 
 def upload(call: Call, request: Any, *, training_pipeline: str) -> Any:
-    """Register a model that a training pipeline has trained, and return it.
+    """Register a model that a training pipeline has trained, at once, and return it.
 
-    It is what UploadModel does, at once.
+    It does what UploadModel does.
 
     Raises:
         GcpError: The model cannot be uploaded.
@@ -115,7 +115,7 @@ def check_alias(alias: str) -> None:
 
 
 def _name(call: Call, request: Any, parent: str) -> str:
-    """Return the name of an uploaded model.
+    """Return the full name of an uploaded model: of a new one, or its parent model's.
 
     Raises:
         GcpError: The parent model does not exist, or the id is taken or not valid.
@@ -141,7 +141,7 @@ def _name(call: Call, request: Any, parent: str) -> str:
 
 
 def _check(model: Any) -> None:
-    """Raise INVALID_ARGUMENT for a model that cannot be uploaded."""
+    """Raise INVALID_ARGUMENT for a Model message that cannot be uploaded."""
     check_display_name(model.display_name, kind="Model")
     check_labels(model.labels)
     for alias in model.version_aliases:
@@ -169,13 +169,13 @@ def _check(model: Any) -> None:
 
 
 def _check_artifacts(call: Call, uri: str) -> None:
-    """Raise unless a model's folder in Cloud Storage exists."""
+    """Raise an error unless a model's artifact folder in Cloud Storage exists."""
     if uri and not in_process.uris_below(call, f"{uri.rstrip('/')}/"):
         raise GcpError("FAILED_PRECONDITION", f'There are no files under "{uri}" to copy.')
 
 
 def _register(call: Call, name: str, request: Any) -> tuple[RegisteredModel, Version]:
-    """Store an uploaded version of a new or an existing model."""
+    """Store an uploaded model version; return its model, new or existing, and the version."""
     store = call.store(Models)
     with store.lock:
         model = store.by_name.get(name)
@@ -200,7 +200,7 @@ def _register(call: Call, name: str, request: Any) -> tuple[RegisteredModel, Ver
 
 
 def _new(call: Call, name: str, uploaded: Any) -> RegisteredModel:
-    """Return a new model without versions."""
+    """Return a new registered model without versions."""
     shared = ModelPb(create_time=call.now_pb())
     for field in _OF_MODEL:
         setattr(shared, field, getattr(uploaded, field))
@@ -208,7 +208,7 @@ def _new(call: Call, name: str, uploaded: Any) -> RegisteredModel:
 
 
 def _content(call: Call, uploaded: Any) -> Any:
-    """Return the message that is stored of an uploaded version."""
+    """Return the Model message that is stored for an uploaded version."""
     content = ModelPb()
     content.CopyFrom(uploaded)
     for field in (*_OUTPUT_ONLY, *_OF_MODEL):

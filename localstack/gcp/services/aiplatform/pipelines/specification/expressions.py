@@ -50,7 +50,7 @@ class Node(msgspec.Struct, frozen=True):
 
 
 def parse(text: str) -> Node:
-    """Parse an expression; raise BadExpression."""
+    """Parse an expression of a condition into its syntax tree; raise BadExpression."""
     reader = _Reader(text)
     node = reader.ternary()
     if reader.sign or reader.at < len(reader.tokens):
@@ -59,7 +59,7 @@ def parse(text: str) -> Node:
 
 
 def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
-    """Return the value of an expression over named values.
+    """Evaluate the text of an expression over named values, and return its value.
 
     Raises:
         BadExpression: It is none, or a value is missing or of a type that does not fit.
@@ -78,7 +78,7 @@ def evaluate(text: str, scope: Mapping[str, Any]) -> Any:
 
 
 def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
-    """Return whether a trigger's condition is true over an executor's `inputs`.
+    """Return whether a trigger policy's condition is true over an executor's `inputs`.
 
     Raises:
         BadExpression: It is none, or its value is no truth value.
@@ -90,7 +90,7 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
 
 
 def select(selector: str, value: Any) -> Any:
-    """Apply a parameter_expression_selector to a value.
+    """Apply a parameter_expression_selector to an upstream output, and return the result.
 
     The expression knows the value as string_value.
     """
@@ -117,24 +117,24 @@ class _Reader:
 
     @property
     def sign(self) -> str:
-        """The next operator or bracket, or `in`; else an empty text."""
+        """The next operator or bracket in the text, or `in`; else an empty text."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "")
         return word if kind == "sign" or word == "in" else ""
 
     def take(self, *signs: str) -> str:
-        """Take the next sign if it is one of these, else return ""."""
+        """Consume the next sign if it is one of these, and return it; else return ""."""
         if self.sign and self.sign in signs:
             self.at += 1
             return self.tokens[self.at - 1][1]
         return ""
 
     def expect(self, sign: str) -> None:
-        """Take a sign; raise BadExpression if another one comes."""
+        """Consume a sign; raise BadExpression if another one comes."""
         if not self.take(sign):
             raise BadExpression(f"{self.text!r}: {sign!r} is missing.")
 
     def ternary(self) -> Node:
-        """Parse `condition ? one : other`."""
+        """Parse `condition ? one : other` into a node of the syntax tree."""
         node = self.either()
         if not self.take("?"):
             return node
@@ -147,19 +147,19 @@ class _Reader:
         return self.binary(self.both, "||")
 
     def both(self) -> Node:
-        """Parse operands of `&&`."""
+        """Parse operands joined by `&&` into a node of the syntax tree."""
         return self.binary(self.comparison, "&&")
 
     def comparison(self) -> Node:
-        """Read operands of a comparison or of `in`."""
+        """Parse operands of a comparison or of `in`."""
         return self.binary(self.sum, *_COMPARE, "in")
 
     def sum(self) -> Node:
-        """Parse operands of + and -."""
+        """Parse operands joined by + and - into a node of the syntax tree."""
         return self.binary(self.product, "+", "-")
 
     def product(self) -> Node:
-        """Parse operands of *, / and %."""
+        """Parse operands joined by *, / and % into a node of the syntax tree."""
         return self.binary(self.unary, "*", "/", "%")
 
     def binary(self, below: Callable[[], Node], *signs: str) -> Node:
@@ -170,12 +170,12 @@ class _Reader:
         return node
 
     def unary(self) -> Node:
-        """Read an operand with ! or - before it."""
+        """Parse an operand with ! or - before it."""
         sign = self.take("!", "-")
         return Node(f"unary {sign}", (self.unary(),)) if sign else self.member()
 
     def member(self) -> Node:
-        """Read a value with fields, indexes and method calls behind it."""
+        """Parse a value with fields, indexes and method calls behind it."""
         node = self.primary()
         while sign := self.take(".", "["):
             if sign == "[":
@@ -191,7 +191,7 @@ class _Reader:
         return node
 
     def primary(self) -> Node:
-        """Read a literal, a name, a call, a list, or an expression in parentheses."""
+        """Parse a literal, a name, a call, a list, or an expression in parentheses."""
         if self.take("("):
             node = self.ternary()
             self.expect(")")
@@ -211,7 +211,7 @@ class _Reader:
         return Node("call", (word, *self.arguments())) if self.take("(") else Node("name", (word,))
 
     def name(self) -> str:
-        """Read a name; raise BadExpression if none comes."""
+        """Parse a name; raise BadExpression if none comes."""
         kind, word = self.tokens[self.at] if self.at < len(self.tokens) else ("", "its end")
         if kind != "name":
             raise BadExpression(f"{self.text!r}: {word!r} is no name.")
@@ -219,7 +219,7 @@ class _Reader:
         return word
 
     def arguments(self, end: str = ")") -> tuple[Node, ...]:
-        """Read arguments up to a closing sign."""
+        """Parse arguments up to a closing bracket."""
         arguments: list[Node] = []
         while not self.take(end):
             if arguments:
@@ -246,7 +246,7 @@ _FORMS: Mapping[str, Callable[[tuple[Any, ...], _Value], Any]] = {
 
 
 def _value(node: Node, scope: Mapping[str, Any]) -> Any:
-    """Return the value of a node over named values."""
+    """Evaluate a node of an expression's syntax tree over named values."""
 
     def value(part: Node) -> Any:
         return _value(part, scope)
@@ -259,7 +259,7 @@ def _value(node: Node, scope: Mapping[str, Any]) -> Any:
 
 
 def _binary(sign: str, left: Any, right: Any) -> Any:
-    """Return the value of an operator over two values."""
+    """Return the result of a binary operator for two values."""
     if sign in _COMPARE:
         if isinstance(left, bool) != isinstance(right, bool) or isinstance(left, str) != isinstance(
             right, str
@@ -276,7 +276,7 @@ def _binary(sign: str, left: Any, right: Any) -> Any:
 
 
 def _truth(value: Any) -> bool:
-    """Return a boolean; raise TypeError for other values."""
+    """Return a boolean value as it is; raise TypeError for other values."""
     if not isinstance(value, bool):
         raise TypeError(f"{value!r} is neither true nor false")
     return value
@@ -299,7 +299,7 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
-    """Return the value of a function or method over its arguments."""
+    """Return the result of a function or method for its arguments."""
     if name not in _FUNCTIONS:
         raise BadExpression(f"the function {name} is not supported by the local stack.")
     return _FUNCTIONS[name](*arguments)

@@ -33,12 +33,14 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def local_path(uri: str) -> str:
-    """Return the path within a container of a gs:// URI."""
+    """Return the path in a container, below /gcs/, of a gs:// URI."""
     return MOUNT + uri.removeprefix("gs://") if uri.startswith("gs://") else uri
 
 
 def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
-    """Return the words of a container's command; an absent IfPresent leaves none.
+    """Return the words of a container's command with their placeholders resolved.
+
+    An IfPresent whose input is absent leaves no word, unless it has an Else.
 
     Raises:
         BadPlaceholder: A word names something that does not exist.
@@ -54,7 +56,7 @@ def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run
 
 
 def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
-    """Return a word with every placeholder replaced by its value.
+    """Return a text with every placeholder, such as {{$.inputs...}}, replaced by its value.
 
     Raises:
         BadPlaceholder: It names something that does not exist.
@@ -63,7 +65,7 @@ def resolve(word: str, executor_input: Mapping[str, Any], run: Run) -> str:
 
 
 def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> Any:
-    """Return a JSON value with every string in it resolved.
+    """Return a JSON value with the placeholders in every string in it resolved.
 
     A string that is one placeholder alone becomes the value itself.
     """
@@ -83,7 +85,7 @@ def resolve_inside(value: Any, executor_input: Mapping[str, Any], run: Run) -> A
 
 
 def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
-    """Return a word, several words, or None for no word, of a Concat or an IfPresent."""
+    """Return what a Concat or IfPresent stands for: a word, several words, or None."""
     if isinstance(value, str):
         return value
     if isinstance(value, list):
@@ -110,14 +112,14 @@ def _structure(value: Any, executor_input: Mapping[str, Any]) -> Any:
 
 
 def _present(name: str, inputs: Mapping[str, Any]) -> bool:
-    """Return whether an input has a value."""
+    """Return whether a task's input has a value or an artifact."""
     return inputs.get("parameterValues", {}).get(name) is not None or bool(
         inputs.get("artifacts", {}).get(name)
     )
 
 
 def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any:
-    """Return the value of a placeholder's path."""
+    """Return the value of a placeholder by its path; a path may end in json_escape."""
     if path is None:
         return executor_input
     if path in run.names:
@@ -134,7 +136,7 @@ def _value(path: str | None, executor_input: Mapping[str, Any], run: Run) -> Any
 
 
 def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -> Any:
-    """Return the value that a placeholder's path names."""
+    """Return the value to which a placeholder's path leads in an ExecutorInput."""
     match parts:
         case []:
             return executor_input
@@ -155,7 +157,7 @@ def _looked_up(path: str, parts: list[str], executor_input: Mapping[str, Any]) -
 
 
 def _of_artifact(artifacts: list[dict[str, Any]] | None, rest: list[str], path: str) -> Any:
-    """Return a property of an artifact; an optional artifact that is absent is null."""
+    """Return a property of an artifact for a placeholder; None if the artifact is absent."""
     if not rest:
         return {"artifacts": artifacts} if artifacts is not None else None
     if not artifacts:

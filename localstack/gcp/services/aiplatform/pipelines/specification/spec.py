@@ -169,7 +169,7 @@ class Task(Node, frozen=True, kw_only=True):
 
     @property
     def waits_for_the_end_only(self) -> bool:
-        """Whether failures upstream do not matter: an exit handler, or one that ignores them."""
+        """Whether the task runs even if upstream tasks fail, as an exit handler does."""
         return self.trigger_policy.strategy == "ALL_UPSTREAM_TASKS_COMPLETED"
 
 
@@ -189,7 +189,7 @@ class DagParameter(Node, frozen=True, kw_only=True):
 
     @property
     def selectors(self) -> tuple[Selector, ...]:
-        """The selectors of which the first with a value is taken."""
+        """The task outputs of which the first with a value becomes the DAG's output."""
         return (
             (self.value_from_parameter,)
             if self.value_from_parameter
@@ -273,9 +273,9 @@ class Pipeline(Node, frozen=True, kw_only=True):
     default_pipeline_root: str = ""
 
     def component_of(self, task: Task) -> Component:
-        """Return the component that a task runs."""
+        """Return the specification of the component that a task runs."""
         return self.components[task.component]
 
     def executor_of(self, component: Component) -> Executor:
-        """Return the executor of a component."""
+        """Return the executor (container, importer ...) of a component."""
         return self.deployment_spec.executors[component.executor_label or ""]

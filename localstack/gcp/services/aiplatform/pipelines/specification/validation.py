@@ -30,7 +30,7 @@ class BadSpec(Exception):
 
 
 def read(document: dict[str, Any]) -> Pipeline:
-    """Return the pipeline of a document.
+    """Parse and check a compiled pipeline's document (its PipelineSpec), and return it.
 
     The document's numbers may all be floats, as protobuf's Struct has them.
 
@@ -54,7 +54,7 @@ def read(document: dict[str, Any]) -> Pipeline:
 
 
 def with_whole_numbers(value: Any) -> Any:
-    """Return a value with its whole floats as ints.
+    """Return a JSON value in which whole floats are integers, as protobuf has only floats.
 
     Where a parameter's type is known to be a float, it is made one again.
     """
@@ -66,7 +66,7 @@ def with_whole_numbers(value: Any) -> Any:
 
 
 def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of the root's parameters: the arguments, else the defaults.
+    """Return the values of the pipeline's own parameters: its arguments, else the defaults.
 
     Raises:
         BadSpec: One is missing, unknown or of another type.
@@ -91,7 +91,7 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
-    """Return the value of a root's parameter in its type."""
+    """Return the value of one of the pipeline's parameters, in its declared type."""
     try:
         value = typed(value, declaration.parameter_type)
     except WrongType as error:
@@ -105,7 +105,7 @@ def _parameter_value(name: str, declaration: ParameterInput, value: Any) -> Any:
 
 
 def _problems(pipeline: Pipeline) -> Iterator[str]:
-    """Yield the mistakes in a pipeline's specification."""
+    """Yield messages about the mistakes in a pipeline's specification."""
     if not _NAME.fullmatch(pipeline.pipeline_info.name):
         yield f"pipeline_info.name {pipeline.pipeline_info.name!r} does not match {_NAME.pattern}."
     if pipeline.root.dag is None or not pipeline.root.dag.tasks:
@@ -132,7 +132,7 @@ def _problems(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _components_below(component: Component) -> list[str]:
-    """Return the components that a component's tasks run."""
+    """Return the names of the components that a component's own tasks run."""
     return (
         [task.component for task in component.dag.tasks.values()]
         if component.dag is not None
@@ -141,7 +141,7 @@ def _components_below(component: Component) -> list[str]:
 
 
 def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> Iterator[str]:
-    """Yield the mistakes in a DAG."""
+    """Yield messages about the mistakes in a DAG's tasks and outputs."""
     for key, task in dag.tasks.items():
         where = f"component {name}, task {key}"
         if task.component not in pipeline.components:
@@ -175,7 +175,7 @@ def _in_dag(pipeline: Pipeline, name: str, component: Component, dag: Dag) -> It
 
 
 def _in_task(component: Component, parent: Component, task: Task) -> Iterator[str]:
-    """Yield the mistakes in a task."""
+    """Yield messages about the mistakes in a task."""
     yield from _in_inputs(parent, task)
     yield from _unset(component, task)
     if task.trigger_policy.condition:
@@ -186,7 +186,7 @@ def _in_task(component: Component, parent: Component, task: Task) -> Iterator[st
 
 
 def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
-    """Yield the mistakes in a task's inputs."""
+    """Yield messages about the mistakes in a task's inputs."""
     parameters, artifacts = parent.input_definitions.parameters, parent.input_definitions.artifacts
     for name, source in task.inputs.parameters.items():
         if source.component_input_parameter and source.component_input_parameter not in parameters:
@@ -208,7 +208,7 @@ def _in_inputs(parent: Component, task: Task) -> Iterator[str]:
 
 
 def _unset(component: Component, task: Task) -> Iterator[str]:
-    """Yield the required inputs that a task does not set."""
+    """Yield messages about the required inputs that a task does not set."""
     iterator = task.parameter_iterator or task.artifact_iterator
     values = task.inputs.parameters.keys() | ({iterator.item_input} if iterator else set())
     for name, declared in component.input_definitions.parameters.items():
@@ -221,7 +221,7 @@ def _unset(component: Component, task: Task) -> Iterator[str]:
 
 
 def upstream_tasks(task: Task) -> tuple[str, ...]:
-    """Return the tasks that end before this one starts.
+    """Return the names of the tasks that must end before this one starts.
 
     These are the tasks that it names, and those whose outputs or final status it takes.
     """
@@ -234,7 +234,7 @@ def upstream_tasks(task: Task) -> tuple[str, ...]:
 
 
 def _producer(source: ParameterSource | ArtifactSource) -> str | None:
-    """Return the task whose output a source reads, or None."""
+    """Return the name of the task whose output an input takes, or None."""
     if isinstance(source, ArtifactSource):
         return source.task_output_artifact.producer_task if source.task_output_artifact else None
     if source.task_output_parameter is not None:

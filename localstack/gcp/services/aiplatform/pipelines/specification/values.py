@@ -14,7 +14,7 @@ class WrongType(Exception):
 
 
 def typed(value: Any, kind: Kind) -> Any:
-    """Return a value in Python's type for `kind`.
+    """Return a parameter's value in the Python type of its declared `kind`.
 
     A whole number is an integer, as protobuf has one kind of number.
 
@@ -49,10 +49,10 @@ _MAKE: Mapping[str, Callable[[Any], Any]] = {
 
 
 def coerced(value: Any, kind: Kind) -> Any:
-    """Return a value that one task hands to another, converted between JSON and strings.
+    """Return one task's output converted to the parameter type that another task declares.
 
-    What is no string becomes JSON where a string is declared, and the other way round. kfp declares
-    the items of a plain `list` as strings, whatever they are.
+    What is no string becomes JSON text where a string is declared, and the other way round. kfp
+    declares the items of a plain `list` as strings, whatever they are.
 
     Raises:
         WrongType: The value cannot be converted.
@@ -72,7 +72,7 @@ def text(value: Any) -> str:
 
 
 def output_value(content: str, kind: Kind) -> Any:
-    """Return the value that a container wrote to an output file.
+    """Parse an output parameter's value from the content of the file a container wrote.
 
     Raises:
         WrongType: The file's content is none of `kind`.

@@ -78,7 +78,7 @@ def stream_raw_predict(call: Call, request: HttpRequest) -> HttpAnswer:
 
 @lru_cache(maxsize=256)
 def _signature(number: str, model: str, version: str, display_name: str) -> bytes:
-    """Return the end of an answer, which names the model that predicted."""
+    """Return the end of a Predict response's JSON, which names the model that predicted."""
     members = {
         "deployedModelId": number,
         "model": model,
@@ -89,7 +89,7 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 
 
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
-    """Raise an error unless the endpoint may be called at this host.
+    """Raise an error unless an endpoint may be called at the request's host.
 
     A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
     """

@@ -109,7 +109,7 @@ def stream_raw_predict(call: Call, request: Any) -> Iterator[Any]:
 
 @handles("google.cloud.aiplatform.v1.PredictionService.Explain", executes=False)
 def explain(call: Call, request: Any) -> Any:
-    """Refuse Explain: no model here has explanations."""
+    """Raise the error for Explain, which is not supported: no model here has explanations."""
     hosted = require_endpoint(call, request.endpoint)
     check_size(routing_of(call, request.endpoint), request.ByteSize())
     if request.deployed_model_id and request.deployed_model_id not in hosted.targets:
@@ -127,7 +127,7 @@ def explain(call: Call, request: Any) -> Any:
 def stream(
     call: Call, endpoint: str, body: bytes, headers: tuple[tuple[str, str], ...]
 ) -> tuple[int, dict[str, str], Iterator[bytes]]:
-    """Return the status, the headers and the parts of a streamed answer; called in a thread.
+    """Return status, headers and body parts of a model's streamed answer; called in a thread.
 
     Raises:
         GcpError: There is no answer.
@@ -152,7 +152,7 @@ def stream(
 
 
 def _check_endpoint_header(call: Call, endpoint: str) -> None:
-    """Raise unless the header names the request's endpoint.
+    """Raise an error unless the gRPC header names the request's endpoint.
 
     A dedicated host is one for all endpoints of gRPC, and this header says which is meant.
     """

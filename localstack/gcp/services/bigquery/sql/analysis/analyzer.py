@@ -53,12 +53,12 @@ class Question(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def named(self) -> Mapping[str, Parameter]:
-        """The parameters that have names, by these."""
+        """The query parameters that have names, by name."""
         return {parameter.name: parameter for parameter in self.parameters if parameter.name}
 
     @property
     def system_types(self) -> dict[Path, str]:
-        """The types of the system variables, by their paths."""
+        """The GoogleSQL types of the system variables (@@name), by path."""
         return {
             tuple(variable.name.split(".")): type_text(variable.field) for variable in self.system
         }
@@ -75,7 +75,7 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def columns(self) -> list[tuple[int, Field]]:
-        """The column ids and fields of a query's output."""
+        """The resolved column ids and the columns of a query's result."""
         return columns_of(self.statement.output_column_list, renames=self.question.renames)
 
 
@@ -88,7 +88,9 @@ def available() -> bool:
 
 
 def analyze(instance: Instance, question: Question) -> Analysis:
-    """Analyze a statement.
+    """Analyze a SQL statement with GoogleSQL's analyzer; return the resolved statement.
+
+    Names are resolved against the stack's tables, and types are checked.
 
     Raises:
         BigQueryError: `invalidQuery` in Google's words, or `notFound` by the table's name.
@@ -151,7 +153,7 @@ def analyze(instance: Instance, question: Question) -> Analysis:
 
 
 def table_of(source: Source) -> Table:
-    """Return a source as the analyzer's catalog describes tables."""
+    """Return a table, view or wildcard in the form that the analyzer's catalog takes."""
     columns, pseudo = (
         {field.name: type_text(field) for field in fields}
         for fields in (source.fields, source.pseudo)
@@ -160,15 +162,15 @@ def table_of(source: Source) -> Table:
 
 
 def _valueless_constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
-    """Return a script's variables for the analyzer, which needs no values.
+    """Return a script's variables as the analyzer's constants, all NULL.
 
-    So a loop's catalog stays registered while they change.
+    The analyzer needs no values, so its catalog can be reused while a loop changes them.
     """
     return constants([msgspec.structs.replace(variable, value=None) for variable in variables])
 
 
 def constants(variables: Sequence[Parameter]) -> dict[str, Constant]:
-    """Return a script's variables as the analyzer's constants."""
+    """Return a script's variables as the analyzer's constants, with their values."""
     return {
         variable.name: Constant(type=type_text(variable.field), value=_serialized_value(variable))
         for variable in variables
@@ -190,7 +192,7 @@ def _serialized_value(variable: Parameter) -> bytes:
 
 
 def _source(instance: Instance, path: Path, question: Question) -> Source:
-    """Return the table, view or function that a name means."""
+    """Return the table, view or wildcard that a name in a statement means."""
     return sources.source_of(
         instance,
         path,
@@ -202,7 +204,7 @@ def _source(instance: Instance, path: Path, question: Question) -> Source:
 
 
 def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]:
-    """Return the table of an ALTER TABLE.
+    """Return the table that an ALTER TABLE names, by its path, for the analyzer's catalog.
 
     It returns none where the table need not exist and does not.
     """
@@ -219,7 +221,7 @@ def _altered_table(instance: Instance, question: Question) -> dict[Path, Source]
 
 
 def analyzer_error(message: str) -> BigQueryError:
-    """Return the analyzer's complaint as BigQuery words it: with `at [1:8]` for `[at 1:8]`."""
+    """Return an analyzer's error message as an `invalidQuery` error in BigQuery's words."""
     return invalid_query(_PLACE.sub(r" at [\1]", _GROUP.sub("", message)))
 
 
@@ -235,7 +237,7 @@ def types_of(parameters: Sequence[Parameter]) -> dict[str, str] | list[str]:
 def _number_tables(
     catalog: Any, path: tuple[str, ...], numbers: Mapping[tuple[str, ...], tuple[int, str]]
 ) -> None:
-    """Give each table of a catalogue a number and a second name."""
+    """Give each table of an analyzer's catalog, in place, a number and another name."""
     for table in catalog.table:
         number, name = numbers[(*path, table.name)]
         table.name_in_catalog, table.serialization_id, table.name = table.name, number, name
@@ -244,7 +246,7 @@ def _number_tables(
 
 
 def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
-    """Return the columns of a query."""
+    """Return the columns of the result of a view's query."""
     question = Question(sql=sql, project=project)
     meaning = analyze(instance, question)
     if meaning.statement.kind != "query_stmt":
@@ -253,7 +255,7 @@ def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
 
 
 def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Field]]:
-    """Return the column ids and fields of a statement's output.
+    """Return the column ids and the columns of a statement's result.
 
     What has no name is f0_, f1_ ...
 
@@ -280,7 +282,7 @@ def columns_of(outputs: Sequence[Node], *, renames: bool) -> list[tuple[int, Fie
 
 
 def _unused_name(name: str, used_names: set[str]) -> str:
-    """Return the first of `name_1`, `name_2` ... that is not used."""
+    """Return `name_1`, `name_2` and so on: the first that is not in `used_names`."""
     return next(
         new
         for number in itertools.count(1)

@@ -16,7 +16,7 @@ from ...state.instance import Instance
 
 
 def _fields(text: str) -> tuple[Field, ...]:
-    """Return columns of a text such as `name created:TIMESTAMP`; others are STRING."""
+    """Return the columns that a text such as `name created:TIMESTAMP` lists; default STRING."""
     parts = (word.partition(":") for word in text.split())
     return tuple(Field(name=name, type=kind or "STRING") for name, _, kind in parts)
 
@@ -42,21 +42,21 @@ _VIEWS = {
 
 
 def fields(name: str) -> tuple[Field, ...]:
-    """Return the columns of a view of INFORMATION_SCHEMA."""
+    """Return the columns of the INFORMATION_SCHEMA view of this name."""
     if name not in _VIEWS:
         raise not_run(f"INFORMATION_SCHEMA.{name}")
     return _VIEWS[name]
 
 
 def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
-    """Return the rows of the view `ref.table`, about a project or one of its datasets."""
+    """Return the rows of an INFORMATION_SCHEMA view of a project or dataset as dictionaries."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]
 
 
 def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
-    """Yield the tables of a dataset, or of all that are not hidden."""
+    """Yield the tables of a dataset, or of all datasets that are not hidden."""
     datasets = (
         [ref.dataset]
         if ref.dataset
@@ -67,14 +67,14 @@ def _tables(instance: Instance, ref: TableRef) -> Iterator[Table]:
 
 
 def _schemata(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.SCHEMATA."""
+    """Yield the rows of the view INFORMATION_SCHEMA.SCHEMATA (datasets) as tuples."""
     for dataset in instance.catalog.datasets(ref.project):
         if not dataset.id.startswith("_"):
             yield ref.project, dataset.id, None, dataset.created, dataset.modified, dataset.location
 
 
 def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.TABLES."""
+    """Yield the rows of the view INFORMATION_SCHEMA.TABLES as tuples."""
     for table in _tables(instance, ref):
         base = table.kind == "TABLE"
         name = "BASE TABLE" if base else table.kind
@@ -90,7 +90,7 @@ def _table_rows(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
 
 
 def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.VIEWS."""
+    """Yield the rows of the view INFORMATION_SCHEMA.VIEWS as tuples."""
     for table in _tables(instance, ref):
         if table.kind == "VIEW":
             yield (
@@ -104,7 +104,7 @@ def _views(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
 
 
 def _columns(instance: Instance, ref: TableRef) -> Iterator[tuple[Any, ...]]:
-    """Yield the rows of INFORMATION_SCHEMA.COLUMNS."""
+    """Yield the rows of the view INFORMATION_SCHEMA.COLUMNS as tuples."""
     for table in _tables(instance, ref):
         clustered = [
             name.lower() for name in (table.written.get("clustering") or {}).get("fields") or ()

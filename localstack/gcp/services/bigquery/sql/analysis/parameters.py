@@ -26,7 +26,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Parameter, ...]:
-    """Read the queryParameters of a request.
+    """Convert a request's queryParameters to typed parameters with Python values.
 
     Raises:
         BigQueryError: `invalid`, with the parameter's name.
@@ -38,7 +38,7 @@ def read(mode: str | None, resources: Sequence[Mapping[str, Any]]) -> tuple[Para
 
 
 def _read(resource: Mapping[str, Any], index: int) -> Parameter:
-    """Read one query parameter."""
+    """Convert one QueryParameter of a request to a typed parameter with its value."""
     name = resource.get("name") or ""
     field = _field(resource.get("parameterType") or {}, name or "value")
     place = name or f"at position {index + 1}"
@@ -71,7 +71,7 @@ def _field(kind: Mapping[str, Any], name: str) -> Field:
 
 
 def _value(content: Mapping[str, Any], field: Field) -> Any:
-    """Read a QueryParameterValue."""
+    """Convert a QueryParameterValue to a Python value of the parameter's type."""
     if field.repeated:
         element = Field(name=field.name, type=field.type, fields=field.fields)
         return [_value(member, element) for member in content.get("arrayValues") or ()]

@@ -11,7 +11,7 @@ from .resolved_tree import Node
 
 
 def check_filters(meaning: Analysis) -> None:
-    """Raise `invalidQuery` if a table with require_partition_filter is read without a condition.
+    """Raise `invalidQuery` if a query lacks a filter that require_partition_filter demands.
 
     The condition has to be on its partitioning column.
     """
@@ -42,7 +42,7 @@ def check_filters(meaning: Analysis) -> None:
 
 
 def _filtered_columns(statement: Node) -> set[int]:
-    """Return the ids of columns used in conditions."""
+    """Return the ids of the columns that a statement's conditions use."""
     names = ("filter_expr", "where_expr", "merge_expr", "join_expr")
     conditions = [
         part for node in statement.walk() for name in names if (part := node.part(name)) is not None

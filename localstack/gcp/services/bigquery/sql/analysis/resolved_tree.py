@@ -42,7 +42,7 @@ class Node:
         self._read(data, descriptor)
 
     def _read(self, data: bytes, descriptor: Any) -> None:
-        """Record the fields of a message."""
+        """Record the fields of a serialized message, undecoded, with those that it inherits."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         for number, kind, value in _wire(data):
@@ -57,7 +57,7 @@ class Node:
             self._inherit(descriptor.fields_by_name["parent"].message_type)
 
     def _inherit(self, descriptor: Any) -> None:
-        """Add the fields of a message and of those that it inherits from."""
+        """Record the names of the fields that a message type declares and inherits."""
         for name, field in descriptor.fields_by_name.items():
             self._fields.setdefault(name, field)
         if "parent" in descriptor.fields_by_name:
@@ -81,15 +81,15 @@ class Node:
         return answer
 
     def __contains__(self, name: str) -> bool:
-        """Return whether a field says something: the analyzer also writes empty messages."""
+        """Return whether a field is set, and not to an empty message, which the analyzer writes."""
         return any(value for _, value in self._raw.get(name, ()))
 
     def part(self, name: str) -> Node | None:
-        """Return a node's field, or None if unset."""
+        """Return the value of a node's field, or None if it is unset."""
         return getattr(self, name) if name in self._fields and name in self else None
 
     def walk(self) -> Iterator[Node]:
-        """Yield this node and every one below it."""
+        """Yield this node and all nodes below it in the tree."""
         waiting: list[Node] = [self]
         while waiting:
             node = waiting.pop()
@@ -97,7 +97,7 @@ class Node:
             waiting.extend(node.children())
 
     def children(self) -> Iterator[Node]:
-        """Yield the child nodes."""
+        """Yield the nodes directly below this one."""
         for name in self._raw:
             value = getattr(self, name)
             yield from (
@@ -108,21 +108,21 @@ class Node:
 
 
 def statement(answer: bytes) -> Node:
-    """Return the statement of a serialized AnalyzeResponse."""
+    """Return the root node of the statement in a serialized AnalyzeResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import AnalyzeResponse
 
     return _member(answer, AnalyzeResponse.DESCRIPTOR, "resolved_statement")
 
 
 def script(answer: bytes) -> Node:
-    """Return the script of a serialized ParseResponse."""
+    """Return the root node of the script in a serialized ParseResponse."""
     from zetasql.wasi._pb2.zetasql.local_service.local_service_pb2 import ParseResponse
 
     return _member(answer, ParseResponse.DESCRIPTOR, "parsed_script")
 
 
 def _member(answer: bytes, descriptor: Any, name: str) -> Node:
-    """Return the node in a field of a serialized answer."""
+    """Return the root node in a field of the analyzer's serialized response."""
     fields = descriptor.fields_by_number
     for number, _, value in _wire(answer):
         if fields[number].name == name:
@@ -132,7 +132,7 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 
 @cache
 def _kind(name: str) -> str:
-    """Return the kind of a message: ResolvedTableScanProto is table_scan."""
+    """Return a node's kind for a message name: table_scan for ResolvedTableScanProto."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(
         f"_{c.lower()}" if c.isupper() and i and not words[i - 1].isupper() else c.lower()
@@ -141,7 +141,10 @@ def _kind(name: str) -> str:
 
 
 def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
-    """Yield the values of a field, from how they came over the wire."""
+    """Yield the decoded values of a field from its serialized form.
+
+    They are nodes, other messages or scalars; a packed field has several.
+    """
     if field.message_type is not None:
         if (
             field.message_type.name.endswith("Proto")
@@ -161,7 +164,7 @@ def _values(field: Any, kind: int, value: Any) -> Iterator[Any]:
 
 
 def _is_tree_node(descriptor: Any) -> bool:
-    """Return whether a message is a node of the tree."""
+    """Return whether a message type is a node of the resolved tree or the parse tree."""
     name, file = str(descriptor.name), str(descriptor.file.name)
     return file.endswith(("resolved_ast.proto", "parse_tree.proto")) or name.startswith(
         ("AnyResolved", "Resolved")
@@ -170,14 +173,14 @@ def _is_tree_node(descriptor: Any) -> bool:
 
 @cache
 def _message_class(descriptor: Any) -> Any:
-    """Return the class of a protobuf message."""
+    """Return the Python class for a protobuf message descriptor, cached."""
     from google.protobuf.message_factory import GetMessageClass
 
     return GetMessageClass(descriptor)
 
 
 def _scalar(field: Any, value: Any) -> Any:
-    """Return a scalar as the field's type has it."""
+    """Convert a scalar read from the wire to the field's type."""
     if field.type == field.TYPE_BOOL:
         return bool(value)
     if field.type == field.TYPE_STRING:
@@ -188,12 +191,12 @@ def _scalar(field: Any, value: Any) -> Any:
 
 
 def _default(field: Any) -> Any:
-    """Return the default of a protobuf field."""
+    """Return the default value of a scalar protobuf field."""
     return {field.TYPE_BOOL: False, field.TYPE_STRING: "", field.TYPE_BYTES: b""}.get(field.type, 0)
 
 
 def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
-    """Yield number, wire type and value of each field of a serialized message."""
+    """Yield field number, wire type and raw value of each field of a serialized message."""
     place = 0
     while place < len(data):
         tag, place = _varint(data, place)
@@ -210,7 +213,7 @@ def _wire(data: bytes) -> Iterator[tuple[int, int, Any]]:
 
 
 def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """Read a varint at a place, and return it with the place behind it."""
+    """Decode a varint at a position in bytes; return it and the position behind it."""
     value = shift = 0
     while True:
         byte = data[place]

@@ -41,9 +41,9 @@ def called_functions(
     project: str,
     dataset: tuple[str, str] | None,
 ) -> dict[Path, Function]:
-    """Return the functions that a statement may call, directly or not.
+    """Return the user-defined functions that a statement may call, directly or not.
 
-    Each is there by every path by which the statement may call it.
+    They are by each path (a tuple of names) by which the statement may call them.
     """
     callable_functions: dict[Path, Function] = {}
     with instance.catalog.lock:
@@ -66,10 +66,7 @@ def called_functions(
 
 
 def _occurs(name: str, text: str) -> bool:
-    """Return whether a text contains a name.
-
-    Functions of users are told apart by capitals.
-    """
+    """Return whether a text contains a function's name as a whole word, case-sensitively."""
     return re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) is not None
 
 
@@ -84,7 +81,7 @@ def _paths(ref: TableRef, project: str, dataset: tuple[str, str] | None) -> Iter
 
 
 def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> str:
-    """Store a function; return CREATE, REPLACE or SKIP.
+    """Store a user-defined function; return the operation performed: CREATE, REPLACE or SKIP.
 
     Raises:
         BigQueryError: `notFound`, `duplicate` or `invalidQuery`.
@@ -107,7 +104,7 @@ def store(instance: Instance, ref: TableRef, function: Function, mode: int) -> s
 
 
 def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
-    """Drop a function; return DROP or SKIP.
+    """Delete a user-defined function; return the operation performed: DROP or SKIP.
 
     Raises:
         BigQueryError: `notFound`.
@@ -122,7 +119,7 @@ def drop(instance: Instance, ref: TableRef, *, if_exists: bool) -> str:
 
 
 def within(instance: Instance, project: str, dataset: str) -> list[TableRef]:
-    """Return the functions of a dataset."""
+    """Return the names of the user-defined functions in a dataset."""
     with instance.catalog.lock:
         return [
             ref

@@ -32,16 +32,16 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def pseudo(self) -> tuple[Field, ...]:
-        """The pseudo-columns, which `*` leaves out."""
+        """The pseudo-columns (_TABLE_SUFFIX), which `SELECT *` leaves out."""
         return (Field(name=_SUFFIX, type="STRING"),) if self.parts else ()
 
     def suffix(self, part: Table) -> str:
-        """Return what the * stands for in a table's name."""
+        """Return the part of a table's name that the wildcard * matches."""
         return part.ref.table.removeprefix(self.ref.table.removesuffix("*"))
 
 
 def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -> TableRef:
-    """Return the table that a name in a statement means: `p.d`.t, d.t or t."""
+    """Return the table reference that a name in SQL means: `p.d`.t, d.t or t."""
     parts = [part for segment in path for part in segment.split(".")]
     if len(parts) > 3 and all("." not in segment for segment in path[:1]):
         parts = [".".join(parts[:-2]), *parts[-2:]]  # domain-scoped projects: example.com:p
@@ -63,7 +63,7 @@ def ref_of(path: Sequence[str], project: str, dataset: tuple[str, str] | None) -
 def table_of(
     instance: Instance, path: Sequence[str], project: str, dataset: tuple[str, str] | None
 ) -> TableRef:
-    """Return the table that a name means, with the project's id where it has its number."""
+    """Return the table reference that a name in SQL means, with the project by its id."""
     ref = ref_of(path, project, dataset)
     return msgspec.structs.replace(ref, project=instance.catalog.id_of(ref.project))
 
@@ -77,7 +77,7 @@ def source_of(
     location: str | None = None,
     temporary: str | None = None,
 ) -> Source:
-    """Return the table or view of that name.
+    """Return the table, view, wildcard or INFORMATION_SCHEMA view that a name in SQL means.
 
     Raises:
         BigQueryError: `notFound` where there is none.
@@ -108,7 +108,7 @@ def source_of(
 
 
 def _wildcard(instance: Instance, ref: TableRef, location: str | None) -> Source:
-    """Return the tables that `events_*` matches.
+    """Return the tables that a wildcard such as `events_*` matches, as one source.
 
     Source: [docs: bigquery/docs/querying-wildcard-tables].
 
@@ -158,7 +158,7 @@ def check_location(instance: Instance, project: str, name: str, location: str | 
 
 
 def _information_view(instance: Instance, parts: Sequence[str], place: int, project: str) -> Source:
-    """Return a view of INFORMATION_SCHEMA.
+    """Return a view of INFORMATION_SCHEMA as a source of rows.
 
     `place` is where that word stands among the name's parts.
     """
@@ -185,6 +185,6 @@ def _information_view(instance: Instance, parts: Sequence[str], place: int, proj
 
 
 def referenced_tables(sources: Sequence[Source]) -> list[dict[str, Any]]:
-    """Return the referencedTables of a job's statistics."""
+    """Return the tables that a query reads as the REST list `referencedTables`."""
     refs = {source.ref: None for source in sources if source.table is not None}
     return [ref.rest() for ref in refs]

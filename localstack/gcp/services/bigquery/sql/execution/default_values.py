@@ -12,7 +12,10 @@ from . import reference_evaluation
 
 
 def values(instance: Instance, table: Table) -> dict[str, Any]:
-    """Return the present defaults of a table's columns, by the column's name."""
+    """Return the current default values of a table's columns, by column name.
+
+    They are computed anew, as a default may be an expression such as CURRENT_DATE().
+    """
     return {
         field.name: _value(instance, table, field.about["defaultValueExpression"])
         for field in table.fields
@@ -21,7 +24,7 @@ def values(instance: Instance, table: Table) -> dict[str, Any]:
 
 
 def _value(instance: Instance, table: Table, expression: str) -> Any:
-    """Return the present value of a default expression."""
+    """Compute a column's default expression, and return its current value."""
     meaning = analyzer.analyze(
         instance, analyzer.Question(sql=f"SELECT {expression} AS value", project=table.ref.project)
     )

@@ -39,10 +39,10 @@ def select(
     running: Running,
     write: Callable[[row_writes.Fill], int],
 ) -> int:
-    """Evaluate a query by the reference implementation, and pass the rows to `write`.
+    """Run a query, pass a function that inserts its rows to `write`, and return what that returns.
 
-    They are DuckDB's; or, where it does not run the query truly or fails, the reference
-    implementation's.
+    DuckDB computes the rows; where it cannot do so exactly, or fails, Google's reference
+    implementation does.
 
     Raises:
         BigQueryError: What the reference implementation refuses, in Google's words; DuckDB's error
@@ -70,7 +70,7 @@ def select(
 
 
 def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], running: Running) -> Any:
-    """Return a query's rows as Arrow, as DuckDB holds them."""
+    """Run a query, and return its rows as an Arrow table with DuckDB's types."""
     columns = ", ".join(f"{quoted(f.name)} {duckdb_type(f)}" for f in fields)
     with instance.warehouse.session() as cursor:
 
@@ -86,7 +86,7 @@ def table(instance: Instance, meaning: Analysis, fields: Sequence[Field], runnin
 def evaluate(
     instance: Instance, meaning: Analysis, fields: Sequence[Field], reason: BigQueryError
 ) -> Any:
-    """Return a query's rows by the reference implementation, as an Arrow table for DuckDB.
+    """Evaluate a query by Google's reference implementation; return the rows as an Arrow table.
 
     Args:
         instance: The stack's BigQuery.
@@ -146,7 +146,7 @@ def evaluate(
 
 
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
-    """Return the query with flat names, and its tables by these.
+    """Return a query's SQL with one-part table names, and its tables by these names.
 
     Each table is under one name and each parameter under a name of its own: the implementation
     looks for rows below no inner catalog, and takes no parameters by their place.
@@ -188,14 +188,14 @@ def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
 
 
 def _positional_name(place: int) -> str:
-    """Return a column's name by its position."""
+    """Return the name that a positional query parameter gets, by its position."""
     return f"place_{place}"
 
 
 def _add_rows(
     instance: Instance, sources: Sequence[Source], request: Any, reason: BigQueryError
 ) -> None:
-    """Put the rows of all tables into the request.
+    """Copy the rows of all tables that a query reads into an evaluation request.
 
     Raises:
         BigQueryError: `reason` or `notImplemented`, where there are too many.
@@ -219,7 +219,7 @@ def _add_rows(
 
 
 def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any]]:
-    """Return a source's rows; of a table at most one more than `most`."""
+    """Return the rows of a table or view as dictionaries; of a table at most `most` + 1."""
     if source.table is None:
         return information_schema.rows(instance, source.ref)
     if source.table.kind == "VIEW":
@@ -230,13 +230,13 @@ def rows_of(instance: Instance, source: Source, most: int) -> list[dict[str, Any
 
 
 def _python_rows(cursor: Any, sql: str) -> list[dict[str, Any]]:
-    """Run SQL in DuckDB, and return the rows."""
+    """Run a DuckDB query, and return its rows as dictionaries."""
     rows: list[dict[str, Any]] = cursor.sql(sql).to_arrow_table().to_pylist()
     return rows
 
 
 def _view_rows(instance: Instance, view: catalog.Table) -> list[dict[str, Any]]:
-    """Run a view's query, and return the rows."""
+    """Run a view's query, and return its rows as dictionaries."""
     question = analyzer.Question(sql=view.written["view"]["query"], project=view.ref.project)
     meaning = analyzer.analyze(instance, question)
     fields = [field for _, field in meaning.columns]

@@ -10,7 +10,7 @@ from . import translation
 
 
 def condition(instance: Instance, table: Table, text: str) -> str:
-    """Return the condition over the table's columns in DuckDB.
+    """Return a read session's row_restriction as a condition in DuckDB SQL.
 
     Raises:
         BigQueryError: `invalid` in GoogleSQL's words.

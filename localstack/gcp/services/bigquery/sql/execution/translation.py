@@ -23,7 +23,7 @@ _NOT_RUN = "NOT RUN: "
 
 
 def translator(instance: Instance, meaning: Analysis) -> Translator:
-    """Return the translator of a statement."""
+    """Return the translator that turns an analyzed statement's nodes into DuckDB SQL."""
     relations = [
         (_relation(instance, source), [field.name for field in (*source.fields, *source.pseudo)])
         for source in meaning.sources
@@ -41,7 +41,7 @@ def translator(instance: Instance, meaning: Analysis) -> Translator:
 
 
 def query(instance: Instance, meaning: Analysis) -> str:
-    """Return a SELECT with the statement's output names.
+    """Return the DuckDB SELECT for an analyzed query, with the query's output names.
 
     Raises:
         BigQueryError: `notImplemented` by the name of what DuckDB cannot do truly.
@@ -57,7 +57,7 @@ def query(instance: Instance, meaning: Analysis) -> str:
 
 
 def _without_null_elements(number: int, field: Field) -> str:
-    """Write a column that fails where an array of its has a NULL within."""
+    """Return SQL of an output column that fails where one of its arrays contains NULL."""
     name = f"c{number}"
     if not field.repeated:
         return name
@@ -69,7 +69,10 @@ def _without_null_elements(number: int, field: Field) -> str:
 
 
 def condition(instance: Instance, meaning: Analysis) -> str:
-    """Return the WHERE of `SELECT * FROM t WHERE ...`, over the table's own columns."""
+    """Return the WHERE condition of `SELECT * FROM t WHERE ...` as DuckDB SQL.
+
+    It is over the table's own columns, by their names.
+    """
     t = translator(instance, meaning)
     filters = [node for node in meaning.statement.walk() if node.kind == "filter_scan"]
     if len(filters) != 1 or any(node.kind == "subquery_expr" for node in meaning.statement.walk()):
@@ -85,13 +88,16 @@ def condition(instance: Instance, meaning: Analysis) -> str:
 
 
 def _over_named_columns(t: Translator, node: Node, names: dict[int, str]) -> str:
-    """Write an expression over columns that are not numbered."""
+    """Return DuckDB SQL of an expression in which each column number stands for a named column.
+
+    It is a scalar subquery that gives the named columns their numbers.
+    """
     numbered = ", ".join(f"{name} AS c{number}" for number, name in names.items())
     return f"(SELECT {t.expression(node)} FROM (SELECT {numbered or '1 AS none_'}))"
 
 
 def _relation(instance: Instance, source: Source) -> str:
-    """Return a source as SQL for FROM."""
+    """Return the DuckDB SQL by which FROM reads a table, view or wildcard."""
     if source.table is None:
         return _information_schema_rows(instance, source)
     if source.parts:
@@ -106,7 +112,7 @@ def _relation(instance: Instance, source: Source) -> str:
 
 
 def wildcard(source: Source) -> str:
-    """Return a query of the rows of all tables of a wildcard.
+    """Return a DuckDB query of all rows of the tables that a wildcard such as `events_*` names.
 
     A column that a table lacks is NULL, or empty, in its rows.
     """
@@ -126,12 +132,12 @@ def wildcard(source: Source) -> str:
 
 
 def _column_of_part(name: str | None, field: Field) -> str:
-    """Return a table's column of this name; where it has none, NULL or an empty array."""
+    """Return the SQL of one table's column in a wildcard; NULL or [] where it has none."""
     return quoted(name) if name else literals.constant([] if field.repeated else None, field)
 
 
 def _information_schema_rows(instance: Instance, source: Source) -> str:
-    """Write the rows of a view of INFORMATION_SCHEMA as VALUES."""
+    """Return the rows of an INFORMATION_SCHEMA view as DuckDB SQL: a list of VALUES."""
     rows = information_schema.rows(instance, source.ref)
     columns = ", ".join(quoted(field.name) for field in source.fields)
     written = [
@@ -148,7 +154,7 @@ def _information_schema_rows(instance: Instance, source: Source) -> str:
 
 @contextlib.contextmanager
 def bigquery_errors(running: Running) -> Iterator[None]:
-    """Translate DuckDB's errors into BigQuery's."""
+    """Translate DuckDB's errors in the `with` block into BigQuery's."""
     import duckdb
 
     try:
@@ -171,7 +177,7 @@ def bigquery_errors(running: Running) -> Iterator[None]:
 
 
 def _bigquery_error(words: str) -> BigQueryError:
-    """Return BigQuery's error for the words of DuckDB's."""
+    """Return the BigQuery error for the message of a DuckDB error."""
     first = words.splitlines()[0]
     if _NOT_RUN in words:
         return not_run(words.partition(_NOT_RUN)[2].splitlines()[0])

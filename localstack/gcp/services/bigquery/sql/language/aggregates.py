@@ -22,7 +22,7 @@ _SAME = {
 
 
 def aggregate_scan(t: Translator, node: Node) -> str:
-    """Write GROUP BY, with its grouping sets."""
+    """Return the DuckDB SQL for GROUP BY in a GoogleSQL query, with its grouping sets."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     values = {c.column.column_id: aggregate(t, c.expr) for c in node.aggregate_list}
     for grouping in node.grouping_call_list:
@@ -43,7 +43,7 @@ def aggregate_scan(t: Translator, node: Node) -> str:
 
 
 def _grouping_set(node: Node, groups: dict[int, str]) -> str:
-    """Write a set of GROUPING SETS, ROLLUP or CUBE."""
+    """Return the SQL of one grouping set of GROUPING SETS, ROLLUP or CUBE."""
     if node.kind == "grouping_set":
         return f"({', '.join(groups[ref.column.column_id] for ref in node.group_by_column_list)})"
     if node.kind not in ("rollup", "cube"):
@@ -56,7 +56,7 @@ def _grouping_set(node: Node, groups: dict[int, str]) -> str:
 
 
 def pivot_scan(t: Translator, node: Node) -> str:
-    """Write PIVOT as aggregate functions with conditions."""
+    """Return the DuckDB SQL for PIVOT in a GoogleSQL query: aggregate functions with conditions."""
     groups = {c.column.column_id: t.expression(c.expr) for c in node.group_by_list}
     chosen = t.expression(node.for_expr)
     values = {}
@@ -73,7 +73,10 @@ def pivot_scan(t: Translator, node: Node) -> str:
 
 
 def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
-    """Write one aggregate function, over the rows that fulfil the condition."""
+    """Return the DuckDB SQL for one GoogleSQL aggregate function call.
+
+    Only the rows that fulfil `condition`, a condition in DuckDB SQL, are aggregated.
+    """
     if node.kind != "aggregate_function_call":
         raise not_run(f"{node.kind} in an aggregation")
     name = node.function.name.removeprefix("ZetaSQL:")
@@ -95,7 +98,7 @@ def aggregate(t: Translator, node: Node, condition: str | None = None) -> str:
 
 
 def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Write an aggregate function with its FILTER."""
+    """Return the DuckDB SQL for an aggregate function with its FILTER in a GoogleSQL query."""
     if name == "$count_star":
         return f"count(*){where}"
     if name in ("array_agg", "string_agg"):
@@ -108,7 +111,7 @@ def _aggregate(t: Translator, node: Node, name: str, arguments: list[str], where
 
 
 def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Write an aggregate function that takes no ORDER BY."""
+    """Return the DuckDB SQL for a GoogleSQL aggregate function that takes no ORDER BY."""
     kind = type_kind(node)
     if name == "approx_count_distinct":
         return f"count(DISTINCT {arguments[0]}){where}"
@@ -124,7 +127,10 @@ def _computed(node: Node, name: str, arguments: list[str], where: str) -> str:
 
 
 def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], where: str) -> str:
-    """Write a function that DuckDB has, too; its result gets GoogleSQL's type."""
+    """Return DuckDB SQL that calls its aggregate function of the same meaning as GoogleSQL's.
+
+    The result is cast to GoogleSQL's result type.
+    """
     if name not in _SAME or (
         kind in (STRUCT, BIGNUMERIC) and name not in ("count", "any_value", "min", "max")
     ):
@@ -138,12 +144,12 @@ def _duckdb_function(node: Node, name: str, kind: int, arguments: list[str], whe
 
 
 def _distinct(node: Node) -> str:
-    """Write DISTINCT, where the function has it."""
+    """Return the keyword DISTINCT for an aggregate function call, or an empty text."""
     return "DISTINCT " if node.distinct else ""
 
 
 def _quantiles(node: Node, arguments: list[str], where: str) -> str:
-    """Write APPROX_QUANTILES as exact ones, which an approximation may be."""
+    """Return the DuckDB SQL for APPROX_QUANTILES: exact quantiles, which it permits."""
     number = node.argument_list[1]
     if number.kind != "literal" or node.distinct or type_kind(node) not in (INT64, FLOAT):
         raise not_run("APPROX_QUANTILES of this type")
@@ -153,7 +159,7 @@ def _quantiles(node: Node, arguments: list[str], where: str) -> str:
 
 
 def _collection(t: Translator, node: Node, name: str, arguments: list[str], where: str) -> str:
-    """Write ARRAY_AGG or STRING_AGG."""
+    """Return the DuckDB SQL for ARRAY_AGG or STRING_AGG in a GoogleSQL query."""
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     order = f" ORDER BY {order}" if order else ""
     if name == "string_agg" and type_kind(node) != STRING:
@@ -170,7 +176,7 @@ def _collection(t: Translator, node: Node, name: str, arguments: list[str], wher
 
 
 def window_function(node: Node, name: str, arguments: list[str]) -> str:
-    """Return an aggregate function's SQL for OVER."""
+    """Return the DuckDB SQL of an aggregate function call that OVER is appended to."""
     kind = type_kind(node)
     if name == "avg" and kind in (INT64, FLOAT):
         return f"avg({arguments[0]})"

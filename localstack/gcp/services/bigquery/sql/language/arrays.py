@@ -13,12 +13,15 @@ from .type_kinds import INT64, type_kind
 
 
 def _array(t: Translator, node: Node) -> str:
-    """Translate an array literal."""
+    """Return the DuckDB SQL for an array literal in a GoogleSQL query."""
     return f"CAST([{', '.join(arguments(t, node))}] AS {duckdb_type(field_of(node.type))})"
 
 
 def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
-    """Return the translation of an array subscript; the first index is 1 - `shift`."""
+    """Return a function that translates a GoogleSQL array subscript into DuckDB SQL.
+
+    The first index is 1 - `shift`.
+    """
 
     def write(t: Translator, node: Node) -> str:
         array, place = arguments(t, node)
@@ -33,7 +36,7 @@ def _element(shift: int, *, safe: bool) -> Callable[[Translator, Node], str]:
 
 
 def _array_concat(t: Translator, node: Node) -> str:
-    """Translate ARRAY_CONCAT; one NULL makes the result NULL."""
+    """Return the DuckDB SQL for ARRAY_CONCAT of GoogleSQL; one NULL makes the result NULL."""
     values = arguments(t, node)
     unknown = " OR ".join(f"{value} IS NULL" for value in values)
     joined = " || ".join(values)
@@ -41,7 +44,7 @@ def _array_concat(t: Translator, node: Node) -> str:
 
 
 def _generate_array(t: Translator, node: Node) -> str:
-    """Translate GENERATE_ARRAY."""
+    """Return the DuckDB SQL for GENERATE_ARRAY in a GoogleSQL query."""
     if type_kind(node) != INT64:
         raise not_run("GENERATE_ARRAY of this type")
     values = arguments(t, node)

@@ -18,7 +18,7 @@ _CLOCK = r"[0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(\.[0-9]{1,6})?"
 
 
 def cast(t: Translator, node: Node) -> str:
-    """Write CAST or SAFE_CAST."""
+    """Return the DuckDB SQL for CAST or SAFE_CAST in a GoogleSQL query."""
     source, target = field_of(node.expr.type), field_of(node.type)
     if "format" in node or "time_zone" in node or "extended_cast" in node:
         raise not_run("CAST with FORMAT or AT TIME ZONE")
@@ -28,7 +28,7 @@ def cast(t: Translator, node: Node) -> str:
 
 
 def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) -> str:
-    """Write the conversion of a value to another type.
+    """Return DuckDB SQL that converts the value of a SQL expression to another BigQuery type.
 
     Raises:
         BigQueryError: `notImplemented` where DuckDB's conversion is another one.
@@ -49,7 +49,7 @@ def conversion(sql: str, source: Field, target: Field, *, safe: bool = False) ->
 
 
 def _struct(sql: str, source: Field, target: Field, *, safe: bool) -> str:
-    """Return SQL that converts a STRUCT field by field."""
+    """Return DuckDB SQL that converts a STRUCT, one field after the other."""
     from ...data.types import duckdb_element, quoted
     from . import literals
 
@@ -71,12 +71,12 @@ Rule = Callable[
 
 
 def _plain(kind: str) -> Rule:
-    """Return a rule that converts by DuckDB's own CAST."""
+    """Return a conversion rule that translates a cast into DuckDB's own CAST to the type `kind`."""
     return lambda sql, cast, _wrong: f"{cast}({sql} AS {kind})"
 
 
 def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> Rule:
-    """Return a rule that converts only a text that has the form."""
+    """Return a conversion rule for texts, whose SQL refuses those that `pattern` does not match."""
 
     def rule(sql: str, cast: str, wrong: str | None) -> str:
         bad = wrong or f"error('Bad {name} value: ' || {sql})"
@@ -91,12 +91,12 @@ def _pattern_rule(pattern: str, kind: str, name: str, *, options: str = "") -> R
 
 
 def _integer_of_float(sql: str, cast: str, _wrong: str | None) -> str:
-    """Convert a float to the nearest integer; halves go away from zero."""
+    """Return DuckDB SQL that casts a FLOAT64 to INT64, rounding halves away from zero."""
     return f"{cast}(round({sql}) AS BIGINT)"
 
 
 def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Write a FLOAT64 as text, whole numbers without a point.
+    """Return DuckDB SQL that casts a FLOAT64 to STRING, whole numbers without a point.
 
     DuckDB writes exponents otherwise, so numbers that need one are refused.
     """
@@ -111,12 +111,12 @@ def float_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
 
 
 def decimal_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Write a NUMERIC as text, without trailing zeros."""
+    """Return DuckDB SQL that casts a NUMERIC to STRING, without trailing zeros."""
     return f"rtrim(rtrim(CAST({sql} AS VARCHAR), '0'), '.')"
 
 
 def _fraction(moment: str) -> str:
-    """Write the fraction of a second: none, three or six digits."""
+    """Return DuckDB SQL of a time's fraction of a second as text: no, three or six digits."""
     micro = f"(epoch_us({moment}) % 1000000)"
     return (
         f"CASE WHEN {micro} = 0 THEN '' WHEN {micro} % 1000 = 0 THEN strftime({moment}, '.%g') "
@@ -125,28 +125,28 @@ def _fraction(moment: str) -> str:
 
 
 def datetime_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Write a DATETIME as text."""
+    """Return DuckDB SQL that casts a DATETIME to STRING as BigQuery does."""
     return f"(strftime({sql}, '%Y-%m-%d %H:%M:%S') || {_fraction(sql)})"
 
 
 def timestamp_text(sql: str, _cast: str = "CAST", _wrong: str | None = None) -> str:
-    """Write a TIMESTAMP as text, in UTC."""
+    """Return DuckDB SQL that casts a TIMESTAMP to STRING as BigQuery does, in UTC."""
     return f"({datetime_text(utc(sql))} || '+00')"
 
 
 def _time_text(sql: str, _cast: str, _wrong: str | None) -> str:
-    """Translate the cast of a TIME to text."""
+    """Return DuckDB SQL that casts a TIME to STRING as BigQuery does."""
     moment = f"(DATE '2000-01-01' + {sql})"
     return f"(strftime({moment}, '%H:%M:%S') || {_fraction(moment)})"
 
 
 def utc(sql: str) -> str:
-    """Return SQL that converts between TIMESTAMP and DATETIME in UTC."""
+    """Return DuckDB SQL that converts a TIMESTAMP to a DATETIME in UTC, or the other way round."""
     return f"({sql} AT TIME ZONE 'UTC')"
 
 
 def _boolean(sql: str, _cast: str, wrong: str | None) -> str:
-    """Convert a text to a BOOL: true or false, in any letters."""
+    """Return DuckDB SQL that casts a STRING to BOOL: "true" or "false", in any letter case."""
     bad = wrong or f"error('Bad bool value: ' || {sql})"
     return (
         f"CASE lower({sql}) WHEN 'true' THEN TRUE WHEN 'false' THEN FALSE ELSE CASE WHEN {sql} "

@@ -11,12 +11,15 @@ from .type_kinds import ARRAY, FLOAT, STRING, STRUCT, type_kind
 
 
 def _joining(word: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of AND or OR."""
+    """Return a function that translates GoogleSQL's AND or OR of conditions into DuckDB SQL."""
     return lambda t, node: f"({f' {word} '.join(arguments(t, node))})"
 
 
 def comparison(operator: str, left: str, right: str, kind: int) -> str:
-    """Write a comparison; NaN equals nothing in GoogleSQL and is the greatest number in DuckDB."""
+    """Return DuckDB SQL that compares two SQL expressions as GoogleSQL does.
+
+    NaN equals nothing in GoogleSQL and is the greatest number in DuckDB.
+    """
     if kind in (STRUCT, ARRAY):
         raise not_run("comparing STRUCT or ARRAY")
     if kind != FLOAT:
@@ -28,7 +31,7 @@ def comparison(operator: str, left: str, right: str, kind: int) -> str:
 
 
 def _comparison(operator: str) -> Callable[[Translator, Node], str]:
-    """Return the translation of a comparison."""
+    """Return a function that translates a comparison of GoogleSQL into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)
@@ -38,7 +41,7 @@ def _comparison(operator: str) -> Callable[[Translator, Node], str]:
 
 
 def _between(t: Translator, node: Node) -> str:
-    """Translate BETWEEN."""
+    """Return the DuckDB SQL for BETWEEN in a GoogleSQL query."""
     value, low, high = arguments(t, node)
     return (
         f"({comparison('>=', value, low, type_kind(node))} AND "
@@ -47,7 +50,7 @@ def _between(t: Translator, node: Node) -> str:
 
 
 def _in(t: Translator, node: Node) -> str:
-    """Translate IN with a list."""
+    """Return the DuckDB SQL for IN with a list in a GoogleSQL query."""
     value, *others = arguments(t, node)
     if type_kind(node) in (STRUCT, ARRAY):
         raise not_run("IN of STRUCT or ARRAY")
@@ -57,7 +60,7 @@ def _in(t: Translator, node: Node) -> str:
 
 
 def _in_array(t: Translator, node: Node) -> str:
-    """Translate IN UNNEST."""
+    """Return the DuckDB SQL for IN UNNEST in a GoogleSQL query."""
     value, array = arguments(t, node)
     if type_kind(node) in (FLOAT, STRUCT, ARRAY):
         raise not_run("IN UNNEST of FLOAT64 or STRUCT")
@@ -72,7 +75,7 @@ def _in_array(t: Translator, node: Node) -> str:
 
 
 def _distinct(word: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of IS DISTINCT FROM and its opposite."""
+    """Return a function that translates IS [NOT] DISTINCT FROM of GoogleSQL into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         left, right = arguments(t, node)
@@ -82,7 +85,7 @@ def _distinct(word: str) -> Callable[[Translator, Node], str]:
 
 
 def _like(t: Translator, node: Node) -> str:
-    """Translate LIKE."""
+    """Return the DuckDB SQL for LIKE in a GoogleSQL query."""
     if type_kind(node) != STRING:
         raise not_run("LIKE of BYTES")
     value, pattern = arguments(t, node)
@@ -90,7 +93,7 @@ def _like(t: Translator, node: Node) -> str:
 
 
 def _case(t: Translator, node: Node) -> str:
-    """Write CASE with conditions."""
+    """Return the DuckDB SQL for CASE with conditions in a GoogleSQL query."""
     parts = arguments(t, node)
     whens = "".join(
         f" WHEN {condition} THEN {value}"
@@ -100,7 +103,7 @@ def _case(t: Translator, node: Node) -> str:
 
 
 def _case_value(t: Translator, node: Node) -> str:
-    """Write CASE with a value."""
+    """Return the DuckDB SQL for CASE with a value in a GoogleSQL query."""
     value, *parts = arguments(t, node)
     pairs = zip(parts[0:-1:2], parts[1::2], strict=False)
     whens = "".join(
@@ -111,7 +114,7 @@ def _case_value(t: Translator, node: Node) -> str:
 
 
 def _coalesce(t: Translator, node: Node) -> str:
-    """Translate COALESCE."""
+    """Return the DuckDB SQL for COALESCE in a GoogleSQL query."""
     return f"coalesce({', '.join(arguments(t, node))})"
 
 

@@ -34,14 +34,14 @@ _LONGER = {"F": "%Y-%m-%d", "T": "%H:%M:%S", "R": "%H:%M", "D": "%m/%d/%y"}
 
 
 def part_of(node: Node) -> str:
-    """Return the part that a literal names, such as MONTH."""
+    """Return the name of the date part that a literal node stands for, such as MONTH."""
     if node.kind != "literal":
         raise not_run("a part of a date that is not a literal")
     return PARTS[node.value.value.enum_value]
 
 
 def _span(number: str, part: str) -> str:
-    """Write an interval of DuckDB."""
+    """Return DuckDB SQL for an interval of `number` (SQL) times a date part such as MONTH."""
     if part in _MICROSECONDS:
         return (
             f"to_microseconds({number} * {_MICROSECONDS[part]})"
@@ -56,7 +56,7 @@ def _span(number: str, part: str) -> str:
 
 
 def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of DATE_ADD and its likes."""
+    """Return a function that translates DATE_ADD, DATE_SUB and the like into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         value, number = (t.expression(argument) for argument in node.argument_list[:2])
@@ -68,7 +68,7 @@ def _shift_rule(sign: str, kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _plus(value: str, sign: str, span: str, kind: str) -> str:
-    """Write a shift in time.
+    """Return DuckDB SQL that adds an interval to a date or time, or subtracts it.
 
     A TIMESTAMP is moved in UTC, so that a day is 24 hours.
     """
@@ -81,7 +81,7 @@ _NAMES = {DATE: "DATE", TIMESTAMP: "TIMESTAMPTZ", DATETIME: "TIMESTAMP"}
 
 
 def arithmetic(t: Translator, node: Node, operator: str) -> str:
-    """Write + and - of dates with days or intervals."""
+    """Return the DuckDB SQL for + or - of dates with days or intervals in a GoogleSQL query."""
     first, second = node.argument_list
     if operator in "+-" and type_kind(node) == DATE and type_kind(node, 1) == INT64:
         return f"({t.expression(first)} {operator} CAST({t.expression(second)} AS INTEGER))"
@@ -95,7 +95,7 @@ def arithmetic(t: Translator, node: Node, operator: str) -> str:
 
 
 def _difference(t: Translator, node: Node) -> str:
-    """Write DATE_DIFF and its likes.
+    """Return the DuckDB SQL for DATE_DIFF, TIMESTAMP_DIFF and DATETIME_DIFF of GoogleSQL.
 
     A TIMESTAMP counts whole units, towards zero; a DATE or DATETIME counts boundaries.
     """
@@ -127,13 +127,13 @@ _FIRST = {
 
 
 def _week(value: str, part: str) -> str:
-    """Write the first day of the week in which a day is."""
+    """Return DuckDB SQL for the first day of the week that contains a date."""
     day = f"CAST({value} AS DATE)"
     return f"({day} - CAST((dayofweek({day}) + {7 - _FIRST[part]}) % 7 AS INTEGER))"
 
 
 def truncation(value: str, part: str) -> str:
-    """Write the truncation of a DATE or DATETIME of DuckDB."""
+    """Return DuckDB SQL that truncates a DATE or DATETIME to a date part such as MONTH."""
     if part in _FIRST:
         return _week(value, part)
     if part == "ISOYEAR":
@@ -144,7 +144,7 @@ def truncation(value: str, part: str) -> str:
 
 
 def _trunc(t: Translator, node: Node) -> str:
-    """Write DATE_TRUNC and its likes."""
+    """Return the DuckDB SQL for DATE_TRUNC, TIMESTAMP_TRUNC and DATETIME_TRUNC of GoogleSQL."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
     if kind == TIMESTAMP:
@@ -161,7 +161,7 @@ def _trunc(t: Translator, node: Node) -> str:
 
 
 def _extract(t: Translator, node: Node) -> str:
-    """Translate EXTRACT."""
+    """Return the DuckDB SQL for EXTRACT in a GoogleSQL query."""
     value, part = t.expression(node.argument_list[0]), part_of(node.argument_list[1])
     kind = type_kind(node)
     if kind == TIMESTAMP:
@@ -173,7 +173,7 @@ def _extract(t: Translator, node: Node) -> str:
 
 
 def extraction(value: str, part: str) -> str:
-    """Write a part of a DATE, DATETIME or TIME of DuckDB."""
+    """Return DuckDB SQL that extracts a part, such as YEAR, from a DATE, DATETIME or TIME."""
     if part in ("DATE", "TIME"):
         return f"CAST({value} AS {part})"
     if part == "DATETIME":
@@ -196,7 +196,7 @@ def extraction(value: str, part: str) -> str:
 
 
 def _extract_part(part: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of EXTRACT of one part."""
+    """Return a function that translates EXTRACT of one date part into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         value = t.expression(node.argument_list[0])
@@ -209,7 +209,10 @@ def _extract_part(part: str) -> Callable[[Translator, Node], str]:
 
 
 def _since(unit: int) -> Callable[[Translator, Node], str]:
-    """Return the writer of UNIX_SECONDS and its likes, which round down."""
+    """Return a function that translates UNIX_SECONDS and the like into DuckDB SQL.
+
+    `unit` is the length of the result's unit in microseconds; fractions are rounded down.
+    """
 
     def write(t: Translator, node: Node) -> str:
         value = f"epoch_us({t.expression(node.argument_list[0])})"
@@ -219,22 +222,25 @@ def _since(unit: int) -> Callable[[Translator, Node], str]:
 
 
 def _from(unit: int) -> Callable[[Translator, Node], str]:
-    """Return the writer of TIMESTAMP_SECONDS and its likes."""
+    """Return a function that translates TIMESTAMP_SECONDS and the like into DuckDB SQL."""
     return lambda t, node: f"make_timestamptz_({t.expression(node.argument_list[0])} * {unit})"
 
 
 def _days_since_1970(t: Translator, node: Node) -> str:
-    """Translate UNIX_DATE."""
+    """Return the DuckDB SQL for UNIX_DATE in a GoogleSQL query."""
     return f"CAST(({t.expression(node.argument_list[0])} - DATE '1970-01-01') AS BIGINT)"
 
 
 def _date_of_days(t: Translator, node: Node) -> str:
-    """Write DATE_FROM_UNIX_DATE."""
+    """Return the DuckDB SQL for DATE_FROM_UNIX_DATE in a GoogleSQL query."""
     return f"(DATE '1970-01-01' + CAST({t.expression(node.argument_list[0])} AS INTEGER))"
 
 
 def _current(kind: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of CURRENT_DATE and its likes, by the stack's clock."""
+    """Return a function that translates CURRENT_DATE and the like into DuckDB SQL.
+
+    The time is that of the stack's clock, not DuckDB's own.
+    """
 
     def write(t: Translator, node: Node) -> str:
         moment = f"CAST({literals.text(t.now.isoformat())} AS TIMESTAMPTZ)"
@@ -247,7 +253,7 @@ def _current(kind: str) -> Callable[[Translator, Node], str]:
 
 
 def _pattern(node: Node) -> str:
-    """Return a format for DuckDB's strftime.
+    """Return the DuckDB strftime format, as an SQL literal, for a GoogleSQL format literal.
 
     Raises:
         BigQueryError: `notImplemented` where the two differ.
@@ -267,7 +273,7 @@ def _pattern(node: Node) -> str:
 
 
 def _format(t: Translator, node: Node) -> str:
-    """Write FORMAT_DATE and its likes."""
+    """Return the DuckDB SQL for FORMAT_DATE, FORMAT_TIMESTAMP and FORMAT_DATETIME of GoogleSQL."""
     pattern, value = _pattern(node.argument_list[0]), t.expression(node.argument_list[1])
     kind = type_kind(node, 1)
     if kind == TIMESTAMP:
@@ -279,7 +285,7 @@ def _format(t: Translator, node: Node) -> str:
 
 
 def _date(t: Translator, node: Node) -> str:
-    """Translate DATE()."""
+    """Return the DuckDB SQL for DATE() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     if len(values) == 3:
         return f"make_date({', '.join(values)})"
@@ -294,7 +300,7 @@ def _date(t: Translator, node: Node) -> str:
 
 
 def _timestamp(t: Translator, node: Node) -> str:
-    """Translate TIMESTAMP()."""
+    """Return the DuckDB SQL for TIMESTAMP() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     zone = values[1] if len(values) > 1 else "'UTC'"
     if type_kind(node) in (DATE, DATETIME):
@@ -305,7 +311,7 @@ def _timestamp(t: Translator, node: Node) -> str:
 
 
 def _datetime(t: Translator, node: Node) -> str:
-    """Translate DATETIME()."""
+    """Return the DuckDB SQL for DATETIME() in a GoogleSQL query."""
     values = [t.expression(argument) for argument in node.argument_list]
     if type_kind(node) == TIMESTAMP:
         return f"({values[0]} AT TIME ZONE {values[1] if len(values) > 1 else repr('UTC')})"

@@ -11,26 +11,26 @@ from .translator import Translator, Words
 
 
 def _literal(_t: Translator, node: Node) -> str:
-    """Translate a literal."""
+    """Return the DuckDB SQL for a literal in a GoogleSQL query."""
     field = field_of(node.type)
     return literals.constant(python_value(node.value.value, field), field)
 
 
 def _parameter(t: Translator, node: Node) -> str:
-    """Write a query parameter as its value."""
+    """Return the value of a query parameter as a DuckDB SQL constant."""
     named = (parameter for parameter in t.parameters if parameter.name == node.name.lower())
     parameter = next(named) if node.name else t.parameters[node.position - 1]
     return literals.constant(parameter.value, parameter.field)
 
 
 def _constant(t: Translator, node: Node) -> str:
-    """Write a variable of a script as its value."""
+    """Return the value of a script's variable as a DuckDB SQL constant."""
     variable = t.variables[node.constant.name.lower()]
     return literals.constant(variable.value, variable.field)
 
 
 def _system(t: Translator, node: Node) -> str:
-    """Write a system variable as its value."""
+    """Return the value of a system variable (@@name) as a DuckDB SQL constant."""
     variable = t.variables[".".join(node.name_path).lower()]
     return literals.constant(variable.value, variable.field)
 
@@ -39,7 +39,10 @@ _ATOMS = ("literal", "parameter", "constant", "column_ref")  # may stand several
 
 
 def _with(t: Translator, node: Node) -> str:
-    """Translate an expression that uses computed columns, as inlined functions do."""
+    """Return the DuckDB SQL for an expression that uses columns computed beside it.
+
+    The analyzer makes such expressions where it inlines a SQL function.
+    """
     inner = "SELECT 1 AS none_"
     for assignment in node.assignment_list:
         number = assignment.column.column_id
@@ -59,12 +62,12 @@ def _with(t: Translator, node: Node) -> str:
 
 
 def _column(t: Translator, node: Node) -> str:
-    """Translate a reference to a column."""
+    """Return the DuckDB SQL for a reference to a column in a GoogleSQL query."""
     return t.bound.get(node.column.column_id) or f"c{node.column.column_id}"
 
 
 def _struct(t: Translator, node: Node) -> str:
-    """Translate STRUCT."""
+    """Return the DuckDB SQL for STRUCT in a GoogleSQL query."""
     field = field_of(node.type)
     names = [child.name.lower() for child in field.fields]
     if len(set(names)) != len(names):
@@ -77,7 +80,7 @@ def _struct(t: Translator, node: Node) -> str:
 
 
 def _member(t: Translator, node: Node) -> str:
-    """Write the access to a STRUCT's field."""
+    """Return the DuckDB SQL for the access to a STRUCT's field in a GoogleSQL query."""
     field = field_of(node.expr.type)
     return (
         f"struct_extract({t.expression(node.expr)}, "
@@ -86,7 +89,7 @@ def _member(t: Translator, node: Node) -> str:
 
 
 def _subquery(t: Translator, node: Node) -> str:
-    """Translate a subquery: scalar, array, IN or EXISTS."""
+    """Return the DuckDB SQL for a subquery in a GoogleSQL query: scalar, array, IN or EXISTS."""
     scan = t.scan(node.subquery)
     columns = node.subquery.column_list
     if node.subquery_type == 2:

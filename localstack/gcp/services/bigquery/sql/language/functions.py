@@ -110,7 +110,7 @@ _WRITTEN: Mapping[str, Callable[[Translator, Node], str]] = {
 
 
 def call(t: Translator, node: Node) -> str:
-    """Write the call of a scalar function or of an operator."""
+    """Return the DuckDB SQL for a call of a scalar function or an operator in a GoogleSQL query."""
     name = node.function.name.removeprefix("ZetaSQL:")
     if node.error_mode and name not in _SAFE:
         raise not_run(f"SAFE.{name.upper()}")
@@ -129,7 +129,7 @@ def call(t: Translator, node: Node) -> str:
 
 
 def _words(name: str) -> str:
-    """Return how an error names a function or an operator."""
+    """Return the words by which an error message names a function or an operator."""
     return (
         f"the function {name.upper()}"
         if not name.startswith("$")

@@ -15,7 +15,7 @@ _PATH = re.compile(r"\$(\.\w+|\[\d+\])*")
 
 
 def _value(t: Translator, node: Node) -> str:
-    """Translate JSON_VALUE."""
+    """Return the DuckDB SQL for JSON_VALUE in a GoogleSQL query."""
     path = node.argument_list[1] if len(node.argument_list) > 1 else None
     if path is not None and (
         path.kind != "literal" or not _PATH.fullmatch(path.value.value.string_value)

@@ -10,13 +10,13 @@ from ...data.types import Field, duckdb_element, duckdb_type, quoted
 
 
 def text(value: str) -> str:
-    """Return a text as a literal of SQL."""
+    """Return a string as a SQL literal in quotes."""
     parts = ["'" + part.replace("'", "''") + "'" for part in value.split("\0")]
     return "(" + " || chr(0) || ".join(parts) + ")" if len(parts) > 1 else parts[0]
 
 
 def constant(value: Any, field: Field) -> str:
-    """Return SQL of the value, of the field's type."""
+    """Return a DuckDB SQL constant for a Python value of the field's type."""
     if value is None:
         return f"CAST(NULL AS {duckdb_type(field)})"
     if field.repeated:
@@ -36,7 +36,7 @@ def constant(value: Any, field: Field) -> str:
 
 
 def _word(value: Any, kind: str) -> str:
-    """Return the text of a constant, without its type."""
+    """Return the SQL text of a constant, without a cast to its type."""
     if isinstance(value, dict):  # a BIGNUMERIC or an INTERVAL
         return f"struct_pack({', '.join(f'{name} := {part!r}' for name, part in value.items())})"
     if kind in ("STRING", "JSON", "GEOGRAPHY"):

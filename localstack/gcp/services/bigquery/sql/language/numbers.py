@@ -14,7 +14,7 @@ from .type_kinds import ARRAY, FLOAT, INT64, NUMERIC, STRUCT, type_kind
 
 
 def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of +, - or *, also of dates."""
+    """Return a function that translates +, - or * of numbers or dates into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         first, second = type_kind(node), type_kind(node, 1)
@@ -27,7 +27,7 @@ def _arithmetic(operator: str) -> Callable[[Translator, Node], str]:
 
 
 def _divide(t: Translator, node: Node) -> str:
-    """Translate division; division by zero is an error."""
+    """Return the DuckDB SQL for division in a GoogleSQL query; division by zero is an error."""
     left, right = arguments(t, node)
     _check_floats(node, "/")
     return (
@@ -37,28 +37,29 @@ def _divide(t: Translator, node: Node) -> str:
 
 
 def _safe_divide(t: Translator, node: Node) -> str:
-    """Translate SAFE_DIVIDE."""
+    """Return the DuckDB SQL for SAFE_DIVIDE in a GoogleSQL query."""
     left, right = arguments(t, node)
     _check_floats(node, "SAFE_DIVIDE")
     return f"CASE WHEN {right} = 0 THEN NULL ELSE {left} / {right} END"
 
 
 def _ieee_divide(t: Translator, node: Node) -> str:
-    """Translate IEEE_DIVIDE."""
+    """Return the DuckDB SQL for IEEE_DIVIDE in a GoogleSQL query."""
     left, right = arguments(t, node)
     return f"({left} / {right})"
 
 
 def _check_floats(node: Node, name: str) -> None:
-    """Raise `notImplemented` if a function is not one of FLOAT64."""
+    """Raise `notImplemented` if a function call is not one over FLOAT64."""
     if type_kind(node) != FLOAT:
         raise not_run(f"{name} of NUMERIC")
 
 
 def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of a function of FLOAT64 that fails outside of its domain.
+    """Return a function that translates a FLOAT64 function which has a limited domain.
 
-    Its error is worded by the reference implementation.
+    Its DuckDB SQL fails where `condition` holds of the arguments, or gives NULL after SAFE. The
+    reference implementation words the error.
     """
 
     def write(t: Translator, node: Node) -> str:
@@ -76,9 +77,10 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
 
 
 def _rounding(name: str) -> Callable[[Translator, Node], str]:
-    """Return the writer of ROUND and its likes, which round halves away from zero.
+    """Return a function that translates ROUND and the like into DuckDB SQL.
 
-    ROUND to digits is Google's where the number has some to spare.
+    Halves are rounded away from zero. ROUND to digits is Google's where the number has some to
+    spare.
     """
 
     def write(t: Translator, node: Node) -> str:
@@ -98,7 +100,7 @@ def _rounding(name: str) -> Callable[[Translator, Node], str]:
 
 
 def _sign(t: Translator, node: Node) -> str:
-    """Translate SIGN."""
+    """Return the DuckDB SQL for SIGN in a GoogleSQL query."""
     (value,) = arguments(t, node)
     if type_kind(node) == FLOAT:
         return f"CASE WHEN isnan({value}) THEN {value} ELSE CAST(sign({value}) AS DOUBLE) END"
@@ -108,14 +110,14 @@ def _sign(t: Translator, node: Node) -> str:
 
 
 def _abs(t: Translator, node: Node) -> str:
-    """Translate ABS."""
+    """Return the DuckDB SQL for ABS in a GoogleSQL query."""
     if type_kind(node) not in (INT64, FLOAT, NUMERIC):
         raise not_run("ABS of this type")
     return f"abs({arguments(t, node)[0]})"
 
 
 def _extreme(name: str) -> Callable[[Translator, Node], str]:
-    """Return the translation of GREATEST or LEAST."""
+    """Return a function that translates GREATEST or LEAST of GoogleSQL into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) in (FLOAT, STRUCT, ARRAY):

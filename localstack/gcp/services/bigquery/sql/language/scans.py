@@ -16,7 +16,7 @@ from .translator import Translator, Words, column, column_list, ordering
 
 
 def _table(t: Translator, node: Node) -> str:
-    """Translate a table in FROM."""
+    """Return the DuckDB SQL for a table in the FROM of a GoogleSQL query."""
     relation, names = t.relations[node.table.serialization_id]
     if "for_system_time_expr" in node:
         raise not_run("FOR SYSTEM_TIME AS OF")
@@ -26,7 +26,7 @@ def _table(t: Translator, node: Node) -> str:
 
 
 def _project(t: Translator, node: Node) -> str:
-    """Translate the computed columns of a SELECT."""
+    """Return the DuckDB SQL for the computed columns of a SELECT."""
     computed = {c.column.column_id: t.expression(c.expr) for c in node.expr_list}
     columns = [
         f"{computed[c.column_id]} AS {column(c)}" if c.column_id in computed else column(c)
@@ -36,7 +36,7 @@ def _project(t: Translator, node: Node) -> str:
 
 
 def _filter(t: Translator, node: Node) -> str:
-    """Translate WHERE."""
+    """Return the DuckDB SQL for WHERE in a GoogleSQL query."""
     return (
         f"SELECT {column_list(node)}{t.source(node.input_scan)} WHERE "
         f"{t.expression(node.filter_expr)}"
@@ -47,7 +47,7 @@ _JOINS = {0: "INNER", 1: "LEFT", 2: "RIGHT", 3: "FULL"}
 
 
 def _join(t: Translator, node: Node) -> str:
-    """Translate a join."""
+    """Return the DuckDB SQL for a join in a GoogleSQL query."""
     if node.is_lateral:
         raise not_run("LATERAL")
     left, right = (f"({t.scan(side)}) AS {t.name()}" for side in (node.left_scan, node.right_scan))
@@ -79,14 +79,14 @@ def _check_outer(node: Node) -> None:
 
 
 def _conjuncts(node: Node) -> list[Node]:
-    """Return the conditions that AND joins."""
+    """Return the conditions that AND joins in a node, as a list of nodes."""
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$and":
         return [part for argument in node.argument_list for part in _conjuncts(argument)]
     return [node]
 
 
 def _equates(node: Node, left: set[int], right: set[int]) -> bool:
-    """Return whether a condition sets columns of both sides equal."""
+    """Return whether a join condition is an equality between columns of both sides."""
     if node.kind == "literal":
         return True
     if node.kind != "function_call" or node.function.name not in (
@@ -105,7 +105,7 @@ def _equates(node: Node, left: set[int], right: set[int]) -> bool:
 
 
 def _array(t: Translator, node: Node) -> str:
-    """Translate UNNEST."""
+    """Return the DuckDB SQL for UNNEST in a GoogleSQL query."""
     if len(node.array_expr_list) != 1:
         raise not_run("UNNEST of several arrays")
     array = t.expression(node.array_expr_list[0])
@@ -138,7 +138,7 @@ _SETS = ("UNION ALL", "UNION", "INTERSECT ALL", "INTERSECT", "EXCEPT ALL", "EXCE
 
 
 def _set_operation(t: Translator, node: Node) -> str:
-    """Translate UNION, INTERSECT and EXCEPT."""
+    """Return the DuckDB SQL for UNION, INTERSECT or EXCEPT in a GoogleSQL query."""
     parts = [
         _renaming(t, item.scan, item.output_column_list, node.column_list)
         for item in node.input_item_list
@@ -147,7 +147,7 @@ def _set_operation(t: Translator, node: Node) -> str:
 
 
 def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence[Any]) -> str:
-    """Return a scan whose output columns are renumbered."""
+    """Return a SELECT over a scan that gives its output columns other numbers."""
     columns = ", ".join(
         f"{column(output)} AS {column(name)}" for output, name in zip(outputs, names, strict=True)
     )
@@ -155,13 +155,13 @@ def _renaming(t: Translator, scan: Node, outputs: Sequence[Any], names: Sequence
 
 
 def _order_by(t: Translator, node: Node) -> str:
-    """Translate ORDER BY."""
+    """Return the DuckDB SQL for ORDER BY in a GoogleSQL query."""
     order = ", ".join(ordering(item) for item in node.order_by_item_list)
     return f"SELECT {column_list(node)}{t.source(node.input_scan)} ORDER BY {order}"
 
 
 def _limit(t: Translator, node: Node) -> str:
-    """Translate LIMIT and OFFSET."""
+    """Return the DuckDB SQL for LIMIT and OFFSET in a GoogleSQL query."""
     limit = f" LIMIT {t.expression(node.limit)}" if "limit" in node else ""
     offset = f" OFFSET {t.expression(node.offset)}" if "offset" in node else ""
     if node.input_scan.kind == "order_by_scan":
@@ -170,7 +170,7 @@ def _limit(t: Translator, node: Node) -> str:
 
 
 def _with(t: Translator, node: Node) -> str:
-    """Translate WITH."""
+    """Return the DuckDB SQL for WITH in a GoogleSQL query."""
     entries = []
     for entry in node.with_entry_list:
         t.entry(entry.with_query_name, entry.with_subquery.column_list)
@@ -179,7 +179,7 @@ def _with(t: Translator, node: Node) -> str:
 
 
 def _entry(t: Translator, entry: Node) -> str:
-    """Write a query of WITH; a recursive one as UNION of its two terms."""
+    """Return the SQL of one query of WITH; a recursive one is the UNION of its two terms."""
     query = entry.with_subquery
     if query.kind != "recursive_scan":
         return t.scan(query)
@@ -195,7 +195,7 @@ def _entry(t: Translator, entry: Node) -> str:
 
 
 def _with_ref(t: Translator, node: Node) -> str:
-    """Write a reference to a query of WITH."""
+    """Return the DuckDB SQL for a reference to a query of WITH."""
     name = node.with_query_name if node.kind == "with_ref_scan" else t.recursive[-1]
     pairs = zip(t.entry_columns(name), node.column_list, strict=True)
     columns = ", ".join(

@@ -18,18 +18,18 @@ _SPACE = (
 
 
 def _concat(t: Translator, node: Node) -> str:
-    """Translate CONCAT."""
+    """Return the DuckDB SQL for CONCAT in a GoogleSQL query."""
     return f"({' || '.join(arguments(t, node))})"
 
 
 def _length(t: Translator, node: Node) -> str:
-    """Translate LENGTH: characters of a text, bytes of BYTES."""
+    """Return the DuckDB SQL for LENGTH of GoogleSQL: characters of a text, bytes of BYTES."""
     function = "length" if type_kind(node) == STRING else "octet_length"
     return f"CAST({function}({arguments(t, node)[0]}) AS BIGINT)"
 
 
 def _substr(t: Translator, node: Node) -> str:
-    """Translate SUBSTR."""
+    """Return the DuckDB SQL for SUBSTR in a GoogleSQL query."""
     if type_kind(node) != STRING:
         raise not_run("SUBSTR of BYTES")
     value, start, *size = arguments(t, node)
@@ -41,7 +41,7 @@ def _substr(t: Translator, node: Node) -> str:
 
 
 def _trim(name: str) -> Callable[[Translator, Node], str]:
-    """Return the translation of TRIM, LTRIM or RTRIM."""
+    """Return a function that translates TRIM, LTRIM or RTRIM into DuckDB SQL."""
 
     def write(t: Translator, node: Node) -> str:
         if type_kind(node) != STRING:
@@ -53,7 +53,7 @@ def _trim(name: str) -> Callable[[Translator, Node], str]:
 
 
 def _replace(t: Translator, node: Node) -> str:
-    """Translate REPLACE."""
+    """Return the DuckDB SQL for REPLACE in a GoogleSQL query."""
     value, pattern, new = arguments(t, node)
     if type_kind(node) != STRING:
         raise not_run("REPLACE of BYTES")
@@ -61,7 +61,7 @@ def _replace(t: Translator, node: Node) -> str:
 
 
 def _pattern(node: Node, name: str) -> tuple[str, int]:
-    """Return a pattern that is a literal, and its number of groups."""
+    """Return a regular expression that is a literal as SQL text, and its number of groups."""
     argument = node.argument_list[1]
     if argument.kind != "literal" or type_kind(node) != STRING:
         raise not_run(f"{name} with a pattern that is not a literal")
@@ -73,7 +73,7 @@ def _pattern(node: Node, name: str) -> tuple[str, int]:
 
 
 def _regexp_extract(t: Translator, node: Node) -> str:
-    """Translate REGEXP_EXTRACT."""
+    """Return the DuckDB SQL for REGEXP_EXTRACT in a GoogleSQL query."""
     if len(node.argument_list) != 2:
         raise not_run("REGEXP_EXTRACT with a position")
     pattern, groups = _pattern(node, "REGEXP_EXTRACT")
@@ -87,7 +87,7 @@ def _regexp_extract(t: Translator, node: Node) -> str:
 
 
 def _regexp_extract_all(t: Translator, node: Node) -> str:
-    """Translate REGEXP_EXTRACT_ALL."""
+    """Return the DuckDB SQL for REGEXP_EXTRACT_ALL in a GoogleSQL query."""
     pattern, groups = _pattern(node, "REGEXP_EXTRACT_ALL")
     if groups > 1:
         raise not_run("REGEXP_EXTRACT_ALL with several groups")
@@ -95,7 +95,7 @@ def _regexp_extract_all(t: Translator, node: Node) -> str:
 
 
 def _regexp_replace(t: Translator, node: Node) -> str:
-    """Translate REGEXP_REPLACE."""
+    """Return the DuckDB SQL for REGEXP_REPLACE in a GoogleSQL query."""
     pattern, _ = _pattern(node, "REGEXP_REPLACE")
     value, _, new = arguments(t, node)
     return f"regexp_replace({value}, {pattern}, {new}, 'g')"

@@ -43,56 +43,56 @@ class Translator:
         self._names = 0
 
     def name(self) -> str:
-        """Return a new name for a subquery."""
+        """Return a new alias for a subquery, unique within the statement."""
         self._names += 1
         return f"s{self._names}"
 
     def expression(self, node: Node) -> str:
-        """Translate an expression."""
+        """Translate a GoogleSQL expression node into DuckDB SQL, and return the SQL text."""
         function = self._expressions.get(node.kind)
         if function is None:
             raise not_run(node.kind.replace("_", " "))
         return function(self, node)
 
     def scan(self, node: Node) -> str:
-        """Translate a scan into a whole SELECT."""
+        """Translate a GoogleSQL scan node into a whole SELECT of DuckDB; return the SQL text."""
         function = self._scans.get(node.kind)
         if function is None:
             raise not_run(node.kind.removesuffix("_scan").replace("_", " ").upper())
         return function(self, node)
 
     def source(self, node: Node) -> str:
-        """Return FROM with a scan, or an empty text for a scan without columns."""
+        """Return the FROM clause that reads a scan, or an empty text for a scan without columns."""
         return (
             "" if node.kind == "single_row_scan" else f" FROM ({self.scan(node)}) AS {self.name()}"
         )
 
     def entry(self, name: str, columns: Sequence[Any]) -> None:
-        """Note the columns of a query of WITH."""
+        """Record the columns of a query of WITH, for the references to it."""
         self._entries[name] = columns
 
     def entry_columns(self, name: str) -> Sequence[Any]:
-        """Return the columns of a query of WITH."""
+        """Return the recorded columns of a query of WITH, by its name."""
         return self._entries[name]
 
 
 def arguments(t: Translator, node: Node) -> list[str]:
-    """Write the arguments of a function."""
+    """Return the DuckDB SQL of each argument of a function call."""
     return [t.expression(argument) for argument in node.argument_list]
 
 
 def column_list(node: Node) -> str:
-    """Write the columns of a scan, as they are named below it."""
+    """Return the SELECT list of a scan's columns, under the names that its input gives them."""
     return ", ".join(column(c) for c in node.column_list) or "1 AS none_"
 
 
 def column(message: Any) -> str:
-    """Return the name that a column has in all SELECTs."""
+    """Return the SQL name of a resolved column, which is the same in all SELECTs."""
     return f"c{message.column_id}"
 
 
 def ordering(item: Node, *, keys: int = 2) -> str:
-    """Write an item of ORDER BY.
+    """Return the SQL of one item of ORDER BY, with BigQuery's order of NULL and NaN.
 
     BigQuery sorts NULL as the smallest value, and NaN as the next. `keys` is how many expressions
     it may take.

@@ -31,7 +31,10 @@ _NAMES = {
 
 
 def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...]]:
-    """Return SQL of DuckDB for a query, and its columns."""
+    """Translate a query into DuckDB SQL without GoogleSQL's analyzer; return SQL and columns.
+
+    sqlglot translates it; this is the way where the analyzer is not installed.
+    """
     import sqlglot  # not above: a process whose queries are checked does without it
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
@@ -65,7 +68,7 @@ def query(instance: Instance, question: Question) -> tuple[str, tuple[Field, ...
 
 
 def _replace_table(instance: Instance, table: exp.Table, question: Question) -> None:
-    """Put the warehouse's table, or a view's query, in the place of a table's name."""
+    """Replace a table's name in a parsed query by the DuckDB table, or by a view's query."""
     import sqlglot
     from sqlglot import exp
 
@@ -88,12 +91,12 @@ def _replace_table(instance: Instance, table: exp.Table, question: Question) -> 
 
 
 def describe(instance: Instance, project: str, sql: str) -> tuple[Field, ...]:
-    """Return the columns of a query."""
+    """Return the columns of a GoogleSQL query's result, without GoogleSQL's analyzer."""
     return query(instance, Question(sql=sql, project=project))[1]
 
 
 def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
-    """Return a query's columns as DuckDB describes them."""
+    """Return the columns of a DuckDB query's result, as DuckDB describes them."""
     import duckdb
 
     with instance.warehouse.session() as cursor:
@@ -107,7 +110,7 @@ def _columns(instance: Instance, sql: str) -> tuple[Field, ...]:
 
 
 def _field(name: str, kind: str) -> Field:
-    """Return the column of a name and a type of DuckDB's."""
+    """Return a BigQuery column of this name, for a DuckDB type."""
     if kind.endswith("[]"):
         element = _field(name, kind.removesuffix("[]"))
         return Field(name=name, type=element.type, mode="REPEATED", fields=element.fields)

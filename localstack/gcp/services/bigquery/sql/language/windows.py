@@ -26,7 +26,10 @@ _BOUNDS = {
 
 
 def analytic_scan(t: Translator, node: Node) -> str:
-    """Write a SELECT of the columns below, and of the functions' values."""
+    """Return the DuckDB SELECT for a scan that computes analytic (window) functions.
+
+    Its columns are those of the input, and the functions' values.
+    """
     values = {}
     for group in node.function_group_list:
         for computed in group.analytic_function_list:
@@ -39,7 +42,7 @@ def analytic_scan(t: Translator, node: Node) -> str:
 
 
 def _function(t: Translator, group: Node, node: Node) -> str:
-    """Write an analytic function with its window."""
+    """Return the DuckDB SQL for an analytic function call with its OVER clause."""
     name = node.function.name.removeprefix("ZetaSQL:")
     arguments = [t.expression(argument) for argument in node.argument_list]
     over = f"OVER ({_partition(group)}{_order(group, node)}{_frame(t, node)})"
@@ -55,7 +58,7 @@ def _function(t: Translator, group: Node, node: Node) -> str:
 
 
 def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) -> str:
-    """Write an aggregate function with its window."""
+    """Return the DuckDB SQL for an aggregate function call over a window."""
     if name == "$count_star":
         return f"count(*) {over}"
     if (
@@ -69,7 +72,7 @@ def _window_aggregate(node: Node, name: str, arguments: list[str], over: str) ->
 
 
 def _partition(group: Node) -> str:
-    """Translate PARTITION BY."""
+    """Return the PARTITION BY clause of a window as DuckDB SQL."""
     if group.partition_by is None:
         return ""
     return (
@@ -79,7 +82,10 @@ def _partition(group: Node) -> str:
 
 
 def _order(group: Node, node: Node) -> str:
-    """Write ORDER BY of a window. A frame of values takes one expression only."""
+    """Return the ORDER BY clause of a window as DuckDB SQL.
+
+    A frame of values (RANGE) takes one expression only.
+    """
     if group.order_by is None:
         return ""
     frame = node.window_frame
@@ -94,7 +100,7 @@ def _order(group: Node, node: Node) -> str:
 
 
 def _frame(t: Translator, node: Node) -> str:
-    """Translate a window's frame."""
+    """Return the frame clause of a window, such as ROWS BETWEEN ..., as DuckDB SQL."""
     frame = node.window_frame
     if frame is None:
         return ""
@@ -103,6 +109,6 @@ def _frame(t: Translator, node: Node) -> str:
 
 
 def _frame_bound(t: Translator, bound: Node) -> str:
-    """Translate one end of a window's frame."""
+    """Return one end of a window's frame as DuckDB SQL."""
     words = _BOUNDS[bound.boundary_type]
     return f"{t.expression(bound.expression)} {words}" if "expression" in bound else words

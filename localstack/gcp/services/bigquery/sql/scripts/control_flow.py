@@ -39,7 +39,7 @@ class _Jump(Exception):
 
 
 def execute(script: Script, nodes: Sequence[Node]) -> None:
-    """Run a whole script, which structure.py has checked.
+    """Run all statements of a script, whose structure was checked before.
 
     Raises:
         BigQueryError: That of the statement that fails.
@@ -49,14 +49,14 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
 
 
 def _run(script: Script, nodes: Sequence[Node]) -> None:
-    """Run statements one after the other."""
+    """Run a list of a script's statements, one after the other."""
     for node in nodes:
         script.running.check()
         _ACTIONS.get(node.kind, _run_statement)(script, node)
 
 
 def _run_statement(script: Script, node: Node) -> None:
-    """Run a statement that is not one of scripts alone."""
+    """Run an ordinary SQL statement of a script, such as a query or DML."""
     script.ran(script.question(text_of(script.sql, node), node))
 
 
@@ -72,7 +72,7 @@ def _create_function(script: Script, node: Node) -> None:
 
 
 def _execute_immediate(script: Script, node: Node) -> None:
-    """Run EXECUTE IMMEDIATE of a script."""
+    """Run a script's EXECUTE IMMEDIATE: compute a text, and run it as a statement."""
     sql = script.value(node.sql, Field(name="sql", type="STRING"))[1]
     if sql is None:
         raise invalid_query("EXECUTE IMMEDIATE sql string cannot be NULL")
@@ -95,7 +95,7 @@ def _execute_immediate(script: Script, node: Node) -> None:
 
 
 def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-    """Return the parameters of USING.
+    """Return the query parameters that the USING of an EXECUTE IMMEDIATE passes.
 
     Raises:
         BigQueryError: `invalidQuery`, where not all have a name or none, or two have the same.
@@ -112,7 +112,7 @@ def _arguments(script: Script, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
 
 
 def _argument(script: Script, node: Node) -> Parameter:
-    """Return one parameter of USING."""
+    """Compute one argument of USING, and return it as a query parameter."""
     field, value = script.value(node.expression)
     name = node.alias.identifier.id_string.lower() if "alias" in node else ""
     return Parameter(name=name, field=field, value=value)
@@ -121,7 +121,7 @@ def _argument(script: Script, node: Node) -> Parameter:
 def _assign_row(
     script: Script, names: Sequence[str], fields: Sequence[Field], rows: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Assign a query's row to the variables of INTO."""
+    """Assign the only row of a query's result to the variables of INTO."""
     _check_different(names)
     if len(names) != len(fields):
         raise invalid_query(
@@ -135,14 +135,14 @@ def _assign_row(
 
 
 def _check_different(names: Sequence[str]) -> None:
-    """Raise `invalidQuery` if a variable is named twice."""
+    """Raise `invalidQuery` if an INTO or SET names a variable twice."""
     small = [name.lower() for name in names]
     if twice := next((name for name in names if small.count(name.lower()) > 1), None):
         raise invalid_query(f"Assigning multiple values to variable: {twice}")
 
 
 def _declare(script: Script, node: Node) -> None:
-    """Run DECLARE."""
+    """Run a DECLARE statement: add variables to the current scope."""
     declared = _declared_column(script, node) if "type" in node else None
     field, value = (
         script.value(node.default_value, declared) if "default_value" in node else (declared, None)
@@ -155,7 +155,7 @@ def _declare(script: Script, node: Node) -> None:
 
 
 def _declared_column(script: Script, node: Node) -> Field:
-    """Return the column of a type that DECLARE names."""
+    """Return the type that a DECLARE names, as a column."""
     text = text_of(script.sql, node.type).strip()
     if "(" in text or "COLLATE" in text.upper():
         raise not_run(f"a variable with a collation or a type with parameters ({text})")
@@ -166,14 +166,14 @@ def _declared_column(script: Script, node: Node) -> Field:
 
 
 def _set(script: Script, node: Node) -> None:
-    """Run SET of one variable."""
+    """Run a SET statement of one variable."""
     name = node.variable.id_string
     field = script.variable(name).field
     script.assign(name, field, script.value(node.expression, field)[1])
 
 
 def _set_several(script: Script, node: Node) -> None:
-    """Run SET of several variables."""
+    """Run a SET statement of several variables."""
     names = [identifier.id_string for identifier in node.variables.identifier_list]
     _check_different(names)
     fields = tuple(script.variable(name).field for name in names)
@@ -198,7 +198,7 @@ def _set_system(script: Script, node: Node) -> None:
 
 
 def _if(script: Script, node: Node) -> None:
-    """Run IF of a script."""
+    """Run a script's IF statement: the first branch whose condition is true."""
     if script.is_true(node.condition):
         _run(script, node.then_list.statement_list)
         return
@@ -211,7 +211,7 @@ def _if(script: Script, node: Node) -> None:
 
 
 def _case(script: Script, node: Node) -> None:
-    """Run CASE of a script."""
+    """Run a script's CASE statement: the first branch that matches."""
     clauses = node.when_then_clauses.when_then_clauses
     if "expression" in node:
         place = _first_match(script, node.expression, [clause.condition for clause in clauses])
@@ -227,7 +227,7 @@ def _case(script: Script, node: Node) -> None:
 
 
 def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -> int | None:
-    """Return the place of the first condition that equals the expression.
+    """Return the index of the first condition that equals the expression, or None.
 
     The expression is computed once.
     """
@@ -240,21 +240,21 @@ def _first_match(script: Script, expression: Node, conditions: Sequence[Node]) -
 
 
 def _while(script: Script, node: Node) -> None:
-    """Run WHILE; LOOP is one without a condition."""
+    """Run a script's WHILE loop; LOOP is one without a condition."""
     while "condition" not in node or script.is_true(node.condition):
         if _leaves_loop(script, node):
             return
 
 
 def _repeat(script: Script, node: Node) -> None:
-    """Run REPEAT of a script."""
+    """Run a script's REPEAT ... UNTIL loop."""
     while not _leaves_loop(script, node):
         if script.is_true(node.until_clause.condition):
             return
 
 
 def _for(script: Script, node: Node) -> None:
-    """Run FOR of a script: its statements for each row."""
+    """Run a script's FOR ... IN loop: its statements for each row of a query."""
     name = node.variable.id_string
     fields, rows = script.rows(script.question(text_of(script.sql, node.query), node.query))
     record = Field(name=name, type="RECORD", fields=tuple(fields))
@@ -268,7 +268,7 @@ def _for(script: Script, node: Node) -> None:
 
 
 def _leaves_loop(script: Script, node: Node) -> bool:
-    """Run a loop's body once, and return whether the loop is left."""
+    """Run a loop's body once, and return whether a BREAK leaves the loop."""
     script.running.check()
     try:
         _run(script, node.body.statement_list)
@@ -293,7 +293,7 @@ def _block(script: Script, node: Node) -> None:
 
 
 def _run_guarded(script: Script, node: Node, depth: int) -> None:
-    """Run a block's statements; or its handler's, where one fails."""
+    """Run a block's statements; where one fails, run the block's exception handler."""
     try:
         _run(script, node.statement_list_node.statement_list)
     except BigQueryError as error:
@@ -304,7 +304,7 @@ def _run_guarded(script: Script, node: Node, depth: int) -> None:
 
 
 def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
-    """Run the handler of an error."""
+    """Run an exception handler, in which @@error.message is the error's."""
     script.errors.append(error)
     try:
         _run(script, handler.statement_list.statement_list)
@@ -313,7 +313,7 @@ def _handle(script: Script, handler: Node, error: BigQueryError) -> None:
 
 
 def _raise(script: Script, node: Node) -> None:
-    """Run RAISE of a script."""
+    """Run a script's RAISE statement: raise an error, new or the one that is handled."""
     if "message" not in node:
         raise script.errors[-1]
     message = script.value(node.message, Field(name="message", type="STRING"))[1]
@@ -321,17 +321,17 @@ def _raise(script: Script, node: Node) -> None:
 
 
 def _break(_script: Script, node: Node) -> None:
-    """Run BREAK of a script."""
+    """Run a script's BREAK statement: leave a loop or block by an exception."""
     raise _Jump(label=label_of(node))
 
 
 def _continue(_script: Script, node: Node) -> None:
-    """Run CONTINUE of a script."""
+    """Run a script's CONTINUE statement: go on with the loop's next round, by an exception."""
     raise _Jump(again=True, label=label_of(node))
 
 
 def _return(_script: Script, _node: Node) -> None:
-    """Run RETURN of a script."""
+    """Run a script's RETURN statement: end the script by an exception."""
     raise _Jump(ends=True)
 
 

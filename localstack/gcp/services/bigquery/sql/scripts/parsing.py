@@ -18,14 +18,14 @@ _TEMPORARY = 3  # ASTCreateStatementEnums.Scope
 
 
 def is_script(sql: str) -> bool:
-    """Return whether a text may hold several statements, or one that only a script has."""
+    """Return whether SQL text may hold several statements, or a statement of scripts only."""
     return (
         ";" in sql.rstrip("; \t\r\n") or _CONTROL.match(_COMMENT.sub("", sql).strip()) is not None
     )
 
 
 def statements(sql: str) -> list[Node]:
-    """Return the statements of a script.
+    """Parse a script, and return its statements as syntax nodes.
 
     Raises:
         BigQueryError: `invalidQuery` where it is not GoogleSQL's grammar.
@@ -45,23 +45,23 @@ def makes_function(node: Node) -> bool:
 
 
 def label_of(node: Node) -> str:
-    """Return a statement's label in small letters; empty, where it has none."""
+    """Return the label of a loop or block in lower case, or an empty text."""
     return node.label.name.id_string.lower() if "label" in node else ""
 
 
 def text_of(sql: str, node: Node) -> str:
-    """Return a node's text at its own position.
+    """Return a node's SQL text, padded so that it stands at its position in the script.
 
-    So an error's place is the script's.
+    So the position in an error message is the script's.
     """
     data, place = sql.encode(), node.parse_location_range
     return _blank(data[: place.start].decode()) + data[place.start : place.end].decode()
 
 
 def query_of(sql: str, node: Node) -> str:
-    """Return an expression as a query at its own position.
+    """Return an expression as the query `SELECT expression`, at its position in the script.
 
-    That is so where there is room for the word SELECT before it.
+    The position is kept where there is room for the word SELECT before it.
     """
     data, place = sql.encode(), node.parse_location_range
     blank_before, expression = (
@@ -75,5 +75,5 @@ def query_of(sql: str, node: Node) -> str:
 
 
 def _blank(text: str) -> str:
-    """Replace everything but line ends by spaces."""
+    """Return a text with everything but line ends replaced by spaces."""
     return re.sub(r"[^\n]", " ", text)

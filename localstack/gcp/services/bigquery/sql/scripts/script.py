@@ -52,7 +52,10 @@ class Script:
         self.children: list[tuple[str, Outcome]] = []
 
     def question(self, sql: str, *nodes: Node, **more: Any) -> Question:
-        """Return the statement that these parts of the script make, one behind the other."""
+        """Return parts of the script as a statement to analyze, with the variables as they are.
+
+        `nodes` are the parts in `sql`, in its order.
+        """
         variables = {name: variable for scope in self.scopes for name, variable in scope.items()}
         return msgspec.structs.replace(
             self.outer,
@@ -65,9 +68,9 @@ class Script:
         )
 
     def _parameters(self, nodes: Sequence[Node]) -> tuple[Parameter, ...]:
-        """Return the parameters that parts of the script take.
+        """Return the query parameters that parts of the script use.
 
-        Those that go by place are in the order in which they stand in the script.
+        Positional ones are in the order in which they stand in the script.
         """
         parameters = self.outer.parameters
         if not parameters or parameters[0].name:
@@ -79,7 +82,7 @@ class Script:
         )
 
     def _system(self) -> tuple[Parameter, ...]:
-        """Return the system variables that statements may read."""
+        """Return the system variables (@@error.message, @@row_count ...) with their values."""
         dataset = self.outer.dataset[1] if self.outer.dataset else None
         message = self.errors[-1].message if self.errors else None
         texts = {
@@ -100,7 +103,7 @@ class Script:
         )
 
     def value(self, node: Node, target: Field | None = None) -> tuple[Field, Any]:
-        """Return an expression's field and value.
+        """Compute an expression of the script, and return its column and value.
 
         With a `target` the value is coerced to its type as an assignment does.
         """
@@ -109,7 +112,7 @@ class Script:
         return fields[0], rows[0][fields[0].name]
 
     def rows(self, question: Question) -> tuple[Sequence[Field], list[dict[str, Any]]]:
-        """Return the columns and rows of a query."""
+        """Run a query, and return its columns and its rows as dictionaries."""
         meaning = analyze(self.instance, question)
         fields = [field for _, field in meaning.columns]
         return fields, reference_evaluation.table(
@@ -117,17 +120,17 @@ class Script:
         ).to_pylist()
 
     def is_true(self, node: Node) -> bool:
-        """Return whether a condition is true, and not NULL."""
+        """Compute a condition of the script, and return whether it is true and not NULL."""
         return self.value(node, Field(name="condition", type="BOOLEAN"))[1] is True
 
     def ran(self, question: Question) -> None:
-        """Run a statement, and record its outcome."""
+        """Run a statement of the script, and record its outcome and number of changed rows."""
         outcome = self._run(question)
         self.children.append((question.sql, outcome))
         self._affected = sum(outcome.affected.values()) if outcome.affected is not None else None
 
     def variable(self, name: str) -> Parameter:
-        """Return a script's variable.
+        """Return a declared variable of the script, with its value, by name.
 
         Raises:
             BigQueryError: `invalidQuery`: It is not declared.
@@ -135,14 +138,14 @@ class Script:
         return self._scope_of(name)[name.lower()]
 
     def _scope_of(self, name: str) -> dict[str, Parameter]:
-        """Return the variables among which one is declared."""
+        """Return the scope, variables by name, in which a variable is declared."""
         for scope in self.scopes:
             if name.lower() in scope:
                 return scope
         raise invalid_query(f"Undeclared variable: {name}")
 
     def assign(self, name: str, field: Field, value: Any) -> None:
-        """Assign a value to a variable.
+        """Assign a value to a declared variable of the script.
 
         `field` is the value's own type, from which it is coerced to the variable's.
         """
@@ -153,7 +156,7 @@ class Script:
         scope[name.lower()] = msgspec.structs.replace(current, value=value)
 
     def _coerce(self, field: Field, value: Any, target: Field) -> Any:
-        """Return a value in another type, as an assignment coerces it."""
+        """Return a value converted to another type, as an assignment converts it."""
         own = variable("value_", field, value)
         question = msgspec.structs.replace(
             self.outer,
@@ -167,7 +170,7 @@ class Script:
 
 
 def _positional_parameters(node: Node) -> list[int]:
-    """Return where a node has parameters that go by place."""
+    """Return the offsets in the script at which a node has positional parameters."""
     return [
         part.parse_location_range.start
         for part in node.walk()

@@ -40,7 +40,7 @@ class _Surroundings(msgspec.Struct, frozen=True):
 
 
 def check(question: Question, nodes: Sequence[Node]) -> None:
-    """Raise the mistakes in a script.
+    """Raise an error for the first mistake in a script's structure, before it runs.
 
     Raises:
         BigQueryError: `invalidQuery` in Google's words; `notImplemented`, where a statement is of a
@@ -71,7 +71,7 @@ def check_parameters(question: Question, nodes: Sequence[Node]) -> None:
 
 
 def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, declares: bool) -> None:
-    """Check a list of statements; declarations come first."""
+    """Check a list of a script's statements; declarations must come first."""
     for node in nodes:
         if node.kind == "variable_declaration":
             if not declares:
@@ -89,7 +89,7 @@ def _check_list(sql: str, nodes: Sequence[Node], around: _Surroundings, *, decla
 
 
 def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundings:
-    """Return the surroundings with one more variable."""
+    """Return a statement's surroundings with one more declared variable."""
     name = identifier.id_string.lower()
     if name in around.names:
         raise _error_at(sql, identifier, f"Variable '{identifier.id_string}' redeclaration")
@@ -97,7 +97,7 @@ def _with_name(sql: str, identifier: Node, around: _Surroundings) -> _Surroundin
 
 
 def _check(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check a statement, with those within it."""
+    """Check one statement of a script, with the statements within it."""
     if node.kind in _REFUSED:
         raise not_run(f"the script statement {_REFUSED[node.kind]}")
     if node.kind == "raise_statement" and "message" not in node and not around.handler:
@@ -113,7 +113,7 @@ def _check(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check that BREAK and CONTINUE have a loop, and that their label exists."""
+    """Check that a BREAK or CONTINUE is in a loop, and that its label exists."""
     word, label = text_of(sql, node).split()[0].upper(), label_of(node)
     if not label and not around.loop:
         raise _error_at(sql, node, f"{word} is only allowed inside of a loop body")
@@ -124,7 +124,7 @@ def _check_jump(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
-    """Return the surroundings of the statements within a loop or block."""
+    """Return the surroundings (variables, labels, loop) of the statements in a loop or block."""
     loop, label = node.kind in _LOOPS, label_of(node)
     if label in around.labels:
         raise _error_at(sql, node, f"Label {label} already exists")
@@ -135,7 +135,7 @@ def _inside(sql: str, node: Node, around: _Surroundings) -> _Surroundings:
 
 
 def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
-    """Check the lists of statements that a statement has."""
+    """Check the statement lists within a statement, such as the branches of IF."""
     for part in node.children():
         if part.kind == "statement_list":
             _check_list(
@@ -151,7 +151,7 @@ def _check_parts(sql: str, node: Node, around: _Surroundings) -> None:
 
 
 def _error_at(sql: str, node: Node, words: str) -> BigQueryError:
-    """Return the error at a node, with its line and column."""
+    """Return an `invalidQuery` error that names a node's line and column."""
     text_before = sql.encode()[: node.parse_location_range.start].decode()
     line, column = text_before.count("\n") + 1, len(text_before.rpartition("\n")[2]) + 1
     return invalid_query(f"{words} at [{line}:{column}]")

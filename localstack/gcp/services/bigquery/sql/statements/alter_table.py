@@ -19,7 +19,7 @@ _PARAMETERS = ("maxLength", "precision", "scale")  # of a type
 
 
 def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Do the actions of an ALTER TABLE, all of them or none.
+    """Apply the actions of an ALTER TABLE to a table, all of them or none.
 
     Raises:
         BigQueryError: `notFound`, `duplicate`, `invalid`, `invalidQuery` or `notImplemented`.
@@ -41,7 +41,7 @@ def alter(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
-    """Run RENAME TO."""
+    """Run ALTER TABLE ... RENAME TO."""
     path = next(action.new_path for action in actions if action.kind == "rename_to_action")
     if len(actions) > 1:
         raise not_run("ALTER TABLE: RENAME TO beside other actions")
@@ -51,9 +51,9 @@ def _rename(instance: Instance, ref: TableRef, actions: Sequence[Node]) -> None:
 
 
 def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, str]]:
-    """Return the table after the actions, and the old names of renamed columns.
+    """Return a table's definition after ALTER TABLE actions, and the renamed columns' old names.
 
-    These are by the new name in small letters.
+    The old names are by the new name in lower case.
     """
     origins: dict[str, str] = {}
     for action in actions:
@@ -68,12 +68,12 @@ def _change(table: Table, actions: Sequence[Node]) -> tuple[Table, Mapping[str, 
 
 
 def _with_fields(table: Table, fields: Sequence[Field]) -> Table:
-    """Return the table with other columns."""
+    """Return a table's definition with other columns."""
     return msgspec.structs.replace(table, fields=tuple(fields))
 
 
 def _set_options(table: Table, action: Node) -> Table:
-    """Apply SET OPTIONS to a table."""
+    """Return a table's definition after SET OPTIONS."""
     changes = ddl_options.table(action.option_list)
     if "expirationTime" in changes:
         expires = changes.pop("expirationTime")
@@ -82,7 +82,7 @@ def _set_options(table: Table, action: Node) -> Table:
 
 
 def _add_column(table: Table, action: Node) -> Table:
-    """Apply ADD COLUMN to a table."""
+    """Return a table's definition after ADD COLUMN."""
     column = column_definitions.column(action.column_definition)
     if column.name.lower() in {field.name.lower() for field in table.fields}:
         if action.is_if_not_exists:
@@ -94,7 +94,7 @@ def _add_column(table: Table, action: Node) -> Table:
 
 
 def _column_index(table: Table, name: str, *, optional: bool) -> int | None:
-    """Return a column's position, or None if it may be absent."""
+    """Return a column's position in a table; None if it is absent and that is allowed."""
     names = [field.name.lower() for field in table.fields]
     if name.lower() in names:
         return names.index(name.lower())
@@ -114,13 +114,13 @@ def _check_not_in_layout(table: Table, name: str) -> None:
 
 
 def _partitioning(table: Table) -> list[str]:
-    """Return the column that a table is partitioned by, if any."""
+    """Return the name of the column that partitions a table, as a list of one or none."""
     layouts = [table.written.get(key) or {} for key in ("timePartitioning", "rangePartitioning")]
     return [layout["field"] for layout in layouts if layout.get("field")]
 
 
 def _rename_column(table: Table, action: Node) -> Table:
-    """Apply RENAME COLUMN to a table."""
+    """Return a table's definition after RENAME COLUMN."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
@@ -135,7 +135,7 @@ def _rename_column(table: Table, action: Node) -> Table:
 
 
 def _drop_column(table: Table, action: Node) -> Table:
-    """Apply DROP COLUMN to a table."""
+    """Return a table's definition after DROP COLUMN."""
     place = _column_index(table, action.name, optional=action.is_if_exists)
     if place is None:
         return table
@@ -146,7 +146,7 @@ def _drop_column(table: Table, action: Node) -> Table:
 
 
 def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, Node], Table]:
-    """Return the action that changes one column of a table."""
+    """Return a function on tables' definitions from one that changes a column's definition."""
 
     def change_table(table: Table, action: Node) -> Table:
         place = _column_index(table, action.column, optional=action.is_if_exists)
@@ -167,7 +167,7 @@ def _column_action(change: Callable[[Field, Node], Field]) -> Callable[[Table, N
 
 
 def _drop_not_null(field: Field, _action: Node) -> Field:
-    """Apply DROP NOT NULL to a column."""
+    """Return a column's definition after DROP NOT NULL."""
     if field.mode != "REQUIRED":
         raise invalid_query(
             "ALTER TABLE ALTER COLUMN DROP NOT NULL needs a column with NOT NULL, which "
@@ -177,7 +177,7 @@ def _drop_not_null(field: Field, _action: Node) -> Field:
 
 
 def _set_column_options(field: Field, action: Node) -> Field:
-    """Apply SET OPTIONS to a column."""
+    """Return a column's definition after ALTER COLUMN ... SET OPTIONS."""
     about = {**field.about, **ddl_options.column(action.option_list)}
     return msgspec.structs.replace(
         field, about={key: value for key, value in about.items() if value is not None}
@@ -185,7 +185,7 @@ def _set_column_options(field: Field, action: Node) -> Field:
 
 
 def _set_data_type(old: Field, action: Node) -> Field:
-    """Apply SET DATA TYPE to a column: only wider types are run."""
+    """Return a column's definition after SET DATA TYPE, which may only widen the type."""
     new = column_definitions.column_of(action)
     same = (new.type, new.repeated, new.fields) == (old.type, old.repeated, old.fields)
     wider = not old.repeated and not new.repeated and new.type in _WIDER.get(old.type, ())
@@ -199,7 +199,7 @@ def _set_data_type(old: Field, action: Node) -> Field:
 
 
 def _set_default(field: Field, action: Node) -> Field:
-    """Apply SET DEFAULT or DROP DEFAULT to a column."""
+    """Return a column's definition after SET DEFAULT or DROP DEFAULT."""
     about = {key: value for key, value in field.about.items() if key != "defaultValueExpression"}
     if action.kind == "alter_column_set_default_action":
         about["defaultValueExpression"] = action.default_value.sql

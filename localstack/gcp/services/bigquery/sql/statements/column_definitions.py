@@ -12,13 +12,13 @@ from . import ddl_options
 
 
 def column(definition: Node) -> Field:
-    """Return the column that a definition of CREATE TABLE makes."""
+    """Return the column that a column definition in CREATE TABLE describes."""
     field = field_of(definition.type, definition.name)
     return _annotated(field, definition.annotations)
 
 
 def _annotated(field: Field, annotations: Node | None) -> Field:
-    """Return a column with its annotations: NOT NULL, OPTIONS, parameters."""
+    """Return a column with NOT NULL, OPTIONS and type parameters from its definition."""
     if annotations is None:
         return field
     about = ddl_options.column(annotations.option_list)
@@ -35,7 +35,7 @@ def _annotated(field: Field, annotations: Node | None) -> Field:
 
 
 def _parameters(annotations: Node, field: Field) -> dict[str, str]:
-    """Return a type's parameters, such as those of NUMERIC(9, 2)."""
+    """Return a type's parameters, such as those of NUMERIC(9, 2), as REST schema members."""
     if "type_parameters" not in annotations:
         return {}
     parameters = annotations.type_parameters
@@ -51,7 +51,7 @@ def _parameters(annotations: Node, field: Field) -> dict[str, str]:
 
 
 def column_of(action: Node) -> Field:
-    """Return the column that SET DATA TYPE asks for."""
+    """Return the column as ALTER COLUMN ... SET DATA TYPE describes it."""
     return _annotated(
         field_of(action.updated_type, action.column), action.part("updated_annotations")
     )

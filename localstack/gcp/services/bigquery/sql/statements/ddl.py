@@ -25,12 +25,12 @@ _TEMPORARY = 3  # CreateScope
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run a statement of DDL."""
+    """Run a DDL statement, and return its outcome."""
     return _RUN[meaning.statement.kind](instance, meaning, running)
 
 
 def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
-    """Return the table that the statement makes, changes or drops."""
+    """Return the table that a DDL statement creates, changes or drops."""
     node, question = meaning.statement, meaning.question
     if "create_scope" in node and node.create_scope == _TEMPORARY:
         if question.temporary is None or len(node.name_path) != 1:
@@ -44,13 +44,13 @@ def _table_ref(instance: Instance, meaning: Analysis) -> TableRef:
 
 
 def _outcome(operation: str, ref: TableRef | None = None, **more: Any) -> Outcome:
-    """Return the outcome of an operation on a table."""
+    """Return a DDL statement's outcome, which names the operation and the table."""
     target = {"ddlTargetTable": ref.rest()} if ref is not None else {}
     return Outcome(statistics={"ddlOperationPerformed": operation, **target}, **more)
 
 
 def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
-    """Return what a CREATE does: CREATE, REPLACE or SKIP.
+    """Return the operation that a CREATE TABLE or VIEW performs: CREATE, REPLACE or SKIP.
 
     Raises:
         BigQueryError: `duplicate`, where the statement says neither.
@@ -66,7 +66,7 @@ def _create_operation(instance: Instance, node: Node, ref: TableRef) -> str:
 
 
 def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run CREATE TABLE."""
+    """Run CREATE TABLE, also AS a query; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if any(
         part in node
@@ -117,7 +117,7 @@ def _create_table(instance: Instance, meaning: Analysis, running: Running) -> Ou
 
 
 def _layout(node: Node) -> dict[str, Any]:
-    """Return the layout that PARTITION BY and CLUSTER BY ask for."""
+    """Return the partitioning and clustering of a CREATE TABLE as REST members."""
     layout: dict[str, Any] = {}
     if node.partition_by_list:
         layout |= _partitioning(node.partition_by_list[0])
@@ -129,7 +129,7 @@ def _layout(node: Node) -> dict[str, Any]:
 
 
 def _range_partitioning(node: Node) -> dict[str, Any]:
-    """Return the layout of PARTITION BY RANGE_BUCKET(column, GENERATE_ARRAY(...))."""
+    """Return the REST member rangePartitioning for a PARTITION BY RANGE_BUCKET(...)."""
     name, bounds = node.argument_list
     if (
         name.kind != "column_ref"
@@ -153,7 +153,7 @@ def _range_partitioning(node: Node) -> dict[str, Any]:
 
 
 def _partitioning(node: Node) -> dict[str, Any]:
-    """Return the layout that PARTITION BY asks for."""
+    """Return the partitioning of a PARTITION BY as a REST member."""
     name, granularity = node, "DAY"
     if node.kind == "function_call":
         function = node.function.name.removeprefix("ZetaSQL:")
@@ -171,7 +171,7 @@ def _partitioning(node: Node) -> dict[str, Any]:
 
 
 def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE VIEW."""
+    """Run CREATE VIEW; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     operation = _create_operation(instance, node, ref)
     if operation == "SKIP":
@@ -192,7 +192,7 @@ def _create_view(instance: Instance, meaning: Analysis, _running: Running) -> Ou
 
 
 def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run DROP TABLE, VIEW or SCHEMA."""
+    """Run DROP TABLE, VIEW or SCHEMA; return the statement's outcome."""
     node = meaning.statement
     if node.object_type == "SCHEMA":
         return _drop_schema(instance, meaning)
@@ -211,7 +211,7 @@ def _drop(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
 
 
 def _create_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE FUNCTION."""
+    """Run CREATE FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     function = routines.function_of(question.sql, node)
     if node.create_scope == _TEMPORARY:
@@ -223,20 +223,20 @@ def _create_function(instance: Instance, meaning: Analysis, _running: Running) -
 
 
 def _drop_function(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run DROP FUNCTION."""
+    """Run DROP FUNCTION; return the statement's outcome."""
     node, question = meaning.statement, meaning.question
     ref = sources.table_of(instance, node.name_path, question.project, question.dataset)
     return _routine_outcome(routines.drop(instance, ref, if_exists=node.is_if_exists), ref)
 
 
 def _routine_outcome(operation: str, ref: TableRef) -> Outcome:
-    """Return the outcome of an operation on a function."""
+    """Return a DDL statement's outcome, which names the operation and the function."""
     target = {"projectId": ref.project, "datasetId": ref.dataset, "routineId": ref.table}
     return Outcome(statistics={"ddlOperationPerformed": operation, "ddlTargetRoutine": target})
 
 
 def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
-    """Return project and name of the dataset that a statement names."""
+    """Return the project and the name of the dataset that a CREATE or DROP SCHEMA names."""
     parts = [part for segment in meaning.statement.name_path for part in segment.split(".")]
     if len(parts) == 1:
         return meaning.question.project, parts[0]
@@ -244,7 +244,7 @@ def _dataset_name(instance: Instance, meaning: Analysis) -> tuple[str, str]:
 
 
 def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
-    """Run DROP SCHEMA."""
+    """Run DROP SCHEMA (a dataset); return the statement's outcome."""
     project, name = _dataset_name(instance, meaning)
     if meaning.statement.is_if_exists and not any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
@@ -255,7 +255,7 @@ def _drop_schema(instance: Instance, meaning: Analysis) -> Outcome:
 
 
 def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run CREATE SCHEMA."""
+    """Run CREATE SCHEMA (a dataset); return the statement's outcome."""
     node, (project, name) = meaning.statement, _dataset_name(instance, meaning)
     if node.create_mode == _IF_NOT_EXISTS and any(
         dataset.id == name for dataset in instance.catalog.datasets(project)
@@ -268,7 +268,7 @@ def _create_schema(instance: Instance, meaning: Analysis, _running: Running) -> 
 
 
 def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run ALTER TABLE."""
+    """Run ALTER TABLE; return the statement's outcome."""
     node, ref = meaning.statement, _table_ref(instance, meaning)
     if instance.catalog.find(ref) is None and node.is_if_exists:
         return _outcome("SKIP", ref)
@@ -277,7 +277,7 @@ def _alter_table(instance: Instance, meaning: Analysis, _running: Running) -> Ou
 
 
 def _set_options(instance: Instance, meaning: Analysis, _running: Running) -> Outcome:
-    """Run ALTER TABLE SET OPTIONS."""
+    """Run ALTER TABLE SET OPTIONS; return the statement's outcome."""
     ref = _table_ref(instance, meaning)
     changes = ddl_options.table(meaning.statement.option_list)
     content = (

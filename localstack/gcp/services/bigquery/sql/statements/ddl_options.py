@@ -20,12 +20,12 @@ _DAY = 86_400_000  # ms
 
 
 def values(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return the values of options, by their names."""
+    """Return the Python values of a DDL statement's OPTIONS, by option name."""
     return {node.name.lower(): _constant(node.value) for node in nodes}
 
 
 def _constant(node: Node) -> Any:
-    """Return the value of an option."""
+    """Return the Python value of an option in OPTIONS, which must be a constant."""
     if node.kind == "literal":
         return python_value(node.value.value, field_of(node.value.type))
     if node.kind == "function_call" and node.function.name == "ZetaSQL:$make_array":
@@ -36,7 +36,7 @@ def _constant(node: Node) -> Any:
 
 
 def table(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a table's OPTIONS as REST fields; None removes one."""
+    """Return a table's OPTIONS as members of a REST Table resource; None removes one."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in _TABLE:
@@ -57,7 +57,7 @@ def table(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def column(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a column's OPTIONS as REST fields; None removes one."""
+    """Return a column's OPTIONS as members of its REST schema; None removes one."""
     about = values(nodes)
     if others := sorted(set(about) - {"description"}):
         raise not_run(f"the option {others[0]} of a column")
@@ -65,9 +65,9 @@ def column(nodes: Sequence[Node]) -> dict[str, Any]:
 
 
 def with_changes(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resource's fields with changes from OPTIONS.
+    """Return a table's REST members after changes from OPTIONS.
 
-    One of them is a part of the partitioning.
+    partition_expiration_days is a part of timePartitioning, which is merged.
     """
     both = {key: value for key, value in {**layout, **changes}.items() if value is not None}
     if "timePartitioning" not in changes:
@@ -86,13 +86,13 @@ def with_changes(layout: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[
 
 
 def _labels(value: Any) -> dict[str, str]:
-    """Return labels of an array of pairs."""
+    """Return the labels, by key, from the array of pairs that OPTIONS has."""
     pairs = (tuple(pair.values()) if isinstance(pair, dict) else pair for pair in value or ())
     return {str(key): str(text) for key, text in pairs}
 
 
 def dataset(nodes: Sequence[Node]) -> dict[str, Any]:
-    """Return a dataset's OPTIONS as REST fields."""
+    """Return the OPTIONS of a CREATE SCHEMA as members of a REST Dataset resource."""
     written: dict[str, Any] = {}
     for name, value in values(nodes).items():
         if name in ("description", "location"):

@@ -47,19 +47,19 @@ class _Work:
         }
 
     def target(self) -> str:
-        """Return a query of the table's rows, with their numbers."""
+        """Return a SELECT of the target table's rows, with their row ids, as DuckDB SQL."""
         columns = "".join(
             f", {quoted(field.name)} AS c{number}" for number, field in self.columns.items()
         )
         return f"SELECT rowid AS row_{columns} FROM {self.name}"
 
     def number(self, sql: str) -> int:
-        """Run a statement, and return how many rows it has changed."""
+        """Run SQL in DuckDB whose result is one number, such as that of changed rows; return it."""
         return int(self.cursor.execute(sql).fetchall()[0][0])
 
 
 def target_of(meaning: Analysis) -> Table:
-    """Return the table that a statement changes."""
+    """Return the table that a DML statement changes."""
     source: Source = meaning.sources[meaning.statement.table_scan.table.serialization_id]
     table = source.table
     if table is None or table.kind != "TABLE" or source.parts:
@@ -68,7 +68,7 @@ def target_of(meaning: Analysis) -> Table:
 
 
 def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
-    """Run a statement of DML, in a transaction."""
+    """Run a DML statement in a transaction; return an outcome with the numbers of changed rows."""
     table = target_of(meaning)
     if any(
         part in meaning.statement
@@ -90,7 +90,7 @@ def run(instance: Instance, meaning: Analysis, running: Running) -> Outcome:
 
 
 def _insert(work: _Work) -> Mapping[str, int]:
-    """Run INSERT; return the number of rows."""
+    """Run INSERT; return the number of rows, as "inserted"."""
     node = work.statement
     if node.insert_mode != 0:
         raise not_run("INSERT OR IGNORE")
@@ -109,7 +109,7 @@ def _insert(work: _Work) -> Mapping[str, int]:
 
 
 def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
-    """Insert rows with defaults for unnamed columns; return the number."""
+    """Insert the rows of a SELECT, with defaults for the other columns; return their number."""
     named = {field.name for field in fields}
     absent = {name: value for name, value in work.defaults.items() if name not in named}
     added = [field for field in work.table.fields if field.name in absent]
@@ -127,7 +127,7 @@ def insert(work: _Work, fields: Sequence[Field], rows: str) -> int:
 
 
 def _values(work: _Work, row: Node) -> str:
-    """Write a row of VALUES."""
+    """Return one row of VALUES as DuckDB SQL."""
     values = []
     for value in row.value_list:
         if value.value.kind == "dmldefault":
@@ -137,19 +137,19 @@ def _values(work: _Work, row: Node) -> str:
 
 
 def _truncate(work: _Work) -> Mapping[str, int]:
-    """Run TRUNCATE TABLE; return the number of deleted rows."""
+    """Run TRUNCATE TABLE; return the number of rows, as "deleted"."""
     return {"deleted": work.number(f"DELETE FROM {work.name}")}
 
 
 def _delete(work: _Work) -> Mapping[str, int]:
-    """Run DELETE; return the number of deleted rows."""
+    """Run DELETE; return the number of rows, as "deleted"."""
     where = work.t.expression(work.statement.where_expr)
     rows = f"SELECT row_ FROM ({work.target()}) AS target_ WHERE {where}"
     return {"deleted": work.number(f"DELETE FROM {work.name} WHERE rowid IN ({rows})")}
 
 
 def _update(work: _Work) -> Mapping[str, int]:
-    """Run UPDATE; return the number of changed rows."""
+    """Run UPDATE; return the number of rows, as "updated"."""
     node = work.statement
     source = f", ({work.t.scan(node.from_scan)}) AS source_" if "from_scan" in node else ""
     where = work.t.expression(node.where_expr)
@@ -161,7 +161,10 @@ def _update(work: _Work) -> Mapping[str, int]:
 
 
 def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
-    """Set columns of the chosen rows; return the number."""
+    """Run the SET clause on the chosen rows; return how many rows it changed.
+
+    `rows` is what follows FROM in the SELECT of these rows.
+    """
     values = _new_values(work, items)
     columns = ", ".join(f"{sql} AS {quoted(field.name)}" for field, sql in values)
     work.cursor.execute(
@@ -179,9 +182,9 @@ def _set_items(work: _Work, items: Sequence[Node], rows: str) -> int:
 
 
 def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
-    """Return each changed field with its new value's SQL.
+    """Return the columns that a SET clause changes, each with DuckDB SQL of its new value.
 
-    Changed members of a record are put together.
+    Changed members of one record are put together.
     """
     changes: dict[int, list[Change]] = {}
     for item in items:
@@ -213,7 +216,7 @@ def _new_values(work: _Work, items: Sequence[Node]) -> list[tuple[Field, str]]:
 
 
 def _merge(work: _Work) -> Mapping[str, int]:
-    """Run MERGE."""
+    """Run MERGE; return how many rows were inserted, updated and deleted."""
     node, cursor = work.statement, work.cursor
     source = ", ".join(f"c{c.column_id}" for c in node.from_scan.column_list)
     cursor.execute(
@@ -260,10 +263,7 @@ def _merge(work: _Work) -> Mapping[str, int]:
 
 
 def _merge_action(work: _Work, clause: Node, rows: str) -> tuple[str, int]:
-    """Run one clause of MERGE on its rows.
-
-    Return what was done, and to how many rows.
-    """
+    """Run one WHEN clause of MERGE; return the kind of change and the number of rows."""
     if clause.action_type == _UPDATE:
         return "updated", _set_items(work, clause.update_item_list, rows)
     if clause.action_type == _DELETE:

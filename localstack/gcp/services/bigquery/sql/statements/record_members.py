@@ -14,7 +14,7 @@ Change = tuple[
 
 
 def new_value(sql: str, field: Field, changes: Sequence[Change]) -> str:
-    """Return SQL of a column's new value."""
+    """Return DuckDB SQL of a column's new value after changes to it or to members of its record."""
     whole = [value for path, value in changes if not path]
     if whole:
         if len(changes) > 1:
