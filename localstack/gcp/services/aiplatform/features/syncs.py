@@ -46,7 +46,10 @@ def start(call: Call, view: Any) -> str:
 
 
 def schedule(call: Call, view: Any) -> None:
-    """Set the timer of a feature view's syncs as its sync_config asks."""
+    """Schedule a feature view's syncs as its sync_config asks: continuously, or by cron.
+
+    A continuously synced view is synced at once, too. A former timer is cancelled.
+    """
     served = call.store(Served)
     context = call.without_request()
     if timer := served.timers.pop(view.name, None):

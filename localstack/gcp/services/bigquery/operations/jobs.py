@@ -373,7 +373,7 @@ def _begin_query(call: Call, request: HttpRequest) -> tuple[dict[str, Any], Job]
 
 
 def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, Any]:
-    """Wait for a query job, and return its first page of results as a QueryResponse.
+    """Return a query job's first page of results, if it has ended, as a QueryResponse.
 
     Raises:
         BigQueryError: What the job ended with.
