@@ -52,8 +52,12 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def session(self) -> str | None:
-        """The name of the attribute that groups the items of one answer."""
-        return self.spec.objectives[self.endpoint.objective].ranked_within
+        """The name of the attribute that groups the items of one answer.
+
+        None where nothing does but the visitor: an objective without `ranked_within` has its unit.
+        """
+        within = self.spec.objectives[self.endpoint.objective].ranked_within
+        return within if within != self.unit else None
 
 
 def request(setting: Setting, visit: Visit) -> dict[str, Any]:

@@ -174,10 +174,7 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
         (["trian"], "error  No such command 'trian'. Did you mean train?\n"),
         (
             ["train"],
-            (
-                "error  Missing argument 'CONFIGS...'.\n       isthmus train [OPTIONS] "
-                "CONFIGS...   more: isthmus train --help\n"
-            ),
+            "error  say which configurations to train: this project has models/history.yaml\n",
         ),
         (
             ["plan", "--detailed"],
@@ -196,7 +193,10 @@ def test_a_folder_that_is_not_empty_is_not_filled(tmp_path):
             ["traffic", "home", "20"],
             "error  a share is VARIANT=PERCENT, such as challenger=20, not '20'\n",
         ),
-        (["traffic", "home", "champion=101"], "error  a share is VARIANT=PERCENT"),
+        (
+            ["traffic", "home", "champion=101"],
+            "error  champion=101: a share is a number from 0 to 100",
+        ),
         (
             ["models", "promote", "ranker"],
             "error  a version is MODEL@NUMBER, such as ranker@2, not 'ranker'\n",
@@ -230,7 +230,7 @@ def test_a_file_that_is_not_there_is_an_error_like_another(new):
         (["models", "promote", "ranker@9"], "there is ranker@1"),
         (["deploy", "nowhere"], "nowhere"),
         (["traffic", "home", "nobody=20"], "it has champion"),
-        (["traffic", "nowhere", "champion=20"], "isthmus deploy nowhere"),
+        (["traffic", "nowhere", "champion=20"], "project.yaml has home"),
         (["endpoints", "logs", "nowhere"], "isthmus deploy nowhere"),
         (["endpoints", "metrics", "nowhere"], "isthmus deploy nowhere"),
         (["plan", "--target", "nowhere"], "targets are local"),

@@ -204,7 +204,7 @@ def test_a_querys_error_has_its_place_and_the_table_that_was_probably_meant():
             queries.with_position(db, raised.value, sql, {}), ["events_click"]
         )
         assert error.message == "SQL, line 2, column 6: Table with name event_click does not exist!"
-        assert error.remedy == "did you mean events_click?"
+        assert error.remedy.startswith("did you mean events_click?   there are ")
         relation, values = queries.bind(
             db, "SELECT a FROM events_click WHERE a > $least", {"least": 1, "unused": 2}
         )

@@ -151,7 +151,7 @@ def test_a_good_request_is_understood():
         ({"position": 2**63}, "position does not fit 64 bits"),
         ({"position": 10**5000}, "position does not fit 64 bits"),
         ({"position": True}, "position true is not an int"),
-        ({"position": DEEP}, "position a list is not of type int"),
+        ({"position": DEEP}, "position is a list, and one value holds for the whole request"),
         ({"position": {"a": 1}}, "position a dict is not of type int"),
         ({"price": float("nan")}, "price nan is not a finite number"),
         ({"price": float("inf")}, "price inf is not a finite number"),

@@ -110,7 +110,7 @@ def ranked(folder, request):
             assert line, gateway.stderr.read()
             said += line
         url = json.loads(said)["url"]
-        until(lambda: fetched(f"{url}/health")[0] == 200, seconds=120)
+        until(lambda: fetched(f"{url}/health")[0] == 200, within=120)
         status, body = fetched(
             f"{url}/rank",
             method="POST",
