@@ -216,7 +216,10 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
-        """Start the server's process, wait until it is healthy; return an error message, or None."""
+        """Start the server's process, and wait until it is healthy.
+
+        Return an error message, or None.
+        """
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]
