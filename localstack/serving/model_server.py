@@ -59,7 +59,7 @@ class Log(Protocol):
 
     @property
     def last(self) -> Iterable[str]:
-        """The last lines."""
+        """The last lines of the container's output, for error messages."""
         ...
 
     def follow(
@@ -147,7 +147,7 @@ class ModelServer:
 
     @property
     def busy(self) -> int:
-        """The number of requests under way."""
+        """The number of requests that the server is answering."""
         return self._busy
 
     def leave(self) -> None:
@@ -189,7 +189,7 @@ class ModelServer:
 
     @property
     def ended(self) -> int | None:
-        """The exit code, if the server ended by itself."""
+        """The exit code of the server's process, if it ended by itself."""
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:

@@ -161,7 +161,7 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _content(stream: Any) -> bytes:
-    """Return the bytes of a request's body; a file's position is restored.
+    """Return the bytes of a request's body, leaving a file's position as it was.
 
     b"": it cannot be read twice.
     """

@@ -38,7 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
-    """Execute ALTER TABLE."""
+    """Execute a statement ALTER TABLE on a table in Glue."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -115,7 +115,7 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Execute CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute ALTER TABLE CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
     names = [column.name for column in table.columns]
     place = _place(table, names, words.identifier())
     changed = clauses.column(words)
