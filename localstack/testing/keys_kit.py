@@ -12,7 +12,7 @@ from isthmus_stack.run import variables
 
 
 def keys(url, account=None):
-    """For boto3.client(..., **keys(url)); with `account`, twelve digits, of that one."""
+    """Return the stack's key pair as arguments of boto3.client; `account` stands for the key id."""
     env = variables("aws", url)
     return {
         "aws_access_key_id": account or env["AWS_ACCESS_KEY_ID"],

@@ -50,30 +50,30 @@ def alter(session: Session, words: Words) -> None:
 
 
 def _add_columns(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE ADD COLUMNS."""
+    """Execute ALTER TABLE ADD COLUMNS: add columns, parsed from `words`, to a table in Glue."""
     columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
     _replace(session, words, table, Columns=columns)
 
 
 def _replace_columns(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE REPLACE COLUMNS."""
+    """Execute ALTER TABLE REPLACE COLUMNS: set the columns of a table in Glue."""
     _replace(session, words, table, Columns=clauses.columns(words))
 
 
 def _set_location(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE SET LOCATION."""
+    """Execute ALTER TABLE SET LOCATION: change a table's S3 location in Glue."""
     _replace(session, words, table, Location=words.string())
 
 
 def _set_properties(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE SET TBLPROPERTIES."""
+    """Execute ALTER TABLE SET TBLPROPERTIES: add parameters to a table in Glue."""
     properties = {**table.parameters, **clauses.pairs(words)}
     words.done()
     session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
 def _add_partitions(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE ADD PARTITION."""
+    """Execute ALTER TABLE ADD PARTITION: create partitions of a table in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     new = []
     while words.accept("PARTITION"):
@@ -92,7 +92,7 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _drop_partitions(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE DROP PARTITION."""
+    """Execute ALTER TABLE DROP PARTITION: delete partitions of a table from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     old = []
     while words.accept("PARTITION"):
