@@ -184,7 +184,7 @@ class ModelServer:
 
     @property
     def ready(self) -> bool:
-        """Whether the server can take requests: it has neither ended, been retired, nor restarts."""
+        """Whether the server can take requests: it is neither ended, retired nor restarting."""
         return not (self._retired or self._reviving) and self.ended is None
 
     @property
