@@ -171,11 +171,11 @@ class Front(StackFront):
         return done
 
     def services(self) -> frozenset[str]:
-        """Return the services that the stack covers."""
+        """Return the names of the AWS services that the stack covers."""
         return coverage.services()
 
     def operations(self, service: str | None) -> frozenset[str]:
-        """Return the operations that the stack covers."""
+        """Return the names of the operations of a service, or of all, that the stack covers."""
         return coverage.operations(service) | _ASKED_INSIDE
 
     def _reset_cloud(self) -> None:
@@ -418,7 +418,7 @@ def _error(incoming: Incoming, fault: Fault) -> AwsError:
 
 
 def _foreign(environ: Mapping[str, Any], *, any_host: bool) -> Answer | None:
-    """Refuse a request that a web page makes from a browser, else return None.
+    """Return the error for a request that a web page sends from a browser, else None.
 
     This server runs commands, so it answers programs only.
     """

@@ -48,7 +48,7 @@ MODULES: tuple[str, ...] = (  # below this package, in the order of the alphabet
 
 
 def load(more: tuple[str, ...] = ()) -> None:
-    """Import every module with handlers, and the dotted names in `more`."""
+    """Import every module that registers handlers of operations, and the modules in `more`."""
     for name in MODULES:
         import_module(f".{name}", __package__)
     for name in more:

@@ -35,11 +35,11 @@ class Stack:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which every SDK of the cloud talks to this stack."""
+        """The environment variables with which every SDK of the cloud calls this stack."""
         return variables(self.cloud, self.url)
 
     def health(self) -> dict[str, Any]:
-        """Return the stack's name, version and settings."""
+        """Return the stack's status and settings: URL, pid, clock, images ..."""
         return msgspec.json.decode(self._ask("GET", "health"), type=dict[str, Any])
 
     def reset(self) -> None:
@@ -109,7 +109,7 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "calls"), type=tuple[StackCall, ...])
 
     def clear_calls(self) -> None:
-        """Clear the log of calls."""
+        """Delete all calls from the stack's log."""
         self._ask("DELETE", "calls")
 
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:

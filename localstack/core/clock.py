@@ -236,7 +236,10 @@ class Clock:
         return None
 
     def _again(self, timer: Timer, target: datetime | None = None) -> None:
-        """Put a periodic timer back into the queue; `target` is where the clock is being moved to."""
+        """Put a periodic timer back into the queue.
+
+        `target` is the time to which the clock is being moved, if it is.
+        """
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
                 timer.due = self._next(timer.due, timer.every, target)

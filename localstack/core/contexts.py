@@ -39,12 +39,12 @@ class StackContext:
 
     @property
     def clock(self) -> Clock:
-        """The stack's clock."""
+        """The stack's simulated clock."""
         return self.stack.clock
 
     @property
     def images(self) -> Mapping[str, str]:
-        """The commands that the user mapped to containers' images."""
+        """The local commands that stand for container images, by the image's name."""
         return self.stack.images
 
     @property
@@ -54,7 +54,7 @@ class StackContext:
 
     @property
     def query_memory(self) -> int:
-        """How many bytes one query may use."""
+        """The number of bytes of memory that one query may use."""
         return self.stack.query_memory
 
     @property
@@ -64,7 +64,7 @@ class StackContext:
 
     @property
     def stopping(self) -> threading.Event:
-        """The event that a reset or a shutdown sets.
+        """The event that is set when the stack is reset or shut down.
 
         Background work looks at it: `stopping.wait(1)` instead of sleeping.
         """

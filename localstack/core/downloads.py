@@ -104,7 +104,7 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, count: int) -> None:
-    """Write one member of an archive into the folder."""
+    """Write one member, a file or a folder, of a tar archive below the folder."""
     if count > _FILES:
         raise Refused(f"it has more than {_FILES:,} files")
     name = member.name.removeprefix("./")

@@ -96,7 +96,7 @@ class RunningStack:
 
     @property
     def env(self) -> dict[str, str]:
-        """The variables with which every SDK of the cloud talks to this stack."""
+        """The environment variables with which every SDK of the cloud calls this stack."""
         return variables(self.cloud, self.url)
 
     def wait(self) -> int:

@@ -39,7 +39,7 @@ class Minute(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
     @property
     def answers(self) -> list[tuple[int, float]]:
-        """The status and the latency of each request; the errors are the first ones."""
+        """The status and latency of each simulated request; the errors are the first ones."""
         statuses = [400] * self.client_errors + [500] * self.server_errors
         statuses += [200] * (self.requests - len(statuses))
         latencies = self.latencies_ms

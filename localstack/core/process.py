@@ -338,7 +338,7 @@ def _read_stdin(write: Callable[[], None]) -> None:
 
 
 def _show_life(ready: Path) -> None:
-    """Touch the ready file from time to time, as a sign of life.
+    """Touch the ready file from time to time, as a sign that the process lives.
 
     After a death that nobody saw, it says until when this process was alive.
     """

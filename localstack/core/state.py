@@ -112,7 +112,7 @@ class State:
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Start background work in a thread.
+        """Run a function as background work of the stack, in a thread.
 
         It watches `stopping`; its errors are written to the stack's stderr.
         """

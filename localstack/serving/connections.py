@@ -56,7 +56,7 @@ class _Lines:
         return self.last
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection from which the response is read."""
         self._received.close()
 
 

@@ -59,7 +59,7 @@ class Log(Protocol):
 
     @property
     def last(self) -> Iterable[str]:
-        """The last lines."""
+        """The last lines of the container's output, for error messages."""
         ...
 
     def follow(
@@ -147,7 +147,7 @@ class ModelServer:
 
     @property
     def busy(self) -> int:
-        """The number of requests under way."""
+        """The number of requests that the server is answering."""
         return self._busy
 
     def leave(self) -> None:
@@ -184,12 +184,12 @@ class ModelServer:
 
     @property
     def ready(self) -> bool:
-        """Whether the server runs and has answered since its start."""
+        """Whether the server can take requests: it is neither ended, retired nor restarting."""
         return not (self._retired or self._reviving) and self.ended is None
 
     @property
     def ended(self) -> int | None:
-        """The exit code, if the server ended by itself."""
+        """The exit code of the server's process, if it ended by itself."""
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:
@@ -216,7 +216,10 @@ class ModelServer:
         self.kill()
 
     def _run(self, container: containers.Container, seconds: float) -> str | None:
-        """Start the server's process, wait until it is healthy; return an error message, or None."""
+        """Start the server's process, and wait until it is healthy.
+
+        Return an error message, or None.
+        """
         port = free_port()
         where = {"{model}": containers.local(container, self._contract.model), "{port}": str(port)}
         words = [_fill(word, where) for word in self._program.command]

@@ -38,7 +38,7 @@ class Kit:
         self.s3.create_bucket(Bucket=name)
 
     def model(self, name, *, image=IMAGE, environment=None, **more):
-        """A model in a model.tar.gz; `more` goes into its model.json."""
+        """Create a SageMaker model from a model.tar.gz; `more` goes into its model.json."""
         data = io.BytesIO()
         with tarfile.open(fileobj=data, mode="w:gz") as tar:
             text = json.dumps({"name": name, **more}).encode()
@@ -56,7 +56,10 @@ class Kit:
         )
 
     def config(self, name, /, capture=None, shadow=None, asynchronous=None, count=1, **weights):
-        """Variants by name = weight, each with the model of its name (`a_x`: variant a, model x)."""
+        """Create an endpoint configuration with variants by name = weight.
+
+        Each has the model of its name (`a_x`: variant a, model x).
+        """
         more = {"DataCaptureConfig": capture} if capture else {}
         if asynchronous:
             more["AsyncInferenceConfig"] = asynchronous
@@ -68,7 +71,7 @@ class Kit:
         )
 
     def endpoint(self, name="ranker", *, count=1, **weights):
-        """Bring the endpoint into service, on the manual clock."""
+        """Create an endpoint and bring it into service, on the manual clock."""
         self.bucket()
         for name_of_model in dict.fromkeys(map(_model, weights)):
             self.model(name_of_model)
@@ -84,8 +87,9 @@ class Kit:
         return self.describe(name)["EndpointStatus"]
 
     def settled(self, name="ranker", seconds=60):
-        """The description once nothing changes any more: a model server takes the time that it
-        takes, on every clock.
+        """Return the endpoint's description once nothing changes any more.
+
+        A model server takes the time that it takes, on every clock.
         """
         deadline = time.monotonic() + seconds
         while (described := self.describe(name))["EndpointStatus"] in (
@@ -104,7 +108,7 @@ class Kit:
         }
 
     def invoke(self, body=b"{}", name="ranker", **more):
-        """(variant, what the model server saw)."""
+        """Invoke the endpoint; return the variant, and what its model server saw."""
         answer = self.runtime.invoke_endpoint(
             EndpointName=name, Body=body, **{"ContentType": "application/json", **more}
         )

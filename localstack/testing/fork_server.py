@@ -38,7 +38,10 @@ def _server(preparation):
 
 
 def _connect(preparation, descriptors):
-    """Ask a fork server for a process; one that was killed is started again once it is reaped."""
+    """Connect to the fork server of a preparation, which forks a process.
+
+    A server that was killed is started again once it is reaped.
+    """
     for _ in range(1000):
         try:
             return _server(preparation).connect_to_new_process(descriptors)
@@ -97,17 +100,17 @@ class Forked:
         return self.returncode
 
     def send_signal(self, number):
-        """Send a signal, unless the process has ended."""
+        """Send a signal to the process, unless it has ended."""
         if self.poll() is None:
             with contextlib.suppress(ProcessLookupError):  # its end is on the way
                 os.kill(self.pid, number)
 
     def terminate(self):
-        """Send SIGTERM."""
+        """Send SIGTERM to the process."""
         self.send_signal(signal.SIGTERM)
 
     def kill(self):
-        """Send SIGKILL."""
+        """Send SIGKILL to the process."""
         self.send_signal(signal.SIGKILL)
 
     def _look(self, timeout):
@@ -185,7 +188,7 @@ class _Child:
         os._exit(self._exit_code())
 
     def _exit_code(self):
-        """Run the module with nothing of the server's own; end as an interpreter does."""
+        """Run the child's module, and return the exit code that an interpreter would have."""
         code = 1
         try:
             os.environ.clear()
@@ -225,7 +228,10 @@ def _open_streams(*, unbuffered):
 
 
 def _seed():
-    """Draw anew: else all would draw the same, and moto's stacks give the same ids."""
+    """Seed the random generators anew in a forked process.
+
+    Else all would draw the same, and moto's stacks give the same ids.
+    """
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed()
     if moto := sys.modules.get("moto.moto_api._internal"):

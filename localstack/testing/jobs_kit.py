@@ -18,7 +18,7 @@ ENDED = ("Completed", "Failed", "Stopped", "Succeeded", "CompletedWithFailures")
 
 
 def until(ask, seconds=60):
-    """Return what `ask` answers, once that is true."""
+    """Call `ask` until its answer is true, and return that."""
     deadline = time.monotonic() + seconds
     while not (answer := ask()):
         assert time.monotonic() < deadline
@@ -27,8 +27,10 @@ def until(ask, seconds=60):
 
 
 def alive(pid):
-    """Also where its first thread has ended and another has not: until then it holds its files and
-    locks.
+    """Return whether a process lives.
+
+    It does also where its first thread has ended and another has not: until then it holds its files
+    and locks.
     """
     try:
         ended = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
@@ -65,7 +67,10 @@ class Aws:
         return self.client("s3")
 
     def wait(self, describe, key, until=ENDED, seconds=120, **arguments):
-        """Ask until the status is there: jobs are other processes."""
+        """Call a Describe operation until the status is a wanted one, and return the answer.
+
+        Jobs are other processes.
+        """
         deadline = time.monotonic() + seconds
         while True:
             description = describe(**arguments)
@@ -108,7 +113,7 @@ class Aws:
         return self.s3.get_object(Bucket="bucket", Key=key)["Body"].read().decode()
 
     def lines(self, group):
-        """Return the lines of a log group; none where there is no such group yet."""
+        """Return the lines of a CloudWatch log group; none where there is no such group yet."""
         logs = self.client("logs")
         try:
             return [
@@ -120,7 +125,7 @@ class Aws:
 
 @contextmanager
 def running(clock="real", **arguments):
-    """A stack of one's own."""
+    """Run a local AWS stack for the block, and yield clients of it."""
     with stacks.started(clock, **arguments) as process:
         yield Aws(process.url)
 
@@ -134,7 +139,7 @@ def channel(name, uri, **more):
 
 
 def arguments_of(script):
-    """The ContainerArguments for `sh -c`.
+    """Return the ContainerArguments with which `sh -c` runs a script.
 
     SageMaker takes no line break and at most 256 characters in one: each line has its own.
     """
@@ -143,7 +148,7 @@ def arguments_of(script):
 
 
 def training_request(script, *, image=IMAGE, **more):
-    """A training job that runs a shell script."""
+    """Return a CreateTrainingJob request for a shell script."""
     request = {
         "AlgorithmSpecification": {
             "TrainingImage": image,
@@ -166,7 +171,7 @@ def training_request(script, *, image=IMAGE, **more):
 
 
 def processing_request(script, *, output="s3://bucket/processed", **more):
-    """A processing job that runs a shell script and has one output, `out`."""
+    """Return a CreateProcessingJob request for a shell script with one output, `out`."""
     return {
         "AppSpecification": {
             "ImageUri": IMAGE,
@@ -204,7 +209,7 @@ def definition(*steps, parameters=()):
 
 
 def step(name, script="true", kind="Processing", **more):
-    """A Processing step (or a Training step) around a shell script."""
+    """Return a pipeline's Processing step (or Training step) that runs a shell script."""
     make = processing_request if kind == "Processing" else training_request
     own = {
         key: more.pop(key)

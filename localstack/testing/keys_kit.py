@@ -12,7 +12,7 @@ from isthmus_stack.run import variables
 
 
 def keys(url, account=None):
-    """For boto3.client(..., **keys(url)); with `account`, twelve digits, of that one."""
+    """Return the stack's key pair as arguments of boto3.client; `account` stands for the key id."""
     env = variables("aws", url)
     return {
         "aws_access_key_id": account or env["AWS_ACCESS_KEY_ID"],
@@ -21,12 +21,12 @@ def keys(url, account=None):
 
 
 def control(url):
-    """The header that steers the stack."""
+    """Return the HTTP header that authorizes requests to the stack's control routes."""
     return {"Authorization": f"Bearer {keys_of(url).control}"}
 
 
 def fetched(url, *, method="GET", headers=None, data=None):
-    """Status and body."""
+    """Send an HTTP request, and return the status and body of the response."""
     try:
         with urllib.request.urlopen(
             urllib.request.Request(url, method=method, headers=headers or {}, data=data)
@@ -37,7 +37,7 @@ def fetched(url, *, method="GET", headers=None, data=None):
 
 
 def signed(url, service, *, signed_at, method="POST", path="/", target="", body=b"", headers=None):
-    """The headers of a request that was signed at a time, which may be another than now."""
+    """Return the headers of a request signed at a given time, which may be another than now."""
     pair = keys_of(url).pair
     request = AWSRequest(
         method, f"{url}{path}", data=body, headers={"X-Amz-Target": target, **(headers or {})}

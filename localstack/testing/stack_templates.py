@@ -34,7 +34,7 @@ FIRST_ASKED = (
 
 
 def install():
-    """From now on `run.start` forks the stacks of this process."""
+    """Make `run.start` fork the stacks of this process from prepared ones, from now on."""
     launch.subprocess = SimpleNamespace(
         Popen=popen, PIPE=subprocess.PIPE, TimeoutExpired=subprocess.TimeoutExpired
     )

@@ -59,9 +59,9 @@ def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str
 
 
 def proxy(url: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that also lead clients with fixed addresses of AWS to the stack.
+    """Return the environment variables that lead clients with hard-coded AWS hosts to the stack.
 
-    Empty where another proxy is set, or where no stack of ours listens.
+    They are proxy settings: empty where another proxy is set, or where no stack of ours listens.
     """
     if (
         any(environ.get(name, environ.get(DOOR)) != environ.get(DOOR) for name in _PROXIES)

@@ -39,7 +39,7 @@ class Clients:
         self._lock = threading.Lock()
 
     def get(self, service: str, account: str, region: str) -> Any:
-        """Return the client of a service for an account and a region; make it at the first call."""
+        """Return the boto3 client of a service for an account and region; make it on first use."""
         key = (service, account, region)
         with self._lock:
             if key not in self._made:
@@ -159,7 +159,7 @@ def _authorization(account: str, region: str, model: ServiceModel) -> str:
 
 
 def _body(body: Any) -> bytes:
-    """Return the body of a request as bytes."""
+    """Return the body of a botocore request (text, bytes, file or None) as bytes."""
     if body is None:
         return b""
     if hasattr(body, "read"):
@@ -168,7 +168,7 @@ def _body(body: Any) -> bytes:
 
 
 def _environ(method: str, url: str, headers: Mapping[str, Any], body: bytes) -> dict[str, Any]:
-    """Return the WSGI environment (PEP 3333) that a server would make of a request."""
+    """Return a request's parts as the WSGI environment (PEP 3333) that a server would make."""
     parts = urlsplit(url)
     path = parts.path or "/"
     environ: dict[str, Any] = {

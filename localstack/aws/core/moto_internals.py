@@ -192,9 +192,9 @@ __all__ = [
 
 
 def responses_module(package: str) -> ModuleType | None:
-    """Return the module of a service's handlers in moto, in which coverage looks for operations.
+    """Return moto's module with the request handlers of a service.
 
-    None: moto does not have the service.
+    Coverage looks for operations in it. None: moto does not have the service.
     """
     try:
         return import_module(f"moto.{package}.responses")
@@ -214,16 +214,16 @@ def cloudformation_backends() -> Any:
 
 
 def cloudformation_event(**fields: Any) -> Any:
-    """Return an event of a stack, as DescribeStackEvents of moto lists it."""
+    """Return a new event of a CloudFormation stack, in moto's class for them."""
     from moto.cloudformation.models import Event
 
     return Event(**fields)
 
 
 def cloudformation_parsing() -> Any:
-    """Return moto's module that looks up a resource's class and resolves its properties.
+    """Return moto's module that parses CloudFormation templates.
 
-    The look-up is replaced there; `clean_json` resolves the references.
+    Its look-up of a resource's class is replaced there; `clean_json` resolves the references.
     """
     from moto.cloudformation import parsing
 
@@ -231,7 +231,7 @@ def cloudformation_parsing() -> Any:
 
 
 def unknown_attribute() -> Exception:
-    """Return the error by which moto learns that Fn::GetAtt names no attribute of a resource."""
+    """Return the exception that tells moto that Fn::GetAtt names no attribute of a resource."""
     from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 
     return UnformattedGetAttTemplateException()

@@ -67,7 +67,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {}
 
 
 def handles(service: str, *operations: str, executes: bool = True) -> Callable[[Handler], Handler]:
-    """Register the decorated function as the handler of operations of a service.
+    """Register the decorated function as the handler of API operations of a service.
 
     Args:
         service: botocore's name of the service.
@@ -207,7 +207,7 @@ class Context(StackContext):
         return self.stack.faults.take(("throttle", "error"), service, operation, names)
 
     def without_request(self) -> Context:
-        """Return a context for background work, which does not hold the request."""
+        """Return a context for background work, which does not keep the request in memory."""
         context = Context(self.stack, self._services, self.account, self.region)
         context.state = self.state
         context.caller = self.caller

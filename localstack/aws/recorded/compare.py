@@ -96,7 +96,7 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
 
 
 def _clients(url: str, region: str) -> Callable[[str], Any]:
-    """Return a function that gives a boto3 client of the server for a service."""
+    """Return a function that makes boto3 clients, by service, for the server at a URL."""
     import boto3
     from botocore.config import Config
 

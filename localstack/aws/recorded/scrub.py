@@ -99,7 +99,7 @@ class Scrubber:
         return _TOKEN.sub(lambda hit: hit[0] if hit[0] in self._used else "...", text)
 
     def word(self, text: str) -> str:
-        """Return a stand-in (text-1 ...) for a text in a response, unless the caller had sent it."""
+        """Return a stand-in (text-1 ...) for a response's text, unless the caller had sent it."""
         masked = self.text(text)
         return (
             masked
@@ -161,7 +161,7 @@ def _whole(name: str) -> re.Pattern[str]:
 
 
 def _content(stream: Any) -> bytes:
-    """Return the bytes of a request's body; a file's position is restored.
+    """Return the bytes of a request's body, leaving a file's position as it was.
 
     b"": it cannot be read twice.
     """

@@ -103,7 +103,10 @@ class Objects:
                 self._everything = True
 
     def look(self) -> None:
-        """Let the next save compare every object, after changes outside of requests."""
+        """Make the next save compare every S3 object with its file.
+
+        It is needed after changes that came outside of requests.
+        """
         self._everything = True
 
     def save(self) -> None:
@@ -255,6 +258,8 @@ class Objects:
 def _places(incoming: Incoming) -> Iterator[Place]:
     """Yield the S3 keys that a request changes; none if it changes more than keys.
 
+    The next save compares these keys with their files.
+
     Raises:
         KeyError: The request names no key.
         AwsError: The request cannot be read.
@@ -268,12 +273,12 @@ def _places(incoming: Incoming) -> Iterator[Place]:
 
 
 def _all_buckets() -> list[FakeBucket]:
-    """Return every bucket of every account."""
+    """Return every S3 bucket of every account in moto."""
     return [bucket for _, _, backend in _backends() for bucket in list(backend.buckets.values())]
 
 
 def _backends() -> list[tuple[str, str, S3Backend]]:
-    """Return each backend of S3 with its account and its partition."""
+    """Return each of moto's S3 backends with its account and its partition."""
     return [
         (account, partition, backend)
         for account, partitions in list(s3_backends.items())

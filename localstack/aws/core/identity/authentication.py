@@ -200,7 +200,7 @@ def _key_owner(stack: Stack, key: str) -> Known | None:
 
 
 def _key_of_session(session: Session) -> Known:
-    """Return the owner of a session key that the stack has issued."""
+    """Return the owner, role and secret behind a temporary access key of the stack."""
     caller = session.owner or Caller(session.key, session.token, role=session.role)
     return Known(
         secret=session.secret,
@@ -245,7 +245,7 @@ def sessions(stack: Stack) -> Sessions:
 
 
 def _check_unsigned(incoming: Incoming) -> AwsError | None:
-    """Return the error for an unsigned request, or None if it reads something public."""
+    """Return the error for an unsigned request, or None if it reads a public S3 object."""
     environ = incoming.environ
     if _is_public(environ):
         return None

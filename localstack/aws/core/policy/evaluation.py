@@ -225,7 +225,7 @@ def _resources(request: AccessRequest, params: Mapping[str, Any]) -> Iterator[st
 
 
 def _resource(prefix: str, pattern: str, name: str) -> str:
-    """Return the ARN of a named resource. SageMaker's ARNs have names in lower case."""
+    """Return the ARN of a resource by its name; SageMaker's ARNs have names in lower case."""
     return (
         name
         if _ARN.fullmatch(name)

@@ -74,7 +74,7 @@ def _response_headers() -> tuple[tuple[str, str], ...]:
 
 
 def _headers(shape: Any) -> tuple[tuple[str, str], ...]:
-    """Return the members of a shape that are headers, each with its header's name."""
+    """Return the members of a botocore shape that are HTTP headers, with the headers' names."""
     return tuple(
         (k, m.serialization["name"])
         for k, m in shape.members.items()

@@ -54,9 +54,9 @@ def _backend(host: str) -> Any:
 class _ObjectsRequest(BackendRequest):
     @property
     def want_form_data_parsed(self) -> bool:
-        """Whether the body is a form.
+        """Whether Flask is to parse the request's body as a form.
 
-        An object's content is not, also where its type is a form's, as curl and urllib say of what
+        An object's content is none, also where its type is a form's, as curl and urllib say of what
         they send: moto kept nothing of it.
         """
         return self.method == "POST" and super().want_form_data_parsed
@@ -135,7 +135,7 @@ def not_there(incoming: Incoming) -> AwsError:
 
 
 def reset() -> None:
-    """Remove all of moto's state."""
+    """Reset moto: remove the state of all its services."""
     moto_api_backend.reset()
 
 

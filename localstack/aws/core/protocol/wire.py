@@ -293,7 +293,7 @@ def _aware(value: Any) -> datetime:
 
 
 def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return the access key, the region and the signing name that a request claims.
+    """Return the access key, the region and the service's signing name in a request's signature.
 
     They stand in the header of Signature Version 4 or in a presigned URL; the signing name is empty
     when nothing is signed.
@@ -319,7 +319,7 @@ def _token(environ: Mapping[str, Any]) -> str:
 
 
 def _service(signed: str, path: str, target: str) -> str:
-    """Return botocore's name of the service that a request is for."""
+    """Return botocore's name of the service that a request is for, by signature and path."""
     if signed == "timestream":  # two services, and one path for all of their operations
         operations: Any = get_service_model("timestream-query").operation_names
         return "timestream-query" if target in operations else "timestream-write"

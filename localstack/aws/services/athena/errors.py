@@ -41,5 +41,5 @@ class NotRun(QueryFailed):
 
 
 def refusal(message: str, code: str = "INVALID_INPUT") -> AwsError:
-    """Return the error for a request that Athena refuses."""
+    """Return the InvalidRequestException for a request that Athena refuses."""
     return AwsError("InvalidRequestException", message, 400, AthenaErrorCode=code)

@@ -220,5 +220,5 @@ def _name(params: dict[str, Any]) -> str:
 
 
 def _plain_name(name: str) -> str:
-    """Return the name of a table that may be named by its ARN."""
+    """Return the name of a table that is given by name or ARN."""
     return name.rpartition("/")[2]

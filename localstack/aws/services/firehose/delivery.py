@@ -226,7 +226,7 @@ class _Columns:
         )
 
     def table(self, records: list[Record]) -> pa.Table:
-        """Return a row for each record, with the columns and Arrow types of the schema in Glue.
+        """Parse JSON records into an Arrow table with the columns and types of the Glue schema.
 
         It raises one of `refusals` for a record that does not fit the schema.
         """

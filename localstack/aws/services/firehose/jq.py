@@ -253,7 +253,7 @@ def _number(value: Any) -> float:
 
 
 def _strftime(value: Any, form: Any) -> str:
-    """Format a time, as jq's strftime does."""
+    """Format a time, in seconds since 1970, as jq's strftime does."""
     try:
         return datetime.fromtimestamp(float(value), UTC).strftime(form)
     except (TypeError, ValueError, OverflowError, OSError) as error:
@@ -261,7 +261,7 @@ def _strftime(value: Any, form: Any) -> str:
 
 
 def _fromdate(value: Any) -> int:
-    """Parse a time, as jq's fromdate does."""
+    """Parse an ISO 8601 time into seconds since 1970, as jq's fromdate does."""
     try:
         return int(datetime.fromisoformat(value).timestamp())
     except (TypeError, ValueError) as error:

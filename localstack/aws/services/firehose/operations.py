@@ -144,7 +144,7 @@ def _record_id() -> str:
 
 
 def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
-    """Put records into a stream."""
+    """Append records to a delivery stream's buffer, and set or run its flush."""
     for data in records:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
@@ -173,7 +173,7 @@ def _add(stream: Stream, records: list[delivery.Record]) -> None:
 
 @handles("kinesis", "PutRecord", "PutRecords")
 def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Put records into moto's stream and into the delivery streams that read from it."""
+    """Answer PutRecord and PutRecords of Kinesis; pass the records to delivery streams, too."""
     answer = kinesis.put(ctx, params)
     put = zip(params.get("Records") or (params,), answer.get("Records") or (answer,), strict=True)
     taken = [

@@ -90,7 +90,7 @@ def fill(
 
 
 def _time(pattern: str, moment: datetime) -> str:
-    """Format a time by a pattern of Java's DateTimeFormatter."""
+    """Format a time by a pattern of Java's DateTimeFormatter, for an S3 prefix."""
     formatted = []
     for match in re.finditer(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']+", pattern):
         word = match.group()

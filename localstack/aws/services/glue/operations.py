@@ -89,7 +89,7 @@ def _has(values: list[str], text: str) -> bool:
 
 
 def _words(text: str) -> set[str]:
-    """Return the words of a text, and the whole text."""
+    """Return the words of a text in a search, and the whole text as one."""
     return {word for word in _PUNCTUATION.split(text.lower()) if word} | (
         {text.lower()} if text else set()
     )

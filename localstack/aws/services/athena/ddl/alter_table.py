@@ -38,7 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
-    """Execute ALTER TABLE."""
+    """Execute a statement ALTER TABLE on a table in Glue."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -50,30 +50,30 @@ def alter(session: Session, words: Words) -> None:
 
 
 def _add_columns(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE ADD COLUMNS."""
+    """Execute ALTER TABLE ADD COLUMNS: add columns, parsed from `words`, to a table in Glue."""
     columns = [*table.input["StorageDescriptor"]["Columns"], *clauses.columns(words)]
     _replace(session, words, table, Columns=columns)
 
 
 def _replace_columns(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE REPLACE COLUMNS."""
+    """Execute ALTER TABLE REPLACE COLUMNS: set the columns of a table in Glue."""
     _replace(session, words, table, Columns=clauses.columns(words))
 
 
 def _set_location(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE SET LOCATION."""
+    """Execute ALTER TABLE SET LOCATION: change a table's S3 location in Glue."""
     _replace(session, words, table, Location=words.string())
 
 
 def _set_properties(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE SET TBLPROPERTIES."""
+    """Execute ALTER TABLE SET TBLPROPERTIES: add parameters to a table in Glue."""
     properties = {**table.parameters, **clauses.pairs(words)}
     words.done()
     session.catalog.replace(table.database, {**table.input, "Parameters": properties})
 
 
 def _add_partitions(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE ADD PARTITION."""
+    """Execute ALTER TABLE ADD PARTITION: create partitions of a table in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     new = []
     while words.accept("PARTITION"):
@@ -92,7 +92,7 @@ def _add_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _drop_partitions(session: Session, words: Words, table: Table) -> None:
-    """Run ALTER TABLE DROP PARTITION."""
+    """Execute ALTER TABLE DROP PARTITION: delete partitions of a table from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     old = []
     while words.accept("PARTITION"):
@@ -115,7 +115,7 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Execute CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute ALTER TABLE CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
     names = [column.name for column in table.columns]
     place = _place(table, names, words.identifier())
     changed = clauses.column(words)

@@ -22,7 +22,7 @@ def several(words: Words, item: Callable[[Words], T]) -> list[T]:
 
 
 def columns(words: Words) -> list[dict[str, str]]:
-    """Read `( name type [COMMENT 'text'], ... )`."""
+    """Parse `( name type [COMMENT 'text'], ... )` into columns of Glue."""
     return several(words, column)
 
 
@@ -58,6 +58,6 @@ def values(words: Words) -> dict[str, str]:
 
 
 def _pair(words: Words, key: str) -> tuple[str, str]:
-    """Parse KEY = VALUE."""
+    """Parse `key = value` of a DDL statement, and return both."""
     words.expect("=")
     return key, words.next("<value>").text

@@ -12,12 +12,12 @@ from .session import Session, Shown, named_table
 
 
 def show_tables(session: Session, words: Words) -> Shown:
-    """Run SHOW TABLES."""
+    """Execute SHOW TABLES: return the names of a database's tables."""
     return _tables(session, words, views=False)
 
 
 def show_views(session: Session, words: Words) -> Shown:
-    """Run SHOW VIEWS."""
+    """Execute SHOW VIEWS: return the names of a database's views."""
     return _tables(session, words, views=True)
 
 
@@ -47,7 +47,7 @@ def _tables(session: Session, words: Words, *, views: bool) -> Shown:
 
 
 def show_databases(session: Session, words: Words) -> Shown:
-    """Run SHOW DATABASES."""
+    """Execute SHOW DATABASES: return the names of all databases in Glue."""
     words.accept("LIKE")
     pages = session.catalog.glue.get_paginator("get_databases").paginate()
     names = {database["Name"] for page in pages for database in page["DatabaseList"]} | {"default"}
@@ -55,7 +55,7 @@ def show_databases(session: Session, words: Words) -> Shown:
 
 
 def show_partitions(session: Session, words: Words) -> Shown:
-    """Run SHOW PARTITIONS."""
+    """Execute SHOW PARTITIONS: return a table's partitions as key=value/... texts."""
     relation = named_table(session, words, views=False)
     names = [column.name for column in relation.partitions]
     if relation.parameters.get("projection.enabled") == "true":
@@ -68,7 +68,7 @@ def show_partitions(session: Session, words: Words) -> Shown:
 
 
 def show_columns(session: Session, words: Words) -> Shown:
-    """Run SHOW COLUMNS."""
+    """Execute SHOW COLUMNS: return the names of a table's columns."""
     if not words.accept("IN"):
         words.expect("FROM")
     return Shown(
@@ -77,7 +77,7 @@ def show_columns(session: Session, words: Words) -> Shown:
 
 
 def show_properties(session: Session, words: Words) -> Shown:
-    """Execute SHOW TBLPROPERTIES."""
+    """Execute SHOW TBLPROPERTIES: return a table's properties, or the one that is named."""
     properties = named_table(session, words, views=False).parameters
     columns = ("prpt_name", "prpt_value")
     if not words.accept("("):
@@ -89,7 +89,7 @@ def show_properties(session: Session, words: Words) -> Shown:
 
 
 def show_create(session: Session, words: Words) -> Shown:
-    """Execute SHOW CREATE TABLE."""
+    """Execute SHOW CREATE TABLE: return the statement that creates a table, line by line."""
     relation = named_table(session, words, views=False)
     lines = [f"CREATE EXTERNAL TABLE `{relation.database}.{relation.name}`("]
     lines += [
@@ -123,7 +123,7 @@ def show_create(session: Session, words: Words) -> Shown:
 
 
 def show_create_view(session: Session, words: Words) -> Shown:
-    """Run SHOW CREATE VIEW."""
+    """Execute SHOW CREATE VIEW: return the statement that creates a view, line by line."""
     relation = named_table(session, words)
     if relation.view is None:
         raise QueryFailed("FAILED", f"{relation.name} is a table")

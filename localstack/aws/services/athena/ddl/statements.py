@@ -56,7 +56,7 @@ def check(text: str) -> None:
 
 
 def _create_database(session: Session, words: Words) -> None:
-    """Run CREATE DATABASE."""
+    """Execute CREATE DATABASE: create a database in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database: dict[str, Any] = {"Name": words.identifier()}
     while words.peek() is not None:
@@ -80,7 +80,7 @@ def _create_database(session: Session, words: Words) -> None:
 
 
 def _alter_database(session: Session, words: Words) -> None:
-    """Run ALTER DATABASE SET DBPROPERTIES."""
+    """Execute ALTER DATABASE SET DBPROPERTIES: add parameters to a database in Glue."""
     name = words.identifier()
     words.expect("SET", "DBPROPERTIES")
     pairs = clauses.pairs(words)
@@ -101,7 +101,7 @@ def _alter_database(session: Session, words: Words) -> None:
 
 
 def _drop_database(session: Session, words: Words) -> None:
-    """Run DROP DATABASE."""
+    """Execute DROP DATABASE: delete a database from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     name = words.identifier()
     cascade = words.accept("CASCADE")
@@ -207,7 +207,7 @@ _CLAUSES: tuple[tuple[tuple[str, ...], Callable[[_External, Words], object]], ..
 
 
 def _create_external(session: Session, words: Words) -> None:
-    """Execute CREATE EXTERNAL TABLE."""
+    """Execute CREATE EXTERNAL TABLE: create a table on data in S3, in Glue."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     database, name = words.name()
     columns = clauses.columns(words) if words.follows("(") else []
@@ -272,7 +272,7 @@ def _row_format(words: Words) -> dict[str, str]:
 
 
 def _drop(session: Session, words: Words, kind: str) -> None:
-    """Execute DROP TABLE or DROP VIEW."""
+    """Execute DROP TABLE or DROP VIEW: delete a table or view from Glue."""
     missing_ok = words.accept("IF", "EXISTS")
     database, name = words.name()
     words.done()

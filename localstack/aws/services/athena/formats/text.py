@@ -109,7 +109,7 @@ def lazy_lines(form: Lazy, data: bytes, skip: int) -> Iterator[list[str | None]]
 
 
 def _split(text: str, delimiter: str, escape: str | None) -> list[str]:
-    """Split a text at unescaped delimiters."""
+    """Split a line of a text file at its unescaped delimiters."""
     if not escape:
         return text.split(delimiter)
     cells = re.findall(
@@ -162,7 +162,7 @@ def converter(kind: pa.DataType, *, iso: bool, form: Lazy | None = None, depth: 
 
 
 def _unescaped(text: str, escape: str | None) -> str:
-    """Return a text without its escape characters."""
+    """Return a field's text with its escape characters removed."""
     return re.sub(f"{re.escape(escape)}(.)", r"\1", text, flags=re.DOTALL) if escape else text
 
 

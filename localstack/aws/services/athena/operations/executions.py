@@ -26,7 +26,7 @@ _ENGINE = {"SelectedEngineVersion": "AUTO", "EffectiveEngineVersion": "Athena en
 
 @handles("athena", "StartQueryExecution")
 def start_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Start a query. The same ClientRequestToken again gives the same execution."""
+    """Answer StartQueryExecution; a repeated ClientRequestToken gives the same execution."""
     executions = ctx.store(Executions)
     token = params.get("ClientRequestToken")
     with executions.lock:

@@ -41,7 +41,7 @@ def _check_results(configuration: dict[str, Any]) -> None:
 
 @handles("athena", "CreateWorkGroup")
 def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Create a workgroup in moto, once its place for results has been checked."""
+    """Answer CreateWorkGroup by moto, once its location of results has been checked."""
     _check_results(params.get("Configuration") or {})
     ctx.forward()
     return {}
@@ -49,7 +49,7 @@ def create_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("athena", "UpdateWorkGroup")
 def update_work_group(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Change a workgroup, which moto keeps but cannot change."""
+    """Answer UpdateWorkGroup: change a workgroup that moto keeps but cannot change."""
     group = find(ctx, params["WorkGroup"])
     updates = params.get("ConfigurationUpdates", {})
     results = dict(group.configuration.get("ResultConfiguration") or {})

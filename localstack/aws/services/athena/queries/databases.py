@@ -50,7 +50,7 @@ class Databases:
 
     @contextmanager
     def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Open a connection to a database without tables, which no other query has.
+        """Open a connection to an empty DuckDB database that no other query uses.
 
         Tables are to be TEMP: they go with the connection.
         """

@@ -39,7 +39,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def run(ctx: Context, running: Running, query: Query) -> Result:
-    """Run a query.
+    """Run a SELECT in DuckDB on a table's data in S3, and return its result.
 
     Of a query that is only to be described, the result has names and types alone.
 
@@ -117,7 +117,10 @@ def _answer(
 
 
 def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str, ...]:
-    """Return DuckDB's types, with VARCHAR(n), CHAR(n) and TIME(n), which DuckDB does not have."""
+    """Return DuckDB's type names with lengths, as VARCHAR(n), CHAR(n) and TIME(n).
+
+    DuckDB itself does not have such types.
+    """
     if len(lengths) != len(kinds):
         return tuple(kinds)
     return tuple(map(type_with_length, kinds, lengths))
@@ -217,7 +220,7 @@ def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
 
 
 def _missing(text: str, match: Match) -> QueryFailed:
-    """Return the failure for a column that does not exist."""
+    """Return the query failure (COLUMN_NOT_FOUND) for a column that does not exist."""
     name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed(
         "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_where(text, name)
@@ -231,7 +234,7 @@ def _not_aggregate(text: str, match: Match) -> QueryFailed:
 
 
 def _incomparable(_text: str, match: Match) -> QueryFailed:
-    """Return the failure for types that cannot be compared."""
+    """Return the query failure for a comparison of types that cannot be compared."""
     return QueryFailed(
         "TYPE_MISMATCH",
         f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}",
@@ -240,7 +243,7 @@ def _incomparable(_text: str, match: Match) -> QueryFailed:
 
 
 def _no_function(text: str, match: Match) -> QueryFailed:
-    """Return the failure for a function or an operator with such arguments."""
+    """Return the query failure for a function or operator that takes no such arguments."""
     name, arguments = match.group(1), ", ".join(_trino(part) for part in match.group(2).split(", "))
     if not name[:1].isalpha():
         return QueryFailed(
@@ -256,7 +259,7 @@ def _no_function(text: str, match: Match) -> QueryFailed:
 
 
 def _not_cast(_text: str, match: Match) -> QueryFailed:
-    """Return the failure for a value that cannot be cast."""
+    """Return the query failure for a value that cannot be cast."""
     return QueryFailed(
         "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino(match.group(2))}"
     )

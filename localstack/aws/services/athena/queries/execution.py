@@ -69,7 +69,7 @@ class Executions:
         self.lock = threading.RLock()
 
     def stop(self) -> None:
-        """Stop all queries, and wait for their end.
+        """Stop all running queries, and wait for their end, when the stack ends or is reset.
 
         DuckDB's threads must not meet the interpreter's end.
         """

@@ -80,14 +80,17 @@ def fit(result: Result, table: Table, targets: tuple[str, ...]) -> Result:
 
 
 def _as_double(values: Any) -> Any:
-    """Return decimals as doubles: Arrow would cast a decimal to a real next to the nearest one."""
+    """Convert an Arrow column of decimals to doubles, before they become reals.
+
+    Arrow would cast a decimal to a real next to the nearest one.
+    """
     import pyarrow as pa
 
     return values.cast(pa.float64()) if pa.types.is_decimal(values.type) else values
 
 
 def _not_cut(values: Any, duck: str, column: Column) -> Any:
-    """Return texts without the spaces at their ends that varchar(n) has no room for.
+    """Cut spaces at the end of an Arrow column's texts that varchar(n) has no room for.
 
     Raises:
         QueryFailed: A text would lose more than spaces (INVALID_CAST_ARGUMENT).

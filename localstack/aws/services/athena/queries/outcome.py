@@ -89,7 +89,7 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 
 def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
-    """Run a statement and return its outcome.
+    """Run a SQL or DDL statement of Athena's, and return its result.
 
     Raises:
         QueryFailed: The statement failed.

@@ -27,7 +27,7 @@ def resolve(
 
 
 def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None:
-    """Execute PREPARE name FROM query.
+    """Execute PREPARE name FROM query: store a prepared statement in the workgroup.
 
     Raises:
         QueryFailed: There is such a statement (ALREADY_EXISTS).
@@ -45,7 +45,7 @@ def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None
 
 
 def deallocate(ctx: Context, workgroup: str, statement: statements.Deallocate) -> None:
-    """Execute DEALLOCATE PREPARE name.
+    """Execute DEALLOCATE PREPARE name: delete a prepared statement of the workgroup.
 
     Raises:
         QueryFailed: There is no such statement (NOT_FOUND).

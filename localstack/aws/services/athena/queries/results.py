@@ -91,7 +91,7 @@ def metadata(information: list[dict[str, Any]]) -> bytes:
 def page(
     rows: list[Row], header: Row | None, start: int, size: int
 ) -> tuple[list[dict[str, Any]], str | None]:
-    """Return GetQueryResults' rows from `start` on, and the next token.
+    """Return one page of rows in the form of GetQueryResults, and the next token.
 
     The header counts as the first row.
     """

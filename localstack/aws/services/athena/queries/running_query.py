@@ -101,12 +101,12 @@ class Running:
                 self._connection = None
 
     def check(self) -> None:
-        """Raise the reason for which the query was stopped, if it was."""
+        """Raise the reason for which the query was stopped (cancelled, timed out), if it was."""
         if self._reason is not None:
             raise self._reason
 
     def keep(self) -> None:
-        """Make the query's effect final: it can no longer be stopped.
+        """Make the query's effect final: from now on it can no longer be stopped.
 
         It raises as `check` does.
         """
@@ -115,7 +115,7 @@ class Running:
             self._kept = True
 
     def stop(self, reason: Exception) -> bool:
-        """Make the query raise `reason`; return False if it is too late."""
+        """Stop the query, which then raises `reason`; return False if it is too late."""
         with self._lock:
             if self._kept or self.ended.is_set():
                 return False
@@ -125,7 +125,7 @@ class Running:
         return True
 
     def run(self, function: Callable[[], object]) -> None:
-        """Call a function; the query has ended when it returns."""
+        """Call the function that runs the query, and mark the query as ended when it returns."""
         self.begun.set()
         try:
             function()

@@ -234,7 +234,7 @@ def check(ctx: Context, target: Target) -> None:
 
 
 def _description(target: Target, role: str) -> dict[str, Any]:
-    """Return a scalable target as the API shows it."""
+    """Return a scalable target in the form of DescribeScalableTargets' response."""
     return {
         **common(target.resource),
         "MinCapacity": target.least,

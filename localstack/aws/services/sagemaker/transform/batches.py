@@ -71,7 +71,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> bool:
-        """Whether answers are joined with records, or filtered."""
+        """Whether the model's answers are joined with the records, or filtered."""
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:
@@ -121,7 +121,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
-    """Return a job's InputFilter, JoinSource and OutputFilter.
+    """Parse a transform job's DataProcessing: InputFilter, JoinSource and OutputFilter.
 
     Raises:
         BadRecord: The service does not take a path, or cannot filter the content.
@@ -199,7 +199,7 @@ def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
 
 
 def _children(value: Any) -> list[Any]:
-    """Return the members of an object, or the items of an array."""
+    """Return the member values of a JSON object, or the items of an array."""
     return list(value.values()) if isinstance(value, dict) else list(_array(value))
 
 

@@ -121,7 +121,10 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
-    """Roll back if an alarm fires; return whether the deployment is over."""
+    """Roll back a deployment if one of its alarms fires.
+
+    Return whether the deployment is over.
+    """
     if endpoint.pending is not fleet or endpoint.status != "Updating":
         return True
     state_of_alarm = states(ctx)

@@ -112,7 +112,7 @@ def _pending(endpoint: Endpoint, fleet: Fleet) -> dict[str, Any]:
 
 
 def _pending_variant(variant: Variant) -> dict[str, Any]:
-    """Return a variant of a pending deployment as the API shows it."""
+    """Return a variant in the form of PendingDeploymentSummary's variants."""
     summary = _summary(variant)
     kind = variant.config.get("InstanceType")
     return {**summary, **({"InstanceType": kind} if kind else {})}

@@ -108,7 +108,7 @@ def _note_status(ctx: Context, fleet: Fleet, status: str) -> None:
 
 @resumes(Endpoints)
 def resume(ctx: Context, store: Endpoints) -> None:
-    """Start all endpoints' servers again after a restart."""
+    """Start the model servers of all endpoints again after a restart."""
     for endpoint in list(store.endpoints.values()):
         _serve_again(ctx, store, endpoint)
 

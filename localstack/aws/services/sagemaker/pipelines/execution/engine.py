@@ -231,7 +231,7 @@ def _conclude(
 
 
 def _end(ctx: Context, execution: Execution, status: str, failure: str | None) -> None:
-    """Set the final status of an execution."""
+    """Set the final status of a pipeline execution, and the reason of a failure."""
     with execution.lock:
         execution.failure = failure
         execution.modified = ctx.clock.now()
