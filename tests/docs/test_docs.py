@@ -208,8 +208,7 @@ def test_what_the_workflow_and_the_first_pages_run_on_the_laptop_passes_on_a_new
         .partition("\nisthmus init shop && cd shop")[2]
         .partition("```")[0]
     )
-    others = {"init"}  # of a log: tests/lifecycle/start
-    assert set(re.findall(r"\bisthmus (\w+)", first.partition("#")[2])) <= said.keys() | others
+    assert set(re.findall(r"\bisthmus (\w+)", first.partition("#")[2])) <= said.keys()
 
 
 def test_the_targets_of_the_production_page_are_sound(tmp_path):
