@@ -132,7 +132,8 @@ def csv_records(lines: Iterable[str], *, encoding: str, delimiter: str) -> Itera
         except csv.Error as error:
             fault = _csv_fault(error, source.read)
             reader = csv.reader(iter(source), strict=True, delimiter=delimiter)
-        fault = fault or (fields and _fault(fields, source.read, encoding, width)) or ""
+        if fields and not fault:
+            fault = _fault(fields, source.read, encoding, width)
         if fault:
             source.go_back()
             yield Record(number, fields, shown(source.read[0]), fault)

@@ -39,6 +39,7 @@ _KIND_OF_ERROR = re.compile(r"[A-Z][A-Za-z ]+ Error: ")
 _LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _FILE_IN_ERROR = re.compile(r'(?:[Ff]ile|CSV file) "([^"]+)"')
 _REMEDIES = {
+    "Parquet": "nothing was changed; write the file again, or take it from where it came",
     "IO Error: No files found": "paths are told from the project's folder",
     "Conversion Error": "write TRY_CAST: a row without a required value goes to the quarantine",
     "Invalid Input Error": "write TRY_CAST or TRY_STRPTIME: a row without a required value goes to "
@@ -341,6 +342,8 @@ def _remedy(words: str, fence: Fence) -> str:
         return advice(path, _name(path, fence))
     if candidates := _CANDIDATES.search(words):
         return f"did you mean one of {candidates[1].rstrip('?')}?"
+    if "magic bytes" in words or "Parquet file" in words:
+        words = "Parquet"
     return next(
         (remedy for beginning, remedy in _REMEDIES.items() if words.startswith(beginning)),
         "nothing was changed; mend the query",

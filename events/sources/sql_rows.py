@@ -142,5 +142,6 @@ def _faulty(part: pa.Table) -> Iterator[tuple[int, str, str, str]]:
     for column in part.column_names:
         if column.startswith(FAULT) and pa.types.is_struct(part.schema.field(column).type):
             for row in pc.indices_nonzero(pc.is_valid(part[column])).to_pylist():
-                fault = part[column][row].as_py()
+                scalar: Any = part[column][row]
+                fault = scalar.as_py()
                 yield row, fault["attribute"], fault["type"], fault["value"]

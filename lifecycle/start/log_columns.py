@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,7 +81,7 @@ class Log(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]:
+def open_logs(paths: tuple[Path, ...], spill: Path) -> Generator[tuple[Log, ...]]:
     """Open event files for inspection by SQL, and describe their columns.
 
     Args:
@@ -104,7 +104,7 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Iterator[tuple[Log, ...]]
             )
     spill.mkdir(parents=True, exist_ok=True)
     with bounded(spill, reads=(*paths, spill), memory=MEMORY, threads=THREADS) as connection:
-        logs = []
+        logs: list[Log] = []
         for number, path in enumerate(paths):
             try:
                 logs.append(_opened(connection, path, spill / f"log{number}"))

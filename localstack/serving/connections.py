@@ -83,7 +83,7 @@ class _Connection(HTTPConnection):
 
 
 class _Pool(urllib3.HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType]  # a protocol of mutable fields
 
 
 class Connections:
