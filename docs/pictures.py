@@ -36,7 +36,7 @@ def questions_of(page: str) -> list[str]:
 
 
 def demo(folder: Path, *options: str) -> str:
-    """What `isthmus demo` prints there."""
+    """Run `isthmus demo` in a folder, and return what it prints."""
     command = [sys.executable, "-m", "isthmus", "demo", *options]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
     return done.stdout

@@ -102,7 +102,6 @@ def open_logs(paths: tuple[Path, ...], spill: Path) -> Generator[tuple[Log, ...]
                 f"{path.name} is of no format of events",
                 remedy=f"they end in {', '.join(KINDS)}, also with .gz or .zst",
             )
-    spill.mkdir(parents=True, exist_ok=True)
     with bounded(spill, reads=(*paths, spill), memory=MEMORY, threads=THREADS) as connection:
         logs: list[Log] = []
         for number, path in enumerate(paths):

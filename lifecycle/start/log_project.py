@@ -58,7 +58,7 @@ def _is_ranked(shape: Shape) -> bool:
     return shape.item is not None and shape.outcome is not None
 
 
-def objective_name(shape: Shape) -> str:
+def _objective_name(shape: Shape) -> str:
     """Return the name of the proposed objective: `ctr` of clicks, else after the outcome."""
     return "ctr" if shape.outcome == "click" else f"{shape.outcome}_rate"
 
@@ -160,7 +160,8 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     if shape.outcome is None:
         yield from _without_outcome(shape)
         return
-    yield f"  {shape.outcome}:\n    description: {shape.outcome_words}.\n"
+    # quoted, as a column may be called anything
+    yield f"  {shape.outcome}:\n    description: {_quoted(shape.outcome_words)}\n"
     yield "    owner: you@example.com\n    attributes:\n"
     yield f"      {shape.exposure}_id: {{type: string}}   # what it followed\n"
     unit = f", unit: {shape.user.name}" if shape.user else ""
@@ -168,7 +169,7 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     yield "\nobjectives:                      # unit: whose rows depend on each other. "
     yield "ranked_within: which rows competed\n"
     yield (
-        f"  {objective_name(shape)}: {{rate: {shape.outcome} / {shape.exposure}, within: "
+        f"  {_objective_name(shape)}: {{rate: {shape.outcome} / {shape.exposure}, within: "
         f"{duration_text(shape.within)}{unit}{request}}}\n"
     )
     views = _views(shape)
@@ -180,17 +181,22 @@ def _project(shape: Shape, now: datetime | None, paths: str) -> Iterator[str]:
     if _is_ranked(shape):
         sent = "" if shape.user else "             # sent by the caller; the log names nobody"
         yield "\nendpoints:\n  home:\n"
-        yield f"    objective: {objective_name(shape)}\n"
+        yield f"    objective: {_objective_name(shape)}\n"
         yield f"    unit: {shape.user.name if shape.user else 'visitor_id'}{sent}\n"
         yield "    variants:\n      champion: {model: ranker@champion, traffic: 100}\n"
         yield "    explore: 5%                  "
         yield "# share answered in random order, logged with its propensity\n"
 
 
+def _quoted(text: str) -> str:
+    """Return a text as a quoted scalar of YAML, in one line."""
+    return msgspec.json.encode(text).decode()
+
+
 def _without_outcome(shape: Shape) -> Iterator[str]:
     """Yield the rest of project.yaml for a log without outcomes, which cannot train."""
-    if shape.item is not None or shape.user is not None:
-        entity = _entity(shape.item or shape.user)  # type: ignore[arg-type]
+    if (key := shape.item or shape.user) is not None:
+        entity = _entity(key)
         yield "\nfeature_views:                   # SQL in features/<name>.sql\n"
         yield f"  {entity}_history: {{entity: {entity}, ttl: 7d}}\n"
     yield "\n# A model needs an objective, of two events: which rows were followed by what, within"
@@ -217,7 +223,7 @@ def _source(shape: Shape) -> str:
         + _zone(shape)
         + "SELECT "
         + ",\n       ".join(columns)
-        + f"\nFROM {shape.log.relation}{where_shown(shape)}\n"
+        + f"\nFROM {shape.log.relation}{where_shown(shape.roles)}\n"
     )
 
 
@@ -247,7 +253,7 @@ def _outcome_source(shape: Shape) -> str:
         )
         return (
             f"-- One row per {shape.outcome}, with the {shape.exposure} that it followed "
-            f"({shape.link.words}).\n"
+            f"({' '.join(shape.link.words.split())}).\n"
             + linked_outcomes(shape, columns=columns, loaded=False)
             + "\n"
         )
@@ -286,7 +292,7 @@ def _views(shape: Shape) -> dict[str, str]:
             f"       count(*) OVER last_{_WINDOW}d AS {entity}_shown_{_WINDOW}d,\n"
             f"       (sum(outcome) OVER last_{_WINDOW}d + {_SMOOTHING * rate:.3g}) / "
             f"(count(*) OVER last_{_WINDOW}d + {_SMOOTHING}) AS {entity}_rate_{_WINDOW}d\n"
-            f"FROM {objective_name(shape)}\n{window}"
+            f"FROM {_objective_name(shape)}\n{window}"
         )
     }
     own = _owned_by(shape, "item")
@@ -348,7 +354,7 @@ def _model(shape: Shape) -> str:
     return (
         "model: ranker                    # the registered model that a run becomes a version of\n"
         "alias: champion\n"
-        f"objective: {objective_name(shape)}\n"
+        f"objective: {_objective_name(shape)}\n"
         f"features: [{listed}]\n"
         "trainer: ranker.logistic\n"
     )

@@ -100,7 +100,7 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         Invalid: The second file's rows cannot be led back to the first's.
     """
     attributes, left_out = _attributes(log, roles)
-    where = _where_shown(roles)
+    where = where_shown(roles)
     event_id, event_id_words = _event_id(log, roles)
     shape = Shape(
         log=log,
@@ -146,10 +146,7 @@ def _with_kinds(shape: Shape) -> Shape:
     link = _link(shape, roles)
     if link is None:
         return shape
-    rows, hits = log.ask(
-        f"count(*) FILTER (WHERE {_is(roles, roles.shown)}), "
-        f"count(*) FILTER (WHERE {_is(roles, roles.followed)})"
-    )
+    (rows,) = log.ask(f"count(*) FILTER (WHERE {_is(roles, roles.shown)})")
     exposure = _name(roles.shown, "impression")
     shape = msgspec.structs.replace(
         shape,
@@ -157,9 +154,8 @@ def _with_kinds(shape: Shape) -> Shape:
         outcome=_outcome_name(roles.followed),
         outcome_words=f"{roles.columns['kind'].source} is {roles.followed}",
         link=link,
-        share=min(1.0, hits / max(rows, 1)),
     )
-    return msgspec.structs.replace(shape, within=_linked_window(shape))
+    return _with_delays(shape, rows=rows)
 
 
 def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
@@ -180,9 +176,8 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
         second_roles=roles,
         newest=max(shape.newest, _newest(second, roles.time)),
         link=link,
-        share=min(1.0, second.rows / shape.log.rows),
     )
-    return msgspec.structs.replace(shape, within=_linked_window(shape))
+    return _with_delays(shape, rows=shape.log.rows)
 
 
 def _direct_link(shape: Shape, second: Log) -> Link | None:
@@ -247,17 +242,32 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
     return (
         f"SELECT {columns}\n"
         f"FROM (SELECT *, {roles.time} AS followed_at FROM {tables[0]}{followed}) AS outcomes\n"
-        f"{join} (SELECT {shown}\n      FROM {tables[1]}{_where_shown(shape.roles)}) AS shown\n"
+        f"{join} (SELECT {shown}\n      FROM {tables[1]}{where_shown(shape.roles)}) AS shown\n"
         f"  ON {link.on}{later}"
     )
 
 
-def _linked_window(shape: Shape) -> timedelta:
-    """Return the time window after an exposure in which most outcomes follow it."""
+def _with_delays(shape: Shape, *, rows: int) -> Shape:
+    """Return the log's shape with its window and the share of its rows that an outcome followed.
+
+    Raises:
+        Invalid: No outcome follows any row.
+    """
     joined = linked_outcomes(
-        shape, columns="outcomes.followed_at - shown.shown_at AS delay", loaded=True
+        shape,
+        columns="shown.impression_id, outcomes.followed_at - shown.shown_at AS delay",
+        loaded=True,
     )
-    return _window(shape.log, "delay", f"({joined})")
+    (followed,) = shape.log.query(f"SELECT count(DISTINCT impression_id) FROM ({joined})")
+    if not followed:
+        words = shape.link.words if shape.link else ""
+        raise Invalid(
+            f"{shape.outcome_words}: none follows a row of {shape.log.path.name} ({words})",
+            remedy="name the columns that lead from one to the other by --as",
+        )
+    return msgspec.structs.replace(
+        shape, share=followed / rows, within=_window(shape.log, "delay", f"({joined})")
+    )
 
 
 def _window(log: Log, delay: str, rows: str) -> timedelta:
@@ -272,14 +282,9 @@ def _is(roles: Roles, value: str) -> str:
     return f"{roles.columns['kind'].sql} = '{text}'"
 
 
-def _where_shown(roles: Roles) -> str:
-    """Return the SQL WHERE clause that selects exposures by event type, or ""."""
+def where_shown(roles: Roles) -> str:
+    """Return the SQL WHERE clause that selects exposures by event type, "" if all rows are."""
     return f" WHERE {_is(roles, roles.shown)}" if roles.shown else ""
-
-
-def where_shown(shape: Shape) -> str:
-    """Return the SQL WHERE clause that selects a log's exposures, "" if all rows are."""
-    return _where_shown(shape.roles)
 
 
 def _event_id(log: Log, roles: Roles) -> tuple[str, str]:

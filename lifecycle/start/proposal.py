@@ -5,7 +5,6 @@ What is guessed is told, stands as a comment in the files, and is corrected by `
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -72,12 +71,12 @@ def propose(
             remedy="give what was shown first, then what came of it; further events are added in "
             "project.yaml and sources/",
         )
-    spill = Path(tempfile.mkdtemp(prefix=".isthmus-from-", dir=_existing(folder)))
-    try:
-        with open_logs(tuple(sources), spill) as logs:
-            return _proposed(logs, folder, named, zone)
-    finally:
-        shutil.rmtree(spill, ignore_errors=True)
+    # beside the project and not in /tmp, which may be small
+    with (
+        tempfile.TemporaryDirectory(prefix=".isthmus-from-", dir=_existing(folder)) as spill,
+        open_logs(tuple(sources), Path(spill)) as logs,
+    ):
+        return _proposed(logs, folder, named, zone)
 
 
 def _existing(folder: Path) -> Path:

@@ -38,33 +38,30 @@ FOLLOWED = (
 TRUE = {"true", "yes", "y", "t", "1", "ja", "j", "wahr", "はい", "有", "あり"}
 FALSE = {"false", "no", "n", "f", "0", "nein", "falsch", "いいえ", "無", "なし"}
 # attributes that have no name in SQL's letters
-_ATTRIBUTES = dict(
-    pair.split("=")
-    for pair in [
-        "カテゴリ=category",
-        "カテゴリー=category",
-        "分類=category",
-        "ジャンル=genre",
-        "端末=device",
-        "デバイス=device",
-        "機種=device",
-        "価格=price",
-        "値段=price",
-        "国=country",
-        "地域=region",
-        "都道府県=prefecture",
-        "年齢=age",
-        "性別=gender",
-        "言語=language",
-        "題名=title",
-        "タイトル=title",
-        "ブランド=brand",
-        "金額=amount",
-        "数量=quantity",
-        "ページ=page",
-        "曜日=weekday",
-    ]
-)
+_ATTRIBUTES = {
+    "カテゴリ": "category",
+    "カテゴリー": "category",
+    "分類": "category",
+    "ジャンル": "genre",
+    "端末": "device",
+    "デバイス": "device",
+    "機種": "device",
+    "価格": "price",
+    "値段": "price",
+    "国": "country",
+    "地域": "region",
+    "都道府県": "prefecture",
+    "年齢": "age",
+    "性別": "gender",
+    "言語": "language",
+    "題名": "title",
+    "タイトル": "title",
+    "ブランド": "brand",
+    "金額": "amount",
+    "数量": "quantity",
+    "ページ": "page",
+    "曜日": "weekday",
+}
 # names of columns whose role is known and that have none in SQL's letters
 _STANDARD = {"user": "user_id", "item": "item_id", "request": "request_id", "position": "position"}
 _SUFFIX = re.compile(r"(_?(id|nr|no|nummer|number|key|code|hash)|id|番号|コード|の)$")

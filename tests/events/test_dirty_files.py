@@ -13,13 +13,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from isthmus.core.runtime.project import Project
 from isthmus.errors import Invalid, Refused
 from isthmus.events.intake.ingest import ingest
 from isthmus.events.refusals.open_rows import quarantine
 from isthmus.events.sources.sniffing import sniff
 from isthmus.events.sources.text_tables import Lines
+from isthmus.project.specs.description import Description, ProjectSpec
 
-from .conftest import IMPRESSION, SPEC, counts, impression, make_project, raw_count, seen
+from .conftest import (
+    IMPRESSION,
+    SPEC,
+    apply_tables,
+    counts,
+    impression,
+    make_project,
+    raw_count,
+    seen,
+)
 
 NAMES = ("event_id", "event_timestamp", "item_id", "position", "policy", "propensity")
 GOOD = 300
@@ -118,6 +129,24 @@ def write(folder, name, content):
     content = content if isinstance(content, bytes) else content.encode()
     packed = gzip.compress(content) if name.endswith(".gz") else content
     (folder / "data" / name).write_bytes(packed)
+
+
+def check_query_over_a_dirty_file(target, folder, impression, now):
+    """Of a query over a file in UTF-16, a target stores the good rows and quarantines the bad ones."""
+    content, numbers, reasons = FORMATS["log.csv"]()
+    write(folder, "log.csv", content.encode("utf-16"))
+    (folder / "sources").mkdir()
+    (folder / "sources" / "impression.sql").write_text(CAST.format("'data/log.csv'"))
+    spec = ProjectSpec(name="conf", now=now, events={"impression": impression})
+    project = Project(Description(spec=spec, folder=str(folder)), target)
+    apply_tables(project)
+    (report,) = ingest(project, max_bad=6)
+    assert (report.read, report.stored, report.quarantined) == (GOOD + 6, GOOD, 6)
+    bad = quarantine(project, "impression").to_pylist()
+    assert {row["line"]: (row["attribute"], row["reason"]) for row in bad} == {
+        numbers[kind]: reason for kind, reason in reasons.items()
+    }
+    assert {row["source"] for row in bad} == {"sources/impression.sql: data/log.csv"}
 
 
 @pytest.mark.parametrize("declared", DECLARED)

@@ -151,3 +151,42 @@ def test_what_is_not_there_not_new_or_both_is_refused(tmp_path):
     log = written(tmp_path / "ratings.csv", RATINGS)
     with pytest.raises(AlreadyExists):
         im.init(tmp_path, source=log)
+
+
+LOG = """
+SELECT 'r' || (i // 5) AS request_id, 'u' || (i % 9) AS user_id, 'a' || (i % 13) AS item_id,
+       TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS ts, i % 4 = 0 AS "clicked: ""yes"" # or no"
+FROM range(200) AS t(i)
+"""
+
+
+def test_a_column_may_be_called_anything(tmp_path):
+    log = written(tmp_path / "log.parquet", LOG)
+    im.init(tmp_path / "shop", source=log, roles={"outcome": 'clicked: "yes" # or no'})
+    assert im.validate(tmp_path / "shop" / "project.yaml").problems == ()
+    with im.open(tmp_path / "shop" / "project.yaml") as project:
+        assert project.spec.events["click"].description == 'clicked: "yes" # or no is true'
+
+
+def test_outcomes_of_a_second_file_that_lead_to_no_row_are_refused_and_nothing_is_made(tmp_path):
+    log = written(tmp_path / "views.parquet", LOG)
+    orders = written(
+        tmp_path / "orders.parquet",
+        "SELECT 'other-' || (i % 7) AS user_id, 'a' || (i % 13) AS item_id, "
+        "TIMESTAMP '2024-01-02' + INTERVAL (i) MINUTE AS ts FROM range(30) AS t(i)",
+    )
+    with pytest.raises(Invalid, match=r"none follows a row of views.parquet \(by user_id and item"):
+        im.init(tmp_path / "shop", source=[log, orders], roles={"request": ""})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["orders.parquet", "views.parquet"]
+
+
+def test_the_share_of_rows_with_an_outcome_counts_rows_and_not_outcomes(tmp_path):
+    log = written(tmp_path / "views.parquet", LOG)
+    orders = written(  # three for each of the first ten rows
+        tmp_path / "orders.parquet",
+        "SELECT 'u' || (i % 10 % 9) AS user_id, 'a' || (i % 10) AS item_id, "
+        "TIMESTAMP '2024-01-01' + INTERVAL (i % 10) MINUTE + INTERVAL (i) SECOND AS ts "
+        "FROM range(30) AS t(i)",
+    )
+    made = im.init(tmp_path / "shop", source=[log, orders], roles={"request": ""})
+    assert any("; 5 % of the rows, within 30m" in guess for guess in made.guesses), made.guesses

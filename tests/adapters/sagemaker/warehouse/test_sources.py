@@ -16,7 +16,7 @@ from isthmus.events.intake.ingest import ingest
 from isthmus.events.refusals.open_rows import quarantine
 from isthmus.project.specs.description import Attribute, Description, Event, ProjectSpec
 from isthmus.tests.events.conftest import IMPRESSION, NOW, apply_tables
-from isthmus.tests.events.test_dirty_files import CAST, FORMATS, GOOD, write
+from isthmus.tests.events.test_dirty_files import check_query_over_a_dirty_file
 
 ATTRIBUTES = (
     Attribute(name="item_id", type="int"),
@@ -148,17 +148,4 @@ def test_objects_and_a_table_of_the_users_own_become_events_once(target, lake, t
 @pytest.mark.slow
 def test_bad_rows_of_a_query_over_a_dirty_file_are_quarantined_as_on_the_laptop(target, tmp_path):
     """Athena holds the rows and their lines."""
-    content, numbers, reasons = FORMATS["log.csv"]()
-    write(tmp_path, "log.csv", content.encode("utf-16"))
-    (tmp_path / "sources").mkdir()
-    (tmp_path / "sources" / "impression.sql").write_text(CAST.format("'data/log.csv'"))
-    spec = ProjectSpec(name="conf", now=NOW, events={"impression": IMPRESSION})
-    project = Project(Description(spec=spec, folder=str(tmp_path)), target)
-    apply_tables(project)
-    (report,) = ingest(project, max_bad=6)
-    assert (report.read, report.stored, report.quarantined) == (GOOD + 6, GOOD, 6)
-    bad = quarantine(project, "impression").to_pylist()
-    assert {row["line"]: (row["attribute"], row["reason"]) for row in bad} == {
-        numbers[kind]: reason for kind, reason in reasons.items()
-    }
-    assert {row["source"] for row in bad} == {"sources/impression.sql: data/log.csv"}
+    check_query_over_a_dirty_file(target, tmp_path, IMPRESSION, NOW)
