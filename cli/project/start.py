@@ -140,7 +140,7 @@ def _answers(sources: tuple[str, ...], name: str, named: dict[str, str]) -> dict
     from ...lifecycle.start.proposal import propose
 
     proposal = propose([Path(source) for source in sources], Path(name), named=named)
-    for guess in proposal.guesses:
+    for guess in proposal.guesses if proposal.missing else ():  # they are told at the end anyway
         click.echo(f"guessed   {guess}", err=True)
     answers = {}
     for missing in proposal.missing:
