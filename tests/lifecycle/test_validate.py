@@ -222,7 +222,10 @@ def test_what_only_other_targets_cannot_do_is_a_warning_of_a_command_for_one(
         planned = im.plan(project)
     assert "warning" in str(planned)
     assert {p.severity for p in planned.elsewhere_refused} == {"warning"}
-    refused = isthmus(new, "plan", "--target", "vertex", "--offline", ok=False)
+    try:
+        refused = isthmus(new, "plan", "--target", "vertex", "--offline", ok=False)
+    finally:
+        isthmus(new, "stack", "down")
     assert "too short on vertex" in refused.err
     assert "too short on sagemaker" not in refused.err
 
