@@ -38,8 +38,8 @@ def speed() -> None:
     ours = time.process_time() - started
     plain = 2000 * _plain(log, scaled(20, 1))
     table(
-        f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 7 metrics "
-        "of a model and 7 differences",
+        f"2,000 samples of {len(log.outcome):,} rows and {log.units:,} units, CPU; 9 metrics "
+        "of a model and 9 differences",
         [
             Line(name="ours", value=f"{ours:.2f} s", ratio=1.0, goal="2 s"),
             Line(

@@ -67,7 +67,8 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
     base_log_loss: float
     log_loss_difference: Estimate | None  # to always answering the base rate known at training
     calibration: Estimate | None
-    metrics: dict[str, Estimate] = {}  # log_loss; with `ranked` ndcg@k, recall@k, mrr and group_auc
+    # pr_auc and log_loss; with `ranked` ndcg@k, recall@k, precision@k, mrr and group_auc
+    metrics: dict[str, Estimate] = {}
     unit: str | None = None  # the attribute whose values intervals draw; None: rows
     units: int = 0
     ranked: Ranked | None = None

@@ -60,7 +60,7 @@ def has_order(evaluation: Evaluation) -> bool:
 
 
 def cutoffs_of(gate: Gate) -> tuple[int, ...]:
-    """Return every cutoff k that the gate's metrics (ndcg@k, recall@k) need."""
+    """Return every cutoff k that the gate's metrics (ndcg@k, recall@k, precision@k) need."""
     return cutoffs(bound.metric for bound in gate.bounds)
 
 
@@ -189,6 +189,8 @@ def _unknown(metric: str) -> str:
     """Return as text why a metric has no value."""
     if ranks(metric):
         return "too few groups hold both outcomes"
+    if metric == "pr_auc":
+        return "too few units with the outcome"
     return (
         "its scores are not probabilities, or units are too few"
         if metric in ("log_loss", "calibration")

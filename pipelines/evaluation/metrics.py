@@ -90,8 +90,9 @@ def totals(
 ) -> dict[str, Totals]:
     """Return every metric of the predictions as numerator and denominator by unit.
 
-    A bootstrap over units resamples these. `auc` is within days; `log_loss` and `calibration` are
-    of chances only; groups add ndcg@k, recall@k, `mrr` and `group_auc`.
+    A bootstrap over units resamples these. `auc` is within days and `pr_auc` over all rows;
+    `log_loss` and `calibration` are of chances only; groups add ndcg@k, recall@k, precision@k,
+    `mrr` and `group_auc`.
     """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
@@ -100,6 +101,9 @@ def totals(
         return units.totals(numerator, denominator, among.unit, among.units, degree=degree)
 
     by_metric = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
+    by_metric["pr_auc"] = units.totals(
+        *ranking.precision_shares(scores, outcomes), among.unit, among.units, share=True
+    )
     if chances(scores):
         by_metric |= {
             "log_loss": by_unit(statistics.log_loss(scores, outcomes), 1.0),
@@ -113,7 +117,7 @@ def totals(
 
 
 def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
-    """Return the ranking metrics (ndcg, recall, mrr) as numerator and denominator by unit.
+    """Return the ranking metrics (ndcg, recall, precision, mrr) as numerator and denominator by unit.
 
     They are means over the groups with both outcomes, and over their pairs.
     """

@@ -1,6 +1,7 @@
 """Measure how well rows are ordered that were ranked against each other.
 
-The figures are NDCG@k, MRR, recall@k, AUC within the group, and what comes first. Rows with equal
+The figures are NDCG@k, MRR, recall@k, precision@k, AUC within the group, and what comes first; and
+the average precision of rows that need no groups. Rows with equal
 scores stand in random order, and a metric is its mean over these orders: as scikit-learn's
 `ndcg_score` has it. With distinct scores the figures are those of ir-measures (trec_eval).
 """
@@ -27,7 +28,8 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: Codes
     hits: Codes
-    metrics: dict[str, Floats]  # ndcg@k, recall@k, mrr: means over the orders of equal scores
+    # ndcg@k, recall@k, precision@k, mrr: means over the orders of equal scores
+    metrics: dict[str, Floats]
     # pairs of an outcome and a row without one in which the first has the higher score, a tie
     # counting half
     won: Floats
@@ -52,9 +54,10 @@ class _Runs(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     scores: Any, outcomes: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)
 ) -> Groups:
-    """Return every ranking metric (ndcg@k, recall@k, mrr, AUC) of every group of rows.
+    """Return every ranking metric (ndcg@k, recall@k, precision@k, mrr, AUC) of every group of rows.
 
-    `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row.
+    `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row. As in
+    trec_eval, precision@k divides by k also where a group has fewer rows.
     """
     runs = _runs(np.asarray(scores, dtype=float), np.asarray(outcomes), groups)
     rows, hits = (
@@ -68,7 +71,9 @@ def measure(
             )
             places = np.minimum(np.arange(len(gain)), k)
             metrics[f"ndcg@{k}"] = _spread(runs, gain[places], number) / gain[places][hits]
-            metrics[f"recall@{k}"] = _spread(runs, places.astype(float), number) / hits
+            first = _spread(runs, places.astype(float), number)  # outcomes among the first k
+            metrics[f"recall@{k}"] = first / hits
+            metrics[f"precision@{k}"] = np.where(hits > 0, first / k, np.nan)
     metrics["mrr"] = _reciprocal_rank(runs, number)
     misses = runs.size - runs.hits
     after = sums(runs.group, misses, number)[runs.group] - _within(runs.group, misses) - misses
@@ -157,6 +162,35 @@ def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floa
     won[order] = np.where(hit, (below + run_misses / 2)[run], (above + run_hits / 2)[run]) / 2
     pairs[order] = np.where(hit, misses[group], hits[group]) / 2
     return won, pairs
+
+
+def precision_shares(scores: Any, outcomes: Any) -> tuple[Floats, Floats]:
+    """Return (numerator, denominator) of each row: its part in the average precision.
+
+    Average precision is the mean, over the rows with the outcome, of the share of outcomes among
+    the rows that score no less (scikit-learn's `average_precision_score`; the area under the
+    precision-recall curve as steps). Rows with equal scores come at once. It is no ratio of sums
+    over rows, as a row also changes the precision at every lower score. The parts here sum to it,
+    and their weighted ratio moves as it does when rows count more or less often, to first order
+    (its influence function).
+    """
+    scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
+    order = np.argsort(-scores, kind="stable")
+    ordered, hit = scores[order], hit[order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = ordered[1:] != ordered[:-1]
+    run = np.cumsum(new) - 1
+    run_hits = np.bincount(run, weights=hit)
+    above = np.cumsum(np.bincount(run)).astype(float)  # rows that score no less
+    precision = np.cumsum(run_hits) / above
+    gain, loss = (
+        np.cumsum((run_hits * part / above)[::-1])[::-1]
+        for part in (np.ones(len(above)), precision)
+    )
+    numerator, denominator = np.empty(len(order)), np.empty(len(order))
+    numerator[order] = hit * (precision + gain)[run] - loss[run]
+    denominator[order] = hit
+    return numerator, denominator
 
 
 class TopSpread(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,11 +32,15 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     sample that holds a unit w times holds the pairs of u and v w_u w_v times; to first order it
     moves twice as far as the ratio of these sums does (Hoeffding 1948). It is a share of pairs, so
     it stays between 0 and 1.
+
+    `share`: the parts by unit are a linear form of a metric that is no ratio of sums, but a share:
+    its draws are kept between 0 and 1.
     """
 
     numerator: Floats
     denominator: Floats
     degree: int = 1
+    share: bool = False
 
     @property
     def value(self) -> float:
@@ -46,13 +50,20 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def totals(
-    numerator: Any, denominator: Any, units: NDArray[np.int64], number: int, *, degree: int = 1
+    numerator: Any,
+    denominator: Any,
+    units: NDArray[np.int64],
+    number: int,
+    *,
+    degree: int = 1,
+    share: bool = False,
 ) -> Totals:
     """Return a metric's numerator and denominator summed by unit, from values by row."""
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
         degree=degree,
+        share=share,
     )
 
 
@@ -178,9 +189,9 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     drawn = np.concatenate(pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[:, ::2] / drawn[:, 1::2]
-    values, degrees = (
-        np.array(list(column))
-        for column in zip(*((metric.value, metric.degree) for metric in metrics), strict=True)
+    values, degrees, shares = (
+        np.array([getattr(metric, side) for metric in metrics])
+        for side in ("value", "degree", "share")
     )
     moved: Floats = values + degrees * (np.where(np.isfinite(ratios), ratios, np.nan) - values)
-    return np.where(degrees > 1, np.clip(moved, 0, 1), moved)
+    return np.where((degrees > 1) | shares, np.clip(moved, 0, 1), moved)

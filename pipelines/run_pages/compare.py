@@ -246,7 +246,11 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
             _short(second.get(name), gap),
             difference(name),
         )
-        for name in ("auc", *ranking_figures({**first, **second}))
+        for name in (
+            "auc",
+            *(["pr_auc"] if "pr_auc" in {**first, **second} else []),
+            *ranking_figures({**first, **second}),
+        )
     ]
     if "log_loss" in first or "log_loss" in second:
         base = comparison.base_log_loss

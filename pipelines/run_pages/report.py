@@ -128,6 +128,11 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
             f"chance is 0.5{run_text.best_known(run.champion)}",
         )
     ]
+    if (precision := evaluation.metrics.get("pr_auc")) is not None:
+        share = evaluation.positives / evaluation.rows
+        rows.append(
+            ("PR-AUC (average precision)", _short(precision), f"chance is about {share:.3f}")
+        )
     if evaluation.ranked is not None:
         rows += [
             (name.replace("_", " "), _short(figure), "")

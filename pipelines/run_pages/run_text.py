@@ -102,6 +102,11 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
             ),
         )
     )
+    if (precision := evaluation.metrics.get("pr_auc")) is not None:
+        chance = (
+            f"{estimate(precision)}     chance about {evaluation.positives / evaluation.rows:.3f}"
+        )
+        lines.append(_line("pr auc", _with_verdict(run, "pr_auc", chance)))
     lines += _ranking(run, evaluation)
     if evaluation.log_loss is not None and evaluation.log_loss_difference is not None:
         to_base = evaluation.log_loss_difference

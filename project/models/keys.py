@@ -107,7 +107,8 @@ MODEL = Record(
             shape=GATE,
             description="What the whole 95 % interval of a figure must keep: "
             "{ndcg@10_vs_champion: {at_least: 0}, calibration: {within: [0.67, 1.5]}}. Figures: "
-            "auc, ndcg@k, recall@k, mrr, group_auc, log_loss, calibration; with _vs_champion "
+            "auc, pr_auc, ndcg@k, recall@k, precision@k, mrr, group_auc, log_loss, calibration; "
+            "with _vs_champion "
             "their difference to the champion's. `leaks: none` fails with the leak alarm. "
             "Default where rows were ranked against each other, unless a ranking is compared "
             "already: ndcg@10_vs_champion: {at_least: 0}.",

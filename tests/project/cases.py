@@ -124,6 +124,8 @@ CASES = {
     "a trainer's function": (L, "trainer: ranker.logistic", "trainer: ranker.logistik", "trainer:", "ranker has no function logistik", "did you mean logistic?"),
     "a trainer's parameter": (L, "{C: 0.1}", "{c: 0.1}", "parameters:", "c is not a parameter of ranker.logistic", "has C"),
     "an unknown gate": (L, "auc_vs_champion", "auc_vs_champ", "auc_vs_champ", "auc_vs_champ is not a key of a gate", "did you mean auc_vs_champion?"),
+    "a gate's average precision": (L, "auc_vs_champion", "average_precision_vs_champion", "average_precision_vs_champion", "average_precision_vs_champion is not a key of a gate", "did you mean pr_auc_vs_champion?"),
+    "precision at k without a ranking": (L, "auc_vs_champion", "precision@5", "precision@5", "ctr does not say which were", "add ranked_within"),
     "a gate's leaks": (L, "auc_vs_champion: {at_least: 0}", "leaks: some", "leaks: some", "'some' is not known here", "none"),
     "a gate's bounds": (L, "[0.67, 1.5]", "[1.5, 0.67]", "calibration:", "1.5 is above 0.67", "lower bound first"),
     "a gate's single bound": (L, "[0.67, 1.5]", "[0.67]", "calibration:", "a list of 1, where 2 are needed", None),

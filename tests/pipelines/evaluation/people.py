@@ -68,6 +68,9 @@ def sums(made, scores):
         "auc": units.totals(
             *ranking.pair_shares(scores, made.outcome, made.day), made.unit, made.units, degree=2
         ),
+        "pr_auc": units.totals(
+            *ranking.precision_shares(scores, made.outcome), made.unit, made.units, share=True
+        ),
         "log_loss": units.totals(
             statistics.log_loss(scores, made.outcome), 1.0, made.unit, made.units
         ),

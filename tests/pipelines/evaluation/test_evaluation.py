@@ -242,9 +242,11 @@ def test_rows_say_whose_they_are_and_what_was_ranked(tmp_path):
     assert set(measured.figures()) == {
         "auc",
         "calibration",
+        "pr_auc",
         "log_loss",
         "ndcg@10",
         "recall@10",
+        "precision@10",
         "mrr",
         "group_auc",
     }

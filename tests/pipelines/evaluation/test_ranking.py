@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import average_precision_score, ndcg_score
 
 from isthmus.pipelines.evaluation import ranking
 
@@ -70,6 +70,9 @@ def test_every_metric_is_ir_measures_s(found, random):
         "R@1": "recall@1",
         "R@3": "recall@3",
         "R@10": "recall@10",
+        "P@1": "precision@1",
+        "P@3": "precision@3",
+        "P@10": "precision@10",
         "RR": "mrr",
     }
     for theirs in ir_measures.iter_calc(
@@ -95,6 +98,48 @@ def test_equal_scores_count_as_the_mean_over_their_orders(group):
         assert ours.metrics["recall@2"][0] == pytest.approx(
             np.mean([sum(rank <= 2 for rank in hits) / len(hits) for hits in ranks])
         )
+        assert ours.metrics["precision@2"][0] == pytest.approx(
+            np.mean([sum(rank <= 2 for rank in hits) / 2 for hits in ranks])
+        )
+
+
+def _average_precision(rows):
+    """Row by row: the share of outcomes among the rows that score no less, over the outcomes."""
+    shares = [np.mean([other for score, other in rows if score >= own]) for own, hit in rows if hit]
+    return np.mean(shares)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=1, max_size=40))
+def test_average_precision_is_scikit_learn_s_and_that_of_counting_with_ties(rows):
+    scores, hits = (np.array(side) for side in zip(*rows, strict=True))
+    parts, outcomes = ranking.precision_shares(scores, hits.astype(int))
+    assert outcomes.sum() == hits.sum()
+    if hits.any():
+        ours = pytest.approx(parts.sum() / outcomes.sum(), abs=1e-9)
+        assert average_precision_score(hits, scores) == ours
+        assert _average_precision(rows) == ours
+    else:
+        assert not parts.any()
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=20),
+    st.integers(0, 19),
+)
+def test_a_row_s_part_in_average_precision_is_how_its_weight_moves_it(rows, number):
+    scores, hits = (np.array(side) for side in zip(*rows, strict=True))
+    if not hits.any():
+        return
+    parts, outcomes = ranking.precision_shares(scores, hits.astype(int))
+    value, number = parts.sum() / outcomes.sum(), number % len(rows)
+    step = 1e-6
+    weights = np.ones(len(rows))
+    weights[number] += step
+    moved = average_precision_score(hits, scores, sample_weight=weights) - value
+    influence = (parts[number] - value * outcomes[number]) / outcomes.sum()
+    assert moved / step == pytest.approx(influence, abs=1e-4)
 
 
 @settings(deadline=None)
