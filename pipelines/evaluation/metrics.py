@@ -117,7 +117,7 @@ def totals(
 
 
 def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
-    """Return the ranking metrics (ndcg, recall, precision, mrr) as numerator and denominator by unit.
+    """Return the ranking metrics (ndcg, recall, precision, mrr) as sums by unit.
 
     They are means over the groups with both outcomes, and over their pairs.
     """

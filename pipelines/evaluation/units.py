@@ -33,8 +33,9 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     moves twice as far as the ratio of these sums does (Hoeffding 1948). It is a share of pairs, so
     it stays between 0 and 1.
 
-    `share`: the parts by unit are a linear form of a metric that is no ratio of sums, but a share:
-    its draws are kept between 0 and 1.
+    `share`: the metric is no ratio of sums but a share that the parts by unit are a linear form of.
+    It is drawn by its logit, which keeps it between 0 and 1 (Boyd, Eng and Page, "Area under the
+    Precision-Recall Curve", ECML 2013).
     """
 
     numerator: Floats
@@ -194,4 +195,8 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
         for side in ("value", "degree", "share")
     )
     moved: Floats = values + degrees * (np.where(np.isfinite(ratios), ratios, np.nan) - values)
+    for column in np.flatnonzero(shares & (values > 0) & (values < 1)):
+        value = values[column]
+        logit = math.log(value / (1 - value)) + (moved[:, column] - value) / (value * (1 - value))
+        moved[:, column] = 1 / (1 + np.exp(-logit))
     return np.where((degrees > 1) | shares, np.clip(moved, 0, 1), moved)
