@@ -9,6 +9,7 @@ import msgspec
 
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
+from ...reports.columns import plural
 from . import runs
 
 Rows = list[list[str]]
@@ -88,7 +89,7 @@ def _plan(plan: Plan | None) -> str:
     if plan is None:
         return "none: its intervals hold at any look, and are wider"
     return f"to see an effect of {percent(plan.minimum_effect)}" + (
-        f" in {plan.days} days" if plan.days else ""
+        f" in {plural(plan.days, 'day')}" if plan.days else ""
     )
 
 

@@ -17,6 +17,7 @@ import msgspec
 from ...errors import Invalid
 from ...project.specs.description import ROW, Objective
 from ...project.specs.experiments import Experiment, Metric
+from ...reports.columns import plural
 from ...reports.results import Shown
 from ..statistics.ratio import is_share
 from ..statistics.sample_size import planned_units, smallest_effect, units_needed, z_needed
@@ -138,8 +139,8 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
     """Return text on the effect that the days can show, and on the power that daily looks cost."""
     return (
-        f"  {days} days show {shown}       looking every day, by a plan, costs {100 * cost:.1f} "
-        "points of power"
+        f"  {plural(days, 'day')} show {shown}       looking every day, by a plan, costs "
+        f"{100 * cost:.1f} points of power"
     )
 
 
@@ -208,7 +209,7 @@ def power_of_log(
         experiment=name,
         metric=objective.name,
         control=control.rate,
-        source=f"from {int(control.d):,} rows of arm {arm}",
+        source=f"from {plural(int(control.d), 'row')} of arm {arm}",
         unit=objective.exposure if objective.unit in (None, ROW) else objective.unit,
         needs=_needs(EFFECTS, needed, 2, traffic),
         days=traffic.known_days,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from ...reports.columns import aligned
+from ...reports.columns import aligned, plural
 
 if TYPE_CHECKING:
     from .snapshot import Figure, Row, Snapshot
@@ -136,7 +136,9 @@ def _over_all(snapshot: Snapshot) -> Iterator[str]:
         [f"{_value_text(rise, '+.3f')} since the first window{_alarm_text(rise)}"] if rise else []
     )
     parts += [f"as spread as {effective.value:,.0f} items shown equally often"] if effective else []
-    parts += [f"never shown {100 * never.value:.0f} % of {never.count:,} items"] if never else []
+    parts += (
+        [f"never shown {100 * never.value:.0f} % of {plural(never.count, 'item')}"] if never else []
+    )
     if parts:
         yield f"  concentration   {'   '.join(parts)}"
 

@@ -23,6 +23,7 @@ import numpy as np
 
 from ...pipelines.evaluation.statistics import Estimate, Floats
 from ...pipelines.evaluation.units import FEWEST, Totals, differences, estimates
+from ...reports.columns import plural
 
 HEAVY = 20  # a weight
 
@@ -71,13 +72,13 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.value is None:
             hits = f"{self.matched_rewards:g} click{'s' * (self.matched_rewards != 1)}"
-            return f"matches {self.matched:,} of {self.rows:,} rows, {hits}: no estimate"
+            return f"matches {self.matched:,} of {plural(self.rows, 'row')}, {hits}: no estimate"
         return f"{Value(value=self.value, low=self.low, high=self.high)}   ({self.worth})"
 
     @property
     def worth(self) -> str:
         """A clause of text with the effective sample size of the log for the policy."""
-        units = f", {self.units:,} units drawn" if self.units else ""
+        units = f", {plural(self.units, 'unit')} drawn" if self.units else ""
         return (
             f"worth {min(_three_figures(self.effective_rows), self.rows):,} of {self.rows:,} "
             f"rows{units}"

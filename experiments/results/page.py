@@ -12,6 +12,7 @@ from ...errors import NotFound
 from ...pipelines.run_pages.report_store import keep
 from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
+from ...reports.columns import plural
 from ..design import runs
 from ..design.definition_text import definition_rows
 from ..monitors.arms import ArmFigure
@@ -363,7 +364,7 @@ def split_section(results: Results) -> str:
     ]
     words = [
         str(results.split).capitalize(),
-        f"{results.twice:,} units in several arms, left out",
+        f"{plural(results.twice, 'unit')} in several arms, left out",
         *results.warnings,
     ]
     return page.section(

@@ -12,6 +12,7 @@ from ...endpoints.gateway.decide.live_document import Change, Ranges
 from ...endpoints.gateway.smoke import Smoke
 from ...endpoints.split import percent_text
 from ...project.specs.rules import Condition
+from ...reports.columns import plural
 from ...reports.results import Shown
 from ..design import buckets
 from ..design.definition_text import parameters_text
@@ -203,7 +204,7 @@ class RunStatus(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def _units(self, arm: str) -> str:
         """Return an arm's number of units in brackets, as text; "" if it is unknown."""
-        return "" if self.units is None else f" ({self.units.get(arm, 0):,} units)"
+        return "" if self.units is None else f" ({plural(self.units.get(arm, 0), 'unit')})"
 
 
 def change_text(change: Change, simulated: Span | None = None) -> str:

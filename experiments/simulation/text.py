@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from ...reports.columns import plural
+
 if TYPE_CHECKING:
     from .simulate import Simulated, Truth
 
@@ -28,7 +30,8 @@ def _lines(simulated: Simulated) -> Iterator[str]:
     lost = f"   {played.lost:,} of arm {simulation.broken.arm} lost" if simulation.broken else ""
     yield f"  came        {played.units:,} visitors{bots}{lost}"
     failed = f"{sum(played.failed.values()):,} failed"
-    yield f"  asked       {played.requests:,} requests, {failed}; {played.shown:,} items shown"
+    shown = plural(played.shown, "item")
+    yield f"  asked       {plural(played.requests, 'request')}, {failed}; {shown} shown"
     yield from _count_lines("failed", played.failed)
     late = (
         f"; {played.late:,} late, {played.waiting:,} still on their way" if simulation.late else ""
@@ -37,7 +40,7 @@ def _lines(simulated: Simulated) -> Iterator[str]:
     yield f"  did         {events or 'nothing'}{late}"
     yield from _count_lines("rejected", played.rejected)
     if played.undelivered:
-        yield f"  lost        {played.undelivered:,} rows of the gateway's log"
+        yield f"  lost        {plural(played.undelivered, 'row')} of the gateway's log"
     if simulated.results is not None:
         yield str(simulated.results)
         yield from (f"truth     {_truth(truth)}" for truth in simulated.truths)

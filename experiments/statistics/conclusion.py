@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from ...reports.columns import plural
 from .ratio import Difference
 from .split import Split
 from .verdict import Goal, Judgement, Side, side
@@ -108,8 +109,8 @@ def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
     if twice > _MOST_TWICE * (units + twice):
         return Conclusion(
             word="invalid",
-            why=f"{twice:,} of {units + twice:,} units are in several arms: what assigns them "
-            "does not keep them.",
+            why=f"{twice:,} of {plural(units + twice, 'unit')} are in several arms: what "
+            "assigns them does not keep them.",
         )
     return None
 

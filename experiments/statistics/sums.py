@@ -12,6 +12,8 @@ from typing import Literal
 
 import msgspec
 
+from ...reports.columns import plural
+
 FEWEST_UNITS, FEWEST_OUTCOMES = 100, 10  # of an arm; below these no interval is worth its name
 FEW = 30  # equal units: a total that rests on fewer is told
 _ILL = 1e6  # a mean squared over its variance, from which on sums of floats are to be shifted
@@ -193,11 +195,12 @@ def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
     if not sums.comparable:
         return (
             f"metric {metric}: nothing is compared, as {arm}'s denominator rests on few of its "
-            f"{sums.units:,} units, as if on {sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
+            f"{plural(sums.units, 'unit')}, as if on "
+            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
         )
     if sums.mean("y") < 0 or sums.equal_units("y") >= FEW:
         return None
     return (
-        f"metric {metric}: {arm}'s total rests on few of its {sums.units:,} units, as if on "
-        f"{sums.equal_units('y'):.0f} equal ones"
+        f"metric {metric}: {arm}'s total rests on few of its {plural(sums.units, 'unit')}, "
+        f"as if on {sums.equal_units('y'):.0f} equal ones"
     )

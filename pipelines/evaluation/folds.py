@@ -23,6 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ...project.specs.description import Model
+from ...reports.columns import plural
 from ..models import predictor, trainers
 from . import worth
 from .worth import ShuffledSample
@@ -56,14 +57,15 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         if self.predictions is None:
             why = (
-                f"{self.known:,} rows with {self.hits} positives were known before it"
+                f"{plural(self.known, 'row')} with {plural(self.hits, 'positive')} were "
+                "known before it"
                 if self.rows
                 else "no rows in it"
             )
             return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
         return (
-            f"{self.fold.begin:%Y-%m-%d}: trained on {self.known:,} rows with {self.hits} "
-            f"positives, tested on {self.rows:,}"
+            f"{self.fold.begin:%Y-%m-%d}: trained on {plural(self.known, 'row')} with "
+            f"{plural(self.hits, 'positive')}, tested on {self.rows:,}"
         )
 
 
@@ -164,7 +166,7 @@ def predict_folds(
         at_once = f", {workers} at a time" if parallel else ""
         log(
             f"about {minutes} for {len(rest)} more fits{at_once}: this one took "
-            f"{result.seconds:.1f} s on {result.known:,} rows"
+            f"{result.seconds:.1f} s on {plural(result.known, 'row')}"
         )
     more = (
         _elsewhere(source, model, folder, rest, workers)

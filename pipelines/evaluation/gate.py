@@ -13,6 +13,7 @@ import msgspec
 
 from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
 from ...project.specs.description import Bound, Gate
+from ...reports.columns import plural
 from .evaluation import Evaluation
 from .leak_alarm import FeatureFinding
 from .statistics import Estimate
@@ -152,7 +153,7 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
         reason={
             "fail": f"the leak alarm calls {', '.join(alarms)}",
             "inconclusive": f"not looked at: {', '.join(unseen) or 'any feature'}",
-            "pass": f"{len(looked)} of {len(looked)} features looked at",
+            "pass": f"{len(looked)} of {plural(len(looked), 'feature')} looked at",
         }[verdict],
     )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import Invalid
 from ...project.modules import importable
 from ...project.specs.description import Model
+from ...reports.columns import plural
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def predict(
     if predictions.shape != (data.num_rows,):
         raise Invalid(
             f"{kind} ({model.trainer}) returned {predictions.size:,} predictions for "
-            f"{data.num_rows:,} rows"
+            f"{plural(data.num_rows, 'row')}"
         )
     wrong = np.flatnonzero(~np.isfinite(predictions))
     if wrong.size:

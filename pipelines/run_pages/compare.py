@@ -12,6 +12,7 @@ import msgspec
 
 from ...errors import Invalid, NotFound
 from ...project.models.gate_figures import CUTOFF
+from ...reports.columns import plural
 from ...reports.results import Rows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation
@@ -154,7 +155,7 @@ def text(comparison: Comparison) -> str:
     first_evaluation, second_evaluation = figures(first), figures(second)
     note = []
     if comparison.rows < max(first_evaluation.rows, second_evaluation.rows):
-        note = [f"figures   of the {comparison.rows:,} rows that both were tested on"]
+        note = [f"figures   of the {plural(comparison.rows, 'row')} that both were tested on"]
     return "\n".join(
         [
             *lines,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...reports import page
+from ...reports.columns import plural
 from ...reports.plots import STYLES
 from . import compare, figure_text, runs
 from .compare import Comparison, Comparisons
@@ -100,7 +101,8 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     positives = figure_text.number_of(pair.positives, outcome_of(second))
     paired = (
-        f"Both models on the same {pair.rows:,} rows with {positives}; {_interval_note(second)}."
+        f"Both models on the same {plural(pair.rows, 'row')} with {positives}; "
+        f"{_interval_note(second)}."
     )
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...errors import NotFound
 from ...reports import page
+from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from . import feature_page, figure_text, run_text
@@ -182,7 +183,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     )
     if differences:
         champion = f"The champion is {run.champion.version}"
-        notes.append(f"{champion}, paired on the same {run.champion.rows:,} rows.")
+        notes.append(f"{champion}, paired on the same {plural(run.champion.rows, 'row')}.")
     return page.table(("", "value (95 %)", ""), rows, wordy=2) + "".join(
         page.words(note, "soft") for note in notes
     )
@@ -190,7 +191,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
     """Return as text how many rows the metrics rest on, and what they can tell."""
-    tested = f"{len(evaluation.periods)} test periods, {evaluation.rows:,} rows. "
+    tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if not evaluation.units or evaluation.unit is None:
         return (
             f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ...project.models.gate_figures import AGAINST, ranks
+from ...reports.columns import plural
 from .figure_text import days, estimate, independence, interval, number_of, people, signed
 
 if TYPE_CHECKING:
@@ -72,27 +73,27 @@ def description(data: Data) -> str:
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
-    plural = "s" if data.features != 1 else ""
+    ending = "s" if data.features != 1 else ""
     rows = f"{data.rows:,} {data.exposure}s, {number_of(data.positives, data.outcome)}{share}{span}"
     empty = [
         f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}"
         for i, (view, number) in enumerate(data.empty.items())
     ]
     return "; ".join(
-        [rows, f"{data.features} feature{plural}{in_time}", *([", ".join(empty)] if empty else [])]
+        [rows, f"{data.features} feature{ending}{in_time}", *([", ".join(empty)] if empty else [])]
     )
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
     """Return the lines of a run's summary about its metrics."""
     number = len(evaluation.periods)
-    plural = "s" if number != 1 else ""
+    ending = "s" if number != 1 else ""
     length = (
-        f"day{plural}"
+        f"day{ending}"
         if evaluation.forward_days == 1
-        else f"period{plural} of {evaluation.forward_days:g} days"
+        else f"period{ending} of {evaluation.forward_days:g} days"
     )
-    tested = f"{number} test {length}: {evaluation.rows:,} rows"
+    tested = f"{number} test {length}: {plural(evaluation.rows, 'row')}"
     lines = [_line("forward", f"{tested}, {number_of(evaluation.positives, outcome_of(run))}")]
     lines.append(
         _line(
@@ -165,8 +166,8 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
 def ranking_line(ranked: Ranked) -> str:
     """Return the number of ranked groups as text: `within request_id: 1,204 groups; ...`."""
     return (
-        f"within {ranked.within}: {ranked.groups:,} groups; {ranked.left_out:,} without both "
-        "outcomes are left out"
+        f"within {ranked.within}: {plural(ranked.groups, 'group')}; {ranked.left_out:,} "
+        "without both outcomes are left out"
     )
 
 

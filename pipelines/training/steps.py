@@ -16,6 +16,7 @@ import numpy as np
 from ...errors import Invalid
 from ...events.tables.column_types import of_arrow
 from ...project.specs.description import Feature, Model, Objective, ProjectSpec
+from ...reports.columns import plural
 from ..step.context import StepContext
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def dataset(context: StepContext) -> None:
         late=tuple(map(str, late_histories(project, stamped))),
     )
     context.log(
-        f"{record.rows:,} rows, {record.positives:,} with the outcome, hash {record.digest}"
+        f"{plural(record.rows, 'row')}, {record.positives:,} with the outcome, hash {record.digest}"
     )
     for warning in (*record.warnings, *record.late):
         context.log(f"warning: {warning}")
@@ -117,7 +118,7 @@ def evaluate(context: StepContext) -> None:
     measured = measure(predicted, gate.cutoffs_of(model.gate))
     pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
     (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
-    context.log(f"auc {measured.auc.value:.3f} on {measured.rows:,} rows")
+    context.log(f"auc {measured.auc.value:.3f} on {plural(measured.rows, 'row')}")
 
 
 def register(context: StepContext) -> None:

@@ -1,0 +1,72 @@
+"""The starter's trainers keep scikit-learn's and LightGBM's models in their own files, and load."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from isthmus.pipelines.models import predictor, trainers
+from isthmus.project.specs.description import Feature, Model
+from isthmus.tests.cli.running import isthmus
+from isthmus.tests.pipelines.models.test_predict_table import EXAMPLES, by_rows
+
+ROWS = 400
+
+
+@pytest.fixture
+def table():
+    chance = np.random.default_rng(27)
+    rate = chance.uniform(0, 1, ROWS)
+    return pa.table(
+        {
+            "rate": pa.array(rate, mask=chance.random(ROWS) < 0.2),
+            "position": pa.array(chance.integers(1, 20, ROWS)),
+            "outcome": pa.array((chance.random(ROWS) < rate).astype(int)),
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [("logistic", ["columns.json", "weights.npz"]), ("boosting", ["trees.txt"])],
+)
+def test_a_model_of_a_library_is_saved_in_its_own_files_and_says_the_same_when_loaded(
+    name, kept, table, tmp_path
+):
+    configuration = Model(
+        name=name,
+        path=f"models/{name}.yaml",
+        model="ranker",
+        objective="ctr",
+        features=(Feature(view=None, name="rate"), Feature(view=None, name="position")),
+        trainer=f"trainers.{name}",
+    )
+    folder = EXAMPLES / "starter"
+    fitted = trainers.fit(trainers.find(configuration, folder), configuration, table, folder)
+    digest = predictor.save(fitted, tmp_path / "model", model=configuration)
+    assert sorted(path.name for path in (tmp_path / "model" / "files").iterdir()) == kept
+    loaded = predictor.load(tmp_path / "model", digest=digest).predictor
+    answers = trainers.predict(loaded, table, configuration, folder)
+    assert np.array_equal(answers, trainers.predict(fitted, table, configuration, folder))
+    rows = trainers.predict(by_rows(loaded), table, configuration, folder)
+    assert np.allclose(rows, answers, rtol=1e-12, atol=0)
+    outcomes = table["outcome"].to_numpy()
+    assert answers[outcomes == 1].mean() > answers[outcomes == 0].mean() + 0.1
+
+
+def test_the_starter_trains_with_either_and_serves_the_last_one(tmp_path):
+    isthmus(tmp_path, "init", "shop", "--example", "starter")
+    folder = tmp_path / "shop"
+    for command in (["apply"], ["ingest"], ["materialize"]):
+        isthmus(folder, *command)
+    for number, name in enumerate(("logistic", "boosting"), 1):
+        said = isthmus(folder, "train", "history", "--set", f"trainer=trainers.{name}").out
+        assert f"registered ranker@{number} (champion)" in said
+    isthmus(folder, "deploy", "home")
+    try:
+        request = '{"visitor_id": "v1", "item_id": [1, 2]}'
+        ranked = json.loads(isthmus(folder, "endpoints", "invoke", "home", request, "--json").out)
+        assert (sorted(ranked["items"]), ranked["variant"]) == ([1, 2], "champion")
+    finally:
+        isthmus(folder, "destroy", "--yes")
