@@ -37,6 +37,9 @@ def problems(expression):
         ("CAST(product AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
         ("CAST(coalesce(f, 1) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
         ("CAST(round(f, 1) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
+        ("CAST((SELECT max(f) FROM x) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
+        ("CAST(((SELECT max(t) AS m FROM x)) AS VARCHAR)", "a cast of a timestamp to VARCHAR"),
+        ("CAST(nullif(f, $v) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
     ],
 )
 def test_a_cast_that_engines_do_differently_is_found_by_the_type_of_what_is_cast(expression, what):
@@ -50,6 +53,7 @@ def test_a_cast_that_engines_do_differently_is_found_by_the_type_of_what_is_cast
         "CAST(k AS BIGINT)",
         "CAST(f AS DOUBLE)",
         "CAST(round(f) AS BIGINT)",
+        "CAST(round(f, 0) AS BIGINT)",
         "CAST((floor(product)) AS BIGINT)",
         "CAST(CAST(ceil(f) AS BIGINT) AS VARCHAR)",
         "CAST(extract(year FROM t) AS VARCHAR)",

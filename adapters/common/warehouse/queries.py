@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ....errors import Invalid
 from ....project.reading.names import did_you_mean
+from .relations import quoted
 from .results import parameters
 
 if TYPE_CHECKING:
     import duckdb
 
+_CAST = re.compile(r"\bcast\b|::", re.IGNORECASE)
 _LINE = re.compile(r"\n\nLINE (\d+): (.*)\n( *)\^")
 _MISSING = re.compile(r"Table with name (\w+) does not exist")
 _SUGGESTION = re.compile(r"\nDid you mean [^\n]*")  # DuckDB suggests tables of its own catalogue
@@ -27,7 +30,8 @@ def bind(
     """Bind a query in DuckDB; return a lazy relation, and the parameters that the query uses.
 
     Raises:
-        Invalid: It is not one SELECT, or the value of a parameter is missing.
+        Invalid: It is not one SELECT, the value of a parameter is missing, or a cast in it differs
+            between engines.
         duckdb.Error: The query is wrong; see `with_position` and `sql_error`.
     """
     statements = connection.extract_statements(sql)
@@ -40,7 +44,37 @@ def bind(
     # without parameters the relation stays lazy and the result is not copied
     relation = connection.sql(statement, params=values) if values else connection.sql(statement)
     assert relation is not None  # noqa: S101  a SELECT always gives a relation
+    if _CAST.search(sql):
+        _refuse_lossy_casts(connection, sql, values)
     return relation, values
+
+
+def _refuse_lossy_casts(
+    connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]
+) -> None:
+    """Raise Invalid for a cast whose text or rounding differs between the targets' engines.
+
+    The query is bound already. What is not in the neutral subset is not looked into.
+    """
+    from sqlglot import exp
+
+    from ....feature_store.sql.casts import lossy_casts_of_types
+    from ....feature_store.sql.subset import check, parse, tables
+
+    if check(sql):
+        return
+    types: dict[str, dict[str, str]] = {}
+    for name in tables(sql):
+        columns = connection.sql(f"SELECT * FROM {quoted(name)}")
+        types[name] = dict(zip(columns.columns, map(str, columns.types), strict=True))
+    tree = parse(sql)
+    for placeholder in list(tree.find_all(exp.Placeholder)):
+        if isinstance(value := values.get(placeholder.name), datetime):
+            placeholder.replace(exp.cast(exp.Literal.string(value.isoformat()), "TIMESTAMP"))
+        elif isinstance(value, float):
+            placeholder.replace(exp.cast(exp.Literal.string(str(value)), "DOUBLE"))
+    for problem in lossy_casts_of_types(tree, types):
+        raise Invalid(f"SQL, line {problem.line}: {problem.what}", remedy=problem.why)
 
 
 def with_position(

@@ -101,6 +101,8 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
+        *,
+        compare: bool = True,
     ) -> None:
         """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
@@ -110,7 +112,7 @@ class Engine:
 
         def run() -> None:
             with self._refresh(
-                documents, relations_in(documents, sql), compare=True
+                documents, relations_in(documents, sql), compare=compare
             ).cursor() as cursor:
                 into(bind(cursor, sql, params)[0])
 

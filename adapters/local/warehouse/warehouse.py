@@ -75,7 +75,8 @@ class LocalWarehouse:
         if document == old:
             return
         if spec.view_sql is not None:
-            # binds: Invalid now, not at the first read
+            # both bind: Invalid now, not at the first read; the first judges the view's own text
+            self._engine.stream(documents, spec.view_sql, {}, _drop, compare=False)
             self._engine.query(
                 {**documents, spec.name: document},
                 f"SELECT * FROM {quoted(spec.name)} LIMIT 0",
@@ -218,6 +219,10 @@ class LocalWarehouse:
         """Return the stored description of a table; raise NotFound if there is none."""
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
+
+
+def _drop(_relation: duckdb.DuckDBPyRelation) -> None:
+    """Leave a bound query unread."""
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:

@@ -126,6 +126,49 @@ def test_wrong_sql_is_invalid_with_its_position(warehouse, sql, place):
 
 
 @pytest.mark.parametrize(
+    ("sql", "what"),
+    [
+        (
+            "SELECT\nCAST(half AS BIGINT) AS n FROM (SELECT item / 2 AS half FROM clicks_raw) AS h",
+            "DOUBLE to BIGINT",
+        ),
+        ("SELECT event_id,\nCAST(score AS BIGINT) AS n FROM clicks_raw", "DOUBLE to BIGINT"),
+        ("SELECT event_id,\nhalf::BIGINT AS n FROM halves", "DOUBLE to BIGINT"),
+        ("SELECT\nCAST((SELECT max(score) AS m FROM clicks_raw) AS BIGINT) AS n", "to BIGINT"),
+        ("SELECT\nCAST(score AS VARCHAR) AS s FROM clicks_raw", "DOUBLE to VARCHAR"),
+        ("SELECT\nCAST(event_timestamp AS VARCHAR) AS s FROM clicks_raw", "timestamp to VARCHAR"),
+        (
+            "WITH w AS (SELECT max(moment) AS m FROM halves)\nSELECT CAST(m AS VARCHAR) AS s FROM w",
+            "timestamp to VARCHAR",
+        ),
+    ],
+)
+def test_a_cast_that_engines_do_differently_is_refused_in_queries_and_views(warehouse, sql, what):
+    """A half becomes the even number in DuckDB and the larger one on the clouds, and BigQuery prints
+    a timestamp with its zone.
+    """
+    halves = "SELECT event_id, item / 2 AS half, event_timestamp AS moment FROM clicks_raw"
+    warehouse.apply(TableSpec(name="halves", columns=(), time_column="moment", view_sql=halves))
+    with pytest.raises(Invalid, match=f"line 2: .*{what}") as refusal:
+        warehouse.query(sql, {})
+    assert refusal.value.remedy
+    with pytest.raises(Invalid, match=f"line 2: .*{what}"):
+        warehouse.apply(
+            TableSpec(name="cast", columns=(), time_column="event_timestamp", view_sql=sql)
+        )
+    assert warehouse.observe("cast") is None
+
+
+def test_a_cast_that_engines_do_alike_gives_the_same_text_and_number(warehouse):
+    warehouse.append("clicks_raw", rows(1, 2), batch="b1")
+    sql = (
+        "SELECT CAST(round(half) AS BIGINT) AS n, CAST(item AS VARCHAR) AS s FROM (SELECT item, "
+        "item / 4 AS half FROM clicks_raw) AS h ORDER BY s"
+    )
+    assert warehouse.query(sql, {}).to_pylist() == [{"n": 0, "s": "1"}, {"n": 1, "s": "2"}]
+
+
+@pytest.mark.parametrize(
     "sql",
     [
         "DROP VIEW clicks_raw",
