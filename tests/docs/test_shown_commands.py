@@ -122,6 +122,37 @@ def test_a_rehearsal_says_what_the_page_of_rollouts_says(tmp_path):
     )
 
 
+def test_the_commands_before_a_rollout_run_in_a_new_project_with_the_bakes_of_the_page(tmp_path):
+    text = (ROOT / "docs" / "rollouts.md").read_text()
+    typed = re.findall(r"^\$ isthmus (.+)$", text.partition("## Start it\n")[2], re.MULTILINE)
+    typed = typed[: typed.index("rollout start home")]
+    assert typed[0] == "init shop --targets local"
+    isthmus(tmp_path, *shlex.split(typed[0]))
+    folder = tmp_path / "shop"
+    file = folder / "project.yaml"
+    file.write_text(re.sub("bake: (15|30)m", "bake: 3m", file.read_text()))
+    for words in typed[1:]:
+        isthmus(folder, *shlex.split(words))
+    try:
+        said = isthmus(folder, "rollout", "start", "home", "--no-controller").out
+        assert "10 % -> 25 % 3m -> 50 % 3m -> 100 % 3m" in said
+        assert "what it sees is not foreseen" in said
+    finally:
+        isthmus(folder, "rollout", "abort", "home", "--because", "tried")
+        isthmus(folder, "destroy", "--yes")
+
+
+@pytest.mark.parametrize(("target", "least"), [("sagemaker", "5m"), ("vertex", "7m")])
+def test_the_bakes_that_the_page_says_a_cloud_refuses_are_refused(tmp_path, target, least):
+    isthmus(tmp_path, "init", "shop")
+    file = tmp_path / "shop" / "project.yaml"
+    for bake, ok in (("3m", False), (least, True)):
+        changed = re.sub("bake: [0-9]+m", f"bake: {bake}", file.read_text())
+        file.write_text(changed)
+        said = isthmus(tmp_path / "shop", "validate", "--target", target, ok=ok)
+        assert (f"write {least} or more" in said.out + said.err) is not ok
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(
     "ISTHMUS_EVERY_BLOCK" not in os.environ,
