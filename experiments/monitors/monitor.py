@@ -26,7 +26,8 @@ def show(
     Args:
         project: The project.
         name: The monitor.
-        as_of: Where the log, as it is known now, is cut.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when
+            they happened before.
         last: What was stored last, without a query.
 
     Raises:

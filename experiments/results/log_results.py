@@ -33,7 +33,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     Args:
         project: The project whose warehouse has the log.
         name: The experiment, one of project.yaml's analyses.
-        as_of: The moment; by default now.
+        as_of: Where the log, as it is known now, is cut; by default now.
 
     Raises:
         NotFound: There is no such experiment.
