@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 LABEL = "outcome"
 _ROWS = 100_000  # that are Python's at a time
+# packages of the extra `demo`, by the module that is imported
+_DEMO = {"sklearn": "scikit-learn", "pandas": "pandas", "matplotlib": "matplotlib"}
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
@@ -122,8 +124,17 @@ def predict(
 
 
 def _message(error: Exception) -> str:
-    """Return an error's type and message as text: `ValueError: no rows`."""
-    return f"{type(error).__name__}: {error}".rstrip(": ")
+    """Return an error's type and message as text: `ValueError: no rows`.
+
+    Of a module that is not installed it also says what to install.
+    """
+    text = f"{type(error).__name__}: {error}".rstrip(": ")
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return text
+    package = error.name.partition(".")[0]
+    extra = ", which the extra demo of isthmus brings," if package in _DEMO else ""
+    package = _DEMO.get(package, package)
+    return f"{text}; install {package}{extra} where the step runs, or mend the import"
 
 
 def _place(error: Exception, folder: Path) -> str:

@@ -18,7 +18,7 @@ def lines(text):
 def test_the_whole_flow_of_a_new_project(tmp_path):
     assert lines(isthmus(tmp_path, "init", "shop", "--example", "starter").out) == [
         (
-            "shop/  15 files and the data. project.yaml is the place to start; SQL in features/, "
+            "shop/  16 files and the data. project.yaml is the place to start; SQL in features/, "
             "models in models/."
         ),
         "next   cd shop && isthmus validate",

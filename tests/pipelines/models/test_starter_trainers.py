@@ -1,11 +1,14 @@
 """The starter's trainers keep scikit-learn's and LightGBM's models in their own files, and load."""
 
 import json
+import sys
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from isthmus.errors import Invalid
 from isthmus.pipelines.models import predictor, trainers
 from isthmus.project.specs.description import Feature, Model
 from isthmus.tests.cli.running import isthmus
@@ -53,6 +56,26 @@ def test_a_model_of_a_library_is_saved_in_its_own_files_and_says_the_same_when_l
     assert np.allclose(rows, answers, rtol=1e-12, atol=0)
     outcomes = table["outcome"].to_numpy()
     assert answers[outcomes == 1].mean() > answers[outcomes == 0].mean() + 0.1
+
+
+def test_a_library_that_is_not_installed_is_named_with_what_brings_it(table, monkeypatch, tmp_path):
+    configuration = Model(
+        name="logistic",
+        path="models/logistic.yaml",
+        model="ranker",
+        objective="ctr",
+        features=(Feature(view=None, name="rate"),),
+        trainer="trainers.logistic",
+    )
+    folder = EXAMPLES / "starter"
+    trainer = trainers.find(configuration, folder)
+    monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
+    with pytest.raises(Invalid, match=r"install scikit-learn, which the extra demo .* brings"):
+        trainers.fit(trainer, configuration, table, folder)
+    (tmp_path / "missing_library.py").write_text("import no_such_library_at_all\n")
+    missing = msgspec.structs.replace(configuration, trainer="missing_library.train")
+    with pytest.raises(Invalid, match="install no_such_library_at_all where the step runs"):
+        trainers.find(missing, tmp_path)
 
 
 def test_the_starter_trains_with_either_and_serves_the_last_one(tmp_path):
