@@ -138,7 +138,7 @@ class Project:
                     f"another command holds this project: {holder}",
                     remedy="wait for it to end, or stop it, and run this again",
                 ) from None
-            self._sign(file, command)
+            self._record_holder(file, command)
             _held[self.folder] = True
             try:
                 self.sweep()
@@ -148,7 +148,7 @@ class Project:
                 _held.pop(self.folder, None)
                 file.truncate(0)
 
-    def _sign(self, file: IO[str], command: str) -> None:
+    def _record_holder(self, file: IO[str], command: str) -> None:
         """Write this command and its process id into the lock file, for the error of others.
 
         OSError, naming the file: the disk is full, which does not keep a dry run from its answer.

@@ -179,7 +179,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
         return tuple(metric for metric in self.metrics if metric.role == "decides")
 
     @property
-    def plan_waits(self) -> bool:
+    def repeats_last_look(self) -> bool:
         """Whether the results are those of the look before, as no new units have come."""
         return (
             self.inference == "planned"

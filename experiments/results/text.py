@@ -127,7 +127,7 @@ def head_parts(results: Results) -> list[str]:
     if results.closed:
         ended_at = f"{results.closed:%Y-%m-%d %H:%M} UTC"
         parts.append(f"the plan ended at {ended_at}: later data are not counted")
-    elif results.plan_waits:
+    elif results.repeats_last_look:
         parts.append(f"no new units since {results.until:%Y-%m-%d %H:%M} UTC: that look stands")
     elif results.stopped:
         parts.append(f"stopped {results.stopped:%Y-%m-%d %H:%M} UTC")

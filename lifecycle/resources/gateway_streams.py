@@ -8,7 +8,7 @@ from __future__ import annotations
 from ...core.runtime.project import Project
 from ...endpoints.gateway.log.exposed_view import exposed_view
 from ...endpoints.gateway.log.streams import STREAMS
-from ...project.specs.streams import Stream, applied, exposed_events, logged
+from ...project.specs.streams import Stream, created_by_apply, exposed_events, logged
 
 
 def due(project: Project) -> tuple[Stream, ...]:
@@ -16,7 +16,9 @@ def due(project: Project) -> tuple[Stream, ...]:
 
     After it they are all, as a later version may log more.
     """
-    needed = applied(project.spec) or project.target.events.observe("exposures") is not None
+    needed = (
+        created_by_apply(project.spec) or project.target.events.observe("exposures") is not None
+    )
     return logged(project.spec) if needed else ()
 
 

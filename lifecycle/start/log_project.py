@@ -73,7 +73,7 @@ def _guesses(shape: Shape) -> Iterator[str]:
     log = shape.log
     yield (
         f"each of the {log.rows:,} rows of {log.path.name}, which is read where it lies, is one "
-        f"{shape.exposure}" + (f", where {_kind(shape)}" if shape.roles.shown else "")
+        f"{shape.exposure}" + (f", where {_exposure_condition(shape)}" if shape.roles.shown else "")
     )
     yield f"event_timestamp: {shape.roles.time}, until {shape.newest:%Y-%m-%d %H:%M:%S}"
     yield f"event_id: {shape.event_id_words}"
@@ -115,8 +115,8 @@ def _listed(words: Sequence[str], separator: str = ", ") -> str:
     return f"{shown} and {more} more" if more > 1 else shown
 
 
-def _kind(shape: Shape) -> str:
-    """Return text on which value of the event-type column marks an exposure."""
+def _exposure_condition(shape: Shape) -> str:
+    """Return the condition that picks exposures out of a log of mixed events: `kind is view`."""
     return f"{shape.roles.columns['kind'].source} is {shape.roles.shown}"
 
 

@@ -17,8 +17,8 @@ _TICK = 0.5
 class Lines(ABC):
     """The output of one container.
 
-    Where it goes is a cloud's own: `write` takes a line, `tick` runs twice a second, `flush` at the
-    end.
+    Where it goes is a cloud's own: `write` takes a line, `flush_if_due` runs twice a second,
+    `flush` at the end.
     """
 
     def __init__(self) -> None:
@@ -28,10 +28,12 @@ class Lines(ABC):
     def write(self, line: str) -> None: ...
 
     @abstractmethod
-    def tick(self) -> None: ...
+    def flush_if_due(self) -> None:
+        """Deliver the lines that wait, if the time between deliveries is over."""
 
     @abstractmethod
-    def flush(self) -> None: ...
+    def flush(self) -> None:
+        """Deliver all lines that wait, now."""
 
     def say(self, line: str) -> None:
         """Write a line to the log, and keep it among the last lines."""
@@ -54,7 +56,7 @@ class Lines(ABC):
                 *lines, rest = (rest + data).split(b"\n")
                 for raw in lines:
                     self.say(raw.decode(errors="replace").rstrip("\r"))
-            self.tick()
+            self.flush_if_due()
         if rest:
             self.say(rest.decode(errors="replace"))
         output.close()

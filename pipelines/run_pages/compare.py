@@ -295,7 +295,10 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power(comparison: Comparison) -> str:
-    """Return a sentence on the differences that a comparison with so many rows can show."""
+    """Return a sentence on how small a difference the rows of two runs suffice to show.
+
+    Suffice means: with 80 % power.
+    """
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(

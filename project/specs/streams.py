@@ -32,7 +32,7 @@ def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
     return tuple(stream for stream in get_args(Stream) if stream in filled)
 
 
-def applied(spec: ProjectSpec) -> bool:
+def created_by_apply(spec: ProjectSpec) -> bool:
     """Return whether the gateway streams' tables are created by `apply`, before a `deploy`.
 
     Arms are also assigned for those who rank elsewhere, and a view reads exposures.

@@ -241,7 +241,7 @@ class Supervisor:
         self._server = server = Embedded(self.router.application, backlog=supervision.BACKLOG)
         await server.start(listening)
         writer = loop.create_task(self._write_down())
-        loop.add_reader(self.fds.down, self._watch_again)
+        loop.add_reader(self.fds.down, self._restart_watcher)
         with suppress(BrokenPipeError):  # then the other pipe tells of it
             os.write(self.fds.up, b"u")
         while not self.done.is_set():
@@ -297,7 +297,7 @@ class Supervisor:
             ) as error:  # a full disk: it serves on, and who takes over does not know of the newest
                 print(f"supervisor.json: {error}", file=sys.stderr, flush=True)
 
-    def _watch_again(self) -> None:
+    def _restart_watcher(self) -> None:
         """Start another watcher process, since the last one ended.
 
         The next one is started with the same files, and knows this process by a new pipe.
@@ -318,7 +318,7 @@ class Supervisor:
         os.close(from_me)
         os.close(to_me)
         self.fds = fds
-        loop.add_reader(down, self._watch_again)
+        loop.add_reader(down, self._restart_watcher)
 
     def _end_strangers(self) -> None:
         """Kill model server processes that belong to no variant of this supervisor.

@@ -61,8 +61,8 @@ class PubSubEventLog:
         self._ready.pop(stream.name, None)
         session, (topic, dead) = self._session, _topics(self._session, stream.name)
         for request in (
-            _topic_of(session, stream.name, topic),
-            _topic_of(session, stream.name, dead),
+            _topic_arguments(session, stream.name, topic),
+            _topic_arguments(session, stream.name, dead),
         ):  # what is listed first: see `remove`
             if _topic(session, request["name"]) is None:
                 self._make("CreateTopic", session.publisher.create_topic, request)
@@ -196,7 +196,7 @@ def _encode(rules: EventRules, events: Sequence[Row]) -> tuple[list[bytes], list
     return encode_events(events, partial(messages.message, rules))
 
 
-def _topic_of(session: Session, stream: str, path: str) -> dict[str, Any]:
+def _topic_arguments(session: Session, stream: str, path: str) -> dict[str, Any]:
     """Return the arguments that create one of a stream's topics.
 
     The topic of rejected events is of another kind, so that a stream is listed once.

@@ -77,7 +77,10 @@ def _calls(file: Path) -> Iterator[Call]:
 
 
 def body(data: bytes) -> dict[str, Any]:
-    """Return the bytes of a request's body in the form in which recordings keep them."""
+    """Convert a body's bytes to the JSON object that a recording stores in their place.
+
+    It has one key: `$text`, `$bytes` (base64), or `$size` of what is too large to keep.
+    """
     if len(data) > _LARGEST:
         return {"$size": len(data)}
     try:

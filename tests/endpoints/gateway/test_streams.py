@@ -20,7 +20,7 @@ from isthmus.events.intake.emit import emit_stream
 from isthmus.project.specs.description import Attribute, Endpoint, Event, ProjectSpec
 from isthmus.project.specs.experiments import Experiment, ExperimentArm, Layer
 from isthmus.project.specs.monitors import Monitor
-from isthmus.project.specs.streams import applied, exposed_events, logged
+from isthmus.project.specs.streams import created_by_apply, exposed_events, logged
 from isthmus.tests.endpoints import mini
 
 NOON = datetime(2024, 1, 9, 12, tzinfo=UTC)
@@ -266,5 +266,5 @@ ALL = ("exposures", "rankings", "assignments")
 )
 def test_a_project_fills_the_streams_that_it_has_something_for(declared, streams, before_deploy):
     project = spec(**declared)
-    assert (logged(project), applied(project)) == (streams, before_deploy)
+    assert (logged(project), created_by_apply(project)) == (streams, before_deploy)
     assert bool(exposed_events(project)) == (before_deploy and "attribute" in declared)

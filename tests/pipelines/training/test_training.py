@@ -56,8 +56,8 @@ def logistic(project, popularity):
 
 
 def test_the_text_of_a_run_is_the_specification_s(logistic):
-    """EXAMPLE.md, section 2, but for the run's number, git, and the segments without history, which
-    it does not count.
+    """EXAMPLE.md, section 2, but for the run's number, git, the segments without history, which it
+    does not count, and average precision, which came later.
     """
     lines = str(logistic).splitlines()
     rows = (
@@ -71,6 +71,7 @@ def test_the_text_of_a_run_is_the_specification_s(logistic):
             "  auc           0.475   95 % 0.403 .. 0.541     chance 0.5; knowing every item's "
             "true rate would give about 0.53, 0.64 at most"
         ),
+        "  pr auc        0.004   95 % 0.002 .. 0.006     chance about 0.004",
         (
             "  log loss      0.02786 against 0.02750 for always answering the base rate "
             "(+0.00037 +- 0.00032)"
@@ -106,6 +107,10 @@ def test_the_comparison_is_the_specification_s(project, logistic):
         (
             "  auc          0.540   0.461 .. 0.614         0.475   0.403 .. 0.541     -0.065   "
             "-0.135 .. +0.007"
+        ),
+        (
+            "  pr auc       0.005   0.003 .. 0.008         0.004   0.002 .. 0.006     -0.001   "
+            "-0.004 .. +0.001"
         ),
         (
             "  log loss     0.02744                        0.02786                    base rate "

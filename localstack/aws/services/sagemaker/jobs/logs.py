@@ -40,7 +40,7 @@ class LogStream:
             {"timestamp": int(time.time() * 1000), "message": line[:_LONGEST] or " "}
         )
 
-    def tick(self) -> None:
+    def flush_if_due(self) -> None:
         """Send the queued log lines to CloudWatch Logs, if it is time."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()

@@ -139,7 +139,7 @@ def contain(
             env=containers.environment(container, ctx.env(job.params["RoleArn"]), variables),
             folder=container.work,
             line=line,
-            tick=log.tick,
+            tick=log.flush_if_due,
             stop=job.stop,
             reset=ctx.stopping,
             overdue=lambda: (ctx.clock.now() - began).total_seconds() > seconds,

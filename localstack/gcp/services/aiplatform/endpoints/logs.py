@@ -33,7 +33,7 @@ class EndpointLog(Lines):
         if not self._silent:
             self._waiting.append(line)
 
-    def tick(self) -> None:
+    def flush_if_due(self) -> None:
         """Write the queued lines to Cloud Logging; called at intervals."""
         self.flush()
 

@@ -27,7 +27,7 @@ class Lines:
         """Queue a line of a job's output for Cloud Logging."""
         self._waiting.append(line)
 
-    def tick(self) -> None:
+    def flush_if_due(self) -> None:
         """Write the queued lines to Cloud Logging, if the interval is over."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()

@@ -225,7 +225,7 @@ class _Work:
                 env=containers.environment(call, container, program, variables),
                 folder=container.work,
                 line=line,
-                tick=lines.tick,
+                tick=lines.flush_if_due,
                 stop=_Either(self.running.stop, self.over),
                 reset=call.stopping,
                 overdue=lambda: (call.clock.now() - began).total_seconds() > seconds,
