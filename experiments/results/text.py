@@ -334,15 +334,19 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Return a sentence on whether the effect changes with the days since first exposure."""
+    """Return a sentence on whether the effect changes with the days since first exposure.
+
+    It says "may": where each unit's own taste drifts the interval is too narrow, and about a
+    quarter of tests without an effect show a trend (docs/decisions/experiments.md).
+    """
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
     flat = low is not None and high is not None and low <= 0 <= high
-    return (
-        f"{'no trend' if flat else 'the effect changes'} ({percent(trend.a_day.value)} a day, "
-        f"{range_text(trend.a_day)})"
-    )
+    figures = f"{percent(trend.a_day.value)} a day, {range_text(trend.a_day)}"
+    if flat:
+        return f"no trend ({figures})"
+    return f"the effect may change, or units drift each at its own pace ({figures})"
 
 
 def segment_text(segments: Segments) -> str:

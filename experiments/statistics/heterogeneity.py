@@ -3,8 +3,9 @@
 Pure. Effects are logarithms of ratios.
 
 Trend: regression weighted by 1 / variance. It takes the days for independent of each other; they
-share units, whose lasting differences move all days alike and leave the slope: the interval is
-rather too wide. Segments: Cochran's Q (1954), chi-square with one degree less.
+share units, whose lasting differences move all days alike and leave the slope, which makes the
+interval rather too wide; where each unit drifts at its own pace it is too narrow.
+Segments: Cochran's Q (1954), chi-square with one degree less.
 """
 
 from __future__ import annotations
