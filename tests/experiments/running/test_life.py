@@ -151,6 +151,10 @@ def test_a_ramp_adds_and_gives_back_and_the_history_says_who_and_from_where(desk
     ]
     assert [c.ranges for c in changes] == [((0, 1999),), ((0, 3999),), ((0, 0),)]
     assert "ranker_v2.1 ramped   20.00 % -> 40.00 %" in history_text(changes)
+    marked = history_text(changes, (changes[1].at, changes[1].at)).splitlines()
+    simulated = [change.at == changes[1].at for change in changes]
+    assert [" (simulated)  " in line for line in marked] == simulated
+    assert "simulated" not in history_text(changes)
     with pytest.raises(Invalid, match="no share of a layer"):
         experiment.ramp(desk.project, "ranker_v2", Decimal("0.005"))
 
