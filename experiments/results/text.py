@@ -204,7 +204,10 @@ def _confidence_text(effect: Effect) -> str:
 
 
 def once_text(effect: Effect) -> str:
-    """Return a clause with the interval that would hold if this were the only look, or ""."""
+    """Return the narrower interval of a single look as a clause, or "" where there is none.
+
+    It would hold only if nobody had looked before; the interval beside it holds at every look.
+    """
     return f"a last look alone would say {range_text(effect.once)}" if effect.once else ""
 
 

@@ -46,7 +46,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
-    """Return the relations that a view's SQL reads, each with its columns and known time."""
+    """Return the tables that a view's SQL reads: columns, and when each row became known."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)

@@ -64,10 +64,9 @@ def _check_endpoint(
 def _check_number(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """Warn of a model version, named by its number, whose model no file in models/ registers.
+    """Warn of `rankr@3` where no file in models/ trains `rankr`, and one trains a like name.
 
-    A number says that the version is registered: no file in models/ knows of one that was
-    adopted (`isthmus import`).
+    It is no error: a model that was adopted (`isthmus import`) has versions without a file.
     """
     if variant.model not in registered and (near := nearest(variant.model, registered)):
         report.add(

@@ -187,7 +187,10 @@ def running(endpoint: Any) -> dict[str, VariantSpec]:
 
 
 def variants_by_id(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by DeployedModel's id; those of others keep their own names."""
+    """Return an endpoint's deployed models as variants, by DeployedModel's id.
+
+    A model that Isthmus did not deploy is a variant, too, under its name at Google.
+    """
     names = {model.id: model.display_name or model.id for model in endpoint.deployed_models}
     return {
         key: spec or VariantSpec(name=names[key], model="", version=0)
