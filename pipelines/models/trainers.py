@@ -132,7 +132,7 @@ def _message(error: Exception) -> str:
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return text
     package = error.name.partition(".")[0]
-    extra = ", which the extra demo of isthmus brings," if package in _DEMO else ""
+    extra = ", which the extra demo brings," if package in _DEMO else ""
     package = _DEMO.get(package, package)
     return f"{text}; install {package}{extra} where the step runs, or mend the import"
 

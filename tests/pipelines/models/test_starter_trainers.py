@@ -70,7 +70,7 @@ def test_a_library_that_is_not_installed_is_named_with_what_brings_it(table, mon
     folder = EXAMPLES / "starter"
     trainer = trainers.find(configuration, folder)
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(Invalid, match=r"install scikit-learn, which the extra demo .* brings"):
+    with pytest.raises(Invalid, match="install scikit-learn, which the extra demo brings"):
         trainers.fit(trainer, configuration, table, folder)
     (tmp_path / "missing_library.py").write_text("import no_such_library_at_all\n")
     missing = msgspec.structs.replace(configuration, trainer="missing_library.train")
