@@ -59,7 +59,8 @@ class BoostingModel:
         return self.booster.predict(numpy.column_stack([numpy.asarray(table[name].to_pylist(), float) for name in self.features]))
 
     def save(self, folder):
-        self.booster.save_model(folder / "trees.txt")      # its feature names stand in it
+        # the features' names stand in it, too
+        self.booster.save_model(folder / "trees.txt")
 
     @classmethod
     def load(cls, folder):

@@ -17,6 +17,7 @@ from ...endpoints.gateway.decide.assignment import bucket
 from ...endpoints.gateway.decide.live_document import Change, Ranges
 from ...endpoints.gateway.log.streams import ASSIGNMENTS, RANKINGS
 from ...errors import NotFound
+from ...reports.columns import plural
 from ...reports.results import Shown
 from ..design import buckets, runs
 from ..design.definition import never_ran
@@ -75,7 +76,7 @@ class Audit(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         head = (
-            f"{self.run}   {self.units:,} units, {self.differ:,} differ from the hash, "
+            f"{self.run}   {plural(self.units, 'unit')}, {self.differ:,} differ from the hash, "
             f"{self.outside:,} outside their buckets"
         )
         lines = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...core.runtime.project import Project
 from ...project.specs.experiments import Metric
+from ...reports.columns import plural
 from ..design.power import Past
 from ..statistics.ratio import points
 from . import run_cells
@@ -24,5 +25,5 @@ def past(project: Project, metric: Metric, endpoint: str) -> Past:
         sums=arms["all"],
         saved=points(arms)["all"].saved,
         a_day=sum(cells.units().values()) / days,
-        source=f"from {arms['all'].units:,} units of {endpoint} in the last 28 days",
+        source=f"from {plural(arms['all'].units, 'unit')} of {endpoint} in the last 28 days",
     )

@@ -21,7 +21,7 @@ def text(snapshot: Snapshot) -> str:
 
 def _lines(snapshot: Snapshot) -> Iterator[str]:
     """Yield a monitor's snapshot as lines of text."""
-    days = f"{_days(snapshot.window)} to {snapshot.until:%Y-%m-%d}"
+    days = f"{plural(snapshot.window, 'day')} to {snapshot.until:%Y-%m-%d}"
     yield f"{snapshot.monitor}   {snapshot.endpoint}, {days}"
     table = _units_table(snapshot) if snapshot.kind == "units" else _items_table(snapshot)
     yield from aligned(table, left=(0, len(table[0]) - 1))
@@ -31,11 +31,6 @@ def _lines(snapshot: Snapshot) -> Iterator[str]:
     yield f"what it means   {'; '.join(meanings(snapshot)) or _no_alarm_text(snapshot)}"
     if snapshot.alarms:
         yield f"what helps      {_remedy_text(snapshot)}"
-
-
-def _days(number: int) -> str:
-    """Return a number of days as text."""
-    return "1 day" if number == 1 else f"{number} days"
 
 
 def _no_alarm_text(snapshot: Snapshot) -> str:
@@ -54,7 +49,7 @@ def _units_table(snapshot: Snapshot) -> Table:
     """Return a text table of the groups of units: their shares, outcomes and alarms."""
     figures: tuple[Figure, ...] = ("mix", "mix_drift", "satisfied", "returning")
     mix, drift, satisfied, returning = map(snapshot.by_group, figures)
-    first = "first week" if snapshot.window == _WEEK else f"first {_days(snapshot.window)}"
+    first = "first week" if snapshot.window == _WEEK else f"first {plural(snapshot.window, 'day')}"
     rows = [[_label(snapshot), "active units", f"mix ({first})", "satisfied", "returning", ""]]
     for group, row in mix.items():
         first_share = f" ({100 * (row.value - drift[group].value):.1f})" if group in drift else ""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ...errors import Invalid, Refused
 from ...pipelines.evaluation.statistics import sums
+from ...reports.columns import plural
 from .estimates import HEAVY, LogSums, Replay, by_row, by_unit
 
 SAMPLES, SEED = (
@@ -135,8 +136,8 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         raise Invalid(
-            f"replay: propensity {propensities[row]} in row {row} ({int(wrong.sum())} rows): "
-            "it must be above 0 and at most 1",
+            f"replay: propensity {propensities[row]} in row {row} "
+            f"({plural(int(wrong.sum()), 'row')}): it must be above 0 and at most 1",
             remedy="a log without the logging policy's propensities cannot be replayed",
         )
 

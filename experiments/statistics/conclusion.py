@@ -180,7 +180,7 @@ def conclude(
     left, why = age.left, "" if ready else _why_open(arms)
     if ready:  # a treatment that is better already waits for the week alone
         left = -int(-(LEAST_DAYS - age.days) // 1)
-        why = f"It is better already, but {age.days:.0f} days are no week."
+        why = f"It is better already, but {plural(round(age.days), 'day')} make no week."
     return Conclusion(word="keep running", left=left, why=why)
 
 

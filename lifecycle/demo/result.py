@@ -20,9 +20,10 @@ from ...feature_store.as_known.check import AsKnown
 from ...feature_store.online.skew import SkewReport
 from ...pipelines.evaluation.statistics import distance_shown_by
 from ...pipelines.run_pages.compare import Comparison
-from ...pipelines.run_pages.figure_text import days, interval, number_of, signed, two_figures
+from ...pipelines.run_pages.figure_text import days, interval, signed, two_figures
 from ...pipelines.run_pages.leak_comparison import Leak
 from ...pipelines.run_pages.records import Run
+from ...reports.columns import plural
 from ...reports.results import Shown
 from .stages import auc_of, future, relative_path
 
@@ -91,7 +92,7 @@ def lines(demo: Demo) -> Iterator[str]:
     """Yield the demo's report as lines of text: each question with its answer."""
     counts = {report.event: report.stored + report.already_there for report in demo.ingested}
     log = (
-        f"{counts['impression']:,} impressions, {number_of(counts['click'], 'click')} of a real "
+        f"{counts['impression']:,} impressions, {plural(counts['click'], 'click')} of a real "
         "fashion site"
     )
     yield f"done in {demo.seconds:.0f} s   {log}, {days(demo.first.date(), demo.last.date())}"
@@ -147,7 +148,7 @@ def _apart(demo: Demo) -> str:
         if comparison.positives < takes < 1e7
         else ""
     )
-    return f"not by {number_of(comparison.positives, 'click')}: {figure}{more}"
+    return f"not by {plural(comparison.positives, 'click')}: {figure}{more}"
 
 
 def _taken_back(rollout: RollbackResult) -> str:

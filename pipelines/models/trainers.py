@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
 LABEL = "outcome"
 _ROWS = 100_000  # that are Python's at a time
-# packages of the extra `demo`, by the module that is imported
-_DEMO = {"sklearn": "scikit-learn", "pandas": "pandas", "matplotlib": "matplotlib"}
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
@@ -131,10 +129,10 @@ def _message(error: Exception) -> str:
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     if not isinstance(error, ModuleNotFoundError) or not error.name:
         return text
-    package = error.name.partition(".")[0]
-    extra = ", which the extra demo brings," if package in _DEMO else ""
-    package = _DEMO.get(package, package)
-    return f"{text}; install {package}{extra} where the step runs, or mend the import"
+    return (
+        f"{text}; install its package where the step runs (the extra demo brings scikit-learn), or "
+        "mend the import"
+    )
 
 
 def _place(error: Exception, folder: Path) -> str:

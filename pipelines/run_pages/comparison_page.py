@@ -99,7 +99,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     ]
     head = ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", "difference")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    positives = figure_text.number_of(pair.positives, outcome_of(second))
+    positives = plural(pair.positives, outcome_of(second))
     paired = (
         f"Both models on the same {plural(pair.rows, 'row')} with {positives}; "
         f"{_interval_note(second)}."

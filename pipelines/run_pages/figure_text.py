@@ -6,6 +6,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from ...project.specs.description import ROW
+from ...reports.columns import plural
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Evaluation
@@ -30,11 +31,6 @@ def interval(figure: Estimate, digits: int = 3, *, sign: bool = False) -> str:
 def signed(value: float, digits: int) -> str:
     """Return a number as text with its sign: `+0.012`."""
     return f"{value:+.{digits}f}"
-
-
-def number_of(number: int, outcome: str) -> str:
-    """Return a count of outcomes as text: `26 clicks`."""
-    return f"{number:,} {outcome}{'s' if number != 1 else ''}"
 
 
 def days(first: date, last: date) -> str:
@@ -66,15 +62,14 @@ def power(number: int, outcome: str) -> str:
     shown = distance_shown(number)
     smaller = [distance for distance in (0.1, 0.05, 0.02, 0.01) if distance < 0.75 * shown][:2]
     if not smaller:
-        return f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
+        return f"With {plural(number, outcome)} an AUC of {0.5 + shown:.3f} {_POWER}."
     takes = [f"{0.5 + smaller[0]:.2f} takes {two_figures(positives_needed(smaller[0]))} {outcome}s"]
     takes += [
         f"{0.5 + distance:.2f} {two_figures(positives_needed(distance))}"
         for distance in smaller[1:]
     ]
     return (
-        f"With {number_of(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; "
-        f"{', '.join(takes)}."
+        f"With {plural(number, outcome)} an AUC of {0.5 + shown:.2f} {_POWER}; {', '.join(takes)}."
     )
 
 

@@ -17,6 +17,7 @@ from ...errors import Invalid
 from ...feature_store.views.lineage import is_made_of
 from ...project.specs.description import Description, Feature, Model
 from ...reports import page
+from ...reports.columns import plural
 from ..evaluation import forward_evaluation
 from ..evaluation.leak_alarm import leak_alarm
 from ..evaluation.measure import auc
@@ -233,8 +234,7 @@ def _page(
                 ),
                 page.table(("", "AUC within days (95 %)"), rows, wordy=0),
                 page.words(
-                    f"{leak.rows:,} test rows, "
-                    f"{figure_text.number_of(leak.positives, outcome)}. {intervals}",
+                    f"{leak.rows:,} test rows, {plural(leak.positives, outcome)}. {intervals}",
                     "soft",
                 ),
             ),

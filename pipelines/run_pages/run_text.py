@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...project.models.gate_figures import AGAINST, ranks
 from ...reports.columns import plural
-from .figure_text import days, estimate, independence, interval, number_of, people, signed
+from .figure_text import days, estimate, independence, interval, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -73,28 +73,30 @@ def description(data: Data) -> str:
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
-    ending = "s" if data.features != 1 else ""
-    rows = f"{data.rows:,} {data.exposure}s, {number_of(data.positives, data.outcome)}{share}{span}"
+    rows = f"{data.rows:,} {data.exposure}s, {plural(data.positives, data.outcome)}{share}{span}"
     empty = [
         f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}"
         for i, (view, number) in enumerate(data.empty.items())
     ]
     return "; ".join(
-        [rows, f"{data.features} feature{ending}{in_time}", *([", ".join(empty)] if empty else [])]
+        [
+            rows,
+            f"{plural(data.features, 'feature')}{in_time}",
+            *([", ".join(empty)] if empty else []),
+        ]
     )
 
 
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
     """Return the lines of a run's summary about its metrics."""
     number = len(evaluation.periods)
-    ending = "s" if number != 1 else ""
-    length = (
-        f"day{ending}"
+    tested = (
+        plural(number, "test day")
         if evaluation.forward_days == 1
-        else f"period{ending} of {evaluation.forward_days:g} days"
+        else f"{plural(number, 'test period')} of {evaluation.forward_days:g} days"
     )
-    tested = f"{number} test {length}: {plural(evaluation.rows, 'row')}"
-    lines = [_line("forward", f"{tested}, {number_of(evaluation.positives, outcome_of(run))}")]
+    tested += f": {plural(evaluation.rows, 'row')}"
+    lines = [_line("forward", f"{tested}, {plural(evaluation.positives, outcome_of(run))}")]
     lines.append(
         _line(
             "auc",

@@ -70,11 +70,15 @@ def test_a_library_that_is_not_installed_is_named_with_what_brings_it(table, mon
     folder = EXAMPLES / "starter"
     trainer = trainers.find(configuration, folder)
     monkeypatch.setitem(sys.modules, "sklearn.linear_model", None)
-    with pytest.raises(Invalid, match="install scikit-learn, which the extra demo brings"):
+    with pytest.raises(
+        Invalid, match=r"sklearn.*install its package .*the extra demo brings scikit-learn"
+    ):
         trainers.fit(trainer, configuration, table, folder)
     (tmp_path / "missing_library.py").write_text("import no_such_library_at_all\n")
     missing = msgspec.structs.replace(configuration, trainer="missing_library.train")
-    with pytest.raises(Invalid, match="install no_such_library_at_all where the step runs"):
+    with pytest.raises(
+        Invalid, match=r"no_such_library_at_all.*install its package where the step runs"
+    ):
         trainers.find(missing, tmp_path)
 
 
@@ -93,3 +97,11 @@ def test_the_starter_trains_with_either_and_serves_the_last_one(tmp_path):
         assert (sorted(ranked["items"]), ranked["variant"]) == ([1, 2], "champion")
     finally:
         isthmus(folder, "destroy", "--yes")
+
+
+def test_the_how_to_shows_the_starter_s_own_lines():
+    page = (EXAMPLES.parent / "docs" / "how-to.md").read_text()
+    block = page.partition("What it adds to a predictor:\n```python\n")[2].partition("```")[0]
+    starter = (EXAMPLES / "starter" / "trainers.py").read_text().splitlines()
+    assert [line for line in block.splitlines() if line not in starter] == []
+    assert "def load" in block
