@@ -88,19 +88,17 @@ def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) 
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Compare logged interleaved rankings with the draft computed anew.
-
-    It reads nothing by itself.
+    """Compare logged interleaved rankings with the draft computed anew. Pure.
 
     Args:
-        answers: Rows of `rankings`, each with what the log has of its places, from 1.
+        answers: Rows of `rankings`, each with its logged places by position, from 1.
         duel: The run and its two variants.
     """
     counts, examples = defaultdict[str, int](int), list[str]()
     for row, places in answers:
         if not _is_of_run(row, duel.run):
             continue
-        counts[_kind(row)] += 1
+        counts[_ranking_kind(row)] += 1
         wrong = _mistake(row, places, duel)
         if wrong:
             counts["differ"] += 1
@@ -114,7 +112,7 @@ def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
-def _kind(row: Mapping[str, Any]) -> str:
+def _ranking_kind(row: Mapping[str, Any]) -> str:
     """Return how a logged ranking was made: alone, explored, drafted or ruled.
 
     alone: by one variant; explored: with random draws; drafted: from two variants; ruled: by rules
@@ -127,11 +125,11 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 
 def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
-    """Return a clause on what is wrong with a logged ranking, or "".
+    """Return a clause on the first logged place that contradicts the draft, or "" if none does.
 
-    An exposure that was lost is not wrong.
+    A place whose exposure was lost is not checked.
     """
-    kind = _kind(row)
+    kind = _ranking_kind(row)
     expected = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
         if kind == "drafted" and place != expected.get(position):

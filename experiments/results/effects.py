@@ -186,7 +186,7 @@ def _horizon(
 ) -> Horizon:
     """Return a metric's sequential testing horizon, which bounds its intervals.
 
-    A plan that is not sized yet has infinite bounds.
+    While the size of the plan is unknown the bounds are infinite.
     """
     if comparison.experiment.plan is None:
         return Horizon(inference="always", units=units)
@@ -305,8 +305,8 @@ def _relative(pair: Compared | None, multiple: float) -> Range | None:
 def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
     """Return how the effect on the first deciding metric changes with a unit's age in days.
 
-    The days are counted since its first exposure. Each day is compared by itself, of the units that
-    have had it whole.
+    Age counts from a unit's first exposure. Each day of age is compared by itself, over the units
+    for which that day is over.
     """
     metric = comparison.first
     most = min(
