@@ -407,7 +407,12 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _end_half_closed(self, answers: int, turns: int) -> None:
-        """Close a connection whose client sends no more, once it has all its answers."""
+        """Close a connection whose client sends no more, once it has all its answers.
+
+        Args:
+            answers: How many answers had been sent at the last look.
+            turns: How many further turns of the event loop to wait for another answer.
+        """
         if self.transport.is_closing():
             return
         if answers != self._answers:

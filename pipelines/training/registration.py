@@ -268,7 +268,8 @@ def _place(
     nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
     approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
     stays = version.approval == "approved" and (
-        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+        approval == "pending"
+        or promotion.was_chosen_by_person(context.project(), version.model, version.version)
     )  # a person's approval
     if approval != version.approval and not stays:
         registry.set_approval(

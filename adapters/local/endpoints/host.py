@@ -505,10 +505,10 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 def _whole(folder: Path) -> bool:
     """Return whether a copied model folder is complete, by its manifest."""
-    from ....pipelines.models.predictor import whole
+    from ....pipelines.models.predictor import whole_manifest
 
     try:
-        whole(folder)
+        whole_manifest(folder)
     except (Invalid, NotFound):
         return False
     return True
