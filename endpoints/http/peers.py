@@ -110,8 +110,8 @@ def _refusal_text(user: int | None) -> str:
     name = _user_name(user)
     whose = f"{name} (who may be a container's user)" if user == UNMAPPED else name
     words = (
-        f"this server is {_user_name(os.getuid())}'s and answers no other user of this machine, and "
-        f"this connection is of {whose}"
+        f"this server is {_user_name(os.getuid())}'s and answers no other user of this machine, "
+        f"and this connection is of {whose}"
     )
     return f"{words}: set {ALLOW_USER}={name} where the server is started to let them in"
 

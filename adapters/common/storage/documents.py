@@ -92,15 +92,21 @@ class Objects(Protocol):
         """Return the keys of the objects with a prefix, in any order, without tombstones."""
         ...
 
-    def uri(self, key: str) -> str: ...
+    def uri(self, key: str) -> str:
+        """Return the URI of an object, for messages and logs."""
+        ...
 
 
 class Log(Protocol):
     """A session's way to run a call: it is noted in the call log, and its errors are translated."""
 
-    def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]: ...
+    def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]:
+        """Run the block's call that changes something."""
+        ...
 
-    def reading(self, operation: str, resource: str) -> AbstractContextManager[None]: ...
+    def reading(self, operation: str, resource: str) -> AbstractContextManager[None]:
+        """Run the block's call that only reads."""
+        ...
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):

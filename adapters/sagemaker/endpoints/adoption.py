@@ -230,7 +230,7 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return an endpoint's variants; those that others made become the versions that its tags name.
+    """Return an endpoint's variants; for an adopted one its tags say which versions they are.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.

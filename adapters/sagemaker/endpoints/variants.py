@@ -98,9 +98,9 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
         return VariantSpec(
             name=self.name,
             model=environment.get(_MODEL, self.model_name),
-            version=_number(environment.get(_VERSION)),
+            version=_version_number(environment.get(_VERSION)),
             machine=environment.get(_MACHINE, ""),
-            attempt=_number(environment.get(_ATTEMPT)),
+            attempt=_version_number(environment.get(_ATTEMPT)),
         )
 
 
@@ -378,8 +378,8 @@ def _decimal(number: float | Decimal) -> Decimal:
     return Decimal(f"{float(number):.7g}")
 
 
-def _number(text: str | None) -> int:
-    """Convert a text of digits to a number; any other is 0."""
+def _version_number(text: str | None) -> int:
+    """Convert a text of digits to a number; anything else becomes 0."""
     return int(text) if text and text.isdigit() else 0
 
 
