@@ -37,8 +37,8 @@ class Report:
         self.places: dict[str, Place] = {}
         self._wrong: list[str] = []  # the keys of errors
 
-    def beside(self) -> Report:
-        """Return an empty report that knows the same places, for problems that are told apart."""
+    def with_same_places(self) -> Report:
+        """Return an empty report of the same files, for problems that are reported separately."""
         other = Report()
         other.places = self.places
         return other
