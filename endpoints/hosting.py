@@ -345,7 +345,7 @@ def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
     """Return the predictions in the JSON body of a model's successful answer.
 
     Raises:
-        ModelError: It has none.
+        ModelError: The body has no predictions.
     """
     try:
         return _decoder.decode(body).predictions

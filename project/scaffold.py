@@ -196,7 +196,7 @@ def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
 def _is_same(draft: Path, path: Path) -> bool:
     """Return whether a path has the same content as the file or folder in the draft.
 
-    A link is somebody's, and never the same.
+    A symbolic link never has: the user made it.
     """
     if path.is_symlink():
         return False

@@ -62,8 +62,8 @@ def stranger(
 ) -> Refusal | None:
     """Return the error for a connection of a Unix user who is not allowed, or None.
 
-    Ask once for each connection. One of another machine is let in here: a server that can be
-    reached from there has a token, or a proxy before it.
+    Ask once for each connection. Connections from other machines are allowed here: a server that
+    can be reached from there requires a token, or has a proxy in front.
 
     Args:
         users: As `allowed_users` returns them.

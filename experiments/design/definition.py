@@ -27,7 +27,7 @@ def definition_of(project: Project, name: str) -> Definition:
 
     Raises:
         NotFound: project.yaml has no such experiment.
-        Refused: It is assigned elsewhere.
+        Refused: Another system assigns its arms.
     """
     spec = project.spec
     if name in spec.analyses:

@@ -78,9 +78,9 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """Check a run's logged interleaved rankings by drafting them again.
+    """Check a run's logged interleaved rankings by interleaving them again.
 
-    A draft picks items in turn from the orders of two variants.
+    Two variants' rankings are interleaved by a draft: they pick items in turn.
     """
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
@@ -145,7 +145,7 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    """Return the item and credit that the draft gives each position of a ranking."""
+    """Return the item and credit at each position when a ranking is interleaved again."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -159,7 +159,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
-    """Return both variants' orders of the items under the rules, from a logged ranking."""
+    """Return both variants' orders of the items under the rules, read from a logged ranking."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -212,7 +212,10 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """Return the SQL column of the arranged orders, or null where `apply` has not added it yet."""
+    """Return the SQL of the column with both variants' orders under the rules.
+
+    It is NULL as long as the table lacks the column, which `apply` adds.
+    """
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)
     return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"

@@ -188,9 +188,9 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's share of units with an outcome, and the lowest over the highest.
+    """Yield snapshot rows: each group's share of units with an outcome, and the worst ratio of two.
 
-    They are rows of a snapshot.
+    That ratio is the lowest share over the highest.
     """
     for name, kind in groups.items():
         yield _row(

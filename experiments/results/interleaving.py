@@ -66,14 +66,14 @@ def _sums_of_side(both: Sums, sign: int) -> Sums:
 
 
 def difference(both: Sums, multiple: float) -> Difference | None:
-    """Return the difference in wins a unit, and the preference for a variant.
+    """Return the difference in wins per unit, and the preference for a variant.
 
     Args:
         both: The run's sums.
-        multiple: Standard errors to either side.
+        multiple: How many standard errors an interval extends to either side.
 
     Returns:
-        None: too few units, or too few events that count.
+        The difference; None if there are too few units, or too few events that count.
     """
     if not both.enough:
         return None

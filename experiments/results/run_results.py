@@ -49,15 +49,15 @@ def compare_run(
     Args:
         project: The project.
         name: An experiment, whose newest run is meant, or a run (`name.2`).
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before. Nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
         NotFound: It never ran.
         Invalid: Nobody was assigned.
-        Refused: The split is not as planned, so every figure would be biased. This is no look; it
-            is stored, for the page to tell.
+        Refused: The split is not as planned, so every figure would be biased. No look is recorded;
+            the split itself is stored, so that the page can show it.
     """
     run = newest_run(project, name)
     comparison = _comparison(run)
@@ -258,7 +258,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def assigned(self) -> int:
-        """The number of assigned units, including those whose windows are open."""
+        """The number of assigned units, including those whose outcomes may still come."""
         return sum(self.split.counts.values())
 
 

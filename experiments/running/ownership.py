@@ -26,7 +26,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if a run was closed and its hand-over is not finished."""
+    """Raise Refused if a run's `close` is not finished: it still hands over the variant's name."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):

@@ -76,7 +76,10 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of a metric that may stop the run at any look: always-valid inference."""
+        """The horizon of intervals that hold at any look, so that the metric may stop the run.
+
+        They are always-valid intervals.
+        """
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
@@ -86,7 +89,7 @@ ONCE = Horizon(inference="fixed", units=0)
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
     """Return the half width of an always-valid confidence interval, in standard errors.
 
-    Infinite without a unit.
+    It is infinite without a unit. The interval is tuned to be tightest at `tuned_for` units.
     """
     if not units:
         return math.inf

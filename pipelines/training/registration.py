@@ -237,9 +237,9 @@ def _with_ceiling(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the one entity whose features a model uses, or None if there are several.
+    """Return the one entity that all of a model's features describe, or None.
 
-    It is the one that all of the model's features are of.
+    None: they describe several, or one is an attribute of the exposure.
     """
     views = {feature.view for feature in features}
     entities = {

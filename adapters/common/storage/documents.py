@@ -186,9 +186,10 @@ class Documents:
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """Write an object by compare-and-swap, repeated while a lost reply leaves its effect open.
+        """Write an object by compare-and-swap, and return its new token.
 
-        Its own nonce in the object shows that an earlier try took effect.
+        If a reply is lost the object is read: this write's nonce in it shows that the write took
+        effect. Otherwise it is repeated while the object is as expected.
 
         Raises:
             Conflict: The document is not as expected.

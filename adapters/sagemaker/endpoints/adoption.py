@@ -358,7 +358,7 @@ _STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse to adopt an endpoint between whose variants traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its variants.
 
     Raises:
         Busy: It is changing.

@@ -88,7 +88,7 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> bool:
-        """Whether Isthmus deployed the variant, or adopted it."""
+        """Whether Isthmus deployed the variant, or the project adopted it."""
         return _MODEL in self.environment
 
     @property
@@ -195,9 +195,10 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a variant that others made as the registered version whose container it runs, if any.
+    """Return a foreign variant as the registered version with the same container, if one exists.
 
-    `versions` gives (model, version) by the container's digest.
+    A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
+    (model, version) by the container's digest.
     """
     if variant.ours or variant.content not in versions:
         return variant

@@ -248,7 +248,7 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Refuse to adopt an endpoint between whose models traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its models.
 
     Raises:
         Busy: It is changing.
