@@ -353,7 +353,8 @@ def drive(
     error of a single iteration does not end it.
 
     Raises:
-        Refused: A newer version wrote the document. So with Invalid.
+        Refused: A newer version wrote the rollout's document.
+        Invalid: The document cannot be read.
         Unavailable: The clock stands still.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")

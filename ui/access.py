@@ -63,7 +63,12 @@ def access_refusal(
 ) -> Refusal | None:
     """Return the HTTP refusal of a request to the pages, or None if it is allowed.
 
-    `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
+    Args:
+        access: The access rules.
+        method: The HTTP method.
+        path: The URL's path.
+        headers: The headers, with names in lower case, as ASGI has them.
+        stranger: Returns the refusal if the client's process belongs to a user who is not allowed.
     """
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))

@@ -31,7 +31,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
 
-def _silent(_what: str, _done: int, _total: int | None) -> None: ...
+def _silent(_what: str, _done: int, _total: int | None) -> None:
+    """Ignore the progress of a task: the default callback."""
 
 
 @final

@@ -202,9 +202,8 @@ def _how(code: int) -> str:
 def exported(stack: Offline) -> dict[str, str]:
     """Return the target options for the local stack named in the environment, or none.
 
-    They are empty when it leads to none.
-
-    That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
+    The environment names one inside of `isthmus stack run`, or where the variables of `isthmus
+    stack up` were exported. A URL that leads off this machine counts as none.
     """
     _, url = _variable(stack) or ("", "")
     return address(stack, url) if on_this_machine(url) else {}
@@ -241,8 +240,12 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 def _forget(place: Path, *, ending: bool) -> None:
     """Delete the stored state of an offline stack from disk.
 
-    `ending`: its stack was told to end, and may have lost its command line, by which it is known,
-    before its lock.
+    Args:
+        place: The folder of the state.
+        ending: Whether the stack was told to end; then wait a while for it to release the folder.
+
+    Raises:
+        Unavailable: A stack still uses the folder.
     """
     from isthmus_stack.core.home.folders import OwnedFolder, Taken, remove_tree
 

@@ -365,8 +365,7 @@ def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>")
 
     Raises:
         Invalid: it names a place in a cloud or of the network, what the project does not name, or
-            what
-            is no regular file. The error has the line.
+            what is no regular file. The error has the line.
     """
     from sqlglot import TokenType
     from sqlglot.dialects.duckdb import DuckDB

@@ -258,6 +258,7 @@ def _targets(
 
 
 def _as_warning(problem: Problem) -> Problem:
+    """Return a problem as a warning."""
     return msgspec.structs.replace(problem, severity="warning")
 
 

@@ -202,7 +202,7 @@ def report(project: Project, endpoint: str) -> Path:
     """Write the HTML report of the running or last rollout anew, and return its path.
 
     Raises:
-        NotFound: There was none.
+        NotFound: The endpoint never had a rollout.
     """
     ports, state = ports_of(project), _read(project, endpoint).state
     uri = page_of_rollout.write(ports, state)

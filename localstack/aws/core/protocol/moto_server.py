@@ -56,8 +56,8 @@ class _ObjectsRequest(BackendRequest):
     def want_form_data_parsed(self) -> bool:
         """Whether Flask is to parse the request's body as a form.
 
-        An object's content is none, also where its type is a form's, as curl and urllib say of what
-        they send: moto kept nothing of it.
+        Only a POST is parsed. The content of an object that is put must stay as it is, also where
+        curl or urllib call it a form: moto would lose it.
         """
         return self.method == "POST" and super().want_form_data_parsed
 

@@ -67,7 +67,8 @@ def resume(ctx: Context, store: Streams) -> None:
 def _resume_stream(ctx: Context, stream: Stream) -> None:
     """Set the delivery timers of one delivery stream again after a restart.
 
-    What was put is delivered, though a Kinesis stream comes back empty.
+    Records that were put before the restart are still delivered. A Kinesis stream is read from its
+    beginning, as moto brings it back empty.
     """
     stream.waiting = False
     stream.positions = {}

@@ -204,7 +204,7 @@ def _tokens(text: str, tokens: list[Token]) -> None:
     """Raise an error for tokens, and pairs of them, that Trino's SQL does not have.
 
     Raises:
-        Malformed: They are not.
+        Malformed: A token, or a pair, is not Trino's.
         QueryFailed: A cast has a type that is not Trino's (TYPE_NOT_FOUND).
     """
     if not tokens:

@@ -240,7 +240,7 @@ def require_endpoint(ctx: Context, name: str) -> Endpoint:
     """Return an endpoint by name, or raise SageMaker's error.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such endpoint.
     """
     endpoint = find(ctx, name)
     if endpoint is None:
@@ -252,7 +252,7 @@ def config(ctx: Context, name: str) -> Config:
     """Return an endpoint configuration by name, or raise SageMaker's error.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such configuration.
     """
     stored = ctx.store(Endpoints).configs.get(name)
     if stored is None:

@@ -70,7 +70,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 def _meet_fault(ctx: Context, job: Job) -> None:
     """Let a job fail by an injected fault, if there is one.
 
-    It is what goes wrong at the service's own hosts.
+    The fault is of SageMaker itself: it has no capacity for the job, or has an internal error.
 
     Raises:
         JobFailed: There is such a fault.

@@ -42,7 +42,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
     """Raise an error for a model with containers that cannot be served here.
 
     Raises:
-        AwsError: It is such a model.
+        AwsError: A container cannot be served here.
     """
     if not containers:
         raise AwsError(

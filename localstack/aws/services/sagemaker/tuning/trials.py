@@ -29,7 +29,7 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
     """Return the hyperparameter ranges of a tuning job, wherever its request has them.
 
     Raises:
-        RangeError: They cannot be searched.
+        RangeError: A range cannot be searched.
     """
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}

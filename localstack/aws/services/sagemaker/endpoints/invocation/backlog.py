@@ -159,7 +159,7 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
         return work
 
 
-def look(backlog: Backlog) -> None:
+def await_change(backlog: Backlog) -> None:
     """Wait until a queue may have changed."""
     with backlog.changed:
         backlog.changed.wait(_LOOK)

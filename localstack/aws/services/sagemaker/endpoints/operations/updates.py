@@ -48,7 +48,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
         endpoint.pending_since = endpoint.modified = ctx.clock.now()
         context = ctx.without_request()
-        deploying.say(context, fleet, "Creating")
+        deploying.record_status(context, fleet, "Creating")
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
     deploying.limit(context, endpoint, fleet, update_plan.timeout)
     fleets.start(context, endpoint.name, fleet)

@@ -90,7 +90,7 @@ def check(params: dict[str, Any]) -> None:
     A tuning job's definition is checked, too.
 
     Raises:
-        AwsError: There is such a thing.
+        AwsError: The job cannot be run here.
     """
     specification = params.get("AlgorithmSpecification") or {}
     listing.require_one_instance("training", params.get("ResourceConfig") or {})

@@ -95,7 +95,7 @@ def evaluate(
         reason: Why DuckDB does not run it; raised where the tables are too large for this.
 
     Raises:
-        BigQueryError: What the query does wrong.
+        BigQueryError: The query is wrong, or fails on these rows.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
