@@ -88,8 +88,8 @@ def computed_sql(source: ViewSource) -> str:
         f"entity_key, {key}, event_timestamp, created_timestamp{names}, row_number() OVER "
         f"(PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS "
         f"isthmus_copy FROM (\nSELECT {key}, event_timestamp, {created} AS "
-        f"created_timestamp{names} FROM (\n{raw} FROM (\n"
-        f"{without_semicolon(source.view.sql)}\n) AS isthmus_written) AS isthmus_typed\nWHERE {key} IS NOT NULL AND event_timestamp IS NOT "
+        f"created_timestamp{names} FROM (\n{raw} FROM (\n{written}\n) AS "
+        f"isthmus_written) AS isthmus_typed\nWHERE {key} IS NOT NULL AND event_timestamp IS NOT "
         "NULL) AS isthmus_known\nWHERE event_timestamp <= $until AND created_timestamp <= "
         "$until) AS isthmus_copies WHERE isthmus_copy = 1"
     )
