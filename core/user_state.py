@@ -328,7 +328,8 @@ def _record(number: str | None) -> KnownFolder | None:
 def _is_ours(state: Path) -> bool:
     """Return whether the user's state folder exists.
 
-    Refused: it belongs to another user, who would say what is known here.
+    Raises:
+        Refused: It belongs to another user, who could declare any folder trusted.
     """
     try:
         status = state.stat()

@@ -55,10 +55,11 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     """Return the URL of the offline stack for the project in `folder`, starting it if needed.
 
-    `server`: what its profile names instead of a stack of its own.
+    A URL in the environment comes first, then `server`, the URL that the target's profile names.
 
-    Invalid for a variable that leads off this machine; Unavailable when the project's own does not
-    start.
+    Raises:
+        Invalid: The environment's URL leads off this machine.
+        Unavailable: The project's own stack does not start.
     """
     if exported := _variable(stack):
         variable, url = exported

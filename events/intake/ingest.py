@@ -393,7 +393,8 @@ def _late_batch(late: pa.Table) -> str:
 def _judged_rows(source: Source, batch: Staged) -> int:
     """Return how many rows were read: the total that the share of bad rows is compared with.
 
-    A query may give few rows of a file, and is told of all the broken lines in it.
+    For a query that selects few rows of a file it is the file's number of rows, as all broken lines
+    of the file are counted as bad.
     """
     return max(batch.read, source.file_rows)
 

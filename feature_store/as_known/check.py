@@ -204,8 +204,8 @@ def known_times(
     """Draw random points in time, each just before some input row became known.
 
     The leakage check looks at these. One is drawn in each of `number` parts of the history, which
-    hold equally many of the inputs' distinct times. Between two such times nothing becomes known,
-    so the last millisecond before the second one shows all that any point between them would.
+    hold equally many of the inputs' distinct times. Each is the last millisecond before such a
+    time: nothing becomes known between two of them.
     """
     if not any(i.known for i in read):
         return ()

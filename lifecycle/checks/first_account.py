@@ -118,12 +118,18 @@ def first_round(
 ) -> Round:
     """Create one of each resource on the account with the smallest machines, then delete them.
 
-    Tried are storage, a table, a job, a model and an endpoint.
+    Storage, a table, a job, a model and an endpoint are tried. A failure becomes a failed stage of
+    the result; it raises no error.
 
-    After `minutes` no further call is made but those that remove. `record`: a new folder for what
-    was asked and answered, without names, keys and accounts. What fails is a stage of the answer
-    and not an error. Unsupported: there is no round on this target. AlreadyExists: `record` holds
-    something.
+    Args:
+        project: The project, whose target is tried.
+        record: A new folder for the calls and their answers, without names, keys and accounts.
+        minutes: After so many only calls that delete are made.
+        on_stage: Called with the name and the result of each stage.
+
+    Raises:
+        Unsupported: There is no trial round on this target.
+        AlreadyExists: `record` holds something.
     """
     from ...adapters import targets
     from ...project.load import load

@@ -130,11 +130,15 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
     """Replay recorded cloud calls on an offline stack, and return the answers that differ.
 
-    The calls are those that `doctor --first-account --round --record` recorded.
+    Args:
+        folder: The recording, which `doctor --first-account --round --record` wrote.
+        url: Another server that stands for the cloud, which the calls change; None: a new stack,
+            stopped afterwards.
 
-    `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
-    stopped afterwards). NotFound: no recording. Refused: a later version's. Invalid: damaged, or of
-    a cloud whose calls cannot be asked again.
+    Raises:
+        NotFound: There is no recording.
+        Refused: A later version wrote it.
+        Invalid: It is damaged, or of a cloud whose calls cannot be replayed.
     """
     with as_ours():
         from isthmus_stack.cli import verbs

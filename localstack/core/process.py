@@ -346,7 +346,7 @@ def _read_stdin(write: Callable[[], None]) -> None:
 def _show_life(ready: Path) -> None:
     """Touch the ready file from time to time, as a sign that the process lives.
 
-    After a death that nobody saw, it says until when this process was alive.
+    After a crash the file's time says until when the process was alive.
     """
     while True:
         time.sleep(_ALIVE)

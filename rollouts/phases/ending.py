@@ -26,7 +26,7 @@ PATIENCE = timedelta(minutes=30)
 def aborting(state: State, observation: Observation, now: datetime) -> Step:
     """Take the next step of an abort: no traffic for the new variant, and the alias moved back.
 
-    It goes on however long that takes; whether the new variant is ready does not matter.
+    An abort has no deadline, and does not wait for the new variant to be ready.
     """
     if observation.endpoint is None or not is_served(state, observation.endpoint):
         return correct_split(state, observation, now, anyhow=True)

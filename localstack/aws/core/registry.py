@@ -173,9 +173,9 @@ class Context(StackContext):
         return self._services.client(service, self.account, self.region)
 
     def as_caller(self) -> AbstractContextManager[None]:
-        """Check the IAM permissions of the request's caller for internal calls within the block.
+        """Limit internal calls within the block to the IAM permissions of the request's caller.
 
-        Athena reads Glue and S3 so.
+        Athena, for example, reads Glue and S3 with its caller's permissions.
         """
         return acting_for(self.caller)
 

@@ -32,7 +32,7 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
 def is_own(peer: tuple[str, int], port: int) -> bool:
     """Return whether a local client's process belongs to this user or root.
 
-    It is False where nobody says whose it is.
+    It is False where the owner is unknown.
     """
     return _owner(peer, port) in (os.getuid(), 0)
 

@@ -207,8 +207,8 @@ def _no_roles(_iam: IAMBackend) -> None:
 def _notebook_role(iam: IAMBackend) -> None:
     """Create the IAM role that SageMaker's console creates for a notebook.
 
-    The SDK looks up the caller's role, who may assume it and what it may do; its policies are
-    attached when they are loaded (policy/managed.py).
+    The sagemaker SDK reads the caller's role with its trust policy and permissions. The permissions
+    are attached once AWS's managed policies are loaded (policy/managed.py).
     """
     if iam.account_id != ACCOUNT:
         return

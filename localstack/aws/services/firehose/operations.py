@@ -235,7 +235,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 def flush(ctx: Context, stream: Stream) -> None:
     """Write all buffered records of a delivery stream to S3.
 
-    A record counts as read once it is written: a failure leaves it for the next time.
+    A record leaves the buffer once it is written: after a failure the next flush writes it.
     """
     if ctx.stopping.is_set():
         return

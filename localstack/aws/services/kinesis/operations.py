@@ -30,7 +30,7 @@ _find_shard = Stream.get_shard_for_key
 def _open_shard(stream: Stream, partition_key: str, explicit_hash_key: str) -> Shard | None:
     """Return the open shard of a Kinesis stream into which a record with this key goes.
 
-    Moto's own function would go on putting into a closed shard, whose keys its children have.
+    Moto's own function would choose a shard that was split or merged, and is closed.
     """
     all_shards = stream.shards
     try:

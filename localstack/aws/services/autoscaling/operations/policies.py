@@ -121,7 +121,7 @@ def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dic
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
-    """Check the configuration of a target-tracking policy."""
+    """Raise an error if the configuration of a target-tracking policy is not valid."""
     if not 0 < settings["TargetValue"] < math.inf:
         raise refusal(
             f"TargetValue must be a number greater than 0, not {settings['TargetValue']}."
@@ -147,7 +147,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
-    """Check the configuration of a step-scaling policy."""
+    """Raise an error if the configuration of a step-scaling policy is not valid."""
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
         raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if (
@@ -170,7 +170,7 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
-    """Check that no other policy of the target tracks the same metric."""
+    """Raise an error if another policy of the target tracks the same metric."""
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):

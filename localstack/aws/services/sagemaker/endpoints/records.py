@@ -207,8 +207,7 @@ def _choice_for_name(
 ) -> Choice[Target]:
     """Return how requests that name a variant (TargetVariant) are routed.
 
-    One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
-    all.
+    If both fleets have the variant, they share its requests; else the only one gets them all.
     """
     old, new = targets.get((False, name)), targets.get((True, name))
     if old and new:

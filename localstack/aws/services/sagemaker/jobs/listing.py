@@ -149,7 +149,7 @@ def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
 
 
 def check_regex(pattern: str) -> None:
-    """Check the regular expression of a metric definition."""
+    """Raise an error if the regular expression of a metric definition is not valid."""
     try:
         re.compile(pattern)
     except re.error as error:

@@ -95,8 +95,7 @@ def _fail(ctx: Context, job: Job, reason: str) -> None:
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
     """Return the command line that runs a job.
 
-    The request's entrypoint runs as it is; else the command mapped to the image stands for the
-    image's own.
+    It is the request's entrypoint, or else the local command that is mapped to the image.
 
     Raises:
         JobFailed: No command is mapped to the image.

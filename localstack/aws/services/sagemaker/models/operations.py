@@ -61,7 +61,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
 
 
 def _check(ctx: Context, container: dict[str, Any]) -> None:
-    """Check one container definition of a model."""
+    """Raise an error if a container definition of a model is not valid."""
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise AwsError(
             "ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both."

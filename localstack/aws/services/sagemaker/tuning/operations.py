@@ -105,7 +105,7 @@ def _check(params: dict[str, Any]) -> None:
 
 
 def _check_definition(params: dict[str, Any]) -> None:
-    """Check a tuning job's definition of its training jobs."""
+    """Raise an error if a tuning job's definition of its training jobs is not valid."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (
         definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")

@@ -24,8 +24,8 @@ MOST = 4  # processes of one variant; they stand for all of its instances
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
     """Start the model servers of a fleet (an endpoint's variants) in the background.
 
-    With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
-    for it.
+    An image without a local command is a failure, unless --moto-answers is set: then moto's canned
+    answers take the place of the model's.
     """
     ctx.spawn(_start, ctx, endpoint, fleet)
 

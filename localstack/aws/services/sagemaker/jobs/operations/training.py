@@ -110,9 +110,9 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _check_spot(condition: dict[str, Any]) -> None:
-    """Check the time limits of a managed spot training job.
+    """Raise an error if the time limits of a managed spot training job are not valid.
 
-    It runs as a job that nothing interrupts: there is no capacity to lose.
+    The job itself is never interrupted here: no capacity is taken away.
     """
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:
