@@ -229,7 +229,14 @@ def _deciding_effects(
         goal = goals[tested.metric]
         effect = effect_of(tested.metric, tested.arm, "decides", goal, tested.difference)
         once = as_range(tested.once.relative) if tested.once else None
-        yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
+        yield replace(
+            effect,
+            once=once,
+            level=tested.level,
+            side=tested.side,
+            saved=tested.saved,
+            chance_to_beat=tested.chance_to_beat,
+        )
 
 
 def _guardrail_effects(

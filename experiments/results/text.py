@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...reports.columns import aligned, plural
+from .chance_text import chance_lines
 
 if TYPE_CHECKING:
     from ...project.specs.experiments import Total
@@ -37,6 +38,7 @@ def _run_lines(results: Results) -> Iterator[str]:
         yield from _arms_with_effects(
             metric, [effect for effect in results.effects if effect.metric == metric.metric.name]
         )
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     for effect in results.effects:
         if effect.role != "decides":
             yield _secondary_line(effect, several=several)
@@ -96,6 +98,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
             relative = f"relative {log_percents(effect.relative)}"
             how = _INFERENCE[results.inference]
             yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     if results.split.planned:
         yield f"  {results.split}"
     for line in left_out(results, log):

@@ -111,7 +111,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     from ...events.sources.checks import check_sources
     from ...project.load import parse
 
-    description, problems = parse(Path(path))
+    description, problems = parse(Path(path), target=target)
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     checked = check(description, target)
