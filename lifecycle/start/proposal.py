@@ -52,8 +52,8 @@ def propose(
         sources: What was shown, a row an event; and, where it is another file, what came of it.
             JSON lines, CSV, TSV or Parquet.
         folder: The project's folder, which need not be there.
-        named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a
-            role that no column has.
+        named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a role
+            that no column has.
 
     Raises:
         NotFound: A file is not there.
