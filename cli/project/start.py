@@ -104,10 +104,9 @@ def init(
     change_folder = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if any(file.name == "first.yaml" for file in files):
         ingest = f"ingest{' --backfill' if scaffolded.backfill else ''}"
-        steps = (
-            f"apply && isthmus {ingest} && isthmus materialize && isthmus train models/first.yaml"
-        )
-        console.say(f"next   {change_folder}isthmus {steps} && isthmus deploy home")
+        steps = ("apply", ingest, "materialize", "train models/first.yaml", "deploy home")
+        typed = " && ".join(f"isthmus {step}" for step in steps)
+        console.say(f"next   {change_folder}{typed}")
     elif not sources and example in ("openbandit", "shop"):
         console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:
