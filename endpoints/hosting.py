@@ -127,7 +127,8 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
     """Return whether a request to this target can choose the variant that answers.
 
-    Under sticky routing it always can. A target that does not list the capability counts as able.
+    With sticky routing it always can. A target whose capabilities do not mention this is taken as
+    able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 

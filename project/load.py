@@ -87,9 +87,9 @@ def parse(
 ) -> tuple[Description | None, tuple[Problem, ...]]:
     """Parse a project's files; return what is valid of it, with all problems and warnings.
 
-    With errors there is a description only when they are confined to endpoints, experiments,
-    metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
-    views can be checked as well. It is for looking at; `load` never returns one.
+    If all errors lie in endpoints, experiments, metrics, monitors, rollouts, models, trainers,
+    sources or profiles, the description has the rest of the project, so that views can be checked
+    as well. With other errors there is none. `load` never returns such a description.
 
     Args:
         path: project.yaml, or its folder.

@@ -76,7 +76,7 @@ class Arms:
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
         """Forget assignments whose rows were lost, so that the unit's next request logs them again.
 
-        Else the unit would be missing from that day's results.
+        Without that the unit would be missing from the day's results.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)

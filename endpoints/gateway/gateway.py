@@ -136,7 +136,7 @@ class Gateway:
     def close(self, within: timedelta = CLOSING) -> None:
         """Write the log rows of all answers so far, then end the gateway's threads.
 
-        Those that do not leave in time are counted, and told on stderr.
+        Rows that cannot be written within the time are counted as lost, and reported on stderr.
         """
         if self._shadowing is not None:
             self._shadowing.close()

@@ -485,7 +485,7 @@ class Bounded(HttpToolsProtocol):
     def refuse(self, status: int, error: str, message: str) -> None:
         """Answer the request that arrives now by an error, and read no more of this connection.
 
-        What follows cannot be understood, or is too much to read.
+        Bytes after such a request cannot be understood, or are too many to read.
         """
         self._refuse(Refusal(status, error, message))
 

@@ -167,7 +167,7 @@ def release(
 ) -> None:
     """Give up a rollout's or experiment's ownership of the traffic, so that nobody has it.
 
-    What is somebody else's, or free already, stays as it is.
+    If another owner has it, or nobody, nothing changes.
 
     Raises:
         Conflict: Somebody was faster.

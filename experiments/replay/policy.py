@@ -40,9 +40,9 @@ def replay(
 ) -> Replay:
     """Estimate the reward per row that a policy would have earned, from another policy's log.
 
-    It is off-policy evaluation by inverse propensities. The intervals (95 %) are the bootstrap's:
-    over `units` where they are known, else over rows, which is too narrow if people come back. Of
-    fewer than ten there are none.
+    This is off-policy evaluation by inverse propensities. The 95 % intervals are bootstrapped over
+    `units`, or without these over rows, which is too narrow if people come back. With fewer than
+    ten there are no intervals.
 
     Args:
         positions: Of each row, from 1.
@@ -222,7 +222,7 @@ def thompson_probabilities(
 def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
     """Return the probabilities of the policy that always shows the highest scores, best first.
 
-    It is an array items x slots. Of equal scores the first item comes first.
+    They are an array items x slots of 0 and 1. If scores are equal the first item comes first.
     """
     scores = np.asarray(scores, dtype=float)
     probabilities = np.zeros((len(scores), slots))

@@ -66,7 +66,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose windows are over by then count.
+        Only units whose outcome windows are over by then count.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))

@@ -322,7 +322,7 @@ def figure_title(figure: ArmFigure) -> str:
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
-    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    A ratio of two groups names them: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
     control, *treatments = figure.arms
     for arm in treatments:

@@ -380,7 +380,7 @@ def _check_filled(
 ) -> None:
     """Report required attributes of an action's event to which the simulation gives no value.
 
-    With a world of the project its visitors and items may have it.
+    If the project has a world of its own, its visitors and items may have the values.
     """
     visitor = file.values.get("attributes", {})
     filled = {

@@ -122,7 +122,7 @@ def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     """Return for each group 1 / the rank of its first positive row, its mean over ties.
 
-    Of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
+    With m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
     some = np.flatnonzero(runs.hits)
     some = some[

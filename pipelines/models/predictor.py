@@ -484,7 +484,7 @@ _loads = itertools.count(1)
 def _import(folder: Path, manifest: Manifest) -> ModuleType:
     """Import a model's code as a package of its own, and return the predictor's module.
 
-    So two models, or a model and its trainer, never share a module.
+    Two models, or a model and its trainer, then never share a module.
     """
     if manifest.code == "installed":
         return importlib.import_module(manifest.module)

@@ -58,7 +58,7 @@ def manifest_of(folder: Path) -> Manifest:
 def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
     """Publish a step's output folder as an artifact: upload it, and write its manifest.
 
-    Under a file URI it was written in place; elsewhere it is uploaded.
+    A folder under a file URI is in its place already, and is not uploaded.
     """
     manifest = manifest_of(folder)
     if local_path(uri) is None:

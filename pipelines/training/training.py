@@ -315,7 +315,8 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration's settings on which the training set depends.
 
-    So another parameter of the trainer does not read the data again.
+    It goes into the cache key, so that another parameter of the trainer does not read the data
+    again.
     """
     return {
         key: value

@@ -35,7 +35,7 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
 def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
     """Return the chain of attributes that joins an event to the exposure it followed, or None.
 
-    Whatever else says the event's unit does not count.
+    An event that names the unit itself, but no exposure, has no such chain.
     """
     return path(event, "", events)
 

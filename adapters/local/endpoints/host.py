@@ -375,10 +375,9 @@ class LocalEndpointHost:
     def _replace(self, row: EndpointRow, report: Report) -> None:
         """Restart the endpoint's supervisor and model servers with the code that is installed now.
 
-        The socket stays open, and new model servers are ready before the old ones end.
-
-        Where the watcher belongs to another installation, whose code it would start again,
-        everything is ended and started from here.
+        The socket stays open, and new model servers are ready before the old ones end. If the
+        watcher would start the old code again, because it belongs to another installation, all
+        processes are ended and started from here.
         """
         name = row.name
         with self._target.calls.mutating("endpoints.replace", name):

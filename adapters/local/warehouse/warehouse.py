@@ -228,7 +228,7 @@ def _drop(_relation: duckdb.DuckDBPyRelation) -> None:
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
     """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
-    So one file is open at a time, however many dates there are.
+    The order by time lets the writer keep one file open at a time, however many dates there are.
     """
     import pyarrow as pa
 

@@ -28,8 +28,8 @@ _EMPTY = timedelta(minutes=10)
 def endpoint(session: Session, name: str) -> None:
     """Delete an endpoint, after its traffic and models.
 
-    Of a sticky one the variants' endpoints go first. An adopted one only loses its labels, and
-    keeps running.
+    The endpoints of a sticky endpoint's variants are deleted first. An adopted endpoint only loses
+    its labels, and keeps running.
     """
     if adoption.release(session, name):
         return
