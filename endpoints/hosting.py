@@ -180,8 +180,8 @@ def guard_variants(
 
     Args:
         spec: The endpoint as it is to be.
-        running: The variants that run; one that is not in it is not known.
-        traffic: Percent by variant, the larger of what is served and what is asked for.
+        running: The variants that run, by name; a variant that is missing here is not compared.
+        traffic: Percent by variant, the larger of what is served and what is requested.
 
     Raises:
         Conflict: The spec would take traffic away.

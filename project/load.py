@@ -67,7 +67,7 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 def load(path: Path) -> Description:
     """Read and validate a project's files, and return its Description.
 
-    What is wrong with one target of profiles.yaml is told by whoever opens that target.
+    Mistakes in a single target of profiles.yaml are raised only when that target is opened.
 
     Raises:
         NotFound: there is no project.yaml.

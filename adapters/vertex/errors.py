@@ -121,7 +121,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
-    """Translate an exception of Google's clients to an Isthmus error; None if it is not theirs."""
+    """Translate an exception of Google's clients to an Isthmus error; None for other exceptions."""
     from google.api_core.exceptions import RetryError
 
     if isinstance(error, RetryError) and error.cause is not None:

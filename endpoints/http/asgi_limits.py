@@ -363,7 +363,7 @@ class Bounded(HttpToolsProtocol):
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
         """Return the refusal of the Unix user at the other end of the connection, or None.
 
-        The kernel is asked once: a connection stays whose it is.
+        The kernel is asked once, as the user of a connection does not change.
         """
         if users not in self._strangers:
             peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))

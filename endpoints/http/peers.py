@@ -37,7 +37,7 @@ Address = tuple[str, int]
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
     """Return the ids of the Unix users whom ISTHMUS_ALLOW_USER admits; None admits all (`*`).
 
-    The server's own user and root come in without being named.
+    The server's own user and root are always admitted.
 
     Raises:
         Invalid: It names somebody who is no user of this machine.

@@ -313,11 +313,11 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
-    A unit counts from its first exposure on; the one arm is named `all`. The sums are as exact as
-    those of `read`.
+    A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
+    are read again on shifted values, as `read` does.
 
     Raises:
-        Invalid: It has served nobody.
+        Invalid: The endpoint has answered no unit in that time.
     """
     query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
     cells = _of_endpoint(project, endpoint, query, moment)

@@ -61,7 +61,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
     """Return which days a monitor reads at a moment: its window, and the first window.
 
     Raises:
-        Invalid: The endpoint has answered nobody before it.
+        Invalid: The endpoint had answered no request by then.
     """
     ends, known_at = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()

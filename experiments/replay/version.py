@@ -144,7 +144,7 @@ def replay_version(
     """Evaluate a model version offline, on what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count.
+    complete count.
 
     Args:
         project: The project.

@@ -79,7 +79,7 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     """Close a shipped run: make the winning arm's parameters the endpoint's own.
 
-    It takes as long as variants take to come up, and some minutes.
+    It takes some minutes, in which variants start.
 
     Args:
         project: The project.
@@ -90,7 +90,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
         NotFound: There is no run.
         Refused: Nothing has shipped; project.yaml's defaults are not yet the shipped parameters; it
             ships to some units only, and not `everybody`; or the version may not be promoted.
-        Conflict, Busy: Somebody else acts; the same again goes on.
+        Conflict, Busy: Somebody else changes the endpoint; a repeat goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
@@ -127,7 +127,8 @@ def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everyb
     """Raise an error unless a run may be closed.
 
     Raises:
-        Refused: Nothing has shipped, it ships to some units only, or units would fall back.
+        Refused: Nothing has shipped, it ships to some units only, or units would lose the shipped
+            parameters.
     """
     if run.state != "shipped":
         raise Refused(

@@ -71,7 +71,7 @@ def visits(
 
 
 def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[list[Visit]]:
-    """Group visits by hour from `start` on, also for hours in which nobody comes."""
+    """Group visits by hour from `start` on, with an empty list for hours without visits."""
     groups = groupby(coming, lambda visit: int((visit.at - start) / HOUR))
     ahead = next(groups, None)
     for hour in range(hours):

@@ -97,7 +97,7 @@ def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
     """Return the conclusion that no figure of an experiment can be trusted, or None.
 
     Args:
-        split: How the units came to the arms; None: nobody said how they should.
+        split: How the units came to the arms; None: no shares are planned.
         units: Units that are compared.
         twice: Units that were left out, as they are in several arms.
 

@@ -48,10 +48,9 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Start what brings an endpoint nearer to its spec; return its state from before.
+        """Take one step of an endpoint towards its spec; return its state from before.
 
-        While SageMaker is at work, or if it was slow, nothing is sent: the next call goes on from
-        there.
+        While SageMaker changes the endpoint, nothing is sent: the next call goes on from there.
 
         Raises:
             Conflict: A variant that has traffic would change.

@@ -54,8 +54,8 @@ class SageMakerRegistry:
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         """Register a model version as a model package, or return the one that has the digest.
 
-        The digest is looked for first; by the token two registrations at once, or a repeat, make
-        one.
+        Two registrations at once, or a repeat, make one version: the digest is looked up first, and
+        the call carries a token.
         """
         name = dashed(self._aws.project, model)
         group = self._group(name) or self._make_group(name, model)

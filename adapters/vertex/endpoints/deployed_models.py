@@ -254,7 +254,10 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
-    """Return the revision of the spec that runs, or `foreign:<id>` if a variant is not ours."""
+    """Return the revision of the spec that runs.
+
+    It is `foreign:<id>` if Isthmus deployed or adopted not all of the models.
+    """
     if foreign := foreign_revision(endpoint):
         return foreign
     variants = effective_variants(endpoint)
@@ -262,7 +265,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Return `foreign:<id>` as the revision of an endpoint that has anything not ours, else ""."""
+    """Return `foreign:<id>` if not all of an endpoint is Isthmus's own or adopted, else ""."""
     ours = all(specs(endpoint).values())
     return (
         ""

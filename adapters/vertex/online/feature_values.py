@@ -39,7 +39,7 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
 def empty_sql(features: Sequence[Column]) -> str:
     """Return SQL with the columns that a feature view serves, and no row.
 
-    It stands in until the first sync.
+    It is the view's source until the first sync.
     """
     kinds = {
         KEY: "STRING",

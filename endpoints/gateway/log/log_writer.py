@@ -138,8 +138,8 @@ class LogWriter:
     def retry(self) -> None:
         """Try to write one of the lost log rows again, if nothing is being written.
 
-        Callers who learn of the loss send no more requests, so no other row would come. A row that
-        was stored after all is read once: it has its id.
+        It is needed because callers who learn of the loss send no more requests, so that no other
+        row comes. If the row had been stored after all, its id keeps it from counting twice.
         """
         with self._arrived:
             if not self.failing or self._sample is None or self._queue or self._on_its_way:

@@ -91,7 +91,8 @@ class Counting:
     ) -> tuple[str, ...]:
         """Add an answer's items to the unit's counts, before it is sent; return problems as text.
 
-        An answer that nobody receives counts, too, so that none is given that does not count.
+        Counting first means that every answer that is received counts, at the price that one that
+        gets lost counts, too.
         """
         if not counted.caps:
             return ()
