@@ -129,8 +129,8 @@ def take(
     Args:
         state: The target's store.
         endpoint: The endpoint as it was observed just now.
-        kind: Of the owner.
-        name: The owner's.
+        kind: Whether a rollout or an experiment takes it.
+        name: The rollout's or experiment's name.
         command: The command that ends it, which errors tell to others.
         now: The time.
         heir_of: A run that has ended and passes the traffic on, so that it always has an owner.

@@ -239,8 +239,8 @@ def read(
     Args:
         project: The project.
         run: The run.
-        metrics: What is added up.
-        period: What is counted.
+        metrics: The metrics whose sums are read.
+        period: The period in which assignments and events count.
         daily: Metrics whose days are compared by themselves.
 
     Raises:

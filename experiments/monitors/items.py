@@ -296,11 +296,12 @@ def _row(
 
     Args:
         figure: The metric's name.
-        group: Of which group.
+        group: The group of items.
         estimate: Its value and interval.
         place: Its scope and label.
-        count: What it rests on.
-        units: What its interval rests on, which must be enough, as `count` must; None: it is exact.
+        count: The number of observations on which the value rests.
+        units: The number of units on which the interval rests; both must be enough. None: it is
+            exact.
     """
     scope, label = place
     low, high = (

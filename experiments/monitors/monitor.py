@@ -26,9 +26,9 @@ def show(
     Args:
         project: The project.
         name: The monitor.
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before.
-        last: What was stored last, without a query.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before.
+        last: Return the snapshot that was stored last, without a query.
 
     Raises:
         NotFound: There is no such monitor; or nothing was stored yet.

@@ -45,10 +45,10 @@ def replay(
     ten there are no intervals.
 
     Args:
-        positions: Of each row, from 1.
-        items: Of each row, from 0.
+        positions: The position of each row, from 1.
+        items: The item of each row, as a number from 0.
         propensities: How likely the log's policy showed the item there.
-        rewards: Of each row.
+        rewards: The reward of each row.
         policy_probabilities: `[item, position - 1]`: how likely the policy shows the item there
             (the same for every row: a policy without context), or one number a row.
         units: One value a row: whose it is.
@@ -57,8 +57,8 @@ def replay(
             not learn from the row itself.
         pool: `[item, position - 1]`: whether the log's policy might show the item there; of a
             policy without context.
-        samples: How often units or rows are drawn.
-        seed: Of the draws.
+        samples: The number of bootstrap samples.
+        seed: The seed of the bootstrap.
 
     Raises:
         Invalid: No row, arrays of different lengths, a propensity that is not in (0, 1], a reward

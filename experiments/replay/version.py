@@ -149,7 +149,7 @@ def replay_version(
     Args:
         project: The project.
         version: MODEL@NUMBER, such as `ranker@3`.
-        endpoint: Whose answers; None: of the one endpoint that serves the model.
+        endpoint: The endpoint whose answers are read; None: the only one that serves the model.
         since: The first moment; None: 28 days before the last.
         until: The last moment, not included; None: now.
 

@@ -84,7 +84,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     Args:
         project: The project.
         name: The experiment.
-        everybody: Also where it has shipped to some units only.
+        everybody: Close it even if it has shipped to some units only.
 
     Raises:
         NotFound: There is no run.

@@ -46,7 +46,7 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
     Args:
         project: The project.
         name: The experiment.
-        counted: Ask the log how many units it has.
+        counted: Whether to query the log for the number of units.
 
     Raises:
         NotFound: It never ran on this target.
@@ -134,7 +134,8 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
     Args:
         project: The project.
-        counted: Ask the log how many units each run has; else they are those of the newest look.
+        counted: Whether to query the log for the number of units; else they are those of the newest
+            look.
     """
     live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])

@@ -121,9 +121,9 @@ def compared(
     """Return the verdict on one treatment of a site's log: better, worse or undecided.
 
     Args:
-        difference: Of the deciding metric; None: too few units or outcomes.
-        goal: Of the deciding metric.
-        guardrails: What was judged of each guardrail's metric.
+        difference: The difference in the deciding metric; None: too few units or outcomes.
+        goal: Whether the deciding metric is to rise or to fall.
+        guardrails: The judgement of each guardrail's metric.
     """
     if broken := [name for name, judged in guardrails.items() if judged == "broken"]:
         return Conclusion(word="worse", why=f"Guardrail {broken[0]} is broken.")
