@@ -71,7 +71,10 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
-    """Probe whether the server implements an operation; an error other than that counts as yes."""
+    """Probe whether the server implements an operation.
+
+    Only the error that it lacks the operation counts as no; any other error counts as yes.
+    """
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
 

@@ -219,7 +219,7 @@ def announce_end(
     name: str,
     until: datetime,
 ) -> None:
-    """Record until when a rollout or experiment that has ended keeps the traffic.
+    """Record the time until which a rollout or experiment that has ended keeps the traffic.
 
     Raises:
         Conflict: Somebody was faster.

@@ -184,7 +184,7 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return until when events count, and outcomes are known, for results at a moment.
+    """Return the period in which a look counts events, and when their outcomes must be known.
 
     Events after a stop do not count, even within the window of a unit: by then its requests get
     other parameters.
@@ -211,9 +211,10 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return until when events count at a moment, and until when outcomes are known.
+    """Return the time before which events count, and that by which outcomes are known.
 
-    An old log (`now:`) is complete: its last moment counts, with its outcomes.
+    They are those for a look at `moment`. An old log (`now:`) is complete: its last moment counts,
+    with its outcomes.
     """
     if spec.now is None or moment != utc_milliseconds(spec.now):
         return moment, moment

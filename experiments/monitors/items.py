@@ -104,7 +104,10 @@ def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping)
 
 
 def grouping(project: Project, monitor: Monitor) -> Grouping:
-    """Return by which feature a monitor groups items, as of the time when each was shown."""
+    """Return the feature by which a monitor groups items, or no feature for the items themselves.
+
+    An item counts in the group that it had when it was shown.
+    """
     view, dot, feature = monitor.items.partition(".")
     if not dot:
         return Grouping()

@@ -104,7 +104,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
 
 
 def _owner(project: Project, endpoint: str) -> str:
-    """Return who owns the traffic of an endpoint, as text, if a run sets its variants."""
+    """Return a clause on who owns an endpoint's traffic, or on how to take it again."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner; to take it again: isthmus experiment start"

@@ -403,9 +403,9 @@ def _check_filled(
 
 
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
-    """Return the attributes that every shown item has.
+    """Return the names of the attributes that every shown item has in a simulation.
 
-    They say who sees it, in which list, at which position.
+    They are its unit, key, position and exposure id, and the attribute that names its list.
     """
     within = spec.objectives[endpoint.objective].ranked_within
     return frozenset(

@@ -203,8 +203,9 @@ def _by_square(t: float, alpha: float) -> float:
 def _distance(count: int, total: int, share: float) -> float:
     """Return how far an arm's count is from its share, in standard errors.
 
-    Few units of a small share are far from normal: then it is the normal value that is as rare as
-    the count by the binomial distribution.
+    A large distance is computed exactly, because few units of a small share are far from normal: it
+    is the normal quantile whose tail has the probability of such a count by the binomial
+    distribution.
     """
     distance = abs(count - total * share) / math.sqrt(total * share * (1 - share))
     if distance < _EXACT_FROM:

@@ -155,9 +155,9 @@ def freedom(influence: Floats, number: int) -> float:
 def tail(number: int, free: float) -> float:
     """Return the percentile at which a bootstrap's 95 % interval ends, corrected for few units.
 
-    It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
-    Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and
-    Stegun 26.7.5.
+    The interval is widened by the ratio of Student's t with `free` degrees of freedom to the normal
+    quantile. Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded
+    percentiles; t by Abramowitz and Stegun 26.7.5.
     """
     normal = NormalDist()
     z = normal.inv_cdf(0.975)

@@ -277,7 +277,7 @@ def _loss(evaluation: Evaluation) -> str:
 
 
 def when(run: Run) -> str:
-    """Return as text when a run was, how long it took, on which target and from which commit."""
+    """Return a line on a run's time, duration, target and commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

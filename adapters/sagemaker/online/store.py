@@ -374,7 +374,10 @@ def _updating(group: dict[str, Any]) -> bool:
 
 
 def _creation_time(group: dict[str, Any]) -> str:
-    """Return when a feature group was created, as text that tells it from an earlier one."""
+    """Return a feature group's creation time as text.
+
+    It tells the group from an earlier one of the same name.
+    """
     created: datetime = group["CreationTime"]
     return created.isoformat()
 

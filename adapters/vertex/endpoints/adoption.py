@@ -64,7 +64,7 @@ class VertexAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted by this project in one call, if it is still as it was seen.
+        """Label an endpoint as adopted by this project in one call, unless it changed since `look`.
 
         Raises:
             Conflict: The endpoint has changed since.

@@ -148,7 +148,8 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 def _of_variants(session: Session, name: str) -> list[str]:
     """Return the resource names of a sticky endpoint's variants; an adopted endpoint has none.
 
-    They are those that it names, and those that are listed, which may come late.
+    The endpoint's description names them; those that a listing finds are added, as either may lack
+    some.
     """
     if name in session.adopted:
         return []

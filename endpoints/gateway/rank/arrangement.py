@@ -89,7 +89,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """Remove the candidates that the unit has seen as often as the cap allows.
+    """Remove the candidates that have reached the cap on how often a unit sees them.
 
     A pin rule may still show them.
     """
