@@ -38,7 +38,7 @@ class Arms:
     def now(self) -> Assigner:
         """Return the assigner for the experiments and the sticky split that are known at present.
 
-        An answer takes all that it says of experiments from one assigner.
+        One answer uses one assigner throughout, so that it cannot mix two states.
         """
         live, split = self.reader.current().value, self.reader.split(self._endpoint.name)
         ranges = split.ranges if split else None

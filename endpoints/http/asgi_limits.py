@@ -443,7 +443,7 @@ class Bounded(HttpToolsProtocol):
             super().shutdown()
 
     def pause_writing(self) -> None:
-        """Count what the client does not read, and give it a time limit to read on."""
+        """Count the sent bytes that the client has not read, and limit its time to read on."""
         super().pause_writing()
         self._count_unread()
         self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))

@@ -147,8 +147,8 @@ def refusal(
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
     """Return the error for a request that has a security-relevant header twice, or None.
 
-    A proxy before this server may go by the first of two, and the door by the last. `also`: more
-    headers that decide.
+    A proxy in front of this server might read the first of the two, and this server the last.
+    `also` has further headers to check.
     """
     names = [name for name, _ in headers]
     if len(set(names)) == len(names):

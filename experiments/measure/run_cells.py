@@ -156,7 +156,7 @@ def _units(cell: Cell) -> int:
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return a metric's sums over units of what one day alone adds."""
+    """Return the sums of what one day alone adds to a metric, over the units that had that day."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)

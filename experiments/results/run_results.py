@@ -399,7 +399,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the conclusion needs to know about one treatment."""
+    """Return the figures of one treatment from which the conclusion is drawn."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

@@ -388,7 +388,7 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of a metric's total: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

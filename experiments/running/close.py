@@ -367,7 +367,7 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Return text on what is left to do where the shipped version keeps its variant's name."""
+    """Return text on the steps left to the user if the shipped version keeps its variant's name."""
     way = _winning_variant(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]

@@ -53,11 +53,11 @@ def visits(
 
     Args:
         simulation: The simulation.
-        world: Its visitors.
-        unit: The attribute that names one.
-        since: Visitors count whose first visit is not before it.
+        world: The simulated visitors and items.
+        unit: The attribute that names a visitor.
+        since: Only visitors whose first visit is at this time or later take part.
         start: The first moment of a visit.
-        end: The moment before which a visit is.
+        end: The moment before which visits begin.
     """
     hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
     ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap

@@ -280,7 +280,7 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
-    """Return what one feature alone predicts of the label, day by day."""
+    """Return how well one feature alone predicts the label, day by day."""
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None

@@ -75,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return the edges of a project's lineage graph: what is made of what."""
+    """Return the edges of a project's lineage graph: which node is made of which."""
     return tuple(
         dict.fromkeys(
             (
@@ -96,7 +96,7 @@ def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the lineage edges from what feature views read to the views."""
+    """Yield the lineage edges to feature views from the nodes that they read."""
     for view in spec.feature_views.values():
         yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
 

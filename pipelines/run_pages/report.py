@@ -190,7 +190,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
-    """Return as text how many rows the metrics rest on, and what they can tell."""
+    """Return text on how many rows the metrics rest on, and which effects these can show."""
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if not evaluation.units or evaluation.unit is None:
         return (

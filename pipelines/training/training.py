@@ -326,7 +326,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return up to when events are stored and views published, for the cache key."""
+    """Return how recent the stored events and the feature views are, as parts of the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -372,7 +372,7 @@ def _about(
     overrides: tuple[str, ...],
     corrected: Corrections | None,
 ) -> dict[str, Any]:
-    """Return what a run's record says of its configuration: text, settings, git revision."""
+    """Return the record's fields on a run's configuration: its text, settings and git revision."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",

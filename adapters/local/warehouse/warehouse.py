@@ -63,7 +63,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
-        """Make a table to which single events are appended as well. The EventLog calls this."""
+        """Make a table that takes single events as well as batches. The EventLog calls this."""
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
@@ -173,7 +173,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what the neutral SQL subset lacks of a statement, with lines; nothing is run."""
+        """Return what of a statement is outside the SQL subset of all targets; nothing is run."""
         from ..sql import check
 
         return check(sql)

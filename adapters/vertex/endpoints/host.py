@@ -249,9 +249,9 @@ class VertexEndpoints:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in settings that cannot change.
+    """Return how a running endpoint differs from the profile in settings that are fixed for good.
 
-    It is text for a message, "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if nothing differs or the endpoint does not exist.
     """
     session = session_of(target)
     standing = lookup.find(session, endpoint)

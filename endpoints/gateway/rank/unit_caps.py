@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """The reason why limits on what a unit is shown are not checked now; empty if they are."""
+        """The reason why frequency caps are not checked now; empty if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""
