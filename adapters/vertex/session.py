@@ -129,7 +129,7 @@ class Session:
 
     @property
     def parent(self) -> str:
-        """The resource name (`projects/.../locations/...`) below which Vertex AI keeps all."""
+        """The resource name with which Vertex AI's begin: `projects/.../locations/...`."""
         return f"projects/{self.project}/locations/{self.location}"
 
     @property

@@ -71,11 +71,11 @@ def train(
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
     """Return a model configuration by its file (`models/logistic.yaml`) or its name.
 
-    With `overrides` (`parameters.C=1`) it is as its file would say it.
+    `overrides`, such as `parameters.C=1`, replace keys of the file.
 
     Raises:
-        NotFound: there is none. The error says what it may have been meant to be.
-        Invalid: an override is none.
+        NotFound: there is no such configuration; the error names a similar one.
+        Invalid: an override is not KEY=VALUE, or nothing that a file could hold.
         ProjectError: the overridden configuration is wrong.
     """
     models = project.spec.models

@@ -342,7 +342,8 @@ class Supervisor:
 def _connections() -> int:
     """Return how many client connections the router may have open at once.
 
-    It is below the limit of file descriptors: connections above that could not even be refused.
+    It raises this process's limit of file descriptors if it can, and stays below it: connections
+    above that could not even be refused.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = CONNECTIONS + RESERVED
