@@ -168,8 +168,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     def equal_units(self, column: Literal["y", "d"]) -> float:
-        """Return how many equal units would weigh as much as those of y (or d): their effective
-        number.
+        """Return the effective number of units of y (or d): as many equal ones weigh the same.
 
         That is (sum y)^2 / sum y^2 (Kish 1965). For outcomes that are 0 or 1 it is their number.
         """
