@@ -129,7 +129,7 @@ def _means_missing(status: int, body: bytes) -> bool:
 def _html(body: object) -> bool:
     """Return whether a body is an HTML page, by its text.
 
-    moto gives text/html as the type of JSON, too.
+    The content type does not tell, because moto sends text/html with JSON, too.
     """
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 

@@ -287,10 +287,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether gRPC lost the connection during a call, by the message.
-
-    A service that says so has not acted.
-    """
+    """Return whether gRPC lost the connection during a call, by the message."""
     return bool(
         re.search(
             r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream "

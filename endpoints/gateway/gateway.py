@@ -329,10 +329,8 @@ class Gateway:
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
         """Return the arms and parameters of a unit, for a product that ranks elsewhere.
 
-        Raises Invalid for the request.
-
-        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is
-        logged as assigned.
+        Raises Invalid for the request. `request` has the unit, and the attributes that experiments
+        go by. Without `log` the assignments are not logged.
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()

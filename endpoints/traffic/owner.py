@@ -232,7 +232,7 @@ def announce_end(
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
     """Return the error for changing an endpoint's traffic while it has another owner.
 
-    `meanwhile`: what may not be done either, beside moving it.
+    `meanwhile` is a clause on what else is not allowed meanwhile.
     """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:

@@ -318,7 +318,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
     """Return the keys of an experiment's definition that have changed.
 
-    They are such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
     """
     old, new = (asdict(definition.experiment) for definition in (then, now))
     keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]

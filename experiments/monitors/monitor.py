@@ -144,7 +144,7 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
 def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
     """Return the name of the endpoint's monitor of the other kind (items, units), or None.
 
-    It is what to look at next.
+    Text on a monitor suggests it as the next one to look at.
     """
     own = monitors[name]
     return next(

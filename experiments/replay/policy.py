@@ -109,7 +109,7 @@ def outside_share(
 ) -> float:
     """Return how likely a policy shows items that the log's policy never shows.
 
-    The policy is without context. It is a mean over the log's rows.
+    The policy must not depend on context. The result is a mean over the log's rows.
     """
     by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
     return float(by_position[positions - 1].mean()) if len(positions) else 0.0
@@ -203,8 +203,8 @@ def thompson_probabilities(
 ) -> NDArray[np.float64]:
     """Return how likely Bernoulli Thompson sampling shows each item at each position.
 
-    An array items x slots, by Monte Carlo. Draw for draw as obp 0.5.7's
-    `BernoulliTS.compute_batch_action_dist` does it: the items of the highest draws, best first.
+    The result is an array items x slots, by Monte Carlo. The draws are those of obp 0.5.7's
+    `BernoulliTS.compute_batch_action_dist`: the items with the highest draws are shown, best first.
     """
     alpha, beta = np.asarray(alpha, dtype=float), np.asarray(beta, dtype=float)
     random = np.random.RandomState(seed)  # obp's generator: the published figure depends on it

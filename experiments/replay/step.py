@@ -226,7 +226,7 @@ class _Version:
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
         """Return the scores that the version gives to a request's candidates.
 
-        The predictor sees what went through JSON, as in a call.
+        The rows are passed through JSON first, as in a call of the endpoint.
         """
         sent: dict[str, Any] = {
             name: value

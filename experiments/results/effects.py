@@ -128,10 +128,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes.
-
-    It is the least of all treatments.
-    """
+    """Return the share of the variance that the covariate removes, at least in each treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 

@@ -187,7 +187,7 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 def live_lines(project: Project) -> tuple[str, ...]:
     """Return a line of text for each run that is live, for `isthmus status`.
 
-    A damaged document does not stop it.
+    If the document of live runs is damaged, one line says so.
     """
     try:
         return tuple(

@@ -357,7 +357,7 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
     """Report effects that raise a chance above 100 %, or that change a chance of 100 %.
 
-    The truth to report would be wrong with them. Chances that a function gives are not known here.
+    The reported truth would be wrong with them. Chances that a function computes cannot be checked.
     """
     chances = {action.event: action.chance for action in actions if not action.function}
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})

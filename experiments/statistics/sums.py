@@ -155,10 +155,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether the sums must be computed again on shifted values to keep digits.
-
-        A variance may have lost its digits.
-        """
+        """Whether sums must be computed again on shifted values: a variance may lack digits."""
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:

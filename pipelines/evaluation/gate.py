@@ -70,7 +70,7 @@ def within(
 ) -> Verdict:
     """Judge an estimate by its whole interval: inside the bounds passes, outside fails.
 
-    Anything else is inconclusive. Outside means on one side.
+    Outside means wholly on one side of them. Anything else is inconclusive.
     """
     if estimate is None:
         return "inconclusive"

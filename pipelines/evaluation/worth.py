@@ -120,7 +120,7 @@ def _places(
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     """Return an integer code from 0 for each row's combination of values in these columns.
 
-    A row without a value, or of no names, is one by itself.
+    A row with a missing value gets a code of its own, as does each row if there are no columns.
     """
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone

@@ -162,7 +162,7 @@ def _document(
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
     """Return the document of an earlier submit of the same run, or None.
 
-    That submit may have been cut before the engine heard of it.
+    That submit may have been interrupted before the engine got the run.
     """
     try:
         earlier = decode_run(blobs.get(uri), uri)

@@ -104,7 +104,7 @@ def has_ended(state: RunState) -> bool:
 def observe(project: Project, run: str) -> RunState:
     """Return the state of a run and of each of its steps, by the run's short name.
 
-    Steps are included that the cache or a condition left out.
+    It includes steps that the cache or a condition left out.
 
     Raises:
         NotFound: there is no such run.

@@ -78,7 +78,7 @@ def with_folders(
 ) -> yaml.Mapping:
     """Return the YAML tree of project.yaml with the files of its section folders merged in.
 
-    events/click.yaml holds what events.click would.
+    A file such as events/click.yaml has the value of the key events.click.
 
     Args:
         root: the tree of project.yaml.

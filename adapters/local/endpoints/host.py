@@ -309,8 +309,8 @@ class LocalEndpointHost:
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
         """Start the endpoint's processes if they have died; return whether they were started.
 
-        Supervisor and watcher were both killed, or the machine was switched off: whoever looks
-        starts them, where they ran before.
+        They are dead if supervisor and watcher were both killed, or the machine was restarted. They
+        are started only in the home folder in which they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):

@@ -164,8 +164,11 @@ def start_watcher(
 ) -> subprocess.Popen[bytes]:
     """Start a watcher process, which restarts an endpoint's supervisor whenever that dies.
 
-    `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
-    own.
+    Args:
+        fds: The file descriptors that it inherits, in watcher.py's order.
+        arguments: The supervisor's limits.
+        session: Whether it is detached from the terminal, in a process group of its own.
+        log: The file descriptor of its log; None: that of this process.
     """
     return subprocess.Popen(
         watcher_command(fds, arguments),

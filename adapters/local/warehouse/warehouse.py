@@ -181,7 +181,7 @@ class LocalWarehouse:
     def remove(self, name: str) -> None:
         """Delete a table or view, which may be absent. The inventory calls this.
 
-        Readers lose the rows by one rename; the document goes then.
+        Its folder disappears by one rename, then its description is removed.
         """
         files.remove_tree(self._folder / name)
         with self._database.transaction(f"deleting {name}") as db:

@@ -313,8 +313,8 @@ class SageMakerEndpoints:
     ) -> str:
         """Create the models and the endpoint config, and return the config's name.
 
-        They are named from their content, so one that exists is the right one. `running` is the
-        config that it follows.
+        Their names come from their content, so one that exists already is the right one. `running`
+        names the present config, whose settings are repeated for an adopted endpoint.
         """
         client, role = self._aws.client("sagemaker"), self._aws.role
         standing = any(variant.standing is not None for variant in planned)

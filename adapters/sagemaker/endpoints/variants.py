@@ -231,8 +231,8 @@ def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Convert the variants' traffic weights to percents.
 
-    They are rounded to 0.01 if only float32 keeps them from it, else to a millionth (foreign
-    weights).
+    Weights are stored as float32: a percent that differs from a hundredth only by that is rounded
+    to it. Others, which Isthmus did not set, are rounded to a millionth.
     """
     total = sum(weights.values(), Decimal(0))
     if not total:

@@ -263,8 +263,8 @@ class SageMakerRegistry:
 def _inference(uri: str, image: str) -> dict[str, Any]:
     """Return the InferenceSpecification for registering a model package.
 
-    Ours is an uncompressed folder, the same bytes on every target. Others' is an archive, or no
-    data beside the image.
+    Isthmus's own models are uncompressed folders, the same bytes on every target. Adopted models
+    are archives, or have no data beside the image.
     """
     if not uri or uri.endswith(".tar.gz"):
         return {"Containers": [{"Image": image, **({"ModelDataUrl": uri} if uri else {})}]}
