@@ -55,8 +55,8 @@ def create(
 ) -> tuple[Path, ...]:
     """Create a project from an example in a new or empty folder; return its files.
 
-    A new folder appears whole or not at all. Without an example's name it is the shop, and the
-    project is named after the folder, as the starter always is.
+    A new folder appears whole or not at all. Without an example's name the example is the shop, and
+    the project is named after the folder. The starter project always is.
 
     Args:
         folder: where to; the returned paths are below it as it is given.

@@ -126,8 +126,8 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
     Args:
         sums: One entry a unit, or a bunch of units.
         units: How many units there are.
-        samples: How often they are drawn.
-        seed: Of the draws.
+        samples: The number of bootstrap samples.
+        seed: The seed of the bootstrap.
     """
     drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.matched_rewards > 0 else {}
     best = "value" if sums.corrected is None else "doubly_robust"

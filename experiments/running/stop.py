@@ -25,7 +25,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     Args:
         project: The project.
         name: The experiment.
-        because: Why; it stands in the history.
+        because: The reason, for the history.
         ship: The arm whose parameters every unit gets instead, until `close`.
 
     Raises:

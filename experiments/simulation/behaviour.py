@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def session(self) -> str | None:
         """The name of the attribute that groups the items of one answer.
 
-        None where nothing does but the visitor: an objective without `ranked_within` has its unit.
+        None if an objective without `ranked_within` groups them by the visitor alone.
         """
         within = self.spec.objectives[self.endpoint.objective].ranked_within
         return within if within != self.unit else None

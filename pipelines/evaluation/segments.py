@@ -23,8 +23,8 @@ def by_segment(
 ) -> tuple[Segment, ...]:
     """Return the metrics of forward predictions for each value of these attributes.
 
-    `data` is the training set that they are of, with the attributes. Intervals draw units, or rows
-    where the log names none.
+    `data` is the training set with the attributes. Intervals are bootstrapped over units, or over
+    rows if the log names no unit.
     """
     places = pc.index_in(ours["event_id"], data["event_id"].combine_chunks())
     segments = []

@@ -120,7 +120,7 @@ def _places(
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     """Return an integer code from 0 for each row's combination of values in these columns.
 
-    A row without a value, or of no names, is one by itself.
+    A row with a missing value gets a code of its own, as does each row if there are no columns.
     """
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
@@ -150,8 +150,8 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
     """Return row numbers that give each list the values of another, randomly drawn list.
 
-    Such features are shuffled between lists and not between rows. Values come from another list,
-    over again where that is shorter.
+    They shuffle a feature that is equal within a list between the lists. A shorter list's values
+    are used again from its start.
     """
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)

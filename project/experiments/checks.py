@@ -159,7 +159,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
     """Return (problem, remedy) if an arm's value is invalid for the parameter, else None.
 
-    None, too, where the parameter itself is not sound.
+    It is None, too, if the parameter's own declaration has errors.
     """
     return (
         value_problem(value, endpoint.parameters[name])

@@ -16,7 +16,7 @@ _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 
 
 def _counted(text: str) -> Total:
-    """Parse what a metric sums: `click` (number of events) or `purchase.amount` (an attribute)."""
+    """Parse a metric's total: `click` (number of events) or `purchase.amount` (an attribute)."""
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",

@@ -74,7 +74,8 @@ def plain(node: Node) -> Any:
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
     """Parse the text of a YAML file into a tree with line numbers, and list its problems.
 
-    None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
+    The tree is None if the text is empty or no YAML. Duplicate keys and the like are problems of a
+    tree that is returned.
     """
     import yaml
 

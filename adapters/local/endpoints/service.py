@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if row is None:
         print(f"there is no endpoint {options.name} any more", file=sys.stderr)
         return 0
-    supervision.end_left(options.home, options.name)
+    supervision.kill_left_servers(options.home, options.name)
     listening = supervision.listen(row.port)
     address = Address(
         port=listening.getsockname()[1],
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _same(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at a path.
 
-    An endpoint that was deleted and made again under its name has another file there.
+    If an endpoint was deleted and made again under the same name, another file is there.
     """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())

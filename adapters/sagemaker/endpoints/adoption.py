@@ -70,7 +70,7 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag a SageMaker endpoint as adopted by this project in one call, so that no half remains.
+        """Tag a SageMaker endpoint as adopted by this project, by a single call.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.

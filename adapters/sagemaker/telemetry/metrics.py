@@ -180,8 +180,8 @@ def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
     """Convert a variant's metric values to a bucket for each minute with finished requests.
 
-    Absent errors are none. An absent latency, as when no request reached the model, is nan, never
-    0.
+    Missing error counts are 0. A missing latency, as when no request reached the model, is nan,
+    never 0.
     """
 
     def figure(field: str, minute: datetime, default: float) -> float:

@@ -121,7 +121,7 @@ def _distributions(
 ) -> dict[str, dict[datetime, Any]]:
     """Return the latency histograms by variant and minute.
 
-    Of two DeployedModels it takes the one with more requests.
+    If two DeployedModels are one variant, the histogram with more requests counts.
     """
     latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
     for name, _, minute, value in _points(series, names):

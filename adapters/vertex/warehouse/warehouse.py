@@ -235,7 +235,8 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
     """Return BigQuery's result with its columns in the query's order and types.
 
-    Under a star a table's history decides their order; BigQuery's times are in microseconds.
+    BigQuery returns the columns of a `*` in another order where columns were added, and times in
+    microseconds.
     """
     import pyarrow as pa
 
