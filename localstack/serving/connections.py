@@ -90,7 +90,8 @@ class _Connection(HTTPConnection):
 
     def request(self, *args: Any, **options: Any) -> None:
         """Send a request: its head and its body in one call of the system."""
-        self._unsent = unsent = []
+        unsent: list[bytes] = []
+        self._unsent = unsent
         try:
             super().request(*args, **options)
         finally:

@@ -32,7 +32,8 @@ class Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no typ
         if self.wrote_header or len(data) > _SMALL:
             super().write(data)
             return
-        self.channel.unsent = unsent = []
+        unsent: list[bytes] = []
+        self.channel.unsent = unsent
         try:
             super().write(data)
         finally:
