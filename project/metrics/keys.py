@@ -7,12 +7,31 @@ import re
 from ..reading.common_shapes import DAYS
 from ..reading.names import NAME
 from ..reading.quantities import Mistake
-from ..reading.shapes import Key, Number, OneOf, Record, Text
+from ..reading.shapes import LATER, Key, Number, OneOf, Record, Text
 from ..specs.experiments import Total
 
 _COUNTED = rf"{NAME}(\.{NAME})?"
 _TOTAL = rf"{NAME}|sum +{NAME}\.{NAME}"
 _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
+
+
+_EACH_STEP = (
+    "write a metric for each step, among metrics: bought: {any: purchase}, "
+    "click_to_purchase: {rate: purchase / click}"
+)
+_COME_BACK = (
+    "write whether a unit did it at all, any: visit, within: 7d, or how often, sum: visit; "
+    "isthmus query counts the units of a day by their first"
+)
+_MEAN = (
+    "write the mean, sum: view.seconds or rate: sum view.seconds / view; at_most: bounds what "
+    "a few units add to a sum"
+)
+LATER_KEYS = {
+    **dict.fromkeys(("retention", "retained", "retains", "cohort", "returns"), _COME_BACK),
+    **dict.fromkeys(("funnel", "steps", "conversion"), _EACH_STEP),
+    **dict.fromkeys(("quantile", "percentile", "median"), _MEAN),
+}
 
 
 def _counted(text: str) -> Total:
@@ -38,6 +57,8 @@ def _any(text: str) -> Total:
 
 def _rate(text: str) -> tuple[Total, Total]:
     """Parse a ratio metric, `click / view`, into its two totals."""
+    if "->" in text or text.count("/") > 1:
+        raise Mistake(f"{text!r} has several steps: a funnel is {LATER}", _EACH_STEP)
     if not re.fullmatch(_RATE, text):
         raise Mistake(
             f"{text!r} is not a ratio of two totals",
@@ -49,6 +70,7 @@ def _rate(text: str) -> tuple[Total, Total]:
 
 METRIC = Record(
     noun="a metric",
+    later=LATER_KEYS,
     keys={
         "sum": Key(
             shape=Text(what="a total", pattern=_COUNTED, parse=_counted, example="purchase.amount"),

@@ -36,7 +36,7 @@ def test_a_run_with_a_curve_is_the_run_without_it_and_the_curve(shop, monkeypatc
         plain.code,
         plain.version,
     )
-    assert [version.version for version in shop.target.registry.list("ranker")] == [1]
+    assert [version.version for version in shop.target.registry.versions("ranker")] == [1]
     whole = curved.curve.points[-1]
     assert (curved.curve.metric, curved.curve.tested) == ("auc", curved.evaluation.rows)
     assert whole.figures["auc"] == curved.evaluation.auc
