@@ -81,8 +81,8 @@ def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
 
 def training_rows_of(data: pa.Table, fold: Fold) -> pa.Table:
     """Return the rows that were known when a fold's period began, of its share of the units."""
-    known = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
-    return share_of_units(known, fold.unit, fold.percent)
+    known_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    return share_of_units(known_rows, fold.unit, fold.percent)
 
 
 def predict_fold(

@@ -59,8 +59,8 @@ def curve_metric(gate: Gate, evaluation: Evaluation) -> str:
     Calibration is none, as more of it is not better. Without a gate it is NDCG where rows were
     ranked together, else AUC.
     """
-    asked = (bound.metric for bound in gate.bounds if bound.metric != "calibration")
-    return next(asked, f"ndcg@{CUTOFF}" if has_order(evaluation) else "auc")
+    bounded = (bound.metric for bound in gate.bounds if bound.metric != "calibration")
+    return next(bounded, f"ndcg@{CUTOFF}" if has_order(evaluation) else "auc")
 
 
 def learning_curve(
@@ -98,7 +98,7 @@ def learning_curve(
     """
     unit = among.unit or among.ranked_within
     points: list[CurvePoint] = []
-    before: tuple[int, Any] | None = None
+    previous: tuple[int, Any] | None = None
     for percent in SHARES:
         part = share_of_units(data, unit, percent)
         point = CurvePoint(percent=percent, units=count_units(part, unit), rows=part.num_rows)
@@ -130,11 +130,11 @@ def learning_curve(
             msgspec.structs.replace(
                 point,
                 figures=measure.figures_of(table, scores, cutoffs),
-                gains=measure.differences(table, before[1], cutoffs) if before else {},
-                gained_from=before[0] if before else None,
+                gains=measure.differences(table, previous[1], cutoffs) if previous else {},
+                gained_from=previous[0] if previous else None,
             )
         )
-        before = percent, scores
+        previous = percent, scores
     return LearningCurve(metric=metric, unit=unit, tested=whole.num_rows, points=tuple(points))
 
 
