@@ -30,12 +30,18 @@ _MEAN = (
 LATER_KEYS = {
     **dict.fromkeys(("retention", "retained", "retains", "cohort", "returns"), _COME_BACK),
     **dict.fromkeys(("funnel", "steps", "conversion"), _EACH_STEP),
-    **dict.fromkeys(("quantile", "percentile", "median"), _MEAN),
+    **dict.fromkeys(("quantile", "percentile", "median", "p50", "p90", "p95", "p99"), _MEAN),
+    **dict.fromkeys(
+        ("after", "between", "from_day"),
+        "a window begins with a unit's first exposure: write within: 7d",
+    ),
 }
 
 
 def _counted(text: str) -> Total:
     """Parse what a metric sums: `click` (number of events) or `purchase.amount` (an attribute)."""
+    if quantile := re.match(r"(p[0-9]{1,2}|median|quantile|percentile)\b(?= *\(| +\S)", text):
+        raise Mistake(f"{quantile[1]} is {LATER}", _MEAN)
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",

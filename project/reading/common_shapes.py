@@ -33,7 +33,12 @@ def _days(text: str) -> timedelta:
 
     `24h` is none: who writes it means hours from a moment on, and a day is one of UTC.
     """
-    length = quantities.duration(text)
+    try:
+        length = quantities.duration(text)
+    except Mistake as mistake:
+        raise Mistake(
+            mistake.message, f"write whole days of UTC, such as 7d: a window in hours is {LATER}"
+        ) from None
     if text[-1] not in "dw":
         days = max(1, round(length / timedelta(days=1)))
         raise Mistake(

@@ -324,6 +324,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                     values[name] = result
             elif name in self.later:
                 report.add(child(key, name), f"{name} is {LATER}", self.later[name])
+            elif isinstance(value, yaml.Scalar) and value.text in self.later:  # `type: funnel`
+                report.add(child(key, name), f"{value.text} is {LATER}", self.later[value.text])
             else:
                 misspelt.add(nearest(name, self.keys))
                 report.add(
