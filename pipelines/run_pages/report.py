@@ -10,6 +10,7 @@ from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from . import feature_page, figure_text, run_text
+from .curve_text import curve_section
 from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import run_uri
@@ -66,6 +67,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
             page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
             daily_chart(drawn, outcome),
         ),
+        *([curve_section(run.curve)] if run.curve else []),
         *feature_page.segments(run),
         *feature_page.features(run),
         page.section("Test periods", _periods(run.evaluation, outcome)),

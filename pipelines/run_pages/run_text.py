@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...project.models.gate_figures import AGAINST, ranks
 from ...reports.columns import plural
+from .curve_text import curve_lines
 from .figure_text import days, estimate, independence, interval, people, signed
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ def text(run: Run) -> str:
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
+    if run.curve:
+        first, *rest = curve_lines(run.curve)
+        lines += [_line("curve", first), *(_line("", line) for line in rest)]
     lines += [
         _line("leaks", _with_verdict(run, "leaks", check.reason))
         for check in run.checks.checks

@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from ...times import midnight, utc_milliseconds
 
 DURATION = r"[1-9][0-9]{0,8}[smhdw]"
+DAYS = r"[1-9][0-9]{0,8}[dw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"
 WINDOW = r"[0-9]{4}-[0-9]{2}-[0-9]{2} *\.\. *[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MOMENT = (
