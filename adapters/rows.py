@@ -54,10 +54,10 @@ def rows(
                 f"{key} is not a row of the parity table",
                 remedy=did_you_mean(key, names, has="rows are"),
             )
-    return {name: _row(name, levels.get(key, "refused")) for key, name in names.items()}
+    return {name: _capability(name, levels.get(key, "refused")) for key, name in names.items()}
 
 
-def _row(
+def _capability(
     name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
 ) -> Capability:
     """Return one capability of an adapter with its level or quantity."""

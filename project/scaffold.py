@@ -251,7 +251,8 @@ def _complete(draft: Path) -> None:
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
     readme.write_text(
-        readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8"
+        readme.read_text(encoding="utf-8").replace("PROJECT", _project_name(draft), 1),
+        encoding="utf-8",
     )
     (draft / _WORKFLOW).parent.mkdir(parents=True)
     (draft / _WORKFLOW).write_bytes(_examples().joinpath("ci/github-actions.yml").read_bytes())
@@ -269,7 +270,7 @@ def _complete(draft: Path) -> None:
             )
 
 
-def _name(draft: Path) -> str:
+def _project_name(draft: Path) -> str:
     """Return the project's name from the first line of its project.yaml."""
     return (
         (draft / "project.yaml")

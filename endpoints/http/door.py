@@ -91,7 +91,7 @@ def door(
             f"{listen} can be reached from other machines: set {TOKEN} to a secret, which "
             "callers send as a Bearer token or X-API-Key"
         )
-    names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
+    names = {_host_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
     return Door(
         hosts=_LOOPBACK | names,
@@ -207,7 +207,7 @@ def without_port(host: bytes) -> bytes:
     return host.partition(b":")[0]
 
 
-def _name(host: str) -> bytes:
+def _host_name(host: str) -> bytes:
     """Return an allowed host name in the form of a Host header without its port.
 
     Raises ValueError for a URL or a pattern.

@@ -143,10 +143,10 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
         for analysis in spec.analyses.values()
     ]
-    return Rows((*(_line(project, live, name, counted=counted) for name in names), *analyses))
+    return Rows((*(_list_line(project, live, name, counted=counted) for name in names), *analyses))
 
 
-def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
+def _list_line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     """Return one experiment's line of the list: its run, state, share, units and verdict."""
     run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:

@@ -30,13 +30,13 @@ def by_segment(
     segments = []
     for attribute in attributes:
         values = data[attribute].take(places)
-        for value, inside in _values(values):
+        for value, inside in _masks_by_value(values):
             part = ours.filter(inside)
             segments.append(_segment(attribute, value, part, champion))
     return tuple(segments)
 
 
-def _values(values: Any) -> list[tuple[str, Any]]:
+def _masks_by_value(values: Any) -> list[tuple[str, Any]]:
     """Return each value of a column as text with the mask of its rows, most frequent first.
 
     Rare values are put together.

@@ -85,7 +85,7 @@ def shuffle(
     predictions: dict[str, NDArray[np.float64] | None] = {}
     for name in features:
         column = sample.column_names.index(name)
-        of_lists = lists is not None and _same_within(_values(sample[name]), lists)
+        of_lists = lists is not None and _same_within(_value_codes(sample[name]), lists)
         order = (
             _exchange(lists, chance)
             if of_lists and lists is not None
@@ -133,7 +133,7 @@ def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     return codes
 
 
-def _values(column: Any) -> NDArray[np.int64]:
+def _value_codes(column: Any) -> NDArray[np.int64]:
     """Return integer codes of a feature's values, null being one of them."""
     codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)

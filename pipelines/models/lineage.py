@@ -55,7 +55,7 @@ def graph(description: Description, *, form: str = "text") -> str:
     Raises:
         Invalid: another form is asked for.
     """
-    drawn = {"text": _text, "mermaid": _mermaid, "dot": _dot}
+    drawn = {"text": _tree_text, "mermaid": _mermaid, "dot": _dot}
     if form not in drawn:
         raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
     return drawn[form](nodes(description.spec), edges(description.spec))
@@ -175,7 +175,7 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
                 break
 
 
-def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     """Return the lineage graph as a text tree, from endpoints down to events.
 
     Roots are the endpoints, then other nodes of which nothing is made.

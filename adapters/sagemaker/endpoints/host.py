@@ -210,7 +210,7 @@ class SageMakerEndpoints:
             self._aws, described, [self._known_variant(client, variant) for variant in listed]
         )
         if configured and all(
-            variant.ours for variant in configured
+            variant.is_managed for variant in configured
         ):  # what is foreign may be adopted at any time
             with self._lock:
                 self._configs[key] = configured

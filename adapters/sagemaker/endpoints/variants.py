@@ -87,7 +87,7 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
 
     @property
-    def ours(self) -> bool:
+    def is_managed(self) -> bool:
         """Whether Isthmus deployed the variant, or the project adopted it."""
         return _MODEL in self.environment
 
@@ -200,7 +200,7 @@ def as_registered(
     A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
     (model, version) by the container's digest.
     """
-    if variant.ours or variant.content not in versions:
+    if variant.is_managed or variant.content not in versions:
         return variant
     model, number = versions[variant.content]
     return msgspec.structs.replace(
@@ -289,7 +289,7 @@ def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
 
     It is `foreign:<config>` if Isthmus deployed or adopted not all of the variants.
     """
-    if not configured or not all(variant.ours for variant in configured):
+    if not configured or not all(variant.is_managed for variant in configured):
         return f"foreign:{config}"
     return revision_of_variants(
         (variant.spec for variant in configured), routing=routing(configured)

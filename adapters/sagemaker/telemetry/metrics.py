@@ -71,7 +71,7 @@ class CloudWatchMetrics:
             )
         span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
         # an earlier endpoint of the same name had metrics of its own
-        start = max(window.start, _floor(created))
+        start = max(window.start, _minute_start(created))
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
@@ -202,6 +202,6 @@ def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
         )
 
 
-def _floor(moment: datetime) -> datetime:
+def _minute_start(moment: datetime) -> datetime:
     """Return the start of the minute of a time, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -94,7 +94,9 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
 
     A feature that was added since the last sync is None.
     """
-    values = {pair.name: _value(pair.value) for pair in type(answer).pb(answer).key_values.features}
+    values = {
+        pair.name: _python_value(pair.value) for pair in type(answer).pb(answer).key_values.features
+    }
     row: dict[str, object] = {"feature_timestamp": _moment(values[TIME])}
     for feature in features:
         value = values.get(feature.name)
@@ -102,7 +104,7 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
     return row
 
 
-def _value(message: Any) -> Any:
+def _python_value(message: Any) -> Any:
     """Return the Python value in a FeatureValue message, or None if it has none."""
     kind = message.WhichOneof("value")
     return None if kind is None else getattr(message, kind)
