@@ -34,7 +34,7 @@ def text(run: Run) -> str:
         return "\n".join(lines)
     if run.curve:
         first, *rest = curve_lines(run.curve)
-        lines += [_line("curve", first), *(_line("", line) for line in rest)]
+        lines += [_summary_line("curve", first), *(_summary_line("", line) for line in rest)]
     lines += [
         _summary_line("leaks", _with_verdict(run, "leaks", check.reason))
         for check in run.checks.checks
