@@ -81,7 +81,7 @@ def _judgement(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
         return "broken"
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
 
 
@@ -94,7 +94,7 @@ def _is_harmed(
     control without an error says something, too. That of a drop is of the ratio, as variances go by
     the rates: where the treatment's is low, so would be its error.
     """
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
     if sign < 0 and allowed > 0 and min(control.point.value, treatment.point.value) > 0:
         distance, spread = log_ratio(control.point, treatment.point)
@@ -118,7 +118,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
     )
 
 
-def _sign(may: Literal["rise", "drop"]) -> int:
+def _harm_direction(may: Literal["rise", "drop"]) -> int:
     """Return the direction of the harm: 1 if a rise harms, else -1."""
     return 1 if may == "rise" else -1
 
