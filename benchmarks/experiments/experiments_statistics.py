@@ -17,13 +17,8 @@ from datetime import date, timedelta
 import numpy as np
 
 from isthmus.experiments.statistics import split
-<<<<<<< HEAD
-from isthmus.experiments.statistics.inference import Horizon, counting
-from isthmus.experiments.statistics.ratio import cautious_points, log_ratio, points
-=======
 from isthmus.experiments.statistics.inference import Horizon, counting_looks
-from isthmus.experiments.statistics.ratio import points
->>>>>>> main
+from isthmus.experiments.statistics.ratio import cautious_points, log_ratio, points
 from isthmus.experiments.statistics.sample_size import planned_units
 from isthmus.experiments.statistics.spending import bounds
 from isthmus.experiments.statistics.sums import Sums
