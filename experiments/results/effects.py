@@ -17,7 +17,7 @@ from ..statistics.guardrails import Arm, guard
 from ..statistics.inference import ONCE, TUNED_FOR, Horizon
 from ..statistics.multiple_tests import holm
 from ..statistics.ranges import Range, as_range
-from ..statistics.ratio import Difference, interval, points
+from ..statistics.ratio import Difference, cautious_points, interval
 from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
@@ -242,7 +242,7 @@ def _guardrail_effects(
     """Yield the effects on the guardrail metrics, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
         name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
-        rates = points(sums[name])
+        rates = cautious_points(sums[name])
         control, *treatments = (
             Arm(name=arm, sums=arm_sums, point=rates[arm]) for arm, arm_sums in sums[name].items()
         )

@@ -359,6 +359,7 @@ def split_section(results: Results) -> str:
     if results.log:
         words = [f"{line}, left out" for line in text.left_out(results, results.log)]
         words = [str(results.split), *words] if results.split.planned else words
+        words += results.warnings
         return page.section("Split", *map(page.words, words)) if words else ""
     arms = tuple(results.split.counts)
     rows = [

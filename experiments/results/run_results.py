@@ -27,10 +27,10 @@ from ..measure.run_cells import Reading, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
 from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
+from ..statistics.few_units import warnings_of_few
 from ..statistics.inference import Horizon
 from ..statistics.sample_size import days_left
 from ..statistics.split import Split
-from ..statistics.sums import rests_on_few
 from . import effects as arms_judging
 from . import interleaving, store
 from . import looks as recorded_looks
@@ -309,7 +309,9 @@ def _results(project: Project, basis: _Basis) -> Results:
         trends=() if interleaves else arms_judging.trends(comparison, cells, until),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
-        warnings=_warnings(metrics),
+        warnings=tuple(
+            warning for name, arms in sums.items() for warning in warnings_of_few(name, arms)
+        ),
         monitors=(
             () if interleaves else arm_monitors.arm_figures(project, basis.run, basis.reading)
         ),
@@ -339,16 +341,6 @@ def _split_by_segment(
         return splits
     versions = run_cells.read_versions(project, basis.run, basis.reading)
     return splits | ({MODEL_VERSION: versions} if versions else {})
-
-
-def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
-    """Return warnings about metrics whose totals are carried by a few units."""
-    warnings = (
-        rests_on_few(arm, metric.metric.name, sums)
-        for metric in metrics
-        for arm, sums in metric.arms.items()
-    )
-    return tuple(warning for warning in warnings if warning)
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:

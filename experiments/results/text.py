@@ -103,6 +103,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
         yield f"  {results.split}"
     for line in left_out(results, log):
         yield f"  left out: {line}"
+    yield from (f"  warning: {warning}" for warning in results.warnings)
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
