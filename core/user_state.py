@@ -60,7 +60,8 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 def root() -> Path:
     """Return the folder of the user's own state (~/.local/state/isthmus), which may not exist.
 
-    Denied: this user has no home.
+    Raises:
+        Denied: This user has no home folder.
     """
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
@@ -136,7 +137,7 @@ def is_known(folder: Path) -> bool:
 def is_derived(name: str) -> bool:
     """Return whether a file in `.isthmus` can be deleted safely, as it is regenerated.
 
-    `name`: its name at the top of the folder.
+    `name` is its name at the top of the folder.
     """
     return name in _DERIVED or name.startswith(_TRACEBACK)
 
@@ -144,7 +145,8 @@ def is_derived(name: str) -> bool:
 def make(folder: Path) -> Path:
     """Create a project's `.isthmus`, or a folder below it, private to this user and trusted.
 
-    It is known from now on. Refused as `known_id`.
+    Raises:
+        Refused: The folder exists and is not trusted; see `known_id`.
     """
     if known_id(folder) is None:
         whole = _whole(folder)
@@ -434,10 +436,11 @@ def _write(path: Path, data: bytes) -> None:
 def _alone() -> Generator[None, None, None]:
     """Hold a lock in the block, so that one process at a time changes the trusted folders.
 
-    The process that does may enter again.
+    The process that holds it may take it again.
 
     Raises:
-        Denied, Refused: the state folder cannot be used.
+        Denied: This user has no home folder.
+        Refused: The state folder cannot be used.
     """
     with _threads:
         if _held:

@@ -128,7 +128,7 @@ def _responsive(
 ) -> str:
     """Return a picture as SVG in HTML; a wide one is drawn again, narrow, for phones.
 
-    `draw`: returns the height and the parts of the picture of a width.
+    `draw` returns the height and the SVG elements of the picture for a width.
     """
 
     def picture(width: float) -> str:

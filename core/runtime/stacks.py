@@ -219,7 +219,10 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """Stop the project's offline stacks, and return whether any ran.
 
-    With `forget` their stored state is deleted, too. Unavailable when one cannot be ended.
+    With `forget` their stored state is deleted, too.
+
+    Raises:
+        Unavailable: A stack cannot be ended.
     """
     place = _known_record_folder(folder)
     if place is None or not place.exists():
@@ -345,8 +348,9 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 def check(stack: Offline) -> None:
     """Raise an error if a cloud's stack cannot be started on this machine.
 
-    Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the
-    stack's packages are absent.
+    Raises:
+        Unsupported: The cloud has no stack here.
+        MissingDependency: The stack's packages are not installed; the error has the pip line.
     """
     require_package()
     from isthmus_stack.run import CLOUDS
@@ -409,7 +413,8 @@ def _refuse_newer(ready: Path) -> None:
 def _known_record_folder(project: Path) -> Path | None:
     """Return the folder in which a project's offline stacks are recorded, or None.
 
-    Refused: its `.isthmus` is not known to this user.
+    Raises:
+        Refused: This user does not trust the project's `.isthmus`.
     """
     number = known_id(project / FOLDER)
     return kept_for(number) / "stack" if number else None

@@ -77,9 +77,9 @@ def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]
 
 
 def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
-    """Return whether an (event, attribute) that something reads is the one asked for.
+    """Return whether an (event, attribute) that something reads is the requested one.
 
-    `attribute` None: any attribute of the event.
+    With `attribute` None, any attribute of the event is.
     """
     return read[0] == event and attribute in (None, read[1])
 

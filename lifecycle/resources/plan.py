@@ -285,7 +285,8 @@ def _is_judged(profile: Profile) -> bool:
 def where(project: Project) -> str:
     """Return the target's place (account, region), for the first line of a command's output.
 
-    Denied when a cloud has no credentials, or another account's.
+    Raises:
+        Denied: There are no credentials for the cloud, or they are another account's.
     """
     from ...adapters import targets
 

@@ -125,7 +125,8 @@ def _kind() -> str:
 def _private_folder() -> Iterator[int]:
     """Yield a file descriptor of the cache folder, which is created if it does not exist.
 
-    NotCompiled: somebody else can write to it.
+    Raises:
+        NotCompiled: Another user can write to the folder.
     """
     path = cache_folder()
     try:
@@ -171,7 +172,8 @@ def _sound_file(folder: int) -> str | None:
 def _compile_elsewhere(folder: int) -> str:
     """Compile the module in another process, or wait for one that does; return its file name.
 
-    It raises NotCompiled when that fails.
+    Raises:
+        NotCompiled: The compiler failed.
     """
     package = __name__.rpartition(".")[0]
     run = subprocess.run(

@@ -262,7 +262,7 @@ def _dependencies(
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
-    """Check the conditions of a Condition step."""
+    """Raise an error for a condition of a Condition step that CreatePipeline refuses."""
     if not conditions:
         raise DefinitionError(f"{where}: a Condition step needs Conditions")
     try:
