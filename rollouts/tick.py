@@ -49,7 +49,7 @@ def tick(
 
     Args:
         state: The rollout's state.
-        observation: What this look has read.
+        observation: What was read from the target for this decision.
         now: The time.
         holder: The name of this process, for the lease.
         seize: Take the lease from a holder that may be alive.
