@@ -251,7 +251,9 @@ def open(
     if (
         stack and "endpoint_url" not in chosen.options
     ):  # nothing would leave this machine without it either
-        chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
+        chosen = structs.replace(
+            chosen, options=chosen.options | stacks.options_from_environment(stack)
+        )
     for folder in folders(chosen):
         claim(folder, Path(description.folder))
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
