@@ -123,7 +123,7 @@ def _parse(
             (),
         )
     report = Report()
-    others = report.beside()
+    others = report.with_same_places()
     root = files.read_yaml(path, path.name, "", report)
     fenced = fence(folder, _paths(root))
     if isinstance(root, yaml.Mapping):

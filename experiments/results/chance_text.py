@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def chance_lines(results: Results) -> list[str]:
-    """Return a line of text for each deciding metric whose treatments have a chance to beat it."""
+    """Return a line for each deciding metric: how likely each treatment beats the control."""
     lines: list[str] = []
     for metric in (deciding.metric.name for deciding in results.deciding):
         chances = [

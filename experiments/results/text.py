@@ -66,7 +66,7 @@ def _interleaved_lines(results: Results) -> Iterator[str]:
     yield from aligned(rows, left=(0,))
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
-        how = f"({_confidence_text(effect)}{once_text(effect)})"
+        how = f"({_confidence_text(effect)}{single_look_text(effect)})"
         share = f"{percent(effect.relative.value)}   {range_text(effect.relative)}"
         yield f"  of these    {share}   {how}"
     both = "each with one order of both; clicks on what both would pick count for neither"
@@ -193,8 +193,8 @@ def _comparison_cells(effect: Effect) -> list[str]:
         return ["too few", "", ""]
     difference = percent(effect.relative.value)
     if effect.relative.low is None and effect.relative.high is None:
-        return [difference, "no interval yet", once_text(effect)]
-    how = f"({_confidence_text(effect)}{once_text(effect)})"
+        return [difference, "no interval yet", single_look_text(effect)]
+    how = f"({_confidence_text(effect)}{single_look_text(effect)})"
     return [difference, range_text(effect.relative), how]
 
 
@@ -206,7 +206,7 @@ def _confidence_text(effect: Effect) -> str:
     return f"at any look{corrected}; "
 
 
-def once_text(effect: Effect) -> str:
+def single_look_text(effect: Effect) -> str:
     """Return the narrower interval of a single look as a clause, or "" where there is none.
 
     It would hold only if nobody had looked before; the interval beside it holds at every look.

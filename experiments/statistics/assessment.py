@@ -134,8 +134,8 @@ def _test_result(
     )
 
 
-def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare metrics that decide nothing, each with an interval for one look and a q-value."""
+def compare_secondary(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
+    """Compare metrics that decide nothing: each with an interval for one look and a q-value."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

@@ -179,10 +179,10 @@ def check(
             variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()
         ):
             continue
-        told = report if others is None or name in needed else others
-        before = len(told.problems)
-        target = _target(name, targets, project, folder, told)
-        if target and len(told.problems) == before:
+        target_report = report if others is None or name in needed else others
+        problems_before = len(target_report.problems)
+        target = _target(name, targets, project, folder, target_report)
+        if target and len(target_report.problems) == problems_before:
             sound[name] = target
     return Profiles(
         default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None)

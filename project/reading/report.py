@@ -37,8 +37,8 @@ class Report:
         self.places: dict[str, Place] = {}
         self._wrong: list[str] = []  # the keys of errors
 
-    def beside(self) -> Report:
-        """Return an empty report that knows the same places, for problems that are told apart."""
+    def with_same_places(self) -> Report:
+        """Return an empty report of the same files, for problems that are reported separately."""
         other = Report()
         other.places = self.places
         return other
@@ -79,7 +79,7 @@ class Report:
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Add another reader's problems to this report; their errors mark `key` as wrong."""
+        """Add another report's problems to this one; if any is an error, `key` counts as wrong."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 
