@@ -49,7 +49,7 @@ def tick(
 
     Args:
         state: The rollout's state.
-        observation: What this look has read.
+        observation: What was read from the target for this decision.
         now: The time.
         holder: The name of this process, for the lease.
         seize: Take the lease from a holder that may be alive.
@@ -113,7 +113,8 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
     """Return the step that must come before any other decision, or None.
 
-    The traffic must be ours, and no older token may be able to act.
+    The rollout must own the traffic, and a former controller's calls must not be able to act any
+    more.
     """
     if observation.owner == "other":
         return to_ended(state, now, "lost", f"the traffic belongs to {observation.owner_text}"), ()

@@ -27,11 +27,13 @@ def names() -> tuple[str, ...]:
 def adapter(name: str) -> Adapter:
     """Return an installed adapter (support for a cloud or the laptop) by its name.
 
-    Packages that it needs may be missing (see `require`).
+    Packages that it needs to run may be missing (see `require`).
 
-    Unsupported when nothing installed has that name; MissingDependency when its package lacks
-    another; Invalid when it cannot be imported, or when what its entry point names is not an
-    Adapter of that name.
+    Raises:
+        Unsupported: Nothing installed has that name.
+        MissingDependency: Importing it needs a package that is not installed.
+        Invalid: It cannot be imported, or its entry point names something else than an Adapter of
+            that name.
     """
     if (own := _own(name)) is not None:
         return own

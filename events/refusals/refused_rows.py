@@ -55,7 +55,7 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 def judged(
     event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
 ) -> pa.Table:
-    """Return valid events that are not stored as quarantine rows, each with its fault.
+    """Return valid events that must not be stored, in the form of quarantine rows with faults.
 
     The columns are those of REFUSED; the payload is the event's content.
     """

@@ -85,7 +85,10 @@ def reads_outcomes(read: Sequence[Input]) -> bool:
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
     """Return how many times one query of the leakage check computes a view.
 
-    `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
+    Args:
+        moments: The number of points in time that the query checks.
+        flipped: Whether the view reads outcomes, so that it is computed with flipped ones, too.
+        again: Whether it is computed once more over its input in another order.
     """
     return 1 + moments * (1 + flipped) + again
 

@@ -77,9 +77,9 @@ def materialize(
     Args:
         project: The project.
         views: The views' names; None for all.
-        until: What became known up to then is published.
-        moments: At how many moments a view is checked that was not checked before: fewer read less,
-            and find less.
+        until: Rows that became known up to this time are published.
+        moments: The number of points in time at which an unchecked view is checked: fewer cost
+            less, and find less.
 
     Raises:
         NotFound: there is no such view.

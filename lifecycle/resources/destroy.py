@@ -78,8 +78,9 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def to_destroy(project: Project) -> Destruction:
     """Return the resources that `destroy` would delete, in order, and those it would keep.
 
-    Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
-    go on without it.
+    Raises:
+        Refused: A rollout or an experiment owns an endpoint's traffic, or a run is live: it would
+            go on without the resources.
     """
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))

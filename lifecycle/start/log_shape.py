@@ -232,7 +232,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
     Args:
         shape: The log's.
-        columns: What to select; `outcomes` and `shown` are the two sides.
+        columns: The columns to select; the two sides of the join are `outcomes` and `shown`.
         loaded: Whether the tables are those of the open connection, and not the sources' files.
     """
     link, roles, log = shape.link, shape.second_roles or shape.roles, shape.second or shape.log

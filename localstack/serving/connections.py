@@ -140,9 +140,9 @@ class Connections:
 
         Args:
             method: GET, POST ...
-            path: With the query.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
+            path: The URL's path, with the query.
+            body: The request's body.
+            headers: The headers besides Host and Content-Length.
             within: Seconds for connecting and for each wait for more; None: the pool's.
 
         Raises:

@@ -34,7 +34,7 @@ _BEFORE_SUBSCRIPT = (
 WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
-def _mark(parser: Any) -> exp.Placeholder:
+def _parse_placeholder(parser: Any) -> exp.Placeholder:
     """Parse a ? as a placeholder node, with its position in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
@@ -55,7 +55,9 @@ class Strict(Trino):
         NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")
         }
-        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
+        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {
+            TokenType.PLACEHOLDER: _parse_placeholder
+        }
 
 
 def parsed(text: str) -> exp.Query:

@@ -120,10 +120,10 @@ def _begin(ctx: Context, alarm: Alarm) -> None:
         store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
         if not store.ticking:
             store.ticking = True
-            ctx.clock.call_every(_LOOK, lambda: _look(ctx))
+            ctx.clock.call_every(_LOOK, lambda: _evaluate_due(ctx))
 
 
-def _look(ctx: Context) -> None:
+def _evaluate_due(ctx: Context) -> None:
     """Evaluate the alarms whose evaluation is due; on the instant clock, all of them."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms

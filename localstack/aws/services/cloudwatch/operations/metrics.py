@@ -54,7 +54,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     start, end = _window(params)
     series = compute(ctx, queries, start, end)
     partial = any(
-        reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
+        reading.is_unsettled(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
         for q in queries
         if "MetricStat" in q
     )
