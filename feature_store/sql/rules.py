@@ -17,6 +17,7 @@ from .forms import AGGREGATES, NAVIGATION, RANKING, Node
 Trouble = tuple[str, str]
 Rule = Callable[[exp.Expr], Iterator[Trouble]]
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d{1,2})?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 INTERVAL_MILLISECONDS = {
     "SECOND": 1_000,
@@ -267,6 +268,12 @@ def _cast(node: exp.Expr) -> Iterator[Trouble]:
                     "write UTC without a zone, to milliseconds at most: TIMESTAMP '2019-11-24 "
                     "00:00:00'"
                 ),
+            )
+    elif CASTS[to] == "float64" and isinstance(value, exp.Literal) and value.is_string:
+        if not _NUMBER.fullmatch(value.name):
+            yield (
+                f"the number '{value.name}'",
+                "there are finite numbers only, as engines compare nan and inf differently",
             )
     elif CASTS[to] in {"int64", "string"} and _may_be_fractional(value):
         kind = node.args["to"].sql(dialect="duckdb")

@@ -16,7 +16,7 @@ import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
 from ....target import Target
-from ...common.warehouse import results
+from ...common.warehouse import duckdb_functions, results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
 from ...common.warehouse.relations import path_literal, quoted, relations_in
 from ...common.warehouse.tables import Document
@@ -200,6 +200,7 @@ class Engine:
             # views and queries are a project's own: they see the warehouse
             base.execute("SET enable_external_access = false")
             base.execute("CREATE SCHEMA spool")
+            duckdb_functions.define(base)
             self._base, self._owner = base, os.getpid()
             self._registered = {}
         return base

@@ -23,8 +23,9 @@ from isthmus.adapters.common.storage.blob_names import (
     parts_of,
     upload_uris,
 )
-from isthmus.adapters.common.warehouse import queries
+from isthmus.adapters.common.warehouse import duckdb_functions, queries
 from isthmus.adapters.common.warehouse.conformance import by_date
+from isthmus.adapters.common.warehouse.letters import TO_LOWER, TO_UPPER
 from isthmus.adapters.common.warehouse.tables import Document
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column
@@ -218,3 +219,21 @@ def test_who_can_give_up_an_endpoint_is_named_where_it_is_marked_as_anothers():
     profile = SimpleNamespace(adapter="somewhere")
     assert not_ours("E1", "other", profile).remedy.startswith("let other give it up")
     assert not_ours("E1", None, profile).remedy == "isthmus import somewhere endpoint E1 --adopt"
+
+
+def test_duckdbs_macros_change_the_case_of_the_letters_that_translate_does():
+    with duckdb.connect() as connection:
+        duckdb_functions.define(connection)
+        letters = connection.execute(
+            "SELECT chr(n::INTEGER) AS c, lower(c), upper(c), lower('Aß' || c), upper('aİ' || c) "
+            "FROM range(1, 1114112) AS t(n) WHERE n NOT BETWEEN 55296 AND 57343"
+        ).fetchall()
+    assert len(letters) > 1_000_000
+    different = [
+        c
+        for c, low, up, *within in letters
+        if low != TO_LOWER.get(c, c)
+        or up != TO_UPPER.get(c, c)
+        or within != [f"aß{low}", f"Aİ{up}"]
+    ]
+    assert different == []

@@ -168,6 +168,35 @@ def test_a_cast_that_engines_do_alike_gives_the_same_text_and_number(warehouse):
     assert warehouse.query(sql, {}).to_pylist() == [{"n": 0, "s": "1"}, {"n": 1, "s": "2"}]
 
 
+def test_what_is_no_finite_number_is_null(warehouse):
+    """Engines compare and sort NaN differently, and BigQuery fails where others give infinity."""
+    warehouse.append("clicks_raw", rows(0, 1, 2), batch="b1")
+    sql = (
+        "SELECT item / (item - 1) AS ratio, (item - 1.5) / 0 AS of_zero, ln(item - 1) AS logarithm, "
+        "sqrt(item - 1) AS root, exp(item * 800) AS exponential, power(item - 1, -0.5) AS power_, "
+        "round(item * 1e300) AS large FROM clicks_raw ORDER BY item"
+    )
+    assert [list(row.values()) for row in warehouse.query(sql, {}).to_pylist()] == [
+        [0.0, None, None, None, 1.0, None, 0.0],
+        [None, None, None, 0.0, None, None, 1e300],
+        [2.0, None, 0.0, 1.0, None, 1.0, 2e300],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lower", "upper"),
+    [
+        ("Éa Жσ", "éa жσ", "ÉA ЖΣ"),
+        ("ß İ ŉ ﬁ Ǆ ς", "ß İ ŉ ﬁ Ǆ ς", "ß İ ŉ ﬁ Ǆ Σ"),
+    ],
+)
+def test_letters_change_their_case_where_the_other_is_one_letter(warehouse, text, lower, upper):
+    sql = "SELECT lower($text) AS low, upper($text) AS up, replace($text, '', 'x') AS same"
+    assert warehouse.query(sql, {"text": text}).to_pylist() == [
+        {"low": lower, "up": upper, "same": text}
+    ]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
