@@ -101,8 +101,6 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
-        *,
-        compare: bool = True,
     ) -> None:
         """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
@@ -111,9 +109,8 @@ class Engine:
         """
 
         def run() -> None:
-            with self._refresh(
-                documents, relations_in(documents, sql), compare=compare
-            ).cursor() as cursor:
+            base = self._refresh(documents, relations_in(documents, sql), compare=True)
+            with base.cursor() as cursor:
                 into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)

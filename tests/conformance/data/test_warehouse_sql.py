@@ -57,6 +57,24 @@ def test_a_view_can_be_changed(warehouse):
         assert warehouse.query("SELECT * FROM v", {}).schema.names == names
 
 
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT event_id,\n  nope FROM clicks_raw", r"line 2, column 3: .*nope"),
+        ("SELECT event_id,\n  ln(event_id) AS l FROM clicks_raw", "line 2, column 3: .*ln"),
+        ("SELECT event_id, item / event_id AS l FROM clicks_raw", "line 1, column 18: .*/"),
+        ("SELECT item, item FROM clicks_raw", "two columns"),
+        ("SELECT event_id FROM v", "v"),
+    ],
+)
+def test_a_view_that_is_wrong_is_refused_with_its_position(warehouse, sql, words):
+    with pytest.raises(Invalid, match=words):
+        warehouse.apply(
+            TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql)
+        )
+    assert warehouse.observe("v") is None
+
+
 def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
     warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
@@ -117,6 +135,7 @@ def test_a_saved_query_that_does_not_fit_is_invalid_and_leaves_nothing(warehouse
         ("SELEC 1", "line 1"),
         ("SELECT event_id,\n  nope FROM clicks_raw", "line 2"),
         ("SELECT item +\nFROM clicks_raw", "line 2"),
+        ("SELECT event_id,\n  ln(event_id) AS l FROM clicks_raw", "line 2, column 3: .*ln"),
         ("SELECT *\nFROM none", "line 2"),
     ],
 )
