@@ -28,6 +28,7 @@ def test_random_expressions_over_awkward_values_have_one_value_in_three_engines(
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(1_800)  # each is two minutes on an idle machine
 @pytest.mark.parametrize(("seed", "depth"), [(1, 1), (2, 2)])
 def test_a_hundred_thousand_values_of_random_expressions_are_one_in_three_engines(seed, depth):
     comparison = compare(seed=seed, count=1_000, depth=depth)
