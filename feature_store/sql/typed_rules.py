@@ -38,7 +38,7 @@ _INEXACT = (
     exp.Ln,
     exp.Pow,
 )
-_CONVERT = "declare the column with that type in project.yaml, or convert it in sources/"
+_CONVERT = "give it that type where it comes from: project.yaml, sources/ or the table's file"
 _OF_FRACTION: Mapping[str | None, tuple[str, str]] = {
     "string": (
         "a DOUBLE to VARCHAR",
@@ -74,9 +74,8 @@ def typed_problems(tree: exp.Query, types: Types) -> Iterator[SqlProblem]:
     """
     typed = _typed(tree, types)
     if typed is not None:
-        yield from _casts(typed)
-        yield from _equalities(typed)
-        yield from _partitions(typed)
+        problems = [*_casts(typed), *_equalities(typed), *_partitions(typed)]
+        yield from sorted(problems, key=lambda problem: problem.line)
 
 
 def cast_problems(tree: exp.Query, types: Types) -> Iterator[SqlProblem]:

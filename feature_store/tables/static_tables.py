@@ -17,6 +17,7 @@ from ...errors import Invalid, NotFound
 from ...events.port import Column, ColumnType
 from ...events.tables.column_types import arrow_type
 from ...project.reading.names import OURS
+from ...reports.columns import plural
 from .relations import static_raw_name, static_table
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def _finite(values: pa.ChunkedArray[Any], name: str, where: str) -> pa.ChunkedAr
 
     if infinite := values.filter(pc.is_inf(values)).length():
         raise Invalid(
-            f"{where}: column {name} is infinite in {infinite:,} rows",
+            f"{where}: column {name} is infinite in {plural(infinite, 'row')}",
             remedy="engines compute differently with it: leave the value out, or write a number",
         )
     finite: pa.ChunkedArray[Any] = pc.if_else(
