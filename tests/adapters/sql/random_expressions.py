@@ -2,7 +2,7 @@
 
 The laptop's DuckDB, Athena's text in the offline stack's translation, and BigQuery's by GoogleSQL's
 reference implementation. The offline Athena is DuckDB too, so it judges the rendering and not
-Trino's own functions: for those see docs/decisions/features.md.
+Trino's own functions: for those see docs/parity.md.
 """
 
 import math

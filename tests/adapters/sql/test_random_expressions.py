@@ -1,7 +1,7 @@
 """Random expressions of the neutral subset have one value on the laptop, on Athena and on BigQuery.
 
 Of Athena this judges our text in the offline stack, which is DuckDB below: Trino's own functions are
-judged by its documentation (docs/decisions/features.md).
+judged by its documentation (docs/parity.md).
 """
 
 import pytest
