@@ -297,9 +297,9 @@ def _replaced(node: exp.Expr) -> exp.Expr:
     if isinstance(search, exp.Literal) and search.name:
         return node
     new = node.args["replacement"]
-    given = "" if isinstance(new, exp.Literal) else "AND NOT y IS NULL "
+    unless_null = "" if isinstance(new, exp.Literal) else "AND NOT y IS NULL "
     parts = {"x": node.this, "s": search, "y": new, "r": node}
-    return filled(f"CASE WHEN s = '' {given}THEN x ELSE r END", parts)
+    return filled(f"CASE WHEN s = '' {unless_null}THEN x ELSE r END", parts)
 
 
 def _difference(node: exp.Expr) -> exp.Expr:

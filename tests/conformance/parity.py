@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from isthmus.core.plugins import installed
 from isthmus.target import Capability
+from isthmus.tests.conformance.data.sql_meanings import meanings
 from isthmus.tests.conformance.provider_marks import compared
 from isthmus.tests.conformance.rows import asserting, columns
-from isthmus.tests.conformance.sql_meanings import meanings
 
 KNOWN = {
     "run": "seen running, offline",
