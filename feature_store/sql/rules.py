@@ -5,6 +5,7 @@ Each rule yields what is wrong and what to write instead.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -247,6 +248,18 @@ def _interval(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
+def _literal(node: exp.Expr) -> Iterator[Trouble]:
+    """Yield a problem if a number is too large for a float, or none."""
+    if node.args["is_string"]:
+        return
+    try:
+        finite = math.isfinite(float(node.name))
+    except ValueError:
+        finite = False
+    if not finite:
+        yield f"the number {node.name[:20]}", "write a number of 1.7e308 at most"
+
+
 def _cast(node: exp.Expr) -> Iterator[Trouble]:
     """Yield a problem if a CAST does not mean the same in every engine."""
     to, value = node.args["to"].this, node.this
@@ -415,6 +428,7 @@ RULES: dict[Node, Rule] = {
     exp.Identifier: _identifier,
     exp.Table: _table,
     exp.Placeholder: _placeholder,
+    exp.Literal: _literal,
     exp.Join: _join,
     exp.Union: _union,
     exp.Limit: _limit,
