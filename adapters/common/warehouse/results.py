@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -35,7 +36,9 @@ def _duckdb_value(name: str, value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, Decimal):
-        return float(value)
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"SQL: ${name} is {value}", remedy="a parameter is a finite number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise Invalid(

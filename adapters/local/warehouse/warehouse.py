@@ -10,6 +10,7 @@ from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....storage import Resource
 from ....target import Target
 from ...common.warehouse import results
+from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.relations import quoted
 from ...common.warehouse.tables import (
@@ -75,14 +76,7 @@ class LocalWarehouse:
         if document == old:
             return
         if spec.view_sql is not None:
-            # both bind: Invalid now, not at the first read; the first judges the view's own text
-            self._engine.stream(documents, spec.view_sql, {}, _drop, compare=False)
-            self._engine.query(
-                {**documents, spec.name: document},
-                f"SELECT * FROM {quoted(spec.name)} LIMIT 0",
-                {},
-                compare=False,
-            )
+            bind({**documents, spec.name: document}, spec.view_sql, {})
         with (
             self._calls.mutating("warehouse.apply", spec.name),
             self._database.transaction(f"applying {spec.name}") as db,
@@ -219,10 +213,6 @@ class LocalWarehouse:
         """Return the stored description of a table; raise NotFound if there is none."""
         with translated("reading the catalogue"):
             return catalogue.existing(self._database.connection, table)
-
-
-def _drop(_relation: duckdb.DuckDBPyRelation) -> None:
-    """Leave a bound query unread."""
 
 
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:

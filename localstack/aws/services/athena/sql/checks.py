@@ -369,7 +369,8 @@ def _function(text: str, node: exp.Expr) -> None:
         raise QueryFailed(
             "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", position=place(text, node)
         )
-    windowed = isinstance(node.parent, exp.Window) or (
+    over = isinstance(node.parent, exp.Window) and node.arg_key == "this"
+    windowed = over or (
         isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
         and isinstance(node.parent.parent, exp.Window)
     )
@@ -379,7 +380,7 @@ def _function(text: str, node: exp.Expr) -> None:
             f"Window function {name} requires an OVER clause",
             position=place(text, node),
         )
-    if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
+    if over and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
         raise QueryFailed(
             "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", position=place(text, node)
         )
