@@ -44,8 +44,9 @@ def curve_section(curve: LearningCurve) -> str:
     drawn = _chart(curve, measured, table) if measured else table
     notes = (
         f"Each share is trained as the run is and tested on the same {curve.tested:,} rows; "
-        f"shares are nested. Intervals draw who was tested: which {_drawn(curve)} were trained on "
-        "is one draw of many. Features know the whole history at every share."
+        "shares are nested. Gains are paired by row, and surer than the whiskers of two shares "
+        f"look. Intervals draw who was tested: which {_drawn(curve)} were trained on is one draw "
+        "of many. Features know the whole history at every share."
     )
     return page.section(
         "Learning curve", drawn, page.words(last_step(curve)), page.words(notes, "soft")
