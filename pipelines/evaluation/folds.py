@@ -230,7 +230,7 @@ def _predict_here(fold: Fold) -> FoldResult:
 def _end_with_parent() -> None:
     """Wait for the parent process to end, then end this worker.
 
-    So no killed step leaves a worker that trains on.
+    A step that is killed then leaves no worker behind.
     """
     if parent := parent_process():
         parent.join()

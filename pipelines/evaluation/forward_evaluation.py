@@ -95,9 +95,9 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
 def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tuple[Fold, ...]:
     """Return the test periods of a forward evaluation over a training window.
 
-    They go from `evaluate.after` past the window's start to its end. They begin past the first day
-    that has rows when that is later. A period is as long as the configuration says, else a tenth of
-    the days to test, in whole days.
+    They begin `evaluate.after` past the window's start or the first day with rows, whichever is
+    later, and go on to the window's end or the last row. A period is as long as the configuration
+    says, else a tenth of the days to test, in whole days.
     """
     first = pc.min(data["event_timestamp"]).as_py()
     if first is None:

@@ -192,7 +192,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
-    """Return as text how many rows the metrics rest on, and what they can tell."""
+    """Return text on how many rows the metrics rest on, and which effects these can show."""
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if not evaluation.units or evaluation.unit is None:
         return (
@@ -279,7 +279,7 @@ def _loss(evaluation: Evaluation) -> str:
 
 
 def when(run: Run) -> str:
-    """Return as text when a run was, how long it took, on which target and from which commit."""
+    """Return a line on a run's time, duration, target and commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

@@ -117,7 +117,7 @@ def _no_ranking(measured: Evaluation) -> str:
 def _no_unit(objective: Objective) -> str | None:
     """Return as text that an objective should declare its unit, or None if it does.
 
-    Without it nobody knows which rows are independent.
+    Without a unit it is unknown which rows are independent.
     """
     if objective.unit is not None:
         return None

@@ -74,11 +74,11 @@ def train(
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
     """Return a model configuration by its file (`models/logistic.yaml`) or its name.
 
-    With `overrides` (`parameters.C=1`) it is as its file would say it.
+    `overrides`, such as `parameters.C=1`, replace keys of the file.
 
     Raises:
-        NotFound: there is none. The error says what it may have been meant to be.
-        Invalid: an override is none.
+        NotFound: there is no such configuration; the error names a similar one.
+        Invalid: an override is not KEY=VALUE, or nothing that a file could hold.
         ProjectError: the overridden configuration is wrong.
     """
     models = project.spec.models
@@ -348,7 +348,8 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration's settings on which the training set depends.
 
-    So another parameter of the trainer does not read the data again.
+    It goes into the cache key, so that another parameter of the trainer does not read the data
+    again.
     """
     return {
         key: value
@@ -358,7 +359,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return up to when events are stored and views published, for the cache key."""
+    """Return how recent the stored events and the feature views are, as parts of the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -404,7 +405,7 @@ def _about(
     overrides: tuple[str, ...],
     corrected: Corrections | None,
 ) -> dict[str, Any]:
-    """Return what a run's record says of its configuration: text, settings, git revision."""
+    """Return the record's fields on a run's configuration: its text, settings and git revision."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",

@@ -39,7 +39,7 @@ LATER_KEYS = {
 
 
 def _counted(text: str) -> Total:
-    """Parse what a metric sums: `click` (number of events) or `purchase.amount` (an attribute)."""
+    """Parse a metric's total: `click` (number of events) or `purchase.amount` (an attribute)."""
     if quantile := re.match(r"(p[0-9]{1,2}|median|quantile|percentile)\b(?= *\(| +\S)", text):
         raise Mistake(f"{quantile[1]} is {LATER}", _MEAN)
     if not re.fullmatch(_COUNTED, text):
