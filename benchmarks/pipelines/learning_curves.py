@@ -1,6 +1,6 @@
 """Count how often the interval of a learning curve's last step holds the true gain.
 
-`python -m benchmarks learning_curves [--logs=1000]`: logs of 300 people who train and 300 who are
+`python -m benchmarks learning_curves [--logs=400]`: logs of 300 people who train and 300 who are
 tested (tests/pipelines/evaluation/people.py), seeds fixed. A model knows each item's rate, by a
 share of the people; the true gain is that of the same two models on 8,000 other people. Beside it:
 the gain that other people who train would bring on average, of which the interval promises nothing.
@@ -28,7 +28,7 @@ LAST = SHARES[-2]
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--logs", type=int, default=scaled(1000, 3))
+    parser.add_argument("--logs", type=int, default=scaled(400, 3))
     arguments, _ = parser.parse_known_args()
     number, started = arguments.logs, time.process_time()
     others = people.log(scaled(MANY, 300), [30, 0])

@@ -18,39 +18,16 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from ...core.formats import StoredDocument
 from ...errors import Invalid
 from ...project.models.gate_figures import CUTOFF
 from ...project.specs.description import Gate, Model
 from . import measure
-from .evaluation import Evaluation
+from .evaluation import CurvePoint, Evaluation, LearningCurve
 from .forward_evaluation import Grouping, forward
 from .gate import has_order
 from .shares import count_units, share_of_units
-from .statistics import Estimate
 
 SHARES = (10, 20, 40, 70, 100)  # percent
-
-
-class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of the models that were trained on one share of the units."""
-
-    percent: int
-    units: int  # of the training set that are in the share
-    rows: int
-    figures: dict[str, Estimate] = {}  # by the names of gates; empty if it was not measured
-    gains: dict[str, Estimate] = {}  # less those of the largest smaller share that was measured
-    gained_from: int | None = None  # that share, in percent
-    why_not: str | None = None  # why it was not measured
-
-
-class LearningCurve(StoredDocument, frozen=True, kw_only=True):
-    """A learning curve; its last point is the run itself, which trains on all units."""
-
-    metric: str  # the gate's first that grows or falls with quality; else ndcg@10 or auc
-    unit: str | None  # what is drawn; None: rows, as the objective names no unit
-    tested: int  # rows, the same at every share
-    points: tuple[CurvePoint, ...]
 
 
 def curve_metric(gate: Gate, evaluation: Evaluation) -> str:

@@ -11,10 +11,9 @@ from ...core.formats import StoredDocument, schema
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
-from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
+from ..evaluation.evaluation import Champion, Evaluation, LearningCurve, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import FeatureFinding
-from ..evaluation.learning_curve import LearningCurve
 from ..runs.document import find, read, runs_folder, write
 
 

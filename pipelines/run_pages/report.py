@@ -10,7 +10,7 @@ from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from . import feature_page, figure_text, run_text
-from .curve_text import curve_section
+from .curve_picture import curve_section
 from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import run_uri

@@ -14,9 +14,8 @@ from ...project.specs.description import ROW, Feature, Model, Objective, Project
 from ...storage import BlobStore
 from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
-from ..evaluation.evaluation import Champion, Evaluation
+from ..evaluation.evaluation import Champion, Evaluation, LearningCurve
 from ..evaluation.gate import GateResult
-from ..evaluation.learning_curve import LearningCurve
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs

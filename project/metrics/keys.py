@@ -21,7 +21,7 @@ _EACH_STEP = (
 )
 _COME_BACK = (
     "write whether a unit did it at all, any: visit, within: 7d, or how often, sum: visit; "
-    "isthmus query counts the units of a day by their first"
+    "SQL over the events says which units came back"
 )
 _MEAN = (
     "write the mean, sum: view.seconds or rate: sum view.seconds / view; at_most: bounds what "

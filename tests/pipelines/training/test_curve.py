@@ -58,6 +58,7 @@ def test_the_text_and_the_page_show_the_gates_metric_by_share(shop, monkeypatch)
     assert "<svg" in section
     assert len(re.findall(r'class="dot a"', section)) == 2 * 5  # on a desk, and on a phone
     assert "gain over the share before" in section
+    assert "which rows were trained on is one draw of many" in section
 
 
 def test_the_command_runs_the_curve_as_a_step_and_takes_it_from_the_cache_again(tmp_path):
