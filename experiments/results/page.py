@@ -19,6 +19,7 @@ from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
 from . import text
+from .chance_text import chance_lines
 from .log_results import compare_log
 from .results import DayEffect, Effect, MetricArms, Results, Segments, Trend
 from .run_results import compare_run, last_look
@@ -36,7 +37,7 @@ _ONE_LOG = (
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     """Write the HTML report of an experiment's newest results, and return its path.
 
-    Where nobody has looked at the run, this is a look.
+    If nobody has looked at the run's results yet, this is recorded as the first look.
 
     Returns:
         A path that opens the page.
@@ -185,7 +186,8 @@ def _effects_section(results: Results) -> str:
         )
         for effect in results.effects
     ]
-    return page.section("Differences", drawn, *(words if results.interleaved else ()))
+    chances = [page.words(f"Chance: {line}.", "soft") for line in chance_lines(results)]
+    return page.section("Differences", drawn, *(words if results.interleaved else chances))
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
@@ -377,7 +379,7 @@ def split_section(results: Results) -> str:
 def _split_by_value(results: Results, attribute: str) -> str:
     """Return an HTML table of the units of each arm by an attribute's values.
 
-    With the odds that the planned shares are broken among the units of each value.
+    A column has the odds that the planned shares are broken among the units of each value.
     """
     rows = [
         [

@@ -81,7 +81,7 @@ def _judgement(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
         return "broken"
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
 
 
@@ -90,10 +90,10 @@ def _is_harmed(
 ) -> bool:
     """Return whether harm beyond the margin is shown, with so many standard errors.
 
-    The test is of the difference to the control's rate with the margin on it, so that a control
-    without an error says something, too.
+    It tests the treatment's rate against the control's rate with the margin applied, so that it
+    works for a control without variance, too.
     """
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
     beyond = sign * (treatment.point.value - allowed * control.point.value)
     error = math.sqrt(treatment.point.variance + allowed**2 * control.point.variance)
@@ -103,7 +103,7 @@ def _is_harmed(
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
     """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
-    Of a rate below zero a margin in percent means nothing.
+    A control rate below zero never suffices: a margin in percent of it has no meaning.
     """
     larger = treatment if guardrail.may == "rise" else control
     return (
@@ -114,7 +114,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
     )
 
 
-def _sign(may: Literal["rise", "drop"]) -> int:
+def _harm_direction(may: Literal["rise", "drop"]) -> int:
     """Return the direction of the harm: 1 if a rise harms, else -1."""
     return 1 if may == "rise" else -1
 

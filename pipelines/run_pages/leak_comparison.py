@@ -132,7 +132,7 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     """Return the table of predictions with a feature's values as `prediction`.
 
-    Where the feature is not known yet it is its mean.
+    Rows for which the feature is not known yet get its mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)
@@ -148,7 +148,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
     """Return the feature to make leak: the named one, or the first made of past outcomes.
 
-    A mere count of impressions is none.
+    A feature that only counts exposures is not made of outcomes.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)

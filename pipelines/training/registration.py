@@ -16,6 +16,7 @@ from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation
 from ..evaluation.gate import GateResult
+from ..evaluation.learning_curve import LearningCurve
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs
@@ -91,6 +92,9 @@ def register(context: StepContext, model: Model) -> None:
         if previous_run and previous_run.data
         else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
+        curve=_document(context.inputs["curve"] / "curve.json", LearningCurve)
+        if "curve" in context.inputs
+        else None,
         gate=judged.verdict,
         checks=judged,
         version=f"{model.model}@{version.version}",
@@ -114,7 +118,7 @@ def _no_ranking(measured: Evaluation) -> str:
 def _no_unit(objective: Objective) -> str | None:
     """Return as text that an objective should declare its unit, or None if it does.
 
-    Without it nobody knows which rows are independent.
+    Without a unit it is unknown which rows are independent.
     """
     if objective.unit is not None:
         return None
@@ -237,9 +241,9 @@ def _with_ceiling(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the one entity whose features a model uses, or None if there are several.
+    """Return the one entity that all of a model's features describe, or None.
 
-    It is the one that all of the model's features are of.
+    None: they describe several, or one is an attribute of the exposure.
     """
     views = {feature.view for feature in features}
     entities = {
@@ -268,7 +272,8 @@ def _place(
     nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
     approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
     stays = version.approval == "approved" and (
-        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+        approval == "pending"
+        or promotion.was_chosen_by_person(context.project(), version.model, version.version)
     )  # a person's approval
     if approval != version.approval and not stays:
         registry.set_approval(
