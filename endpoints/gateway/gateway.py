@@ -57,6 +57,7 @@ class Gateway:
         endpoint: str,
         *,
         rng: Random | None = None,
+        seed: str | None = None,
         emit: Emit | None = None,
         durable: bool = False,
         refresh: timedelta = REFRESH,
@@ -68,16 +69,19 @@ class Gateway:
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
+        `seed`: makes what is drawn and the answers' ids the same for the same requests in the same
+        order, as a simulation needs it. By default nobody can foretell them.
+
         `emit`: where rows of a stream go, by default the project's own. `live`: what reads which
         experiments run, for several gateways; by default one of its own.
         """
         self.project = project
         self.endpoint = ranking_endpoint_of(project, endpoint)
         self.tally = Tally()
-        self._numbers = AnswerNumbers()
+        self._numbers = AnswerNumbers(seed)
         self._shape = shape_of(project.spec, self.endpoint)
         self._explore = float(self.endpoint.explore) / 100
-        self._rng = rng or Random()  # noqa: S311  exploration is no secret
+        self._rng = rng or Random(seed)  # noqa: S311  exploration is no secret
         self._own_live = reader_of(project, [self.endpoint])
         weakref.finalize(self, self._own_live.end)
         self._rulebook = Rulebook(self.endpoint, project.spec)
