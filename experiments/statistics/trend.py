@@ -1,0 +1,94 @@
+"""Whether an effect changes with the days since a unit's first exposure.
+
+Pure. The effect of a day is the logarithm of the ratio of both arms' rates on that day alone, the
+slope its regression over the days, weighted by 1 / variance: a contrast, sum over days of c_d
+effect_d. Days share units, and each unit may drift at its own pace, so the slope's variance is that
+of the units' influences on it (linearisation; Deng, Knoblich, Lu 2018):
+
+    s_u = sum over days of c_d (y_ud - R_d d_ud) / Y_d,    R_d = Y_d / D_d,
+
+y_ud what the day adds to a unit's numerator, d_ud to its denominator, Y_d and D_d their totals in
+the unit's arm. It is the sum over both arms of n / (n - 1) sum over units of s_u^2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from ...pipelines.evaluation.statistics import Estimate
+from .ratio import Point, Z, log_ratio
+from .sums import Sums
+
+Pair = tuple[Point, Point]  # control, treatment
+_FEWEST_DAYS = 3
+
+
+class Contrast(msgspec.Struct, frozen=True, kw_only=True):
+    """How much an effect changes a day, and the weight of each day's effect in it."""
+
+    slope: float
+    weights: dict[int, float]
+
+
+class DayWeight(msgspec.Struct, frozen=True):
+    """What a unit of numerator and of denominator on one day adds to a unit's influence."""
+
+    of_y: float
+    of_d: float
+
+
+class Influences(msgspec.Struct, frozen=True):
+    """The units of an arm, and the sum of the squares of their influences on a slope."""
+
+    units: int
+    squares: float
+
+    @property
+    def variance(self) -> float:
+        """The arm's part of the slope's variance; infinite below two units."""
+        return self.squares * self.units / (self.units - 1) if self.units > 1 else math.inf
+
+
+def contrast(days: Mapping[int, Pair]) -> Contrast | None:
+    """Return how much the relative effect changes a day, as a contrast of the days' effects.
+
+    None: fewer than three days can be compared.
+    """
+    usable = {day: log_ratio(*pair) for day, pair in days.items() if min(p.value for p in pair) > 0}
+    precisions = {day: 1 / variance for day, (_, variance) in usable.items() if variance > 0}
+    if len(precisions) < _FEWEST_DAYS:
+        return None
+    middle = sum(day * precision for day, precision in precisions.items()) / sum(
+        precisions.values()
+    )
+    spread = sum(precision * (day - middle) ** 2 for day, precision in precisions.items())
+    weights = {day: precision * (day - middle) / spread for day, precision in precisions.items()}
+    slope = math.fsum(weight * usable[day][0] for day, weight in weights.items())
+    return Contrast(slope=slope, weights=weights)
+
+
+def day_weights(of: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
+    """Return what each day of a unit of one arm adds to its influence on the slope.
+
+    It is `of_y` times the day's numerator less `of_d` times its denominator. `days` are the arm's
+    sums of each day alone.
+    """
+    return {
+        day: DayWeight(weight / days[day].total("y"), weight / days[day].total("d"))
+        for day, weight in of.weights.items()
+    }
+
+
+def interval(of: Contrast, arms: Iterable[Influences]) -> Estimate | None:
+    """Return the slope with its 95 % confidence interval, for one look.
+
+    None: nothing varies, or an arm has fewer than two units.
+    """
+    variance = sum(arm.variance for arm in arms)
+    if not 0 < variance < math.inf:
+        return None
+    margin = Z * math.sqrt(variance)
+    return Estimate(value=of.slope, low=of.slope - margin, high=of.slope + margin)

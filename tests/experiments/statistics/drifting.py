@@ -1,0 +1,103 @@
+"""Simulated units by day since their first exposure, and what the statistics of a trend say of them.
+
+For the tests and benchmarks/experiments/trends.py. Arrays are (runs, units, days).
+"""
+
+import math
+
+import numpy as np
+
+from isthmus.experiments.statistics import trend
+from isthmus.experiments.statistics.assessment import comparisons
+from isthmus.experiments.statistics.ratio import Z
+from isthmus.experiments.statistics.trend import Influences
+
+from .worlds import sums
+
+KINDS = ("ratio", "revenue")
+
+
+def units(kind, random, shape, *, drift=0.0, effect=0.0, staggered=False):
+    """Return y, d and which days a unit has had, of units whose tastes last.
+
+    Args:
+        kind: `ratio`: clicks of impressions. `revenue`: one in five buys on a day, for log-normal
+            amounts; d is 1.
+        random: NumPy's generator.
+        shape: Runs, units, days.
+        drift: The standard deviation of a unit's own slope, of its logarithm, a day.
+        effect: By day, relative.
+        staggered: Units come on all days, so the later a day is the fewer have had it.
+    """
+    runs, number, days = shape
+    day = np.arange(days)
+    pace = random.normal(0, 1, (runs, number, 1)) * drift * (day - (days - 1) / 2)
+    likely = np.minimum(random.beta(2, 18, (runs, number, 1)) * np.exp(pace) * (1 + effect), 1)
+    if kind == "ratio":
+        d = random.poisson(3, shape) + 0.0
+        y = random.binomial(d.astype(int), likely) + 0.0
+    else:
+        d = np.ones(shape)
+        y = (random.random(shape) < 2 * likely) * random.lognormal(0, 1, shape)
+    first = random.integers(0, days, (runs, number, 1)) if staggered else 0
+    had = np.broadcast_to(first + day < days, shape)
+    return y * had, d * had, had
+
+
+def calls(control, treatment):
+    """Return of each run whether a trend is shown, and whether it was before units' own slopes."""
+    arms = [days_of(*arm) for arm in (control, treatment)]
+    return np.array([call(run, control, treatment, arms) for run in range(len(control[0]))])
+
+
+def days_of(y, d, had):
+    """Return the arm's sums of each day alone, by run and day; units that had the day count."""
+    by_day = []
+    for day in range(y.shape[2]):
+        counts = had[:, :, day].sum(1).tolist()
+        of_day = sums(y[:, :, day], d[:, :, day])
+        by_day.append(
+            [
+                type(of)(
+                    **{**{k: getattr(of, k) for k in ("y", "d", "yy", "yd", "dd")}, "units": n}
+                )
+                for of, n in zip(of_day, counts, strict=True)
+            ]
+        )
+    return list(zip(*by_day, strict=True))
+
+
+def call(run, control, treatment, arms):
+    days = {
+        day: {"control": arms[0][run][day], "treatment": arms[1][run][day]}
+        for day in range(control[0].shape[2])
+    }
+    pairs = {day: pair for day, of in days.items() if (pair := comparisons(of)["treatment"])}
+    of = trend.contrast({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
+    if of is None:
+        return False, False
+    influences = [
+        influence(
+            trend.day_weights(of, {day: sides[name] for day, sides in days.items()}), *arm, run
+        )
+        for name, arm in (("control", control), ("treatment", treatment))
+    ]
+    slope = trend.interval(of, influences)
+    spread = sum(
+        of.weights[day] ** 2
+        * (p.control.variance / p.control.value**2 + p.treatment.variance / p.treatment.value**2)
+        for day, p in pairs.items()
+        if day in of.weights
+    )
+    return not slope.low <= 0 <= slope.high, abs(of.slope) > Z * math.sqrt(spread)
+
+
+def influence(weights, y, d, had, run):
+    """Return an arm's influences, by NumPy, as the query gives them."""
+    days = y.shape[2]
+    of_y, of_d = (
+        np.array([getattr(weights[day], name) if day in weights else 0.0 for day in range(days)])
+        for name in ("of_y", "of_d")
+    )
+    of_unit = y[run] @ of_y - d[run] @ of_d
+    return Influences(int(had[run].any(1).sum()), float(of_unit @ of_unit))
