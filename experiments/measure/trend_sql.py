@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from itertools import accumulate
 from typing import Any
+
+import msgspec
 
 from ...core.runtime.project import Project
 from ...project.specs.description import ProjectSpec
@@ -50,9 +53,8 @@ def read(
         "since": period.since,
         "earliest": period.earliest,
         "until": period.until,
-        "today": midnight(period.until.date()),
     }
-    values |= parameters([metric], arms, known_at=period.known, shifts={})
+    values |= trend_parameters(metric, arms, until=period.until, known_at=period.known)
     rows = project.target.warehouse.query(sql, values).to_pylist()
     return {
         slope: {
@@ -62,6 +64,18 @@ def read(
         }
         for number, (slope, weights) in enumerate(slopes.items())
     }
+
+
+def trend_parameters(
+    metric: Metric, arms: Sequence[str], *, until: datetime, known_at: datetime
+) -> dict[str, object]:
+    """Return the SQL parameters about the metric, the arms and the last whole day.
+
+    The caller adds the others.
+    """
+    of_run = msgspec.structs.replace(metric, before=None)
+    today = {"today": midnight(until.date())}
+    return today | parameters([of_run], arms, known_at=known_at, shifts={})
 
 
 def _finite(value: Any) -> float:

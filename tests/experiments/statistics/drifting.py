@@ -10,9 +10,8 @@ import numpy as np
 from isthmus.experiments.statistics import trend
 from isthmus.experiments.statistics.assessment import comparisons
 from isthmus.experiments.statistics.ratio import Z
+from isthmus.experiments.statistics.sums import Sums
 from isthmus.experiments.statistics.trend import Influences
-
-from .worlds import sums
 
 KINDS = ("ratio", "revenue")
 
@@ -52,19 +51,19 @@ def calls(control, treatment):
 
 def days_of(y, d, had):
     """Return the arm's sums of each day alone, by run and day; units that had the day count."""
-    by_day = []
-    for day in range(y.shape[2]):
-        counts = had[:, :, day].sum(1).tolist()
-        of_day = sums(y[:, :, day], d[:, :, day])
-        by_day.append(
-            [
-                type(of)(
-                    **{**{k: getattr(of, k) for k in ("y", "d", "yy", "yd", "dd")}, "units": n}
-                )
-                for of, n in zip(of_day, counts, strict=True)
-            ]
-        )
-    return list(zip(*by_day, strict=True))
+    added = {
+        "units": had.sum(1),
+        "y": y.sum(1),
+        "d": d.sum(1),
+        "yy": np.einsum("rud,rud->rd", y, y),
+        "yd": np.einsum("rud,rud->rd", y, d),
+        "dd": np.einsum("rud,rud->rd", d, d),
+    }
+    by_run = zip(*(column.tolist() for column in added.values()), strict=True)
+    return [
+        [Sums(**dict(zip(added, day, strict=True))) for day in zip(*columns, strict=True)]
+        for columns in by_run
+    ]
 
 
 def call(run, control, treatment, arms):
