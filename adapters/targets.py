@@ -112,9 +112,11 @@ def blobs_for(uri: str) -> BlobStore:
 class Dialect(Protocol):
     """An adapter's SQL module: pure, and importable without its SDK."""
 
-    def check(self, sql: str) -> tuple[SqlProblem, ...]: ...
+    def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        """Return what in a statement of neutral SQL the engine cannot express, as problems."""
 
-    def render(self, sql: str) -> Rendered: ...
+    def render(self, sql: str) -> Rendered:
+        """Translate a statement of neutral SQL to the engine's SQL."""
 
 
 def sql_of(adapter: str) -> Dialect | None:

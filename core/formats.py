@@ -24,7 +24,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
         """Convert a stored document's JSON value from an older format version to this one.
 
-        As it is where their defaults say what the older meant.
+        The value stays as it is where the fields' defaults say what the older version meant.
         """
         return old
 

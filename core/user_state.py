@@ -96,7 +96,7 @@ def known_id(folder: Path, *, project: Path | None = None) -> str | None:
 
     Raises:
         Refused: this user's state folder does not know it, it is a symbolic link, or git tracks
-        files in it.
+            files in it.
     """
     folder = _whole(folder)
     try:
@@ -187,7 +187,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
 
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this
-        machine.
+            machine.
     """
     number, place = known_id(home, project=project), os.path.realpath(project)
     record = _record(number)
@@ -328,7 +328,8 @@ def _record(number: str | None) -> KnownFolder | None:
 def _is_ours(state: Path) -> bool:
     """Return whether the user's state folder exists.
 
-    Refused: it belongs to another user, who would say what is known here.
+    Raises:
+        Refused: It belongs to another user, who could declare any folder trusted.
     """
     try:
         status = state.stat()
@@ -392,7 +393,8 @@ def _make_private(folder: Path, status: os.stat_result) -> None:
 def _register(folder: Path) -> str:
     """Register a folder as trusted under a new random id, and return the id.
 
-    First it is known, then it says so: whoever stops in between begins again.
+    The record is written before the id in the folder: if the process dies in between, the folder is
+    still unknown, and registering it can be repeated.
     """
     make_folder(folder, mode=0o700)
     folder.chmod(0o700)

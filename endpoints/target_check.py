@@ -27,7 +27,7 @@ def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target can count what units are shown, if the endpoint's rules need it."""
+    """Return whether a target can count how often units are shown items, if a rule needs that."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 

@@ -33,7 +33,7 @@ def importable(folder: str) -> None:
         if _finder not in sys.path_hooks:
             sys.path_hooks.insert(0, _finder)
         for path in filter(
-            _is_ours, list(sys.path_importer_cache)
+            _is_project_path, list(sys.path_importer_cache)
         ):  # a copy: other threads import meanwhile
             del sys.path_importer_cache[path]
     if folder not in sys.path:
@@ -49,14 +49,14 @@ class _FromSource(SourceFileLoader):
 
 def _finder(path: str) -> FileFinder:
     """Return the import finder for a folder of the project; raise ImportError for others."""
-    if not _is_ours(path):
+    if not _is_project_path(path):
         raise ImportError(path)
     return FileFinder(
         path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES)
     )
 
 
-def _is_ours(path: str) -> bool:
+def _is_project_path(path: str) -> bool:
     """Return whether a path is in a project's folder, but not in a Python environment inside it.
 
     Libraries may well use their bytecode.

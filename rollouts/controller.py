@@ -311,8 +311,8 @@ def give_back(
 ) -> None:
     """Release a controller's lease of a rollout, so that the next one need not wait for its end.
 
-    Only for a holder that has nothing under way any more. One that cannot give it back lets it run
-    out. `stored_last` is the document as the holder left it.
+    It is called only when no call of this controller is under way. If the release fails, the lease
+    expires by itself. `stored_last` is the document as the controller last stored it.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
         if stored_last is not None and _free_lease(ports, stored_last, holder):
@@ -353,7 +353,8 @@ def drive(
     error of a single iteration does not end it.
 
     Raises:
-        Refused: A newer version wrote the document. So with Invalid.
+        Refused: A newer version wrote the rollout's document.
+        Invalid: The document cannot be read.
         Unavailable: The clock stands still.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")

@@ -127,8 +127,9 @@ def _precondition(state: State, observation: Observation, now: datetime) -> Step
 def _touch(state: State, observation: Observation) -> Step:
     """Return the step that makes the tokens of a stopped former controller stale.
 
-    It sets the same split again. A bake's token is compared first. If nobody was there, the next
-    look takes over the token that our own touch leaves.
+    It sets the same split again, which gives the endpoint a new token. If the token is still the
+    bake's, nobody else changed the endpoint, and the next look records the new one; else the bake's
+    is kept, so that the change is noticed.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -154,7 +155,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
     """Return the state after an action, or after the error that it raised.
 
-    A process that dies before it writes this down has lost a count, no more.
+    If the process dies before this is stored, only the count of calls is wrong.
     """
     done, unknown = error is None, isinstance(error, OutcomeUnknown)
     if isinstance(action, Touch):

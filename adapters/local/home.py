@@ -35,7 +35,7 @@ def home(target: Target) -> Path:
     """Return the folder `.isthmus/` where the laptop keeps a project's data, made if needed.
 
     Raises:
-        Refused: This user's state folder does not know the one that exists.
+        Refused: The folder exists, but this user's state folder has no record of it.
     """
     folder = Path(target.profile.options["home"])
     with translated(f"opening {folder}"):

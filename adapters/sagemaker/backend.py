@@ -87,7 +87,7 @@ def _is_there(client: Any, operation: str) -> bool:
     return True
 
 
-def refuse_what_is_not_there(url: str, session: Any) -> None:
+def refuse_missing_operations(url: str, session: Any) -> None:
     """Make all clients of a botocore session raise Unsupported where the server lacks an operation.
 
     It is for servers such as moto in place of AWS. The call is not repeated.
@@ -96,7 +96,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
     def refuse(
         operation_model: Any, response_dict: Any, **_: Any
     ) -> None:  # before it is parsed: a page is no XML
-        if _not_there(response_dict["status_code"], response_dict["body"]):
+        if _means_missing(response_dict["status_code"], response_dict["body"]):
             name, operation = server(url), operation_model.name
             if name != OURS:  # which answers what it lacks in AWS's words
                 raise Unsupported(
@@ -114,7 +114,7 @@ def _absent(operations: list[str]) -> str:
     )
 
 
-def _not_there(status: int, body: bytes) -> bool:
+def _means_missing(status: int, body: bytes) -> bool:
     """Return whether an HTTP answer means that the server does not implement the operation."""
     return (
         status == 501

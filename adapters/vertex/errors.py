@@ -109,7 +109,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
     """Translate Google's errors in the block into Isthmus errors.
 
     `what` says what was being done. With `effect`, an error after which the call may have happened
-    becomes OutcomeUnknown. Errors that are not Google's pass untouched: they are our mistakes.
+    becomes OutcomeUnknown. Errors that are not Google's pass unchanged: they are bugs of Isthmus.
     """
     try:
         yield

@@ -168,9 +168,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what in a neutral SQL statement cannot be expressed in BigQuery's SQL, as problems.
+    """Return what in a statement of neutral SQL cannot be expressed in BigQuery's, as problems.
 
-    First comes what no target can say; else what the list above lacks, or its own rules.
+    Neutral SQL is the subset that all targets share. Problems that hold on every target come first.
     """
     if neutral := check_neutral(sql):
         return neutral

@@ -17,7 +17,7 @@ from datetime import date, timedelta
 import numpy as np
 
 from isthmus.experiments.statistics import split
-from isthmus.experiments.statistics.inference import Horizon, counting
+from isthmus.experiments.statistics.inference import Horizon, counting_looks
 from isthmus.experiments.statistics.ratio import points
 from isthmus.experiments.statistics.sample_size import planned_units
 from isthmus.experiments.statistics.spending import bounds
@@ -228,7 +228,7 @@ def crept(runs):
     Looks that add less than 0.1 % of the plan have the bound of the previous look.
     """
     looks = np.arange(500, 10_001, scaled(2, 2_000))
-    counted = looks[counting(looks.tolist(), 10_000)] / 10_000
+    counted = looks[counting_looks(looks.tolist(), 10_000)] / 10_000
     bound = np.array(bounds(counted.tolist()))[
         np.searchsorted(counted, looks / 10_000, "right") - 1
     ]

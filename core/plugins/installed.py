@@ -48,7 +48,7 @@ def adapter(name: str) -> Adapter:
 def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iterator[Adapter]:
     """Yield every adapter that can be imported and for which `where` is true.
 
-    A broken one is left out: `adapter` raises the reason when it is asked for by name.
+    A broken one is left out; `adapter(name)` raises the reason.
     """
     for name in names():
         try:

@@ -31,7 +31,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
 
-def _silent(_what: str, _done: int, _total: int | None) -> None: ...
+def _silent(_what: str, _done: int, _total: int | None) -> None:
+    """Ignore the progress of a task: the default callback."""
 
 
 @final
@@ -242,9 +243,9 @@ def open(
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
-    """Open the target of a profile that was stored in a run.json, inside a pipeline's step.
+    """Open the target of a profile that was stored in a run.json.
 
-    A pipeline's step, a job of its own, comes back to its ports by it.
+    A pipeline's step, which runs as a job of its own, gets its storage and services by it.
     """
     from ...adapters import targets
 

@@ -55,10 +55,11 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     """Return the URL of the offline stack for the project in `folder`, starting it if needed.
 
-    `server`: what its profile names instead of a stack of its own.
+    A URL in the environment comes first, then `server`, the URL that the target's profile names.
 
-    Invalid for a variable that leads off this machine; Unavailable when the project's own does not
-    start.
+    Raises:
+        Invalid: The environment's URL leads off this machine.
+        Unavailable: The project's own stack does not start.
     """
     if exported := _variable(stack):
         variable, url = exported
@@ -202,9 +203,8 @@ def _how(code: int) -> str:
 def exported(stack: Offline) -> dict[str, str]:
     """Return the target options for the local stack named in the environment, or none.
 
-    They are empty when it leads to none.
-
-    That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
+    The environment names one inside of `isthmus stack run`, or where the variables of `isthmus
+    stack up` were exported. A URL that leads off this machine counts as none.
     """
     _, url = _variable(stack) or ("", "")
     return address(stack, url) if on_this_machine(url) else {}
@@ -241,8 +241,12 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
 def _forget(place: Path, *, ending: bool) -> None:
     """Delete the stored state of an offline stack from disk.
 
-    `ending`: its stack was told to end, and may have lost its command line, by which it is known,
-    before its lock.
+    Args:
+        place: The folder of the state.
+        ending: Whether the stack was told to end; then wait a while for it to release the folder.
+
+    Raises:
+        Unavailable: A stack still uses the folder.
     """
     from isthmus_stack.core.home.folders import OwnedFolder, Taken, remove_tree
 

@@ -385,7 +385,7 @@ class Gateway:
     ) -> Reply:
         """Return the models' raw predictions for a request; no exposure is logged.
 
-        The smoke test of `deploy` asks so.
+        It serves the smoke test of `deploy`, and `invoke` with parameters.
         """
         instances = self._models.rows(
             parsed(request, self._shape), self._models.now().inputs

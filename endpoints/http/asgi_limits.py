@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits, their connections no more than this process may open files."""
+    """Return the limits with no more connections than the number of files this process may open."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -407,7 +407,12 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _end_half_closed(self, answers: int, turns: int) -> None:
-        """Close a connection whose client sends no more, once it has all its answers."""
+        """Close a connection whose client sends no more, once it has all its answers.
+
+        Args:
+            answers: How many answers had been sent at the last look.
+            turns: How many further turns of the event loop to wait for another answer.
+        """
         if self.transport.is_closing():
             return
         if answers != self._answers:

@@ -44,7 +44,8 @@ def invoke(
 ) -> Ranking | Reply:
     """Rank a request once, as the gateway does; its exposure is logged before this returns.
 
-    With `parameters` a model is only asked: no exposure. For many requests keep an `im.Gateway`.
+    With `parameters` it only asks the model for predictions: nothing is shown or logged. For many
+    requests keep an `im.Gateway`.
 
     Args:
         project: An open project.

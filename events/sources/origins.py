@@ -64,8 +64,7 @@ def open_source(
 
     Raises:
         Invalid: it cannot be read at all, or has columns that the event does not have. The error
-            names
-            the file.
+            names the file.
         NotFound: there is no such file.
         Unsupported: the target does not read such a place. The error names the key.
     """

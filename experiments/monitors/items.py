@@ -230,8 +230,8 @@ def _click_rows(
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
     """Yield the ratio of clicks to the sum of predicted scores, as a snapshot row.
 
-    It has the exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
-    given.
+    Its interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum of scores is
+    taken as known.
     """
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
     least, most = alarm.calibration or (-math.inf, math.inf)

@@ -45,8 +45,8 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     """Return the ratio of the lowest to the highest share of units with an outcome, by group.
 
-    The two groups are chosen by what is seen, so the interval is that of all pairs at once
-    (Bonferroni): with two groups that of their one. None: fewer than two groups can be compared.
+    Because the data choose the two groups, the interval is corrected for all pairs of groups
+    (Bonferroni). None: fewer than two groups can be compared.
     """
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
@@ -81,11 +81,11 @@ def comparable(below: Kind, above: Kind) -> bool:
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
     """Return the ratio of two groups' shares of units with an outcome, with its interval.
 
-    It is taken on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of
-    both shares' intervals.
+    The interval is symmetric on the log scale. If `below` has too few units or outcomes for that,
+    it is the quotients of the ends of the two shares' own intervals.
 
     Raises:
-        ZeroDivisionError: Above nobody is satisfied.
+        ZeroDivisionError: No unit of `above` has an outcome.
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     if not enough(below.units, below.satisfied):

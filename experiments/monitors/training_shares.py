@@ -54,10 +54,10 @@ def shares(
 
     Args:
         project: The project.
-        monitor: The monitor.
+        monitor: The monitor of items.
         groups: How items are grouped.
-        versions: Whose shares.
-        asked_before: Those that an earlier look has asked for.
+        versions: The model versions, such as `ranker@3`.
+        asked_before: Shares that are known from an earlier look, by version; they are not queried.
     """
     entity = entity_of(monitor.items, project.spec)
     by_version: Shares = {}

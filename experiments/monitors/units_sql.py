@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ...project.specs.description import Endpoint, Objective, ProjectSpec
 from ...project.specs.reach import path
-from ..measure.unit_events import unit_rows
+from ..measure.unit_events import unit_events_sql
 
 _NOW, _BEFORE, _FIRST = (
     "dt >= $since",
@@ -93,6 +93,6 @@ def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (
         "SELECT unit, dt AS day FROM "
-        f"({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY "
+        f"({unit_events_sql(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY "
         "unit, dt"
     )

@@ -89,8 +89,8 @@ def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
     """Return the first day of the log that a monitor can read.
 
-    Of units, the first day on which a request said the attribute, as logs are older than their
-    monitors; if none did, as of items.
+    For a monitor of units it is the first day on which a request carried the attribute, as a log
+    may be older than its monitor. If no request did, or for items, it is the log's first day.
     """
     state, first = project.target.warehouse.observe(stream), None
     if state is not None:

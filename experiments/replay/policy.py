@@ -145,9 +145,9 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
 def _check_rows(
     positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
 ) -> None:
-    """Raise Invalid if rewards, items or positions of a log are out of range.
+    """Raise Invalid if rewards, items or positions of a log are out of range or not finite.
 
-    Position 0 would be read as the last one, and a reward that is no number makes every sum none.
+    Position 0 would silently index the last one, and a NaN reward would make every sum NaN.
     """
     if not np.isfinite(rewards).all():
         raise Invalid(

@@ -12,7 +12,7 @@ from ...project.specs.experiments import Experiment, Metric
 from ...times import midnight
 from ..measure.run_cells import RunCells
 from ..statistics import heterogeneity, ratio
-from ..statistics.assessment import Compared, comparisons, decide, tell
+from ..statistics.assessment import Compared, compare_secondary, comparisons, decide
 from ..statistics.guardrails import Arm, guard
 from ..statistics.inference import ONCE, TUNED_FOR, Horizon
 from ..statistics.multiple_tests import holm
@@ -106,7 +106,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return how many units of all arms the plan takes, by its slowest deciding metric.
+    """Return how many units of all arms together the plan needs, by its slowest deciding metric.
 
     None: there is no plan, there are too few data, or nothing varies.
     """
@@ -157,16 +157,16 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return the sequential testing horizon of each metric, which bounds its intervals.
+    """Return for each metric the horizon by which its intervals allow for repeated looks.
 
-    It says at how many looks a metric may be tested.
+    It has the looks that were taken and how many units are planned.
 
     Args:
         comparison: What the run compares.
         looks: The looks that were recorded.
-        information: What is known of each metric at `moment`, as `information_by_metric` says it.
+        information: The statistical information on each metric at `moment`, by name.
         units: Units of all arms that are complete.
-        moment: When this look is; later ones do not count.
+        moment: The time of this look; later ones do not count.
     """
     return {
         name: _horizon(comparison, looks, name, information.get(name), units=units, moment=moment)
@@ -183,9 +183,9 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return a metric's sequential testing horizon, which bounds its intervals.
+    """Return the horizon by which a metric's intervals allow for repeated looks.
 
-    A plan that is not sized yet has infinite bounds.
+    While the size of the plan is unknown the intervals are infinite.
     """
     if comparison.experiment.plan is None:
         return Horizon(inference="always", units=units)
@@ -228,7 +228,14 @@ def _deciding_effects(
         goal = goals[tested.metric]
         effect = effect_of(tested.metric, tested.arm, "decides", goal, tested.difference)
         once = as_range(tested.once.relative) if tested.once else None
-        yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
+        yield replace(
+            effect,
+            once=once,
+            level=tested.level,
+            side=tested.side,
+            saved=tested.saved,
+            chance_to_beat=tested.chance_to_beat,
+        )
 
 
 def _guardrail_effects(
@@ -251,7 +258,7 @@ def _guardrail_effects(
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
     """Yield the effects on metrics that neither decide nor are guardrails."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
-    for secondary in tell({name: sums[name] for name in names}):
+    for secondary in compare_secondary({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal
         effect = effect_of(secondary.metric, secondary.arm, "also", goal, secondary.difference)
         yield replace(effect, q=secondary.q, saved=secondary.saved)

@@ -14,6 +14,7 @@ import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail
+from ..statistics.chance_to_beat import ChanceToBeat
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import Range, as_range
 from ..statistics.split import Split
@@ -43,6 +44,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
     difference: LogDifference | None
     guardrail: ExperimentGuardrail | None = None
     judged: Judgement | None = None
+    chance_to_beat: ChanceToBeat | None = None
 
 
 class LogLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,6 +150,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
         difference=_difference(effect.absolute, effect.relative),
         guardrail=effect.guardrail,
         judged=effect.judged,
+        chance_to_beat=effect.chance_to_beat,
     )
 
 

@@ -15,6 +15,8 @@ from ...times import midnight, utc_milliseconds
 from ..measure import log_cells
 from ..measure.log_cells import Cells
 from ..statistics import split, verdict
+from ..statistics.assessment import comparisons
+from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
@@ -64,7 +66,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     closed_on = date.fromisoformat(cells.days[-1]) if inference == "fixed" else None
     checked = _check_split(experiment, arms, closed_on)
     effects, difference = (
-        _effects(project, experiment, differences),
+        _effects(project, experiment, differences, arms),
         differences[experiment.metric],
     )
     complete = sum(arm.units for arm in arms.values())
@@ -137,7 +139,10 @@ def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | 
 
 
 def _effects(
-    project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
+    project: Project,
+    experiment: Analysis,
+    differences: Mapping[str, Difference | None],
+    arms: Mapping[str, Sums],
 ) -> tuple[Effect, ...]:
     """Return the effects on a log's deciding metric, guardrails and other metrics."""
     treatment = str(experiment.treatment)
@@ -152,11 +157,23 @@ def _effects(
 
     deciding = effect(experiment.metric, "decides")
     side = verdict.side(differences[experiment.metric], deciding.goal)
+    chance = _chance_to_beat(project.spec.objectives[experiment.metric], arms)
     return (
-        replace(deciding, side=side),
+        replace(deciding, side=side, chance_to_beat=chance),
         *map(guarded, experiment.guardrails),
         *(effect(metric, "also") for metric in experiment.also),
     )
+
+
+def _chance_to_beat(objective: Objective, arms: Mapping[str, Sums]) -> ChanceToBeat | None:
+    """Return the chance that a log's treatment beats its control.
+
+    None: there are too few data, or the log names no unit, so that nobody knows the variance.
+    """
+    (pair,) = comparisons(arms).values()
+    if pair is None or objective.unit is None:
+        return None
+    return chance_to_beat(pair.control, pair.treatment, objective.goal)
 
 
 def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:

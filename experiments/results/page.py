@@ -19,6 +19,7 @@ from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
 from . import text
+from .chance_text import chance_lines
 from .log_results import compare_log
 from .results import DayEffect, Effect, MetricArms, Results, Segments, Trend
 from .run_results import compare_run, last_look
@@ -185,7 +186,8 @@ def _effects_section(results: Results) -> str:
         )
         for effect in results.effects
     ]
-    return page.section("Differences", drawn, *(words if results.interleaved else ()))
+    chances = [page.words(f"Chance: {line}.", "soft") for line in chance_lines(results)]
+    return page.section("Differences", drawn, *(words if results.interleaved else chances))
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:

@@ -50,15 +50,15 @@ def compare_run(
     Args:
         project: The project.
         name: An experiment, whose newest run is meant, or a run (`name.2`).
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before. Nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
         NotFound: It never ran.
         Invalid: Nobody was assigned.
-        Refused: The split is not as planned, so every figure would be biased. This is no look; it
-            is stored, for the page to tell.
+        Refused: The split is not as planned, so every figure would be biased. No look is recorded;
+            the split itself is stored, so that the page can show it.
     """
     run = newest_run(project, name)
     comparison = _comparison(run)
@@ -120,19 +120,28 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
 class _Judging(Protocol):
     """Make figures of sums by metric and arm: effects.py of arms, interleaving.py of variants."""
 
-    def units_needed(self, comparison: Comparison, sums: Arms) -> int | None: ...
-    def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]: ...
-    def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]: ...
+    def units_needed(self, comparison: Comparison, sums: Arms) -> int | None:
+        """Return how many units of all arms the plan takes, or None without a plan or data."""
+
+    def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
+        """Return the statistical information (1 / variance) on each metric that is tested."""
+
+    def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+        """Return the totals and rates of every metric in every arm."""
+
     def effects(
         self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
-    ) -> tuple[Effect, ...]: ...
+    ) -> tuple[Effect, ...]:
+        """Return each treatment's effect on every metric."""
+
     def over_time(
         self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
-    ) -> tuple[DayEffect, ...]: ...
+    ) -> tuple[DayEffect, ...]:
+        """Return the effect on the first deciding metric as it was at the end of each day."""
 
 
 def _judging(comparison: Comparison) -> _Judging:
-    """Return the functions that compute results: for interleaved runs others than for arms."""
+    """Return the module that judges the run's sums: `interleaving`, or `effects` for arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
@@ -250,7 +259,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def assigned(self) -> int:
-        """The number of assigned units, including those whose windows are open."""
+        """The number of assigned units, including those whose outcomes may still come."""
         return sum(self.split.counts.values())
 
 
@@ -346,9 +355,9 @@ def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:
-    """Return how many units come a day, averaged over the last whole days.
+    """Return the mean number of new units a day, over the last whole days.
 
-    On the first day those of its part.
+    Before the first day is over it is the number of units that have come.
     """
     whole_days = min(_RECENT, len(cells.days(until)))
     if not whole_days:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...reports.columns import aligned, plural
+from .chance_text import chance_lines
 
 if TYPE_CHECKING:
     from ...project.specs.experiments import Total
@@ -37,6 +38,7 @@ def _run_lines(results: Results) -> Iterator[str]:
         yield from _arms_with_effects(
             metric, [effect for effect in results.effects if effect.metric == metric.metric.name]
         )
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     for effect in results.effects:
         if effect.role != "decides":
             yield _secondary_line(effect, several=several)
@@ -64,7 +66,7 @@ def _interleaved_lines(results: Results) -> Iterator[str]:
     yield from aligned(rows, left=(0,))
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
-        how = f"({_confidence_text(effect)}{once_text(effect)})"
+        how = f"({_confidence_text(effect)}{single_look_text(effect)})"
         share = f"{percent(effect.relative.value)}   {range_text(effect.relative)}"
         yield f"  of these    {share}   {how}"
     both = "each with one order of both; clicks on what both would pick count for neither"
@@ -96,6 +98,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
             relative = f"relative {log_percents(effect.relative)}"
             how = _INFERENCE[results.inference]
             yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     if results.split.planned:
         yield f"  {results.split}"
     for line in left_out(results, log):
@@ -190,8 +193,8 @@ def _comparison_cells(effect: Effect) -> list[str]:
         return ["too few", "", ""]
     difference = percent(effect.relative.value)
     if effect.relative.low is None and effect.relative.high is None:
-        return [difference, "no interval yet", once_text(effect)]
-    how = f"({_confidence_text(effect)}{once_text(effect)})"
+        return [difference, "no interval yet", single_look_text(effect)]
+    how = f"({_confidence_text(effect)}{single_look_text(effect)})"
     return [difference, range_text(effect.relative), how]
 
 
@@ -203,7 +206,7 @@ def _confidence_text(effect: Effect) -> str:
     return f"at any look{corrected}; "
 
 
-def once_text(effect: Effect) -> str:
+def single_look_text(effect: Effect) -> str:
     """Return the narrower interval of a single look as a clause, or "" where there is none.
 
     It would hold only if nobody had looked before; the interval beside it holds at every look.

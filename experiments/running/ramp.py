@@ -55,7 +55,10 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
                 because=because,
             )
             live = runs.change(
-                project.target.state, stored, live_runs.replaced(stored.live, ramped), entry
+                project.target.state,
+                stored,
+                live_runs.with_replaced_run(stored.live, ramped),
+                entry,
             )
         return Ramped(
             target=project.target.name,

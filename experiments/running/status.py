@@ -95,7 +95,7 @@ def _status(
 def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
     """Return the keys of project.yaml that differ from the run's frozen definition.
 
-    `it is gone`: project.yaml says nothing of it any more.
+    If project.yaml no longer has the experiment, that is the one text `it is gone`.
     """
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:

@@ -76,7 +76,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
             after=f"{arm} ships",
             because=because,
         )
-        after = live_runs.replaced(live, shipped)
+        after = live_runs.with_replaced_run(live, shipped)
         live = runs.change(project.target.state, stored, after, entry)
     return Stopped(
         target=project.target.name,
@@ -101,7 +101,7 @@ def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> St
         after="stopped",
         because=because,
     )
-    after = live_runs.without(stored.live, run.run)
+    after = live_runs.without_run(stored.live, run.run)
     live = runs.change(project.target.state, stored, after, entry)
     endpoint = stored.live.layers[run.layer].endpoint
     ownership.give_back(project, endpoint, run.run)

@@ -94,7 +94,11 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Return whether the simulated assignment fault would lose a unit."""
+    """Return whether a visitor's assignment would be lost, by the fault that is simulated.
+
+    Such a fault (`broken:` of the simulation) loses a share of one arm's units, for tests of the
+    split.
+    """
     broken = setting.simulation.broken
     return (
         broken is not None
@@ -191,7 +195,15 @@ def _event_due(
     late: float,
     how_late: float,
 ) -> Waiting:
-    """Return an event with the simulated time at which the gateway receives it."""
+    """Return an event with the simulated time at which the gateway receives it.
+
+    Args:
+        simulation: The simulation, with the share of events that come late.
+        event: The event's body.
+        happens_at: When it happens.
+        late: A random number from 0 to 1 that decides whether it comes late.
+        how_late: A random number from 0 to 1: the part of the largest delay.
+    """
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
         return Waiting(due=happens_at, event=event)

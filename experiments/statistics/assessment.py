@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from .chance_to_beat import ChanceToBeat, chance_to_beat
 from .inference import ONCE, Horizon
 from .multiple_tests import holm_levels, q_values
 from .ratio import Difference, Point, difference, p_value, points
@@ -27,6 +28,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     level: float  # Holm's: 0.05 where one decides
     once: Difference | None = None  # of 95 %, if this were the only look
     side: Side = "open"
+    chance_to_beat: ChanceToBeat | None = None  # the verdict does not use it
     saved: float = (
         0.0  # the part of the variance of the difference that the time before has taken away
     )
@@ -127,12 +129,13 @@ def _test_result(
         level=level,
         once=once,
         side=side(corrected, goal),
+        chance_to_beat=chance_to_beat(pair.control, pair.treatment, goal),
         saved=pair.saved,
     )
 
 
-def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare metrics that decide nothing, each with an interval for one look and a q-value."""
+def compare_secondary(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
+    """Compare metrics that decide nothing: each with an interval for one look and a q-value."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

@@ -81,7 +81,7 @@ def _judgement(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
         return "broken"
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
 
 
@@ -93,7 +93,7 @@ def _is_harmed(
     The test is of the difference to the control's rate with the margin on it, so that a control
     without an error says something, too.
     """
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
     beyond = sign * (treatment.point.value - allowed * control.point.value)
     error = math.sqrt(treatment.point.variance + allowed**2 * control.point.variance)
@@ -114,7 +114,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
     )
 
 
-def _sign(may: Literal["rise", "drop"]) -> int:
+def _harm_direction(may: Literal["rise", "drop"]) -> int:
     """Return the direction of the harm: 1 if a rise harms, else -1."""
     return 1 if may == "rise" else -1
 

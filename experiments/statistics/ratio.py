@@ -57,7 +57,7 @@ def is_share(metric: Metric) -> bool:
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
     """Return each arm's rate and variance, adjusted by the pre-period covariate (CUPED).
 
-    Arms without it are their plain rates.
+    Without a covariate they are the plain rates.
     """
     everyone = reduce(add, arms.values())
     theta = _theta(everyone)
@@ -115,11 +115,11 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
         multiple: How many standard errors to either side.
 
     Returns:
-        Of rates that are not both positive, the relative interval has no end.
+        The difference; its relative interval is infinite if a rate is not positive.
     """
     value, margin = (
         treatment.value - control.value,
-        _times(multiple, standard_error(control, treatment)),
+        _margin_of_error(multiple, standard_error(control, treatment)),
     )
     return Difference(
         absolute=Estimate(value=value, low=value - margin, high=value + margin),
@@ -133,14 +133,14 @@ def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
     ratio, spread = log_ratio(control, treatment)
-    margin = _times(multiple, math.sqrt(spread))
+    margin = _margin_of_error(multiple, math.sqrt(spread))
     return Estimate(
         value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin)
     )
 
 
-def _times(multiple: float, error: float) -> float:
-    """Return a margin of error; infinite if the multiple is, even without variance."""
+def _margin_of_error(multiple: float, error: float) -> float:
+    """Multiply a standard error by a multiple; infinite if the multiple is, even for no error."""
     return multiple * error if math.isfinite(multiple) else math.inf
 
 

@@ -150,7 +150,7 @@ def _day_look(
 ) -> DayLook | None:
     """Return the first daily test of the split that is an alarm, else the last one.
 
-    The one arm of an interleaved run has everybody: it has no look.
+    None: no day is over yet, or the run is interleaved, with all units in its one arm.
     """
     looks = _looks(days, shares, planned_days)
     if not looks or len(shares) == 1:
@@ -196,7 +196,7 @@ def _limits(times: tuple[float, ...], units: tuple[float, ...], alpha: float) ->
 
 
 def _by_square(t: float, alpha: float) -> float:
-    """Return the cumulative probability of false alarms allowed by the part `t` of the days."""
+    """Return the false alarm probability that may be spent by a fraction `t` of the days."""
     return alpha * min(t, 1.0) ** 2
 
 

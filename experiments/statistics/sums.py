@@ -107,9 +107,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
-        """Return the variance of the linearised rate, or its covariance with x.
+        """Return the variance of the linearised rate z, or the covariance of z with x.
 
-        That part is z = (y - rate d) / mean(d).
+        A unit's z is (y - rate d) / mean(d): its part in the ratio y / d (delta method).
         """
         d, rate = self.mean("d"), self.rate
         if column == "x":
@@ -141,8 +141,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def comparable(self) -> bool:
         """Whether there are enough data to compare the rate with another arm's.
 
-        Where few units make up the denominator, one that has an outcome or none moves the rate by
-        more than its variance says.
+        Where a few units make up most of the denominator, whether one of them has an outcome moves
+        the rate by more than its variance says.
         """
         return self.enough and self.equal_units("d") >= FEW
 
@@ -185,10 +185,10 @@ NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
 
 
 def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning where a few units carry most of an arm's numerator or denominator.
+    """Return a warning if few units carry most of an arm's numerator or denominator, else None.
 
-    With the first its interval is not to be trusted, with the second there is none. None: neither
-    rests on few.
+    A metric whose numerator rests on few has intervals not to be trusted; one whose denominator
+    does is not compared at all.
     """
     if sums.by_row or not sums.enough:
         return None

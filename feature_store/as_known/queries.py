@@ -22,7 +22,7 @@ import msgspec
 from ...events.port import Column
 from ...events.tables.relations import view_name
 from ...project.specs.description import Description
-from ..joins.view_history import ViewSource, body, changed, computed_sql
+from ..joins.view_history import ViewSource, changed, computed_sql, without_semicolon
 from ..sql.subset import tables
 from ..views.schema import relation_columns
 
@@ -45,8 +45,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
-def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
-    """Return the tables that a view's SQL reads: columns, and when each row became known."""
+def inputs_of(source: ViewSource, description: Description) -> tuple[Input, ...]:
+    """Return the relations that a view's SQL reads, with their columns and known times."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)
@@ -247,7 +247,8 @@ def _sql_over_inputs(
     ]
     if not instead:
         return source.view.sql
-    return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{body(source.view.sql)}\n) AS isthmus_view"
+    sql = without_semicolon(source.view.sql)
+    return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{sql}\n) AS isthmus_view"
 
 
 def _removed(i: Input, number: int) -> str | None:

@@ -37,7 +37,7 @@ from ...core.runtime.project import Project
 from ...reports.results import Rows
 from ...times import utc_milliseconds
 from ..as_known.check import MOMENTS, AsKnown, require_as_known
-from ..as_known.queries import inputs
+from ..as_known.queries import inputs_of
 from ..joins.view_history import ViewSource, first_sql, next_sql
 from ..sql.subset import digest
 from ..tables.relations import history_table
@@ -79,8 +79,7 @@ def materialize(
         views: The views' names; None for all.
         until: What became known up to then is published.
         moments: At how many moments a view is checked that was not checked before: fewer read less,
-            and
-            find less.
+            and find less.
 
     Raises:
         NotFound: there is no such view.
@@ -118,7 +117,7 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 def _unchecked(project: Project, source: ViewSource) -> bool:
     """Return whether a view reads inputs with times and its SQL was not checked for leaks yet."""
     is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
-    return not is_checked and any(read.known for read in inputs(source, project.description))
+    return not is_checked and any(read.known for read in inputs_of(source, project.description))
 
 
 def _materialize(

@@ -79,7 +79,7 @@ def lossy_casts_of_types(
 def _type(value: exp.Expr) -> exp.DType | None:
     """Return the type of a typed SQL expression, None if it cannot be told.
 
-    sqlglot gives a sub-query that stands for one value no type: it is its column's.
+    sqlglot gives a sub-query that is used as a value no type: it has the type of its column.
     """
     if isinstance(value, exp.Query) and value.selects:
         return _type(value.selects[0].unalias())

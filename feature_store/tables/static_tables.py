@@ -109,8 +109,7 @@ def read_file(path: Path, *, where: str) -> pa.Table:
     Raises:
         NotFound: there is no such file.
         Invalid: it is another kind of file, or a column has no such type. The error names `where`
-            and
-            the column.
+            and the column.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet

@@ -111,7 +111,7 @@ def validate(path: str | Path = "project.yaml", *, target: str | None = None) ->
     from ...events.sources.checks import check_sources
     from ...project.load import parse
 
-    description, problems = parse(Path(path))
+    description, problems = parse(Path(path), target=target)
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     checked = check(description, target)
@@ -244,8 +244,8 @@ def _targets(
 ) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
     """Return the targets of profiles.yaml by name, and warnings of those that cannot be read.
 
-    Without a chosen target each must be whole. A variable that is not set keeps only its own
-    target from being checked.
+    Without a chosen target a mistake in any of them is an error. A target whose environment
+    variable is not set is only left out.
     """
     from ...project.profiles.profiles import profiles
 
@@ -258,6 +258,7 @@ def _targets(
 
 
 def _as_warning(problem: Problem) -> Problem:
+    """Return a problem as a warning."""
     return msgspec.structs.replace(problem, severity="warning")
 
 

@@ -107,10 +107,11 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
     """Run the demo of a simulated shop on the project's target, and return its results.
 
-    May be run again: the same run of the experiment goes on.
+    It may be run again: the same run of the experiment goes on. The endpoint that it started is
+    stopped at the end, also when it fails or is interrupted, unless `keep`.
 
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
-    Invalid: the project is not the example.
+    Raises:
+        Invalid: The project is not the example.
     """
     from ...endpoints.deploy.deploy import deploy
     from ...pipelines.training.training import train
@@ -242,7 +243,7 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
 def _ranks(demo: ShopDemo) -> str:
     """Return text that compares the ranking quality of two models on the same rows.
 
-    One, the flatterer, has the higher AUC.
+    One of them, the flatterer, has the higher AUC; the text says whether it ranks better, too.
     """
     run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
     auc = run.champion.difference

@@ -32,7 +32,8 @@ def check_installed() -> None:
     require_packages(_PACKAGES, "the demo")
 
 
-def silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
+def silent(_number: int, _total: int, _name: str, _result: str) -> None:
+    """Ignore the result of a stage: the default callback."""
 
 
 @final
@@ -107,7 +108,7 @@ def require(project: Project, example: str, scenario: str) -> None:
     """Raise Invalid if a project is not this example, though it may have its name.
 
     Raises:
-        Invalid: It is another project.
+        Invalid: The project is not the example.
     """
     if project.spec.name == example and (project.folder / scenario).is_file():
         return

@@ -38,9 +38,10 @@ class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def apply(project: Project, planned: Plan | None = None) -> Applied:
     """Create or change the tables and views of a plan (default: a new one) on the target.
 
-    May be run again at any time and goes on where a crash left it.
+    It may be run again at any time, and goes on where a crash left it.
 
-    Refused when a declared thing contradicts what is stored, before anything is changed.
+    Raises:
+        Refused: A declaration contradicts what is stored. Nothing is changed then.
     """
     started = time.monotonic()
     with project.lock("apply"):

@@ -119,10 +119,14 @@ def wait_released(project: Project) -> None:
 def destroy(project: Project, *, wait: bool = False) -> Destruction:
     """Delete the project's resources on the target, dependents first.
 
-    A second run deletes what a crash left.
+    It may be run again, to delete what a crash left.
 
-    `resources` of the answer are gone; what the inventory still lists is `going`. `wait`: first for
-    rollouts that have ended.
+    Args:
+        project: The project.
+        wait: Whether to wait first until ended rollouts have given back their traffic.
+
+    Returns:
+        The resources that are gone as `resources`; as `going` those that the inventory still lists.
     """
     if wait:
         wait_released(project)

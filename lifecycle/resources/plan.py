@@ -159,8 +159,8 @@ def plan(project: Project) -> Plan:
     """Compare the project's description with what its target has; return the differences.
 
     Raises:
-        ProjectError: The description cannot be carried out on this target (the errors of
-            `validate --target`). What only other targets cannot do is a warning of the plan.
+        ProjectError: The description cannot be carried out on this target (the errors of `validate
+            --target`). What only other targets cannot do is a warning of the plan.
     """
     from ...adapters import targets
     from ..checks.validate import check
@@ -209,7 +209,8 @@ def _estimate(project: Project) -> Estimate | None:
 def _elsewhere(project: Project) -> dict[str, Estimate]:
     """Return the estimated hourly cost of the endpoints on each target, by its name.
 
-    One target of an adapter; those whose packages are not here say nothing.
+    Of the targets of one adapter only the first counts. A target whose packages are not installed
+    is left out.
     """
     from ...adapters import targets
     from ...project.profiles.profiles import profiles

@@ -18,13 +18,15 @@ class Scaffolded(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A new project's folder, and its files below it.
 
     `guesses`: what was read into the columns of `source`. `missing`: the roles that no column
-    could be guessed to have.
+    could be guessed to have. `backfill`: the log reaches so far back that its first `ingest` takes
+    --backfill.
     """
 
     folder: str
     files: tuple[str, ...]
     guesses: tuple[str, ...] = ()
     missing: tuple[Missing, ...] = ()
+    backfill: bool = False
 
 
 def init(
@@ -76,4 +78,5 @@ def init(
         files=tuple(map(str, written)),
         guesses=proposal.guesses,
         missing=proposal.missing,
+        backfill=proposal.backfill,
     )

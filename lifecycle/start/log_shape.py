@@ -63,6 +63,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     event_id_words: str
     attributes: tuple[Attribute, ...]
     left_out: dict[str, str]  # columns, and why
+    oldest: datetime
     newest: datetime
     outcome: str | None = None  # the event
     outcome_words: str = ""
@@ -110,7 +111,8 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         event_id_words=event_id_words,
         attributes=tuple(_whose(log, roles, attributes, where)),
         left_out=left_out,
-        newest=_newest(log, roles.time),
+        oldest=_time(log, f"min({roles.time})"),
+        newest=_time(log, f"max({roles.time})"),
     )
     if second is not None and second_roles is not None:
         return _with_second(shape, second, second_roles)
@@ -128,16 +130,16 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         exposure="impression",
         outcome=_outcome_name(roles.outcome.column.source),
         outcome_words=roles.outcome.words,
-        newest=max(shape.newest, _newest(log, roles.outcome.at or roles.time)),
+        newest=max(shape.newest, _time(log, f"max({roles.outcome.at or roles.time})")),
         within=within,
         share=hits / log.rows,
     )
 
 
-def _newest(log: Log, instant: str) -> datetime:
-    """Return the newest event time in a log, in UTC."""
-    (newest,) = log.ask(f"epoch_ms(max({instant}))")
-    return datetime.fromtimestamp(newest / 1000, UTC)
+def _time(log: Log, instant: str) -> datetime:
+    """Return the time that a SQL expression has in a log, in UTC."""
+    (milliseconds,) = log.ask(f"epoch_ms({instant})")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
@@ -174,7 +176,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
         outcome_words=f"a row of {second.path.name}",
         second=second,
         second_roles=roles,
-        newest=max(shape.newest, _newest(second, roles.time)),
+        newest=max(shape.newest, _time(second, f"max({roles.time})")),
         link=link,
     )
     return _with_delays(shape, rows=shape.log.rows)

@@ -45,8 +45,8 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
 
     Args:
         log: The log.
-        named: Columns by role, as the user named them; "" for a role that no column has. An
-            outcome may be a condition: `stars >= 4`.
+        named: Columns by role, as the user named them; "" for a role that no column has. An outcome
+            may be a condition: `stars >= 4`.
         zone: Of times without one.
         outcomes: Whether each row of the log is an outcome by itself: none of its columns is one.
 

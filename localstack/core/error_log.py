@@ -61,7 +61,7 @@ def _write(text: str, untold: int) -> None:
 def _place(error: BaseException) -> str:
     """Return the file and line that raised an error.
 
-    The message is left out, as it may hold callers' words.
+    The error's message is left out: it may contain a client's data.
     """
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

@@ -56,8 +56,8 @@ class AsyncConnections:
             on_stop: Keeps what ends the connections when the stack stops.
 
         Raises:
-            NotReached: There is no whole answer.
-            TimedOut: There is none in time.
+            NotReached: The container gave no complete answer.
+            TimedOut: The answer did not come in time.
         """
         session = self._session
         if session is None:
@@ -100,6 +100,7 @@ def _session() -> aiohttp.ClientSession:
 
 
 async def _close(session: aiohttp.ClientSession) -> None:
+    """Close an aiohttp session with its connections."""
     await session.close()
 
 

@@ -122,8 +122,8 @@ class Connections:
             within: Seconds for connecting and for each wait for more; None: the pool's.
 
         Raises:
-            NotReached: There is no whole answer.
-            TimedOut: There is none in time.
+            NotReached: The container gave no complete answer.
+            TimedOut: The answer did not come in time.
         """
         seconds = self._timeout if within is None else within
         with self._errors(seconds):

@@ -167,7 +167,15 @@ def fall(
 ) -> tuple[float, float, float] | None:
     """Return a feature's AUC, that of its earlier values, and their distance in standard errors.
 
-    AUC is within days. None where there is no pair of a positive and a negative row.
+    Both AUCs compare rows of the same day only. None without a pair of a positive and a negative
+    row.
+
+    Args:
+        now: The feature's values.
+        then: The values that were known earlier, for the same rows.
+        truth: The outcomes.
+        days: The day of each row.
+        units: The unit of each row, as a code.
     """
     both = ~np.isnan(now) & ~np.isnan(then)
     day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)

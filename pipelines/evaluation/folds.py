@@ -141,10 +141,10 @@ def predict_folds(
 ) -> Iterator[FoldResult]:
     """Yield the result of every test period in order, and log a line for each.
 
-    The line counts the periods. The first period that fits tells how long the others will take.
-    Where that is long the second is timed, too: the first one may have imported the trainer's
-    libraries. With `keeps` the first model is also saved and loaded, so that nobody waits for the
-    others to hear that none of them can be.
+    The first fit is timed to estimate how long the others take, and the second one, too, if that is
+    long: the first may have imported the trainer's libraries. Long evaluations run in several
+    processes if `source` has the rows. With `keeps` the first model is also saved and loaded, so
+    that a model which cannot be stored is known before the others are trained.
     """
     predict = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
@@ -154,7 +154,7 @@ def predict_folds(
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:
-            fitted, ahead = fitted + 1, _ahead(data, result, planned[number:])
+            fitted, ahead = fitted + 1, _seconds_ahead(data, result, planned[number:])
             if ahead <= WORTH or fitted == 2:
                 break
     else:
@@ -169,7 +169,7 @@ def predict_folds(
             f"{result.seconds:.1f} s on {plural(result.known, 'row')}"
         )
     more = (
-        _elsewhere(source, model, folder, rest, workers)
+        _predict_in_workers(source, model, folder, rest, workers)
         if parallel and source is not None
         else map(predict, rest)
     )
@@ -178,7 +178,7 @@ def predict_folds(
         yield result
 
 
-def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
+def _seconds_ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
     """Return an estimate of the seconds that the remaining folds take in one process."""
     return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
 
@@ -188,7 +188,7 @@ def _known_rows(data: pa.Table, fold: Fold) -> int:
     return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
 
 
-def _elsewhere(
+def _predict_in_workers(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
     """Yield folds' results in order, from worker processes that each read the rows once.

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import Invalid
 from ...project.specs.description import ROW, Model, Objective, ProjectSpec
+from ...reports.columns import plural
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
@@ -175,7 +176,7 @@ def forward(
             )
     if not tables:
         raise Invalid(
-            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of "
+            f"{model.path}: no period can be tested: {plural(data.num_rows, 'row')} in a window of "
             f"{_in_words(end - start)}, tested from {_in_words(model.evaluate.after)} after the "
             "first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",

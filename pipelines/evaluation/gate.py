@@ -46,9 +46,9 @@ _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
     """Return the bounds on metrics that a gate checks: its own, and perhaps a default.
 
-    The default is added if rows were `ranked` and there is a champion. The default compares the
-    ranking with the champion's; it is left out if a bound does so itself. Rows of which no two were
-    ranked together have no order: no default is asked of them.
+    The default bounds the loss of ranking against the champion. It is added if there is a champion,
+    if rows were ranked together (`ranked`), and if no bound of the gate compares the ranking
+    itself.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
@@ -92,15 +92,13 @@ def judge(
 ) -> GateResult:
     """Judge a model's metrics by a gate's bounds, and return the worst verdict of all checks.
 
-    The check `leaks` is one of them.
-
     Args:
-        bounds: What is asked for.
-        figures: The model's, with their intervals.
-        differences: Of them to the champion's.
+        bounds: The bounds that the metrics must keep.
+        figures: The model's metrics with their intervals, by name.
+        differences: The model's metrics minus the champion's.
         no_champion: Why there are no differences.
-        leaks: The check of leaks.
-        notes: What else is to be remarks of the gate.
+        leaks: The check that no feature leaks the label, if there is one.
+        notes: Further remarks for the result.
         no_unit: Why nobody knows which rows are independent of each other: no interval is wide
             enough for a pass then.
     """

@@ -309,9 +309,10 @@ def _tests(feature: _Feature) -> int:
 def _described(
     log: _Log, name: str, values: FeatureValues, has_value: NDArray[np.bool_]
 ) -> Iterator[_Described]:
-    """Yield the entities that a feature is a property of: one value for all of an entity's rows.
+    """Yield the entities that a feature describes: it has one value for all rows of such an entity.
 
-    Or for all of its rows of a day.
+    If it varies from day to day, but not among an entity's rows of one day, it describes the entity
+    on a day.
     """
     equal = values.codes
     if equal is None:
@@ -333,16 +334,19 @@ def _described(
                 yield _Described(
                     entity=described,
                     own=key == log.unit,
-                    rows=true_rates.alike(log.truth[has_value], day, cell.astype(np.int64), block),
+                    rows=true_rates.comparable_rows(
+                        log.truth[has_value], day, cell.astype(np.int64), block
+                    ),
                     has_value=has_value,
                 )
                 break
 
 
 def _blocks(log: _Log, key: str) -> Codes:
-    """Return codes of blocks: rows of one entity in the same block may agree by chance.
+    """Return a code for each row; rows of an entity with the same code are not independent.
 
-    The block is the unit; for the unit itself, the list or the day.
+    The code is that of the row's unit; where the entity is the unit itself, of the ranked list, or
+    without lists of the day.
     """
     if key != log.unit:
         return log.units
@@ -375,7 +379,7 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
         yield f"AUC {present.pooled:.3f} of having a value at all"
-    yield from _sure(log, feature, limit)
+    yield from _near_certain(log, feature, limit)
     by_day = feature.by_day
     if not len(by_day.day):
         return
@@ -398,7 +402,7 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
             )
 
 
-def _sure(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
+def _near_certain(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
     """Yield a warning if one value of a feature (or having one) nearly determines the outcome."""
     rate = float(log.truth.mean())
     rarer = log.truth if rate <= 0.5 else ~log.truth

@@ -230,7 +230,7 @@ def best_possible(
     alone = np.arange(rows.num_rows) if unit != key else _days(rows)
     block = next((codes for codes in blocks if codes is not None), alone)
     return true_rates.spread(
-        true_rates.alike(rows["outcome"].to_numpy(), day_of(rows), entity, block)
+        true_rates.comparable_rows(rows["outcome"].to_numpy(), day_of(rows), entity, block)
     )
 
 

@@ -70,8 +70,12 @@ def measure(
                 ([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2))))
             )
             places = np.minimum(np.arange(len(gain)), k)
-            metrics[f"ndcg@{k}"] = _spread(runs, gain[places], number) / gain[places][hits]
-            first = _spread(runs, places.astype(float), number)  # outcomes among the first k
+            metrics[f"ndcg@{k}"] = (
+                _discounted_gains(runs, gain[places], number) / gain[places][hits]
+            )
+            first = _discounted_gains(
+                runs, places.astype(float), number
+            )  # outcomes among the first k
             metrics[f"recall@{k}"] = first / hits
             metrics[f"precision@{k}"] = np.where(hits > 0, first / k, np.nan)
     metrics["mrr"] = _reciprocal_rank(runs, number)
@@ -105,10 +109,11 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
     return inside
 
 
-def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
+def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
     """Return for each group the sum of its outcomes' discounted gains, as in DCG.
 
-    Each outcome may stand anywhere in its run; `cumulated` is over places.
+    Among rows of equal score each outcome counts with the mean gain of their places. `cumulated` is
+    the sum of the gains of all places before one.
     """
     worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)

@@ -78,8 +78,11 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
     pair_residual: Floats
 
 
-def alike(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
-    """Return rows prepared for `spread` and `excess`: residuals by day, entities and blocks."""
+def comparable_rows(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
+    """Return an objective's rows for `spread` and `excess`: each row's residual, entity and block.
+
+    A residual is the outcome minus its day's rate. Rows of one block may agree by chance.
+    """
     outcome = np.asarray(truth, dtype=float)
     day = np.unique(days, return_inverse=True)[1].astype(np.int64)
     number = int(day.max(initial=-1)) + 1

@@ -123,13 +123,13 @@ def fitting(
         ValueError: one is of another type.
     """
     return {
-        name: _as(parameters[name].type, name, value)
+        name: _converted(parameters[name].type, name, value)
         for name, value in sent.items()
         if name in parameters
     }
 
 
-def _as(kind: ParameterType, name: str, value: object) -> Scalar:
+def _converted(kind: ParameterType, name: str, value: object) -> Scalar:
     """Return the value of a call parameter in its declared type.
 
     A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its

@@ -129,8 +129,7 @@ def save(
 
     Raises:
         Invalid: it is no predictor, JSON cannot carry an attribute, its class cannot be found, or
-            no
-            call could send a keyword-only parameter of `predict`.
+            no call could send a keyword-only parameter of `predict`.
     """
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
@@ -179,7 +178,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
         Invalid: the folder is incomplete, altered, or of another content than the registry's; or it
             does not load, or takes other parameters than the manifest says.
     """
-    manifest = whole(folder)
+    manifest = whole_manifest(folder)
     if digest:
         _check_registered(folder, manifest, digest)
     try:
@@ -224,7 +223,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
     )
 
 
-def whole(folder: Path) -> Manifest:
+def whole_manifest(folder: Path) -> Manifest:
     """Return a model folder's manifest; raise an error if a file is not as it was saved.
 
     Raises:

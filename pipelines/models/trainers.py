@@ -84,7 +84,7 @@ def predict(
     They come from `predict_table` where there is one, else from rows, some at a time.
 
     Raises:
-        Invalid: they are not that.
+        Invalid: the predictions are not one finite number for each row.
     """
     import numpy as np
 

@@ -122,7 +122,10 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
     head, *rows = compare.overview_rows(compared)
     summary = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
     return [
-        page.verdict([summary, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
+        page.verdict(
+            [summary, *lines, f"{compare.misleading_intervals_text(len(compared)).capitalize()}."],
+            "",
+        ),
         page.section(
             "Figures",
             page.table(head, rows),
@@ -159,7 +162,9 @@ def _first_word(pair: Comparison) -> str:
 def _sentence(pair: Comparison) -> str:
     """Return a sentence on whether the interval of the difference between two runs holds 0."""
     if pair.verdict == "undecided":
-        return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
+        return (
+            f"The interval of the difference in {pair.metric} holds 0. {compare.power_text(pair)}"
+        )
     return (
         f"The interval of the difference in {pair.metric}, "
         f"{figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."

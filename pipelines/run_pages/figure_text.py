@@ -52,10 +52,10 @@ def two_figures(number: float) -> str:
     return f"{int(float(f'{number:.2g}')):,}"
 
 
-def power(number: int, outcome: str) -> str:
+def power_text(number: int, outcome: str) -> str:
     """Return a sentence on the AUC that so many positives can show with 80 % power.
 
-    It says how many more a smaller AUC takes.
+    It also says how many more positives a smaller AUC takes.
     """
     from ..evaluation.statistics import distance_shown, positives_needed
 

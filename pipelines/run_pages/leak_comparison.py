@@ -148,7 +148,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
     """Return the feature to make leak: the named one, or the first made of past outcomes.
 
-    A mere count of impressions is none.
+    A feature that only counts exposures is not made of outcomes.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)

@@ -194,7 +194,7 @@ def _power(evaluation: Evaluation, outcome: str) -> str:
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if not evaluation.units or evaluation.unit is None:
         return (
-            f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
+            f"{tested}{figure_text.power_text(evaluation.positives, outcome)} Intervals: "
             f"{figure_text.independence(evaluation)}."
         )
     power = figure_text.power_of_units(

@@ -110,7 +110,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
     """Return the specifications of a run's steps that still have to run.
 
-    A settled step, and a condition over one, is out of the graph.
+    Steps whose result is known are left out, and conditions on their outputs.
     """
     settled = document.settled
     return tuple(

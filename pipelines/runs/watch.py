@@ -26,15 +26,16 @@ _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the
 _LOOKED = 5  # runs that are observed to find those which go on
 
 
-def _silent(_state: RunState) -> None: ...
+def _ignore(_state: RunState) -> None:
+    """Ignore a run's state: the default callback."""
 
 
 def watch(
     project: Project,
     run: PipelineRun,
     *,
-    on_change: Callable[[RunState], None] = _silent,
-    on_look: Callable[[RunState], None] = _silent,
+    on_change: Callable[[RunState], None] = _ignore,
+    on_look: Callable[[RunState], None] = _ignore,
 ) -> RunState:
     """Wait until a pipeline run has ended, and return its last state, also of a failed run.
 
@@ -115,9 +116,9 @@ def observe(project: Project, run: str) -> RunState:
 
 
 def going_on(project: Project) -> tuple[str, ...]:
-    """Return the names of runs that have not ended.
+    """Return the names of runs that have not ended, among the few newest names.
 
-    They are among the newest few that began after the newest training run that ended.
+    Only runs that began after the newest finished training run are looked at.
     """
     return tuple(
         name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name)

@@ -40,7 +40,7 @@ class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
     """Copy training runs (default: all, oldest first) to the MLflow server of profiles.yaml.
 
-    What is there as it is stays untouched.
+    Runs that are there unchanged are left alone.
 
     Raises:
         NotFound: profiles.yaml names no server, or there is no such run.

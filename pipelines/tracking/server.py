@@ -48,7 +48,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
     """Yield MLflow's client, once the server accepts connections, and translate its errors.
 
     Raises:
-        Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
+        Refused: the target is an offline stack, and the MLflow server is not on this machine.
         MissingDependency: MLflow is not installed.
         Unavailable: the server does not answer.
         Denied: the server says no.

@@ -88,8 +88,8 @@ def refusal(
     return None
 
 
-def chosen(project: Project, model: str, version: int) -> bool:
-    """Return whether a person promoted a model version for a reason, without a gate's pass."""
+def was_chosen_by_person(project: Project, model: str, version: int) -> bool:
+    """Return whether a person promoted a version for a stated reason, without a gate's pass."""
     return any(
         promotion.version == version and promotion.because and promotion.gate != "pass"
         for promotion in promotions(project, model)

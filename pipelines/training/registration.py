@@ -237,9 +237,9 @@ def _with_ceiling(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the one entity whose features a model uses, or None if there are several.
+    """Return the one entity that all of a model's features describe, or None.
 
-    It is the one that all of the model's features are of.
+    None: they describe several, or one is an attribute of the exposure.
     """
     views = {feature.view for feature in features}
     entities = {
@@ -268,7 +268,8 @@ def _place(
     nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
     approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
     stays = version.approval == "approved" and (
-        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+        approval == "pending"
+        or promotion.was_chosen_by_person(context.project(), version.model, version.version)
     )  # a person's approval
     if approval != version.approval and not stays:
         registry.set_approval(

@@ -55,8 +55,7 @@ def train(
     Raises:
         NotFound: there is no such configuration.
         Invalid: the trainer or the data failed: the message names the module, the line and the log,
-            and
-            nothing was registered.
+            and nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)
@@ -304,7 +303,8 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
     """Return the time by which outcomes must be known to be in the training set.
 
-    A replayed log is closed: its last outcomes are known though their time ends after `now:`.
+    For an old log (`now:` in project.yaml) it is late enough for the outcomes of the window's last
+    rows: such a log is complete.
     """
     now = project.now()
     return (

@@ -289,7 +289,7 @@ def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> N
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Yield (key, problem) of ranking rules that leave propensities without a closed form."""
+    """Yield (key, problem) of rules under which a random order's probability has no formula."""
     reserved = {
         name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
     }

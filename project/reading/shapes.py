@@ -32,9 +32,13 @@ LATER = "not supported yet by this version"
 
 
 class Shape(Protocol):
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any: ...
+    """The form that a YAML value must have: how it is read, and its JSON Schema."""
 
-    def schema(self) -> Schema: ...
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return a YAML value as plain Python, or report at `key` what is wrong with it."""
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the YAML values that this shape accepts."""
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):

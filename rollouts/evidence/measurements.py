@@ -116,7 +116,7 @@ def _rate(
         within=total.errors == 0 or (value is not None and value <= limit),
         log_evidence=max(log_evidence, most_fail) if failing >= LEAST_MINUTES else most_fail,
         missing=_too_few(guardrail, total.requests, None if alone else base.requests)
-        or _silent(new, None if alone else old, settled),
+        or _no_requests_text(new, None if alone else old, settled),
         outright=_failing_outright(new, old, max(OUTRIGHT_PART, guardrail.max or 0.0)),
     )
 
@@ -150,7 +150,7 @@ def _signs(
     requests, old_requests = (
         sum(count for count, _figure in figures.values()) for figures in (new, old)
     )
-    missing = _too_few(guardrail, requests, None if alone else old_requests) or _silent(
+    missing = _too_few(guardrail, requests, None if alone else old_requests) or _no_requests_text(
         new, None if alone else old, settled
     )
     if not missing and len(values) < LEAST_MINUTES:
@@ -239,7 +239,7 @@ def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> s
     return ""
 
 
-def _silent(
+def _no_requests_text(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
     """Return a clause that says which variant has had no request of late, or "".
@@ -283,7 +283,8 @@ def _failing_outright(
 def _slow_outright(far: Sequence[bool]) -> str:
     """Return a clause that latency was far above its limit for some minutes in a row, or "".
 
-    Such a failure aborts without waiting for statistical evidence.
+    Such a failure aborts without waiting for statistical evidence. `far` says of each minute, in
+    their order, whether it was far above.
     """
     running = any(
         all(far[start : start + OUTRIGHT_MINUTES])

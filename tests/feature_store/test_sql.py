@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.targets import sql_of
 from isthmus.events.tables.relations import exactly_once_view
-from isthmus.feature_store.as_known.queries import blamed_sql, inputs, known_times_sql, totals_sql
+from isthmus.feature_store.as_known.queries import (
+    blamed_sql,
+    inputs_of,
+    known_times_sql,
+    totals_sql,
+)
 from isthmus.feature_store.joins.point_in_time import JoinView, join_sql
 from isthmus.feature_store.joins.view_history import ViewSource, first_sql, latest_sql, next_sql
 from isthmus.feature_store.sql.forms import FORMS, PARTS, STRANGERS
@@ -271,7 +276,7 @@ def test_the_sql_that_isthmus_writes_itself_is_in_the_subset():
 def as_known(sources, description):
     moments = [datetime(2019, 11, day, tzinfo=UTC) for day in (25, 27)]
     for source in sources:
-        read = inputs(source, description)
+        read = inputs_of(source, description)
         asked = (
             totals_sql(source, read, moments),
             *(blamed_sql(source, read, moments, again=again) for again in (False, True)),

@@ -20,7 +20,7 @@ def literal_prefix(pattern: str) -> str:
 def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield each listed object name that matches the source, with its target file; make folders.
 
-    A file is called by its object's name below the last folder without a wildcard.
+    A file gets the part of its object's name below the last folder without a wildcard.
 
     Args:
         uri: The source, for messages.

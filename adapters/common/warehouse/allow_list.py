@@ -95,9 +95,9 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether DuckDB computes an SQL node as a DECIMAL that no float equals, unlike 0.5.
+    """Return whether an SQL node is a decimal number that no float equals, such as 0.1.
 
-    A node that has a DOUBLE column among its parts is computed as a float after all.
+    DuckDB computes it exactly. It is a literal, or arithmetic on such a literal.
     """
     if isinstance(node, exp.Literal):
         return (

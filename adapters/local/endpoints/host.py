@@ -384,7 +384,7 @@ class LocalEndpointHost:
         with self._target.calls.mutating("endpoints.replace", name):
             client, address = self._client(name)
             if report.code != own_code():
-                if supervision.steer(client, address, "replace") is None:
+                if supervision.send_command(client, address, "replace") is None:
                     # it knows no better way; its watcher starts the next
                     supervision.send(address, signal.SIGKILL)
                 report = (
@@ -407,7 +407,7 @@ class LocalEndpointHost:
                 self._start(self._row(name) or row)
             else:
                 client, address = self._client(name)
-                supervision.steer(client, address, "renew")
+                supervision.send_command(client, address, "renew")
 
     def _successor(self, name: str, predecessor: Address) -> Report | None:
         """Return the report of the new supervisor that replaces the one at an earlier address.
@@ -505,10 +505,10 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 def _whole(folder: Path) -> bool:
     """Return whether a copied model folder is complete, by its manifest."""
-    from ....pipelines.models.predictor import whole
+    from ....pipelines.models.predictor import whole_manifest
 
     try:
-        whole(folder)
+        whole_manifest(folder)
     except (Invalid, NotFound):
         return False
     return True

@@ -41,7 +41,7 @@ _started: list[subprocess.Popen[bytes]] = []
 def alive(home: Path, name: str) -> bool:
     """Return whether an endpoint's supervisor process runs, by whether its lock is held.
 
-    The kernel frees it with its holder, so no pid can mislead.
+    The kernel frees the lock when its holder dies, so a reused pid cannot mislead.
     """
     _reap()
     try:
@@ -99,14 +99,14 @@ def start(
 ) -> bool:
     """Start an endpoint's watcher and supervisor unless they run; return whether they were started.
 
-    They inherit lock and socket, so there is no moment in which they are neither there nor absent.
-    Model servers that earlier ones left are ended.
+    The new processes inherit the lock and the socket from this one, so that no other process sees
+    the lock free meanwhile. Model servers that earlier ones left are ended.
 
     Args:
         home: The target's home folder.
-        row: The endpoint's.
+        row: The endpoint's row in the database.
         arguments: The supervisor's limits.
-        record: Writes down the port, under the lock and before there is anything to find.
+        record: Stores the port; it is called under the lock, before the processes start.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
@@ -185,7 +185,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 def _try_lock(descriptor: int) -> bool:
     """Try for some time to take a file lock; return False if another process holds it.
 
-    Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
+    A process that asks `alive` shares the lock for a moment, or for longer on a busy machine.
     """
     deadline = time.monotonic() + _LOOKING
     while not _locked(descriptor, fcntl.LOCK_EX):
@@ -212,8 +212,8 @@ def send(to: Address | None, number: signal.Signals) -> None:
             os.kill(to.pid, number)
 
 
-def steer(client: Client, address: Address, verb: str) -> Report | None:
-    """Tell a supervisor over HTTP to `replace` itself or to `renew` its model servers.
+def send_command(client: Client, address: Address, verb: str) -> Report | None:
+    """Send a supervisor a command: `replace` itself, or `renew` its model servers.
 
     Return its report of what runs, or None if its code is too old to know the command.
     """

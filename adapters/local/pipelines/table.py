@@ -157,7 +157,7 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
     )
 
 
-def bury(db: sqlite3.Connection, run_id: str) -> None:
+def close_dead_run(db: sqlite3.Connection, run_id: str) -> None:
     """Close a pipeline run whose runner process died, so that nobody waits for it.
 
     It is cancelled if that was asked for, else failed.

@@ -252,7 +252,7 @@ class Engine:
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
             last = fresh.column(spool.SEQUENCE)[-1].as_py()
-        floor = spool.floor(listed)
+        floor = spool.last_published(listed)
         size += previous.size if previous is not None and same and previous.floor == floor else 0
         now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
         if now != previous:
@@ -359,9 +359,15 @@ class Engine:
 def _replace(
     base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
 ) -> None:
-    """Replace a table's spooled events and files in DuckDB in one transaction.
+    """Replace a table's spooled events and its files in DuckDB, in one transaction.
 
-    So queries see one state.
+    Queries see the old state or the new one, never a mixture.
+
+    Args:
+        base: The connection.
+        now: The table with its files as they are now.
+        fresh: Spooled events to add; None: none have come.
+        again: The table of spooled events is made anew before.
     """
     document = now.document
     base.execute("BEGIN")
@@ -401,5 +407,8 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return a relation's registration without its files: if that changes, views must be remade."""
+    """Return a relation's registration without its files.
+
+    While this stays the same, views that read the relation need not be made again.
+    """
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

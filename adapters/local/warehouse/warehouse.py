@@ -242,10 +242,7 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def local_warehouse(target: Target) -> LocalWarehouse:
-    """Return the target's warehouse as the local class.
-
-    The adapter's other files need more of it than the port.
-    """
+    """Return the target's warehouse as the local class, which has more methods than the port."""
     warehouse = target.warehouse
     if not isinstance(warehouse, LocalWarehouse):
         raise NotFound("the target's warehouse is not the local one")

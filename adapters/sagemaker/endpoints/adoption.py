@@ -230,7 +230,7 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return an endpoint's variants; those that others made become the versions that its tags name.
+    """Return an endpoint's variants; for an adopted one its tags say which versions they are.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.
@@ -358,7 +358,7 @@ _STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse to adopt an endpoint between whose variants traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its variants.
 
     Raises:
         Busy: It is changing.

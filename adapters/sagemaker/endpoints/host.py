@@ -87,10 +87,10 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the variants' traffic weights; the expected state is checked, not fenced.
+        """Set the variants' traffic weights, after a check that the endpoint is still as expected.
 
-        SageMaker's call has no precondition. A caller that loses such a race sees it in the next
-        observation.
+        SageMaker's call has no precondition: a change between check and call is not noticed here,
+        but at the next observation.
         """
         name = self._aws.endpoint_name(endpoint)
         looked = self._target.clock()

@@ -88,7 +88,7 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> bool:
-        """Whether Isthmus deployed the variant, or adopted it."""
+        """Whether Isthmus deployed the variant, or the project adopted it."""
         return _MODEL in self.environment
 
     @property
@@ -98,9 +98,9 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
         return VariantSpec(
             name=self.name,
             model=environment.get(_MODEL, self.model_name),
-            version=_number(environment.get(_VERSION)),
+            version=_version_number(environment.get(_VERSION)),
             machine=environment.get(_MACHINE, ""),
-            attempt=_number(environment.get(_ATTEMPT)),
+            attempt=_version_number(environment.get(_ATTEMPT)),
         )
 
 
@@ -195,9 +195,10 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a variant that others made as the registered version whose container it runs, if any.
+    """Return a foreign variant as the registered version with the same container, if one exists.
 
-    `versions` gives (model, version) by the container's digest.
+    A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
+    (model, version) by the container's digest.
     """
     if variant.ours or variant.content not in versions:
         return variant
@@ -378,8 +379,8 @@ def _decimal(number: float | Decimal) -> Decimal:
     return Decimal(f"{float(number):.7g}")
 
 
-def _number(text: str | None) -> int:
-    """Convert a text of digits to a number; any other is 0."""
+def _version_number(text: str | None) -> int:
+    """Convert a text of digits to a number; anything else becomes 0."""
     return int(text) if text and text.isdigit() else 0
 
 

@@ -230,11 +230,11 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
     with aws.reading("ListTables", start):
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
-        return [pair for name in tables if (pair := _ours(aws, client, name)) is not None]
+        return [pair for name in tables if (pair := _owned_table(aws, client, name)) is not None]
 
 
-def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
-    """Return (endpoint, ARN) of a table whose tags say that it is the project's, else None."""
+def _owned_table(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
+    """Return (endpoint, ARN) of a table if its tags say it counts for this project, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]

@@ -59,7 +59,7 @@ def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
     for field in _ITS_OWN:
         message.ClearField(field)
     message.id, message.display_name = (
-        deployed_models.number(variant),
+        deployed_models.planned_id(variant),
         deployed_models.display_name(variant),
     )
     message.model = f"{source.model.partition('@')[0]}@{source.model_version_id}"

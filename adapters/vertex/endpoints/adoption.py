@@ -92,12 +92,12 @@ class VertexAdopter:
     def _endpoint(self, native: str) -> Any:
         """Return Vertex AI's endpoint by its id, or by its full resource name."""
         session = self._session
-        path = native if "/" in native else lookup.whole(session, native)
+        path = native if "/" in native else lookup.resource_name(session, native)
         try:
             with session.reading("GetEndpoint", path):
                 endpoint = session.endpoints.get_endpoint(name=path)
                 expected = (
-                    session.endpoints.get_endpoint(name=lookup.whole(session, native))
+                    session.endpoints.get_endpoint(name=lookup.resource_name(session, native))
                     if "/" in native
                     else endpoint
                 )
@@ -128,7 +128,7 @@ class VertexAdopter:
             return {}
         try:
             with session.reading("GetEndpoint", whole):
-                session.endpoints.get_endpoint(name=lookup.whole(session, whole))
+                session.endpoints.get_endpoint(name=lookup.resource_name(session, whole))
         except NotFound:
             return {"adopted": {**session.adopted, name: number}}
         raise adoption.name_taken(name, whole)
@@ -248,7 +248,7 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Refuse to adopt an endpoint between whose models traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its models.
 
     Raises:
         Busy: It is changing.

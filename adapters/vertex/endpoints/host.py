@@ -78,7 +78,7 @@ class VertexEndpoints:
             return EndpointState(
                 name=spec.name, phase="creating", revision="", token="", variants=()
             )
-        if differs := _of_other_kind(look.endpoint, shared=self._shared):
+        if differs := _kind_difference(look.endpoint, shared=self._shared):
             raise Invalid(f"{spec.name}: {differs}", remedy=_KIND_REMEDY)
         parts = self._parts(spec.name, look)
         saw = _state(spec.name, look, parts)
@@ -255,7 +255,7 @@ def fixed(target: Target, endpoint: str) -> str:
     """
     session = session_of(target)
     standing = lookup.find(session, endpoint)
-    return "" if standing is None else _of_other_kind(standing, shared=_is_shared(session))
+    return "" if standing is None else _kind_difference(standing, shared=_is_shared(session))
 
 
 def _is_sticky(look: EndpointLook) -> bool:
@@ -272,10 +272,10 @@ def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
     )
 
 
-def _of_other_kind(standing: Any, *, shared: bool) -> str:
+def _kind_difference(standing: Any, *, shared: bool) -> str:
     """Return text on how an endpoint's kind, shared or dedicated, differs from the profile's.
 
-    "": it does not differ. An adopted endpoint stays as it is.
+    It is "" if it does not differ, or if the endpoint was adopted.
     """
     if standing.dedicated_endpoint_enabled != shared or is_adopted(standing.labels):
         return ""

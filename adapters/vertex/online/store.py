@@ -229,7 +229,7 @@ class VertexFeatures:
     def _start_sync(self, view: str, path: str) -> str:
         """Start a sync of a feature view, and return its resource name.
 
-        One that runs already began before our moment was written, so ours begins after it.
+        A sync that is already running may have read the data too early, so it does not count.
         """
         refusals = 0
 

@@ -18,11 +18,15 @@ Read = Callable[[], Versioned | None]
 
 
 class _Numbered(Protocol):
-    @property
-    def version(self) -> int: ...
+    """A stored document that knows its number and age."""
 
     @property
-    def written(self) -> datetime: ...
+    def version(self) -> int:
+        """The document's number, which grows with each change."""
+
+    @property
+    def written(self) -> datetime:
+        """The time at which the document was written."""
 
 
 Document = TypeVar("Document", bound=_Numbered)

@@ -91,7 +91,7 @@ def _block(rule: Block, state: _State) -> _Applied:
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
     """Remove the candidates that the unit has seen as often as the cap allows.
 
-    They may be pinned all the same.
+    A pin rule may still show them.
     """
     most = _figure(rule.max, state.parameters, math.inf)
     full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
@@ -305,7 +305,7 @@ def effect_texts(
 ) -> list[tuple[str, str]]:
     """Return (rule name, text on what it changed) for each rule that changed the ranking.
 
-    A drawn order has no moves that a rule would have made.
+    If the order was drawn at random (`explored`) the texts name no moved items: no rule moved them.
     """
     texts: list[tuple[str, str]] = []
     for previous_step, step in pairwise(every):

@@ -31,7 +31,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 def was_adopted(version: ModelVersion) -> bool:
     """Return whether a model version was registered by taking over a running endpoint.
 
-    The features that it reads are not known, nor is a request for it.
+    Isthmus does not know which features such a version reads, nor what its requests look like.
     """
     return version.digest.startswith(ADOPTED)
 

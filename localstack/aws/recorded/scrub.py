@@ -123,9 +123,9 @@ class Scrubber:
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Return a request's body, as recordings keep it, with names replaced.
+        """Return a request's body, as recordings keep it, with the caller's own names replaced.
 
-        It is the caller's own, and others know it by its digest.
+        Other private texts stay: the caller wrote the body, and its digest must still fit.
         """
         body = form.body(data)
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body

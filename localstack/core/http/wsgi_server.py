@@ -113,7 +113,7 @@ class WsgiServer:
 def _cutting(front: Any) -> Any:
     """Wrap a WSGI application so that a fault can cut the connection without a response.
 
-    To waitress it looks like a client that left: it closes such a connection without a word.
+    waitress is made to believe that the client has left: it then closes the connection silently.
     """
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:

@@ -49,8 +49,9 @@ def cache_folder() -> Path:
 def load(engine: Any) -> Any:
     """Return the analyzer's compiled WebAssembly module, compiling it if none is cached intact.
 
-    Sound is what has the digest that it had when it was compiled. What is sound but of another kind
-    of processor (a home that several machines share) is compiled anew, too.
+    A cached file is intact if its content has the digest that was noted when it was compiled. One
+    that was compiled for another kind of processor (in a home that several machines share) is
+    compiled anew, too.
 
     Raises:
         NotCompiled: The compiler failed, or others can write to the folder.

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from isthmus.experiments.measure.cells_sql import (
     cells_sql,
-    is_shifted,
     parameters,
-    past_shifted,
+    shifts_covariate,
+    shifts_outcome,
     sums_of,
 )
 from isthmus.experiments.measure.run_units import segment_units
@@ -257,7 +257,7 @@ def of_unit(
     numerator = rows[metric.numerator.attribute or metric.numerator.event]
     y = sum(value for at, value in numerator if first <= at < end)
     y = min(y, 1) if metric.kind == "any" else min(y, metric.at_most) if metric.at_most else y
-    y = y - shift if is_shifted(metric) else y
+    y = y - shift if shifts_outcome(metric) else y
     d = (
         sum(value for at, value in rows[metric.denominator.event] if first <= at < end)
         if metric.denominator
@@ -266,7 +266,7 @@ def of_unit(
     x = sum(
         value for at, value in numerator if metric.before and midnight - metric.before <= at < first
     )
-    x = x - shift if past_shifted(metric) else x
+    x = x - shift if shifts_covariate(metric) else x
     every = {
         "y": y,
         "yy": y * y,

@@ -364,7 +364,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
     Raises:
         ProjectError: The loader refuses the file.
-        AlreadyExists: There is such a file.
+        AlreadyExists: The file exists already.
         IsthmusError: The file cannot be written.
     """
     data = _draft(project, fields, [])

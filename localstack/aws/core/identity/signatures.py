@@ -133,7 +133,7 @@ def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
         for name, _, value in (part.partition("=") for part in rest.split(","))
     }
     missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
-    date = environ.get("HTTP_X_AMZ_DATE") or _basic(environ.get("HTTP_DATE", ""))
+    date = environ.get("HTTP_X_AMZ_DATE") or _compact_date(environ.get("HTTP_DATE", ""))
     words = [f"Authorization header requires '{name}' parameter." for name in missing]
     if not date:
         words.append(
@@ -150,7 +150,7 @@ def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
     )
 
 
-def _basic(date: str) -> str:
+def _compact_date(date: str) -> str:
     """Return an HTTP date as text in the form of signatures (20240131T120000Z); "" for no date."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime(_DATE)

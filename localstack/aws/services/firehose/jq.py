@@ -77,7 +77,7 @@ class _Reader:
         """Take a token of the jq query, which must come next.
 
         Raises:
-            JqError: Another one comes next.
+            JqError: Another token comes next.
         """
         if not self.accept(word):
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")

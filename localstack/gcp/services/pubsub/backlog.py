@@ -292,8 +292,8 @@ class Backlog:
     def _fail(self, entry: Entry) -> None:
         """Handle a failed delivery (nack or expired lease): end the lease, deliver again later.
 
-        With ordering, that goes also for later messages of its key. After too many failures the
-        message goes to the dead letter topic.
+        With ordering, later messages of its key are delivered again, too. After too many failures
+        the message goes to the dead letter topic.
         """
         lane = self._lanes.get(entry.message.ordering_key)
         again = [

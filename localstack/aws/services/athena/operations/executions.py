@@ -148,7 +148,7 @@ def find(ctx: Context, id_: str) -> Execution:
     """Return a query execution by its id.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such query execution.
     """
     execution = ctx.store(Executions).by_id.get(id_)
     if execution is None:

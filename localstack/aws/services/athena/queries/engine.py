@@ -41,12 +41,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 def run(ctx: Context, running: Running, query: Query) -> Result:
     """Run a SELECT in DuckDB on a table's data in S3, and return its result.
 
-    Of a query that is only to be described, the result has names and types alone.
+    A query that is only described (`query.describes`) has a result of names and types alone.
 
     Returns:
         The rows, the names and DuckDB types of their columns, and how many bytes and rows of S3
-            were
-        read for them.
+        were read for them.
 
     Raises:
         Malformed: The query does not parse.
@@ -129,8 +128,8 @@ def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str
 def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
     """Combine the rows of small files into larger Arrow tables of the same columns.
 
-    Each statement in DuckDB has its price. A table has up to `_TOGETHER` bytes, or is one larger
-    file.
+    A table has up to `_TOGETHER` bytes, or is one larger file: few statements load it into DuckDB
+    faster than many.
     """
     import pyarrow as pa
 

@@ -204,7 +204,7 @@ def _tokens(text: str, tokens: list[Token]) -> None:
     """Raise an error for tokens, and pairs of them, that Trino's SQL does not have.
 
     Raises:
-        Malformed: They are not.
+        Malformed: A token, or a pair, is not Trino's.
         QueryFailed: A cast has a type that is not Trino's (TYPE_NOT_FOUND).
     """
     if not tokens:
@@ -270,7 +270,7 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
-    """Check one node of a query's syntax tree by the rules of Athena's SQL."""
+    """Raise an error if one node of a query's syntax tree is not in Athena's SQL."""
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,
@@ -289,7 +289,7 @@ def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
 
 
 def _select(text: str, node: exp.Expr) -> None:
-    """Check a SELECT node by Athena's rules."""
+    """Raise an error for a SELECT without columns, or with a clause that Athena does not have."""
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
@@ -315,7 +315,7 @@ def _select(text: str, node: exp.Expr) -> None:
 
 
 def _join(text: str, node: exp.Expr) -> None:
-    """Check a JOIN node by Athena's rules."""
+    """Raise an error for a kind of JOIN that Athena does not have."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
     )
@@ -333,13 +333,13 @@ def _join(text: str, node: exp.Expr) -> None:
 
 
 def _star(text: str, node: exp.Expr) -> None:
-    """Check a * in a SELECT by Athena's rules."""
+    """Raise an error for a * with EXCEPT, REPLACE or RENAME, which Athena does not have."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
         raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
 def _group(text: str, node: exp.Expr) -> None:
-    """Check a GROUP BY node by Athena's rules."""
+    """Raise an error for GROUP BY ALL, which Athena does not have."""
     if node.args.get("all"):
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
@@ -349,19 +349,19 @@ def _group(text: str, node: exp.Expr) -> None:
 
 
 def _limit(text: str, node: exp.Expr) -> None:
-    """Check a LIMIT node by Athena's rules."""
+    """Raise an error for LIMIT BY, which Athena does not have."""
     if node.args.get("expressions"):
         raise _syntax(text, node, "LIMIT BY is not in Athena's language")
 
 
 def _set_operation(text: str, node: exp.Expr) -> None:
-    """Check a UNION, EXCEPT or INTERSECT node by Athena's rules."""
+    """Raise an error for UNION, EXCEPT or INTERSECT with BY NAME, which Athena does not have."""
     if node.args.get("by_name"):
         raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
 
 
 def _function(text: str, node: exp.Expr) -> None:
-    """Check that a function is Athena's, and is used as its kind allows."""
+    """Raise an error for an unknown function, or one that is wrongly used with OVER or without."""
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed(
@@ -388,7 +388,7 @@ def _function(text: str, node: exp.Expr) -> None:
 
 
 def _type(text: str, node: exp.Expr) -> None:
-    """Check that a type named in a query is one of Athena's."""
+    """Raise an error for a type named in a query that Athena does not have."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(

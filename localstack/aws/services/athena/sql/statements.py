@@ -101,7 +101,7 @@ def read(text: str) -> Statement:
     """Parse a SQL text into one of Athena's kinds of statement, by its first words.
 
     Raises:
-        Malformed: It is no statement of Athena's.
+        Malformed: Athena has no such statement.
     """
     words = _words(text)
     start = [token.text.upper() for token in words.tokens[:2]]

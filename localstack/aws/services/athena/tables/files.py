@@ -287,7 +287,7 @@ def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> 
     cut to milliseconds.
 
     Raises:
-        QueryFailed: They differ further (HIVE_BAD_DATA).
+        QueryFailed: The types differ further (HIVE_BAD_DATA).
     """
     import pyarrow as pa
     import pyarrow.types as t

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ....core.registry import Context, handles
 from ...sagemaker.endpoints.records import Variant, find
-from ..records import SERVICE, Activity, Scaling, Target, common, ours, page
+from ..records import SERVICE, Activity, Scaling, Target, common, is_about_endpoints, page
 
 _KEPT = 1000
 
@@ -18,7 +18,7 @@ _KEPT = 1000
 @handles(SERVICE, "DescribeScalingActivities")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScalingActivities, the newest first; decisions not to scale are left out."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     settle(ctx)
     resource = params.get("ResourceId")

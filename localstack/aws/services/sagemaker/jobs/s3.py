@@ -33,7 +33,7 @@ def split(uri: str) -> tuple[str, str]:
     with the bucket in its path.
 
     Raises:
-        TransferError: It is none of them.
+        TransferError: The text is no such URI.
     """
     address = _ADDRESS.fullmatch(uri)
     if address and address["bucket"]:

@@ -55,7 +55,7 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
     if not candidates:  # every combination has been tried
         return sample(ranges, random)
     places = _places(ranges, candidates)
-    mean, deviation = _believing(
+    mean, deviation = _fitted_process(
         ranges, scored, [trial for trial in trials if trial.pending]
     ).predict(places)
     return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(scored)))))]
@@ -88,10 +88,13 @@ def _standard(scored: Sequence[Trial]) -> Array:
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
 
-def _believing(
+def _fitted_process(
     ranges: Sequence[Range], scored: Sequence[Trial], pending: Sequence[Trial]
 ) -> _Model:
-    """Return the Gaussian process of the scores; running trials count as predicted."""
+    """Return the Gaussian process that fits the scores best.
+
+    Trials that still run count with the score that it predicts for them.
+    """
     places, scores = _places(ranges, [trial.parameters for trial in scored]), _standard(scored)
     fits = (_fit(places, scores, length, noise) for length in _LENGTHS for noise in _NOISES)
     length, noise, model = max(fits, key=lambda fit: fit[2].likelihood)

@@ -47,13 +47,16 @@ class Results(ABC):
     info: Any
 
     @abstractmethod
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None: ...
+    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+        """Write the instances of a batch with their predictions."""
 
     @abstractmethod
-    def fail(self, items: Sequence[Item], failure: Failure) -> None: ...
+    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+        """Write the instances of a batch that failed, with the error."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Finish the output once all batches are written."""
 
 
 def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:

@@ -83,7 +83,8 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
 def contexts(call: Call, run: Run) -> list[Any]:
     """Return the ML Metadata contexts of the pipeline and of the run, as they are now.
 
-    An experiment may have taken the run's for its own. Empty before the run.
+    They may have changed since they were made: an experiment takes the run's context over. There
+    are none before the run.
     """
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
     messages = [

@@ -159,7 +159,7 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
         return work
 
 
-def look(backlog: Backlog) -> None:
+def await_change(backlog: Backlog) -> None:
     """Wait until a queue may have changed."""
     with backlog.changed:
         backlog.changed.wait(_LOOK)
@@ -168,7 +168,7 @@ def look(backlog: Backlog) -> None:
 def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
     """Choose a variant by weight and its least busy instance; None if all are full.
 
-    An instance whose process has ended starts again, and takes no requests meanwhile.
+    An instance whose process has ended is started again, and gets no requests until it runs.
     """
     routing = endpoint.routing
     at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get(

@@ -365,7 +365,7 @@ def duration(text: str, where: str) -> timedelta:
     Notebooks of AWS write it as 30d or T30m, too.
 
     Raises:
-        DefinitionError: It is none.
+        DefinitionError: The text is no duration.
     """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):
