@@ -79,7 +79,7 @@ def cells_sql(
         for role in _roles(metric)
     ]
     segment = "segment, " if segmented else ""
-    stages = _stages(spec, measures, unit=unit, arms=arms, units=units, kept=segment)
+    stages = _stages(spec, measures, unit=unit, arms=arms, units=units, key=segment)
     return f"""{stages}
 SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
   {", ".join(_sums(metrics, daily))}
@@ -94,7 +94,7 @@ def steps_sql(spec: ProjectSpec, metric: Metric, *, unit: str, arms: int) -> str
     """
     of_run = msgspec.structs.replace(metric, before=None)
     measures = [_Measure(0, of_run, role) for role in _roles(of_run)]
-    return _stages(spec, measures, unit=unit, arms=arms, units=RUN_UNITS, kept="unit, ")
+    return _stages(spec, measures, unit=unit, arms=arms, units=RUN_UNITS, key="unit, ")
 
 
 def _stages(
@@ -104,13 +104,13 @@ def _stages(
     unit: str,
     arms: int,
     units: str,
-    kept: str,
+    key: str,
 ) -> str:
     """Return the WITH clause from `units` to `steps`.
 
-    `kept` names a column with its comma, `segment, ` or `unit, `, which all stages have.
+    `key` names a column with its comma, `segment, ` or `unit, `, which all stages have.
     """
-    of_unit = "unit, segment" if kept == "segment, " else "unit"
+    of_unit = "unit, segment" if key == "segment, " else "unit"
     sources = dict.fromkeys(measure.source for measure in measures)
     nothing = (
         f"SELECT {of_unit}, {_COUNTED}, first_day AS day, "
@@ -129,9 +129,9 @@ happened AS ({happened}),
 by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day,
   {_all(measures, lambda m: m.of_day)}
   FROM happened GROUP BY {of_unit}, day),
-running AS (SELECT {kept}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
+running AS (SELECT {key}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
   by_day),
-steps AS (SELECT {kept}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
+steps AS (SELECT {key}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
   isthmus_new, {_all(measures, lambda m: m.step)}
   FROM running)"""
 

@@ -33,12 +33,14 @@ def read_trends(
     by_day = days_alone(comparison, cells, period.until)
     contrasts = {arm: _contrast(by_day, arm) for arm in cells.arms[1:]}
     weights = {
-        arm: _weights(of, by_day, (cells.arms[0], arm)) for arm, of in contrasts.items() if of
+        arm: _weights(contrast, by_day, (cells.arms[0], arm))
+        for arm, contrast in contrasts.items()
+        if contrast
     }
     influences = trend_sql.read(project, run, comparison.first, period, weights) if weights else {}
     trends: list[Trend] = []
-    for arm, of in contrasts.items():
-        slope = trend.interval(of, influences[arm].values()) if of else None
+    for arm, contrast in contrasts.items():
+        slope = trend.interval(contrast, influences[arm].values()) if contrast else None
         trends.append(
             Trend(
                 arm=arm,
@@ -64,13 +66,18 @@ def days_alone(comparison: Comparison, cells: RunCells, until: datetime) -> ByDa
 def _contrast(by_day: ByDay, arm: str) -> Contrast | None:
     """Return the slope of a treatment's effect over the days that can be compared."""
     pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
-    return trend.contrast({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
+    return trend.slope_contrast(
+        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
+    )
 
 
-def _weights(of: Contrast, by_day: ByDay, arms: tuple[str, ...]) -> dict[str, dict[int, DayWeight]]:
+def _weights(
+    contrast: Contrast, by_day: ByDay, arms: tuple[str, ...]
+) -> dict[str, dict[int, DayWeight]]:
     """Return what each day of a unit weighs in a slope, in the arms that it compares."""
     return {
-        arm: trend.day_weights(of, {day: sums[arm] for day, sums in by_day.items()}) for arm in arms
+        arm: trend.day_weights(contrast, {day: sums[arm] for day, sums in by_day.items()})
+        for arm in arms
     }
 
 

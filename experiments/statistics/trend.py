@@ -34,7 +34,7 @@ class Contrast(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DayWeight(msgspec.Struct, frozen=True):
-    """What a unit of numerator and of denominator on one day adds to a unit's influence."""
+    """The weights of a day's numerator and denominator in a unit's influence on the slope."""
 
     of_y: float
     of_d: float
@@ -52,7 +52,7 @@ class Influences(msgspec.Struct, frozen=True):
         return self.squares * self.units / (self.units - 1) if self.units > 1 else math.inf
 
 
-def contrast(days: Mapping[int, Pair]) -> Contrast | None:
+def slope_contrast(days: Mapping[int, Pair]) -> Contrast | None:
     """Return how much the relative effect changes a day, as a contrast of the days' effects.
 
     None: fewer than three days can be compared.
@@ -70,7 +70,7 @@ def contrast(days: Mapping[int, Pair]) -> Contrast | None:
     return Contrast(slope=slope, weights=weights)
 
 
-def day_weights(of: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
+def day_weights(contrast: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
     """Return what each day of a unit of one arm adds to its influence on the slope.
 
     It is `of_y` times the day's numerator less `of_d` times its denominator. `days` are the arm's
@@ -78,11 +78,11 @@ def day_weights(of: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
     """
     return {
         day: DayWeight(weight / days[day].total("y"), weight / days[day].total("d"))
-        for day, weight in of.weights.items()
+        for day, weight in contrast.weights.items()
     }
 
 
-def interval(of: Contrast, arms: Iterable[Influences]) -> Estimate | None:
+def interval(contrast: Contrast, arms: Iterable[Influences]) -> Estimate | None:
     """Return the slope with its 95 % confidence interval, for one look.
 
     None: nothing varies, or an arm has fewer than two units.
@@ -90,5 +90,5 @@ def interval(of: Contrast, arms: Iterable[Influences]) -> Estimate | None:
     variance = sum(arm.variance for arm in arms)
     if not 0 < variance < math.inf:
         return None
-    margin = Z * math.sqrt(variance)
-    return Estimate(value=of.slope, low=of.slope - margin, high=of.slope + margin)
+    slope, margin = contrast.slope, Z * math.sqrt(variance)
+    return Estimate(value=slope, low=slope - margin, high=slope + margin)

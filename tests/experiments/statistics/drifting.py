@@ -72,7 +72,7 @@ def call(run, control, treatment, arms):
         for day in range(control[0].shape[2])
     }
     pairs = {day: pair for day, of in days.items() if (pair := comparisons(of)["treatment"])}
-    of = trend.contrast({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
+    of = trend.slope_contrast({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
     if of is None:
         return False, False
     influences = [

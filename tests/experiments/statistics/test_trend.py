@@ -29,7 +29,7 @@ def test_a_slope_is_the_weighted_regression_of_the_days():
         [0.1, 0.05, 0.07, 0.0, -0.03],
         [1e-4, 2e-4, 2e-4, 9e-4, 1e-3],
     )
-    of = trend.contrast(
+    of = trend.slope_contrast(
         {
             day: pair(effect, variance)
             for day, effect, variance in zip(days, effects, variances, strict=True)
@@ -44,8 +44,8 @@ def test_a_slope_is_the_weighted_regression_of_the_days():
 def test_too_few_days_say_nothing_and_days_without_an_outcome_do_not_count():
     nothing = (Point(value=0.0, variance=0.0), Point(value=1.0, variance=0.1))
     days = {0: pair(0.1, 1e-4), 1: pair(0.2, 1e-4), 2: nothing}
-    assert trend.contrast(days) is None
-    assert set(trend.contrast(days | {3: pair(0.1, 1e-4)}).weights) == {0, 1, 3}
+    assert trend.slope_contrast(days) is None
+    assert set(trend.slope_contrast(days | {3: pair(0.1, 1e-4)}).weights) == {0, 1, 3}
 
 
 def test_where_nothing_varies_or_an_arm_has_one_unit_there_is_no_interval():
