@@ -65,9 +65,12 @@ def days_alone(comparison: Comparison, cells: RunCells, until: datetime) -> ByDa
 
 def _contrast(by_day: ByDay, arm: str) -> Contrast | None:
     """Return the slope of a treatment's effect over the days that can be compared."""
-    pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
     return trend.slope_contrast(
-        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
+        {
+            day: (next(iter(arms.values())), arms[arm])
+            for day, arms in by_day.items()
+            if comparisons(arms)[arm]
+        }
     )
 
 

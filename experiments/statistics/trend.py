@@ -1,9 +1,10 @@
 """Whether an effect changes with the days since a unit's first exposure.
 
 Pure. The effect of a day is the logarithm of the ratio of both arms' rates on that day alone, the
-slope its regression over the days, weighted by 1 / variance: a contrast, sum over days of c_d
-effect_d. Days share units, and each unit may drift at its own pace, so the slope's variance is that
-of the units' influences on it (linearisation; Deng, Knoblich, Lu 2018):
+slope its regression over the days: a contrast, sum over days of c_d effect_d. Days weigh by their
+denominators, as an estimated variance would follow the outcomes. They share units, and each unit
+may drift at its own pace, so the slope's variance is that of the units' influences on it
+(linearisation; Deng, Knoblich, Lu 2018):
 
     s_u = sum over days of c_d (y_ud - R_d d_ud) / Y_d,    R_d = Y_d / D_d,
 
@@ -19,10 +20,10 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate
-from .ratio import Point, Z, log_ratio
+from .ratio import Z
 from .sums import Sums
 
-Pair = tuple[Point, Point]  # control, treatment
+Pair = tuple[Sums, Sums]  # control, treatment
 _FEWEST_DAYS = 3
 
 
@@ -55,19 +56,26 @@ class Influences(msgspec.Struct, frozen=True):
 def slope_contrast(days: Mapping[int, Pair]) -> Contrast | None:
     """Return how much the relative effect changes a day, as a contrast of the days' effects.
 
-    None: fewer than three days can be compared.
+    `days` are the sums of each day alone. None: fewer than three days have a rate above 0 in both
+    arms.
     """
-    usable = {day: log_ratio(*pair) for day, pair in days.items() if min(p.value for p in pair) > 0}
-    precisions = {day: 1 / variance for day, (_, variance) in usable.items() if variance > 0}
-    if len(precisions) < _FEWEST_DAYS:
+    usable = {day: pair for day, pair in days.items() if min(arm.rate for arm in pair) > 0}
+    if len(usable) < _FEWEST_DAYS:
         return None
-    middle = sum(day * precision for day, precision in precisions.items()) / sum(
-        precisions.values()
+    sizes = {day: _size(*pair) for day, pair in usable.items()}
+    middle = sum(day * size for day, size in sizes.items()) / sum(sizes.values())
+    spread = sum(size * (day - middle) ** 2 for day, size in sizes.items())
+    weights = {day: size * (day - middle) / spread for day, size in sizes.items()}
+    slope = math.fsum(
+        weights[day] * math.log(treatment.rate / control.rate)
+        for day, (control, treatment) in usable.items()
     )
-    spread = sum(precision * (day - middle) ** 2 for day, precision in precisions.items())
-    weights = {day: precision * (day - middle) / spread for day, precision in precisions.items()}
-    slope = math.fsum(weight * usable[day][0] for day, weight in weights.items())
     return Contrast(slope=slope, weights=weights)
+
+
+def _size(control: Sums, treatment: Sums) -> float:
+    """Return the weight of a day: one over the sum of one over each arm's denominator."""
+    return 1 / (1 / control.total("d") + 1 / treatment.total("d"))
 
 
 def day_weights(contrast: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from isthmus.experiments.statistics import trend
 from isthmus.experiments.statistics.assessment import comparisons
-from isthmus.experiments.statistics.ratio import Z
+from isthmus.experiments.statistics.ratio import Z, log_ratio
 from isthmus.experiments.statistics.sums import Sums
 from isthmus.experiments.statistics.trend import Influences
 
@@ -67,28 +67,31 @@ def days_of(y, d, had):
 
 
 def call(run, control, treatment, arms):
-    days = {
-        day: {"control": arms[0][run][day], "treatment": arms[1][run][day]}
-        for day in range(control[0].shape[2])
-    }
-    pairs = {day: pair for day, of in days.items() if (pair := comparisons(of)["treatment"])}
-    of = trend.slope_contrast({day: (pair.control, pair.treatment) for day, pair in pairs.items()})
-    if of is None:
+    days = [
+        {"control": sides[0], "treatment": sides[1]}
+        for sides in zip(*(by_run[run] for by_run in arms), strict=True)
+    ]
+    pairs = {day: pair for day, of in enumerate(days) if (pair := comparisons(of)["treatment"])}
+    contrast = trend.slope_contrast({day: tuple(days[day].values()) for day in pairs})
+    if contrast is None:
         return False, False
     influences = [
-        influence(
-            trend.day_weights(of, {day: sides[name] for day, sides in days.items()}), *arm, run
-        )
+        influence(trend.day_weights(contrast, {day: days[day][name] for day in pairs}), *arm, run)
         for name, arm in (("control", control), ("treatment", treatment))
     ]
-    slope = trend.interval(of, influences)
-    spread = sum(
-        of.weights[day] ** 2
-        * (p.control.variance / p.control.value**2 + p.treatment.variance / p.treatment.value**2)
-        for day, p in pairs.items()
-        if day in of.weights
-    )
-    return not slope.low <= 0 <= slope.high, abs(of.slope) > Z * math.sqrt(spread)
+    slope = trend.interval(contrast, influences)
+    return not slope.low <= 0 <= slope.high, of_independent_days(pairs)
+
+
+def of_independent_days(pairs):
+    """Return whether a regression weighted by 1 / variance shows a trend, as results once did."""
+    day = np.array(list(pairs))
+    effects, variances = np.array(
+        [log_ratio(pair.control, pair.treatment) for pair in pairs.values()]
+    ).T
+    day = day - np.average(day, weights=1 / variances)
+    precision = (day**2 / variances).sum()
+    return abs((day * effects / variances).sum()) > Z * math.sqrt(precision)
 
 
 def influence(weights, y, d, had, run):

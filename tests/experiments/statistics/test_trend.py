@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics import trend
-from isthmus.experiments.statistics.ratio import Point
 from isthmus.experiments.statistics.sums import Sums
 from isthmus.experiments.statistics.trend import Contrast, DayWeight, Influences
 
@@ -17,35 +16,31 @@ from .drifting import calls, units
 RUNS, SHAPE = 300, (100, 500, 14)
 
 
-def pair(effect, variance):
-    return Point(value=1.0, variance=0.0), Point(
-        value=math.exp(effect), variance=variance * math.exp(2 * effect)
+def pair(control, treatment, size=100):
+    """One day's sums of both arms, by their rates."""
+    return tuple(
+        Sums(units=10, y=rate * size, d=size, yy=0, yd=0, dd=0) for rate in (control, treatment)
     )
 
 
-def test_a_slope_is_the_weighted_regression_of_the_days():
-    days, effects, variances = (
-        [0, 1, 2, 5, 6],
-        [0.1, 0.05, 0.07, 0.0, -0.03],
-        [1e-4, 2e-4, 2e-4, 9e-4, 1e-3],
-    )
-    of = trend.slope_contrast(
+def test_a_slope_is_the_regression_of_the_days_weighted_by_their_denominators():
+    days, effects, sizes = [0, 1, 2, 5, 6], [0.1, 0.05, 0.07, 0.0, -0.03], [90, 50, 50, 10, 9]
+    contrast = trend.slope_contrast(
         {
-            day: pair(effect, variance)
-            for day, effect, variance in zip(days, effects, variances, strict=True)
+            day: pair(0.2, 0.2 * math.exp(effect), size)
+            for day, effect, size in zip(days, effects, sizes, strict=True)
         }
     )
-    slope, _ = np.polyfit(days, effects, 1, w=1 / np.sqrt(variances))
-    assert of.slope == pytest.approx(slope)
-    assert sum(of.weights.values()) == pytest.approx(0)
-    assert sum(weight * day for day, weight in of.weights.items()) == pytest.approx(1)
+    slope, _ = np.polyfit(days, effects, 1, w=np.sqrt(sizes))
+    assert contrast.slope == pytest.approx(slope)
+    assert sum(contrast.weights.values()) == pytest.approx(0)
+    assert sum(weight * day for day, weight in contrast.weights.items()) == pytest.approx(1)
 
 
 def test_too_few_days_say_nothing_and_days_without_an_outcome_do_not_count():
-    nothing = (Point(value=0.0, variance=0.0), Point(value=1.0, variance=0.1))
-    days = {0: pair(0.1, 1e-4), 1: pair(0.2, 1e-4), 2: nothing}
+    days = {0: pair(0.1, 0.2), 1: pair(0.2, 0.3), 2: pair(0, 0.1)}
     assert trend.slope_contrast(days) is None
-    assert set(trend.slope_contrast(days | {3: pair(0.1, 1e-4)}).weights) == {0, 1, 3}
+    assert set(trend.slope_contrast(days | {3: pair(0.1, 0.2)}).weights) == {0, 1, 3}
 
 
 def test_where_nothing_varies_or_an_arm_has_one_unit_there_is_no_interval():
