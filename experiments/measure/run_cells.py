@@ -381,7 +381,7 @@ def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: Cell
 
 def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
     """Query the sums of a run's metrics once."""
-    sql = _sql(project.spec, query, _unit(project, run))
+    sql = _sql(project.spec, query, unit_of(project, run))
     moments = (
         query.credits
         | query.of_whom
@@ -426,8 +426,13 @@ def _arms(run: FrozenRun) -> tuple[str, ...]:
     return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
-def _unit(project: Project, run: FrozenRun) -> str:
-    """Return the attribute that names the run's units, such as `user_id`."""
+def unit_of(project: Project, run: FrozenRun) -> str:
+    """Return the attribute that names the run's units, such as `user_id`.
+
+    Raises:
+        NotFound: project.yaml has no such endpoint any more.
+        Invalid: No gateway has logged an assignment.
+    """
     name = run.definition.layer.endpoint
     if name not in project.spec.endpoints:
         raise NotFound(

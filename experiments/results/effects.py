@@ -1,4 +1,4 @@
-"""Make effects, trends and segments of an experiment's sums. Pure."""
+"""Make effects and segments of an experiment's sums. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
 from .looks import Looks
-from .results import DayEffect, Effect, MetricArms, Role, Segments, Trend
+from .results import DayEffect, Effect, MetricArms, Role, Segments
 
-_MOST_DAYS = 28  # since the first exposure that are compared
 Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
 
 
@@ -304,40 +303,6 @@ def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
 def _relative(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
-
-
-def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
-    """Return how the effect on the first deciding metric changes with a unit's age in days.
-
-    Age counts from a unit's first exposure. Each day of age is compared by itself, over the units
-    for which that day is over.
-    """
-    metric = comparison.first
-    most = min(
-        _MOST_DAYS,
-        metric.within.days if metric.within else _MOST_DAYS,
-        len(cells.days(until)),
-    )
-    by_day = {day: cells.sums_of_day(metric, day, until) for day in range(most)}
-    return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
-
-
-def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
-    """Return how a treatment's effect changes with the days since a unit's first exposure."""
-    pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
-    slope = heterogeneity.trend(
-        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
-    )
-    days = (
-        DayEffect(
-            since_first=day,
-            arm=arm,
-            units=_units_of_both(by_day[day], arm),
-            relative=_relative(pair, ONCE.multiple()),
-        )
-        for day, pair in pairs.items()
-    )
-    return Trend(arm=arm, a_day=as_range(slope) if slope else None, days=tuple(days))
 
 
 def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:

@@ -37,6 +37,7 @@ from . import looks as recorded_looks
 from .effects import Arms, Comparison
 from .looks import Look, Looks
 from .results import DayEffect, Effect, MetricArms, Results
+from .trends import read_trends
 
 _RECENT = 7  # days from which it is told how many units come
 
@@ -306,7 +307,9 @@ def _results(project: Project, basis: _Basis) -> Results:
         split_by_segment=_split_by_segment(project, basis, segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
-        trends=() if interleaves else arms_judging.trends(comparison, cells, until),
+        trends=(
+            () if interleaves else read_trends(project, basis.run, comparison, cells, basis.reading)
+        ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
         warnings=tuple(

@@ -341,11 +341,7 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Return a sentence on whether the effect changes with the days since first exposure.
-
-    It says "may", because the interval is too narrow where each unit's own taste drifts: then about
-    a quarter of tests without an effect show a trend (docs/decisions/experiments.md).
-    """
+    """Return a sentence on whether the effect changes with the days since first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -353,7 +349,9 @@ def trend_text(trend: Trend) -> str:
     figures = f"{percent(trend.a_day.value)} a day, {range_text(trend.a_day)}"
     if flat:
         return f"no trend ({figures})"
-    return f"the effect may change, or units drift each at its own pace ({figures})"
+    if not trend.by_unit:
+        return f"no verdict: this look took no unit's own drift into account ({figures})"
+    return f"the effect changes ({figures})"
 
 
 def segment_text(segments: Segments) -> str:
