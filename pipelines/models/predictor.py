@@ -470,7 +470,8 @@ def _hashes(folder: Path) -> dict[str, str]:
 def _digest(manifest: Manifest) -> str:
     """Return the SHA-256 of a model's manifest.
 
-    The versions of Isthmus and of libraries are left out, so that an upgrade does not change it.
+    The versions of Python, Isthmus and the format are left out, so that an upgrade does not change
+    it.
     """
     plain = msgspec.to_builtins(manifest)
     plain = {
