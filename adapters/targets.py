@@ -120,9 +120,10 @@ class Dialect(Protocol):
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """Return the module that renders an adapter's SQL dialect; None if it runs neutral SQL.
+    """Return the module that renders an adapter's SQL dialect; None if it needs no rendering.
 
-    The adapter's packages need not be installed.
+    Queries are written in neutral SQL, the subset that all targets share. The adapter's packages
+    need not be installed.
 
     Raises:
         Unsupported: No adapter has the name.

@@ -131,9 +131,9 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
-    """Return the gate's check that no feature leaks the label; None if it does not ask for it.
+    """Return the gate's check that no feature leaks the label; None if the gate does not have it.
 
-    It fails with an alarm, and is inconclusive while a feature was not looked at.
+    It fails if a feature raises an alarm, and is inconclusive if one was not looked at.
     """
     if gate.leaks is None:
         return None

@@ -227,7 +227,8 @@ def look(
 ) -> tuple[FeatureFinding, ...]:
     """Look for label leaks in the features of a model's training set.
 
-    Features of past outcomes are also looked at as they were known twice `within` earlier.
+    Features of past outcomes are also compared with the values that were known two outcome windows
+    earlier.
     """
     from ...feature_store.offline.training_set import training_set
 

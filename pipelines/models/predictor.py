@@ -468,7 +468,11 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
-    """Return the SHA-256 of a model's manifest, which its version numbers do not change."""
+    """Return the SHA-256 of a model's manifest.
+
+    The versions of Python, Isthmus and the format are left out, so that an upgrade does not change
+    it.
+    """
     plain = msgspec.to_builtins(manifest)
     plain = {
         key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}

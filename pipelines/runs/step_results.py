@@ -47,7 +47,7 @@ def input_digests(
 def adopt(
     blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
 ) -> StepResult:
-    """Store a cached result as this run's own: the same values and artifacts, nothing copied."""
+    """Store a cached result as this run's own: the same values and artifacts, nothing is copied."""
     result = msgspec.structs.replace(
         cached,
         run=document.run,

@@ -181,9 +181,9 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Look up in the cache every step whose inputs are known; return those settled.
+    """Look up in the cache every step whose inputs are known; return the steps that have a result.
 
-    A hit gets its result under the new run at once.
+    Such a result is stored under the new run at once.
     """
     settled: dict[str, Settled] = {}
     results: dict[str, StepResult] = {}

@@ -173,7 +173,7 @@ def _prefix(model: str) -> str:
 def _record(project: Project, promotion: Promotion) -> None:
     """Store the record of a promotion, before the alias moves.
 
-    A crash may leave a record whose move is repeated, never a move without a record.
+    A crash in between leaves a record whose move is repeated, never a move without a record.
     """
     earlier = promotions(project, promotion.model)
     if earlier and msgspec.structs.replace(earlier[-1], at=promotion.at) == promotion:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def register(context: StepContext, model: Model) -> None:
     """Compare, judge and register the model that a run made, and write its record and page.
 
-    It may be run again at any time: every effect is by name or by digest.
+    It may be repeated at any time, because every effect is identified by a name or a digest.
     """
     from ..run_pages import report
 

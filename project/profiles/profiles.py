@@ -205,9 +205,10 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
-    """Parse profiles.yaml; raise ProjectError for mistakes in it, but for targets not used.
+    """Parse profiles.yaml, without the targets that are not used and have mistakes.
 
-    Such a target is left out.
+    Raises:
+        ProjectError: There are mistakes elsewhere in the file.
     """
     report = Report()
     profiles_read = check(
