@@ -69,9 +69,9 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in settings that cannot change.
+    """Return how a running endpoint differs from the profile in settings that are fixed for good.
 
-    It is text for a message, "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if nothing differs or the endpoint does not exist.
     """
     if target.adapter.fixed is None:
         return ""

@@ -100,7 +100,7 @@ class PipelineEngine(Protocol):
     def observe(self, run_id: str) -> RunState | None:
         """Return the provider's state of a pipeline run and of each of its steps.
 
-        None: nobody has submitted it here, or it has been deleted.
+        None: the run was never submitted here, or it has been deleted.
         """
         ...
 

@@ -136,7 +136,7 @@ class Gateway:
     def close(self, within: timedelta = CLOSING) -> None:
         """Write the log rows of all answers so far, then end the gateway's threads.
 
-        Those that do not leave in time are counted, and told on stderr.
+        Rows that cannot be written within the time are counted as lost, and reported on stderr.
         """
         if self._shadowing is not None:
             self._shadowing.close()
@@ -329,10 +329,8 @@ class Gateway:
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
         """Return the arms and parameters of a unit, for a product that ranks elsewhere.
 
-        Raises Invalid for the request.
-
-        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is
-        logged as assigned.
+        Raises Invalid for the request. `request` has the unit, and the attributes that experiments
+        go by. Without `log` the assignments are not logged.
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()

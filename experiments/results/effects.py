@@ -66,7 +66,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose windows are over by then count.
+        Only units whose outcome windows are over by then count.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
@@ -128,10 +128,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes.
-
-    It is the least of all treatments.
-    """
+    """Return the share of the variance that the covariate removes, at least in each treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 

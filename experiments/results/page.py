@@ -37,7 +37,7 @@ _ONE_LOG = (
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     """Write the HTML report of an experiment's newest results, and return its path.
 
-    Where nobody has looked at the run, this is a look.
+    If nobody has looked at the run's results yet, this is recorded as the first look.
 
     Returns:
         A path that opens the page.
@@ -380,7 +380,7 @@ def split_section(results: Results) -> str:
 def _split_by_value(results: Results, attribute: str) -> str:
     """Return an HTML table of the units of each arm by an attribute's values.
 
-    With the odds that the planned shares are broken among the units of each value.
+    A column has the odds that the planned shares are broken among the units of each value.
     """
     rows = [
         [

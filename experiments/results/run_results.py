@@ -225,8 +225,8 @@ def _check_split(
 ) -> Split:
     """Check whether the units came to the arms in the planned shares.
 
-    It raises Invalid if none was assigned. The last day of a run that was stopped is over, too:
-    nobody comes any more.
+    It raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because
+    no more units come.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -399,7 +399,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the conclusion needs to know about one treatment."""
+    """Return the figures of one treatment from which the conclusion is drawn."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

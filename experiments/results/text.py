@@ -163,7 +163,7 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
     """Return the lines of a table of the arms, each with its rate's interval.
 
-    `units`: also with their number.
+    With `units` each line has the arm's number of units, too.
     """
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
@@ -322,7 +322,7 @@ def figure_title(figure: ArmFigure) -> str:
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
-    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    A ratio of two groups names them: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
     control, *treatments = figure.arms
     for arm in treatments:
@@ -342,8 +342,8 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 def trend_text(trend: Trend) -> str:
     """Return a sentence on whether the effect changes with the days since first exposure.
 
-    It says "may": where each unit's own taste drifts the interval is too narrow, and about a
-    quarter of tests without an effect show a trend (docs/decisions/experiments.md).
+    It says "may", because the interval is too narrow where each unit's own taste drifts: then about
+    a quarter of tests without an effect show a trend (docs/decisions/experiments.md).
     """
     if trend.a_day is None:
         return "too few days to see a trend"
@@ -388,7 +388,7 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of a metric's total: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

@@ -150,7 +150,7 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 def check_here(project: Project) -> None:
     """Raise an error unless the target may be simulated on: the laptop or an offline stack.
 
-    On a cloud, made-up visitors would stand in its log beside people.
+    On a cloud the log would mix made-up visitors with people.
 
     Raises:
         Refused: It is a cloud.
@@ -165,7 +165,7 @@ def check_here(project: Project) -> None:
 
 
 def present_time(project: Project) -> SimulatedTime:
-    """Return the simulated time from which to go on.
+    """Return the simulated time at which a simulation continues.
 
     On a target without any it is `now:` of project.yaml, else now.
     """

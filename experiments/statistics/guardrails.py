@@ -90,8 +90,8 @@ def _is_harmed(
 ) -> bool:
     """Return whether harm beyond the margin is shown, with so many standard errors.
 
-    The test is of the difference to the control's rate with the margin on it, so that a control
-    without an error says something, too.
+    It tests the treatment's rate against the control's rate with the margin applied, so that it
+    works for a control without variance, too.
     """
     sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
@@ -103,7 +103,7 @@ def _is_harmed(
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
     """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
-    Of a rate below zero a margin in percent means nothing.
+    A control rate below zero never suffices: a margin in percent of it has no meaning.
     """
     larger = treatment if guardrail.may == "rise" else control
     return (

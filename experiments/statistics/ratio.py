@@ -175,7 +175,7 @@ def standard_error(control: Point, treatment: Point) -> float:
 def p_value(control: Point, treatment: Point) -> float:
     """Return the two-sided p-value of no difference, for one look.
 
-    Of rates that are both positive it is that of the relative interval.
+    It agrees with the relative interval if both rates are positive.
     """
     if control.value > 0 and treatment.value > 0:
         distance, spread = log_ratio(control, treatment)

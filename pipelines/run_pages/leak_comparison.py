@@ -132,7 +132,7 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     """Return the table of predictions with a feature's values as `prediction`.
 
-    Where the feature is not known yet it is its mean.
+    Rows for which the feature is not known yet get its mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)

@@ -63,7 +63,7 @@ def adopt(
 def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
     """Write a step's result (step.json), then the cache's index.
 
-    Cut anywhere, a reader sees a whole result or none.
+    If the process is killed in between, readers see a whole result or none.
     """
     folder = step_folder(blobs, document.run, step.name)
     write(blobs, f"{folder}/step.json", result)

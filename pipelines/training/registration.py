@@ -16,6 +16,7 @@ from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
 from ..evaluation.evaluation import Champion, Evaluation
 from ..evaluation.gate import GateResult
+from ..evaluation.learning_curve import LearningCurve
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
 from ..run_pages import records, runs
@@ -91,6 +92,9 @@ def register(context: StepContext, model: Model) -> None:
         if previous_run and previous_run.data
         else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
+        curve=_document(context.inputs["curve"] / "curve.json", LearningCurve)
+        if "curve" in context.inputs
+        else None,
         gate=judged.verdict,
         checks=judged,
         version=f"{model.model}@{version.version}",
@@ -114,7 +118,7 @@ def _no_ranking(measured: Evaluation) -> str:
 def _no_unit(objective: Objective) -> str | None:
     """Return as text that an objective should declare its unit, or None if it does.
 
-    Without it nobody knows which rows are independent.
+    Without a unit it is unknown which rows are independent.
     """
     if objective.unit is not None:
         return None

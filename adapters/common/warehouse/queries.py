@@ -54,7 +54,7 @@ def _refuse_lossy_casts(
 ) -> None:
     """Raise Invalid for a cast whose text or rounding differs between the targets' engines.
 
-    The query is bound already. What is not in the neutral subset is not looked into.
+    The query must be bound. SQL outside of the subset for all targets is not looked into.
     """
     from sqlglot import exp
 

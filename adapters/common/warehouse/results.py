@@ -24,10 +24,10 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
     missing = sorted(used - set(params))
     if missing:
         raise Invalid(f"SQL: no value is given for {', '.join('$' + name for name in missing)}")
-    return {name: _value(name, params[name]) for name in used}
+    return {name: _duckdb_value(name, params[name]) for name in used}
 
 
-def _value(name: str, value: object) -> object:
+def _duckdb_value(name: str, value: object) -> object:
     """Convert a query parameter for DuckDB: times to UTC without a zone, decimals to floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):

@@ -106,8 +106,8 @@ class Engine:
     ) -> None:
         """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
-        It may happen twice, if the first try runs out of memory. The cursor is its own because one
-        with a half-read result takes no other query.
+        `into` may be called twice, if the first try runs out of memory. A cursor whose result is
+        half read takes no other query, therefore this one is not shared.
         """
 
         def run() -> None:

@@ -63,7 +63,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
-        """Make a table to which single events are appended as well. The EventLog calls this."""
+        """Make a table that takes single events as well as batches. The EventLog calls this."""
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
@@ -173,7 +173,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what the neutral SQL subset lacks of a statement, with lines; nothing is run."""
+        """Return what of a statement is outside the SQL subset of all targets; nothing is run."""
         from ..sql import check
 
         return check(sql)
@@ -181,7 +181,7 @@ class LocalWarehouse:
     def remove(self, name: str) -> None:
         """Delete a table or view, which may be absent. The inventory calls this.
 
-        Readers lose the rows by one rename; the document goes then.
+        Its folder disappears by one rename, then its description is removed.
         """
         files.remove_tree(self._folder / name)
         with self._database.transaction(f"deleting {name}") as db:
@@ -228,7 +228,7 @@ def _drop(_relation: duckdb.DuckDBPyRelation) -> None:
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
     """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
-    So one file is open at a time, however many dates there are.
+    The order by time lets the writer keep one file open at a time, however many dates there are.
     """
     import pyarrow as pa
 

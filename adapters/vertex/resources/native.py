@@ -58,7 +58,8 @@ class VertexObjects:
     def endpoint(self, name: str, variant: str | None = None) -> Any:
         """Return an endpoint as the SDK's aiplatform.Endpoint.
 
-        A sticky endpoint is one for each `variant`, and one without models that names them.
+        A sticky endpoint has one for each `variant`; without `variant` it is the one that names
+        these.
 
         Raises:
             NotFound: There is no such endpoint.

@@ -97,7 +97,8 @@ class DocumentCopy(Generic[Document]):
     def _newer(self, value: Document, than: Document | None) -> Document:
         """Return a newly read document, unless it is older than the copy that is kept.
 
-        One that was begun anew has a lower version and was written later.
+        A document that was deleted and begun anew has a lower version and a later time: it is
+        newer.
 
         Raises:
             Invalid: It has a lower version, and was not written later.

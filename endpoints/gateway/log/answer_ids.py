@@ -41,7 +41,7 @@ class AnswerNumbers:
     def give_back(self, answer: str) -> None:
         """Free a request's number for the next answer, as the request was not answered.
 
-        So a number that is missing in the log stands for a lost answer.
+        A number that is missing in the log then always stands for a lost answer.
         """
         name, _, number = answer.rpartition("-")
         if name == self._name:
