@@ -82,14 +82,14 @@ def _advance(state: State, observation: Observation, now: datetime) -> Step:
     """Decide phase after phase, until a phase waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
-        place = _place(state)
+        place = _progress(state)
         state, actions = _step(state, observation, now)
-        if actions or _place(state) == place:
+        if actions or _progress(state) == place:
             break
     return state, actions
 
 
-def _place(state: State) -> tuple[object, ...]:
+def _progress(state: State) -> tuple[object, ...]:
     """Return the fields that tell how far a rollout is, to notice progress by comparing them."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 

@@ -123,7 +123,7 @@ def gone(folder: Path, url: str | None) -> str | None:
     """
     if url is None or _listens(url):
         return None
-    own = _own(folder, url)
+    own = _record_of_url(folder, url)
     news = _ending_report(own) if own is not None else None
     return (
         news
@@ -148,7 +148,7 @@ def _listens(url: str) -> bool:
         return not isinstance(error, ConnectionError)
 
 
-def _own(folder: Path, url: str) -> Path | None:
+def _record_of_url(folder: Path, url: str) -> Path | None:
     """Return the record file of the project's own offline stack that listened at `url`, or None."""
     if not (files := _records(folder)):
         return None
@@ -237,11 +237,11 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
             raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
             for home in homes(folder):
-                _forget(home, ending=any(stopped))
+                _delete_state(home, ending=any(stopped))
     return any(stopped)
 
 
-def _forget(place: Path, *, ending: bool) -> None:
+def _delete_state(place: Path, *, ending: bool) -> None:
     """Delete the stored state of an offline stack from disk.
 
     Args:

@@ -29,7 +29,7 @@ def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
     texts = (
         _requests(rollout),
         _minutes_that_count(rollout),
-        _proof(rollout),
+        _short_bake(rollout),
         _nothing_absolute(rollout),
     )
     return tuple(
@@ -108,7 +108,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
     )
 
 
-def _proof(rollout: Rollout) -> _Warning:
+def _short_bake(rollout: Rollout) -> _Warning:
     """Warn of a step whose bake time is too short for its latency or score guardrail to fail."""
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
     for number, _share, guardrail in _judged_parts(rollout):

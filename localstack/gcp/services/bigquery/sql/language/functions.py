@@ -116,11 +116,11 @@ def call(t: Translator, node: Node) -> str:
         or (kinds and type_kind(node) not in kinds)
         or len(node.argument_list) != _ARITY.get(name, len(node.argument_list))
     ):
-        raise not_run(_words(name))
+        raise not_run(_function_text(name))
     return _TEMPLATES[name].format(*arguments(t, node))
 
 
-def _words(name: str) -> str:
+def _function_text(name: str) -> str:
     """Return the words by which an error message names a function or an operator."""
     return (
         f"the function {name.upper()}"
