@@ -59,7 +59,16 @@ def totals(
     degree: int = 1,
     share: bool = False,
 ) -> Totals:
-    """Return a metric's numerator and denominator summed by unit, from values by row."""
+    """Return a metric's numerator and denominator summed by unit, from values by row.
+
+    Args:
+        numerator: A number for each row; one number stands for all rows.
+        denominator: The same for the metric's denominator.
+        units: The unit of each row, as a code from 0 on.
+        number: How many units there are.
+        degree: See Totals: 2 for sums over pairs of rows.
+        share: See Totals: the metric is a share, drawn by its logit.
+    """
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),

@@ -23,8 +23,9 @@ _MINUTE = timedelta(minutes=1)
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
     """Return warnings that a rollout's guardrails may not be able to judge its steps.
 
-    They are about the step that needs the most requests for data at all, minutes with too few
-    requests for a latency, bakes that are too short, and a last step that is not judged.
+    There are four: the step whose guardrails need the most requests a second, minutes with too
+    few requests to measure a latency, a step that is watched too shortly (its `bake`), and a last
+    step that has nothing to compare with.
     """
     texts = (
         _requests(rollout),

@@ -99,9 +99,12 @@ class VertexObjects:
             return sdk.PipelineJob.get(path)
 
     def feature_group(self, view: str) -> Any:
-        """Return the FeatureView of the vertexai SDK that serves an online view.
+        """Return the SDK's object for a feature view: here its FeatureView, which serves it online.
 
-        Raise NotFound if there is none.
+        The method is named as that of every target.
+
+        Raises:
+            NotFound: Nothing serves the view online.
         """
         path = view_path(self._session, view)
         _ = self.session
