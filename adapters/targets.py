@@ -114,9 +114,11 @@ class Dialect(Protocol):
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
         """Return what in a statement of neutral SQL the engine cannot express, as problems."""
+        ...
 
     def render(self, sql: str) -> Rendered:
         """Translate a statement of neutral SQL to the engine's SQL."""
+        ...
 
 
 def sql_of(adapter: str) -> Dialect | None:

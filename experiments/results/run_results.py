@@ -125,19 +125,23 @@ class _Judging(Protocol):
 
     def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
         """Return the statistical information (1 / variance) on each metric that is tested."""
+        ...
 
     def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
         """Return the totals and rates of every metric in every arm."""
+        ...
 
     def effects(
         self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
     ) -> tuple[Effect, ...]:
         """Return each treatment's effect on every metric."""
+        ...
 
     def over_time(
         self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
     ) -> tuple[DayEffect, ...]:
         """Return the effect on the first deciding metric as it was at the end of each day."""
+        ...
 
 
 def _judging(comparison: Comparison) -> _Judging:

@@ -39,6 +39,7 @@ class Shape(Protocol):
 
     def schema(self) -> Schema:
         """Return the JSON Schema of the YAML values that this shape accepts."""
+        ...
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,10 +23,12 @@ class _Numbered(Protocol):
     @property
     def version(self) -> int:
         """The document's number, which grows with each change."""
+        ...
 
     @property
     def written(self) -> datetime:
         """The time at which the document was written."""
+        ...
 
 
 Document = TypeVar("Document", bound=_Numbered)

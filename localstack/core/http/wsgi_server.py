@@ -33,12 +33,13 @@ class Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no typ
             super().write(data)
             return
         unsent: list[bytes] = []
-        self.channel.unsent = unsent
+        channel: Any = self.channel
+        channel.unsent = unsent
         try:
             super().write(data)
         finally:
-            self.channel.unsent = None
-        self.channel.write_soon(b"".join(unsent))
+            channel.unsent = None
+        channel.write_soon(b"".join(unsent))
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
