@@ -290,17 +290,17 @@ def _end_of_day_effects(
         yield DayEffect(
             day=day.isoformat(),
             arm=arm,
-            units=_units_of_both(arms, arm),
-            relative=_relative(pair, multiple),
+            units=units_of_both(arms, arm),
+            relative=relative_range(pair, multiple),
         )
 
 
-def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
     """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
-def _relative(pair: Compared | None, multiple: float) -> Range | None:
+def relative_range(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
 
@@ -331,7 +331,7 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
             metric=name,
             arm=arm,
             effects={
-                value: _relative(pair, ONCE.multiple())
+                value: relative_range(pair, ONCE.multiple())
                 for value, pair in pairs[attribute, name, arm].items()
             },
             p=adjusted.get((attribute, name, arm)),

@@ -12,7 +12,6 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-THREADS = 4
 _PATIENCE = 60.0  # seconds for an answer
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
@@ -42,7 +41,7 @@ class HttpCalls:
     One thread sends in the order of the bodies, each once the one before is answered.
     """
 
-    def __init__(self, url: str, *, threads: int = THREADS) -> None:
+    def __init__(self, url: str, *, threads: int = 1) -> None:
         self._threads = ThreadPoolExecutor(threads, "visitor")
         self._connections = urllib3.HTTPConnectionPool(
             urlsplit(url).hostname or "",

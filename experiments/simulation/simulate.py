@@ -131,7 +131,7 @@ class Session:
         with (
             stopping.listening(),
             in_background(moving, simulation.endpoint, first, seed=seed) as gateway,
-            HttpCalls(gateway.url, threads=1) as calls,
+            HttpCalls(gateway.url) as calls,
         ):
             played = Drive(setting, calls, self._clock, self.time).run(
                 self._note, self._project.progress, stopping

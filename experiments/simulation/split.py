@@ -27,8 +27,7 @@ class SeededSplit:
 
     def __init__(self, host: EndpointHost, seed: str) -> None:
         self._host, self._seed = host, seed
-        self._shares: dict[str, dict[str, float]] = {}
-        self._read = -_REFRESH
+        self._shares: dict[str, tuple[float, dict[str, float]]] = {}  # with when they were read
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Take one step towards an endpoint's spec; return the state that was seen before it."""
@@ -77,12 +76,10 @@ class SeededSplit:
     def _weights(self, endpoint: str) -> dict[str, float]:
         """Return the endpoint's traffic in percent by variant, read once a second at most."""
         now = monotonic()
-        if endpoint not in self._shares or now - self._read >= _REFRESH:
+        read, shares = self._shares.get(endpoint, (-_REFRESH, {}))
+        if now - read >= _REFRESH:
             state = self._host.observe(endpoint)
-            self._shares[endpoint] = (
-                {}
-                if state is None
-                else {v.name: float(v.percent) for v in state.variants if v.percent > 0}
-            )
-            self._read = now
-        return self._shares[endpoint]
+            variants = () if state is None else state.variants
+            shares = {v.name: float(v.percent) for v in variants if v.percent > 0}
+            self._shares[endpoint] = (now, shares)
+        return shares

@@ -11,10 +11,10 @@ from .curve_text import (
     draws_rows,
     figure_cells,
     last_step,
-    metric_digits,
     metric_name,
     size_cells,
 )
+from .figure_text import digits_of
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import CurvePoint, LearningCurve
@@ -55,7 +55,7 @@ def _chart(
     shares = [float(point.percent) for point, _ in measured]
     values = [figure.value for _, figure in measured]
     lows, highs = [figure.low for _, figure in measured], [figure.high for _, figure in measured]
-    room = max(0.1 * (max(highs) - min(lows)), 10.0 ** -metric_digits(curve))
+    room = max(0.1 * (max(highs) - min(lows)), 10.0 ** -digits_of(curve.metric))
     across = plots.Axis(
         label=f"% of {drawn_units(curve)} trained on",
         low=0,

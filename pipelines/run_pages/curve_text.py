@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ...project.specs.description import ROW
 from ...reports.columns import aligned
-from .figure_text import interval, people, signed
+from .figure_text import digits_of, interval, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import CurvePoint, LearningCurve
@@ -35,7 +35,7 @@ def last_step(curve: LearningCurve) -> str:
     gain, start = last.gains.get(curve.metric), last.gained_from
     if gain is None or start is None:
         return "No smaller share was measured, so that nothing is known of what more would bring."
-    digits = metric_digits(curve)
+    digits = digits_of(curve.metric)
     fewer = next(point.units for point in curve.points if point.percent == start)
     change = f"{signed(gain.value, digits)} ({interval(gain, digits, sign=True)})"
     step = (
@@ -61,7 +61,7 @@ def _by_quality(curve: LearningCurve, gain: Estimate) -> tuple[float, float]:
 
 def figure_cells(curve: LearningCurve) -> list[list[str]]:
     """Return each point's cells of its figure and of its gain, or why there is none."""
-    digits = metric_digits(curve)
+    digits = digits_of(curve.metric)
     cells = []
     for point in curve.points:
         figure, gain = point.figures.get(curve.metric), point.gains.get(curve.metric)
@@ -99,8 +99,3 @@ def drawn_units(curve: LearningCurve) -> str:
 def metric_name(curve: LearningCurve) -> str:
     """Return the curve's metric as text: `ndcg@10`, `log loss`."""
     return curve.metric.replace("_", " ")
-
-
-def metric_digits(curve: LearningCurve) -> int:
-    """Return how many decimal digits the curve's metric is shown with."""
-    return 5 if curve.metric == _LOWER_IS_BETTER else 3

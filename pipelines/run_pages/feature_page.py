@@ -95,7 +95,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
 
 def _fall(worth: FeatureWorth, name: str) -> str:
     """Return as text by how much a metric drops when a feature is shuffled, with its interval."""
-    fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
+    fall, digits = worth.falls.get(name), figure_text.digits_of(name)
     return (
         "not known"
         if fall is None

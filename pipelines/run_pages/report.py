@@ -154,7 +154,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
         )
     differences = run.champion.figures()
     for name, figure in differences.items():
-        digits = run_text.digits_of(name)
+        digits = figure_text.digits_of(name)
         value = (
             f"{figure_text.signed(figure.value, digits)}   "
             f"({figure_text.interval(figure, digits, sign=True)})"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ...project.models.gate_figures import AGAINST, ranks
 from ...reports.columns import plural
 from .curve_text import curve_lines
-from .figure_text import days, estimate, independence, interval, people, signed
+from .figure_text import days, digits_of, estimate, independence, interval, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -225,11 +225,6 @@ def _against(run: Run) -> list[str]:
                 )
             )
     return lines
-
-
-def digits_of(metric: str) -> int:
-    """Return how many decimal digits a metric is shown with."""
-    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def best_known(champion: Champion) -> str:
