@@ -39,6 +39,7 @@ EXAMPLES = {
     "runs cancel": "runs cancel r41",
     "runs why-rerun": "runs why-rerun r41 --step fit",
     "runs log": "runs log r41 fit",
+    "runs step": "runs step r41 evaluate --with models/logistic.yaml",
     "runs export": "runs export --to mlflow",
     "models list": "models list",
     "models promote": "models promote ranker@2 --because 'it won the test'",

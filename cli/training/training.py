@@ -1,7 +1,7 @@
 """The commands train, `isthmus runs` and `isthmus models`.
 
-runs: list, show, compare, tag, note, cancel, why-rerun, log, export; models: list, promote, replay,
-graph.
+runs: list, show, compare, tag, note, cancel, why-rerun, log, step, export; models: list, promote,
+replay, graph.
 """
 
 from __future__ import annotations
@@ -292,6 +292,35 @@ def log(console: Console, run: str, step: str) -> None:
 
 
 @command(
+    name="step",
+    help="Run one step of an earlier run again, by itself, on that run's inputs and with today's "
+    "code: for whoever writes a trainer. Nothing is stored or registered.",
+)
+@click.argument("run")
+@click.argument("name", metavar="STEP")
+@click.option(
+    "--with",
+    "config",
+    metavar="CONFIG",
+    help="Take the settings of this configuration (models/*.yaml) in place of the run's.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key of the configuration for this once: parameters.C=1.",
+)
+def step(
+    console: Console, run: str, name: str, config: str | None, overrides: tuple[str, ...]
+) -> None:
+    from ...lifecycle.verbs.runs import step as again
+
+    with console.open() as project:
+        console.result(again(project, run, name, config=config, overrides=overrides))
+
+
+@command(
     changes=True,
     help="Copy runs that ended (default: all) to the MLflow server that `tracking` of "
     "profiles.yaml names. What is there stays one run.",
@@ -322,6 +351,7 @@ for _name, _command in (
     ("cancel", cancel),
     ("why-rerun", why_rerun),
     ("log", log),
+    ("step", step),
     ("export", export),
 ):
     runs.add_command(_command, _name)

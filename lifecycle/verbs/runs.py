@@ -1,6 +1,6 @@
 """`im.runs`: the verbs of `isthmus runs`.
 
-list, show, compare, tag, note, cancel, why_rerun, log, export.
+list, show, compare, tag, note, cancel, why_rerun, log, step, export.
 """
 
 from __future__ import annotations
@@ -19,13 +19,25 @@ from ...pipelines.run_pages.runs import get_run
 from ...pipelines.runs import watch
 from ...pipelines.runs.rerun_reasons import why_rerun
 from ...pipelines.tracking.export import export
+from ...pipelines.training.one_step import run_step as step
 from ...reports.results import Rows, Shown
 
 if TYPE_CHECKING:
     from ...core.runtime.project import Project
     from ...pipelines.port import RunState
 
-__all__ = ["cancel", "compare", "export", "list", "log", "note", "show", "tag", "why_rerun"]
+__all__ = [
+    "cancel",
+    "compare",
+    "export",
+    "list",
+    "log",
+    "note",
+    "show",
+    "step",
+    "tag",
+    "why_rerun",
+]
 __dir__ = __all__.copy  # what completion offers
 
 
