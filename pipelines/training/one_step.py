@@ -196,7 +196,7 @@ def _result(project: Project, document: RunDocument, step: str, *, needed_by: st
     if result is None:
         raise NotFound(
             f"step {step} of run {document.run} never finished, and {needed_by} reads what it made",
-            remedy=f"isthmus runs step {document.run} {step} runs that one by itself",
+            remedy=f"isthmus runs log {document.run} {step}",
         )
     return result
 

@@ -42,6 +42,7 @@ READS = {
     "runs cancel": ["runs", "cancel", "r1"],
     "runs why-rerun": ["runs", "why-rerun", "r1"],
     "runs log": ["runs", "log", "r1", "fit"],
+    "runs step": ["runs", "step", "r1", "evaluate"],
     "models list": ["models", "list"],
     "models graph": ["models", "graph"],
     "models promote": ["models", "promote", "ranker@1"],
