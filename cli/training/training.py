@@ -6,6 +6,7 @@ replay, graph.
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -317,7 +318,8 @@ def step(
     from ...lifecycle.verbs.runs import step as again
 
     with console.open() as project:
-        console.result(again(project, run, name, config=config, overrides=overrides))
+        log = io.StringIO() if console.as_json else None
+        console.result(again(project, run, name, config=config, overrides=overrides, log=log))
 
 
 @command(

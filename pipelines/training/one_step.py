@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import chdir, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
@@ -92,11 +92,12 @@ def run_step(
     *,
     config: str | None = None,
     overrides: Sequence[str] = (),
+    log: TextIO | None = None,
 ) -> StepAgain:
     """Run one step of an earlier training run again on that run's inputs, and return its results.
 
     The step runs in this process with the code that the project has now. Its files go to a
-    temporary folder; what it prints goes to standard error.
+    temporary folder.
 
     Args:
         project: The project.
@@ -105,6 +106,7 @@ def run_step(
         config: A model configuration (file or name) whose settings are taken in place of the run's.
         overrides: Changes of that configuration's keys (`parameters.C=1`); without `config`, of
             the file that the run was trained from.
+        log: Where to write what the step prints; None: standard error.
 
     Raises:
         NotFound: There is no such run, step or configuration, or a step before it never finished.
@@ -146,7 +148,7 @@ def run_step(
             types={output.name: output.type for output in wanted.outputs},
         )
         started = time.perf_counter()
-        _run(context, wanted, project.folder)
+        _run(context, wanted, project.folder, log or sys.stderr)
         seconds = time.perf_counter() - started
         same = (
             all(
@@ -219,7 +221,7 @@ def _check_columns(model: Model, settings: dict[str, Any], run: str) -> None:
         )
 
 
-def _run(context: StepContext, step: Step, folder: Path) -> None:
+def _run(context: StepContext, step: Step, folder: Path, log: TextIO) -> None:
     """Call the step's function in the project's folder, and raise Invalid if it fails.
 
     Modules of the project that an earlier call imported are read again.
@@ -231,7 +233,7 @@ def _run(context: StepContext, step: Step, folder: Path) -> None:
             del sys.modules[name]
     importable(str(folder))
     try:
-        with chdir(folder), redirect_stdout(sys.stderr):
+        with chdir(folder), redirect_stdout(log):
             run_function(step.function or "", context, timeout=step.timeout)
     except StepFailed as error:
         reason = str(error).removeprefix("Invalid: ")
