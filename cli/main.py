@@ -83,6 +83,11 @@ GROUPS = {
         ),
         "runs": ("training.training", "runs", "List, show and compare runs; why a step ran again."),
         "models": ("training.training", "models", "Versions, aliases, promotion and lineage."),
+        "predict": (
+            "training.predictions",
+            "predict",
+            "Score a table of rows with a model version.",
+        ),
     },
     "Serve": {
         "deploy": ("serving.endpoints", "deploy", "Put model versions behind an endpoint."),

@@ -34,6 +34,8 @@ from .models.keys import MODEL
 from .monitors import monitors
 from .objectives import checks as objective_checks
 from .objectives.build import build_objective, with_units_of_endpoints
+from .predictions import checks as prediction_checks
+from .predictions.build import build_prediction
 from .profiles import profiles
 from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
@@ -53,6 +55,7 @@ _LEAVES = (
     "layers.",
     "metrics.",
     "monitors.",
+    "predictions.",
     "rollouts.",
     "models/",
     "sources/",
@@ -226,6 +229,10 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
             name: rollouts.build(name, values, endpoints.get(name), report)
             for name, values in sound("rollouts").items()
         },
+        predictions={
+            name: build_prediction(name, values, fenced, report)
+            for name, values in sound("predictions").items()
+        },
     )
     spec = _with_experiments(
         spec,
@@ -245,6 +252,7 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
     experiment_checks.check(spec, declared, report)
     rules.check(spec, declared, report)
     monitors.check(spec, declared, report)
+    prediction_checks.check(spec, registered, report)
     trainers.check(fenced, models.values(), report)
     return spec
 
@@ -340,5 +348,10 @@ def _sound(spec: ProjectSpec, report: Report) -> ProjectSpec:
         },
         models={
             name: model for name, model in spec.models.items() if report.sound(f"{model.path}:")
+        },
+        predictions={
+            name: prediction
+            for name, prediction in spec.predictions.items()
+            if report.sound(f"predictions.{name}")
         },
     )

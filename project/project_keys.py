@@ -11,6 +11,7 @@ from .features.keys import FEATURE_VIEW, TABLE
 from .metrics.keys import LATER_KEYS, METRIC
 from .monitors.keys import MONITOR
 from .objectives.keys import OBJECTIVE
+from .predictions.keys import PREDICTION
 from .reading import quantities
 from .reading.common_shapes import name_text
 from .reading.names import NAME, PROJECT_LENGTH, name_problem, relation_problem
@@ -53,6 +54,7 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
     "layers": (LAYER, name_problem),
     "experiments": (EXPERIMENT, name_problem),
     "monitors": (MONITOR, name_problem),
+    "predictions": (PREDICTION, name_problem),
 }
 
 PROJECT = Record(

@@ -27,6 +27,10 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
         *((f"objectives.{n}", f"objectives.{n}", (n,)) for n in declared.objectives),
         *((f"tables.{n}", f"tables.{n}", (n, f"{n}_raw")) for n in declared.tables),
         *((f"feature_views.{n}", f"feature_views.{n}", (n,)) for n in declared.feature_views),
+        *(
+            (f"predictions.{p.name}", f"predictions.{p.name}", (p.into,))
+            for p in spec.predictions.values()
+        ),
     ]
     for key, owner, relations in owners:
         clash = next((relation for relation in relations if relation in taken), None)

@@ -31,6 +31,7 @@ EXAMPLES = {
     "BY n DESC' --limit 20",
     "train": "train models/logistic.yaml --set parameters.C=0.1 --tag tried",
     "compile": "compile models/logistic.yaml --to argo",
+    "predict": "predict nightly --limit 10",
     "runs list": "runs list --sort auc --where model=ranker",
     "runs show": "runs show r41",
     "runs compare": "runs compare r41 r42",

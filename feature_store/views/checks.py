@@ -15,6 +15,7 @@ from ...project.reading.report import place, problem_at
 from ...project.specs.description import Attribute, Description, Feature, Model
 from ...project.specs.rules import Rule
 from ..port import SqlProblem
+from .row_queries import as_view, row_query
 from .schema import ViewSchema, sql_problem, view_schemas
 
 
@@ -29,7 +30,13 @@ def check(description: Description) -> tuple[Problem, ...]:
         for model in description.spec.models.values()
         for problem in _features(model, description, schemas)
     )
-    return (*problems, *models, *_rules(description, schemas), *_monitors(description, schemas))
+    return (
+        *problems,
+        *models,
+        *_rules(description, schemas),
+        *_monitors(description, schemas),
+        *_predictions(description),
+    )
 
 
 def check_target(
@@ -41,12 +48,44 @@ def check_target(
     """
     from ..sql.subset import check as check_neutral
 
-    views = [
-        view for view in description.spec.feature_views.values() if not check_neutral(view.sql)
-    ]
-    return tuple(
-        sql_problem(view, problem) for view in views for problem in adapter_check(view.sql)
+    spec = description.spec
+    queries = (
+        *spec.feature_views.values(),
+        *(as_view(prediction) for prediction in spec.predictions.values()),
     )
+    return tuple(
+        sql_problem(query, problem)
+        for query in queries
+        if not check_neutral(query.sql)
+        for problem in adapter_check(query.sql)
+    )
+
+
+def _predictions(description: Description) -> Iterator[Problem]:
+    """Yield problems of the rows that predictions score, and of columns that models read there."""
+    spec = description.spec
+    keys = {view.name: spec.entities[view.entity].key for view in spec.feature_views.values()}
+    for prediction in spec.predictions.values():
+        query = row_query(description, prediction)
+        yield from query.problems
+        names = {column.name for column in query.columns}
+        trained = [
+            model
+            for model in spec.models.values()
+            if (model.model, model.alias) == (prediction.model, prediction.ref)
+        ]
+        for model in trained if not query.problems else ():
+            for feature in model.features:
+                name = feature.name if feature.view is None else keys.get(feature.view, "")
+                if name and name not in names and name not in model.serve_as:
+                    yield Problem(
+                        file=prediction.path,
+                        line=1,
+                        message=f"{prediction.name}: {model.path} reads {feature}, and the rows "
+                        f"have no {name}",
+                        remedy=f"add {name} to the SELECT",
+                    )
+                    break
 
 
 def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:

@@ -77,7 +77,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 
     problems: list[Problem] = []
     schemas: dict[str, ViewSchema] = {}
-    with _database(relations) as database:
+    with empty_database(relations) as database:
         for view in description.spec.feature_views.values():
             wrong = check(view.sql)
             if not wrong:
@@ -85,7 +85,7 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
             if wrong:
                 problems += [sql_problem(view, problem) for problem in wrong]
                 continue
-            outputs = _outputs(database, view)
+            outputs = outputs_of(database, view)
             if isinstance(outputs, Problem):
                 problems.append(outputs)
                 continue
@@ -180,7 +180,7 @@ def _file_columns(path: Path, where: str, _modified: int) -> tuple[Column, ...]:
     return columns(read_file(path, where=where), where)
 
 
-def _database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
+def empty_database(relations: Mapping[str, tuple[Column, ...]]) -> duckdb.DuckDBPyConnection:
     """Open an in-memory DuckDB with every relation as an empty table, to type views' SQL.
 
     `errors_as_json` makes errors tell their position.
@@ -262,7 +262,7 @@ def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> s
     )
 
 
-def _outputs(
+def outputs_of(
     database: duckdb.DuckDBPyConnection, view: FeatureView
 ) -> tuple[Output, ...] | Problem:
     """Return the columns of a view's SELECT with DuckDB's types, or DuckDB's error as a problem."""

@@ -307,4 +307,5 @@ def _counts(description: Description) -> dict[str, int]:
         "rollout": len(spec.rollouts),
         "experiment": len(spec.analyses) + len(spec.experiments),
         "monitor": len(spec.monitors),
+        "prediction": len(spec.predictions),
     }

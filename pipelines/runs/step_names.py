@@ -4,8 +4,13 @@ from __future__ import annotations
 
 TRAIN = "isthmus.train"  # dataset, fit, evaluate, curve, register
 REPLAY = "isthmus.replay"  # replay
+SCORE = "isthmus.score"  # rows, score, publish
 
-_MODULES = {TRAIN: "isthmus.pipelines.training.steps", REPLAY: "isthmus.experiments.replay.step"}
+_MODULES = {
+    TRAIN: "isthmus.pipelines.training.steps",
+    REPLAY: "isthmus.experiments.replay.step",
+    SCORE: "isthmus.pipelines.scoring.steps",
+}
 # What runs of 0.1.0 name, which had the modules of that time.
 _FORMER = {"isthmus.pipelines.training_steps": TRAIN, "isthmus.experiments.replay_step": REPLAY}
 

@@ -90,16 +90,14 @@ PARAMETER = Record(
         "description": Key(shape=WORDS),
     },
 )
+MODEL_REFERENCE = Text(
+    what="a version of a model", pattern=MODEL_REF, parse=_model_ref, example="ranker@champion"
+)
 VARIANT = Record(
     noun="a variant",
     keys={
         "model": Key(
-            shape=Text(
-                what="a version of a model",
-                pattern=MODEL_REF,
-                parse=_model_ref,
-                example="ranker@champion",
-            ),
+            shape=MODEL_REFERENCE,
             required=True,
             example="ranker@champion",
         ),

@@ -27,6 +27,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True):
     layers: tuple[str, ...] = ()
     experiments: tuple[str, ...] = ()
     monitors: tuple[str, ...] = ()
+    predictions: tuple[str, ...] = ()
 
 
 def check_declared(

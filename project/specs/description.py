@@ -13,6 +13,7 @@ import msgspec
 
 from .experiments import Analysis, Experiment, Layer, Metric
 from .monitors import Monitor
+from .predictions import Prediction
 from .rules import Rule
 
 AttributeType = Literal["bool", "int", "float", "string", "timestamp"]
@@ -306,6 +307,7 @@ class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
     layers: dict[str, Layer] = {}  # with those that an endpoint has by default
     metrics: dict[str, Metric] = {}  # with those that are objectives
     monitors: dict[str, Monitor] = {}
+    predictions: dict[str, Prediction] = {}
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The section `predictions:` of project.yaml: its keys, its structs, its checks."""

@@ -1,0 +1,31 @@
+"""Check predictions against the models of the project."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..reading.names import did_you_mean
+from ..reading.report import Report
+from ..specs.description import ProjectSpec
+from .keys import MOST_SHARDS
+
+
+def check(spec: ProjectSpec, registered: Mapping[str, set[str]], report: Report) -> None:
+    """Report predictions of models that no configuration trains, and too many shards.
+
+    `registered`: the aliases that each model gets from any configuration.
+    """
+    for prediction in spec.predictions.values():
+        key = f"predictions.{prediction.name}"
+        if prediction.model not in registered:
+            report.add(
+                f"{key}.model",
+                f"no file of models/ trains {prediction.model}",
+                did_you_mean(prediction.model, registered, has="models are"),
+            )
+        if prediction.shards > MOST_SHARDS:
+            report.add(
+                f"{key}.shards",
+                f"{prediction.shards} shards are too many: a pipeline of SageMaker has 50 steps",
+                f"write {MOST_SHARDS} or fewer",
+            )

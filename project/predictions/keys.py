@@ -1,0 +1,60 @@
+"""The keys of the section `predictions:`."""
+
+from __future__ import annotations
+
+from ..endpoints.keys import MODEL_REFERENCE
+from ..reading.names import name_problem, relation_problem
+from ..reading.quantities import Mistake
+from ..reading.shapes import Key, Number, Record, Text
+
+MOST_SHARDS = 40  # SageMaker takes 50 steps a pipeline, and two are not shards
+
+
+def _table(text: str) -> str:
+    """Return the name of a warehouse table unchanged; raise Mistake if it may not have it."""
+    if problem := name_problem(text) or relation_problem(text):
+        raise Mistake(*problem)
+    return text
+
+
+def _path(text: str) -> str:
+    """Return the path of an SQL file unchanged; raise Mistake unless it is inside the project."""
+    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
+        raise Mistake(
+            f"{text!r} is not inside the project's folder",
+            "put the file there and write its path from the folder: predictions/nightly.sql",
+        )
+    if not text.endswith(".sql"):
+        raise Mistake(f"{text!r} is no .sql file", "write predictions/nightly.sql")
+    return text
+
+
+PREDICTION = Record(
+    noun="a prediction",
+    keys={
+        "model": Key(shape=MODEL_REFERENCE, required=True, example="ranker@champion"),
+        "rows": Key(
+            shape=Text(
+                what="a path",
+                parse=_path,
+                pattern=r"[^/~].*\.sql",
+                example="predictions/nightly.sql",
+            ),
+            required=True,
+            example="predictions/nightly.sql",
+            description="A SELECT of the rows to score: the keys of the entities whose views the "
+            "model reads, and the attributes that it reads. `$as_of` is the time of the features.",
+        ),
+        "into": Key(
+            shape=Text(what="a table's name", parse=_table, example="ranking_nightly"),
+            required=True,
+            example="ranking_nightly",
+            description="The table that gains the scored rows, one batch a call.",
+        ),
+        "shards": Key(
+            shape=Number(whole=True, least=1),
+            example="4",
+            description=f"How many parts are scored at once, {MOST_SHARDS} at most. Default 1.",
+        ),
+    },
+)
