@@ -338,6 +338,7 @@ PIPELINES = (
     "run_pages",
     "tracking",
     "training",
+    "scoring",
 )
 
 

@@ -26,7 +26,7 @@ _MOMENT = "TIMESTAMP '2000-01-01 00:00:00'"  # in the parameter's place, to find
 
 
 class RowQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """What a prediction's SELECT returns, or what is wrong with it."""
+    """The columns that a prediction's SELECT returns, or the problems in it."""
 
     columns: tuple[Column, ...]  # empty if there are problems
     problems: tuple[Problem, ...]
@@ -45,7 +45,7 @@ def row_query(description: Description, prediction: Prediction) -> RowQuery:
     relations = relation_columns(description)
     wrong = check(view.sql) or tuple(_sources(parse(view.sql), view.sql, relations))
     if wrong:
-        return RowQuery(columns=(), problems=tuple(sql_problem(view, one) for one in wrong))
+        return RowQuery(columns=(), problems=tuple(sql_problem(view, problem) for problem in wrong))
     plain = msgspec.structs.replace(view, sql=re.sub(rf"\${AS_OF}\b", _MOMENT, view.sql))
     with empty_database(relations) as database:
         outputs = outputs_of(database, plain)
@@ -53,7 +53,7 @@ def row_query(description: Description, prediction: Prediction) -> RowQuery:
         return RowQuery(columns=(), problems=(outputs,))
     wrong = tuple(_mistakes(outputs)) or _of_meaning(description, plain.sql, relations)
     if wrong:
-        return RowQuery(columns=(), problems=tuple(sql_problem(view, one) for one in wrong))
+        return RowQuery(columns=(), problems=tuple(sql_problem(view, problem) for problem in wrong))
     typed = [(output.name, column_type(output.type)) for output in outputs]
     return RowQuery(
         columns=tuple(Column(name=name, type=kind) for name, kind in typed if kind is not None),
@@ -125,7 +125,7 @@ def _mistakes(outputs: tuple[Output, ...]) -> Iterator[SqlProblem]:
             yield SqlProblem(
                 line=output.line,
                 what=f"the column {output.name}",
-                why="isthmus writes a column of this name beside the rows: AS another one",
+                why="a batch has a column of this name of its own: AS another one",
             )
         elif problem := column_problem(output.name):
             yield SqlProblem(line=output.line, what=problem[0], why=problem[1])

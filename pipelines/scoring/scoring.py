@@ -179,11 +179,13 @@ def score(
     if state.phase != "done" or failed is not None:
         _unmark(project, batch)
         step = failed.name if failed else state.phase
-        known = failure(project, name, step) if failed else None
-        reason = (known.message if known else None) or (failed.reason if failed else "")
+        step_failure = failure(project, name, step) if failed else None
+        reason = (step_failure.message if step_failure else None) or (
+            failed.reason if failed else ""
+        )
         raise Invalid(
             f"scoring {batch.prediction} failed in step {step}: {reason or 'it was stopped'}",
-            remedy=f"{(known.remedy if known else None) or f'isthmus runs log {name} {step}'}; "
+            remedy=f"{(step_failure.remedy if step_failure else None) or f'isthmus runs log {name} {step}'}; "
             "nothing was published",
         )
     _unmark(project, batch)

@@ -71,7 +71,7 @@ def score(context: StepContext) -> None:
         else table[feature.name]
         for feature in batch.features
     ]
-    read = pa.table(columns, names=[feature.name for feature in batch.features])
+    inputs = pa.table(columns, names=[feature.name for feature in batch.features])
     model = Model(
         name=loaded.manifest.configuration,
         path=f"{batch.model}@{batch.version}",
@@ -80,10 +80,12 @@ def score(context: StepContext) -> None:
         features=tuple(Feature(view=f.view, name=f.name) for f in batch.features),
         trainer=loaded.manifest.trainer,
     )
-    predictions = trainers.predict(loaded.predictor, read, model, Path.cwd())
-    kept = table.select([name for name, _ in batch.columns])
+    predictions = (
+        trainers.predict(loaded.predictor, inputs, model, Path.cwd()) if table.num_rows else []
+    )  # a shard of no rows: there are fewer rows than shards, and a trainer may not expect it
+    own_columns = table.select([name for name, _ in batch.columns])
     _write(
-        kept.append_column("prediction", pa.array(predictions, pa.float64())),
+        own_columns.append_column("prediction", pa.array(predictions, pa.float64())),
         context.outputs["scored"],
     )
     context.log(f"{plural(table.num_rows, 'row')} scored by {batch.model}@{batch.version}")

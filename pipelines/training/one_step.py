@@ -40,7 +40,7 @@ _ALONE = ("dataset", "fit", "evaluate", "curve")
 
 
 class StepAgain(Shown, msgspec.Struct, frozen=True, kw_only=True):
-    """What one step gave when it ran by itself, beside what it gave in its run.
+    """The results of one step that ran by itself, beside those of its run.
 
     `figures` and `figures_of_run` are those of the step `evaluate`, by the names of gates;
     `differences` are today's minus the run's, paired on the rows that both predicted.
@@ -114,12 +114,12 @@ def run_step(
             training set has, or the step failed.
     """
     document = open_run(project.target.blobs, run)
-    wanted = _runnable(document, step)
+    step_to_run = _runnable(document, step)
     blobs = project.target.blobs
     results = {
-        name: _result(project, document, name, needed_by=step) for name in dependencies(wanted)
+        name: _result(project, document, name, needed_by=step) for name in dependencies(step_to_run)
     }
-    parameters = resolve(document, wanted, results)
+    parameters = resolve(document, step_to_run, results)
     model: Model | None = None
     if config is not None or overrides:
         model = configuration(project, config or document.pipeline, overrides)
@@ -131,10 +131,10 @@ def run_step(
             name: fetch(
                 blobs, results[source.step].artifacts[source.name], Path(scratch, "inputs", name)
             )
-            for name, source in wanted.inputs.items()
+            for name, source in step_to_run.inputs.items()
             if isinstance(source, Artifact)
         }
-        outputs = {name: Path(scratch, name) for name in wanted.artifacts}
+        outputs = {name: Path(scratch, name) for name in step_to_run.artifacts}
         for folder in outputs.values():
             folder.mkdir()
         context = StepContext(
@@ -145,10 +145,10 @@ def run_step(
             parameters=parameters,
             inputs=inputs,
             outputs=outputs,
-            types={output.name: output.type for output in wanted.outputs},
+            types={output.name: output.type for output in step_to_run.outputs},
         )
         started = time.perf_counter()
-        _run(context, wanted, project.folder, log or sys.stderr)
+        _run(context, step_to_run, project.folder, log or sys.stderr)
         seconds = time.perf_counter() - started
         same = (
             all(

@@ -73,6 +73,7 @@ ELSEWHERE = {
     "gateway": "tests/endpoints/gateway_http/test_gateway_process.py",
     "ui": "tests/ui/test_command.py",
     "import": "tests/adapters/sagemaker/endpoints/test_adoption.py",
+    "predict": "tests/pipelines/scoring/test_predict.py",
     "compile": "tests/adapters/vertex/pipelines/test_compile.py",
 }
 
