@@ -333,6 +333,7 @@ PIPELINES = (
     "graphs",
     "runs",
     "step",
+    "transforms",
     "models",
     "evaluation",
     "run_pages",

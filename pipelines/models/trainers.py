@@ -16,6 +16,8 @@ from ...errors import Invalid
 from ...project.modules import importable
 from ...project.specs.description import Model
 from ...reports.columns import plural
+from ..transforms.compute import apply
+from ..transforms.transformed import Transformed, inner, transforms_of
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -64,16 +66,19 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     Raises:
         Invalid: the user's code raised, whatever it was. The error has the line.
     """
-    features = [feature.name for feature in model.features]
+    transforms = transforms_of(model, data) if model.transforms else None
+    rows = data if transforms is None else apply(data, model.transforms)
     try:
-        predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
+        predictor: Predictor = trainer(
+            rows, label=LABEL, features=list(model.columns), **model.parameters
+        )
     except Exception as error:  # the user's code may raise anything
         raise Invalid(f"{model.trainer} raised {_message(error)}{_place(error, folder)}") from error
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
             f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)"
         )
-    return predictor
+    return predictor if transforms is None else Transformed(predictor, transforms)
 
 
 def predict(
@@ -90,7 +95,9 @@ def predict(
 
     features = data.select([feature.name for feature in model.features])
     by_table = getattr(predictor, "predict_table", None)
-    kind = f"{type(predictor).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
+    kind = (
+        f"{type(inner(predictor)).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
+    )
     try:
         if callable(by_table):
             predictions = np.asarray(by_table(features), np.float64)

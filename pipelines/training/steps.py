@@ -70,6 +70,7 @@ def dataset(context: StepContext) -> None:
 def fit(context: StepContext) -> None:
     """Run the step `fit`: train the model on all rows, and save it as the artifact `model`."""
     from ..models import predictor, trainers
+    from ..transforms.transformed import inner
     from .dataset import read_data
 
     model, folder = _model(context), _folder(context)
@@ -80,7 +81,7 @@ def fit(context: StepContext) -> None:
     digest = predictor.save(
         fitted, context.outputs["model"], model=model, types=record.types, keys=keys
     )
-    context.log(f"{type(fitted).__name__}, digest {digest}")
+    context.log(f"{type(inner(fitted)).__name__}, digest {digest}")
     context.set("digest", digest)
 
 

@@ -11,6 +11,7 @@ from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
 from ..specs.request_attributes import DECIDED_BY_RANKING
 from .gate_figures import AGAINST, ranks
+from .transforms import feature_keys
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -36,8 +37,8 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
         if objective is not None and objective.ranked_within is None:
             _check_ranked_rows(model, objective, report)
     first: dict[str, str] = {}
-    for position, feature in enumerate(model.features):
-        key = item(f"{prefix}features", position)
+    for feature, entry in zip(model.features, feature_keys(model), strict=True):
+        key = child(prefix, entry)
         if feature.name in first:
             report.add(
                 key,
@@ -155,14 +156,14 @@ def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: R
             )
         elif exposure is not None:
             _check_serving_value(name, value, exposure, key, report)
-    for position, feature in enumerate(model.features):
+    for feature, entry in zip(model.features, feature_keys(model), strict=True):
         if (
             feature.view is None
             and feature.name in DECIDED_BY_RANKING
             and feature.name not in model.serve_as
         ):
             report.add(
-                item(f"{prefix}features", position),
+                child(prefix, entry),
                 f"{feature.name} is not known before ranking",
                 f"say what it is taken for at serving: serve_as: {{{feature.name}: "
                 f"{_example_value(feature.name, exposure)}}}",

@@ -9,11 +9,9 @@ from ..reading.common_shapes import COLUMN, DURATION, NAME_SHAPE
 from ..reading.quantities import Mistake
 from ..reading.shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
 from .gate_figures import CHECK, check_problem
+from .transforms import ListedFeature
 
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
-
-
-FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
 
 
 def _trainer(text: str) -> str:
@@ -83,12 +81,12 @@ MODEL = Record(
             description="Days, both included, or a length back from now. Default 28d.",
         ),
         "features": Key(
-            shape=ListOf(
-                of=Text(what="a feature", pattern=FEATURE, example="item_history.item_ctr_7d")
-            ),
+            shape=ListOf(of=ListedFeature()),
             required=True,
             example="[view.feature]",
-            description="view.feature, or an attribute of the objective's exposure.",
+            description="view.feature, an attribute of the objective's exposure, or a transform: "
+            "{bucketize: view.feature, at: [10, 100], as: bucket}, "
+            "{cross: [a, b], into: 4096, as: pair}, {log: view.feature, as: log_count}.",
         ),
         "serve_as": Key(
             shape=MapOf(of=Free()),

@@ -242,6 +242,16 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
         return self.name if self.view is None else f"{self.view}.{self.name}"
 
 
+class Transform(msgspec.Struct, frozen=True, kw_only=True):
+    """A column that is computed from others: a mapping among a model's `features`."""
+
+    kind: Literal["bucketize", "cross", "log"]
+    name: str  # `as`
+    inputs: tuple[str, ...]  # names of features, or of transforms before it
+    at: tuple[float, ...] = ()  # bucketize: the inner edges, ascending
+    into: int = 0  # cross: the number of values
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Train on what was known when a period begins, test on that period, again."""
 
@@ -277,8 +287,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     model: str  # the registered model that a run becomes a version of
     objective: str
-    features: tuple[Feature, ...]
-    trainer: str  # module.function, the module beside project.yaml
+    features: tuple[Feature, ...]  # all that it reads, with what only its transforms read
+    trainer: str  # module.function, the module beside project.yaml; or isthmus.<built-in>
     alias: str | None = None
     # [start, end); None: `window_length` back from now
     window: tuple[datetime, datetime] | None = None
@@ -287,6 +297,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     evaluate: Evaluation = Evaluation()
     gate: Gate = Gate()
+    transforms: tuple[Transform, ...] = ()
+    listed: tuple[str, ...] = ()  # the names in `features`, in order; empty without transforms
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that the trainer gets, in the order of the file."""
+        return self.listed or tuple(feature.name for feature in self.features)
 
 
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):
