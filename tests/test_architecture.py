@@ -334,6 +334,7 @@ PIPELINES = (
     "runs",
     "step",
     "transforms",
+    "builtin",
     "models",
     "evaluation",
     "run_pages",

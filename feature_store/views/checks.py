@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from ...errors import Problem
 from ...events.tables.column_types import COLUMN_TYPES
 from ...project.endpoints import rules
+from ...project.models.builtin_trainers import is_builtin, unreadable_columns
 from ...project.models.transforms import column_types, feature_keys, type_problems
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
@@ -115,7 +116,8 @@ def _features(
             remedy=remedy,
         )
     types = column_types(model, _feature_types(model, description, schemas))
-    for entry, message, remedy in type_problems(model, types):
+    columns = unreadable_columns(model, types) if is_builtin(model.trainer) else ()
+    for entry, message, remedy in (*type_problems(model, types), *columns):
         line_place = place(description, f"{model.path}:{entry}")
         yield Problem(
             file=line_place.file,

@@ -45,6 +45,7 @@ from . import call_parameters, code_slice
 from .call_parameters import CallParameter
 
 MANIFEST = "model.json"
+_BUILTIN = "isthmus.pipelines.builtin."  # a checkout's, too: the version is in the manifest
 
 
 @runtime_checkable
@@ -376,7 +377,7 @@ def _write_code(
             remedy="define the predictor's class at the top level of a module beside project.yaml",
         )
     path = Path(file).resolve()
-    if _is_installed(path):
+    if kind.__module__.startswith(_BUILTIN) or _is_installed(path):
         return kind.__module__, "installed", None
     root = path.parents[kind.__module__.count(".") + (path.name == "__init__.py")]
     cut = code_slice.cut(

@@ -76,6 +76,7 @@ def fit(context: StepContext) -> None:
     model, folder = _model(context), _folder(context)
     table, record = read_data(context.inputs["data"])
     fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
+    trainers.check_same_by_rows(fitted, table, model, folder)
     spec = context.project().spec
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
     digest = predictor.save(

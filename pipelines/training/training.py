@@ -14,6 +14,7 @@ import msgspec
 from ...core import logs
 from ...errors import Invalid, IsthmusError, NotFound
 from ...project.git import run_git
+from ...project.models.builtin_trainers import is_builtin
 from ...project.overrides import overridden
 from ...project.reading.names import did_you_mean
 from ...project.specs.description import Model
@@ -379,10 +380,14 @@ def _code(project: Project, model: Model) -> str:
     Raises:
         Invalid: it does not parse.
     """
+    from .. import builtin
     from ..models import code_slice
-    from ..runs.artifacts import digest_text
 
     module, _, function = model.trainer.rpartition(".")
+    if is_builtin(model.trainer):
+        own = Path(str(builtin.__file__)).parent
+        files = {path.name: path.read_text(encoding="utf-8") for path in sorted(own.glob("*.py"))}
+        return _digest_code(files)
     path = project.folder.joinpath(*module.split(".")).with_suffix(".py")
     if not path.is_file():
         return "installed"
@@ -395,6 +400,14 @@ def _code(project: Project, model: Model) -> str:
             f"{Path(error.filename or path).name}:{error.lineno}: {error.msg}",
             remedy="nothing was run",
         ) from error
+    return _digest_code(files)
+
+
+def _digest_code(files: Mapping[str, str]) -> str:
+    """Return a digest of source files by name, and of the versions of what they import."""
+    from ..models import code_slice
+    from ..runs.artifacts import digest_text
+
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 

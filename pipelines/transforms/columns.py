@@ -12,13 +12,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+class WrongRows(ValueError):
+    """A mistake in the rows that a predictor is asked with, in words for who asked."""
+
+
 def table_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, ColumnType]) -> pa.Table:
     """Return rows as a table of the columns in `types`, each in its type; None is null.
 
     3.0 is a whole number, too, as JSON of some clients has no other.
 
     Raises:
-        ValueError: a row lacks a column, or has a value of another type.
+        WrongRows: a row lacks a column, or has a value of another type.
     """
     import pyarrow as pa
 
@@ -31,10 +35,18 @@ def table_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, ColumnType])
             columns[name] = pa.array(values, arrow_type(kind))
         except KeyError:
             number = next(number for number, row in enumerate(rows) if name not in row)
-            raise ValueError(f"instance {number} has no {name}") from None
+            raise WrongRows(f"instance {number} has no {name}") from None
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{name} is not of type {kind} in every instance: {error}") from None
+            raise WrongRows(f"{name} is not of type {kind} in every instance: {error}") from None
     return pa.table(columns)
+
+
+def warm_up() -> None:
+    """Make a first table, so that no request waits for what pyarrow imports for it.
+
+    That is pandas, where it is installed: seconds.
+    """
+    table_of([{"warm": 1}], {"warm": "int64"})
 
 
 def _whole(value: Any) -> Any:

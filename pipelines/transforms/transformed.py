@@ -10,7 +10,7 @@ import msgspec
 from ...events.port import ColumnType
 from ...events.tables.column_types import of_arrow
 from ...project.specs.description import Model, Transform
-from .columns import table_of
+from .columns import table_of, warm_up
 from .compute import apply
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Transforms(msgspec.Struct, frozen=True, kw_only=True):
         """Return rows of features with the computed columns in each.
 
         Raises:
-            ValueError: a row lacks a feature that is read, or has a value of another type.
+            WrongRows: a row lacks a feature that is read, or has a value of another type.
         """
         computed = apply(table_of(rows, self.inputs), self.transforms)
         names = [transform.name for transform in self.transforms]
@@ -81,6 +81,7 @@ def with_transforms(predictor: Any, folder: Path) -> Any:
     file = folder / FILE
     if not file.is_file():
         return predictor
+    warm_up()
     return Transformed(predictor, msgspec.json.decode(file.read_bytes(), type=Transforms))
 
 
