@@ -242,7 +242,7 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
         return self.name if self.view is None else f"{self.view}.{self.name}"
 
 
-class Transform(msgspec.Struct, frozen=True, kw_only=True):
+class Transform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A column that is computed from others: a mapping among a model's `features`."""
 
     kind: Literal["bucketize", "cross", "log"]
