@@ -42,7 +42,7 @@ class Category(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Encoding(msgspec.Struct, frozen=True, kw_only=True):
-    """What was learnt of a training set's columns. `types` has the type of each."""
+    """The encoding of a training set's columns. `types` has the type of each."""
 
     types: dict[str, ColumnType]
     numbers: tuple[Number, ...]
@@ -88,14 +88,14 @@ def _learn_number(name: str, values: NDArray[np.float64], *, indicated: bool) ->
     """Return a number's mean, and its deviation with missing values taken for the mean."""
     import numpy as np
 
-    known = values[np.isfinite(values)]
-    mean = float(known.mean()) if known.size else 0.0
-    deviation = float(np.sqrt(np.square(known - mean).sum() / max(values.size, 1)))
+    finite = values[np.isfinite(values)]
+    mean = float(finite.mean()) if finite.size else 0.0
+    deviation = float(np.sqrt(np.square(finite - mean).sum() / max(values.size, 1)))
     return Number(
         name=name,
         mean=mean,
         scale=deviation or 1.0,
-        has_null=indicated and known.size < values.size,
+        has_null=indicated and finite.size < values.size,
     )
 
 
@@ -123,10 +123,10 @@ def matrix(encoding: Encoding, data: pa.Table) -> csr_matrix:
     indicators: list[NDArray[np.float64]] = []
     for number in encoding.numbers:
         values = floats(data[number.name])
-        known = np.isfinite(values)
-        standardised.append(np.where(known, (values - number.mean) / number.scale, 0.0))
+        finite = np.isfinite(values)
+        standardised.append(np.where(finite, (values - number.mean) / number.scale, 0.0))
         if number.has_null:
-            indicators.append((~known).astype(float))
+            indicators.append((~finite).astype(float))
     blocks = [sparse.csr_matrix(np.column_stack(standardised))] if standardised else []
     for category in encoding.categories:
         places = value_places(texts(data[category.name]), category.values)

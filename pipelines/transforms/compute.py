@@ -71,8 +71,8 @@ def _log(column: pa.Array[Any]) -> pa.Array[Any]:
     import pyarrow as pa
 
     values = _floats(column)
-    known = np.isfinite(values) & (values >= 0)
-    return pa.array(np.log1p(np.where(known, values, 0.0)), pa.float64(), mask=~known)
+    countable = np.isfinite(values) & (values >= 0)
+    return pa.array(np.log1p(np.where(countable, values, 0.0)), pa.float64(), mask=~countable)
 
 
 def _cross(columns: Sequence[pa.Array[Any]], into: int) -> pa.Array[Any]:
