@@ -189,6 +189,12 @@ def _known_data(
             f"{end:%Y-%m-%d %H:%M} whose outcome is known",
             remedy="isthmus ingest, or another `window`",
         )
+    if endless := table.num_rows - pc.sum(pc.is_finite(table["outcome"])).as_py():
+        raise Invalid(
+            f"{model.path}: {plural(endless, 'row')} of {model.objective} add up to more than a "
+            "number can hold",
+            remedy=f"write at_most: for objectives.{model.objective}, or max: for its attribute",
+        )
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
     empty: dict[str, int] = {}
     for view in views:
@@ -206,7 +212,7 @@ def _known_data(
         first=pc.min(shown).as_py().replace(tzinfo=UTC),
         last=pc.max(shown).as_py().replace(tzinfo=UTC),
         rows=table.num_rows,
-        positives=int(pc.sum(table["outcome"]).as_py() or 0),
+        positives=int(pc.sum(pc.not_equal(table["outcome"], 0)).as_py() or 0),
         digest=canonical_hash(table),
         exposure=spec.objectives[model.objective].exposure,
         outcome=spec.objectives[model.objective].outcome,

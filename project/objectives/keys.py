@@ -40,9 +40,9 @@ OBJECTIVE = Record(
             ),
             required=True,
             example="click / impression",
-            description="The outcome's event / the exposure's event: a row's label is whether there "
-            "was an outcome. With sum stay.seconds / impression it is the sum of the attribute over "
-            "the row's outcomes, 0 without one.",
+            description="The outcome's event / the exposure's event: a row's label is whether "
+            "there was an outcome. With sum stay.seconds / impression it is the sum of the "
+            "attribute over the row's outcomes, 0 without one.",
         ),
         "within": Key(
             shape=DURATION,

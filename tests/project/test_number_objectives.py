@@ -98,8 +98,10 @@ CASES = {
     ),
     "a sum of exposures": (
         "rate: sum stay.seconds / sum impression.shown_ms, within: 30m",
-        "objectives.dwell.rate: a sum below the line is not supported yet by this version: a "
-        "row's label is of one exposure",
+        (
+            "objectives.dwell.rate: a sum below the line is not supported yet by this version: a "
+            "row's label is of one exposure"
+        ),
         "write sum stay.seconds / impression",
     ),
     "a bare attribute": (
