@@ -5,22 +5,25 @@ Adding days gives every look of the past, exactly.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import msgspec
 
 from ...core.runtime.project import Project
+from ...errors import Invalid
 from ...feature_store.port import Params
 from ...project.specs.description import Objective
 from ...project.specs.experiments import Analysis
 from ...times import utc_milliseconds
-from ..statistics.sums import NOTHING, Sums
+from ..statistics.sums import NOTHING, Number, Sums
 
 _ROWS = (
     "({arm} = $control OR {arm} = $treatment) AND event_timestamp < $until AND created_timestamp "
     "<= $known"
 )
 _SUMS = ("units", "y", "d", "yy", "yd", "dd")
+_OF_LABELS = ("y", "yy", "yd")  # floats where the objective is a number
 _INCREMENTS = (
     "sum(isthmus_new) AS units, sum(y) AS y, sum(d) AS d, sum(y * (2 * all_y - y)) AS yy, "
     "sum(all_y * all_d - (all_y - y) * (all_d - d)) AS yd, sum(d * (2 * all_d - d)) AS dd"
@@ -50,13 +53,16 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
     """Sum the log's outcomes by arm and day, as far as they are known at a moment.
 
-    An old log (`now:`) is complete: outcomes up to its end are known.
+    An old log (`now:`) is complete: outcomes up to its end are known. A number's sums are floats.
 
     Args:
         project: The project whose warehouse has the log.
         experiment: The arms and their attribute.
         objective: The outcome that is counted.
         moment: Rows before it count.
+
+    Raises:
+        Invalid: A number's values are too large, or too close together for their size.
     """
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     known_at = moment + objective.within if closed else moment
@@ -75,11 +81,30 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
             twice += int(row["units"])
         else:
             arms[str(row["arm"])][row["day"]] = msgspec.convert(
-                {name: int(row[name]) for name in _SUMS}, Sums
+                {name: _sum(row[name], name, objective) for name in _SUMS}, Sums
             )
-    return Cells(
+    cells = Cells(
         arms=arms, twice=twice, unnamed=_count_unnamed(project, experiment, objective, params)
     )
+    if any(sums.shift_due for sums in cells.total().values()):
+        raise Invalid(
+            f"metric {objective.name}: its values lie too close together for their size: their "
+            "variance has lost its digits",
+            remedy=f"add up what differs more than {objective.outcome}.{objective.sums}",
+        )
+    return cells
+
+
+def _sum(value: Number, name: str, objective: Objective) -> Number:
+    """Convert a queried sum to an int if it is a count, else to a finite float."""
+    if not objective.is_number or name not in _OF_LABELS:
+        return int(value)
+    if not math.isfinite(value):
+        raise Invalid(
+            f"metric {objective.name}: its values are too large to be squared",
+            remedy=f"objectives.{objective.name}.at_most: bounds a row's sum",
+        )
+    return float(value)
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:

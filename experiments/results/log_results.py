@@ -204,10 +204,13 @@ def _conclusion(
     if conclusion.word != "undecided":
         return conclusion
     control, treatment = metric.arms.values()
+    fewest = (
+        f"10 that carry {objective.name}" if objective.is_number else f"10 {objective.outcome}s"
+    )
     too_few = (
         ""
         if control.enough and treatment.enough
-        else f"Below 100 units or 10 {objective.outcome}s an arm there is nothing to compare."
+        else f"Below 100 units or {fewest} an arm there is nothing to compare."
     )
     unit = objective.unit or objective.exposure
     size = verdict.size(control, min(control.units, treatment.units), unit)

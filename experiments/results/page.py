@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -174,7 +174,7 @@ def _effects_section(results: Results) -> str:
         for e in results.effects
     ]
     rows = [[name, *_effect_cells(results, effect)] for name, effect in named]
-    fifth = "points" if results.log else "a last look alone"
+    fifth = _absolute_head(results.metrics) if results.log else "a last look alone"
     table = page.table(["", "difference", "interval", fifth, ""], rows, wordy=4)
     drawn = _ranges(
         "treatment against control, relative", [(n, e.relative) for n, e in named], table
@@ -190,13 +190,19 @@ def _effects_section(results: Results) -> str:
     return page.section("Differences", drawn, *(words if results.interleaved else chances))
 
 
+def _absolute_head(metrics: Iterable[MetricArms]) -> str:
+    """Return the head of a column of absolute differences: points, if all are of shares."""
+    return "points" if all(metric.percents for metric in metrics) else "absolute"
+
+
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
     """Return the table cells of an effect: difference, interval, another figure, a remark."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
     if results.log:
-        further = text.points_text(effect.absolute)
+        metric = next(arms for arms in results.metrics if arms.metric.name == effect.metric)
+        further = text.absolute_text(effect.absolute, percents=metric.percents)
     difference = text.percent(effect.relative.value)
     return [difference, text.range_text(effect.relative), further, _remark(results, effect)]
 
@@ -234,9 +240,12 @@ def _over_time_section(results: Results) -> str:
     if not results.over_time:
         return ""
     first = date.fromisoformat(min(results.split_by_day, default=results.over_time[0].day))
-    head = ["until", "arm", "units", "difference", "interval", *(["points"] if results.log else [])]
+    absolute = [_absolute_head(results.deciding)] if results.log else []
+    head = ["until", "arm", "units", "difference", "interval", *absolute]
+    percents = results.deciding[0].percents
     rows = [
-        [effect.day, *_day_cells(effect), *text.day_points(effect)] for effect in results.over_time
+        [effect.day, *_day_cells(effect), *text.absolute_of_day(effect, percents=percents)]
+        for effect in results.over_time
     ]
     days = [((date.fromisoformat(e.day) - first).days + 1, e) for e in results.over_time]
     bounds = "all days up to it" if results.log else "with the bounds of a look then"

@@ -97,7 +97,8 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
         elif effect.absolute is not None:
             relative = f"relative {log_percents(effect.relative)}"
             how = _INFERENCE[results.inference]
-            yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+            absolute = absolute_text(effect.absolute, percents=metric.percents)
+            yield f"  difference   {absolute}      {relative}   {how}"
     yield from (f"  chance      {line}" for line in chance_lines(results))
     if results.split.planned:
         yield f"  {results.split}"
@@ -172,7 +173,11 @@ def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
         rate = metric.rates[name]
         interval = "too few"
         if rate is not None and rate.low is not None and rate.high is not None:
-            interval = f"{100 * rate.low:.2f} .. {100 * rate.high:.2f}"
+            interval = (
+                f"{100 * rate.low:.2f} .. {100 * rate.high:.2f}"
+                if metric.percents
+                else f"{rate.low:,.4g} .. {rate.high:,.4g}"
+            )
         count = [f"{sums.units:,}"] if units else []
         rows.append([name, *count, *total_cells(metric, name), interval])
     return aligned(rows, left=(0, len(rows[0]) - 1))
@@ -258,15 +263,18 @@ def _log_bound_text(effect: Effect) -> str:
     return f"{percent(relative.value)}   at {word} {percent(end)}"
 
 
-def points_text(difference: Range | None) -> str:
-    """Return a difference of shares in percentage points as text, with its interval."""
+def absolute_text(difference: Range | None, *, percents: bool) -> str:
+    """Return a difference as text, with its interval: of shares in percentage points.
+
+    Without `percents` the metric is an amount, and so is the difference.
+    """
     if difference is None:
         return "too few"
     value, low, high = (
-        "-" if figure is None else f"{100 * figure:+.3f}"
+        "-" if figure is None else f"{100 * figure:+.3f}" if percents else f"{figure:+,.4g}"
         for figure in (difference.value, difference.low, difference.high)
     )
-    return f"{value} points   {low} .. {high}"
+    return f"{value}{' points' if percents else ''}   {low} .. {high}"
 
 
 def log_percents(difference: Range | None) -> str:
@@ -291,12 +299,12 @@ def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
     return f"{metric} {value} % ({low} .. {high} %)"
 
 
-def day_points(effect: DayEffect) -> list[str]:
-    """Return a day's difference in percentage points as a list of one text.
+def absolute_of_day(effect: DayEffect, *, percents: bool) -> list[str]:
+    """Return a day's absolute difference as a list of one text.
 
     It is empty where the gateway assigned the units.
     """
-    return [points_text(effect.absolute)] if effect.absolute else []
+    return [absolute_text(effect.absolute, percents=percents)] if effect.absolute else []
 
 
 def wins_texts(effect: Effect) -> Iterator[str]:
