@@ -8,7 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from isthmus.core.runtime.project import Project
 from isthmus.events.tables import relations as events
+from isthmus.feature_store.as_known.check import check_as_known
 from isthmus.feature_store.offline.training_set import training_set
 from isthmus.project.specs.description import Attribute, Event, Objective
 
@@ -172,3 +174,31 @@ def test_a_rate_beside_it_keeps_its_label_of_0_and_1(tmp_path, at_most):
         assert table.schema.field("outcome").type == pa.int64()
         assert table["outcome"].to_pylist() == [1, 0]
         assert labels_of(shop) == {(1, plain(0)): 0.0, (2, plain(1)): 0.0}
+
+
+ROLLING = (
+    "SELECT item_id, event_timestamp, {} AS created_timestamp, sum(outcome) OVER w AS item_dwell "
+    "FROM dwell WINDOW w AS (PARTITION BY item_id ORDER BY event_timestamp RANGE BETWEEN INTERVAL "
+    "2 DAY PRECEDING AND {} ROW)"
+)
+
+
+@pytest.mark.parametrize(
+    ("sql", "peeks"),
+    [
+        (ROLLING.format("created_timestamp", "CURRENT"), False),
+        (ROLLING.format("created_timestamp - INTERVAL 30 MINUTE", "CURRENT"), True),
+    ],
+)
+def test_a_view_that_saw_later_values_is_blamed_and_an_honest_one_is_not(tmp_path, sql, peeks):
+    with open_stays(tmp_path, dwell(at_most=600)) as shop:
+        shown = [(n, n / 3, n % 3) for n in range(60)]
+        put(shop, "b", impressions=shown)
+        put_stays(shop, "b", [(n, hours + 0.2, n, 0.5, 1) for n, hours, _ in shown])
+        view = msgspec.structs.replace(shop.spec.feature_views["item_history"], sql=sql)
+        views = {**shop.spec.feature_views, "item_history": view}
+        described = msgspec.structs.replace(shop.spec, feature_views=views)
+        project = Project(msgspec.structs.replace(shop.description, spec=described), shop.target)
+        (report,) = check_as_known(project, ["item_history"])
+        assert report.moments
+        assert bool(report.blamed) == peeks

@@ -159,3 +159,37 @@ def test_the_json_schema_takes_what_is_read():
     assert not errors(rate)
     assert errors(rate | {"rate": "sum stay / impression"})
     assert errors(rate | {"at_most": "10m"})
+
+
+WATCHED = """
+endpoints:
+  ranker:
+    objective: dwell
+    unit: visitor_id
+    variants: {a: {model: ranker@champion, traffic: 50}, b: {model: ranker@challenger, traffic: 50}}
+    attributes: {gender: {type: string}}
+    explore: 5%
+"""
+
+
+def test_a_monitor_of_items_is_refused_by_name_and_one_of_units_is_not(tmp_path):
+    text = f"{PROJECT}{WATCHED}monitors:\n"
+    _, problems = read(tmp_path, f"{text}  alike: {{endpoint: ranker, items: item_id}}\n")
+    told = [problem for problem in problems if problem.message.startswith("monitors.")]
+    message = "it counts outcomes as 0 or 1, and dwell is a number: not supported yet"
+    assert [problem.message for problem in told] == [
+        f"monitors.alike.items: {message} by this version"
+    ]
+    assert "watch units" in told[0].remedy
+    _, problems = read(tmp_path, f"{text}  alike: {{endpoint: ranker, units: gender}}\n")
+    assert not [problem for problem in problems if problem.message.startswith("monitors.")]
+
+
+def test_interleaved_orders_are_not_compared_by_a_number(tmp_path):
+    text = (
+        f"{PROJECT}{WATCHED}layers:\n  home: {{endpoint: ranker}}\nexperiments:\n"
+        "  duel: {layer: home, interleave: [a, b], share: 10%, metric: dwell}\n"
+    )
+    _, problems = read(tmp_path, text)
+    message = "interleaved orders are compared by the number of events, and dwell has stay.seconds"
+    assert f"experiments.duel.metric: {message}" in [problem.message for problem in problems]
