@@ -163,6 +163,8 @@ def relations():
     typed["events_impression"] |= {"exposure_id": "STRING"}
     typed["ctr"] |= {"exposure_id": "STRING"}
     typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
+    typed["events_stay"] = typed["events_click"] | {"seconds": "FLOAT64"}
+    typed["dwell"] = typed["ctr"] | {"outcome": "FLOAT64"}
     return {
         (name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[])
         for name, of_relation in typed.items()
