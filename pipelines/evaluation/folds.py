@@ -60,12 +60,14 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
 
     def __str__(self) -> str:
         if self.predictions is None:
-            why = f"{self._known} were known before it" if self.rows else "no rows in it"
+            why = f"{self._training_text} were known before it" if self.rows else "no rows in it"
             return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
-        return f"{self.fold.begin:%Y-%m-%d}: trained on {self._known}, tested on {self.rows:,}"
+        return (
+            f"{self.fold.begin:%Y-%m-%d}: trained on {self._training_text}, tested on {self.rows:,}"
+        )
 
     @property
-    def _known(self) -> str:
+    def _training_text(self) -> str:
         """The rows that were trained on as text, with how many positives or which mean."""
         labels = f"a mean of {self.mean:.4g}" if self.of_number else plural(self.hits, "positive")
         return f"{plural(self.known, 'row')} with {labels}"
@@ -129,7 +131,7 @@ def predict_fold(
     return FoldResult(
         fold=fold,
         known=training_rows.num_rows,
-        hits=int(pc.sum(pc.not_equal(labels, 0)).as_py() or 0),
+        hits=int(np.count_nonzero(labels.to_numpy())),
         mean=pc.mean(labels).as_py() or 0.0,
         of_number=pa.types.is_floating(labels.type),
         rows=rows.num_rows,

@@ -189,7 +189,7 @@ def _known_data(
             f"{end:%Y-%m-%d %H:%M} whose outcome is known",
             remedy="isthmus ingest, or another `window`",
         )
-    if endless := table.num_rows - pc.sum(pc.is_finite(table["outcome"])).as_py():
+    if endless := int(np.count_nonzero(~np.isfinite(table["outcome"].to_numpy()))):
         raise Invalid(
             f"{model.path}: {plural(endless, 'row')} of {model.objective} add up to more than a "
             "number can hold",
@@ -212,7 +212,7 @@ def _known_data(
         first=pc.min(shown).as_py().replace(tzinfo=UTC),
         last=pc.max(shown).as_py().replace(tzinfo=UTC),
         rows=table.num_rows,
-        positives=int(pc.sum(pc.not_equal(table["outcome"], 0)).as_py() or 0),
+        positives=int(np.count_nonzero(table["outcome"].to_numpy())),
         digest=canonical_hash(table),
         exposure=spec.objectives[model.objective].exposure,
         outcome=spec.objectives[model.objective].outcome,

@@ -14,7 +14,7 @@ from isthmus.feature_store.as_known.check import check_as_known
 from isthmus.feature_store.offline.training_set import training_set
 from isthmus.project.specs.description import Attribute, Event, Objective
 
-from .shop import START, Clock, open_shop, plain, put, spec
+from ..shop import START, Clock, open_shop, plain, put, spec
 
 WITHIN = timedelta(minutes=30)
 STAY = Event(
