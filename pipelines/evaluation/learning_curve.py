@@ -130,6 +130,6 @@ def _on_the_same_rows(whole: pa.Table, predicted: pa.Table) -> Any:
     if missing := whole.num_rows - common.num_rows:
         raise Invalid(
             f"{missing:,} of the {whole.num_rows:,} rows tested lie in periods before which its "
-            "rows hold no outcome, or nothing else"
+            "rows all have one label"
         )
     return np.asarray(scores, dtype=float)

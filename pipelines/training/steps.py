@@ -191,6 +191,12 @@ def _known_data(
             f"{end:%Y-%m-%d %H:%M} whose outcome is known",
             remedy="isthmus ingest, or another `window`",
         )
+    if endless := table.num_rows - pc.sum(pc.is_finite(table["outcome"])).as_py():
+        raise Invalid(
+            f"{model.path}: {plural(endless, 'row')} of {model.objective} add up to more than a "
+            "number can hold",
+            remedy=f"write at_most: for objectives.{model.objective}, or max: for its attribute",
+        )
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
     empty: dict[str, int] = {}
     for view in views:
