@@ -102,7 +102,8 @@ def measure_values(
 
     A row's gain is its value, so that ndcg@k is of values of at least 0 only; the ideal order is
     that of the values (Jaervelin and Kekaelaeinen, ACM TOIS 2002). value@k is the mean value of the
-    first k rows, or of all where a group has fewer. `groups` are codes from 0 to `number` - 1.
+    first k rows, or of all where a group has fewer; value@1 is always there. `groups` are codes
+    from 0 to `number` - 1.
     """
     scores, values = np.asarray(scores, dtype=float), np.asarray(values, dtype=float)
     runs, ideal = (_runs(order, values, groups) for order in (scores, values))
@@ -111,9 +112,9 @@ def measure_values(
     discounts = _cumulated_discounts(rows)
     metrics: dict[str, Floats] = {}
     with np.errstate(divide="ignore", invalid="ignore"):
-        for k in cutoffs:
+        for k in sorted({1, *cutoffs}):
             places = np.minimum(np.arange(len(discounts)), k)
-            if (values >= 0).all():
+            if k in cutoffs and (values >= 0).all():
                 most = _discounted_gains(ideal, discounts[places], number)
                 gained = _discounted_gains(runs, discounts[places], number)
                 metrics[f"ndcg@{k}"] = gained / np.where(most > 0, most, np.nan)

@@ -9,6 +9,7 @@ from ...reports import page
 from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
+from ..evaluation.leak_alarm import NUMBER
 from . import feature_page, figure_text, run_text
 from .curve_picture import curve_section
 from .figures import ChartedRun
@@ -284,6 +285,8 @@ def _data(run: Run) -> list[str]:
         summary = (
             "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
             "is made of past outcomes, and beside the true rates of the entity it describes."
+            if data.sums is None
+            else f"Leak alarm: {NUMBER}."
         )
         parts += [
             page.words(summary, "soft"),

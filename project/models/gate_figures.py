@@ -74,7 +74,7 @@ def figure_digits(metric: str, *numbers: float) -> int:
     if not (metric in ("rmse", "mae", "mean") or metric.startswith("value@")):
         return {"log_loss": 5, "calibration": 2}.get(metric, 3)
     largest = max(map(abs, numbers))
-    return min(6, max(0, 3 - math.floor(math.log10(largest)))) if 0 < largest < math.inf else 3
+    return min(6, max(0, 3 - math.floor(math.log10(largest)))) if 1e-6 < largest < math.inf else 3
 
 
 def is_loss(metric: str) -> bool:
