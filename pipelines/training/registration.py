@@ -217,11 +217,11 @@ def _with_ceiling(
 ) -> Champion:
     """Return the comparison with the best AUC that knowing an entity's true rates would give.
 
-    It is unchanged without an entity.
+    It is unchanged without an entity, and of an objective that is a number.
     """
-    if entity is None:
-        return compared
     objective = spec.objectives[model.objective]
+    if entity is None or objective.is_number:
+        return compared
     spread = measure.best_possible(
         ours,
         data,
