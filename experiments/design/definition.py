@@ -13,6 +13,7 @@ from ...endpoints.gateway.decide.live_document import Live, LiveArm
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic.manual import observe
 from ...errors import Busy, NotFound, ProjectError, Refused
+from ...project.git import git_revision
 from ...project.reading.names import did_you_mean
 from ...project.reading.report import problem_at
 from ...project.specs.description import BUCKETS
@@ -148,9 +149,7 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
     Until `runs.claim` numbers it, its `run` is the experiment's name.
     """
-    from ...pipelines.training.training import git
-
-    revision = git(project.folder)
+    revision = git_revision(project.folder)
     return FrozenRun(
         run=definition.experiment.name,
         definition=definition,

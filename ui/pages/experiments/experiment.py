@@ -26,7 +26,7 @@ from ....experiments.results.results import Results
 from ....experiments.running import answers
 from ....experiments.running import status as standing
 from ....experiments.running.answers import RunStatus
-from ....pipelines.training.training import git
+from ....project.git import git_revision
 from ....project.reading.report import place
 from ....project.specs.experiments import Analysis, Experiment
 from ....reports import page as kit
@@ -230,9 +230,10 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 def _not_started(project: Project, experiment: Experiment) -> View:
     """Return the page of an experiment that was never started, with the form to start it."""
     location = place(project.description, f"experiments.{experiment.name}")
+    revision = git_revision(project.folder, location.file)
     uncommitted = (
         [f"{location.file} is not committed: a run keeps the revision that it was started from"]
-        if _is_loose(project, location.file)
+        if revision is not None and revision.dirty
         else []
     )
     parts = (
@@ -252,12 +253,6 @@ def _not_started(project: Project, experiment: Experiment) -> View:
         parts=parts,
         data=OneExperiment(is_=experiment),
     )
-
-
-def _is_loose(project: Project, file: str) -> bool:
-    """Return whether a file in a git repository differs from the newest commit."""
-    revision = git(project.folder, file)
-    return revision is not None and revision.dirty
 
 
 def _status_rows(status: RunStatus) -> list[list[str]]:
