@@ -10,7 +10,6 @@ import msgspec
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
 from ...reports.columns import plural
-from . import runs
 
 Rows = list[list[str]]
 
@@ -45,7 +44,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
 
 def _experiment_rows(experiment: Experiment) -> Rows:
     """Return the definition of an experiment whose arms the gateway assigns, as table rows."""
-    weights = runs.weights(experiment)
+    weights = experiment.weights
     return [
         ["interleaves", " and ".join(experiment.interleave or ())],
         *(

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.live_document import Change
-from ...errors import NotFound
 from ...pipelines.run_pages.report_store import keep
 from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
 from ...reports.columns import plural
-from ..design import runs
+from ..design.definition import newest_run
 from ..design.definition_text import definition_rows
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
@@ -50,16 +49,13 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     if name in project.spec.analyses:
         compared = compare_log(project, name)
         return keep(project, f"experiment-{name}.html", html(compared, []).encode())
-    try:
-        results = last_look(project, name, despite_split=despite_split)
-    except NotFound:
-        results = compare_run(project, name, despite_split=despite_split)
-    state = project.target.state
-    history = runs.history(state, runs.experiment_of(results.run))
-    experiment = runs.frozen_run(state, results.run).definition.experiment
+    run = newest_run(project, name)
+    results = last_look(project, run.frozen.run, despite_split=despite_split) or compare_run(
+        project, run, despite_split=despite_split
+    )
     below = [
-        definition_section(experiment),
-        history_section([change for change in history if change.run == results.run]),
+        definition_section(run.frozen.definition.experiment),
+        history_section(run.own_changes),
     ]
     return keep(project, f"experiment-{results.run}.html", html(results, below).encode())
 

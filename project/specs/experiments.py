@@ -135,3 +135,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     def aims(self) -> bool:
         """Whether its arms are variants of the endpoint, so that a run owns the traffic."""
         return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The percentage of the units that each arm gets, by the arm's name."""
+        total = sum(arm.weight for arm in self.arms)
+        return {arm.name: round(100 * arm.weight / total, 9) for arm in self.arms}

@@ -13,19 +13,19 @@ import msgspec
 from ....core.runtime.project import Project
 from ....endpoints.gateway.decide.live_document import Change
 from ....errors import NotFound
-from ....experiments.design import buckets, runs
-from ....experiments.design.runs import FrozenRun
+from ....experiments.design import buckets
+from ....experiments.design.definition import newest_run
+from ....experiments.design.runs import FrozenRun, RecordedRun
 from ....experiments.results import looks as recorded_looks
 from ....experiments.results import page as results_page
-from ....experiments.results import run_results
 from ....experiments.results import store as results_store
 from ....experiments.results.log_document import LogDocument, log_document
 from ....experiments.results.log_results import compare_log
 from ....experiments.results.looks import Looks
 from ....experiments.results.results import Results
 from ....experiments.running import answers
-from ....experiments.running import status as standing
 from ....experiments.running.answers import RunStatus
+from ....experiments.running.status import status_of
 from ....project.git import git_revision
 from ....project.reading.report import place
 from ....project.specs.experiments import Analysis, Experiment
@@ -74,7 +74,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
             project, project.spec.analyses[name], compare=query.get("compare") == _AGREED
         )
     try:
-        run = run_results.newest_run(project, name)
+        run = newest_run(project, name)
     except NotFound:
         if name not in project.spec.experiments:
             raise
@@ -82,21 +82,28 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return _run_view(project, run, query)
 
 
-def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
-    """Return the page of one run of an experiment: newest results, state, forms, history."""
+def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str]) -> View:
+    """Return the page of one run of an experiment: newest results, state, forms, history.
+
+    Raises:
+        NotFound: No look of the name that the query has was stored.
+    """
+    run, blobs = recorded.frozen, project.target.blobs
     experiment = run.definition.experiment
-    history = runs.history(project.target.state, experiment.name)
-    status = standing.status(project, experiment.name, counted=False)
+    looks = results_store.result_names(blobs, run.run)
+    shown = query.get("look") or (looks[-1] if looks else None)
+    if shown is not None and shown not in looks:
+        raise NotFound(f"no look {shown} at {run.run} was stored", remedy=path(run.run))
     data = OneExperiment(
         is_=experiment,
-        status=status if status.run == run.run else None,
-        results=_look(project, run.run, query.get("look", "")),
-        looks=results_store.result_names(project.target.blobs, run.run),
-        history=tuple(change for change in history if change.run == run.run),
+        status=status_of(project, run, recorded.live, recorded.changes[-1])
+        if recorded.is_newest
+        else None,
+        results=results_store.read(blobs, run.run, shown) if shown else None,
+        looks=looks,
+        history=recorded.own_changes,
     )
-    others = [
-        other for other in dict.fromkeys(change.run for change in history) if other != run.run
-    ]
+    others = dict.fromkeys(change.run for change in recorded.changes if change.run != run.run)
     startable = experiment.name in project.spec.experiments
     parts = (
         *_verdict(data, run.run),
@@ -112,20 +119,6 @@ def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> Vie
         ),
     )
     return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
-
-
-def _look(project: Project, run: str, name: str) -> Results | None:
-    """Return stored results of a run: the newest, or those of this name.
-
-    Raises:
-        NotFound: No look of this name was stored.
-    """
-    blobs = project.target.blobs
-    if not name:
-        return results_store.newest(blobs, run)
-    if name not in results_store.result_names(blobs, run):
-        raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
-    return results_store.read(blobs, run, name)
 
 
 def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
