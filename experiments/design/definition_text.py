@@ -1,4 +1,4 @@
-"""The definition of an experiment as rows of two cells. Pure."""
+"""The definition of an experiment, as text and as a section of a page. Pure."""
 
 from __future__ import annotations
 
@@ -9,22 +9,21 @@ import msgspec
 
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
+from ...reports import page
 from ...reports.columns import plural
 
 Rows = list[list[str]]
 
 
-def definition_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return an experiment's definition as table rows of a name and a text."""
-    return [
-        row
-        for row in (
-            _analysis_rows(experiment)
-            if isinstance(experiment, Analysis)
-            else _experiment_rows(experiment)
-        )
-        if row[1]
-    ]
+def definition_section(experiment: Experiment | Analysis) -> str:
+    """Return the HTML section with an experiment's definition."""
+    rows = (
+        _analysis_rows(experiment)
+        if isinstance(experiment, Analysis)
+        else _experiment_rows(experiment)
+    )
+    table = page.table(["", ""], [row for row in rows if row[1]], wordy=1)
+    return page.section("What it is", table)
 
 
 def percent(share: Decimal) -> str:

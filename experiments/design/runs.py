@@ -19,7 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 from msgspec.structs import replace
 
-from ...core.formats import StoredDocument, decode
+from ...core.formats import Kind, StoredDocument, decode
 from ...endpoints.gateway.decide.live_document import (
     LARGEST,
     LIVE,
@@ -117,14 +117,21 @@ def read(state: StateStore) -> StoredLive | None:
         Refused: A newer version wrote it.
         Invalid: It is damaged.
     """
-    document = state.get(LIVE)
-    return (
-        None
-        if document is None
-        else StoredLive(
-            live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token
-        )
-    )
+    stored = _stored(state, LIVE, Live)
+    return None if stored is None else StoredLive(live=stored[0], token=stored[1])
+
+
+def _stored(state: StateStore, key: str, kind: type[Kind]) -> tuple[Kind, str] | None:
+    """Return a document with the token of its version, or None if the key has none.
+
+    Raises:
+        Refused: A newer version wrote it.
+        Invalid: It is damaged.
+    """
+    document = state.get(key)
+    if document is None:
+        return None
+    return decode(document.value, kind, what=f"state {key}"), document.token
 
 
 def current(state: StateStore) -> StoredLive:
@@ -273,8 +280,8 @@ def _newest_first(state: StateStore, live: Live) -> Iterator[Change]:
             newest is not None and int(number) >= newest.version
         ):  # an experiment may be named `history`
             continue
-        if document := state.get(key):
-            yield decode(document.value, Change, what=f"state {key}")
+        if stored := _stored(state, key, Change):
+            yield stored[0]
 
 
 def experiment_of(run: str) -> str:
@@ -300,12 +307,12 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
         Invalid: It is damaged, or was never written.
     """
     key = run_key(run)
-    document = state.get(key)
-    if document is None:
+    stored = _stored(state, key, FrozenRun)
+    if stored is None:
         raise Invalid(
             f"state {key} is missing: what {run} is was lost", remedy="restore it from a copy"
         )
-    return decode(document.value, FrozenRun, what=f"state {key}")
+    return stored[0]
 
 
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:

@@ -9,11 +9,10 @@ from pathlib import Path
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.live_document import Change
 from ...pipelines.run_pages.report_store import keep
-from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
 from ...reports.columns import plural
 from ..design.definition import newest_run
-from ..design.definition_text import definition_rows
+from ..design.definition_text import definition_section
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
@@ -106,11 +105,6 @@ def sections(results: Results) -> list[str]:
         split_section(results),
     ]
     return [part for part in parts if part]
-
-
-def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return the HTML section with an experiment's definition."""
-    return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
