@@ -39,6 +39,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
         ["decided by", experiment.metric],
+        ["leaves out", drop_text(experiment.drop_above)],
         *_guardrail_rows(experiment),
     ]
 
@@ -63,6 +64,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
         ["decided by", ", ".join(experiment.metric)],
         *_guardrail_rows(experiment),
         ["segments", ", ".join(experiment.segments)],
+        ["leaves out", drop_text(experiment.drop_above)],
         ["plan", _plan(experiment.plan)],
     ]
 
@@ -77,6 +79,11 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
         ["also told", ", ".join(experiment.also)],
         ["owner", experiment.owner],
     ]
+
+
+def drop_text(drop_above: int | None) -> str:
+    """Return which units are left out of rates, as text; empty: none."""
+    return f"of rates, units with more than {drop_above:,} of the denominator" if drop_above else ""
 
 
 def _parameters(parameters: dict[str, object]) -> str:

@@ -251,7 +251,12 @@ def read(
         project,
         run,
         period,
-        CellQuery(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)),
+        CellQuery(
+            metrics=tuple(metrics),
+            arms=_arms(run),
+            daily=frozenset(daily),
+            drop_above=run.definition.experiment.drop_above,
+        ),
     )
 
 
@@ -284,6 +289,7 @@ def read_segments(
         units=segment_units(segments),
         segmented=True,
         of_whom=answered_by,
+        drop_above=run.definition.experiment.drop_above,
     )
     return _read_exactly(project, run, period, query)
 
@@ -369,6 +375,7 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
+    drop_above: int | None = None  # units with more of a rate's denominator are left out of it
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
@@ -412,6 +419,7 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
         segmented=query.segmented,
         daily=query.daily,
         credited=bool(query.credits),
+        drop_above=query.drop_above,
     )
 
 
@@ -444,8 +452,7 @@ def _unit(project: Project, run: FrozenRun) -> str:
 def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
     """Convert a row of the query to sums of the metrics of one arm, segment and day."""
     pairs = [
-        (metric, _values(row, number, metric, metric.name in query.daily))
-        for number, metric in enumerate(query.metrics)
+        (metric, _values(row, number, metric, query)) for number, metric in enumerate(query.metrics)
     ]
     units, shifts = int(row["units"]), query.shifts
     return Cell(
@@ -462,14 +469,18 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
     )
 
 
-def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+def _values(
+    row: Mapping[str, Any], number: int, metric: Metric, query: CellQuery
+) -> dict[str, Number]:
     """Return a metric's sums from a row of the query, by the names of the sums."""
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
     return {
         name: _checked_sum(row[f"m{number}_{name}"], name, metric, whole)
-        for name in sums_of(metric, daily=of_day)
+        for name in sums_of(
+            metric, daily=metric.name in query.daily, drops=query.drop_above is not None
+        )
     }
 
 
@@ -478,10 +489,14 @@ def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 
     It raises Invalid if the sum is infinite or no number.
     """
-    counted = whole or (
-        name in ("d", "dd", "vv")
-        and metric.denominator is not None
-        and metric.denominator.attribute is None
+    counted = (
+        whole
+        or name == "dropped"
+        or (
+            name in ("d", "dd", "vv")
+            and metric.denominator is not None
+            and metric.denominator.attribute is None
+        )
     )
     if not math.isfinite(value):
         raise Invalid(

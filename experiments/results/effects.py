@@ -63,6 +63,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """Return a metric's window: how long after its start a unit's events count."""
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether units are left out of the first deciding metric by its denominator."""
+        return self.experiment.drop_above is not None and self.first.denominator is not None
+
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
@@ -313,8 +318,11 @@ def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Tr
     """Return how the effect on the first deciding metric changes with a unit's age in days.
 
     Age counts from a unit's first exposure. Each day of age is compared by itself, over the units
-    for which that day is over.
+    for which that day is over. Nothing is returned where units are left out by their denominator: a
+    day by itself does not know them.
     """
+    if comparison.leaves_out:
+        return ()
     metric = comparison.first
     most = min(
         _MOST_DAYS,

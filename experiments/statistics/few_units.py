@@ -1,12 +1,15 @@
-"""Warnings about arms whose figures rest on a few of their units. Pure."""
+"""Warnings about arms whose figures rest on few units, or that leave out unlike parts. Pure."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 
 from ...reports.columns import plural
 from .ratio import Point, carries_enough, cautious_points, fewest_carriers
 from .sums import FEW, Sums
+
+_APART = 3.2905  # standard errors: two sides of 0.1 %
 
 
 def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
@@ -18,6 +21,26 @@ def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
     for arm, sums in arms.items():
         if sums.enough and (warning := _warning(arm, sums, rates[arm])):
             yield f"metric {metric}: {warning}"
+
+
+def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
+    """Yield a warning for each treatment that leaves out another share of units than the control.
+
+    Then the units that are left are not alike. The test is of two shares, at 0.1 %.
+    """
+    (control_name, control), *treatments = arms.items()
+    for name, treatment in treatments:
+        units, dropped = control.units + treatment.units, control.dropped + treatment.dropped
+        if not (control.units and treatment.units and 0 < dropped < units):
+            continue
+        shares = control.dropped / control.units, treatment.dropped / treatment.units
+        spread = dropped * (units - dropped) / units / control.units / treatment.units
+        if abs(shares[1] - shares[0]) > _APART * math.sqrt(spread):
+            yield (
+                f"metric {metric}: {100 * shares[1]:.2g} % of {name}'s units are left out and "
+                f"{100 * shares[0]:.2g} % of {control_name}'s: what is left is not alike, so the "
+                "difference may come of that; a larger drop_above leaves out fewer"
+            )
 
 
 def _warning(arm: str, sums: Sums, point: Point) -> str | None:

@@ -94,6 +94,12 @@ _TOLD = {
         example="[clicks]",
         description="Metrics that are told, and decide nothing.",
     ),
+    "drop_above": Key(
+        shape=Number(whole=True, least=1),
+        example="500",
+        description="Robots: in metrics that are rates, units with more of the denominator than "
+        "this are left out of every arm, and counted. Default: nobody is left out.",
+    ),
     "owner": Key(shape=WORDS, description="Whom to ask about it."),
     "hypothesis": Key(shape=WORDS),
 }

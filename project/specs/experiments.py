@@ -41,6 +41,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, float] | None = None
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
+    # units with more exposures than this are left out of both arms
+    drop_above: int | None = None
     owner: str = ""
     hypothesis: str = ""
 
@@ -126,6 +128,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()  # attributes of the request, or MODEL_VERSION
+    # of metrics that are rates: units with more of the denominator are left out of every arm
+    drop_above: int | None = None
     plan: Plan | None = None
     salt: str = ""  # default: the run's name
     owner: str = ""
