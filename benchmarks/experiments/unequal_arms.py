@@ -20,7 +20,7 @@ from isthmus.experiments.statistics.ratio import Z, compare, difference, points
 from isthmus.experiments.statistics.verdict import side
 from isthmus.tests.experiments.statistics.skewed_worlds import WORLDS, amounts, ratios, shares
 
-from ..measure import scaled
+from ..measure import SMALL, scaled
 
 PROMISE = 0.025  # to each side
 SIZES = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -58,7 +58,7 @@ def main() -> None:
     beyond = alike(arguments.runs)
     different(arguments.runs)
     print(f"\n{time.process_time() - started:.0f} CPU s")
-    if beyond:
+    if beyond and not SMALL:
         raise SystemExit(f"called too often: {', '.join(beyond)}")
 
 

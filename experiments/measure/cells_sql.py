@@ -66,11 +66,11 @@ def cells_sql(
 
     Args:
         spec: The project's events and objectives.
-        metrics: What is added up.
+        metrics: The metrics whose sums are queried.
         unit: The endpoint's attribute that names a unit.
         arms: How many arms there are.
         units: The units that count, a query of run_units.py.
-        segmented: By segment.
+        segmented: Whether `units` has segments, by which the sums are grouped, too.
         daily: Metrics whose days are to be compared by themselves.
         credited: The metrics are those that `win_rate` gives.
         drop_above: From the day on which a unit's denominator of a rate is above this, it adds
@@ -81,8 +81,40 @@ def cells_sql(
         for number, metric in enumerate(metrics)
         for role in _roles(metric)
     ]
+    segment = "segment, " if segmented else ""
+    stages = _stages(spec, measures, unit=unit, arms=arms, units=units, key=segment)
+    return f"""{stages}
+SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
+  {", ".join(_sums(metrics, daily, drops=drop_above is not None))}
+  FROM steps GROUP BY arm, {segment}first_day, day"""
+
+
+def steps_sql(spec: ProjectSpec, metric: Metric, *, unit: str, arms: int) -> str:
+    """Return the WITH clause whose last stage, `steps`, has what each day adds to each unit.
+
+    Columns: unit, arm, first_day, day, isthmus_new, the running totals m0_y and (of a rate) m0_d,
+    and those of the day before, m0_y_0 and m0_d_0. Parameters: as of `cells_sql`.
+    """
+    of_run = msgspec.structs.replace(metric, before=None)
+    measures = [_Measure(0, of_run, role) for role in _roles(of_run)]
+    return _stages(spec, measures, unit=unit, arms=arms, units=RUN_UNITS, key="unit, ")
+
+
+def _stages(
+    spec: ProjectSpec,
+    measures: Sequence[_Measure],
+    *,
+    unit: str,
+    arms: int,
+    units: str,
+    key: str,
+) -> str:
+    """Return the WITH clause from `units` to `steps`.
+
+    `key` names a column with its comma, `segment, ` or `unit, `, which all stages have.
+    """
+    of_unit = "unit, segment" if key == "segment, " else "unit"
     sources = dict.fromkeys(measure.source for measure in measures)
-    of_unit, segment = ("unit, segment", "segment, ") if segmented else ("unit", "")
     nothing = (
         f"SELECT {of_unit}, {_COUNTED}, first_day AS day, "
         f"{_all(measures, lambda m: f'{m.zero} AS {m.name}')} FROM units"
@@ -100,14 +132,11 @@ happened AS ({happened}),
 by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day,
   {_all(measures, lambda m: m.of_day)}
   FROM happened GROUP BY {of_unit}, day),
-running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
+running AS (SELECT {key}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
   by_day),
-steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
+steps AS (SELECT {key}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
   isthmus_new, {_all(measures, lambda m: m.step)}
-  FROM running)
-SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
-  {", ".join(_sums(metrics, daily, drops=drop_above is not None))}
-  FROM steps GROUP BY arm, {segment}first_day, day"""
+  FROM running)"""
 
 
 def _arm_number(arms: int) -> str:

@@ -1,4 +1,4 @@
-"""Make effects, trends and segments of an experiment's sums. Pure."""
+"""Make effects and segments of an experiment's sums. Pure."""
 
 from __future__ import annotations
 
@@ -22,9 +22,8 @@ from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
 from .looks import Looks
-from .results import DayEffect, Effect, MetricArms, Role, Segments, Trend
+from .results import DayEffect, Effect, MetricArms, Role, Segments
 
-_MOST_DAYS = 28  # since the first exposure that are compared
 Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
 
 
@@ -71,7 +70,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose windows are over by then count.
+        Only units whose outcome windows are over by then count.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
@@ -133,10 +132,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes.
-
-    It is the least of all treatments.
-    """
+    """Return the share of the variance that the covariate removes, at least in each treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
@@ -299,56 +295,19 @@ def _end_of_day_effects(
         yield DayEffect(
             day=day.isoformat(),
             arm=arm,
-            units=_units_of_both(arms, arm),
-            relative=_relative(pair, multiple),
+            units=units_of_both(arms, arm),
+            relative=relative_range(pair, multiple),
         )
 
 
-def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
     """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
-def _relative(pair: Compared | None, multiple: float) -> Range | None:
+def relative_range(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
-
-
-def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
-    """Return how the effect on the first deciding metric changes with a unit's age in days.
-
-    Age counts from a unit's first exposure. Each day of age is compared by itself, over the units
-    for which that day is over. Nothing is returned where units are left out by their denominator: a
-    day by itself does not know them.
-    """
-    if comparison.leaves_out:
-        return ()
-    metric = comparison.first
-    most = min(
-        _MOST_DAYS,
-        metric.within.days if metric.within else _MOST_DAYS,
-        len(cells.days(until)),
-    )
-    by_day = {day: cells.sums_of_day(metric, day, until) for day in range(most)}
-    return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
-
-
-def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
-    """Return how a treatment's effect changes with the days since a unit's first exposure."""
-    pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
-    slope = heterogeneity.trend(
-        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
-    )
-    days = (
-        DayEffect(
-            since_first=day,
-            arm=arm,
-            units=_units_of_both(by_day[day], arm),
-            relative=_relative(pair, ONCE.multiple()),
-        )
-        for day, pair in pairs.items()
-    )
-    return Trend(arm=arm, a_day=as_range(slope) if slope else None, days=tuple(days))
 
 
 def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
@@ -377,7 +336,7 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
             metric=name,
             arm=arm,
             effects={
-                value: _relative(pair, ONCE.multiple())
+                value: relative_range(pair, ONCE.multiple())
                 for value, pair in pairs[attribute, name, arm].items()
             },
             p=adjusted.get((attribute, name, arm)),

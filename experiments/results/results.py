@@ -102,10 +102,15 @@ class LogDayEffect(DayEffect, frozen=True, kw_only=True):
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
-    """How the effect changes a day with the days since the first exposure; None: too few days."""
+    """How the effect changes a day with the days since the first exposure; None: too few days.
+
+    `by_unit`: the interval allows for units that drift each at its own pace; those that earlier
+    releases stored do not.
+    """
 
     arm: str
     a_day: Range | None
+    by_unit: bool = False
     days: tuple[DayEffect, ...] = ()
 
 

@@ -37,6 +37,7 @@ from . import looks as recorded_looks
 from .effects import Arms, Comparison
 from .looks import Look, Looks
 from .results import DayEffect, Effect, MetricArms, Results
+from .trends import read_trends
 
 _RECENT = 7  # days from which it is told how many units come
 
@@ -125,19 +126,23 @@ class _Judging(Protocol):
 
     def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
         """Return the statistical information (1 / variance) on each metric that is tested."""
+        ...
 
     def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
         """Return the totals and rates of every metric in every arm."""
+        ...
 
     def effects(
         self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
     ) -> tuple[Effect, ...]:
         """Return each treatment's effect on every metric."""
+        ...
 
     def over_time(
         self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
     ) -> tuple[DayEffect, ...]:
         """Return the effect on the first deciding metric as it was at the end of each day."""
+        ...
 
 
 def _judging(comparison: Comparison) -> _Judging:
@@ -226,8 +231,8 @@ def _check_split(
 ) -> Split:
     """Check whether the units came to the arms in the planned shares.
 
-    It raises Invalid if none was assigned. The last day of a run that was stopped is over, too:
-    nobody comes any more.
+    It raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because
+    no more units come.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -308,7 +313,11 @@ def _results(project: Project, basis: _Basis) -> Results:
         split_by_segment=_split_by_segment(project, basis, segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
-        trends=() if interleaves else arms_judging.trends(comparison, cells, until),
+        trends=(
+            ()
+            if interleaves or comparison.leaves_out
+            else read_trends(project, basis.run, comparison, cells, basis.reading)
+        ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
         warnings=tuple(
@@ -395,7 +404,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the conclusion needs to know about one treatment."""
+    """Return the figures of one treatment from which the conclusion is drawn."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

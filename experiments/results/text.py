@@ -184,7 +184,7 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
     """Return the lines of a table of the arms, each with its rate's interval.
 
-    `units`: also with their number.
+    With `units` each line has the arm's number of units, too.
     """
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
@@ -343,7 +343,7 @@ def figure_title(figure: ArmFigure) -> str:
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
-    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    A ratio of two groups names them: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
     control, *treatments = figure.arms
     for arm in treatments:
@@ -361,11 +361,7 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Return a sentence on whether the effect changes with the days since first exposure.
-
-    It says "may": where each unit's own taste drifts the interval is too narrow, and about a
-    quarter of tests without an effect show a trend (docs/decisions/experiments.md).
-    """
+    """Return a sentence on whether the effect changes with the days since first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -373,7 +369,9 @@ def trend_text(trend: Trend) -> str:
     figures = f"{percent(trend.a_day.value)} a day, {range_text(trend.a_day)}"
     if flat:
         return f"no trend ({figures})"
-    return f"the effect may change, or units drift each at its own pace ({figures})"
+    if not trend.by_unit:
+        return f"no verdict: this look took no unit's own drift into account ({figures})"
+    return f"the effect changes ({figures})"
 
 
 def segment_text(segments: Segments) -> str:
@@ -409,7 +407,7 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of a metric's total: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

@@ -88,8 +88,8 @@ def decide(
 
     Args:
         metrics: Sums by metric and arm, the control first.
-        goals: By metric.
-        horizons: By metric, as its units are complete at another time.
+        goals: Whether each metric is to rise or to fall.
+        horizons: How each metric's intervals allow for repeated looks.
     """
     pairs = {
         (metric, arm): pair

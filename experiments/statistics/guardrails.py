@@ -107,7 +107,7 @@ def _is_harmed(
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
     """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
-    Of a rate below zero a margin in percent means nothing.
+    A control rate below zero never suffices: a margin in percent of it has no meaning.
     """
     larger = treatment if guardrail.may == "rise" else control
     return (

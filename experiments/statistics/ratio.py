@@ -116,9 +116,12 @@ def cautious_points(arms: Mapping[str, Sums]) -> dict[str, Point]:
 
 
 def _equal_units(units: int, spread: float) -> float:
-    """Return the effective number of units whose variance is this, relative to the rate squared.
+    """Return how many units with equal values would make up an arm's total as precisely.
 
-    Of outcomes that are 0 or 1 it is their number.
+    Args:
+        units: How many units the arm has.
+        spread: The variance of a unit's value over the square of the mean. Of values that are 0 or
+            1 the result is the number of ones.
     """
     return units / (1 + spread * (units - 1) / units)
 
@@ -257,7 +260,7 @@ def standard_error(control: Point, treatment: Point) -> float:
 def p_value(control: Point, treatment: Point) -> float:
     """Return the two-sided p-value of no difference, for one look.
 
-    Of rates that are both positive it is that of the relative interval.
+    It agrees with the relative interval if both rates are positive.
     """
     if control.value > 0 and treatment.value > 0:
         distance, spread = log_ratio(control, treatment)

@@ -163,10 +163,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether the sums must be computed again on shifted values to keep digits.
-
-        A variance may have lost its digits.
-        """
+        """Whether sums must be computed again on shifted values: a variance may lack digits."""
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:
@@ -176,9 +173,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     def equal_units(self, column: Literal["y", "d"]) -> float:
-        """Return the effective number of units of y (or d): as many equal ones (Kish 1965).
+        """Return the effective number of units of y (or d): as many equal ones weigh the same.
 
-        That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
+        That is (sum y)^2 / sum y^2 (Kish 1965). For outcomes that are 0 or 1 it is their number.
         """
         mean = self.mean(column)
         square = (

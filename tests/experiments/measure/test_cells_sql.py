@@ -148,11 +148,24 @@ def first_value(unit: str, attribute: str, values) -> str | None:
 
 
 def queried(log, shift: float, values=None, sql=SQL) -> list[dict[str, object]]:
-    """The tables as `apply` makes them, as far as the query reads them.
-
-    `values`: of segments, which are then asked for.
-    """
+    """What the query answers; `values` are of segments, which are then asked for."""
     connection = database()
+    filled(connection, log, values)
+    end = START + 30 * DAY
+    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
+    answer = connection.execute(
+        sql if values is None else BY_SEGMENT,
+        asked
+        | parameters(
+            METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
+        ),
+    )
+    names = [column[0] for column in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def filled(connection, log, values=None) -> None:
+    """Make the tables anew, with what the log has."""
     connection.execute(TABLES)
     fill(
         connection,
@@ -190,17 +203,6 @@ def queried(log, shift: float, values=None, sql=SQL) -> list[dict[str, object]]:
         "events_purchase",
         [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]],
     )
-    end = START + 30 * DAY
-    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
-    answer = connection.execute(
-        sql if values is None else BY_SEGMENT,
-        asked
-        | parameters(
-            METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
-        ),
-    )
-    names = [column[0] for column in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 TABLES = """
