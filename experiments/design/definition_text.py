@@ -83,7 +83,9 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
 
 def drop_text(drop_above: int | None) -> str:
     """Return which units are left out of rates, as text; empty: none."""
-    return f"of rates, units with more than {drop_above:,} of the denominator" if drop_above else ""
+    if drop_above is None:
+        return ""
+    return f"of rates, units with more than {drop_above:,} events of the denominator"
 
 
 def _parameters(parameters: dict[str, object]) -> str:

@@ -73,11 +73,11 @@ def cells_sql(
         segmented: Whether `units` has segments, by which the sums are grouped, too.
         daily: Metrics whose days are to be compared by themselves.
         credited: The metrics are those that `win_rate` gives.
-        drop_above: From the day on which a unit's denominator of a rate is above this, it adds
-            nothing to the rate's sums: its earlier days are taken off again.
+        drop_above: From the day on which a unit has more events than this of a rate's
+            denominator, it adds nothing to the rate's sums: its earlier days are taken off again.
     """
     measures = [
-        _Measure(number, metric, role, credited, drop_above if metric.denominator else None)
+        _Measure(number, metric, role, credited, drop_above if metric.per_event else None)
         for number, metric in enumerate(metrics)
         for role in _roles(metric)
     ]
@@ -186,12 +186,13 @@ def sums_of(metric: Metric, *, daily: bool = False, drops: bool = False) -> tupl
     They are columns of `Sums`, of a unit's outcomes y, denominator d and covariate x. A metric that
     is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
     those of y. With `daily` they include the squares of what one day alone adds to a unit: uu of y,
-    vv of d, uv of both. With `drops` those of a rate include the number of units that are left out.
+    vv of d, uv of both. With `drops` those of a rate of events include the number of units that are
+    left out.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
     of_day = ("uu", *(("uv", "vv") if metric.denominator else ())) if daily else ()
-    of_drops = ("dropped",) if drops and metric.denominator else ()
+    of_drops = ("dropped",) if drops and metric.per_event else ()
     return ("y", "yy", *of_rate, *of_before, *of_day, *of_drops)
 
 
@@ -220,7 +221,7 @@ class _Measure(msgspec.Struct, frozen=True):
     metric: Metric
     role: Role
     credited: bool = False
-    drop_above: int | None = None  # of a rate: more of the denominator leaves a unit out
+    drop_above: int | None = None  # of a rate: more events of the denominator leave a unit out
 
     @property
     def name(self) -> str:
@@ -413,20 +414,22 @@ def _sums(metrics: Sequence[Metric], daily: Container[str], *, drops: bool) -> I
     """
     for number, metric in enumerate(metrics):
         y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))
+        dropped = f"m{number}_dropped - m{number}_dropped_0"
+        counted = f"(isthmus_new - ({dropped}))" if drops and metric.per_event else "isthmus_new"
         terms = {
             "y": f"{y} - {y}_0",
             "yy": f"({y} - {y}_0) * ({y} + {y}_0)",
             "d": f"{d} - {d}_0",
             "yd": f"{y} * {d} - {y}_0 * {d}_0",
             "dd": f"({d} - {d}_0) * ({d} + {d}_0)",
-            "x": f"isthmus_new * {x}",
-            "xx": f"isthmus_new * {x} * {x}",
+            "x": f"{counted} * {x}",
+            "xx": f"{counted} * {x} * {x}",
             "yx": f"{x} * ({y} - {y}_0)",
             "dx": f"{x} * ({d} - {d}_0)",
             "uu": f"({y} - {y}_0) * ({y} - {y}_0)",
             "uv": f"({y} - {y}_0) * ({d} - {d}_0)",
             "vv": f"({d} - {d}_0) * ({d} - {d}_0)",
-            "dropped": f"m{number}_dropped - m{number}_dropped_0",
+            "dropped": dropped,
         }
         yield from (
             f"sum({terms[name]}) AS m{number}_{name}"

@@ -317,16 +317,19 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
     return dict(sorted(by_version.items()))
 
 
-def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
+def read_endpoint(
+    project: Project, endpoint: str, metric: Metric, moment: datetime, drop_above: int | None = None
+) -> RunCells:
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
     A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
-    are read again on shifted values, as `read` does.
+    are read again on shifted values, as `read` does. Units with more events than `drop_above` in the
+    metric's denominator add nothing.
 
     Raises:
         Invalid: The endpoint has answered no unit in that time.
     """
-    query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
+    query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS, drop_above=drop_above)
     cells = _of_endpoint(project, endpoint, query, moment)
     if not cells.cells:
         raise Invalid(
@@ -376,7 +379,7 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
-    drop_above: int | None = None  # units with more of a rate's denominator are left out of it
+    drop_above: int | None = None  # units with more events of a rate's denominator are left out
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:

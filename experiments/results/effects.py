@@ -64,8 +64,8 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def leaves_out(self) -> bool:
-        """Whether units are left out of the first deciding metric by its denominator."""
-        return self.experiment.drop_above is not None and self.first.denominator is not None
+        """Whether units with too many events are left out of the first deciding metric."""
+        return self.experiment.drop_above is not None and self.first.per_event
 
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.

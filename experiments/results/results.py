@@ -157,7 +157,7 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     window: int | None = None  # days
     a_day: float = 0.0  # units that came in one of the last days
     metrics: tuple[MetricArms, ...]
-    # of rates: units with more of the denominator are left out (`dropped` of each arm's sums)
+    # of rates: units with more events are left out (`dropped` of each arm's sums)
     drop_above: int | None = None
     effects: tuple[Effect, ...]
     split: Split  # nothing is planned of it where nobody said how the units should come
@@ -189,9 +189,8 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
 
     @property
     def leaves_out(self) -> bool:
-        """Whether units of a run are left out of its first deciding metric, by its denominator."""
-        first = self.deciding[0].metric
-        return self.drop_above is not None and first.denominator is not None and not self.log
+        """Whether units with too many events are left out of a run's first deciding metric."""
+        return self.drop_above is not None and self.deciding[0].metric.per_event and not self.log
 
     @property
     def repeats_last_look(self) -> bool:

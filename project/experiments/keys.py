@@ -97,8 +97,8 @@ _TOLD = {
     "drop_above": Key(
         shape=Number(whole=True, least=1),
         example="500",
-        description="Robots: in metrics that are rates, units with more of the denominator than "
-        "this are left out of every arm, and counted. Default: nobody is left out.",
+        description="Robots: a unit with more events than this in the denominator of a rate is "
+        "left out of that rate, in every arm alike, and counted. Default: nobody is left out.",
     ),
     "owner": Key(shape=WORDS, description="Whom to ask about it."),
     "hypothesis": Key(shape=WORDS),

@@ -76,6 +76,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     goal: Literal["maximise", "minimise"] = "maximise"
     objective: str | None = None
 
+    @property
+    def per_event(self) -> bool:
+        """Whether it is a rate whose denominator counts events, as `drop_above` does."""
+        return self.denominator is not None and self.denominator.attribute is None
+
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
     """Experiments that never share a unit; layers are independent of each other."""
@@ -128,7 +133,7 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()  # attributes of the request, or MODEL_VERSION
-    # of metrics that are rates: units with more of the denominator are left out of every arm
+    # of metrics `per_event`: units with more of these events are left out of every arm
     drop_above: int | None = None
     plan: Plan | None = None
     salt: str = ""  # default: the run's name

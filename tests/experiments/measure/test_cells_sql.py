@@ -263,12 +263,10 @@ def by_hand(
 
 
 def less_dropped(of_one: dict[str, float]) -> dict[str, float]:
-    """With the number of dropped units; of these the sums of the time before alone are left."""
+    """Return what a unit adds to a rate's sums: of a dropped one nothing but its number."""
     if of_one["d"] <= DROP_ABOVE:
         return of_one | {"dropped": 0}
-    return {name: value if name in ("x", "xx") else 0 for name, value in of_one.items()} | {
-        "dropped": 1
-    }
+    return dict.fromkeys(of_one, 0) | {"dropped": 1}
 
 
 def of_unit(
