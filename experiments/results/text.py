@@ -128,7 +128,7 @@ def dropped_lines(results: Results) -> list[str]:
         + ", ".join(f"{sums.dropped:,} of {arm}" for arm, sums in metric.arms.items())
         + f" ({metric.metric.name})"
         for metric in results.metrics
-        if metric.metric.denominator is not None
+        if metric.metric.per_event
     ]
 
 
