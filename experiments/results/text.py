@@ -124,11 +124,11 @@ def dropped_lines(results: Results) -> list[str]:
     if results.drop_above is None:
         return []
     return [
-        f"units with more than {results.drop_above:,} {total_text(metric.metric.denominator)}: "
+        f"units with more than {results.drop_above:,} {total_text(denominator)}: "
         + ", ".join(f"{sums.dropped:,} of {arm}" for arm, sums in metric.arms.items())
         + f" ({metric.metric.name})"
         for metric in results.metrics
-        if metric.metric.per_event
+        if (denominator := metric.metric.denominator) and metric.metric.per_event
     ]
 
 
