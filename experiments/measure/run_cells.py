@@ -323,8 +323,8 @@ def read_endpoint(
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
     A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
-    are read again on shifted values, as `read` does. Units with more events than `drop_above` in the
-    metric's denominator add nothing.
+    are read again on shifted values, as `read` does. Units with more events than `drop_above` in
+    the metric's denominator add nothing.
 
     Raises:
         Invalid: The endpoint has answered no unit in that time.

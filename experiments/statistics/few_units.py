@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 
 from ...reports.columns import plural
-from .ratio import Point, carries_enough, cautious_points, fewest_carriers
+from .ratio import Point, carries_enough, cautious_points, fewest_carriers, leave_out_alike
 from .sums import FEW, Sums
-
-_APART = 3.2905  # standard errors: two sides of 0.1 %
 
 
 def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
@@ -26,21 +23,18 @@ def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
 def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
     """Yield a warning for each treatment that leaves out another share of units than the control.
 
-    Then the units that are left are not alike. The test is of two shares, at 0.1 %.
+    It is not compared then.
     """
     (control_name, control), *treatments = arms.items()
     for name, treatment in treatments:
-        units, dropped = control.units + treatment.units, control.dropped + treatment.dropped
-        if not (control.units and treatment.units and 0 < dropped < units):
+        if leave_out_alike(control, treatment):
             continue
-        shares = control.dropped / control.units, treatment.dropped / treatment.units
-        spread = dropped * (units - dropped) / units / control.units / treatment.units
-        if abs(shares[1] - shares[0]) > _APART * math.sqrt(spread):
-            yield (
-                f"metric {metric}: {100 * shares[1]:.2g} % of {name}'s units are left out and "
-                f"{100 * shares[0]:.2g} % of {control_name}'s: what is left is not alike, so the "
-                "difference may come of that; a larger drop_above leaves out fewer"
-            )
+        shares = (100 * sums.dropped / sums.units for sums in (treatment, control))
+        yield (
+            f"metric {metric}: nothing is compared, as drop_above leaves out {next(shares):.3g} % "
+            f"of {name}'s units and {next(shares):.3g} % of {control_name}'s: those that are left "
+            "are not alike; a higher one leaves out fewer"
+        )
 
 
 def _warning(arm: str, sums: Sums, point: Point) -> str | None:
@@ -49,7 +43,8 @@ def _warning(arm: str, sums: Sums, point: Point) -> str | None:
     if not sums.comparable:
         return (
             f"nothing is compared, as {arm}'s denominator rests on few of its {units}, as if on "
-            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
+            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW} (drop_above leaves out "
+            "robots)"
         )
     if not carries_enough(sums, point):
         fewest = fewest_carriers(sums)
