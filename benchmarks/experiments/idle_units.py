@@ -22,6 +22,7 @@ import math
 import time
 
 import numpy as np
+from msgspec.structs import replace
 
 from isthmus.experiments.statistics.inference import ONCE, Horizon
 from isthmus.experiments.statistics.ratio import (
@@ -152,10 +153,13 @@ def whole_looks(random, shape, share, seen, clicks):
     """Return by limit each look's sums, of units that act at once and never again."""
     tests, number = shape
     parts = [visitors(random, (tests, number // LOOKS), share, seen, clicks) for _ in range(LOOKS)]
-    return {
-        limit: list(zip(*sums_so_far([within(*part, limit) for part in parts]), strict=True))
-        for limit in LIMITS
-    }
+    looks = {}
+    for limit in LIMITS:
+        kept = [within(*part, limit) for part in parts]
+        dropped = np.cumsum([left_out(shown) for _, shown in kept], axis=0)
+        by_look = zip(*sums_so_far(kept), strict=True)
+        looks[limit] = [with_dropped(*look) for look in zip(by_look, dropped, strict=True)]
+    return looks
 
 
 def visitors(random, shape, share, seen, clicks):
@@ -185,7 +189,7 @@ def growing_looks(random, shape, share, seen, clicks):
         shown[:, :known] += more
         clicked[:, :known] += random.binomial(more, likely[:, :known])
         for limit, of_limit in looks.items():
-            of_limit.append(sums(*within(clicked[:, :known], shown[:, :known], limit)))
+            of_limit.append(limited(clicked[:, :known], shown[:, :known], limit))
     return looks
 
 
@@ -193,6 +197,22 @@ def within(clicked, shown, limit):
     """Return clicks and impressions, which are 0 of units with more impressions than the limit."""
     kept = 1.0 if limit is None else shown <= limit
     return clicked * kept, shown * kept
+
+
+def left_out(shown):
+    """Return by test the number of units that are left out: every other one sees something."""
+    return (shown == 0).sum(1)
+
+
+def limited(clicked, shown, limit):
+    """Return each test's sums of the units within a limit."""
+    kept = within(clicked, shown, limit)
+    return with_dropped(sums(*kept), left_out(kept[1]))
+
+
+def with_dropped(of_tests, dropped):
+    """Return each test's sums with the number of units that are left out."""
+    return [replace(of, dropped=int(number)) for of, number in zip(of_tests, dropped, strict=True)]
 
 
 def called(pair, multiple):
@@ -209,30 +229,32 @@ def costs(runs: int) -> None:
     print(
         f"\npeople of a log-normal number of impressions (median 3, sigma 1.5), {HEAVY_UNITS:,} an"
         " arm; who sees more clicks less often. Mean effect on the rate, % of tests that are"
-        " called, and % of units that are left out"
+        " called, that are compared, and % of units that are left out"
     )
     print(
         f"  {'clicks':>7} {'impressions':>12}"
-        + "".join(f"{limit_text(limit):>28}" for limit in LIMITS)
+        + "".join(f"{limit_text(limit):>33}" for limit in LIMITS)
     )
     for seed, (lift, more) in enumerate(TREATMENTS):
         random = np.random.default_rng(950 + seed)
         effects: dict[int | None, list[float]] = {limit: [] for limit in LIMITS}
-        calls, dropped = dict.fromkeys(LIMITS, 0), dict.fromkeys(LIMITS, 0.0)
+        calls, compared, dropped = (dict.fromkeys(LIMITS, 0) for _ in range(3))
         for begun in range(0, runs, step := max(1, CHUNK // HEAVY_UNITS)):
             shape = min(step, runs - begun), HEAVY_UNITS
             arms = people(random, shape), people(random, shape, lift, more)
             for limit in LIMITS:
-                for pair in zip(*(sums(*within(*arm, limit)) for arm in arms), strict=True):
-                    calls[limit] += bool(called(pair, ONCE.multiple()))
+                for pair in zip(*(limited(*arm, limit) for arm in arms), strict=True):
+                    call = called(pair, ONCE.multiple())
+                    calls[limit] += bool(call)
+                    compared[limit] += call is not None
                     effects[limit].append(pair[1].rate / pair[0].rate - 1)
-                if limit is not None:
-                    dropped[limit] += float(sum((arm[1] > limit).mean(1).sum() for arm in arms)) / 2
+                    dropped[limit] += pair[0].dropped + pair[1].dropped
         print(
             f"  {'x' + format(lift, 'g'):>7} {'x' + format(more, 'g'):>12}"
             + "".join(
                 f"{100 * float(np.mean(effects[limit])):>+12.2f} %"
-                f"{100 * calls[limit] / runs:>7.1f}{100 * dropped[limit] / runs:>7.2f}"
+                f"{100 * calls[limit] / runs:>7.1f}{100 * compared[limit] / runs:>5.0f} %"
+                f"{100 * dropped[limit] / runs / 2 / HEAVY_UNITS:>7.2f}"
                 for limit in LIMITS
             ),
             flush=True,
