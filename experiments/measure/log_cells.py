@@ -23,8 +23,9 @@ _ROWS = (
 _SUMS = ("units", "y", "d", "yy", "yd", "dd", "dropped")
 _INCREMENTS = (
     "sum(isthmus_new) AS units, sum(all_y - all_y_0) AS y, sum(all_d - all_d_0) AS d, "
-    "sum(all_y * all_y - all_y_0 * all_y_0) AS yy, sum(all_y * all_d - all_y_0 * all_d_0) AS yd, "
-    "sum(all_d * all_d - all_d_0 * all_d_0) AS dd, sum(dropped - dropped_0) AS dropped"
+    "sum((all_y - all_y_0) * (all_y + all_y_0)) AS yy, "
+    "sum(all_y * all_d - all_y_0 * all_d_0) AS yd, "
+    "sum((all_d - all_d_0) * (all_d + all_d_0)) AS dd, sum(dropped - dropped_0) AS dropped"
 )
 
 

@@ -5,9 +5,17 @@ SELECT
   SUM(isthmus_new) AS units,
   SUM(all_y - all_y_0) AS y,
   SUM(all_d - all_d_0) AS d,
-  SUM(all_y * all_y - all_y_0 * all_y_0) AS yy,
+  SUM((
+    all_y - all_y_0
+  ) * (
+    all_y + all_y_0
+  )) AS yy,
   SUM(all_y * all_d - all_y_0 * all_d_0) AS yd,
-  SUM(all_d * all_d - all_d_0 * all_d_0) AS dd,
+  SUM((
+    all_d - all_d_0
+  ) * (
+    all_d + all_d_0
+  )) AS dd,
   SUM(dropped - dropped_0) AS dropped
 FROM (
   SELECT
