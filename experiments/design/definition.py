@@ -179,7 +179,7 @@ def _digest(definition: Definition) -> str:
     what = {
         key: value
         for key, value in experiment.items()
-        if key not in _WORDS and (key, value) != ("interleave", None)
+        if key not in _WORDS and (key, value) not in (("interleave", None), ("drop_above", None))
     }
     value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
     return hashlib.sha256(value).hexdigest()[:12]

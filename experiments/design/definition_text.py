@@ -37,6 +37,7 @@ def _analysis_rows(experiment: Analysis) -> Rows:
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
         ["decided by", experiment.metric],
+        ["leaves out", drop_text(experiment.drop_above)],
         *_guardrail_rows(experiment),
     ]
 
@@ -61,6 +62,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
         ["decided by", ", ".join(experiment.metric)],
         *_guardrail_rows(experiment),
         ["segments", ", ".join(experiment.segments)],
+        ["leaves out", drop_text(experiment.drop_above)],
         ["plan", _plan(experiment.plan)],
     ]
 
@@ -75,6 +77,13 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
         ["also told", ", ".join(experiment.also)],
         ["owner", experiment.owner],
     ]
+
+
+def drop_text(drop_above: int | None) -> str:
+    """Return which units are left out of rates, as text; empty: none."""
+    if drop_above is None:
+        return ""
+    return f"of rates, units with more than {drop_above:,} events of the denominator"
 
 
 def _parameters(parameters: dict[str, object]) -> str:

@@ -99,7 +99,9 @@ def sections(results: Results) -> list[str]:
         *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
         _over_time_section(results),
-        _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
+        _trends_section(results.arms, results.trends, results.deciding[0].metric.name)
+        if not results.leaves_out
+        else page.section("Days since the first exposure", page.words(f"{text.NO_TREND}.")),
         _segments_section(results.segments),
         _monitors_section(results.arms, results.monitors),
         split_section(results),
@@ -357,6 +359,7 @@ def split_section(results: Results) -> str:
     words = [
         str(results.split).capitalize(),
         f"{plural(results.twice, 'unit')} in several arms, left out",
+        *(f"Left out: {line}" for line in text.dropped_lines(results)),
         *results.warnings,
     ]
     return page.section(

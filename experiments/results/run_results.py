@@ -26,7 +26,7 @@ from ..measure.run_cells import Reading, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
 from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
-from ..statistics.few_units import warnings_of_few
+from ..statistics.few_units import warnings_of_dropped, warnings_of_few
 from ..statistics.inference import Horizon
 from ..statistics.sample_size import days_left
 from ..statistics.split import Split
@@ -116,7 +116,8 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
     metrics = tuple(comparison.metrics.values())
-    return run_cells.read(project, run, metrics, reading, daily=(comparison.first.name,))
+    daily = () if comparison.leaves_out else (comparison.first.name,)
+    return run_cells.read(project, run, metrics, reading, daily=daily)
 
 
 class _Judging(Protocol):
@@ -278,18 +279,23 @@ def _results(project: Project, basis: _Basis) -> Results:
         window=comparison.window.days if comparison.window else None,
         a_day=a_day,
         metrics=metrics,
+        drop_above=comparison.experiment.drop_above,
         effects=effects,
         split=basis.split,
         split_by_segment=_split_by_segment(project, basis, segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
         trends=(
-            () if interleaves else read_trends(project, basis.run, comparison, cells, basis.reading)
+            ()
+            if interleaves or comparison.leaves_out
+            else read_trends(project, basis.run, comparison, cells, basis.reading)
         ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
         warnings=tuple(
-            warning for name, arms in sums.items() for warning in warnings_of_few(name, arms)
+            warning
+            for name, arms in sums.items()
+            for warning in (*warnings_of_few(name, arms), *warnings_of_dropped(name, arms))
         ),
         monitors=(
             () if interleaves else arm_monitors.arm_figures(project, basis.run, basis.reading)

@@ -41,6 +41,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, float] | None = None
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
+    # units with more exposures than this are left out of both arms
+    drop_above: int | None = None
     owner: str = ""
     hypothesis: str = ""
 
@@ -73,6 +75,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float | None = None  # a unit's total counts up to this
     goal: Literal["maximise", "minimise"] = "maximise"
     objective: str | None = None
+
+    @property
+    def per_event(self) -> bool:
+        """Whether it is a rate whose denominator counts events, as `drop_above` does."""
+        return self.denominator is not None and self.denominator.attribute is None
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +133,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()  # attributes of the request, or MODEL_VERSION
+    # of metrics `per_event`: units with more of these events are left out of every arm
+    drop_above: int | None = None
     plan: Plan | None = None
     salt: str = ""  # default: the run's name
     owner: str = ""
