@@ -22,11 +22,13 @@ _ROWS = (
     "({arm} = $control OR {arm} = $treatment) AND event_timestamp < $until AND created_timestamp "
     "<= $known"
 )
-_SUMS = ("units", "y", "d", "yy", "yd", "dd")
+_SUMS = ("units", "y", "d", "yy", "yd", "dd", "dropped")
 _OF_LABELS = ("y", "yy", "yd")  # floats where the objective is a number
 _INCREMENTS = (
-    "sum(isthmus_new) AS units, sum(y) AS y, sum(d) AS d, sum(y * (2 * all_y - y)) AS yy, "
-    "sum(all_y * all_d - (all_y - y) * (all_d - d)) AS yd, sum(d * (2 * all_d - d)) AS dd"
+    "sum(isthmus_new) AS units, sum(all_y - all_y_0) AS y, sum(all_d - all_d_0) AS d, "
+    "sum((all_y - all_y_0) * (all_y + all_y_0)) AS yy, "
+    "sum(all_y * all_d - all_y_0 * all_d_0) AS yd, "
+    "sum((all_d - all_d_0) * (all_d + all_d_0)) AS dd, sum(dropped - dropped_0) AS dropped"
 )
 
 
@@ -119,7 +121,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
         by_row = f"SELECT {arm} AS arm, dt AS day, outcome AS y {of_arms}"
         sums = (
             "count(*) AS units, sum(y) AS y, count(*) AS d, sum(y * y) AS yy, sum(y) AS yd, "
-            "count(*) AS dd"
+            "count(*) AS dd, 0 AS dropped"
         )
         return (
             f"SELECT arm, arm AS other, day, {sums} FROM ({by_row}) AS isthmus_rows GROUP BY "
@@ -139,10 +141,29 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
         f"isthmus_day) = 1 THEN 1 ELSE 0 END AS isthmus_new, sum(y) {so_far} AS all_y, sum(d) "
         f"{so_far} AS all_d FROM ({by_day}) AS isthmus_days"
     )
+    limit = experiment.drop_above
+    totals = {"": ("all_y", "all_d"), "_0": ("all_y - y", "all_d - d")}
+    steps = ", ".join(
+        f"{_unless_dropped(all_y, all_d, limit)} AS all_y{when}, "
+        f"{_unless_dropped(all_d, all_d, limit)} AS all_d{when}, "
+        f"{_is_dropped(all_d, limit)} AS dropped{when}"
+        for when, (all_y, all_d) in totals.items()
+    )
+    by_step = f"SELECT day, arm, other, isthmus_new, {steps} FROM ({running}) AS isthmus_running"
     return (
-        f"SELECT arm, other, day, {_INCREMENTS} FROM ({running}) AS isthmus_units GROUP BY arm, "
+        f"SELECT arm, other, day, {_INCREMENTS} FROM ({by_step}) AS isthmus_units GROUP BY arm, "
         "other, day"
     )
+
+
+def _unless_dropped(total: str, denominator: str, limit: int | None) -> str:
+    """Return the SQL of a unit's total, which is 0 where its exposures are above the limit."""
+    return total if limit is None else f"CASE WHEN {denominator} > {limit} THEN 0 ELSE {total} END"
+
+
+def _is_dropped(denominator: str, limit: int | None) -> str:
+    """Return the SQL of 1 where a unit's exposures are above the limit, else 0."""
+    return "0" if limit is None else f"CASE WHEN {denominator} > {limit} THEN 1 ELSE 0 END"
 
 
 def _count_unnamed(

@@ -18,7 +18,7 @@ from ..statistics import split, verdict
 from ..statistics.assessment import comparisons
 from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
-from ..statistics.few_units import warnings_of_few
+from ..statistics.few_units import warnings_of_dropped, warnings_of_few
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
@@ -87,12 +87,15 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
         look=len(cells.days),
         complete=complete,
         metrics=metrics,
+        drop_above=experiment.drop_above,
         effects=effects,
         split=checked,
         twice=cells.twice,
         over_time=over_time(cells, treatment, inference),
         warnings=tuple(
-            warning for name, of_arm in sums.items() for warning in warnings_of_few(name, of_arm)
+            warning
+            for name, of_arm in sums.items()
+            for warning in (*warnings_of_few(name, of_arm), *warnings_of_dropped(name, of_arm))
         ),
         conclusion=replace(
             conclusion, of=figure_text(deciding.name, deciding.outcome, effects[0].relative)

@@ -8,13 +8,11 @@ from pathlib import Path
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.live_document import Change
-from ...errors import NotFound
 from ...pipelines.run_pages.report_store import keep
-from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
 from ...reports.columns import plural
-from ..design import runs
-from ..design.definition_text import definition_rows
+from ..design.definition import newest_run
+from ..design.definition_text import definition_section
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
@@ -50,16 +48,13 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     if name in project.spec.analyses:
         compared = compare_log(project, name)
         return keep(project, f"experiment-{name}.html", html(compared, []).encode())
-    try:
-        results = last_look(project, name, despite_split=despite_split)
-    except NotFound:
-        results = compare_run(project, name, despite_split=despite_split)
-    state = project.target.state
-    history = runs.history(state, runs.experiment_of(results.run))
-    experiment = runs.frozen_run(state, results.run).definition.experiment
+    run = newest_run(project, name)
+    results = last_look(project, run.frozen.run, despite_split=despite_split) or compare_run(
+        project, run, despite_split=despite_split
+    )
     below = [
-        definition_section(experiment),
-        history_section([change for change in history if change.run == results.run]),
+        definition_section(run.frozen.definition.experiment),
+        history_section(run.own_changes),
     ]
     return keep(project, f"experiment-{results.run}.html", html(results, below).encode())
 
@@ -104,17 +99,14 @@ def sections(results: Results) -> list[str]:
         *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
         _over_time_section(results),
-        _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
+        _trends_section(results.arms, results.trends, results.deciding[0].metric.name)
+        if not results.leaves_out
+        else page.section("Days since the first exposure", page.words(f"{text.NO_TREND}.")),
         _segments_section(results.segments),
         _monitors_section(results.arms, results.monitors),
         split_section(results),
     ]
     return [part for part in parts if part]
-
-
-def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return the HTML section with an experiment's definition."""
-    return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
@@ -376,6 +368,7 @@ def split_section(results: Results) -> str:
     words = [
         str(results.split).capitalize(),
         f"{plural(results.twice, 'unit')} in several arms, left out",
+        *(f"Left out: {line}" for line in text.dropped_lines(results)),
         *results.warnings,
     ]
     return page.section(

@@ -30,6 +30,9 @@ def text(results: Results) -> str:
     return "\n".join([*lines, f"verdict   {verdict_text(results)}"])
 
 
+NO_TREND = "days are not compared where units are left out by drop_above: that is not supported yet"
+
+
 def _run_lines(results: Results) -> Iterator[str]:
     """Yield the results of a run whose units the gateway assigned to arms, as lines of text."""
     several = len(results.arms) > 2
@@ -45,9 +48,12 @@ def _run_lines(results: Results) -> Iterator[str]:
     yield f"  checks      {results.split}   twice assigned {results.twice:,}"
     if figures := [figure for arm_figure in results.monitors for figure in arm_texts(arm_figure)]:
         yield f"  monitors    {', '.join(figures)}"
+    yield from (f"  left out    {line}" for line in dropped_lines(results))
     for trend in results.trends:
         arm = f"{trend.arm}: " if several else ""
         yield f"  since first {arm}{trend_text(trend)}"
+    if results.leaves_out:
+        yield f"  since first {NO_TREND}"
     for segments in results.segments:
         yield f"  segments    {segment_text(segments)}"
     for warning in results.warnings:
@@ -110,7 +116,21 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
 def left_out(results: Results, log: SiteLog) -> list[str]:
     """Return a line of text for each reason for which rows of the log were not counted."""
     lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
-    return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
+    lines += [f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else []
+    return lines + dropped_lines(results)
+
+
+def dropped_lines(results: Results) -> list[str]:
+    """Return a line of text for each rate that leaves units out, with their number in each arm."""
+    if results.drop_above is None:
+        return []
+    return [
+        f"units with more than {results.drop_above:,} {total_text(denominator)}: "
+        + ", ".join(f"{sums.dropped:,} of {arm}" for arm, sums in metric.arms.items())
+        + f" ({metric.metric.name})"
+        for metric in results.metrics
+        if (denominator := metric.metric.denominator) and metric.metric.per_event
+    ]
 
 
 def _head(results: Results) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...core.formats import StoredDocument, schema
+from ...project.git import Git
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
@@ -15,14 +16,6 @@ from ..evaluation.evaluation import Champion, Evaluation, LearningCurve, Segment
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
-
-
-class Git(msgspec.Struct, frozen=True, kw_only=True):
-    revision: str  # short
-    dirty: bool  # the project's folder has changes that are not committed
-
-    def __str__(self) -> str:
-        return f"git {self.revision}{' with changes' if self.dirty else ''}"
 
 
 class Data(StoredDocument, frozen=True, kw_only=True, tag=2):

@@ -82,6 +82,10 @@ def texts():
         "run_satisfied": _asked(satisfied_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
+        "run_drops": run_sql(drop_above=2),
+        "arms_drops": _asked(
+            cells_sql(msgspec.structs.replace(spec.analyses["policy_test"], drop_above=2), by_unit)
+        ),
     }
 
 

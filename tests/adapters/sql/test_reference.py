@@ -265,7 +265,7 @@ def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
                 engine.execute(
                     f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values
                 )
-        for name in ("run_cells", "run_segments", "run_versions"):
+        for name in ("run_cells", "run_drops", "run_segments", "run_versions"):
             sql = texts()[name]
             assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(
                 engine.execute(sql).fetchall()

@@ -29,6 +29,7 @@ ROWS = {
     "item_profile": 80,
     "arms_by_row": 14,
     "arms_by_unit": 21,
+    "arms_drops": 21,
     "run_versions": 4,
     "run_trend": 2,
     "run_trend_of_total": 2,
@@ -36,6 +37,7 @@ ROWS = {
 CELLS = {
     "run_cells": 2 * (7 + 6 + 5),
     "run_numbers": 2 * (7 + 6 + 5),
+    "run_drops": 2 * (7 + 6 + 5),
     "run_segments": 4 * 2 * (7 + 6 + 5),
     "endpoint_units": 7,
 }  # values, arms, the days from each first
