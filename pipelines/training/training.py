@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +12,7 @@ import msgspec
 
 from ...core import logs
 from ...errors import Invalid, IsthmusError, NotFound
-from ...project.git import run_git
+from ...project.git import Git, git_revision
 from ...project.models.builtin_trainers import is_builtin
 from ...project.overrides import overridden
 from ...project.reading.names import did_you_mean
@@ -22,7 +21,7 @@ from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
-from ..run_pages.records import Corrections, Git, Run
+from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
 from ..runs import step_names
 from ..runs.document import write
@@ -425,30 +424,9 @@ def _about(
         "settings": settings,
         "overrides": list(overrides),
         "corrected": msgspec.to_builtins(corrected),
-        "git": msgspec.to_builtins(git(project.folder)),
+        "git": msgspec.to_builtins(git_revision(project.folder)),
         "started": _iso(project.wall()),
     }
-
-
-def git(folder: Path, file: str = ".") -> Git | None:
-    """Return a folder's git revision, and whether it or a file of it has uncommitted changes.
-
-    None outside a repository, or without git.
-    """
-
-    def ask(*arguments: str) -> str | None:
-        try:
-            done = run_git(folder, *arguments, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
-
-    revision = ask("rev-parse", "--short=7", "HEAD")
-    return (
-        Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file)))
-        if revision
-        else None
-    )
 
 
 def _iso(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from ..reading.names import did_you_mean
 from ..reading.quantities import Mistake
 from ..reading.report import Report, child, item
 from ..reading.shapes import LATER, Key, ListOf, Number, OneOf, Record
-from ..specs.description import AttributeType, Model
+from ..specs.description import AttributeType, Model, Objective
 
 PREFIX = "isthmus."
 _CATEGORIES = Key(
@@ -65,6 +65,16 @@ def check_builtin(model: Model, report: Report) -> None:
                 f"{name} is not among the features",
                 did_you_mean(name, model.columns, has="they are"),
             )
+
+
+def check_kind(model: Model, objective: Objective, report: Report) -> None:
+    """Report a built-in trainer of a 0/1 outcome for an objective that is a number."""
+    if is_builtin(model.trainer) and objective.is_number:
+        report.add(
+            child(f"{model.path}:", "trainer"),
+            f"{model.trainer} learns an outcome of 0 or 1, and {objective.name} is a number",
+            "use a trainer of your own: built-in ones for numbers are not supported yet",
+        )
 
 
 def unreadable_columns(

@@ -10,7 +10,8 @@ from ..sections.references import Declared, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
 from ..specs.request_attributes import DECIDED_BY_RANKING
-from .gate_figures import AGAINST, ranks
+from .builtin_trainers import check_kind
+from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
 from .transforms import feature_keys
 
 
@@ -34,8 +35,9 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
     ):
         objective = spec.objectives.get(model.objective)
         exposure = spec.events.get(objective.exposure) if objective else None
-        if objective is not None and objective.ranked_within is None:
-            _check_ranked_rows(model, objective, report)
+        if objective is not None:
+            _check_gate(model, objective, report)
+            check_kind(model, objective, report)
     first: dict[str, str] = {}
     for feature, entry in zip(model.features, feature_keys(model), strict=True):
         key = child(prefix, entry)
@@ -68,12 +70,21 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
     _check_segments(model, exposure, prefix, report)
 
 
-def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> None:
-    """Report a gate on ranking metrics if the objective does not say how rows are grouped."""
+def _check_gate(model: Model, objective: Objective, report: Report) -> None:
+    """Report a gate on metrics that an objective of this kind, or without ranked rows, lacks."""
     for bound in model.gate.bounds:
-        if ranks(bound.metric):
+        key = f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}"
+        if not exists(bound.metric, number=objective.is_number):
+            kind = "a number" if objective.is_number else "a rate of rows with an outcome"
+            names = NUMBER_EXAMPLES if objective.is_number else EXAMPLES
             report.add(
-                f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}",
+                key,
+                f"{objective.name} is {kind}, which has no {bound.metric}",
+                f"bound one of {', '.join(names)}, or its difference: {names[0]}{AGAINST}",
+            )
+        elif ranks(bound.metric) and objective.ranked_within is None:
+            report.add(
+                key,
                 f"{bound.metric} compares rows that were ranked against each other, and "
                 f"{objective.name} does not say which were",
                 "add ranked_within (a request's id), or at least unit, to "

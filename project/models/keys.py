@@ -159,7 +159,8 @@ _RECORD = Record(
             description="What the whole 95 % interval of a figure must keep: "
             "{ndcg@10_vs_champion: {at_least: 0}, calibration: {within: [0.67, 1.5]}}. Figures: "
             "auc, pr_auc, ndcg@k, recall@k, precision@k, mrr, group_auc, log_loss, calibration; "
-            "with _vs_champion "
+            "of an objective that is a number rmse, mae, r2, spearman, ndcg@k, value@k, "
+            "calibration; with _vs_champion "
             "their difference to the champion's. `leaks: none` fails with the leak alarm. "
             "Default where rows were ranked against each other, unless a ranking is compared "
             "already: ndcg@10_vs_champion: {at_least: 0}.",

@@ -62,7 +62,7 @@ ROW = "event_id"  # as an objective's unit: its rows are independent of each oth
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate: <outcome> / <exposure>`.
+    """`rate: <outcome> / <exposure>`, or `rate: sum <outcome>.<sums> / <exposure>`.
 
     Also the table of its name: the exposure's columns, outcome, created_timestamp.
     """
@@ -76,6 +76,14 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     # ... whose rows, of one unit, were ranked against each other: a request
     ranked_within: str | None = None
+    # the outcome's attribute whose values are a row's label, added up; None: the label is 0 or 1
+    sums: str | None = None
+    at_most: float | None = None  # a row's label counts up to this
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a row's label is a number; otherwise it is whether there was an outcome."""
+        return self.sums is not None
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):

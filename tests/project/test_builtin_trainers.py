@@ -76,6 +76,25 @@ def test_a_float_is_no_category_and_that_is_told_before_training(example):
     assert problem.line == example.line(FILE, "parameters:")
 
 
+def test_a_trainer_of_a_rate_is_refused_for_a_number_at_its_line(example):
+    with_trainer(example, "{C: 0.1}")
+    example.edit(
+        "project.yaml",
+        "  click:\n",
+        "  stay:\n    attributes: {impression_id: {type: string}, seconds: {type: float, min: 0}}\n  click:\n",
+    )
+    example.edit(
+        "project.yaml",
+        "  ctr: {rate: click / impression, within: 30m, goal: maximise}",
+        "  ctr: {rate: click / impression, within: 30m, goal: maximise}\n"
+        "  dwell: {rate: sum stay.seconds / impression, within: 30m, at_most: 600}",
+    )
+    example.edit(FILE, "objective: ctr", "objective: dwell")
+    message = "isthmus.logistic learns an outcome of 0 or 1, and dwell is a number"
+    (problem,) = (p for p in example.problems() if message in p.message)
+    assert problem.line == example.line(FILE, "trainer:")
+
+
 def test_an_override_is_judged_by_the_trainers_bounds(example):
     with_trainer(example, "{C: 0.1}")
     description = load(example.path)
