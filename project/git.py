@@ -9,6 +9,8 @@ import os
 import subprocess
 from pathlib import Path
 
+import msgspec
+
 # A repository may come from somebody else, with its configuration: hooks, a monitor and a remote
 # are commands of its own.
 _SETTINGS = (
@@ -17,6 +19,37 @@ _SETTINGS = (
     "protocol.allow=never",
     "core.pager=cat",
 )
+
+
+class Git(msgspec.Struct, frozen=True, kw_only=True):
+    """The revision that a folder of a repository is at."""
+
+    revision: str  # short
+    dirty: bool  # the folder has changes that are not committed
+
+    def __str__(self) -> str:
+        return f"git {self.revision}{' with changes' if self.dirty else ''}"
+
+
+def git_revision(folder: Path, file: str = ".") -> Git | None:
+    """Return a folder's git revision, and whether it or a file of it has uncommitted changes.
+
+    None outside a repository, or without git.
+    """
+
+    def ask(*arguments: str) -> str | None:
+        try:
+            done = run_git(folder, *arguments, timeout=10)
+        except (OSError, subprocess.TimeoutExpired):
+            return None
+        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
+
+    revision = ask("rev-parse", "--short=7", "HEAD")
+    return (
+        Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file)))
+        if revision
+        else None
+    )
 
 
 def run_git(

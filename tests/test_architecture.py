@@ -333,6 +333,8 @@ PIPELINES = (
     "graphs",
     "runs",
     "step",
+    "transforms",
+    "builtin",
     "models",
     "evaluation",
     "run_pages",

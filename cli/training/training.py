@@ -118,7 +118,8 @@ def runs() -> None: ...
 @click.option(
     "--sort",
     metavar="FIGURE",
-    help="Best first by a figure: auc, ndcg@10, log_loss, auc_vs_champion. Default: oldest first.",
+    help="Best first by a figure: auc, ndcg@10, log_loss, auc_vs_champion; spearman, rmse of a "
+    "number. Default: oldest first.",
 )
 @click.option(
     "--where",
@@ -128,11 +129,11 @@ def runs() -> None: ...
 )
 def list_runs(console: Console, sort: str | None, where: tuple[str, ...]) -> None:
     from ...lifecycle.verbs.runs import list as read
-    from ...pipelines.run_pages.run_list import comparable
+    from ...pipelines.run_pages.run_list import comparable, leading_figures
 
     with console.open() as project:
         listed = read(project, sort=sort, where=where)
-    shown = ["auc"] if sort in (None, "auc") else ["auc", sort]
+    shown = leading_figures(listed, sort)
     rows = [run.overview(shown) for run in listed]
     text = (
         grid(map(tuple, map(dict.values, rows)), head=tuple(rows[0]))

@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 from ...pipelines.models.predictor import LoadedModel
+from ...pipelines.transforms.columns import WrongRows
 from ..http.error_log import tell
 from ..http.requests import Answer, Failure, Headers, Request
 from . import payloads
@@ -151,7 +152,7 @@ def answer(model: LoadedModel, request: Request) -> tuple[int, bytes]:
         rows, parameters = payloads.request(bytes(request.body), content_type, model.manifest)
         predicted = model.predictor.predict(rows, **parameters)
         body = _encode({"predictions": payloads.predictions(predicted, len(rows))})
-    except payloads.BadRequest as error:
+    except (payloads.BadRequest, WrongRows) as error:
         return 400, _encode(Failure(error="BadRequest", message=str(error)))
     except BaseException as error:  # noqa: BLE001  the user's code may raise anything, SystemExit too, and the server outlives it
         return 500, _encode(_failure(error))

@@ -5,7 +5,12 @@ Everything that `start` refuses of the two is refused here, before anything is w
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
 from typing import Any
+
+import msgspec
+from msgspec.structs import asdict
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.assignment import uppers
@@ -13,13 +18,20 @@ from ...endpoints.gateway.decide.live_document import Live, LiveArm
 from ...endpoints.port import EndpointState
 from ...endpoints.traffic.manual import observe
 from ...errors import Busy, NotFound, ProjectError, Refused
+from ...project.git import git_revision
 from ...project.reading.names import did_you_mean
 from ...project.reading.report import problem_at
 from ...project.specs.description import BUCKETS
 from ...project.specs.experiments import INTERLEAVED, Experiment, Layer
 from . import runs
-from .runs import Definition, FrozenRun
+from .runs import Definition, FrozenRun, RecordedRun
 from .target_check import check_target
+
+_WORDS = (
+    "owner",
+    "hypothesis",
+    "share",
+)  # an edit of these changes no run: the share is state, `ramp` changes it
 
 
 def definition_of(project: Project, name: str) -> Definition:
@@ -148,19 +160,47 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
     Until `runs.claim` numbers it, its `run` is the experiment's name.
     """
-    from ...pipelines.training.training import git
-
-    revision = git(project.folder)
+    revision = git_revision(project.folder)
     return FrozenRun(
         run=definition.experiment.name,
         definition=definition,
-        digest=runs.digest(definition),
+        digest=_digest(definition),
         arms=arms,
         git=None if revision is None else f"{revision.revision}{'+' * revision.dirty}",
         target=project.target.name,
         who=runs.who(),
         at=project.log_time(),
     )
+
+
+def _digest(definition: Definition) -> str:
+    """Return a hash of an experiment's definition: 12 hex digits."""
+    experiment = asdict(definition.experiment)
+    what = {
+        key: value
+        for key, value in experiment.items()
+        if key not in _WORDS and (key, value) not in (("interleave", None), ("drop_above", None))
+    }
+    value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
+    return hashlib.sha256(value).hexdigest()[:12]
+
+
+def newest_run(project: Project, name: str) -> RecordedRun:
+    """Return the newest run of an experiment, or the run that the name gives (`name.2`).
+
+    Raises:
+        NotFound: It never ran.
+    """
+    run = runs.recorded_run(project.target.state, name)
+    if run is None:
+        experiment, _, number = name.rpartition(".")
+        if not (number.isdigit() and experiment in project.spec.experiments):
+            definition_of(project, name)
+        raise NotFound(
+            f"{name} never ran on {project.target.name}",
+            remedy=f"isthmus experiment start {experiment or name}",
+        )
+    return run
 
 
 def never_ran(project: Project, name: str) -> NotFound:
@@ -176,9 +216,47 @@ def never_ran(project: Project, name: str) -> NotFound:
     return NotFound(f"{name} never ran on {project.target.name}", remedy=remedy)
 
 
+def differences(project: Project, run: FrozenRun) -> tuple[str, ...]:
+    """Return the keys of project.yaml that differ from the run's frozen definition.
+
+    If project.yaml no longer has the experiment, that is the one text `it is gone`.
+    """
+    name = run.definition.experiment.name
+    if name not in project.spec.experiments:
+        return ("it is gone",)
+    return _differences(run.definition, definition_of(project, name))
+
+
+def _differences(then: Definition, now: Definition) -> tuple[str, ...]:
+    """Return the keys of an experiment's definition that have changed.
+
+    Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
+    """
+    old, new = (asdict(definition.experiment) for definition in (then, now))
+    keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
+    metrics = [
+        f"metric {name}"
+        for name, metric in then.metrics.items()
+        if name in now.metrics and now.metrics[name] != metric
+    ]
+    layer = ["layer"] if "layer" not in keys and then.layer != now.layer else []
+    return (*_arm_differences(then.experiment, now.experiment), *keys, *layer, *metrics)
+
+
+def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
+    """Yield the keys of an experiment's arms that have changed."""
+    old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
+    if list(old) != list(new):
+        yield "arms"
+        return
+    yield from (f"arms.{name}" for name in old if old[name] != new[name])
+    if then.weights != now.weights:
+        yield "weights"
+
+
 def conflicting(project: Project, run: FrozenRun, definition: Definition) -> ProjectError | None:
     """Return an error that names what changed in project.yaml since the run started, or None."""
-    keys = runs.differences(run.definition, definition)
+    keys = _differences(run.definition, definition)
     if not keys:
         return None
     name = definition.experiment.name
@@ -202,7 +280,7 @@ def _running_weights(run: FrozenRun, key: str) -> str:
     """Return the run's arm weights as text, such as ": 50/50", if `key` is "weights", else ""."""
     if key != "weights":
         return ""
-    weights = runs.weights(run.definition.experiment).values()
+    weights = run.definition.experiment.weights.values()
     return ": " + "/".join(f"{weight:g}" for weight in weights)
 
 

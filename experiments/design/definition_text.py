@@ -1,4 +1,4 @@
-"""The definition of an experiment as rows of two cells. Pure."""
+"""The definition of an experiment, as text and as a section of a page. Pure."""
 
 from __future__ import annotations
 
@@ -9,23 +9,21 @@ import msgspec
 
 from ...project.specs.experiments import Analysis, Experiment, Plan
 from ...project.specs.rules import Condition
+from ...reports import page
 from ...reports.columns import plural
-from . import runs
 
 Rows = list[list[str]]
 
 
-def definition_rows(experiment: Experiment | Analysis) -> Rows:
-    """Return an experiment's definition as table rows of a name and a text."""
-    return [
-        row
-        for row in (
-            _analysis_rows(experiment)
-            if isinstance(experiment, Analysis)
-            else _experiment_rows(experiment)
-        )
-        if row[1]
-    ]
+def definition_section(experiment: Experiment | Analysis) -> str:
+    """Return the HTML section with an experiment's definition."""
+    rows = (
+        _analysis_rows(experiment)
+        if isinstance(experiment, Analysis)
+        else _experiment_rows(experiment)
+    )
+    table = page.table(["", ""], [row for row in rows if row[1]], wordy=1)
+    return page.section("What it is", table)
 
 
 def percent(share: Decimal) -> str:
@@ -39,13 +37,14 @@ def _analysis_rows(experiment: Analysis) -> Rows:
     return [
         ["arm", f"{experiment.event}.{experiment.attribute}: {arms}"],
         ["decided by", experiment.metric],
+        ["leaves out", drop_text(experiment.drop_above)],
         *_guardrail_rows(experiment),
     ]
 
 
 def _experiment_rows(experiment: Experiment) -> Rows:
     """Return the definition of an experiment whose arms the gateway assigns, as table rows."""
-    weights = runs.weights(experiment)
+    weights = experiment.weights
     return [
         ["interleaves", " and ".join(experiment.interleave or ())],
         *(
@@ -63,6 +62,7 @@ def _experiment_rows(experiment: Experiment) -> Rows:
         ["decided by", ", ".join(experiment.metric)],
         *_guardrail_rows(experiment),
         ["segments", ", ".join(experiment.segments)],
+        ["leaves out", drop_text(experiment.drop_above)],
         ["plan", _plan(experiment.plan)],
     ]
 
@@ -77,6 +77,13 @@ def _guardrail_rows(experiment: Experiment | Analysis) -> Rows:
         ["also told", ", ".join(experiment.also)],
         ["owner", experiment.owner],
     ]
+
+
+def drop_text(drop_above: int | None) -> str:
+    """Return which units are left out of rates, as text; empty: none."""
+    if drop_above is None:
+        return ""
+    return f"of rates, units with more than {drop_above:,} events of the denominator"
 
 
 def _parameters(parameters: dict[str, object]) -> str:

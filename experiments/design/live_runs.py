@@ -11,11 +11,6 @@ from . import buckets
 from .runs import FrozenRun
 
 
-def find(live: Live, name: str) -> LiveRun | None:
-    """Return the live run of an experiment, or None; there is at most one."""
-    return next((run for run in live.runs if run.experiment == name), None)
-
-
 def with_replaced_run(live: Live, run: LiveRun) -> Live:
     """Return the document of all live runs in which this run has the new state that is passed."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))

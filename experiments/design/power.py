@@ -221,6 +221,7 @@ def power_of_log(
         experiment=name,
         metric=objective.name,
         control=control.rate,
+        percents=not objective.is_number,
         source=f"from {plural(int(control.d), 'row')} of arm {arm}",
         unit=objective.exposure if objective.unit in (None, ROW) else objective.unit,
         needs=_needs(EFFECTS, needed, 2, traffic),

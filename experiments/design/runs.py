@@ -9,7 +9,6 @@ the run goes live: who writes it has the number.
 from __future__ import annotations
 
 import getpass
-import hashlib
 import os
 import socket
 from collections.abc import Generator, Iterator
@@ -18,9 +17,9 @@ from contextvars import ContextVar
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
-from ...core.formats import StoredDocument, decode
+from ...core.formats import Kind, StoredDocument, decode
 from ...endpoints.gateway.decide.live_document import (
     LARGEST,
     LIVE,
@@ -36,14 +35,9 @@ from ...project.specs.experiments import Experiment, Layer, Metric
 from ...storage import StateStore
 
 HISTORY = "experiments/history/"
-_WORDS = (
-    "owner",
-    "hypothesis",
-    "share",
-)  # an edit of these changes no run: the share is state, `ramp` changes it
-
 _ACTING: ContextVar[str | None] = ContextVar("acting", default=None)
 _EARLIEST = date(1970, 1, 1)
+_UNWRITTEN = datetime.min.replace(tzinfo=UTC)
 _SKEW = timedelta(days=1)  # by which a gateway's clock may be behind the one that wrote the start
 
 
@@ -98,6 +92,24 @@ class StoredLive(msgspec.Struct, frozen=True, kw_only=True):
     token: str | None  # None: not written yet
 
 
+class RecordedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A run as the store has it: as it was at its start, and what was changed since."""
+
+    frozen: FrozenRun
+    live: Live  # the document of all live runs
+    changes: tuple[Change, ...]  # of every run of its experiment, oldest first
+
+    @property
+    def own_changes(self) -> tuple[Change, ...]:
+        """The changes of this run alone, oldest first."""
+        return tuple(change for change in self.changes if change.run == self.frozen.run)
+
+    @property
+    def is_newest(self) -> bool:
+        """Whether no other run of its experiment came after it."""
+        return self.changes[-1].run == self.frozen.run
+
+
 def read(state: StateStore) -> StoredLive | None:
     """Return the document of all live runs; None: no experiment was ever started.
 
@@ -105,19 +117,26 @@ def read(state: StateStore) -> StoredLive | None:
         Refused: A newer version wrote it.
         Invalid: It is damaged.
     """
-    document = state.get(LIVE)
-    return (
-        None
-        if document is None
-        else StoredLive(
-            live=decode(document.value, Live, what=f"state {LIVE}"), token=document.token
-        )
-    )
+    stored = _stored(state, LIVE, Live)
+    return None if stored is None else StoredLive(live=stored[0], token=stored[1])
 
 
-def current(state: StateStore, now: datetime) -> StoredLive:
+def _stored(state: StateStore, key: str, kind: type[Kind]) -> tuple[Kind, str] | None:
+    """Return a document with the token of its version, or None if the key has none.
+
+    Raises:
+        Refused: A newer version wrote it.
+        Invalid: It is damaged.
+    """
+    document = state.get(key)
+    if document is None:
+        return None
+    return decode(document.value, kind, what=f"state {key}"), document.token
+
+
+def current(state: StateStore) -> StoredLive:
     """Return the document of all live runs, or an empty one that is not written yet."""
-    return read(state) or StoredLive(live=Live(written=now), token=None)
+    return read(state) or StoredLive(live=Live(written=_UNWRITTEN), token=None)
 
 
 def next_change(
@@ -213,27 +232,46 @@ def history_key(version: int) -> str:
 def history(state: StateStore, name: str | None = None) -> tuple[Change, ...]:
     """Return every change of runs, oldest first; of one experiment, if it is named."""
     changes = (
-        change for change in _newest_first(state) if name in (None, experiment_of(change.run))
+        change
+        for change in _newest_first(state, current(state).live)
+        if name in (None, experiment_of(change.run))
     )
     return tuple(changes)[::-1]
 
 
 def last(state: StateStore, name: str) -> Change | None:
     """Return the newest change of an experiment's runs, or None if it never ran."""
-    return (
-        next((change for change in _newest_first(state) if experiment_of(change.run) == name), None)
-        if numbers(state, name)
-        else None
+    if not numbers(state, name):
+        return None
+    changes = _newest_first(state, current(state).live)
+    return next((change for change in changes if experiment_of(change.run) == name), None)
+
+
+def recorded_run(state: StateStore, name: str) -> RecordedRun | None:
+    """Return the run of this name, or the newest run of the experiment of this name.
+
+    None: it never ran.
+    """
+    live = current(state).live
+    changes = tuple(_newest_first(state, live))[::-1]
+    started = dict.fromkeys(change.run for change in changes)
+    runs = [name] if name in started else [run for run in started if experiment_of(run) == name]
+    if not runs:
+        return None
+    experiment = experiment_of(runs[-1])
+    return RecordedRun(
+        frozen=frozen_run(state, runs[-1]),
+        live=live,
+        changes=tuple(change for change in changes if experiment_of(change.run) == experiment),
     )
 
 
-def _newest_first(state: StateStore) -> Iterator[Change]:
+def _newest_first(state: StateStore, live: Live) -> Iterator[Change]:
     """Yield the changes of all runs, newest first.
 
     The newest is in the live document alone.
     """
-    stored = read(state)
-    newest = stored.live.change if stored else None
+    newest = live.change
     if newest is not None:
         yield newest
     for key in sorted(state.keys(HISTORY), reverse=True):
@@ -242,8 +280,8 @@ def _newest_first(state: StateStore) -> Iterator[Change]:
             newest is not None and int(number) >= newest.version
         ):  # an experiment may be named `history`
             continue
-        if document := state.get(key):
-            yield decode(document.value, Change, what=f"state {key}")
+        if stored := _stored(state, key, Change):
+            yield stored[0]
 
 
 def experiment_of(run: str) -> str:
@@ -269,12 +307,12 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
         Invalid: It is damaged, or was never written.
     """
     key = run_key(run)
-    document = state.get(key)
-    if document is None:
+    stored = _stored(state, key, FrozenRun)
+    if stored is None:
         raise Invalid(
             f"state {key} is missing: what {run} is was lost", remedy="restore it from a copy"
         )
-    return decode(document.value, FrozenRun, what=f"state {key}")
+    return stored[0]
 
 
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
@@ -313,51 +351,6 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
     run = replace(unnumbered, run=f"{name}.{newest + 1}")
     state.put(run_key(run.run), msgspec.json.encode(run), expect=None)
     return run
-
-
-def differences(then: Definition, now: Definition) -> tuple[str, ...]:
-    """Return the keys of an experiment's definition that have changed.
-
-    Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
-    """
-    old, new = (asdict(definition.experiment) for definition in (then, now))
-    keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]
-    metrics = [
-        f"metric {name}"
-        for name, metric in then.metrics.items()
-        if name in now.metrics and now.metrics[name] != metric
-    ]
-    layer = ["layer"] if "layer" not in keys and then.layer != now.layer else []
-    return (*_arm_differences(then.experiment, now.experiment), *keys, *layer, *metrics)
-
-
-def _arm_differences(then: Experiment, now: Experiment) -> Iterator[str]:
-    """Yield the keys of an experiment's arms that have changed."""
-    old, new = ({arm.name: arm.parameters for arm in experiment.arms} for experiment in (then, now))
-    if list(old) != list(new):
-        yield "arms"
-        return
-    yield from (f"arms.{name}" for name in old if old[name] != new[name])
-    if weights(then) != weights(now):
-        yield "weights"
-
-
-def weights(experiment: Experiment) -> dict[str, float]:
-    """Return the percentage of the units that each arm gets, by the arm's name."""
-    total = sum(arm.weight for arm in experiment.arms)
-    return {arm.name: round(100 * arm.weight / total, 9) for arm in experiment.arms}
-
-
-def digest(definition: Definition) -> str:
-    """Return a hash of an experiment's definition: 12 hex digits."""
-    experiment = asdict(definition.experiment)
-    what = {
-        key: value
-        for key, value in experiment.items()
-        if key not in _WORDS and (key, value) != ("interleave", None)
-    }
-    value = msgspec.json.encode((what, definition.layer, definition.metrics), order="deterministic")
-    return hashlib.sha256(value).hexdigest()[:12]
 
 
 @contextmanager

@@ -51,6 +51,7 @@ def cells_sql(
     segmented: bool = False,
     daily: Container[str] = (),
     credited: bool = False,
+    drop_above: int | None = None,
 ) -> str:
     """Return the SQL query that sums a run's metrics by arm and day.
 
@@ -72,9 +73,11 @@ def cells_sql(
         segmented: Whether `units` has segments, by which the sums are grouped, too.
         daily: Metrics whose days are to be compared by themselves.
         credited: The metrics are those that `win_rate` gives.
+        drop_above: From the day on which a unit has more events than this of a rate's
+            denominator, it adds nothing to the rate's sums: its earlier days are taken off again.
     """
     measures = [
-        _Measure(number, metric, role, credited)
+        _Measure(number, metric, role, credited, drop_above if metric.per_event else None)
         for number, metric in enumerate(metrics)
         for role in _roles(metric)
     ]
@@ -82,7 +85,7 @@ def cells_sql(
     stages = _stages(spec, measures, unit=unit, arms=arms, units=units, key=segment)
     return f"""{stages}
 SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
-  {", ".join(_sums(metrics, daily))}
+  {", ".join(_sums(metrics, daily, drops=drop_above is not None))}
   FROM steps GROUP BY arm, {segment}first_day, day"""
 
 
@@ -177,18 +180,20 @@ def parameters(
     return moved | ({"known": known_at} if any(metric.objective for metric in metrics) else {})
 
 
-def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
+def sums_of(metric: Metric, *, daily: bool = False, drops: bool = False) -> tuple[str, ...]:
     """Return the names of the sums that a metric's mean and variance need.
 
     They are columns of `Sums`, of a unit's outcomes y, denominator d and covariate x. A metric that
     is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
     those of y. With `daily` they include the squares of what one day alone adds to a unit: uu of y,
-    vv of d, uv of both.
+    vv of d, uv of both. With `drops` those of a rate of events include the number of units that are
+    left out.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
     of_day = ("uu", *(("uv", "vv") if metric.denominator else ())) if daily else ()
-    return ("y", "yy", *of_rate, *of_before, *of_day)
+    of_drops = ("dropped",) if drops and metric.per_event else ()
+    return ("y", "yy", *of_rate, *of_before, *of_day, *of_drops)
 
 
 def shifts_outcome(metric: Metric) -> bool:
@@ -216,6 +221,7 @@ class _Measure(msgspec.Struct, frozen=True):
     metric: Metric
     role: Role
     credited: bool = False
+    drop_above: int | None = None  # of a rate: more events of the denominator leave a unit out
 
     @property
     def name(self) -> str:
@@ -304,11 +310,29 @@ class _Measure(msgspec.Struct, frozen=True):
                 if shifts_covariate(self.metric)
                 else self.name
             )
-        total_before = (
-            f"CASE WHEN day = first_day THEN {self.zero} ELSE "
-            f"{self._shifted_total(f'{self.name} - {self.name}_1')} END"
+        denominator = f"m{self.at}_d"
+        value = self._unless_dropped(self._shifted_total(self.name), denominator)
+        value_before = self._unless_dropped(
+            self._shifted_total(f"{self.name} - {self.name}_1"), f"{denominator} - {denominator}_1"
         )
-        return f"{self._shifted_total(self.name)} AS {self.name}, {total_before} AS {self.name}_0"
+        total_before = f"CASE WHEN day = first_day THEN {self.zero} ELSE {value_before} END"
+        columns = f"{value} AS {self.name}, {total_before} AS {self.name}_0"
+        if self.drop_above is None or self.role != "d":
+            return columns
+        dropped, dropped_before = (
+            f"CASE WHEN {total} > {self.drop_above} THEN 1 ELSE 0 END"
+            for total in (denominator, f"{denominator} - {denominator}_1")
+        )
+        return (
+            f"{columns}, {dropped} AS m{self.at}_dropped, CASE WHEN day = first_day THEN 0 ELSE "
+            f"{dropped_before} END AS m{self.at}_dropped_0"
+        )
+
+    def _unless_dropped(self, value: str, denominator: str) -> str:
+        """Return the SQL of a unit's value, which is 0 where its denominator is above the limit."""
+        if self.drop_above is None:
+            return value
+        return f"CASE WHEN {denominator} > {self.drop_above} THEN {self.zero} ELSE {value} END"
 
     def _narrow(self, total: str) -> str:
         """Return the SQL that casts a count to a 64-bit integer; other totals stay.
@@ -383,28 +407,31 @@ def _day(days_before: int) -> str:
     )
 
 
-def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
+def _sums(metrics: Sequence[Metric], daily: Container[str], *, drops: bool) -> Iterator[str]:
     """Yield the SQL of how much a day's rows add to each sum of each metric.
 
     A unit's first row adds the whole of its value, because the unit did not count before.
     """
     for number, metric in enumerate(metrics):
         y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))
+        dropped = f"m{number}_dropped - m{number}_dropped_0"
+        counted = f"(isthmus_new - ({dropped}))" if drops and metric.per_event else "isthmus_new"
         terms = {
             "y": f"{y} - {y}_0",
             "yy": f"({y} - {y}_0) * ({y} + {y}_0)",
             "d": f"{d} - {d}_0",
             "yd": f"{y} * {d} - {y}_0 * {d}_0",
             "dd": f"({d} - {d}_0) * ({d} + {d}_0)",
-            "x": f"isthmus_new * {x}",
-            "xx": f"isthmus_new * {x} * {x}",
+            "x": f"{counted} * {x}",
+            "xx": f"{counted} * {x} * {x}",
             "yx": f"{x} * ({y} - {y}_0)",
             "dx": f"{x} * ({d} - {d}_0)",
             "uu": f"({y} - {y}_0) * ({y} - {y}_0)",
             "uv": f"({y} - {y}_0) * ({d} - {d}_0)",
             "vv": f"({d} - {d}_0) * ({d} - {d}_0)",
+            "dropped": dropped,
         }
         yield from (
             f"sum({terms[name]}) AS m{number}_{name}"
-            for name in sums_of(metric, daily=metric.name in daily)
+            for name in sums_of(metric, daily=metric.name in daily, drops=drops)
         )

@@ -5,25 +5,30 @@ Adding days gives every look of the past, exactly.
 
 from __future__ import annotations
 
+import math
 from datetime import datetime
 
 import msgspec
 
 from ...core.runtime.project import Project
+from ...errors import Invalid
 from ...feature_store.port import Params
 from ...project.specs.description import Objective
 from ...project.specs.experiments import Analysis
 from ...times import utc_milliseconds
-from ..statistics.sums import NOTHING, Sums
+from ..statistics.sums import NOTHING, Number, Sums
 
 _ROWS = (
     "({arm} = $control OR {arm} = $treatment) AND event_timestamp < $until AND created_timestamp "
     "<= $known"
 )
-_SUMS = ("units", "y", "d", "yy", "yd", "dd")
+_SUMS = ("units", "y", "d", "yy", "yd", "dd", "dropped")
+_OF_LABELS = ("y", "yy", "yd")  # floats where the objective is a number
 _INCREMENTS = (
-    "sum(isthmus_new) AS units, sum(y) AS y, sum(d) AS d, sum(y * (2 * all_y - y)) AS yy, "
-    "sum(all_y * all_d - (all_y - y) * (all_d - d)) AS yd, sum(d * (2 * all_d - d)) AS dd"
+    "sum(isthmus_new) AS units, sum(all_y - all_y_0) AS y, sum(all_d - all_d_0) AS d, "
+    "sum((all_y - all_y_0) * (all_y + all_y_0)) AS yy, "
+    "sum(all_y * all_d - all_y_0 * all_d_0) AS yd, "
+    "sum((all_d - all_d_0) * (all_d + all_d_0)) AS dd, sum(dropped - dropped_0) AS dropped"
 )
 
 
@@ -50,13 +55,16 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
     """Sum the log's outcomes by arm and day, as far as they are known at a moment.
 
-    An old log (`now:`) is complete: outcomes up to its end are known.
+    An old log (`now:`) is complete: outcomes up to its end are known. A number's sums are floats.
 
     Args:
         project: The project whose warehouse has the log.
         experiment: The arms and their attribute.
         objective: The outcome that is counted.
         moment: Rows before it count.
+
+    Raises:
+        Invalid: A number's values are too large, or too close together for their size.
     """
     closed = project.spec.now is not None and moment == utc_milliseconds(project.spec.now)
     known_at = moment + objective.within if closed else moment
@@ -75,11 +83,30 @@ def read(project: Project, experiment: Analysis, objective: Objective, moment: d
             twice += int(row["units"])
         else:
             arms[str(row["arm"])][row["day"]] = msgspec.convert(
-                {name: int(row[name]) for name in _SUMS}, Sums
+                {name: _sum(row[name], name, objective) for name in _SUMS}, Sums
             )
-    return Cells(
+    cells = Cells(
         arms=arms, twice=twice, unnamed=_count_unnamed(project, experiment, objective, params)
     )
+    if any(sums.shift_due for sums in cells.total().values()):
+        raise Invalid(
+            f"metric {objective.name}: its values lie too close together for their size: their "
+            "variance has lost its digits",
+            remedy=f"add up what differs more than {objective.outcome}.{objective.sums}",
+        )
+    return cells
+
+
+def _sum(value: Number, name: str, objective: Objective) -> Number:
+    """Convert a queried sum to an int if it is a count, else to a finite float."""
+    if not objective.is_number or name not in _OF_LABELS:
+        return int(value)
+    if not math.isfinite(value):
+        raise Invalid(
+            f"metric {objective.name}: its values are too large to be squared",
+            remedy=f"objectives.{objective.name}.at_most: bounds a row's sum",
+        )
+    return float(value)
 
 
 def cells_sql(experiment: Analysis, objective: Objective) -> str:
@@ -94,7 +121,7 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
         by_row = f"SELECT {arm} AS arm, dt AS day, outcome AS y {of_arms}"
         sums = (
             "count(*) AS units, sum(y) AS y, count(*) AS d, sum(y * y) AS yy, sum(y) AS yd, "
-            "count(*) AS dd"
+            "count(*) AS dd, 0 AS dropped"
         )
         return (
             f"SELECT arm, arm AS other, day, {sums} FROM ({by_row}) AS isthmus_rows GROUP BY "
@@ -114,10 +141,29 @@ def cells_sql(experiment: Analysis, objective: Objective) -> str:
         f"isthmus_day) = 1 THEN 1 ELSE 0 END AS isthmus_new, sum(y) {so_far} AS all_y, sum(d) "
         f"{so_far} AS all_d FROM ({by_day}) AS isthmus_days"
     )
+    limit = experiment.drop_above
+    totals = {"": ("all_y", "all_d"), "_0": ("all_y - y", "all_d - d")}
+    steps = ", ".join(
+        f"{_unless_dropped(all_y, all_d, limit)} AS all_y{when}, "
+        f"{_unless_dropped(all_d, all_d, limit)} AS all_d{when}, "
+        f"{_is_dropped(all_d, limit)} AS dropped{when}"
+        for when, (all_y, all_d) in totals.items()
+    )
+    by_step = f"SELECT day, arm, other, isthmus_new, {steps} FROM ({running}) AS isthmus_running"
     return (
-        f"SELECT arm, other, day, {_INCREMENTS} FROM ({running}) AS isthmus_units GROUP BY arm, "
+        f"SELECT arm, other, day, {_INCREMENTS} FROM ({by_step}) AS isthmus_units GROUP BY arm, "
         "other, day"
     )
+
+
+def _unless_dropped(total: str, denominator: str, limit: int | None) -> str:
+    """Return the SQL of a unit's total, which is 0 where its exposures are above the limit."""
+    return total if limit is None else f"CASE WHEN {denominator} > {limit} THEN 0 ELSE {total} END"
+
+
+def _is_dropped(denominator: str, limit: int | None) -> str:
+    """Return the SQL of 1 where a unit's exposures are above the limit, else 0."""
+    return "0" if limit is None else f"CASE WHEN {denominator} > {limit} THEN 1 ELSE 0 END"
 
 
 def _count_unnamed(

@@ -10,14 +10,16 @@ from ..statistics.ratio import points
 from . import run_cells
 
 
-def past(project: Project, metric: Metric, endpoint: str) -> Past:
+def past(project: Project, metric: Metric, endpoint: str, drop_above: int | None = None) -> Past:
     """Query what the endpoint's units did in the last 28 days, to plan an experiment from it.
+
+    Units that the experiment would leave out by its `drop_above` add nothing.
 
     Raises:
         Invalid: The endpoint has answered no unit in that time.
     """
     now = project.now()
-    cells = run_cells.read_endpoint(project, endpoint, metric, now)
+    cells = run_cells.read_endpoint(project, endpoint, metric, now, drop_above)
     until, _ = run_cells.cutoffs(project.spec, (metric,), now)
     arms = cells.sums_at(metric, until, metric.within)
     days = max((now.date() - cells.first_day).days, 1)

@@ -64,7 +64,7 @@ def power(
         )
     if control is not None:
         past = past_of_rate(control, metric)
-    past = past or read_past(project, metric, endpoint)
+    past = past or read_past(project, metric, endpoint, definition.experiment.drop_above)
     return power_of_arms(definition, past, unit=unit, units_per_day=units_per_day, days=days)
 
 

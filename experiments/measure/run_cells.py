@@ -252,7 +252,12 @@ def read(
         project,
         run,
         period,
-        CellQuery(metrics=tuple(metrics), arms=_arms(run), daily=frozenset(daily)),
+        CellQuery(
+            metrics=tuple(metrics),
+            arms=_arms(run),
+            daily=frozenset(daily),
+            drop_above=run.definition.experiment.drop_above,
+        ),
     )
 
 
@@ -285,6 +290,7 @@ def read_segments(
         units=segment_units(segments),
         segmented=True,
         of_whom=answered_by,
+        drop_above=run.definition.experiment.drop_above,
     )
     return _read_exactly(project, run, period, query)
 
@@ -311,16 +317,19 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
     return dict(sorted(by_version.items()))
 
 
-def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
+def read_endpoint(
+    project: Project, endpoint: str, metric: Metric, moment: datetime, drop_above: int | None = None
+) -> RunCells:
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
     A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
-    are read again on shifted values, as `read` does.
+    are read again on shifted values, as `read` does. Units with more events than `drop_above` in
+    the metric's denominator add nothing.
 
     Raises:
         Invalid: The endpoint has answered no unit in that time.
     """
-    query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
+    query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS, drop_above=drop_above)
     cells = _of_endpoint(project, endpoint, query, moment)
     if not cells.cells:
         raise Invalid(
@@ -370,6 +379,7 @@ class CellQuery(msgspec.Struct, frozen=True, kw_only=True):
     shifts: dict[str, Shift] = {}
     credits: dict[str, str] = {}  # of an interleaved run, by parameter
     of_whom: dict[str, str] = {}  # parameters of `units` that others do not have
+    drop_above: int | None = None  # units with more events of a rate's denominator are left out
 
 
 def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
@@ -413,6 +423,7 @@ def _sql(spec: ProjectSpec, query: CellQuery, unit: str) -> str:
         segmented=query.segmented,
         daily=query.daily,
         credited=bool(query.credits),
+        drop_above=query.drop_above,
     )
 
 
@@ -450,8 +461,7 @@ def unit_of(project: Project, run: FrozenRun) -> str:
 def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
     """Convert a row of the query to sums of the metrics of one arm, segment and day."""
     pairs = [
-        (metric, _values(row, number, metric, metric.name in query.daily))
-        for number, metric in enumerate(query.metrics)
+        (metric, _values(row, number, metric, query)) for number, metric in enumerate(query.metrics)
     ]
     units, shifts = int(row["units"]), query.shifts
     return Cell(
@@ -468,14 +478,18 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
     )
 
 
-def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -> dict[str, Number]:
+def _values(
+    row: Mapping[str, Any], number: int, metric: Metric, query: CellQuery
+) -> dict[str, Number]:
     """Return a metric's sums from a row of the query, by the names of the sums."""
     whole = metric.numerator.attribute is None and (
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
     return {
         name: _checked_sum(row[f"m{number}_{name}"], name, metric, whole)
-        for name in sums_of(metric, daily=of_day)
+        for name in sums_of(
+            metric, daily=metric.name in query.daily, drops=query.drop_above is not None
+        )
     }
 
 
@@ -484,10 +498,14 @@ def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 
     It raises Invalid if the sum is infinite or no number.
     """
-    counted = whole or (
-        name in ("d", "dd", "vv")
-        and metric.denominator is not None
-        and metric.denominator.attribute is None
+    counted = (
+        whole
+        or name == "dropped"
+        or (
+            name in ("d", "dd", "vv")
+            and metric.denominator is not None
+            and metric.denominator.attribute is None
+        )
     )
     if not math.isfinite(value):
         raise Invalid(

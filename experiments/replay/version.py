@@ -240,9 +240,16 @@ def _require_log(project: Project, endpoint: str) -> None:
     """Raise an error unless an endpoint logs the exposures and outcomes that a replay needs.
 
     Raises:
-        Refused: A stream, a column or the event's `exposure_id` is missing.
+        Refused: A stream, a column or the event's `exposure_id` is missing, or the objective is a
+            number.
     """
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
+    if objective.is_number:
+        raise Refused(
+            f"the replay of an objective that is a number ({objective.name} adds up "
+            f"{objective.outcome}.{objective.sums}) is not supported yet",
+            remedy="compare the versions by an experiment, whose metric it may be",
+        )
     if not has_exposure(project.spec.events[objective.exposure]):
         raise Refused(
             f"events.{objective.exposure}.attributes has no exposure_id: nobody knows what "

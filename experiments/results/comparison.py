@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from ...core.runtime.project import Project
-from ...errors import Invalid
+from ...errors import Invalid, NotFound
 from ...times import utc_milliseconds
+from ..design.definition import newest_run
 from .log_results import compare_log
 from .results import Results
 from .run_results import compare_run, last_look
@@ -54,6 +55,13 @@ def results(
             "--last is the newest look, and --as-of is another one",
             remedy="take one of the two out",
         )
-    if last:
-        return last_look(project, name, despite_split=despite_split)
-    return compare_run(project, name, as_of=as_of, despite_split=despite_split)
+    run = newest_run(project, name)
+    if not last:
+        return compare_run(project, run, as_of=as_of, despite_split=despite_split)
+    shown = last_look(project, run.frozen.run, despite_split=despite_split)
+    if shown is None:
+        raise NotFound(
+            f"nobody has looked at {run.frozen.run} yet",
+            remedy=f"isthmus experiment results {name}",
+        )
+    return shown

@@ -62,6 +62,11 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
         """Return a metric's window: how long after its start a unit's events count."""
         return self.metrics[name].within if self.role(name) == "also" else self.window
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether units with too many events are left out of the first deciding metric."""
+        return self.experiment.drop_above is not None and self.first.per_event
+
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 

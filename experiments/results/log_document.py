@@ -78,6 +78,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     split: Split | None = None
     twice: int = 0
     unnamed: int = 0
+    drop_above: int | None = None
     looks: tuple[LogLook, ...] = ()
     warnings: tuple[str, ...] = ()
     verdict: LogVerdict
@@ -125,6 +126,7 @@ def log_document(results: Results) -> LogDocument:
         split=results.split if results.split.planned else None,
         twice=results.twice,
         unnamed=log.unnamed,
+        drop_above=results.drop_above,
         looks=tuple(
             LogLook(
                 day=effect.day,

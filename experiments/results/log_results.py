@@ -18,7 +18,7 @@ from ..statistics import split, verdict
 from ..statistics.assessment import comparisons
 from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
-from ..statistics.few_units import warnings_of_few
+from ..statistics.few_units import warnings_of_dropped, warnings_of_few
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
@@ -87,12 +87,15 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
         look=len(cells.days),
         complete=complete,
         metrics=metrics,
+        drop_above=experiment.drop_above,
         effects=effects,
         split=checked,
         twice=cells.twice,
         over_time=over_time(cells, treatment, inference),
         warnings=tuple(
-            warning for name, of_arm in sums.items() for warning in warnings_of_few(name, of_arm)
+            warning
+            for name, of_arm in sums.items()
+            for warning in (*warnings_of_few(name, of_arm), *warnings_of_dropped(name, of_arm))
         ),
         conclusion=replace(
             conclusion, of=figure_text(deciding.name, deciding.outcome, effects[0].relative)
@@ -204,10 +207,13 @@ def _conclusion(
     if conclusion.word != "undecided":
         return conclusion
     control, treatment = metric.arms.values()
+    fewest = (
+        f"10 that carry {objective.name}" if objective.is_number else f"10 {objective.outcome}s"
+    )
     too_few = (
         ""
         if control.enough and treatment.enough
-        else f"Below 100 units or 10 {objective.outcome}s an arm there is nothing to compare."
+        else f"Below 100 units or {fewest} an arm there is nothing to compare."
     )
     unit = objective.unit or objective.exposure
     size = verdict.size(control, min(control.units, treatment.units), unit)

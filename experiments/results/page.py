@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from pathlib import Path
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.live_document import Change
-from ...errors import NotFound
 from ...pipelines.run_pages.report_store import keep
-from ...project.specs.experiments import Analysis, Experiment
 from ...reports import page, plots
 from ...reports.columns import plural
-from ..design import runs
-from ..design.definition_text import definition_rows
+from ..design.definition import newest_run
+from ..design.definition_text import definition_section
 from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
@@ -50,16 +48,13 @@ def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     if name in project.spec.analyses:
         compared = compare_log(project, name)
         return keep(project, f"experiment-{name}.html", html(compared, []).encode())
-    try:
-        results = last_look(project, name, despite_split=despite_split)
-    except NotFound:
-        results = compare_run(project, name, despite_split=despite_split)
-    state = project.target.state
-    history = runs.history(state, runs.experiment_of(results.run))
-    experiment = runs.frozen_run(state, results.run).definition.experiment
+    run = newest_run(project, name)
+    results = last_look(project, run.frozen.run, despite_split=despite_split) or compare_run(
+        project, run, despite_split=despite_split
+    )
     below = [
-        definition_section(experiment),
-        history_section([change for change in history if change.run == results.run]),
+        definition_section(run.frozen.definition.experiment),
+        history_section(run.own_changes),
     ]
     return keep(project, f"experiment-{results.run}.html", html(results, below).encode())
 
@@ -104,17 +99,14 @@ def sections(results: Results) -> list[str]:
         *(_arms_section(results, metric) for metric in results.deciding),
         _effects_section(results),
         _over_time_section(results),
-        _trends_section(results.arms, results.trends, results.deciding[0].metric.name),
+        _trends_section(results.arms, results.trends, results.deciding[0].metric.name)
+        if not results.leaves_out
+        else page.section("Days since the first exposure", page.words(f"{text.NO_TREND}.")),
         _segments_section(results.segments),
         _monitors_section(results.arms, results.monitors),
         split_section(results),
     ]
     return [part for part in parts if part]
-
-
-def definition_section(experiment: Experiment | Analysis) -> str:
-    """Return the HTML section with an experiment's definition."""
-    return page.section("What it is", page.table(["", ""], definition_rows(experiment), wordy=1))
 
 
 def history_section(changes: Sequence[Change]) -> str:
@@ -174,7 +166,7 @@ def _effects_section(results: Results) -> str:
         for e in results.effects
     ]
     rows = [[name, *_effect_cells(results, effect)] for name, effect in named]
-    fifth = "points" if results.log else "a last look alone"
+    fifth = _absolute_head(results.metrics) if results.log else "a last look alone"
     table = page.table(["", "difference", "interval", fifth, ""], rows, wordy=4)
     drawn = _ranges(
         "treatment against control, relative", [(n, e.relative) for n, e in named], table
@@ -190,13 +182,19 @@ def _effects_section(results: Results) -> str:
     return page.section("Differences", drawn, *(words if results.interleaved else chances))
 
 
+def _absolute_head(metrics: Iterable[MetricArms]) -> str:
+    """Return the head of a column of absolute differences: points, if all are of shares."""
+    return "points" if all(metric.percents for metric in metrics) else "absolute"
+
+
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
     """Return the table cells of an effect: difference, interval, another figure, a remark."""
     if effect.relative is None:
         return ["too few", "", "", str(effect.judged or "")]
     further = text.range_text(effect.once) if effect.once else ""
     if results.log:
-        further = text.points_text(effect.absolute)
+        metric = next(arms for arms in results.metrics if arms.metric.name == effect.metric)
+        further = text.absolute_text(effect.absolute, percents=metric.percents)
     difference = text.percent(effect.relative.value)
     return [difference, text.range_text(effect.relative), further, _remark(results, effect)]
 
@@ -234,9 +232,12 @@ def _over_time_section(results: Results) -> str:
     if not results.over_time:
         return ""
     first = date.fromisoformat(min(results.split_by_day, default=results.over_time[0].day))
-    head = ["until", "arm", "units", "difference", "interval", *(["points"] if results.log else [])]
+    absolute = [_absolute_head(results.deciding)] if results.log else []
+    head = ["until", "arm", "units", "difference", "interval", *absolute]
+    percents = results.deciding[0].percents
     rows = [
-        [effect.day, *_day_cells(effect), *text.day_points(effect)] for effect in results.over_time
+        [effect.day, *_day_cells(effect), *text.absolute_of_day(effect, percents=percents)]
+        for effect in results.over_time
     ]
     days = [((date.fromisoformat(e.day) - first).days + 1, e) for e in results.over_time]
     bounds = "all days up to it" if results.log else "with the bounds of a look then"
@@ -367,6 +368,7 @@ def split_section(results: Results) -> str:
     words = [
         str(results.split).capitalize(),
         f"{plural(results.twice, 'unit')} in several arms, left out",
+        *(f"Left out: {line}" for line in text.dropped_lines(results)),
         *results.warnings,
     ]
     return page.section(

@@ -157,6 +157,8 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     window: int | None = None  # days
     a_day: float = 0.0  # units that came in one of the last days
     metrics: tuple[MetricArms, ...]
+    # of rates: units with more events are left out (`dropped` of each arm's sums)
+    drop_above: int | None = None
     effects: tuple[Effect, ...]
     split: Split  # nothing is planned of it where nobody said how the units should come
     split_by_day: dict[str, dict[str, int]] = {}
@@ -184,6 +186,11 @@ class Results(Shown, StoredDocument, frozen=True, kw_only=True, tag=3):
     def deciding(self) -> tuple[MetricArms, ...]:
         """The metrics that decide, in every arm; the first one is shown over time."""
         return tuple(metric for metric in self.metrics if metric.role == "decides")
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether units with too many events are left out of a run's first deciding metric."""
+        return self.drop_above is not None and self.deciding[0].metric.per_event and not self.log
 
     @property
     def repeats_last_look(self) -> bool:

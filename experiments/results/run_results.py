@@ -6,7 +6,7 @@ Each look is recorded, and what it showed is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
@@ -14,20 +14,19 @@ from typing import Protocol
 import msgspec
 
 from ...core.runtime.project import Project
-from ...errors import Invalid, NotFound, Refused
+from ...endpoints.gateway.decide.live_document import Change
+from ...errors import Invalid, Refused
 from ...project.specs.experiments import MODEL_VERSION
-from ...storage import StateStore
 from ...times import midnight, utc_milliseconds
 from ..design import runs
-from ..design.definition import definition_of
-from ..design.runs import FrozenRun
+from ..design.runs import FrozenRun, RecordedRun
 from ..measure import run_cells
 from ..measure.cells_sql import win_rate
 from ..measure.run_cells import Reading, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
 from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
-from ..statistics.few_units import warnings_of_few
+from ..statistics.few_units import warnings_of_dropped, warnings_of_few
 from ..statistics.inference import Horizon
 from ..statistics.sample_size import days_left
 from ..statistics.split import Split
@@ -43,26 +42,29 @@ _RECENT = 7  # days from which it is told how many units come
 
 
 def compare_run(
-    project: Project, name: str, *, as_of: datetime | None = None, despite_split: bool = False
+    project: Project,
+    recorded: RecordedRun,
+    *,
+    as_of: datetime | None = None,
+    despite_split: bool = False,
 ) -> Results:
     """Compare the arms of a run, record this look at the results, and store them.
 
     Args:
         project: The project.
-        name: An experiment, whose newest run is meant, or a run (`name.2`).
+        recorded: The run, and what was changed since its start.
         as_of: Where the log, as it is known now, is cut: events that arrived later count when they
             happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
-        NotFound: It never ran.
         Invalid: Nobody was assigned.
         Refused: The split is not as planned, so every figure would be biased. No look is recorded;
             the split itself is stored, so that the page can show it.
     """
-    run = newest_run(project, name)
+    run = recorded.frozen
     comparison = _comparison(run)
-    stopped = _stop_time(project.target.state, run.run, as_of)
+    stopped = _stop_time(recorded.own_changes, as_of)
     moment = utc_milliseconds(as_of or project.now())
     looks = recorded_looks.read(project.target.state, run.run)
     if as_of is not None:
@@ -114,7 +116,8 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
     if comparison.experiment.interleave:
         return run_cells.read_wins(project, run, comparison.first, reading)
     metrics = tuple(comparison.metrics.values())
-    return run_cells.read(project, run, metrics, reading, daily=(comparison.first.name,))
+    daily = () if comparison.leaves_out else (comparison.first.name,)
+    return run_cells.read(project, run, metrics, reading, daily=daily)
 
 
 class _Judging(Protocol):
@@ -149,20 +152,16 @@ def _judging(comparison: Comparison) -> _Judging:
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
-def last_look(project: Project, name: str, *, despite_split: bool = False) -> Results:
+def last_look(project: Project, run: str, *, despite_split: bool = False) -> Results | None:
     """Return the newest stored results of a run, without a query of the log.
 
+    None: nobody has looked yet.
+
     Raises:
-        NotFound: Nobody has looked yet.
         Refused: The split was not as planned then.
     """
-    run = newest_run(project, name).run
     shown = store.newest(project.target.blobs, run)
-    if shown is None:
-        raise NotFound(
-            f"nobody has looked at {run} yet", remedy=f"isthmus experiment results {name}"
-        )
-    return _require_trust(shown, despite_split=despite_split)
+    return shown and _require_trust(shown, despite_split=despite_split)
 
 
 def _require_trust(shown: Results, *, despite_split: bool) -> Results:
@@ -177,35 +176,9 @@ def _require_trust(shown: Results, *, despite_split: bool) -> Results:
     return shown
 
 
-def newest_run(project: Project, name: str) -> FrozenRun:
-    """Return the newest run of an experiment, or the run that the name gives.
-
-    Raises:
-        NotFound: It never ran.
-    """
-    state = project.target.state
-    past = list(dict.fromkeys(change.run for change in runs.history(state)))
-    candidates = [run for run in past if run == name] or [
-        run for run in past if runs.experiment_of(run) == name
-    ]
-    if not candidates:
-        experiment, _, number = name.rpartition(".")
-        if not (number.isdigit() and experiment in project.spec.experiments):
-            definition_of(project, name)
-        raise NotFound(
-            f"{name} never ran on {project.target.name}",
-            remedy=f"isthmus experiment start {experiment or name}",
-        )
-    return runs.frozen_run(state, candidates[-1])
-
-
-def _stop_time(state: StateStore, run: str, as_of: datetime | None) -> datetime | None:
+def _stop_time(changes: Iterable[Change], as_of: datetime | None) -> datetime | None:
     """Return when a run was stopped or shipped, by `as_of`; None if it was not."""
-    ends = (
-        change.at
-        for change in runs.history(state, runs.experiment_of(run))
-        if change.run == run and change.what in ("stopped", "shipped")
-    )
+    ends = (change.at for change in changes if change.what in ("stopped", "shipped"))
     return next((end for end in ends if as_of is None or end <= as_of), None)
 
 
@@ -243,7 +216,7 @@ def _check_split(
     days = cells.by_first_day().items()
     return split.check(
         counts,
-        runs.weights(run.definition.experiment),
+        run.definition.experiment.weights,
         days=[(day, units) for day, units in days if stopped or day < until.date()],
         planned_days=plan.days if plan and plan.days else split.DAYS,
     )
@@ -306,18 +279,23 @@ def _results(project: Project, basis: _Basis) -> Results:
         window=comparison.window.days if comparison.window else None,
         a_day=a_day,
         metrics=metrics,
+        drop_above=comparison.experiment.drop_above,
         effects=effects,
         split=basis.split,
         split_by_segment=_split_by_segment(project, basis, segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
         trends=(
-            () if interleaves else read_trends(project, basis.run, comparison, cells, basis.reading)
+            ()
+            if interleaves or comparison.leaves_out
+            else read_trends(project, basis.run, comparison, cells, basis.reading)
         ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
         warnings=tuple(
-            warning for name, arms in sums.items() for warning in warnings_of_few(name, arms)
+            warning
+            for name, arms in sums.items()
+            for warning in (*warnings_of_few(name, arms), *warnings_of_dropped(name, arms))
         ),
         monitors=(
             () if interleaves else arm_monitors.arm_figures(project, basis.run, basis.reading)

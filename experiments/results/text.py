@@ -30,6 +30,9 @@ def text(results: Results) -> str:
     return "\n".join([*lines, f"verdict   {verdict_text(results)}"])
 
 
+NO_TREND = "days are not compared where units are left out by drop_above: that is not supported yet"
+
+
 def _run_lines(results: Results) -> Iterator[str]:
     """Yield the results of a run whose units the gateway assigned to arms, as lines of text."""
     several = len(results.arms) > 2
@@ -45,9 +48,12 @@ def _run_lines(results: Results) -> Iterator[str]:
     yield f"  checks      {results.split}   twice assigned {results.twice:,}"
     if figures := [figure for arm_figure in results.monitors for figure in arm_texts(arm_figure)]:
         yield f"  monitors    {', '.join(figures)}"
+    yield from (f"  left out    {line}" for line in dropped_lines(results))
     for trend in results.trends:
         arm = f"{trend.arm}: " if several else ""
         yield f"  since first {arm}{trend_text(trend)}"
+    if results.leaves_out:
+        yield f"  since first {NO_TREND}"
     for segments in results.segments:
         yield f"  segments    {segment_text(segments)}"
     for warning in results.warnings:
@@ -97,7 +103,8 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
         elif effect.absolute is not None:
             relative = f"relative {log_percents(effect.relative)}"
             how = _INFERENCE[results.inference]
-            yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+            absolute = absolute_text(effect.absolute, percents=metric.percents)
+            yield f"  difference   {absolute}      {relative}   {how}"
     yield from (f"  chance      {line}" for line in chance_lines(results))
     if results.split.planned:
         yield f"  {results.split}"
@@ -109,7 +116,21 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
 def left_out(results: Results, log: SiteLog) -> list[str]:
     """Return a line of text for each reason for which rows of the log were not counted."""
     lines = [f"{plural(results.twice, 'unit')} in both arms"] if results.twice else []
-    return lines + ([f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else [])
+    lines += [f"{plural(log.unnamed, 'row')} without {log.unit}"] if log.unnamed else []
+    return lines + dropped_lines(results)
+
+
+def dropped_lines(results: Results) -> list[str]:
+    """Return a line of text for each rate that leaves units out, with their number in each arm."""
+    if results.drop_above is None:
+        return []
+    return [
+        f"units with more than {results.drop_above:,} {total_text(denominator)}: "
+        + ", ".join(f"{sums.dropped:,} of {arm}" for arm, sums in metric.arms.items())
+        + f" ({metric.metric.name})"
+        for metric in results.metrics
+        if (denominator := metric.metric.denominator) and metric.metric.per_event
+    ]
 
 
 def _head(results: Results) -> str:
@@ -172,7 +193,11 @@ def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
         rate = metric.rates[name]
         interval = "too few"
         if rate is not None and rate.low is not None and rate.high is not None:
-            interval = f"{100 * rate.low:.2f} .. {100 * rate.high:.2f}"
+            interval = (
+                f"{100 * rate.low:.2f} .. {100 * rate.high:.2f}"
+                if metric.percents
+                else f"{rate.low:,.4g} .. {rate.high:,.4g}"
+            )
         count = [f"{sums.units:,}"] if units else []
         rows.append([name, *count, *total_cells(metric, name), interval])
     return aligned(rows, left=(0, len(rows[0]) - 1))
@@ -258,15 +283,18 @@ def _log_bound_text(effect: Effect) -> str:
     return f"{percent(relative.value)}   at {word} {percent(end)}"
 
 
-def points_text(difference: Range | None) -> str:
-    """Return a difference of shares in percentage points as text, with its interval."""
+def absolute_text(difference: Range | None, *, percents: bool) -> str:
+    """Return a difference as text, with its interval: of shares in percentage points.
+
+    Without `percents` the metric is an amount, and so is the difference.
+    """
     if difference is None:
         return "too few"
     value, low, high = (
-        "-" if figure is None else f"{100 * figure:+.3f}"
+        "-" if figure is None else f"{100 * figure:+.3f}" if percents else f"{figure:+,.4g}"
         for figure in (difference.value, difference.low, difference.high)
     )
-    return f"{value} points   {low} .. {high}"
+    return f"{value}{' points' if percents else ''}   {low} .. {high}"
 
 
 def log_percents(difference: Range | None) -> str:
@@ -291,12 +319,12 @@ def figure_text(metric: str, outcome: str, relative: Range | None) -> str:
     return f"{metric} {value} % ({low} .. {high} %)"
 
 
-def day_points(effect: DayEffect) -> list[str]:
-    """Return a day's difference in percentage points as a list of one text.
+def absolute_of_day(effect: DayEffect, *, percents: bool) -> list[str]:
+    """Return a day's absolute difference as a list of one text.
 
     It is empty where the gateway assigned the units.
     """
-    return [points_text(effect.absolute)] if effect.absolute else []
+    return [absolute_text(effect.absolute, percents=percents)] if effect.absolute else []
 
 
 def wins_texts(effect: Effect) -> Iterator[str]:

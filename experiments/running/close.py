@@ -94,7 +94,7 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
-        run = live_runs.find(stored.live, name) if stored else None
+        run = stored.live.run_of(name) if stored else None
         if stored is None or run is None:
             return _resume(project, stored, name)
         frozen = runs.frozen_run(project.target.state, run.run)

@@ -34,7 +34,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
     """
     with project.lock("experiment ramp"):
         count = buckets.count(percent)
-        stored = runs.current(project.target.state, project.log_time())
+        stored = runs.current(project.target.state)
         run = _live_run(project, stored.live, name)
         if run.state == "shipped":
             raise Refused(
@@ -73,7 +73,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
 
 def _live_run(project: Project, live: Live, name: str) -> LiveRun:
     """Return the live run of an experiment; raise NotFound if it has ended or never ran."""
-    run = live_runs.find(live, name)
+    run = live.run_of(name)
     if run is None:
         last = runs.last(project.target.state, name)
         if last is None:

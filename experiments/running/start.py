@@ -45,8 +45,8 @@ def start(project: Project, name: str) -> Started:
     """
     with project.lock("experiment start"):
         definition = definition_of(project, name)
-        stored = runs.current(project.target.state, project.log_time())
-        if (run := live_runs.find(stored.live, name)) is not None:
+        stored = runs.current(project.target.state)
+        if (run := stored.live.run_of(name)) is not None:
             return _live_already(project, stored.live, run, definition)
         return _start(project, stored, definition)
 
@@ -119,7 +119,7 @@ def _summary(
         layer=run.layer,
         share=buckets.share(run.ranges),
         ranges=run.ranges,
-        weights=runs.weights(experiment),
+        weights=experiment.weights,
         holdout=experiment.holdout,
         targeting=experiment.targeting,
         git=frozen.git,
@@ -183,10 +183,8 @@ def _go_live(
     try:
         live = runs.change(project.target.state, stored, after, entry)
     except Conflict:
-        winner = live_runs.find(
-            runs.current(project.target.state, project.log_time()).live,
-            runs.experiment_of(entry.run),
-        )
+        live = runs.current(project.target.state).live
+        winner = live.run_of(runs.experiment_of(entry.run))
         if winner is not None and winner.aims:
             ownership.take(project, endpoint, winner.run)
         raise

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from ...core.runtime.project import Project
 from ...endpoints.gateway.decide.live_document import Change, Live, LiveRun
@@ -14,8 +15,8 @@ from ...endpoints.gateway.log.streams import ASSIGNMENTS
 from ...endpoints.traffic import owner
 from ...errors import Invalid, Refused
 from ...reports.results import Rows
-from ..design import buckets, live_runs, runs
-from ..design.definition import definition_of, never_ran
+from ..design import buckets, runs
+from ..design.definition import differences, never_ran
 from ..design.runs import FrozenRun
 from ..results import store as results_store
 from .answers import RunState, RunStatus
@@ -51,23 +52,30 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
     Raises:
         NotFound: It never ran on this target.
     """
-    live, last = (
-        runs.current(project.target.state, project.log_time()).live,
-        runs.last(project.target.state, name),
-    )
-    run = live_runs.find(live, name)
+    state = project.target.state
+    live, last = runs.current(state).live, runs.last(state, name)
+    run = live.run_of(name)
     if run is None and last is None:
         raise never_ran(project, name)
-    return _status(project, live, run, last, counted=counted)
+    frozen = runs.frozen_run(state, run.run if run else last.run if last else "")
+    status = status_of(project, frozen, live, last)
+    if not counted:
+        return status
+    units, newest_config = _logged_units(project, frozen)
+    return replace(status, units=units, seen=newest_config)
 
 
-def _status(
-    project: Project, live: Live, run: LiveRun | None, last: Change | None, *, counted: bool
-) -> RunStatus:
-    """Build a run's status, from the live run or the last change."""
-    frozen = runs.frozen_run(project.target.state, run.run if run else last.run if last else "")
-    units, newest_config = _logged_units(project, frozen) if counted else (None, None)
+def status_of(project: Project, frozen: FrozenRun, live: Live, last: Change | None) -> RunStatus:
+    """Return the state of the newest run of an experiment, without its number of units.
+
+    Args:
+        project: The project.
+        frozen: The run.
+        live: The document of all live runs.
+        last: The newest change of the run.
+    """
     experiment, layer = frozen.definition.experiment, frozen.definition.layer
+    run = live.run_of(experiment.name)
     return RunStatus(
         target=project.target.name,
         run=frozen.run,
@@ -76,31 +84,18 @@ def _status(
         share=buckets.share(run.ranges) if run else Decimal(0),
         ranges=run.ranges if run else (),
         ships=run.ships if run else "",
-        weights=runs.weights(experiment),
+        weights=experiment.weights,
         interleave=experiment.interleave,
         holdout=experiment.holdout,
         aims=frozen.aims,
         owner=_owner(project, layer.endpoint) if run and frozen.aims else "",
-        units=units,
-        seen=newest_config,
         config=live.version,
         digest=frozen.digest,
         git=frozen.git,
         started=run.started if run else frozen.at,
         last=last,
-        differs=differs(project, frozen) if run else (),
+        differs=differences(project, frozen) if run else (),
     )
-
-
-def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
-    """Return the keys of project.yaml that differ from the run's frozen definition.
-
-    If project.yaml no longer has the experiment, that is the one text `it is gone`.
-    """
-    name = frozen.definition.experiment.name
-    if name not in project.spec.experiments:
-        return ("it is gone",)
-    return runs.differences(frozen.definition, definition_of(project, name))
 
 
 def _owner(project: Project, endpoint: str) -> str:
@@ -137,7 +132,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
         counted: Whether to query the log for the number of units; else they are those of the newest
             look.
     """
-    live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
+    live, spec = runs.current(project.target.state).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
     analyses = [
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
@@ -148,7 +143,7 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
 def _list_line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     """Return one experiment's line of the list: its run, state, share, units and verdict."""
-    run, last = live_runs.find(live, name), runs.last(project.target.state, name)
+    run, last = live.run_of(name), runs.last(project.target.state, name)
     if run is None and last is None:
         experiment = project.spec.experiments[name]
         return Listed(
@@ -191,8 +186,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
     """
     try:
         return tuple(
-            _live_line(project, run)
-            for run in runs.current(project.target.state, project.log_time()).live.runs
+            _live_line(project, run) for run in runs.current(project.target.state).live.runs
         )
     except (Invalid, Refused) as error:
         return (f"{error}   {error.remedy}",)
@@ -200,7 +194,7 @@ def live_lines(project: Project) -> tuple[str, ...]:
 
 def _live_line(project: Project, run: LiveRun) -> str:
     """Return a line of text on a live run."""
-    keys = differs(project, runs.frozen_run(project.target.state, run.run))
+    keys = differences(project, runs.frozen_run(project.target.state, run.run))
     state = (
         f"{run.ships} ships"
         if run.state == "shipped"

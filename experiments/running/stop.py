@@ -38,8 +38,8 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
             "a run is stopped for a reason, which the history keeps", remedy='--because "..."'
         )
     with project.lock("experiment stop"):
-        stored = runs.current(project.target.state, project.log_time())
-        run = live_runs.find(stored.live, name)
+        stored = runs.current(project.target.state)
+        run = stored.live.run_of(name)
         if run is None:
             return _stopped_already(project, stored.live, name)
         if ship is not None:

@@ -1,11 +1,11 @@
-"""Warnings about arms whose figures rest on a few of their units. Pure."""
+"""Warnings about arms whose figures rest on few units, or that leave out unlike parts. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from ...reports.columns import plural
-from .ratio import Point, carries_enough, cautious_points, fewest_carriers
+from .ratio import Point, carries_enough, cautious_points, fewest_carriers, leave_out_alike
 from .sums import FEW, Sums
 
 
@@ -20,13 +20,31 @@ def warnings_of_few(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
             yield f"metric {metric}: {warning}"
 
 
+def warnings_of_dropped(metric: str, arms: Mapping[str, Sums]) -> Iterator[str]:
+    """Yield a warning for each treatment that leaves out another share of units than the control.
+
+    It is not compared then.
+    """
+    (control_name, control), *treatments = arms.items()
+    for name, treatment in treatments:
+        if leave_out_alike(control, treatment):
+            continue
+        shares = (100 * sums.dropped / sums.units for sums in (treatment, control))
+        yield (
+            f"metric {metric}: nothing is compared, as drop_above leaves out {next(shares):.3g} % "
+            f"of {name}'s units and {next(shares):.3g} % of {control_name}'s: those that are left "
+            "are not alike; a higher one leaves out fewer"
+        )
+
+
 def _warning(arm: str, sums: Sums, point: Point) -> str | None:
     """Return what rests on few of an arm's units, or None."""
     units = plural(sums.units, "unit")
     if not sums.comparable:
         return (
             f"nothing is compared, as {arm}'s denominator rests on few of its {units}, as if on "
-            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
+            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW} (drop_above leaves out "
+            "robots)"
         )
     if not carries_enough(sums, point):
         fewest = fewest_carriers(sums)

@@ -15,7 +15,7 @@ of tests to that side. So where arms are compared, an arm varies no less than al
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from statistics import NormalDist
@@ -32,6 +32,7 @@ Z = 1.959963984540054  # of a 95 % interval
 EXACT_BELOW = (
     1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
 )
+_APART = 3.290526731491895  # standard errors: two sides of 0.1 %
 _ROUNDING = 1e-9
 
 
@@ -126,13 +127,30 @@ def _equal_units(units: int, spread: float) -> float:
     return units / (1 + spread * (units - 1) / units)
 
 
-def are_comparable(arms: Iterable[tuple[Sums, Point]]) -> bool:
-    """Return whether arms can be compared: each has enough data, of enough units.
+def are_comparable(arms: Sequence[tuple[Sums, Point]]) -> bool:
+    """Return whether two arms can be compared: each has enough data, of enough units.
 
     Args:
         arms: The sums of each arm, and its rate as `cautious_points` gives it.
     """
-    return all(sums.comparable and carries_enough(sums, point) for sums, point in arms)
+    (control, _), (treatment, _) = arms
+    return all(
+        sums.comparable and carries_enough(sums, point) for sums, point in arms
+    ) and leave_out_alike(control, treatment)
+
+
+def leave_out_alike(control: Sums, treatment: Sums) -> bool:
+    """Return whether two arms leave out about the same share of their units as robots.
+
+    The test is of two shares, two-sided at 0.1 %. Where a treatment itself makes units exceed the
+    limit, those that are left are no longer like the control's.
+    """
+    units, dropped = control.units + treatment.units, control.dropped + treatment.dropped
+    if not (control.units and treatment.units and 0 < dropped < units):
+        return True
+    distance = treatment.dropped / treatment.units - control.dropped / control.units
+    error = math.sqrt(dropped * (units - dropped) / units / control.units / treatment.units)
+    return abs(distance) <= _APART * error
 
 
 def carries_enough(sums: Sums, point: Point) -> bool:

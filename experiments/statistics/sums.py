@@ -21,7 +21,7 @@ _ILL = 1e6  # a mean squared over its variance, from which on sums of floats are
 Column = Literal["y", "d", "x"]
 Number = int | float
 _COLUMNS: tuple[Column, ...] = ("y", "d", "x")
-_ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx")
+_ADDED = ("units", "y", "d", "x", "yy", "yd", "dd", "yx", "dx", "xx", "dropped")
 
 
 class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -48,6 +48,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         None
     )
     shift: tuple[float, float, float] = (0, 0, 0)
+    # of `units` those with too large a denominator: they add nothing to the other sums
+    dropped: int = 0
 
     def __add__(self, other: Sums) -> Sums:
         """Add sums of other units, or of a later day of the same ones.

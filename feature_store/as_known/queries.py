@@ -39,7 +39,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     relation: str
     columns: tuple[str, ...]
     known: str | None  # SQL: when a row became known; None of a static table that does not say
-    outcome: bool = False  # an objective: its outcome is 0 or 1
+    outcome: bool = False  # an objective: its outcome is 0 or 1 ...
+    number: bool = False  # ... or a number
     dated: bool = (
         False  # partitioned by the date of its event_timestamp, which is never after `known`
     )
@@ -58,6 +59,7 @@ def inputs_of(source: ViewSource, description: Description) -> tuple[Input, ...]
                 {column.name for column in columns if column.type == "timestamp"}
             ),
             outcome=relation in spec.objectives,
+            number=relation in spec.objectives and spec.objectives[relation].is_number,
             dated=relation in events or relation in spec.objectives,
         )
         for relation, columns in relation_columns(description).items()
@@ -286,13 +288,15 @@ def _removed(i: Input, number: int) -> str | None:
 def _flipped(i: Input, number: int) -> str | None:
     """Return SQL for an input with the outcomes flipped that became known after a point in time.
 
-    None if the input holds no outcomes.
+    A number changes its sign, and 0 becomes 1. None if the input holds no outcomes.
     """
     if not i.outcome:
         return None
+    other = "1 - outcome"
+    if i.number:
+        other = "CASE WHEN outcome = 0 THEN CAST(1 AS DOUBLE) ELSE -outcome END"
     turned = (
-        f"CASE WHEN created_timestamp > $moment_{number} THEN 1 - outcome ELSE outcome END AS "
-        "outcome"
+        f"CASE WHEN created_timestamp > $moment_{number} THEN {other} ELSE outcome END AS outcome"
     )
     names = ", ".join(turned if name == "outcome" else name for name in i.columns)
     return f"SELECT {names} FROM {i.relation}"

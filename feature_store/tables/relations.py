@@ -13,12 +13,14 @@ from ...events.tables.relations import event_columns, view_name
 from ...project.specs.description import FeatureView, Objective, ProjectSpec
 from ..port import TableSpec
 
+_ZERO = "CAST(0 AS DOUBLE)"
+
 
 def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, ...]:
     """Return the columns of an objective's relation: exposure, outcome, time when known."""
     return (
         *event_columns(spec.events[objective.exposure]),
-        Column(name="outcome", type="int64", required=True),
+        Column(name="outcome", type="float64" if objective.is_number else "int64", required=True),
         Column(name="created_timestamp", type="timestamp", required=True),
     )
 
@@ -26,9 +28,10 @@ def objective_columns(spec: ProjectSpec, objective: Objective) -> tuple[Column, 
 def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     """Return the spec of an objective's SQL view: its exposures with their outcome (label).
 
-    It has the exposure's columns, `outcome` (1 when an outcome event came within the time allowed)
-    and when that time is over. If an id was shown on two dates and an outcome event fits both
-    exposures, it belongs to the later one.
+    It has the exposure's columns, `outcome` and when the time allowed for outcome events is over.
+    The outcome is 1 if an outcome event came within it, else 0. That of a number is the sum of
+    those events' attribute, up to `at_most`; a null adds nothing. If an id was shown on two dates
+    and an outcome event fits both exposures, it belongs to the later one.
     """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)
@@ -36,11 +39,16 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     columns = ", ".join(
         f"isthmus_shown.{c.name}" for c in event_columns(spec.events[objective.exposure])
     )
+    label, value, total = "CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END", "", ""
+    if objective.sums is not None:
+        label = _bounded_sum(objective.at_most)
+        value = f"isthmus_outcome.{objective.sums} AS isthmus_value, "
+        total = f", sum(coalesce(CAST(isthmus_value AS DOUBLE), {_ZERO})) AS isthmus_sum"
     sql = (
-        f"SELECT {columns}, CASE WHEN isthmus_hit.event_id IS NULL THEN 0 ELSE 1 END AS outcome, "
-        f"isthmus_shown.event_timestamp + {within} AS created_timestamp, isthmus_shown.dt FROM "
-        f"{exposure} AS isthmus_shown LEFT JOIN (SELECT event_id, dt FROM (SELECT "
-        "isthmus_exposure.event_id, isthmus_exposure.dt, row_number() OVER (PARTITION BY "
+        f"SELECT {columns}, {label} AS outcome, isthmus_shown.event_timestamp + {within} AS "
+        f"created_timestamp, isthmus_shown.dt FROM {exposure} AS isthmus_shown LEFT JOIN (SELECT "
+        f"event_id, dt{total} FROM (SELECT isthmus_exposure.event_id, isthmus_exposure.dt, {value}"
+        "row_number() OVER (PARTITION BY "
         "isthmus_outcome.dt, isthmus_outcome.event_id ORDER BY isthmus_exposure.event_timestamp "
         f"DESC) AS isthmus_place FROM {exposure} AS isthmus_exposure JOIN {outcome} AS "
         f"isthmus_outcome ON isthmus_outcome.{reference} = isthmus_exposure.event_id AND "
@@ -50,6 +58,16 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
         "isthmus_hit.event_id = isthmus_shown.event_id AND isthmus_hit.dt = isthmus_shown.dt"
     )
     return TableSpec(name=objective.name, columns=(), time_column="event_timestamp", view_sql=sql)
+
+
+def _bounded_sum(at_most: float | None) -> str:
+    """Return the SQL of a number's label: the sum of a row's outcomes, 0 without one, capped."""
+    bound = "" if at_most is None else f"CAST({at_most!r} AS DOUBLE)"
+    capped = f"WHEN isthmus_hit.isthmus_sum > {bound} THEN {bound} " if bound else ""
+    return (
+        f"CASE WHEN isthmus_hit.event_id IS NULL THEN {_ZERO} {capped}ELSE isthmus_hit.isthmus_sum "
+        "END"
+    )
 
 
 def static_raw_name(table: str) -> str:

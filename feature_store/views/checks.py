@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from ...errors import Problem
 from ...events.tables.column_types import COLUMN_TYPES
 from ...project.endpoints import rules
+from ...project.models.builtin_trainers import is_builtin, unreadable_columns
+from ...project.models.transforms import column_types, feature_keys, type_problems
 from ...project.reading.names import did_you_mean, nearest
 from ...project.reading.report import place, problem_at
-from ...project.specs.description import Attribute, Description, Feature, Model
+from ...project.specs.description import Attribute, AttributeType, Description, Feature, Model
 from ...project.specs.rules import Rule
 from ..port import SqlProblem
 from .row_queries import as_view, row_query
@@ -133,7 +135,7 @@ def _features(
 ) -> Iterator[Problem]:
     """Yield a problem for each feature of a model that does not exist or clashes with another."""
     first: dict[str, Feature] = {}
-    for position, feature in enumerate(model.features):
+    for feature, entry in zip(model.features, feature_keys(model), strict=True):
         if unknown := _unknown(feature, model, description, schemas):
             message, remedy = unknown
         elif feature.name in first:
@@ -145,13 +147,45 @@ def _features(
         else:
             first[feature.name] = feature
             continue
-        line_place = place(description, f"{model.path}:features[{position}]")
+        line_place = place(description, f"{model.path}:{entry}")
         yield Problem(
             file=line_place.file,
             line=line_place.line,
             message=f"features: {message}",
             remedy=remedy,
         )
+    types = column_types(model, _feature_types(model, description, schemas))
+    columns = unreadable_columns(model, types) if is_builtin(model.trainer) else ()
+    for entry, message, remedy in (*type_problems(model, types), *columns):
+        line_place = place(description, f"{model.path}:{entry}")
+        yield Problem(
+            file=line_place.file,
+            line=line_place.line,
+            message=f"{entry}: {message}",
+            remedy=remedy,
+        )
+
+
+def _feature_types(
+    model: Model, description: Description, schemas: dict[str, ViewSchema]
+) -> dict[str, AttributeType]:
+    """Return the types of a model's features by name, of those that are known."""
+    spec = description.spec
+    objective = spec.objectives.get(model.objective)
+    event = spec.events.get(objective.exposure) if objective else None
+    attributes = {a.name: a.type for a in event.attributes} if event else {}
+    in_views = {
+        (schema.name, column.name): COLUMN_TYPES[column.type].attribute
+        for schema in schemas.values()
+        for column in schema.features
+    }
+    types = {
+        feature.name: attributes.get(feature.name)
+        if feature.view is None
+        else in_views.get((feature.view, feature.name))
+        for feature in model.features
+    }
+    return {name: kind for name, kind in types.items() if kind is not None}
 
 
 def _unknown(

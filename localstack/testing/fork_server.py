@@ -9,7 +9,6 @@ session, streams and exit code.
 import atexit
 import contextlib
 import inspect
-import io
 import os
 import pickle
 import select
@@ -21,7 +20,7 @@ import threading
 import time
 import traceback
 import weakref
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
@@ -158,7 +157,7 @@ class _Child:
             loaded = sys.modules.get(self.module)
             sys.argv = [loaded.__file__ if loaded else self.module, *self.arguments]
             sys.path[0] = self.folder
-            _open_streams(unbuffered=UNBUFFERED in os.environ)
+            _open_streams()
             tempfile.tempdir = None
             time.tzset()
             _seed()
@@ -176,15 +175,12 @@ class _Child:
         return code if isinstance(code, int) else 0 if code is None else 1
 
 
-def _open_streams(*, unbuffered):
+def _open_streams():
     """Open the interpreter's three streams anew, on the descriptors that this process got."""
-    stdin, stderr = io.BufferedReader(io.FileIO(0, closefd=False)), io.FileIO(2, "w", closefd=False)
-    stdout = io.FileIO(1, "w", closefd=False)
-    stdout = stdout if unbuffered else io.BufferedWriter(stdout)
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(stdin, "utf-8")
-    sys.stdout = sys.__stdout__ = io.TextIOWrapper(stdout, "utf-8", write_through=unbuffered)
-    errors = {"errors": "backslashreplace", "write_through": True}
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(stderr, "utf-8", **errors)
+    stream = partial(open, encoding="utf-8", closefd=False)
+    sys.stdin = sys.__stdin__ = stream(0)
+    sys.stdout = sys.__stdout__ = stream(1, "w", buffering=1 if UNBUFFERED in os.environ else -1)
+    sys.stderr = sys.__stderr__ = stream(2, "w", buffering=1, errors="backslashreplace")
 
 
 def _seed():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from ...core.formats import StoredDocument
+from .regression import Decile
 from .statistics import Estimate
 from .worth import FeatureWorth
 
@@ -27,14 +28,15 @@ def renamed(old: Any) -> Any:
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """One test period of the forward evaluation."""
+    """One test period of the forward evaluation; positives are rows whose outcome is not 0."""
 
     start: datetime
     trained_rows: int
     trained_positives: int
     rows: int
     positives: int
-    auc: float | None
+    auc: float | None  # of a number None
+    spearman: float | None = None  # of a number only
 
 
 class Ranked(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,7 +46,7 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     within: str  # the attribute
-    groups: int  # with both outcomes: the others say nothing of an order
+    groups: int  # with two different outcomes: the others say nothing of an order
     left_out: int
     item: str | None = None  # the attribute that was ranked
     items: int = 0  # that were there to choose from
@@ -55,24 +57,32 @@ class Ranked(msgspec.Struct, frozen=True, kw_only=True):
 class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
     """The figures of a forward evaluation, all periods together.
 
-    Figures that need probabilities are None for a predictor of mere scores.
+    Figures that need probabilities are None for a predictor of mere scores. Of an objective that is
+    a number those of a rate are None (`auc`, and what is of log loss).
     """
 
     rows: int
-    positives: int
+    positives: int  # rows whose outcome is not 0
     periods: tuple[Period, ...]
     forward_days: float
-    auc: Estimate
+    auc: Estimate | None
     log_loss: float | None
-    base_log_loss: float
+    base_log_loss: float | None
     log_loss_difference: Estimate | None  # to always answering the base rate known at training
     calibration: Estimate | None
-    # pr_auc and log_loss; with `ranked` ndcg@k, recall@k, precision@k, mrr and group_auc
+    # pr_auc and log_loss; with `ranked` ndcg@k, recall@k, precision@k, mrr and group_auc. Of a
+    # number rmse, mae, r2 and spearman; with `ranked` ndcg@k and value@k
     metrics: dict[str, Estimate] = {}
     unit: str | None = None  # the attribute whose values intervals draw; None: rows
     units: int = 0
     ranked: Ranked | None = None
     worth: tuple[FeatureWorth, ...] = ()  # of every feature, the worthiest first
+    kind: Literal["rate", "number"] = "rate"  # of the objective; the rest is of a number only
+    mean: Estimate | None = None  # outcome of a row; None: too few units
+    base_rmse: float | None = None  # of always answering the mean known at training
+    capped: float | None = None  # the share of rows at the objective's `at_most`, if it has one
+    deciles: tuple[Decile, ...] = ()  # of the predictions, the lowest first
+    warnings: tuple[str, ...] = ()  # why its intervals may be too narrow
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
@@ -84,6 +94,11 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
         named = {"auc": self.auc, "calibration": self.calibration}
         return {name: figure for name, figure in named.items() if figure is not None} | self.metrics
 
+    @property
+    def whole(self) -> str:
+        """The name of the metric of the order of all rows: auc, or spearman of a number."""
+        return "spearman" if self.kind == "number" else "auc"
+
 
 class Champion(msgspec.Struct, frozen=True, kw_only=True):
     """The model that the run was compared with, on the same rows; or why it was not."""
@@ -91,7 +106,7 @@ class Champion(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     run: str | None = None
     rows: int = 0
-    difference: Estimate | None = None  # of AUC
+    difference: Estimate | None = None  # of AUC; None of a number
     differences: dict[str, Estimate] = {}  # of every other metric
     ceiling: float | None = None  # the AUC of knowing the true rate of every `ceiling_of`
     ceiling_high: float | None = None  # the upper end of its 95 % interval
@@ -133,7 +148,7 @@ class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
 class LearningCurve(StoredDocument, frozen=True, kw_only=True):
     """A learning curve; its last point is the run itself, which trains on all units."""
 
-    metric: str  # the gate's first that grows or falls with quality; else ndcg@10 or auc
+    metric: str  # the gate's first that grows or falls with quality; else `leading_metric`
     unit: str | None  # what is drawn; None: rows, as the objective names no unit
     tested: int  # rows, the same at every share
     points: tuple[CurvePoint, ...]

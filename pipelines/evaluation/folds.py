@@ -49,26 +49,28 @@ class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one period; `predictions` is None if the period was left out."""
 
     fold: Fold
-    known: int  # rows that were trained on, and the outcomes among them
-    hits: int
+    known: int  # rows that were trained on
+    hits: int  # ... whose label is other than 0
+    mean: float  # ... their mean label; 0 without rows
     rows: int
     predictions: NDArray[np.float64] | None
     shuffled: ShuffledSample | None = None
     seconds: float
+    of_number: bool = False  # the label is a number, not 0 or 1
 
     def __str__(self) -> str:
         if self.predictions is None:
-            why = (
-                f"{plural(self.known, 'row')} with {plural(self.hits, 'positive')} were "
-                "known before it"
-                if self.rows
-                else "no rows in it"
-            )
+            why = f"{self._training_text} were known before it" if self.rows else "no rows in it"
             return f"left out the period from {self.fold.begin:%Y-%m-%d %H:%M}: {why}"
         return (
-            f"{self.fold.begin:%Y-%m-%d}: trained on {plural(self.known, 'row')} with "
-            f"{plural(self.hits, 'positive')}, tested on {self.rows:,}"
+            f"{self.fold.begin:%Y-%m-%d}: trained on {self._training_text}, tested on {self.rows:,}"
         )
+
+    @property
+    def _training_text(self) -> str:
+        """The rows that were trained on as text, with how many positives or which mean."""
+        labels = f"a mean of {self.mean:.4g}" if self.of_number else plural(self.hits, "positive")
+        return f"{plural(self.known, 'row')} with {labels}"
 
 
 def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
@@ -102,9 +104,10 @@ def predict_fold(
     started = time.perf_counter()
     training_rows = training_rows_of(data, fold)
     rows = rows_of(data, fold)
-    hits = int(pc.sum(training_rows[trainers.LABEL]).as_py() or 0)
+    labels = training_rows[trainers.LABEL]
+    least, most = (pc.min_max(labels)[end].as_py() for end in ("min", "max"))
     predictions, shuffled = None, None
-    if rows.num_rows and 0 < hits < training_rows.num_rows:
+    if rows.num_rows and least != most:
         fitted = trainers.fit(trainer, model, training_rows, folder)
         if keeps:
             predictor.check_keepable(fitted, model)
@@ -128,7 +131,9 @@ def predict_fold(
     return FoldResult(
         fold=fold,
         known=training_rows.num_rows,
-        hits=hits,
+        hits=int(np.count_nonzero(labels.to_numpy())),
+        mean=pc.mean(labels).as_py() or 0.0,
+        of_number=pa.types.is_floating(labels.type),
         rows=rows.num_rows,
         predictions=predictions,
         shuffled=shuffled,

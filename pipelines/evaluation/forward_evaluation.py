@@ -29,9 +29,9 @@ from .worth import ShuffledSample
 _COLUMNS: dict[str, pa.DataType] = {
     "event_id": pa.string(),
     "event_timestamp": pa.timestamp("ms"),
-    "outcome": pa.int64(),
+    "outcome": pa.int64(),  # 0 or 1; float64 where the objective is a number
     "prediction": pa.float64(),
-    "base_rate": pa.float64(),  # of the outcomes known at training
+    "base_rate": pa.float64(),  # the mean label of the rows trained on
     "period": pa.int64(),
     "unit": pa.string(),  # these three are null where the objective, or the row, names none
     "ranked_within": pa.string(),
@@ -53,13 +53,13 @@ class Grouping(msgspec.Struct, frozen=True, kw_only=True):
 class Forward(msgspec.Struct, frozen=True, kw_only=True):
     """The predictions of a forward evaluation, and what they were made from.
 
-    `predictions` has SCHEMA, in the order of the training set.
+    `predictions` has SCHEMA, in the order of the training set; a number's outcome is float64.
     """
 
     predictions: pa.Table
     trained: tuple[
         tuple[datetime, int, int], ...
-    ]  # of each period: its start, rows and positives trained on
+    ]  # of each period: its start, rows trained on, and those whose label is other than 0
     length: timedelta  # of a period
     grouping: Grouping = Grouping()
     sampled: pa.Table | None = None  # rows of `predictions` that were predicted again ...
@@ -131,8 +131,8 @@ def forward(
 ) -> Forward:
     """Train and test a model period by period, forward in time (a rolling backtest).
 
-    A period is left out when the rows before it hold no positive, or nothing but positives: nothing
-    can be learnt from them.
+    A period is left out when the rows before it all have one label: nothing can be learnt from
+    them.
 
     Args:
         data: The training set.
@@ -213,14 +213,16 @@ def _predictions(test: pa.Table, tested: FoldResult, among: Grouping, period: in
     columns = [
         *(test[name] for name in ("event_id", "event_timestamp", trainers.LABEL)),
         pa.array([] if tested.predictions is None else tested.predictions, pa.float64()),
-        pa.array(np.full(rows, tested.hits / tested.known)),
+        pa.array(np.full(rows, tested.mean)),
         pa.array(np.full(rows, period)),
         *(
             pa.nulls(rows) if name in (None, ROW) else test[name]
             for name in (among.unit, among.ranked_within, among.item)
         ),
     ]
-    return pa.table(columns, names=SCHEMA.names).cast(SCHEMA)
+    label = SCHEMA.get_field_index("outcome")
+    schema = SCHEMA.set(label, pa.field("outcome", test.schema.field(trainers.LABEL).type))
+    return pa.table(columns, names=SCHEMA.names).cast(schema)
 
 
 def _midnight(moment: datetime) -> datetime:

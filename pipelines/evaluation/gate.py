@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, ranks
+from ...project.models.gate_figures import AGAINST, CUTOFF, cutoffs, figure_digits, ranks
 from ...project.specs.description import Bound, Gate
 from ...reports.columns import plural
 from .evaluation import Evaluation
@@ -33,7 +33,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
 
     verdict: Verdict | None
     checks: tuple[Check, ...] = ()
-    note: str | None = None  # where AUC and the ranking disagree
+    note: str | None = None  # where AUC (of a number spearman) and the ranking disagree
 
     def verdict_of(self, name: str) -> Verdict | None:
         """Return the verdict of one of the gate's checks by its name; None if it has no such."""
@@ -106,9 +106,12 @@ def judge(
     for bound in bounds:
         estimate = (differences if bound.against else figures).get(bound.metric)
         reason = (
-            (no_champion if bound.against else None) or _unknown(bound.metric)
+            (no_champion if bound.against else None)
+            or _unknown(bound.metric, number="rmse" in figures)
             if estimate is None
-            else spoken_figure(estimate)
+            else spoken_figure(
+                estimate, figure_digits(bound.metric, estimate.value, estimate.low, estimate.high)
+            )
         )
         name = f"{bound.metric}{AGAINST if bound.against else ''}"
         checks.append(
@@ -157,23 +160,24 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
-    """Return a warning as text if a model is better by AUC and worse by ndcg.
+    """Return a warning as text if a model is better by AUC, or spearman, and worse by ndcg.
 
     Such a model has learnt which users like much, not which items a user prefers.
     """
-    name = _DEFAULT.metric
-    auc, ranking = differences.get("auc"), differences.get(name)
+    name, metric = _DEFAULT.metric, "spearman" if "spearman" in differences else "auc"
+    whole, ranking = differences.get(metric), differences.get(name)
     if (
-        within(auc, low=0) != "pass"
+        within(whole, low=0) != "pass"
         or within(ranking, low=0) != "fail"
-        or auc is None
+        or whole is None
         or ranking is None
     ):
         return None
+    spoken = "AUC" if metric == "auc" else metric
     return (
-        f"by AUC alone it would pass (auc{AGAINST} {spoken_figure(auc)}), and it ranks worse "
-        f"({name}{AGAINST} {spoken_figure(ranking)}): "
-        "AUC also compares rows that nobody chose between"
+        f"by {spoken} alone it would pass ({metric}{AGAINST} {spoken_figure(whole)}), and it ranks "
+        f"worse ({name}{AGAINST} {spoken_figure(ranking)}): "
+        f"{spoken} also compares rows that nobody chose between"
     )
 
 
@@ -184,8 +188,13 @@ def _range_text(bound: Bound) -> str:
     return f"at most {bound.high:g}" if bound.low is None else f"at least {bound.low:g}"
 
 
-def _unknown(metric: str) -> str:
-    """Return as text why a metric has no value."""
+def _unknown(metric: str, *, number: bool) -> str:
+    """Return as text why a metric has no value; `number` says that the outcomes are numbers."""
+    if number:
+        return {
+            "calibration": "a prediction is below 0, or units are too few",
+            "spearman": "all predictions are equal, or units are too few",
+        }.get(metric, "too few groups to judge, or a value below 0" if ranks(metric) else _FEW)
     if ranks(metric):
         return "too few groups hold both outcomes"
     if metric == "pr_auc":
@@ -193,13 +202,17 @@ def _unknown(metric: str) -> str:
     return (
         "its scores are not probabilities, or units are too few"
         if metric in ("log_loss", "calibration")
-        else "too few units"
+        else _FEW
     )
 
 
-def spoken_figure(estimate: Estimate) -> str:
+_FEW = "too few units"
+
+
+def spoken_figure(estimate: Estimate, digits: int = 3) -> str:
     """Return a metric with its 95 % interval as text."""
-    return f"{estimate.value:.3f}, 95 % {estimate.low:.3f} .. {estimate.high:.3f}"
+    low, high = f"{estimate.low:.{digits}f}", f"{estimate.high:.{digits}f}"
+    return f"{estimate.value:.{digits}f}, 95 % {low} .. {high}"
 
 
 def _worst(verdicts: list[Verdict]) -> Verdict | None:

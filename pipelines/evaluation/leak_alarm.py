@@ -213,6 +213,7 @@ def leak_alarm(
     return tuple(looked)
 
 
+NUMBER = "not supported yet for an objective that is a number"
 _NO_DAY = f"no day holds both outcomes, of {FEWEST} units"
 
 
@@ -233,6 +234,10 @@ def look(
     from ...feature_store.offline.training_set import training_set
 
     objective = project.spec.objectives[model.objective]
+    if objective.is_number:
+        return tuple(
+            FeatureFinding(feature=feature.name, why_not=NUMBER) for feature in model.features
+        )
     back, views = 2 * objective.within, histories(project.spec, model.objective)
     past = [feature for feature in model.features if feature.view in views]
     earlier = None

@@ -34,10 +34,10 @@ def curve_metric(gate: Gate, evaluation: Evaluation) -> str:
     """Return the metric that a learning curve shows: the first that the gate asks for.
 
     Calibration is none, as more of it is not better. Without a gate it is NDCG where rows were
-    ranked together, else AUC.
+    ranked together, else AUC, or Spearman's correlation of a number.
     """
     bounded = (bound.metric for bound in gate.bounds if bound.metric != "calibration")
-    return next(bounded, f"ndcg@{CUTOFF}" if has_order(evaluation) else "auc")
+    return next(bounded, f"ndcg@{CUTOFF}" if has_order(evaluation) else evaluation.whole)
 
 
 def learning_curve(
@@ -130,6 +130,6 @@ def _on_the_same_rows(whole: pa.Table, predicted: pa.Table) -> Any:
     if missing := whole.num_rows - common.num_rows:
         raise Invalid(
             f"{missing:,} of the {whole.num_rows:,} rows tested lie in periods before which its "
-            "rows hold no outcome, or nothing else"
+            "rows all have one label"
         )
     return np.asarray(scores, dtype=float)

@@ -2,7 +2,8 @@
 
 Differences are on the same rows. Where the log names a unit, intervals draw units (units.py). Where
 it names none rows are taken as independent: an AUC's interval draws rows, calibration's is the
-exact Poisson one, and all of them are too narrow if people come back.
+exact Poisson one, and all of them are too narrow if people come back. Figures of a number are in
+regression.py.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from ...project.models.gate_figures import CUTOFF
 from ...project.specs.description import ROW
-from . import metrics, statistics, true_rates, units, worth
+from . import metrics, regression, statistics, true_rates, units, worth
 from .evaluation import Champion, Evaluation, Period, Ranked
 from .forward_evaluation import Forward
 from .metrics import Clusters, chances, clusters, day_of
@@ -28,44 +29,93 @@ from .statistics import Estimate, Floats
 _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the base rate
 
 
-def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
+def measure(
+    forward: Forward, cutoffs: Sequence[int] = (CUTOFF,), *, at_most: float | None = None
+) -> Evaluation:
     """Return an evaluation: every metric of the forward predictions with its 95 % interval.
 
     AUC compares rows of the same UTC day, so that predicting busy days gains nothing.
+
+    Args:
+        forward: The forward predictions.
+        cutoffs: The cutoffs of ranking metrics.
+        at_most: The cap of a row's outcome, if the objective is a number that has one.
     """
     table, among = forward.predictions, clusters(forward.predictions)
-    outcomes, scores, base = (
-        table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
-    )
-    base_loss = statistics.log_loss(base, outcomes)
-    figures = _figures(table, base_loss, cutoffs, among)
     unit = forward.grouping.unit
+    fields = (
+        _of_number(table, cutoffs, among, at_most)
+        if metrics.is_number(table)
+        else _of_rate(table, cutoffs, among)
+    )
     return Evaluation(
         rows=table.num_rows,
-        positives=int(outcomes.sum()),
+        positives=count_positives(table),
         periods=tuple(
             _period(table, number, *trained) for number, trained in enumerate(forward.trained)
         ),
         forward_days=forward.length / timedelta(days=1),
-        auc=figures.pop("auc"),
-        log_loss=float(statistics.log_loss(scores, outcomes).mean()) if chances(scores) else None,
-        base_log_loss=float(base_loss.mean()),
-        log_loss_difference=figures.pop(_TO_BASE, None),
-        calibration=figures.pop("calibration", None),
-        metrics=figures,
         unit=unit if among.dependent or unit == ROW else None,
         units=among.units if among.dependent else 0,
         ranked=_ranking(forward, among),
         worth=worth.measure(forward.sampled, forward.shuffled)
         if forward.sampled is not None
         else (),
+        **fields,
     )
+
+
+def count_positives(table: pa.Table) -> int:
+    """Return the number of rows whose outcome is not 0."""
+    return int(np.count_nonzero(table["outcome"].to_numpy()))
+
+
+def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: Clusters) -> dict[str, Any]:
+    """Return the fields of an evaluation that are of a rate."""
+    outcomes, scores, base = (
+        table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
+    )
+    base_loss = statistics.log_loss(base, outcomes)
+    figures = _figures(table, base_loss, cutoffs, among)
+    loss = float(statistics.log_loss(scores, outcomes).mean()) if chances(scores) else None
+    return {
+        "auc": figures.pop("auc"),
+        "log_loss": loss,
+        "base_log_loss": float(base_loss.mean()),
+        "log_loss_difference": figures.pop(_TO_BASE, None),
+        "calibration": figures.pop("calibration", None),
+        "metrics": figures,
+    }
+
+
+def _of_number(
+    table: pa.Table, cutoffs: Sequence[int], among: Clusters, at_most: float | None
+) -> dict[str, Any]:
+    """Return the fields of an evaluation that are of a number."""
+    outcomes, scores, base = (
+        table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
+    )
+    sums = metrics.totals(table, scores, cutoffs, among)
+    figures = units.estimates(sums | {"mean": units.totals(outcomes, 1.0, among.unit, among.units)})
+    return {
+        "kind": "number",
+        "auc": None,
+        "log_loss": None,
+        "base_log_loss": None,
+        "log_loss_difference": None,
+        "mean": figures.pop("mean", None),
+        "calibration": figures.pop("calibration", None),
+        "metrics": figures,
+        "base_rmse": float(np.sqrt(((base - outcomes) ** 2).mean())),
+        "capped": None if at_most is None else float((outcomes >= at_most).mean()),
+        "deciles": regression.deciles(outcomes, scores, among.unit, among.units),
+    }
 
 
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return the metrics of predictions with their intervals, by the names that gates use."""
+    """Return the metrics of predictions of a rate with their intervals, by their names in gates."""
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -106,19 +156,23 @@ def _ranking(forward: Forward, among: Clusters) -> Ranked | None:
 
 
 def _period(table: pa.Table, number: int, start: datetime, rows: int, positives: int) -> Period:
-    """Return the row counts and the AUC of one test period."""
+    """Return the row counts of one test period, and its AUC, or of a number its correlation."""
     part = table.filter(pc.equal(table["period"], pa.scalar(number, pa.int64())))
-    outcomes = part["outcome"].to_numpy()
-    area = statistics.Pairs(part["prediction"].to_numpy(), outcomes, day_of(part)).auc(
-        np.ones(part.num_rows, dtype=np.int64)
-    )
+    outcomes, scores = part["outcome"].to_numpy(), part["prediction"].to_numpy()
+    area, correlation = math.nan, math.nan
+    if metrics.is_number(table):
+        correlation = regression.spearman(scores, outcomes)
+    else:
+        once = np.ones(part.num_rows, dtype=np.int64)
+        area = statistics.Pairs(scores, outcomes, day_of(part)).auc(once)
     return Period(
         start=start,
         trained_rows=rows,
         trained_positives=positives,
         rows=part.num_rows,
-        positives=int(outcomes.sum()),
+        positives=count_positives(part),
         auc=None if math.isnan(area) else area,
+        spearman=None if math.isnan(correlation) else correlation,
     )
 
 
@@ -142,6 +196,8 @@ def figures_of(
     """
     place = common.column_names.index("prediction")
     table = common.set_column(place, "prediction", pa.array(np.asarray(scores, dtype=float)))
+    if metrics.is_number(table):
+        return units.estimates(metrics.totals(table, scores, cutoffs, clusters(table)))
     base = statistics.log_loss(table["base_rate"].to_numpy(), table["outcome"].to_numpy())
     figures = _figures(table, base, cutoffs, clusters(table))
     figures.pop(_TO_BASE, None)
@@ -154,12 +210,16 @@ def differences(
     """Return each metric of one model minus that of another, on the same rows, with intervals.
 
     The first model's predictions are in `common`. `other` are another model's. `auc` is always
-    there.
+    there, and `spearman` of a number.
     """
     among = clusters(common)
     scores = common["prediction"].to_numpy()
     ours, theirs = (metrics.totals(common, side, cutoffs, among) for side in (scores, other))
     estimates = units.differences(ours, theirs)
+    if metrics.is_number(common):
+        first, second = (np.nan_to_num(side["spearman"].value) for side in (ours, theirs))
+        unknown = Estimate(value=float(first - second), low=-2.0, high=2.0)
+        return {"spearman": unknown} | estimates
     if not among.dependent:
         estimates["auc"] = statistics.auc_difference(
             scores, other, common["outcome"].to_numpy(), day_of(common)
@@ -189,7 +249,7 @@ def against(
         version=version,
         run=run,
         rows=common.num_rows,
-        difference=estimates.pop("auc"),
+        difference=estimates.pop("auc", None),
         differences=estimates,
     )
 

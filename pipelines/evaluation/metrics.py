@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from . import ranking, statistics, units
-from .ranking import Codes, Groups, TopSpread
+from . import ranking, regression, statistics, units
+from .ranking import Codes, Groups, TopSpread, ValueGroups
 from .units import Totals
 
 
@@ -79,6 +79,11 @@ def day_of(predictions: pa.Table) -> NDArray[Any]:
     return np.asarray(predictions["event_timestamp"].to_numpy(), dtype="datetime64[D]")
 
 
+def is_number(predictions: pa.Table) -> bool:
+    """Return whether the outcomes are numbers, and not 0 or 1 of a rate."""
+    return bool(pa.types.is_floating(predictions.schema.field("outcome").type))
+
+
 def chances(scores: Any) -> bool:
     """Return whether predictions can be probabilities (0 .. 1), and not mere scores."""
     scores = np.asarray(scores, dtype=float)
@@ -92,9 +97,16 @@ def totals(
 
     A bootstrap over units resamples these. `auc` is within days and `pr_auc` over all rows;
     `log_loss` and `calibration` are of chances only; groups add ndcg@k, recall@k, precision@k,
-    `mrr` and `group_auc`.
+    `mrr` and `group_auc`. Outcomes that are numbers have those of regression.py; groups add ndcg@k
+    and value@k.
     """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
+    if is_number(predictions):
+        of_values = regression.totals(outcomes, scores, among.unit, among.units)
+        if among.group is not None:
+            ranked = ranking.measure_values(scores, outcomes, among.group, among.groups, cutoffs)
+            of_values |= value_totals(ranked, among)
+        return of_values
     days = np.unique(day_of(predictions), return_inverse=True)[1].astype(np.int64)
 
     def by_unit(numerator: Any, denominator: Any, degree: int = 1) -> Totals:
@@ -102,7 +114,7 @@ def totals(
 
     by_metric = {"auc": by_unit(*ranking.pair_shares(scores, outcomes, days), degree=2)}
     by_metric["pr_auc"] = units.totals(
-        *ranking.precision_shares(scores, outcomes), among.unit, among.units, share=True
+        *ranking.precision_shares(scores, outcomes), among.unit, among.units, scale="logit"
     )
     if chances(scores):
         by_metric |= {
@@ -121,9 +133,7 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
 
     They are means over the groups with both outcomes, and over their pairs.
     """
-    owner = np.zeros(among.groups, dtype=np.int64)
-    owner[among.group] = among.unit
-    tell = groups.tell
+    owner, tell = _unit_of_group(among), groups.tell
 
     def by_unit(numerator: Any, denominator: Any) -> Totals:
         return units.totals(numerator, denominator, owner, among.units)
@@ -134,18 +144,38 @@ def ranking_totals(groups: Groups, among: Clusters) -> dict[str, Totals]:
     return figures | {"group_auc": by_unit(groups.won, groups.pairs)}
 
 
+def value_totals(groups: ValueGroups, among: Clusters) -> dict[str, Totals]:
+    """Return the ranking metrics of outcomes that are numbers as sums by unit.
+
+    ndcg@k is a mean over the groups whose values differ, value@k over those of two rows and more.
+    """
+    owner = _unit_of_group(among)
+    figures = {}
+    for name, values in groups.metrics.items():
+        judged = groups.several if name.startswith("value@") else groups.differ
+        figures[name] = units.totals(np.where(judged, values, 0.0), judged, owner, among.units)
+    return figures
+
+
+def _unit_of_group(among: Clusters) -> Codes:
+    """Return the unit of each ranked group, as a code."""
+    owner = np.zeros(among.groups, dtype=np.int64)
+    owner[among.group] = among.unit
+    return owner
+
+
 def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
-    """Return the number of ranked groups that hold both outcomes.
+    """Return the number of ranked groups that hold two different outcomes.
 
     Only in these can an order be judged.
     """
     if among.group is None:
         return 0
-    hits = np.bincount(
-        among.group, weights=predictions["outcome"].to_numpy(), minlength=among.groups
-    )
-    rows = np.bincount(among.group, minlength=among.groups)
-    return int(((hits > 0) & (hits < rows)).sum())
+    outcomes = predictions["outcome"].to_numpy().astype(float)
+    lowest, highest = np.full(among.groups, np.inf), np.full(among.groups, -np.inf)
+    np.minimum.at(lowest, among.group, outcomes)
+    np.maximum.at(highest, among.group, outcomes)
+    return int((lowest < highest).sum())
 
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:

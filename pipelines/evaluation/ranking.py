@@ -1,9 +1,10 @@
 """Measure how well rows are ordered that were ranked against each other.
 
-The figures are NDCG@k, MRR, recall@k, precision@k, AUC within the group, and what comes first; and
-the average precision of rows that need no groups. Rows with equal
-scores stand in random order, and a metric is its mean over these orders: as scikit-learn's
-`ndcg_score` has it. With distinct scores the figures are those of ir-measures (trec_eval).
+The figures are NDCG@k, MRR, recall@k, precision@k, AUC within the group, and what comes first; of
+outcomes that are numbers NDCG@k and the value at k; and the average precision of rows that need no
+groups. Rows with equal scores stand in random order, and a metric is its mean over these orders: as
+scikit-learn's `ndcg_score` has it. With distinct scores the figures are those of ir-measures
+(trec_eval).
 """
 
 from __future__ import annotations
@@ -42,13 +43,21 @@ class Groups(msgspec.Struct, frozen=True, kw_only=True):
         return both
 
 
+class ValueGroups(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of each group of rows with values, as arrays of one length."""
+
+    differ: NDArray[np.bool_]  # the group holds two values at least: its order can be judged
+    several: NDArray[np.bool_]  # it holds two rows at least
+    metrics: dict[str, Floats]  # ndcg@k (NaN without a gain), value@k
+
+
 class _Runs(msgspec.Struct, frozen=True, kw_only=True):
     """Rows of one group with one score, groups in order and the best score first."""
 
     group: Codes
     first: Codes  # rows of the group before the run
     size: Codes
-    hits: Codes
+    gains: NDArray[Any]  # the sum of the rows' gains: of outcomes of 0 or 1 their number
 
 
 def measure(
@@ -59,16 +68,15 @@ def measure(
     `groups` are codes from 0 to `number` - 1; outcomes are 0 or 1, the gain of a row. As in
     trec_eval, precision@k divides by k also where a group has fewer rows.
     """
-    runs = _runs(np.asarray(scores, dtype=float), np.asarray(outcomes), groups)
+    is_hit = (np.asarray(outcomes) == 1).astype(np.int64)
+    runs = _runs(np.asarray(scores, dtype=float), is_hit, groups)
     rows, hits = (
-        sums(runs.group, side, number).astype(np.int64) for side in (runs.size, runs.hits)
+        sums(runs.group, side, number).astype(np.int64) for side in (runs.size, runs.gains)
     )
     metrics: dict[str, Floats] = {}
+    gain = _cumulated_discounts(rows)
     with np.errstate(divide="ignore", invalid="ignore"):
         for k in cutoffs:
-            gain = np.concatenate(
-                ([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2))))
-            )
             places = np.minimum(np.arange(len(gain)), k)
             metrics[f"ndcg@{k}"] = (
                 _discounted_gains(runs, gain[places], number) / gain[places][hits]
@@ -79,15 +87,53 @@ def measure(
             metrics[f"recall@{k}"] = first / hits
             metrics[f"precision@{k}"] = np.where(hits > 0, first / k, np.nan)
     metrics["mrr"] = _reciprocal_rank(runs, number)
-    misses = runs.size - runs.hits
+    misses = runs.size - runs.gains
     after = sums(runs.group, misses, number)[runs.group] - _within(runs.group, misses) - misses
-    won = sums(runs.group, runs.hits * (after + misses / 2), number)
+    won = sums(runs.group, runs.gains * (after + misses / 2), number)
     return Groups(
         rows=rows, hits=hits, metrics=metrics, won=won, pairs=(hits * (rows - hits)).astype(float)
     )
 
 
-def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
+def measure_values(
+    scores: Any, values: Any, groups: Codes, number: int, cutoffs: Sequence[int] = (10,)
+) -> ValueGroups:
+    """Return ndcg@k and value@k of every group of rows whose outcomes are numbers.
+
+    A row's gain is its value, so that ndcg@k is of values of at least 0 only; the ideal order is
+    that of the values (Jaervelin and Kekaelaeinen, ACM TOIS 2002). value@k is the mean value of the
+    first k rows, or of all where a group has fewer; value@1 is always there. `groups` are codes
+    from 0 to `number` - 1.
+    """
+    scores, values = np.asarray(scores, dtype=float), np.asarray(values, dtype=float)
+    runs, ideal = (_runs(order, values, groups) for order in (scores, values))
+    rows = sums(runs.group, runs.size, number)
+    levels = np.bincount(ideal.group, minlength=number)
+    discounts = _cumulated_discounts(rows)
+    metrics: dict[str, Floats] = {}
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for k in sorted({1, *cutoffs}):
+            places = np.minimum(np.arange(len(discounts)), k)
+            if k in cutoffs and (values >= 0).all():
+                most = _discounted_gains(ideal, discounts[places], number)
+                gained = _discounted_gains(runs, discounts[places], number)
+                metrics[f"ndcg@{k}"] = gained / np.where(most > 0, most, np.nan)
+            first = _discounted_gains(runs, places.astype(float), number)
+            metrics[f"value@{k}"] = first / np.minimum(rows, k)
+    return ValueGroups(differ=levels > 1, several=rows > 1, metrics=metrics)
+
+
+def _cumulated_discounts(rows: NDArray[Any]) -> Floats:
+    """Return for each place from 0 on the sum of DCG's discounts of the places before it.
+
+    `rows` are the sizes of the groups, which bound the places.
+    """
+    last = int(rows.max(initial=0))
+    discounts: Floats = np.concatenate(([0.0], np.cumsum(1 / np.log2(np.arange(2, last + 2)))))
+    return discounts
+
+
+def _runs(scores: Floats, gains: NDArray[Any], groups: Codes) -> _Runs:
     """Sort rows by group and score, and return the runs of rows with equal scores."""
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
@@ -95,8 +141,8 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
     new[1:] = (group[1:] != group[:-1]) | (scores[1:] != scores[:-1])
     start = np.flatnonzero(new)
     size = np.diff(np.append(start, len(order)))
-    hits = np.add.reduceat((outcomes[order] == 1).astype(np.int64), start) if len(start) else size
-    return _Runs(group=group[start], first=_within(group[start], size), size=size, hits=hits)
+    summed = np.add.reduceat(gains[order], start) if len(start) else size
+    return _Runs(group=group[start], first=_within(group[start], size), size=size, gains=summed)
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
@@ -110,12 +156,12 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """Return for each group the sum of its outcomes' discounted gains, as in DCG.
+    """Return for each group the sum of its rows' discounted gains, as in DCG.
 
-    Among rows of equal score each outcome counts with the mean gain of their places. `cumulated` is
-    the sum of the gains of all places before one.
+    Rows of equal score count with the mean discount of their places. `cumulated` is the sum of the
+    discounts of all places before one.
     """
-    worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
+    worth = runs.gains / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
 
 
@@ -124,11 +170,11 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 
     With m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
-    some = np.flatnonzero(runs.hits)
+    some = np.flatnonzero(runs.gains)
     some = some[
         np.unique(runs.group[some], return_index=True)[1]
     ]  # the first run of each group that holds an outcome
-    first, size, hits = (side[some].astype(float) for side in (runs.first, runs.size, runs.hits))
+    first, size, hits = (side[some].astype(float) for side in (runs.first, runs.size, runs.gains))
     reciprocal = np.full(number, np.nan)
     value, open_still, place = (
         np.zeros(len(some)),

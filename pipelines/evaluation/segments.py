@@ -76,7 +76,7 @@ def _segment(attribute: str, value: str, part: pa.Table, champion: pa.Table | No
         attribute=attribute,
         value=value,
         rows=part.num_rows,
-        positives=int(pc.sum(part["outcome"]).as_py() or 0),
+        positives=measure.count_positives(part),
         figures=units.estimates(totals),
         differences=differences,
     )

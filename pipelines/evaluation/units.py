@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -25,6 +25,9 @@ BUCKETS = 4096
 _CELLS = 1 << 22  # of `counts` at a time
 
 
+Scale = Literal["plain", "root", "logit", "fisher"]
+
+
 class Totals(msgspec.Struct, frozen=True, kw_only=True):
     """A metric as numerator / denominator, each by unit (arrays of one length).
 
@@ -33,21 +36,24 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
     moves twice as far as the ratio of these sums does (Hoeffding 1948). It is a share of pairs, so
     it stays between 0 and 1.
 
-    `share`: the metric is no ratio of sums but a share that the parts by unit are a linear form of.
-    It is drawn by its logit, which keeps it between 0 and 1 (Boyd, Eng and Page, "Area under the
-    Precision-Recall Curve", ECML 2013).
+    `scale`: the metric is "root", the square root of the ratio; or no ratio of sums at all, but
+    something that the parts by unit are a linear form of. Then it is drawn on a scale that keeps it
+    in its bounds: a share (0 .. 1) by its "logit" (Boyd, Eng and Page, "Area under the
+    Precision-Recall Curve", ECML 2013), a correlation (-1 .. 1) by "fisher", its inverse hyperbolic
+    tangent (Fisher, Biometrika 1915).
     """
 
     numerator: Floats
     denominator: Floats
     degree: int = 1
-    share: bool = False
+    scale: Scale = "plain"
 
     @property
     def value(self) -> float:
         """The metric's value over all units; NaN when nothing was counted."""
         below = float(self.denominator.sum())
-        return float(self.numerator.sum()) / below if below else float("nan")
+        ratio = float(self.numerator.sum()) / below if below else float("nan")
+        return math.sqrt(ratio) if self.scale == "root" else ratio
 
 
 def totals(
@@ -57,7 +63,7 @@ def totals(
     number: int,
     *,
     degree: int = 1,
-    share: bool = False,
+    scale: Scale = "plain",
 ) -> Totals:
     """Return a metric's numerator and denominator summed by unit, from values by row.
 
@@ -67,13 +73,13 @@ def totals(
         units: The unit of each row, as a code from 0 on.
         number: How many units there are.
         degree: See Totals: 2 for sums over pairs of rows.
-        share: See Totals: the metric is a share, drawn by its logit.
+        scale: See Totals: how the metric follows from the ratio, and is drawn.
     """
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
         degree=degree,
-        share=share,
+        scale=scale,
     )
 
 
@@ -127,12 +133,10 @@ def _unit_count(metric: Totals) -> int:
 
 def parts(metric: Totals) -> Floats:
     """Return each unit's influence on a metric (its empirical influence function)."""
-    influence: Floats = (
-        metric.degree
-        * (metric.numerator - metric.value * metric.denominator)
-        / metric.denominator.sum()
-    )
-    return influence
+    total = metric.denominator.sum()
+    ratio = metric.numerator.sum() / total
+    influence: Floats = metric.degree * (metric.numerator - ratio * metric.denominator) / total
+    return influence / (2 * metric.value) if metric.scale == "root" and ratio > 0 else influence
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
@@ -199,13 +203,21 @@ def draw(metrics: Sequence[Totals], *, samples: int = SAMPLES, seed: int = 0) ->
     drawn = np.concatenate(pieces)
     with np.errstate(divide="ignore", invalid="ignore"):
         ratios = drawn[:, ::2] / drawn[:, 1::2]
-    values, degrees, shares = (
-        np.array([getattr(metric, side) for metric in metrics])
-        for side in ("value", "degree", "share")
-    )
-    moved: Floats = values + degrees * (np.where(np.isfinite(ratios), ratios, np.nan) - values)
-    for column in np.flatnonzero(shares & (values > 0) & (values < 1)):
-        value = values[column]
-        logit = math.log(value / (1 - value)) + (moved[:, column] - value) / (value * (1 - value))
-        moved[:, column] = 1 / (1 + np.exp(-logit))
-    return np.where((degrees > 1) | shares, np.clip(moved, 0, 1), moved)
+    for place, metric in enumerate(metrics):
+        ratios[:, place] = _moved(metric, ratios[:, place])
+    return ratios
+
+
+def _moved(metric: Totals, ratios: Floats) -> Floats:
+    """Return a metric in bootstrap samples, from the ratio of its sums in each of them."""
+    value, ratios = metric.value, np.where(np.isfinite(ratios), ratios, np.nan)
+    if metric.scale == "root":
+        return np.sqrt(np.maximum(ratios, 0))
+    if metric.scale == "fisher" and -1 < value < 1:
+        return np.tanh(math.atanh(value) + (ratios - value) / (1 - value**2))
+    if metric.scale == "logit" and 0 < value < 1:
+        logit = math.log(value / (1 - value)) + (ratios - value) / (value * (1 - value))
+        return np.asarray(1 / (1 + np.exp(-logit)))
+    moved = value + metric.degree * (ratios - value)
+    bounded = metric.degree > 1 or metric.scale == "logit"
+    return np.clip(moved, 0, 1) if bounded else moved

@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ...errors import Invalid
-from ...project.models.gate_figures import CUTOFF
+from ...project.models.gate_figures import CUTOFF, is_loss
 from . import metrics, units
 from .metrics import clusters
 from .statistics import Estimate
@@ -30,7 +30,8 @@ from .units import Totals
 CELLS = 100_000  # rows that are predicted again, over all features and periods ...
 FEWEST = 2_000  # ... and at least so many rows, however many features
 _NEARLY = 0.95  # of the lists
-_FIGURES = ("auc", f"ndcg@{CUTOFF}", "log_loss")
+# of the first that there is features are in order
+FIGURES = (f"ndcg@{CUTOFF}", "auc", "spearman", "log_loss", "rmse")
 
 
 class ShuffledSample(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,7 +47,8 @@ class ShuffledSample(msgspec.Struct, frozen=True, kw_only=True):
 class FeatureWorth(msgspec.Struct, frozen=True, kw_only=True):
     """The loss without a feature's values (`falls`), above 0 when the feature helps.
 
-    It is by `auc`, `ndcg@10` and `log_loss` (a rise of it).
+    It is by `ndcg@10`, `auc` and `log_loss` (a rise of it); of a number by `ndcg@10`, `spearman`
+    and `rmse` (a rise).
     """
 
     feature: str  # its name in the training set
@@ -175,9 +177,9 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Fea
     without: dict[str, Totals] = {}
     for feature, scores in shuffled.items():
         other = metrics.totals(predicted, scores, (CUTOFF,), among)
-        for name in _FIGURES:
+        for name in FIGURES:
             if name in base and name in other:
-                sides = (base, other) if name != "log_loss" else (other, base)
+                sides = (other, base) if is_loss(name) else (base, other)
                 whole[f"{name} {feature}"], without[f"{name} {feature}"] = (
                     side[name] for side in sides
                 )
@@ -187,9 +189,7 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Fea
             feature=feature,
             rows=predicted.num_rows,
             falls={
-                name: falls[f"{name} {feature}"]
-                for name in _FIGURES
-                if f"{name} {feature}" in falls
+                name: falls[f"{name} {feature}"] for name in FIGURES if f"{name} {feature}" in falls
             },
         )
         for feature in shuffled
@@ -198,8 +198,6 @@ def measure(predicted: pa.Table, shuffled: dict[str, NDArray[Any]]) -> tuple[Fea
 
 
 def _deciding(worth: FeatureWorth) -> float:
-    """Return a feature's importance for sorting: the drop of ndcg, or else AUC, without it."""
-    fall = next(
-        (worth.falls[name] for name in (f"ndcg@{CUTOFF}", "auc") if name in worth.falls), None
-    )
+    """Return a feature's importance for sorting: the drop of ndcg, AUC or spearman without it."""
+    fall = next((worth.falls[name] for name in FIGURES if name in worth.falls), None)
     return fall.value if fall else 0.0

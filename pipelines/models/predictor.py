@@ -10,6 +10,8 @@ A model's folder:
     attributes.json   the predictor's attributes, given back to __init__; absent when the class
                       has save(folder) and load(folder)
     files/            what the class's own save(folder) wrote
+    transforms.json   what is computed from the features before `predict`; absent without
+                      transforms (pipelines/transforms)
     code/             the class and the top-level statements that it needs, cut out of the
                       trainer's module
 """
@@ -38,10 +40,12 @@ import msgspec
 from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound
 from ...project.specs.description import Model
+from ..transforms.transformed import Transformed, inner, with_transforms
 from . import call_parameters, code_slice
 from .call_parameters import CallParameter
 
 MANIFEST = "model.json"
+_BUILTIN = "isthmus.pipelines.builtin."  # a checkout's, too: the version is in the manifest
 
 
 @runtime_checkable
@@ -197,7 +201,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
             "__init__",
         ) from error
     _check_parameters(predictor, manifest)
-    return LoadedModel(predictor=predictor, manifest=manifest)
+    return LoadedModel(predictor=with_transforms(predictor, folder), manifest=manifest)
 
 
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
@@ -297,6 +301,9 @@ def _write(
     whole: bool,
 ) -> Manifest:
     """Write a predictor's model folder (state, code, manifest), and return the manifest."""
+    if isinstance(predictor, Transformed):
+        predictor.transforms.write(folder)
+    predictor = inner(predictor)
     kind = type(predictor)
     where, code, reason = _write_code(kind, folder / "code", whole=whole)
     if own := _has_own_form(kind):
@@ -370,7 +377,7 @@ def _write_code(
             remedy="define the predictor's class at the top level of a module beside project.yaml",
         )
     path = Path(file).resolve()
-    if _is_installed(path):
+    if kind.__module__.startswith(_BUILTIN) or _is_installed(path):
         return kind.__module__, "installed", None
     root = path.parents[kind.__module__.count(".") + (path.name == "__init__.py")]
     cut = code_slice.cut(

@@ -1,6 +1,7 @@
-"""Call a project's trainer: `module.function(data, label, features, **parameters)`.
+"""Call a model's trainer: `module.function(data, label, features, **parameters)`.
 
-The module lies beside project.yaml. The function returns a predictor.
+The module lies beside project.yaml, or the trainer is one of Isthmus's own. The function returns a
+predictor.
 """
 
 from __future__ import annotations
@@ -13,9 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import Invalid
+from ...project.models.builtin_trainers import is_builtin
 from ...project.modules import importable
 from ...project.specs.description import Model
 from ...reports.columns import plural
+from ..transforms.compute import apply
+from ..transforms.transformed import Transformed, inner, transforms_of
 from .predictor import Predictor
 
 if TYPE_CHECKING:
@@ -25,10 +29,13 @@ if TYPE_CHECKING:
 
 LABEL = "outcome"
 _ROWS = 100_000  # that are Python's at a time
+_COMPARED = 200  # rows on which `predict` and `predict_table` must agree
 
 
 def find(model: Model, folder: Path) -> Callable[..., Any]:
-    """Import a configuration's trainer function from the project's folder, and return it.
+    """Import a configuration's trainer function, and return it.
+
+    It is in the project's folder, or one of Isthmus's own.
 
     Raises:
         Invalid: the module does not import, or has no such function, or the function does not take
@@ -36,6 +43,11 @@ def find(model: Model, folder: Path) -> Callable[..., Any]:
             parameters.
     """
     module, _, name = model.trainer.rpartition(".")
+    if is_builtin(model.trainer):
+        built_in: Callable[..., Any] = getattr(
+            import_module(f"..builtin.{name}", __package__), name
+        )
+        return built_in
     importable(str(folder))
     try:
         loaded = import_module(module)
@@ -64,16 +76,19 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
     Raises:
         Invalid: the user's code raised, whatever it was. The error has the line.
     """
-    features = [feature.name for feature in model.features]
+    transforms = transforms_of(model, data) if model.transforms else None
+    rows = data if transforms is None else apply(data, model.transforms)
     try:
-        predictor: Predictor = trainer(data, label=LABEL, features=features, **model.parameters)
+        predictor: Predictor = trainer(
+            rows, label=LABEL, features=list(model.columns), **model.parameters
+        )
     except Exception as error:  # the user's code may raise anything
         raise Invalid(f"{model.trainer} raised {_message(error)}{_place(error, folder)}") from error
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
             f"{model.trainer} returned a {type(predictor).__name__}, which has no predict(rows)"
         )
-    return predictor
+    return predictor if transforms is None else Transformed(predictor, transforms)
 
 
 def predict(
@@ -90,7 +105,9 @@ def predict(
 
     features = data.select([feature.name for feature in model.features])
     by_table = getattr(predictor, "predict_table", None)
-    kind = f"{type(predictor).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
+    kind = (
+        f"{type(inner(predictor)).__name__}.{'predict_table' if callable(by_table) else 'predict'}"
+    )
     try:
         if callable(by_table):
             predictions = np.asarray(by_table(features), np.float64)
@@ -119,6 +136,43 @@ def predict(
             f"{features.slice(index, 1).to_pylist()[0]}"
         )
     return predictions
+
+
+def check_same_by_rows(predictor: Predictor, data: pa.Table, model: Model, folder: Path) -> None:
+    """Check that a predictor says the same of rows as of a table, on rows of its training set.
+
+    Evaluation asks `predict_table`, and the model server `predict`. One without `predict_table` is
+    not asked at all.
+
+    Raises:
+        Invalid: they differ by more than a rounding error. The message has the first such row.
+    """
+    import numpy as np
+
+    if not callable(getattr(predictor, "predict_table", None)):
+        return
+    some = data.take(np.unique(np.linspace(0, data.num_rows - 1, _COMPARED).astype(int)))
+    by_table = predict(predictor, some, model, folder)
+    by_rows = predict(_ByRows(predictor), some, model, folder)
+    apart = np.flatnonzero(~np.isclose(by_table, by_rows, rtol=1e-9, atol=1e-12))
+    if apart.size:
+        index = int(apart[0])
+        kind = type(inner(predictor)).__name__
+        features = some.select([feature.name for feature in model.features])
+        raise Invalid(
+            f"{kind}.predict_table ({model.trainer}) says {by_table[index]:.12g} and "
+            f"{kind}.predict {by_rows[index]:.12g} for the row "
+            f"{features.slice(index, 1).to_pylist()[0]}",
+            remedy="mend one of the two, or take predict_table out: evaluation goes by the one, "
+            "serving by the other",
+        )
+
+
+class _ByRows:
+    """A predictor that is asked by rows though it has `predict_table`."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predict = predictor.predict
 
 
 def _message(error: Exception) -> str:

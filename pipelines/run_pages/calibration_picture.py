@@ -59,7 +59,7 @@ def demo_picture(
         area = (
             f"{run.evaluation.auc.value:.3f} ({run.evaluation.auc.low:.3f} .. "
             f"{run.evaluation.auc.high:.3f})"
-            if run.evaluation
+            if run.evaluation and run.evaluation.auc
             else ""
         )
         right.plot(across, hits, color=colour, lw=1.8, label=f"{run.configuration}  {area}")

@@ -16,9 +16,10 @@ from ...reports.columns import plural
 from ...reports.results import Rows
 from ..evaluation import measure
 from ..evaluation.evaluation import Evaluation
+from ..evaluation.metrics import is_number
 from ..evaluation.statistics import Estimate, log_loss
 from . import figure_text, runs
-from .figure_text import estimate, interval, signed
+from .figure_text import digits_of, estimate, interval, signed
 from .records import Run
 from .run_text import outcome_of, ranking_figures
 
@@ -37,18 +38,24 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     first: Run
     second: Run
     rows: int
-    positives: int
+    positives: int  # rows whose outcome is not 0
     first_figures: dict[str, Estimate] = {}  # on these rows, by the names of gates
     second_figures: dict[str, Estimate] = {}
     base_log_loss: float | None = None  # of always answering the rate known at training
-    difference: Estimate  # of AUC
+    difference: Estimate | None  # of AUC; None of a number
     differences: dict[str, Estimate] = {}  # of the other metrics
-    metric: str  # that decides: ndcg@10 where rows were ranked against each other, else auc
+    # that decides: ndcg@10 where rows were ranked against each other, else auc, or spearman of a
+    # number
+    metric: str
     verdict: Literal["better", "worse", "undecided"]  # the second, at 95 %
 
     def deciding(self) -> Estimate:
         """Return the difference between the runs in the metric that decides the verdict."""
-        return self.differences.get(self.metric, self.difference)
+        return self.differences.get(self.metric, self.whole())
+
+    def whole(self) -> Estimate:
+        """Return the difference in the order of all rows: of AUC, or spearman of a number."""
+        return self.differences["spearman"] if self.difference is None else self.difference
 
     def __str__(self) -> str:
         return text(self)
@@ -118,21 +125,22 @@ def _pair(first: Run, theirs: pa.Table, second: Run, ours: pa.Table) -> Comparis
             remedy="train both on the same window",
         )
     differences = measure.differences(common, other)
-    auc, ranking = differences.pop("auc"), f"ndcg@{CUTOFF}"
-    deciding = differences.get(ranking, auc)
+    ranking = f"ndcg@{CUTOFF}"
+    metric = next(name for name in (ranking, "auc", "spearman") if name in differences)
+    deciding = differences[metric]
     return Comparison(
         first=first,
         second=second,
         rows=common.num_rows,
-        positives=int(common["outcome"].to_numpy().sum()),
+        positives=measure.count_positives(common),
         first_figures=measure.figures_of(common, other),
         second_figures=measure.figures_of(common, common["prediction"].to_numpy()),
-        base_log_loss=float(
-            log_loss(common["base_rate"].to_numpy(), common["outcome"].to_numpy()).mean()
-        ),
-        difference=auc,
+        base_log_loss=None
+        if is_number(common)
+        else float(log_loss(common["base_rate"].to_numpy(), common["outcome"].to_numpy()).mean()),
+        difference=differences.pop("auc", None),
         differences=differences,
-        metric=ranking if ranking in differences else "auc",
+        metric=metric,
         verdict="better" if deciding.low > 0 else "worse" if deciding.high < 0 else "undecided",
     )
 
@@ -177,7 +185,9 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
         "version",
         "features",
         "auc",
+        "spearman",
         f"ndcg@{CUTOFF}",
+        "rmse",
         "obs/exp",
         "against the first",
         "rows",
@@ -186,13 +196,8 @@ def overview_rows(pairs: Sequence[Comparison]) -> tuple[tuple[str, ...], ...]:
 
     def own(run: Run) -> tuple[str, ...]:
         by_name = figures(run).figures()
-        shown = (
-            (name, by_name.get(name), digits)
-            for name, digits in (("auc", 3), (f"ndcg@{CUTOFF}", 3), ("calibration", 2))
-        )
-        cells = (
-            "" if figure is None else _short(figure, "  ", digits) for _, figure, digits in shown
-        )
+        names = ("auc", "spearman", f"ndcg@{CUTOFF}", "rmse", "calibration")
+        cells = (_short(by_name[name], "  ", name) if name in by_name else "" for name in names)
         return (f"{run.name} {run.title()}", version_of(run), str(len(run.features)), *cells)
 
     lines = [(*own(pairs[0].first), "", f"{figures(pairs[0].first).rows:,}", "")]
@@ -238,19 +243,23 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
 
     def difference(name: str) -> str:
         between = comparison.difference if name == "auc" else comparison.differences.get(name)
-        return f"{signed(between.value, 3)}{gap}{interval(between, sign=True)}" if between else ""
+        if between is None:
+            return ""
+        digits = digits_of(name, between)
+        return f"{signed(between.value, digits)}{gap}{interval(between, digits, sign=True)}"
 
+    both = {**first, **second}
     lines = [
         (
             name.replace("_", " "),
-            _short(first.get(name), gap),
-            _short(second.get(name), gap),
+            _short(first.get(name), gap, name),
+            _short(second.get(name), gap, name),
             difference(name),
         )
         for name in (
-            "auc",
-            *(["pr_auc"] if "pr_auc" in {**first, **second} else []),
-            *ranking_figures({**first, **second}),
+            "spearman" if comparison.difference is None else "auc",
+            *(name for name in ("pr_auc", "rmse", "mae", "r2") if name in both),
+            *ranking_figures(both),
         )
     ]
     if "log_loss" in first or "log_loss" in second:
@@ -258,7 +267,9 @@ def figure_rows(comparison: Comparison, gap: str) -> list[tuple[str, str, str, s
         base_text = "" if base is None else f"base rate {base:.5f}"
         lines.append(("log loss", _loss(first), _loss(second), base_text))
     if "calibration" in first or "calibration" in second:
-        left, right = (_short(side.get("calibration"), gap, 2) for side in (first, second))
+        left, right = (
+            _short(side.get("calibration"), gap, "calibration") for side in (first, second)
+        )
         lines.append(("obs/exp", left, right, ""))
     return lines
 
@@ -278,7 +289,7 @@ def version_of(run: Run) -> str:
 def spoken_verdict(comparison: Comparison) -> str:
     """Return as text which of two runs ranks better, or how many more data would decide.
 
-    If AUC shows the opposite, the text says that, too.
+    If AUC, or spearman, shows the opposite, the text says that, too.
     """
     name, deciding = comparison.second.name, comparison.deciding()
     words = {
@@ -286,11 +297,12 @@ def spoken_verdict(comparison: Comparison) -> str:
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
         "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
     }[comparison.verdict]
-    otherwise = (comparison.verdict == "worse" and comparison.difference.low > 0) or (
-        comparison.verdict == "better" and comparison.difference.high < 0
+    whole, metric = comparison.whole(), "spearman" if comparison.difference is None else "auc"
+    otherwise = (comparison.verdict == "worse" and whole.low > 0) or (
+        comparison.verdict == "better" and whole.high < 0
     )
     return words + (
-        f" (auc says otherwise: {estimate(comparison.difference, sign=True)})" if otherwise else ""
+        f" ({metric} says otherwise: {estimate(whole, sign=True)})" if otherwise else ""
     )
 
 
@@ -304,16 +316,19 @@ def power_text(comparison: Comparison) -> str:
             evaluation.unit,
             f"a difference in {comparison.metric}",
         )
+    if comparison.difference is None:
+        return figure_text.power_of_units(
+            comparison.deciding(), comparison.rows, "row", f"a difference in {comparison.metric}"
+        )
     return figure_text.power_text(comparison.positives, outcome_of(comparison.second))
 
 
-def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:
+def _short(figure: Estimate | None, gap: str, metric: str) -> str:
     """Return a metric and its interval as text, or `not known`."""
-    return (
-        "not known"
-        if figure is None
-        else f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
-    )
+    if figure is None:
+        return "not known"
+    digits = digits_of(metric, figure)
+    return f"{figure.value:<5.{digits}f}{gap}{interval(figure, digits)}"
 
 
 def _loss(figures_: dict[str, Estimate]) -> str:

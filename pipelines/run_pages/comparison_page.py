@@ -11,10 +11,11 @@ from ...reports.columns import plural
 from ...reports.plots import STYLES
 from . import compare, figure_text, runs
 from .compare import Comparison, Comparisons
-from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
+from .figures import ChartedRun
+from .pictures import label_of, pictures
 from .records import Run
 from .report_store import keep
-from .run_text import outcome_of
+from .run_text import outcomes_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,12 +75,8 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
         for run, table, style in shown
     ]
     more = len(compared.runs) - len(drawn)
-    outcome = outcome_of(compared[0].second)
-    pictures = [
-        page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
-        daily_chart(drawn, outcome),
-    ]
-    pictures += (
+    charts = pictures(drawn, label_of(compared[0].second))
+    charts += (
         [
             page.words(
                 f"The pictures show the first {len(drawn)} runs; {more} more are in the table.",
@@ -89,7 +86,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
         if more
         else []
     )
-    return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
+    return _two(compared[0], charts) if len(compared) == 1 else _several(compared, charts)
 
 
 def _place(column: Sequence[str]) -> int:
@@ -103,7 +100,7 @@ def _stacked(cell: str) -> str:
     return page.with_interval(value, interval.strip()) if gap else cell
 
 
-def _two(pair: Comparison, pictures: list[str]) -> list[str]:
+def _two(pair: Comparison, charts: list[str]) -> list[str]:
     """Return the HTML parts of the page that compares two runs."""
     first, second = pair.first, pair.second
     figures = [
@@ -117,7 +114,7 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     ]
     head = ("", "difference", f"{first.name} {first.title()}", f"{second.name} {second.title()}")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
-    positives = plural(pair.positives, outcome_of(second))
+    positives = outcomes_text(pair.positives, second)
     paired = (
         f"Both models on the same {plural(pair.rows, 'row')} with {positives}; "
         f"{_interval_note(second)}."
@@ -125,12 +122,12 @@ def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     return [
         page.verdict([f"Verdict: {_first_word(pair)}", _sentence(pair)], kind),
         page.section("Figures", page.table(head, rows), page.words(paired, "soft")),
-        page.section("Pictures", *pictures),
+        page.section("Pictures", *charts),
         page.section("What differs", *_changes((first, second))),
     ]
 
 
-def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
+def _several(compared: Comparisons, charts: list[str]) -> list[str]:
     """Return the HTML parts of the page that compares three runs or more."""
     first, decided = compared.runs[0], [pair for pair in compared if pair.verdict != "undecided"]
     lines = [
@@ -155,7 +152,7 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
                 "soft",
             ),
         ),
-        page.section("Pictures", *pictures),
+        page.section("Pictures", *charts),
         page.section("What differs", *_changes(compared.runs)),
     ]
 

@@ -55,7 +55,7 @@ def _chart(
     shares = [float(point.percent) for point, _ in measured]
     values = [figure.value for _, figure in measured]
     lows, highs = [figure.low for _, figure in measured], [figure.high for _, figure in measured]
-    room = max(0.1 * (max(highs) - min(lows)), 10.0 ** -digits_of(curve.metric))
+    room = max(0.1 * (max(highs) - min(lows)), 10.0 ** -digits_of(curve.metric, measured[-1][1]))
     across = plots.Axis(
         label=f"% of {drawn_units(curve)} trained on",
         low=0,

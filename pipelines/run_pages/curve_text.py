@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ...project.models.gate_figures import is_loss
 from ...project.specs.description import ROW
 from ...reports.columns import aligned
 from .figure_text import digits_of, interval, people, signed
@@ -11,8 +12,6 @@ from .figure_text import digits_of, interval, people, signed
 if TYPE_CHECKING:
     from ..evaluation.evaluation import CurvePoint, LearningCurve
     from ..evaluation.statistics import Estimate
-
-_LOWER_IS_BETTER = "log_loss"
 
 
 def curve_lines(curve: LearningCurve) -> list[str]:
@@ -35,7 +34,7 @@ def last_step(curve: LearningCurve) -> str:
     gain, start = last.gains.get(curve.metric), last.gained_from
     if gain is None or start is None:
         return "No smaller share was measured, so that nothing is known of what more would bring."
-    digits = digits_of(curve.metric)
+    digits = digits_of(curve.metric, gain)
     fewer = next(point.units for point in curve.points if point.percent == start)
     change = f"{signed(gain.value, digits)} ({interval(gain, digits, sign=True)})"
     step = (
@@ -55,19 +54,18 @@ def last_step(curve: LearningCurve) -> str:
 
 def _by_quality(curve: LearningCurve, gain: Estimate) -> tuple[float, float]:
     """Return a gain's interval as (low, high) in quality, where more is better."""
-    lower = curve.metric == _LOWER_IS_BETTER
-    return (-gain.high, -gain.low) if lower else (gain.low, gain.high)
+    return (-gain.high, -gain.low) if is_loss(curve.metric) else (gain.low, gain.high)
 
 
 def figure_cells(curve: LearningCurve) -> list[list[str]]:
     """Return each point's cells of its figure and of its gain, or why there is none."""
-    digits = digits_of(curve.metric)
     cells = []
     for point in curve.points:
         figure, gain = point.figures.get(curve.metric), point.gains.get(curve.metric)
         if figure is None:
             cells.append([f"not measured: {point.why_not or 'too few units'}", ""])
             continue
+        digits = digits_of(curve.metric, figure)
         value = f"{figure.value:.{digits}f} ({interval(figure, digits)})"
         gained = (
             f"{signed(gain.value, digits)} ({interval(gain, digits, sign=True)})" if gain else ""

@@ -6,12 +6,12 @@ drifted.
 
 from __future__ import annotations
 
-from ...project.models.gate_figures import CUTOFF
+from ...project.models.gate_figures import CUTOFF, is_loss
 from ...reports import page, plots
 from ..evaluation.distribution import Distribution, spoken_age
 from ..evaluation.evaluation import Evaluation
 from ..evaluation.statistics import Estimate
-from ..evaluation.worth import FeatureWorth
+from ..evaluation.worth import FIGURES, FeatureWorth
 from . import figure_text
 from .records import Run
 from .run_text import outcome_of
@@ -35,14 +35,8 @@ def features(run: Run) -> list[str]:
 def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     """Return the chart and the table of feature importances, as HTML parts."""
     full = {feature.rsplit(".", 1)[-1]: feature for feature in run.features}
-    metric = next(
-        (
-            name
-            for name in (f"ndcg@{CUTOFF}", "auc")
-            if any(name in worth.falls for worth in evaluation.worth)
-        ),
-        "auc",
-    )
+    names = [name for name in FIGURES if any(name in worth.falls for worth in evaluation.worth)]
+    metric = names[0] if names else evaluation.whole
     lines = [
         plots.Range(
             name=full.get(worth.feature, worth.feature),
@@ -53,17 +47,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
         for worth in evaluation.worth
         if (fall := worth.falls.get(metric))
     ]
-    names = [
-        name
-        for name in (f"ndcg@{CUTOFF}", "auc", "log_loss")
-        if any(name in worth.falls for worth in evaluation.worth)
-    ]
-    heads = {
-        f"ndcg@{CUTOFF}": f"ndcg@{CUTOFF} falls by",
-        "auc": "AUC falls by",
-        "log_loss": "log loss rises by",
-    }
-    head = ("", *(heads[name] for name in names))
+    head = ("", *(_worth_head(name) for name in names))
     rows = [
         (full.get(worth.feature, worth.feature), *(_fall(worth, name) for name in names))
         for worth in evaluation.worth
@@ -93,15 +77,20 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
     ]
 
 
+def _worth_head(name: str) -> str:
+    """Return the head of the column of a metric's loss without a feature."""
+    spoken = "AUC" if name == "auc" else name.replace("_", " ")
+    return f"{spoken} {'rises' if is_loss(name) else 'falls'} by"
+
+
 def _fall(worth: FeatureWorth, name: str) -> str:
     """Return as text by how much a metric drops when a feature is shuffled, with its interval."""
-    fall, digits = worth.falls.get(name), figure_text.digits_of(name)
-    return (
-        "not known"
-        if fall is None
-        else f"{figure_text.signed(fall.value, digits)}   "
-        f"({figure_text.interval(fall, digits, sign=True)})"
-    )
+    fall = worth.falls.get(name)
+    if fall is None:
+        return "not known"
+    digits = figure_text.digits_of(name, fall)
+    between = figure_text.interval(fall, digits, sign=True)
+    return f"{figure_text.signed(fall.value, digits)}   ({between})"
 
 
 def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[str]:
@@ -174,7 +163,7 @@ def segments(run: Run) -> list[str]:
         return []
     names = [
         name
-        for name in (f"ndcg@{CUTOFF}", "auc", "calibration")
+        for name in (f"ndcg@{CUTOFF}", "auc", "spearman", "rmse", "calibration")
         if any(name in segment.figures for segment in run.segments)
     ]
     against = [
@@ -191,8 +180,8 @@ def segments(run: Run) -> list[str]:
     )
     rows = []
     for segment in run.segments:
-        own = [_figure(segment.figures.get(name)) or "too few units" for name in names]
-        other = [_figure(segment.differences.get(name), sign=True) for name in against]
+        own = [_figure(name, segment.figures.get(name)) or "too few units" for name in names]
+        other = [_figure(name, segment.differences.get(name), sign=True) for name in against]
         rows.append(
             (
                 segment.attribute,
@@ -211,11 +200,10 @@ def segments(run: Run) -> list[str]:
     return [page.section("Segments", page.table(head, rows), page.words(note, "soft"))]
 
 
-def _figure(figure: Estimate | None, *, sign: bool = False) -> str:
+def _figure(name: str, figure: Estimate | None, *, sign: bool = False) -> str:
     """Return a metric and its interval as text; empty for None."""
     if figure is None:
         return ""
-    return (
-        f"{figure_text.signed(figure.value, 3) if sign else f'{figure.value:.3f}'}   "
-        f"({figure_text.interval(figure, sign=sign)})"
-    )
+    digits = figure_text.digits_of(name, figure) if name != "calibration" else 3
+    value = f"{figure.value:{'+' if sign else ''}.{digits}f}"
+    return f"{value}   ({figure_text.interval(figure, digits, sign=sign)})"

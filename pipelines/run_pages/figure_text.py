@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from ...project.models.gate_figures import figure_digits
 from ...project.specs.description import ROW
 from ...reports.columns import plural
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 _POWER = "would be found in 80 % of cases"
 
 
-def digits_of(metric: str) -> int:
-    """Return how many decimal digits a metric is shown with."""
-    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
+def digits_of(metric: str, figure: Estimate) -> int:
+    """Return how many decimal digits a metric, or a difference in it, is shown with."""
+    return figure_digits(metric, figure.value, figure.low, figure.high)
 
 
 def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Compute and draw charts of forward predictions: calibration, ROC within days, AUC by day.
+"""Compute and draw charts of forward predictions: calibration, ROC within days, figures by day.
 
 The predictions are of forward_evaluation.SCHEMA.
 """
@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from ...reports import page, plots
-from ..evaluation import ranking, units
-from ..evaluation.metrics import chances, clusters, day_of
+from ..evaluation import ranking, regression, units
+from ..evaluation.metrics import chances, clusters, day_of, is_number
 from ..evaluation.statistics import poisson_interval
 
 _BINS = 5  # few positives make few bins
@@ -169,10 +169,13 @@ def calibration_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """AUC within the days of a stretch of time, with the half-width of its 95 % interval."""
+    """The figure of a stretch of time, with the half-width of its 95 % interval.
+
+    It is AUC within days, or of a number Spearman's correlation.
+    """
 
     start: date
-    auc: float
+    value: float
     margin: float
     rows: int
     positives: int
@@ -184,13 +187,16 @@ _POINTS = 31  # of the chart by time: more could not be told apart
 def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
     """Return the chart of AUC by test day as HTML, with whiskers of 1.96 standard errors.
 
-    Over more than 31 days it is that of one week or several.
+    It is that of Spearman's correlation if the outcome is a number. Over more than 31 days it is
+    that of one week or several.
     """
+    number = is_number(drawn[0].predictions)
+    chance, lowest = (0.0, -1.0) if number else (0.5, 0.0)
     days = sorted({day for run in drawn for day in np.unique(day_of(run.predictions)).tolist()})
-    number = (days[-1] - days[0]).days + 1
-    length = 1 if number <= _POINTS else 7 * math.ceil(number / _POINTS / 7)
-    places = math.ceil(number / length)
-    series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[0.5, 0.5])]
+    count = (days[-1] - days[0]).days + 1
+    length = 1 if count <= _POINTS else 7 * math.ceil(count / _POINTS / 7)
+    places = math.ceil(count / length)
+    series = [plots.Series(name="", style="quiet", x=[-0.5, places - 0.5], y=[chance, chance])]
     rows = []
     for place, run in enumerate(drawn):
         shift = (place - (len(drawn) - 1) / 2) * min(0.16, 0.7 / len(drawn))
@@ -201,9 +207,9 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
                 style=run.style,
                 kind="dots",
                 x=[(span.start - days[0]).days / length + shift for span in spans],
-                y=[span.auc for span in spans],
-                low=[max(0.0, span.auc - span.margin) for span in spans],
-                high=[min(1.0, span.auc + span.margin) for span in spans],
+                y=[span.value for span in spans],
+                low=[max(lowest, span.value - span.margin) for span in spans],
+                high=[min(1.0, span.value + span.margin) for span in spans],
             )
         )
         rows += [
@@ -212,7 +218,7 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
                 run.name,
                 f"{span.rows:,}",
                 f"{span.positives:,}",
-                f"{span.auc:.3f}",
+                f"{span.value:.3f}",
                 f"{span.margin:.3f}",
             )
             for span in spans
@@ -229,11 +235,15 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
         high=places - 0.5,
         ticks=ticks,
     )
-    behind = page.table(("from", "", "rows", f"{outcome}s", "AUC", "+-"), rows, numbers=True)
+    figure, title = (
+        ("Spearman", "Spearman's rank correlation") if number else ("AUC", "AUC within days")
+    )
+    behind = page.table(("from", "", "rows", f"{outcome}s", figure, "+-"), rows, numbers=True)
+    lows = [low for one in series for low in one.low or ()]
     return plots.chart(
-        f"AUC within days, by {what}, 95 %",
+        f"{title}, by {what}, 95 %",
         across,
-        plots.axis("AUC", 0, 1),
+        plots.axis(figure, min([0.0, *lows]), 1),
         series,
         behind=behind,
         wide=True,
@@ -241,43 +251,46 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 
 
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
-    """Return the AUC within days for each stretch of `length` days from `first` on.
+    """Return the figure of each stretch of `length` days from `first` on.
 
-    A stretch without a day of both outcomes is left out. The margin is 1.96 standard errors of an
-    AUC: 1 / sqrt(12 positives) for independent rows at chance, and where the log names units, that
-    of clustered rows (Obuchowski, Biometrics 53, 1997), from each unit's influence, squared and
-    summed.
+    It is AUC within days, or Spearman's correlation of outcomes that are numbers. A stretch that
+    has none is left out.
     """
-    days, scores, outcomes = (
-        day_of(predictions),
-        predictions["prediction"].to_numpy(),
-        predictions["outcome"].to_numpy(),
+    place = (day_of(predictions) - np.datetime64(first)).astype(np.int64) // length
+    spans = (
+        _span(first + timedelta(days=int(number) * length), predictions.filter(place == number))
+        for number in np.unique(place)
     )
-    among = clusters(predictions)
-    won, pairs = ranking.pair_shares(
-        scores, outcomes, np.unique(days, return_inverse=True)[1].astype(np.int64)
+    return [span for span in spans if span is not None]
+
+
+def _span(start: date, rows: pa.Table) -> Span | None:
+    """Return the figure of a stretch's rows; None without two different outcomes to compare.
+
+    The margin is 1.96 standard errors. Of an AUC these are 1 / sqrt(12 positives) for independent
+    rows at chance, and else those of clustered rows (Obuchowski, Biometrics 53, 1997), from each
+    unit's influence, squared and summed.
+    """
+    scores, outcomes = rows["prediction"].to_numpy(), rows["outcome"].to_numpy()
+    among, number = clusters(rows), is_number(rows)
+    if number:
+        shares, degree = regression.spearman_shares(scores, outcomes), 1
+    else:
+        days = np.unique(day_of(rows), return_inverse=True)[1].astype(np.int64)
+        shares, degree = ranking.pair_shares(scores, outcomes, days), 2
+    sums = units.totals(*shares, among.unit, among.units, degree=degree)
+    if not sums.denominator.any():
+        return None
+    positives = int(np.count_nonzero(outcomes))
+    error = (
+        math.sqrt(float((units.parts(sums) ** 2).sum()))
+        if among.dependent or number
+        else 1 / math.sqrt(12 * positives)
     )
-    place = (days - np.datetime64(first)).astype(np.int64) // length
-    spans = []
-    for number in np.unique(place):
-        inside = place == number
-        positives = int(outcomes[inside].sum())
-        sums = units.totals(won[inside], pairs[inside], among.unit[inside], among.units, degree=2)
-        if not sums.denominator.any():
-            continue
-        margin = 1.96 * (
-            math.sqrt(float((units.parts(sums) ** 2).sum()))
-            if among.dependent
-            else 1 / math.sqrt(12 * positives)
-        )
-        start = first + timedelta(days=int(number) * length)
-        spans.append(
-            Span(
-                start=start,
-                auc=sums.value,
-                margin=margin,
-                rows=int(inside.sum()),
-                positives=positives,
-            )
-        )
-    return spans
+    return Span(
+        start=start,
+        value=sums.value,
+        margin=1.96 * error,
+        rows=rows.num_rows,
+        positives=positives,
+    )

@@ -60,10 +60,15 @@ def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak
 
     Raises:
         NotFound: there is no such run.
-        Invalid: it has no feature that is made of past outcomes.
+        Invalid: it has no feature that is made of past outcomes, or its objective is a number.
     """
     record = runs.get_run(project, run)
     model = msgspec.convert(record.settings, Model)
+    if project.spec.objectives[model.objective].is_number:
+        raise Invalid(
+            f"{model.path}: a leak is not shown for an objective that is a number yet",
+            remedy=f"choose a run whose objective is a rate; {model.objective} is a sum",
+        )
     chosen = _choose(project.description, model, feature)
     entity = project.spec.entities[project.spec.feature_views[chosen.view or ""].entity]
     data, data_record = runs.data_of(project.target.blobs, run)

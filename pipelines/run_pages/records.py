@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from ...core.formats import StoredDocument, schema
+from ...project.git import Git
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
@@ -15,14 +16,6 @@ from ..evaluation.evaluation import Champion, Evaluation, LearningCurve, Segment
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
-
-
-class Git(msgspec.Struct, frozen=True, kw_only=True):
-    revision: str  # short
-    dirty: bool  # the project's folder has changes that are not committed
-
-    def __str__(self) -> str:
-        return f"git {self.revision}{' with changes' if self.dirty else ''}"
 
 
 class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
@@ -34,7 +27,7 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     first: datetime | None  # of the rows found
     last: datetime | None
     rows: int
-    positives: int  # rows with the outcome
+    positives: int  # rows with the outcome; of a number those whose label is not 0
     digest: str  # canonical hash of the rows
     exposure: str  # the event behind a row, and the one counted
     outcome: str
@@ -46,6 +39,10 @@ class Data(StoredDocument, frozen=True, kw_only=True, tag=2):
     distributions: tuple[Distribution, ...] = ()  # of every feature
     leaks: tuple[FeatureFinding, ...] = ()  # what the leak alarm saw of every feature
     late: tuple[str, ...] = ()  # views whose history became known too late for many rows
+    sums: str | None = None  # the outcome's attribute that a label sums; None: labels are 0 or 1
+    mean: float | None = None  # label of a row; of a number only, as what follows
+    at_most: float | None = None  # what a row's label counts up to
+    capped: float | None = None  # the share of rows that have it
 
     @classmethod
     def upgraded(cls, old: Any, _schema: int, /) -> Any:

@@ -9,9 +9,11 @@ from ...reports import page
 from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
+from ..evaluation.leak_alarm import NUMBER
 from . import feature_page, figure_text, run_text
 from .curve_picture import curve_section
-from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
+from .figures import ChartedRun
+from .pictures import label_of, pictures
 from .records import Run
 from .report_store import run_uri
 
@@ -62,11 +64,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
             _figures(run, run.evaluation),
             page.words(_power(run.evaluation, outcome), "soft"),
         ),
-        page.section(
-            "Pictures",
-            page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
-            daily_chart(drawn, outcome),
-        ),
+        page.section("Pictures", *pictures(drawn, label_of(run))),
         *([curve_section(run.curve)] if run.curve else []),
         *feature_page.segments(run),
         *feature_page.features(run),
@@ -124,13 +122,18 @@ def _gate(run: Run) -> str:
 
 def _figures(run: Run, evaluation: Evaluation) -> str:
     """Return the table of a run's metrics as HTML."""
-    rows = [
-        (
-            "AUC within days",
-            _short(evaluation.auc),
-            f"chance is 0.5{run_text.best_known(run.champion)}",
-        )
-    ]
+    number = evaluation.kind == "number"
+    rows = (
+        _number_rows(run, evaluation)
+        if number
+        else [
+            (
+                "AUC within days",
+                _short(evaluation.auc),
+                f"chance is 0.5{run_text.best_known(run.champion)}",
+            )
+        ]
+    )
     if (precision := evaluation.metrics.get("pr_auc")) is not None:
         share = evaluation.positives / evaluation.rows
         rows.append(
@@ -138,7 +141,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
         )
     if evaluation.ranked is not None:
         rows += [
-            (name.replace("_", " "), _short(figure), "")
+            (name.replace("_", " "), _short(figure, figure_text.digits_of(name, figure)), "")
             for name, figure in run_text.ranking_figures(evaluation.metrics).items()
         ]
         rows += (
@@ -154,7 +157,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
         )
     differences = run.champion.figures()
     for name, figure in differences.items():
-        digits = figure_text.digits_of(name)
+        digits = figure_text.digits_of(name, figure)
         value = (
             f"{figure_text.signed(figure.value, digits)}   "
             f"({figure_text.interval(figure, digits, sign=True)})"
@@ -166,19 +169,18 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
                 "",
             )
         )
-    if run.champion.difference is None and run.champion.why_not:
-        rows.append(("AUC against the champion", "not known", run.champion.why_not))
-    rows.append(
-        (
-            "log loss",
-            _loss(evaluation),
-            f"always answering the base rate: {evaluation.base_log_loss:.5f}",
-        )
-    )
-    sure = "1 is perfect" if evaluation.units else "1 is perfect; exact Poisson interval"
+    if not differences and run.champion.why_not:
+        whole = "spearman" if number else "AUC"
+        rows.append((f"{whole} against the champion", "not known", run.champion.why_not))
+    if evaluation.base_log_loss is not None:
+        base = f"always answering the base rate: {evaluation.base_log_loss:.5f}"
+        rows.append(("log loss", _loss(evaluation), base))
+    sure = "1 is perfect"
+    if not evaluation.units and not number:
+        sure += "; exact Poisson interval"
     rows.append(("observed / expected", _short(evaluation.calibration, 2), sure))
     notes = (
-        [f"{', '.join(ranked).replace('_', ' ')}: {run_text.ranking_line(evaluation.ranked)}."]
+        [f"{', '.join(ranked).replace('_', ' ')}: {run_text.ranking_line(evaluation)}."]
         if evaluation.ranked is not None
         and (ranked := run_text.ranking_figures(evaluation.metrics))
         else []
@@ -191,9 +193,37 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     )
 
 
+def _number_rows(run: Run, evaluation: Evaluation) -> list[tuple[str, str, str]]:
+    """Return the rows of the table of metrics that are of a number."""
+    rows = []
+    if evaluation.mean is not None:
+        digits = figure_text.digits_of("mean", evaluation.mean)
+        note = (
+            f"{100 * evaluation.capped:.2g} % of the rows are at the cap"
+            if evaluation.capped is not None
+            else ""
+        )
+        rows.append((f"mean {run.objective}", _short(evaluation.mean, digits), note))
+    names = {"rmse": "off by, root mean square (rmse)", "mae": "off by, on average (mae)"}
+    for name, note in run_text.number_notes(evaluation).items():
+        figure = evaluation.metrics.get(name)
+        digits = figure_text.digits_of(name, figure) if figure else 3
+        rows.append((names.get(name, name), _short(figure, digits), note))
+    return rows
+
+
 def _power(evaluation: Evaluation, outcome: str) -> str:
     """Return text on how many rows the metrics rest on, and which effects these can show."""
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
+    if evaluation.auc is None:
+        figure, unit = evaluation.metrics.get("spearman"), evaluation.unit or "row"
+        counted = evaluation.units or evaluation.rows
+        power = (
+            figure_text.power_of_units(figure, counted, unit, "a distance of spearman from 0")
+            if figure
+            else ""
+        )
+        return f"{tested}{power}Intervals {figure_text.independence(evaluation)}."
     if not evaluation.units or evaluation.unit is None:
         return (
             f"{tested}{figure_text.power_text(evaluation.positives, outcome)} Intervals: "
@@ -207,6 +237,8 @@ def _power(evaluation: Evaluation, outcome: str) -> str:
 
 def _periods(evaluation: Evaluation, outcome: str) -> str:
     """Return the table of an evaluation's test periods as HTML."""
+    number = evaluation.kind == "number"
+    figures = [period.spearman if number else period.auc for period in evaluation.periods]
     rows = [
         (
             f"{period.start:%a %-d %b %Y}"
@@ -216,9 +248,9 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
             f"{period.trained_positives:,}",
             f"{period.rows:,}",
             f"{period.positives:,}",
-            "none" if period.auc is None else f"{period.auc:.3f}",
+            "none" if figure is None else f"{figure:.3f}",
         )
-        for period in evaluation.periods
+        for period, figure in zip(evaluation.periods, figures, strict=True)
     ]
     length = (
         "day" if evaluation.forward_days == 1 else f"period of {evaluation.forward_days:g} days"
@@ -227,7 +259,8 @@ def _periods(evaluation: Evaluation, outcome: str) -> str:
         f"Each {length} is predicted by a model that was trained on what was known when it "
         "began; younger outcomes are left out."
     )
-    head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", "AUC")
+    whole = "Spearman" if number else "AUC"
+    head = ("from", "rows before", f"{outcome}s before", "rows", f"{outcome}s", whole)
     return page.words(summary, "soft") + page.table(head, rows, numbers=True)
 
 
@@ -252,6 +285,8 @@ def _data(run: Run) -> list[str]:
         summary = (
             "Leak alarm: AUC of each feature alone, by day, with what was known earlier where it "
             "is made of past outcomes, and beside the true rates of the entity it describes."
+            if data.sums is None
+            else f"Leak alarm: {NUMBER}."
         )
         parts += [
             page.words(summary, "soft"),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ...errors import Invalid
-from ...project.models.gate_figures import AGAINST, EXAMPLES, check_problem
+from ...project.models.gate_figures import AGAINST, ALL_EXAMPLES, check_problem, is_loss
 from ...project.reading.names import did_you_mean
 from ...reports.results import Rows
 from ..evaluation.statistics import Estimate
@@ -120,7 +120,7 @@ def conditions(sort: str | None, where: Sequence[str]) -> list[Callable[[NotedRu
     if sort is not None and check_problem(sort) is not None:
         raise Invalid(
             f"{sort} is not a figure to sort by",
-            remedy=f"a figure is one of {', '.join(EXAMPLES)}, each also with {AGAINST}",
+            remedy=f"a figure is one of {', '.join(ALL_EXAMPLES)}, each also with {AGAINST}",
         )
     if sort == f"calibration{AGAINST}":
         raise Invalid(
@@ -176,6 +176,15 @@ def comparable(listed: Sequence[NotedRun]) -> bool:
     )
 
 
+def leading_figures(listed: Sequence[NotedRun], sort: str | None) -> list[str]:
+    """Return the metrics that a list of runs shows: what it is sorted by, and of each kind one.
+
+    That is auc, or spearman of an objective that is a number.
+    """
+    kinds = dict.fromkeys(run.evaluation.whole for run in listed if run.evaluation)
+    return list(dict.fromkeys([*(sorted(kinds) or ["auc"]), *([sort] if sort else [])]))
+
+
 def figure(run: Run, name: str) -> Estimate | None:
     """Return a run's metric, or its difference to the champion, by the name that gates use."""
     if run.evaluation is None:
@@ -187,11 +196,11 @@ def figure(run: Run, name: str) -> Estimate | None:
 def _badness(run: Run, name: str) -> float:
     """Return a sort key of a run by a metric: the best run comes first.
 
-    Loss is better when low, calibration when near 1, everything else when high.
+    A loss (rmse) is better when low, calibration when near 1, everything else when high.
     """
     estimate = figure(run, name)
     if estimate is None:
         return math.inf
     if name == "calibration":
         return abs(math.log(estimate.value)) if 0 < estimate.value < math.inf else math.inf
-    return estimate.value if name.startswith("log_loss") else -estimate.value
+    return estimate.value if is_loss(name.removesuffix(AGAINST)) else -estimate.value

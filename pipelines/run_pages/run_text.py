@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ...project.models.gate_figures import AGAINST, ranks
-from ...reports.columns import plural
+from ...project.models.gate_figures import AGAINST, figure_digits, ranks
+from ...reports.columns import aligned, plural
 from .curve_text import curve_lines
 from .figure_text import days, digits_of, estimate, independence, interval, people, signed
 
@@ -72,12 +72,34 @@ def outcome_of(run: Run) -> str:
     return run.data.outcome if run.data else "positive"
 
 
+def outcomes_text(number: int, run: Run) -> str:
+    """Return a number of rows with the outcome as text: `80 clicks`; of a number `80 above 0`."""
+    if run.data is not None and run.data.sums is not None:
+        return f"{number:,} with a {run.objective} other than 0"
+    return plural(number, outcome_of(run))
+
+
+def amount(number: float) -> str:
+    """Return a number in the unit of an outcome as text, with four significant digits."""
+    return f"{number:,.{figure_digits('mean', number)}f}"
+
+
 def description(data: Data) -> str:
-    """Return a training set as text: `20,000 impressions, 80 clicks (0.40 %), ...`."""
+    """Return a training set as text: `20,000 impressions, 80 clicks (0.40 %), ...`.
+
+    Of a number that is `20,000 impressions, 80 with stay.seconds other than 0 (0.40 %), 12.35 on
+    average, ...`.
+    """
     share = f" ({100 * data.positives / data.rows:.2f} %)" if data.rows else ""
     span = f", {days(data.first.date(), data.last.date())}" if data.first and data.last else ""
     in_time = " point in time" if data.views else ""
-    rows = f"{data.rows:,} {data.exposure}s, {plural(data.positives, data.outcome)}{share}{span}"
+    outcomes = f"{plural(data.positives, data.outcome)}{share}"
+    if data.sums is not None and data.mean is not None:
+        outcomes = (
+            f"{data.positives:,} with {data.outcome}.{data.sums} other than 0{share}, "
+            f"{amount(data.mean)} on average{_capped(data.capped, data.at_most)}"
+        )
+    rows = f"{data.rows:,} {data.exposure}s, {outcomes}{span}"
     empty = [
         f"no {view.replace('_', ' ')}{' yet' if i == 0 else ''} in {number:,}"
         for i, (view, number) in enumerate(data.empty.items())
@@ -91,6 +113,13 @@ def description(data: Data) -> str:
     )
 
 
+def _capped(share: float | None, at_most: float | None) -> str:
+    """Return as text which share of rows is at the cap of a row's label; empty without a cap."""
+    if share is None or at_most is None:
+        return ""
+    return f", {100 * share:.2g} % at the cap of {at_most:,g}"
+
+
 def _figures(run: Run, evaluation: Evaluation) -> list[str]:
     """Return the lines of a run's summary about its metrics."""
     number = len(evaluation.periods)
@@ -99,8 +128,10 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         if evaluation.forward_days == 1
         else f"{plural(number, 'test period')} of {evaluation.forward_days:g} days"
     )
-    tested += f": {plural(evaluation.rows, 'row')}"
-    lines = [_summary_line("forward", f"{tested}, {plural(evaluation.positives, outcome_of(run))}")]
+    tested += f": {plural(evaluation.rows, 'row')}, {outcomes_text(evaluation.positives, run)}"
+    lines = [_summary_line("forward", tested)]
+    if evaluation.auc is None:
+        return [*lines, *_number_figures(run, evaluation)]
     lines.append(
         _summary_line(
             "auc",
@@ -127,18 +158,51 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         lines.append(
             _summary_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})")
         )
-    if evaluation.calibration is not None:
-        lines.append(
-            _summary_line(
-                "calibration",
-                _with_verdict(
-                    run,
-                    "calibration",
-                    estimate(evaluation.calibration, 2, what=" observed/expected"),
-                ),
-            )
-        )
+    lines += _calibration(run, evaluation)
     return [*lines, *_against(run), _summary_line("intervals", independence(evaluation))]
+
+
+def _calibration(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the line of a run's summary about calibration; none where it is not known."""
+    if evaluation.calibration is None:
+        return []
+    text = estimate(evaluation.calibration, 2, what=" observed/expected")
+    return [_summary_line("calibration", _with_verdict(run, "calibration", text))]
+
+
+def _number_figures(run: Run, evaluation: Evaluation) -> list[str]:
+    """Return the lines of a run's summary about the metrics of a number."""
+    lines = []
+    if evaluation.mean is not None:
+        off, digits = evaluation.metrics.get("mae"), digits_of("mean", evaluation.mean)
+        error = f"   model off by {amount(off.value)} on average" if off else ""
+        mean = estimate(evaluation.mean, digits, what=f" {run.objective}")
+        lines.append(_summary_line("mean", f"{mean}{error}"))
+    for name, beside in number_notes(evaluation).items():
+        if (figure := evaluation.metrics.get(name)) is not None:
+            text = f"{estimate(figure, digits_of(name, figure))}     {beside}"
+            lines.append(_summary_line(name, _with_verdict(run, name, text)))
+    lines += [*_ranking(run, evaluation), *_calibration(run, evaluation)]
+    if evaluation.deciles:
+        predicted, observed = (
+            [amount(getattr(part, side)) for part in evaluation.deciles]
+            for side in ("predicted", "outcome")
+        )
+        rows = aligned([["predicted", *predicted], ["observed", *observed]], left=(0,))
+        lines += [_summary_line("by tenths", rows[0][2:]), _summary_line("", rows[1][2:])]
+    lines += [*_against(run), _summary_line("intervals", independence(evaluation))]
+    return lines + [_summary_line("warning", warning) for warning in evaluation.warnings]
+
+
+def number_notes(evaluation: Evaluation) -> dict[str, str]:
+    """Return the metrics of a number that need no ranked rows, each with a note beside it."""
+    base = "" if evaluation.base_rmse is None else amount(evaluation.base_rmse)
+    return {
+        "spearman": "chance 0",
+        "rmse": f"{base} for always answering the mean" if base else "",
+        "mae": "",
+        "r2": "1 is perfect, 0 no better than these rows' mean",
+    }
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
@@ -157,10 +221,13 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
         return []
     figures = ranking_figures(evaluation.metrics)
     lines = [
-        _summary_line(name.replace("_", " "), _with_verdict(run, name, estimate(figure)))
+        _summary_line(
+            name.replace("_", " "),
+            _with_verdict(run, name, estimate(figure, digits_of(name, figure))),
+        )
         for name, figure in figures.items()
     ]
-    lines.append(_summary_line("ranked", ranking_line(evaluation.ranked)))
+    lines.append(_summary_line("ranked", ranking_line(evaluation)))
     return [
         *lines,
         *(
@@ -171,11 +238,15 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
     ]
 
 
-def ranking_line(ranked: Ranked) -> str:
+def ranking_line(evaluation: Evaluation) -> str:
     """Return the number of ranked groups as text: `within request_id: 1,204 groups; ...`."""
+    ranked = evaluation.ranked
+    if ranked is None:
+        return ""
+    alike = "whose values are all equal" if evaluation.kind == "number" else "without both outcomes"
     return (
         f"within {ranked.within}: {plural(ranked.groups, 'group')}; {ranked.left_out:,} "
-        "without both outcomes are left out"
+        f"{alike} are left out"
     )
 
 
@@ -190,14 +261,15 @@ def first_places(ranked: Ranked) -> str:
 def _against(run: Run) -> list[str]:
     """Return the lines of a run's summary about its differences to the champion.
 
-    They are AUC's, NDCG's, and what the gate asks for.
+    They are AUC's (of a number spearman's), NDCG's, and what the gate asks for.
     """
     gate_figures = [
         check.name.removesuffix(AGAINST)
         for check in run.checks.checks
         if check.name.endswith(AGAINST)
     ]
-    if run.champion.difference is None:
+    differences = run.champion.figures()
+    if not differences:
         why = run.champion.why_not
         return (
             [
@@ -209,15 +281,19 @@ def _against(run: Run) -> list[str]:
             if why
             else []
         )
-    differences = run.champion.figures()
     lines: list[str] = []
     for name in dict.fromkeys(
-        ["auc", *(name for name in differences if name.startswith("ndcg")), *gate_figures]
+        [
+            "auc",
+            "spearman",
+            *(name for name in differences if name.startswith("ndcg")),
+            *gate_figures,
+        ]
     ):
         if name in differences:
             spoken = (
                 f"{name.replace('_', ' ')} "
-                f"{estimate(differences[name], digits_of(name), sign=True)}"
+                f"{estimate(differences[name], digits_of(name, differences[name]), sign=True)}"
             )
             lines.append(
                 _summary_line(

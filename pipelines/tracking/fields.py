@@ -69,7 +69,8 @@ def _value_text(value: object) -> str:
 def metrics(run: Run) -> tuple[Metric, ...]:
     """Return a run's MLflow metrics: figures, differences to the champion, AUC by period, drift.
 
-    A figure has its 95 % interval as NAME_min and NAME_max.
+    Of a number the figure by period is Spearman's correlation. A figure has its 95 % interval as
+    NAME_min and NAME_max.
     """
     ended_ms = epoch_milliseconds(run.ended)
     figures = {name: value for name, value in _figures(run) if math.isfinite(value)}
@@ -83,12 +84,27 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
     """Yield a training run's metrics for MLflow as (name, value)."""
     if run.data:
         yield from (("rows", run.data.rows), ("positives", run.data.positives))
+        yield from (
+            (name, value)
+            for name, value in (("mean", run.data.mean), ("capped", run.data.capped))
+            if value is not None
+        )
     if run.evaluation:
         yield from (
             ("test_rows", run.evaluation.rows),
             ("test_positives", run.evaluation.positives),
         )
-        yield "base_log_loss", run.evaluation.base_log_loss
+        yield from (
+            (name, value)
+            for name, value in (
+                ("base_log_loss", run.evaluation.base_log_loss),
+                ("base_rmse", run.evaluation.base_rmse),
+                ("test_capped", run.evaluation.capped),
+            )
+            if value is not None
+        )
+        if run.evaluation.mean is not None:
+            yield from _interval("test_mean", run.evaluation.mean)
         for name, estimate in run.evaluation.figures().items():
             yield from _interval(name, estimate)
     for name, estimate in run.champion.figures().items():
@@ -106,12 +122,12 @@ def _interval(name: str, estimate: Estimate) -> Iterator[tuple[str, float]]:
 
 
 def _periods(run: Run) -> Iterator[Metric]:
-    """Yield the AUC of each test period as steps of one MLflow metric."""
+    """Yield the AUC or spearman of each test period as steps of one MLflow metric."""
     for step, period in enumerate(run.evaluation.periods if run.evaluation else ()):
-        if period.auc is not None and math.isfinite(period.auc):
-            yield Metric(
-                key="period_auc", value=period.auc, at=epoch_milliseconds(period.start), step=step
-            )
+        for metric, value in (("auc", period.auc), ("spearman", period.spearman)):
+            if value is not None and math.isfinite(value):
+                moment = epoch_milliseconds(period.start)
+                yield Metric(key=f"period_{metric}", value=value, at=moment, step=step)
 
 
 def tags(run: Run, notes: Notes, *, project: str, run_id: str) -> dict[str, str]:

@@ -1,8 +1,9 @@
 """Load a model of Isthmus in MLflow.
 
 This file and the model's folder are all that a pyfunc has of Isthmus. It is copied into the pyfunc
-as it is, and imports nothing of Isthmus. Rows of a DataFrame become what the predictor was trained
-with: what is missing is None, whole numbers are int, times are datetime.
+as it is, and imports nothing of Isthmus; a model with transforms or of a built-in trainer does, and
+Isthmus must be installed where it is loaded. Rows of a DataFrame become what the predictor was
+trained with: what is missing is None, whole numbers are int, times are datetime.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def _load_pyfunc(path: str) -> Predictor:
         predictor = kind.load(folder / "files")
     else:
         predictor = kind(**json.loads((folder / "attributes.json").read_text(encoding="utf-8")))
+    if (folder / "transforms.json").is_file():
+        transformed = importlib.import_module("isthmus.pipelines.transforms.transformed")
+        predictor = transformed.with_transforms(predictor, folder)
     return Predictor(
         predictor, [(feature["name"], feature.get("type")) for feature in manifest["features"]]
     )

@@ -10,6 +10,7 @@ import msgspec
 
 from ...core.formats import Kind, decode
 from ...errors import NotFound
+from ...project.git import Git
 from ...project.specs.description import ROW, Feature, Model, Objective, ProjectSpec
 from ...storage import BlobStore
 from ..evaluation import gate, measure
@@ -152,7 +153,7 @@ def _submission(about: dict[str, Any]) -> dict[str, Any]:
         "overrides": tuple(
             about.get("overrides", ())
         ),  # of a run that was submitted before there were any
-        "git": msgspec.convert(git, records.Git) if git else None,
+        "git": msgspec.convert(git, Git) if git else None,
         "started": msgspec.convert(about["started"], datetime),
     }
 
@@ -217,11 +218,11 @@ def _with_ceiling(
 ) -> Champion:
     """Return the comparison with the best AUC that knowing an entity's true rates would give.
 
-    It is unchanged without an entity.
+    It is unchanged without an entity, and of an objective that is a number.
     """
-    if entity is None:
-        return compared
     objective = spec.objectives[model.objective]
+    if entity is None or objective.is_number:
+        return compared
     spread = measure.best_possible(
         ours,
         data,

@@ -70,17 +70,19 @@ def dataset(context: StepContext) -> None:
 def fit(context: StepContext) -> None:
     """Run the step `fit`: train the model on all rows, and save it as the artifact `model`."""
     from ..models import predictor, trainers
+    from ..transforms.transformed import inner
     from .dataset import read_data
 
     model, folder = _model(context), _folder(context)
     table, record = read_data(context.inputs["data"])
     fitted = trainers.fit(trainers.find(model, folder), model, table, folder)
+    trainers.check_same_by_rows(fitted, table, model, folder)
     spec = context.project().spec
     keys = {name: spec.entities[view.entity].key for name, view in spec.feature_views.items()}
     digest = predictor.save(
         fitted, context.outputs["model"], model=model, types=record.types, keys=keys
     )
-    context.log(f"{type(fitted).__name__}, digest {digest}")
+    context.log(f"{type(inner(fitted)).__name__}, digest {digest}")
     context.set("digest", digest)
 
 
@@ -115,10 +117,12 @@ def evaluate(context: StepContext) -> None:
         shuffle=True,
         keeps=True,
     )
-    measured = measure(predicted, gate.cutoffs_of(model.gate))
+    measured = measure(predicted, gate.cutoffs_of(model.gate), at_most=objective.at_most)
     pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
     (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
-    context.log(f"auc {measured.auc.value:.3f} on {plural(measured.rows, 'row')}")
+    figure = measured.figures().get(measured.whole)
+    shown = f"{figure.value:.3f}" if figure else "not known"
+    context.log(f"{measured.whole} {shown} on {plural(measured.rows, 'row')}")
 
 
 def curve(context: StepContext) -> None:
@@ -189,6 +193,12 @@ def _known_data(
             f"{end:%Y-%m-%d %H:%M} whose outcome is known",
             remedy="isthmus ingest, or another `window`",
         )
+    if endless := int(np.count_nonzero(~np.isfinite(table["outcome"].to_numpy()))):
+        raise Invalid(
+            f"{model.path}: {plural(endless, 'row')} of {model.objective} add up to more than a "
+            "number can hold",
+            remedy=f"write at_most: for objectives.{model.objective}, or max: for its attribute",
+        )
     views = list(dict.fromkeys(feature.view for feature in model.features if feature.view))
     empty: dict[str, int] = {}
     for view in views:
@@ -198,7 +208,8 @@ def _known_data(
         rows = int(pc.sum(reduce(pc.and_, nothing)).as_py() or 0)
         empty |= {view: rows} if rows else {}
     names = [feature.name for feature in model.features]
-    shown = table["event_timestamp"]
+    shown, outcomes = table["event_timestamp"], table["outcome"].to_numpy()
+    objective = spec.objectives[model.objective]
     return Data(
         start=start,
         end=end,
@@ -206,10 +217,10 @@ def _known_data(
         first=pc.min(shown).as_py().replace(tzinfo=UTC),
         last=pc.max(shown).as_py().replace(tzinfo=UTC),
         rows=table.num_rows,
-        positives=int(pc.sum(table["outcome"]).as_py() or 0),
+        positives=int(np.count_nonzero(outcomes)),
         digest=canonical_hash(table),
-        exposure=spec.objectives[model.objective].exposure,
-        outcome=spec.objectives[model.objective].outcome,
+        exposure=objective.exposure,
+        outcome=objective.outcome,
         types={name: of_arrow(table.schema.field(name).type) for name in names},
         features=len(names),
         views=len(views),
@@ -218,6 +229,10 @@ def _known_data(
         leaks=looked,
         warnings=tuple(str(finding) for finding in looked if finding.warnings),
         late=late,
+        sums=objective.sums,
+        mean=float(outcomes.mean()) if objective.is_number else None,
+        at_most=objective.at_most,
+        capped=None if objective.at_most is None else float((outcomes >= objective.at_most).mean()),
     )
 
 

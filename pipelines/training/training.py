@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -13,7 +12,8 @@ import msgspec
 
 from ...core import logs
 from ...errors import Invalid, IsthmusError, NotFound
-from ...project.git import run_git
+from ...project.git import Git, git_revision
+from ...project.models.builtin_trainers import is_builtin
 from ...project.overrides import overridden
 from ...project.reading.names import did_you_mean
 from ...project.specs.description import Model
@@ -21,7 +21,7 @@ from ..graphs.graph import Artifact, Pipeline, Step
 from ..port import Output, RunState
 from ..run_pages import notes, records, runs
 from ..run_pages.notes import Notes
-from ..run_pages.records import Corrections, Git, Run
+from ..run_pages.records import Corrections, Run
 from ..runs import names as run_names
 from ..runs import step_names
 from ..runs.document import write
@@ -379,10 +379,14 @@ def _code(project: Project, model: Model) -> str:
     Raises:
         Invalid: it does not parse.
     """
+    from .. import builtin
     from ..models import code_slice
-    from ..runs.artifacts import digest_text
 
     module, _, function = model.trainer.rpartition(".")
+    if is_builtin(model.trainer):
+        own = Path(str(builtin.__file__)).parent
+        files = {path.name: path.read_text(encoding="utf-8") for path in sorted(own.glob("*.py"))}
+        return _digest_code(files)
     path = project.folder.joinpath(*module.split(".")).with_suffix(".py")
     if not path.is_file():
         return "installed"
@@ -395,6 +399,14 @@ def _code(project: Project, model: Model) -> str:
             f"{Path(error.filename or path).name}:{error.lineno}: {error.msg}",
             remedy="nothing was run",
         ) from error
+    return _digest_code(files)
+
+
+def _digest_code(files: Mapping[str, str]) -> str:
+    """Return a digest of source files by name, and of the versions of what they import."""
+    from ..models import code_slice
+    from ..runs.artifacts import digest_text
+
     return digest_text(msgspec.json.encode([files, code_slice.libraries(files)], order="sorted"))
 
 
@@ -412,30 +424,9 @@ def _about(
         "settings": settings,
         "overrides": list(overrides),
         "corrected": msgspec.to_builtins(corrected),
-        "git": msgspec.to_builtins(git(project.folder)),
+        "git": msgspec.to_builtins(git_revision(project.folder)),
         "started": _iso(project.wall()),
     }
-
-
-def git(folder: Path, file: str = ".") -> Git | None:
-    """Return a folder's git revision, and whether it or a file of it has uncommitted changes.
-
-    None outside a repository, or without git.
-    """
-
-    def ask(*arguments: str) -> str | None:
-        try:
-            done = run_git(folder, *arguments, timeout=10)
-        except (OSError, subprocess.TimeoutExpired):
-            return None
-        return done.stdout.decode("utf-8", "replace").strip() if done.returncode == 0 else None
-
-    revision = ask("rev-parse", "--short=7", "HEAD")
-    return (
-        Git(revision=revision, dirty=bool(ask("status", "--porcelain", "--", file)))
-        if revision
-        else None
-    )
 
 
 def _iso(moment: datetime) -> str:

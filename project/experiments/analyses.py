@@ -10,7 +10,7 @@ from ..reading.names import did_you_mean
 from ..reading.report import Report, child, item
 from ..sections.references import Declared, check_declared
 from ..sections.values import value_problem
-from ..specs.description import Attribute, Objective, ProjectSpec
+from ..specs.description import ROW, Attribute, Objective, ProjectSpec
 from ..specs.experiments import Analysis, ExperimentGuardrail
 
 
@@ -77,6 +77,18 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
                 objective = spec.objectives.get(metric)
                 if objective is not None and arm is not None:
                     _one_exposure(experiment, objective, place, report)
+                if objective is not None and experiment.drop_above is not None:
+                    _require_unit(objective, child(key, "drop_above"), report)
+
+
+def _require_unit(objective: Objective, place: str, report: Report) -> None:
+    """Report a limit on the exposures of a unit where no attribute names the units."""
+    if objective.unit in (None, ROW):
+        report.add(
+            place,
+            f"{objective.name} has no unit whose rows could be counted",
+            f"write objectives.{objective.name}.unit, or take it out",
+        )
 
 
 def _metrics(experiment: Analysis, key: str) -> Iterator[tuple[str, str]]:

@@ -81,6 +81,7 @@ def build(
         guardrails=guardrails(values, key, report),
         also=values.get("also", ()),
         segments=values.get("segments", ()),
+        drop_above=values.get("drop_above"),
         plan=_plan(values["plan"], child(key, "plan"), report) if "plan" in values else None,
         salt=values.get("salt", ""),
         owner=values.get("owner", ""),

@@ -113,6 +113,15 @@ def _metrics(
             continue
         if stranger := unit_metrics.stranger(metric, [endpoint.unit], spec):
             report.add(place, *unit_metrics.unreachable(name, stranger, endpoint.unit))
+    compared = [spec.metrics.get(name) for name, _, _ in _metric_names(experiment, key, report)]
+    if experiment.drop_above is not None and not any(
+        metric is None or metric.per_event for metric in compared
+    ):
+        report.add(
+            child(key, "drop_above"),
+            "none of its metrics is a rate of events, of which a unit could have too many",
+            "take it out; at_most bounds what a unit adds to a sum",
+        )
 
 
 def _metric_names(

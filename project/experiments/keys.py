@@ -94,6 +94,12 @@ _TOLD = {
         example="[clicks]",
         description="Metrics that are told, and decide nothing.",
     ),
+    "drop_above": Key(
+        shape=Number(whole=True, least=1),
+        example="500",
+        description="Robots: a unit with more events than this in the denominator of a rate is "
+        "left out of that rate, in every arm alike, and counted. Default: nobody is left out.",
+    ),
     "owner": Key(shape=WORDS, description="Whom to ask about it."),
     "hypothesis": Key(shape=WORDS),
 }

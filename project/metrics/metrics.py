@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from ..reading.names import did_you_mean
 from ..reading.report import Report, child
+from ..sections.rates import check_attribute
 from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Objective, ProjectSpec
@@ -49,12 +49,12 @@ def _limit(kind: str, at_most: float, key: str, report: Report) -> float:
 
 
 def of_objectives(objectives: Iterable[Objective]) -> dict[str, Metric]:
-    """Return a metric for each objective: a unit's outcomes per exposure."""
+    """Return a metric for each objective: a unit's outcomes, or their sum, per exposure."""
     return {
         objective.name: Metric(
             name=objective.name,
             kind="rate",
-            numerator=Total(event=objective.outcome),
+            numerator=Total(event=objective.outcome, attribute=objective.sums),
             denominator=Total(event=objective.exposure),
             goal=objective.goal,
             objective=objective.name,
@@ -81,30 +81,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             if check_declared(
                 total.event, declared.events, key, report, noun="an event", has="events are"
             ):
-                _attribute(total, spec, key, report)
+                check_attribute(total, spec.events, key, report)
         if (
             units
             and judged(metric, spec, declared, report)
             and (event := stranger(metric, units, spec))
         ):
             report.add(key, *unreachable(metric.name, event, units[0]))
-
-
-def _attribute(total: Total, spec: ProjectSpec, key: str, report: Report) -> None:
-    """Report a sum over an attribute that is undeclared or not numeric."""
-    if total.attribute is None or total.event not in spec.events:
-        return
-    attributes = {attribute.name: attribute for attribute in spec.events[total.event].attributes}
-    attribute = attributes.get(total.attribute)
-    if attribute is None:
-        remedy = did_you_mean(total.attribute, attributes, has=f"{total.event} has")
-        report.add(key, f"{total.attribute} is not an attribute of {total.event}", remedy)
-    elif attribute.type not in ("int", "float"):
-        report.add(
-            key,
-            f"{attribute.name} is of type {attribute.type}, which cannot be added up",
-            "use an attribute of type int or float",
-        )
 
 
 def totals(metric: Metric) -> tuple[Total, ...]:

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 from ..reading.report import Report, child
 from ..sections.values import Values
-from ..specs.description import Bound, Evaluation, Feature, Gate, Model
+from ..specs.description import Bound, Evaluation, Gate, Model
 from .gate_figures import AGAINST
+from .transforms import build_features
 
 _DAY = timedelta(days=1)
 
@@ -23,7 +24,7 @@ def build_model(name: str, values: Values, path: str, report: Report) -> Model:
     built = Model(
         name=name,
         path=path,
-        features=tuple(map(build_feature, fields.pop("features"))),
+        **build_features(fields.pop("features"), path, report),
         evaluate=Evaluation(**fields.pop("evaluate", {})),
         gate=_build_gate(fields.pop("gate", {}), path, report),
         **fields,
@@ -68,9 +69,3 @@ def _build_bound(check: str, about: Values, path: str, report: Report) -> Bound:
     return Bound(
         metric=check.removesuffix(AGAINST), against=check.endswith(AGAINST), low=low, high=high
     )
-
-
-def build_feature(text: str) -> Feature:
-    """Parse a feature's name: `view.feature`, or an attribute of the exposure."""
-    view, dot, name = text.rpartition(".")
-    return Feature(view=view if dot else None, name=name)

@@ -10,7 +10,9 @@ from ..sections.references import Declared, check_declared
 from ..sections.values import fits
 from ..specs.description import Event, Model, Objective, ProjectSpec
 from ..specs.request_attributes import DECIDED_BY_RANKING
-from .gate_figures import AGAINST, ranks
+from .builtin_trainers import check_kind
+from .gate_figures import AGAINST, EXAMPLES, NUMBER_EXAMPLES, exists, ranks
+from .transforms import feature_keys
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -33,11 +35,12 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
     ):
         objective = spec.objectives.get(model.objective)
         exposure = spec.events.get(objective.exposure) if objective else None
-        if objective is not None and objective.ranked_within is None:
-            _check_ranked_rows(model, objective, report)
+        if objective is not None:
+            _check_gate(model, objective, report)
+            check_kind(model, objective, report)
     first: dict[str, str] = {}
-    for position, feature in enumerate(model.features):
-        key = item(f"{prefix}features", position)
+    for feature, entry in zip(model.features, feature_keys(model), strict=True):
+        key = child(prefix, entry)
         if feature.name in first:
             report.add(
                 key,
@@ -67,12 +70,21 @@ def check_model(model: Model, spec: ProjectSpec, declared: Declared, report: Rep
     _check_segments(model, exposure, prefix, report)
 
 
-def _check_ranked_rows(model: Model, objective: Objective, report: Report) -> None:
-    """Report a gate on ranking metrics if the objective does not say how rows are grouped."""
+def _check_gate(model: Model, objective: Objective, report: Report) -> None:
+    """Report a gate on metrics that an objective of this kind, or without ranked rows, lacks."""
     for bound in model.gate.bounds:
-        if ranks(bound.metric):
+        key = f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}"
+        if not exists(bound.metric, number=objective.is_number):
+            kind = "a number" if objective.is_number else "a rate of rows with an outcome"
+            names = NUMBER_EXAMPLES if objective.is_number else EXAMPLES
             report.add(
-                f"{model.path}:gate.{bound.metric}{AGAINST if bound.against else ''}",
+                key,
+                f"{objective.name} is {kind}, which has no {bound.metric}",
+                f"bound one of {', '.join(names)}, or its difference: {names[0]}{AGAINST}",
+            )
+        elif ranks(bound.metric) and objective.ranked_within is None:
+            report.add(
+                key,
                 f"{bound.metric} compares rows that were ranked against each other, and "
                 f"{objective.name} does not say which were",
                 "add ranked_within (a request's id), or at least unit, to "
@@ -155,14 +167,14 @@ def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: R
             )
         elif exposure is not None:
             _check_serving_value(name, value, exposure, key, report)
-    for position, feature in enumerate(model.features):
+    for feature, entry in zip(model.features, feature_keys(model), strict=True):
         if (
             feature.view is None
             and feature.name in DECIDED_BY_RANKING
             and feature.name not in model.serve_as
         ):
             report.add(
-                item(f"{prefix}features", position),
+                child(prefix, entry),
                 f"{feature.name} is not known before ranking",
                 f"say what it is taken for at serving: serve_as: {{{feature.name}: "
                 f"{_example_value(feature.name, exposure)}}}",

@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
 from ..reading.names import did_you_mean
 
 AGAINST = "_vs_champion"
-_RANKING = r"(ndcg|recall|precision)@[1-9][0-9]{0,3}|mrr|group_auc"
-_METRIC = rf"auc|pr_auc|log_loss|calibration|{_RANKING}"
+_RANKING = r"(ndcg|recall|precision|value)@[1-9][0-9]{0,3}|mrr|group_auc"
+_METRIC = rf"auc|pr_auc|log_loss|rmse|mae|r2|spearman|calibration|{_RANKING}"
 CHECK = rf"({_METRIC})({AGAINST})?"
 EXAMPLES = (
     "auc",
@@ -25,15 +26,26 @@ EXAMPLES = (
     "log_loss",
     "calibration",
 )
-CUTOFF = 10  # of ndcg, recall and precision, beside those that a gate names
+NUMBER_EXAMPLES = (  # of an objective that is a number
+    "rmse",
+    "mae",
+    "r2",
+    "spearman",
+    "ndcg@10",
+    "value@10",
+    "calibration",
+)
+ALL_EXAMPLES = tuple(dict.fromkeys((*EXAMPLES, *NUMBER_EXAMPLES)))
+CUTOFF = 10  # of ndcg, recall, precision and value, beside those that a gate names
 _ELSEWHERE = {"average_precision": "pr_auc", "ap": "pr_auc", "auprc": "pr_auc", "roc_auc": "auc"}
+_LOSSES = ("log_loss", "rmse", "mae")
 
 
 def check_problem(name: str) -> tuple[str, str] | None:
     """Return (problem, remedy) if a gate has no such check, else None."""
     if re.fullmatch(CHECK, name):
         return None
-    names = [*EXAMPLES, *(f"{metric}{AGAINST}" for metric in EXAMPLES)]
+    names = [*ALL_EXAMPLES, *(f"{metric}{AGAINST}" for metric in ALL_EXAMPLES)]
     metric = name.removesuffix(AGAINST)
     if metric in _ELSEWHERE:
         return (
@@ -42,9 +54,32 @@ def check_problem(name: str) -> tuple[str, str] | None:
         )
     remedy = (
         did_you_mean(name, [*names, "leaks"])
-        or f"a gate has {', '.join(EXAMPLES)}, and each with {AGAINST}; and leaks"
+        or f"a gate has {', '.join(EXAMPLES)}, of an objective that is a number "
+        f"{', '.join(NUMBER_EXAMPLES)}, and each with {AGAINST}; and leaks"
     )
     return f"{name} is not a key of a gate", remedy
+
+
+def exists(metric: str, *, number: bool) -> bool:
+    """Return whether a metric is one of objectives that are numbers, or else of rates."""
+    named = {name.partition("@")[0] for name in (NUMBER_EXAMPLES if number else EXAMPLES)}
+    return metric.partition("@")[0] in named
+
+
+def figure_digits(metric: str, *numbers: float) -> int:
+    """Return how many decimal digits these values of a metric, or a difference, are shown with.
+
+    What is in the unit of the outcome (rmse, mae, value@k, mean) has four significant ones.
+    """
+    if not (metric in ("rmse", "mae", "mean") or metric.startswith("value@")):
+        return {"log_loss": 5, "calibration": 2}.get(metric, 3)
+    largest = max(map(abs, numbers))
+    return min(6, max(0, 3 - math.floor(math.log10(largest)))) if 1e-6 < largest < math.inf else 3
+
+
+def is_loss(metric: str) -> bool:
+    """Return whether a metric falls as models get better: log_loss, rmse, mae."""
+    return metric in _LOSSES
 
 
 def ranks(metric: str) -> bool:

@@ -3,27 +3,44 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
-from ..reading import quantities
+import msgspec
+
+from ..reading import quantities, yaml
 from ..reading.common_shapes import COLUMN, DURATION, NAME_SHAPE
 from ..reading.quantities import Mistake
-from ..reading.shapes import Free, Key, ListOf, MapOf, Number, OneOf, Record, Text
+from ..reading.report import Report, child
+from ..reading.shapes import (
+    WRONG,
+    Free,
+    Key,
+    ListOf,
+    MapOf,
+    Number,
+    OneOf,
+    Record,
+    Schema,
+    Text,
+)
+from .builtin_trainers import PARAMETERS, is_builtin, known_trainer
 from .gate_figures import CHECK, check_problem
+from .transforms import ListedFeature
 
 TRAINER = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)+"
 
 
-FEATURE = r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?"
-
-
 def _trainer(text: str) -> str:
-    """Return a trainer's name unchanged; raise Mistake unless it is `module.function`."""
+    """Return a trainer's name unchanged.
+
+    Raises Mistake unless it is `module.function` or one of Isthmus's own.
+    """
     if not re.fullmatch(TRAINER, text):
         raise Mistake(
             f"{text!r} does not name a function",
             "write module.function, the module being a file beside project.yaml: ranker.logistic",
         )
-    return text
+    return known_trainer(text) if is_builtin(text) else text
 
 
 EVALUATE = Record(
@@ -60,7 +77,40 @@ BOUND = Record(
 GATE = MapOf(of=BOUND, names=check_problem, pattern=CHECK, own={"leaks": OneOf(words=("none",))})
 
 
-MODEL = Record(
+class ModelFile(msgspec.Struct, frozen=True, kw_only=True):
+    """A file of models/: a record whose `parameters` a built-in trainer has keys for."""
+
+    record: Record
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return a model's YAML as values by key, or report what is wrong with it."""
+        values = self.record.read(node, key, report)
+        if values is WRONG or not isinstance(node, yaml.Mapping):
+            return values
+        parameters = PARAMETERS.get(values.get("trainer", ""))
+        if parameters is not None and "parameters" in node.entries:
+            built = parameters.read(node.entries["parameters"], child(key, "parameters"), report)
+            if built is not WRONG:
+                values["parameters"] = {
+                    name: list(value) if isinstance(value, tuple) else value  # as JSON has it
+                    for name, value in built.items()
+                }
+        return values
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the YAML values that this shape accepts."""
+        return self.record.schema() | {
+            "allOf": [
+                {
+                    "if": {"properties": {"trainer": {"const": name}}, "required": ["trainer"]},
+                    "then": {"properties": {"parameters": shape.schema()}},
+                }
+                for name, shape in PARAMETERS.items()
+            ]
+        }
+
+
+_RECORD = Record(
     noun="a model's configuration",
     keys={
         "model": Key(
@@ -83,12 +133,12 @@ MODEL = Record(
             description="Days, both included, or a length back from now. Default 28d.",
         ),
         "features": Key(
-            shape=ListOf(
-                of=Text(what="a feature", pattern=FEATURE, example="item_history.item_ctr_7d")
-            ),
+            shape=ListOf(of=ListedFeature()),
             required=True,
             example="[view.feature]",
-            description="view.feature, or an attribute of the objective's exposure.",
+            description="view.feature, an attribute of the objective's exposure, or a transform: "
+            "{bucketize: view.feature, at: [10, 100], as: bucket}, "
+            "{cross: [a, b], into: 4096, as: pair}, {log: view.feature, as: log_count}.",
         ),
         "serve_as": Key(
             shape=MapOf(of=Free()),
@@ -100,6 +150,7 @@ MODEL = Record(
             ),
             required=True,
             example="ranker.logistic",
+            description="module.function, the module beside project.yaml; or isthmus.logistic.",
         ),
         "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
         "evaluate": Key(shape=EVALUATE),
@@ -108,10 +159,13 @@ MODEL = Record(
             description="What the whole 95 % interval of a figure must keep: "
             "{ndcg@10_vs_champion: {at_least: 0}, calibration: {within: [0.67, 1.5]}}. Figures: "
             "auc, pr_auc, ndcg@k, recall@k, precision@k, mrr, group_auc, log_loss, calibration; "
-            "with _vs_champion "
+            "of an objective that is a number rmse, mae, r2, spearman, ndcg@k, value@k, "
+            "calibration; with _vs_champion "
             "their difference to the champion's. `leaks: none` fails with the leak alarm. "
             "Default where rows were ranked against each other, unless a ranking is compared "
             "already: ndcg@10_vs_champion: {at_least: 0}.",
         ),
     },
 )
+
+MODEL = ModelFile(record=_RECORD)

@@ -11,6 +11,7 @@ from ..reading.fence import LARGEST_TEXT, Fence
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
 from ..specs.description import Model
+from .builtin_trainers import check_builtin, is_builtin
 
 _GIVEN = ("label", "features")  # after data; `parameters` arrive by name too
 
@@ -20,6 +21,9 @@ def check(fence: Fence, models: Iterable[Model], report: Report) -> None:
     folder = fence.folder
     parsed: dict[Path, ast.Module | None] = {}
     for model in models:
+        if is_builtin(model.trainer):
+            check_builtin(model, report)
+            continue
         key = f"{model.path}:trainer"
         module, _, function = model.trainer.rpartition(".")
         file = _file(folder, module)

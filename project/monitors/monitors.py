@@ -9,6 +9,7 @@ from ..endpoints.rules import entity_of, explores
 from ..experiments.checks import of_request
 from ..reading.names import did_you_mean
 from ..reading.report import Report, child
+from ..reading.shapes import LATER
 from ..sections.references import Declared, check_declared
 from ..specs import reach
 from ..specs.description import Endpoint, Event, ProjectSpec
@@ -93,7 +94,14 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
                 f"write endpoints.{endpoint.name}.objective, or name another endpoint",
             )
             continue
-        if monitor.items:
+        objective = spec.objectives.get(endpoint.objective)
+        if monitor.items and objective is not None and objective.is_number:
+            report.add(
+                child(key, "items"),
+                f"it counts outcomes as 0 or 1, and {objective.name} is a number: {LATER}",
+                "take the monitor out, or watch units: an attribute of the request",
+            )
+        elif monitor.items:
             _check_items(monitor, spec, declared, key, report)
             _check_clicks(monitor, endpoint, spec, key, report)
         else:

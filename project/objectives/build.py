@@ -14,8 +14,16 @@ def build_objective(name: str, values: Values) -> Objective:
     """Build the Objective struct; rows are ranked within their unit unless it says otherwise."""
     outcome, exposure = values.pop("rate")
     unit = values.get("unit", ROW)
-    within = {} if unit == ROW else {"ranked_within": unit}
-    return Objective(name=name, outcome=outcome, exposure=exposure, **within | values)
+    derived: Values = {} if unit == ROW else {"ranked_within": unit}
+    if "at_most" in values:
+        derived["at_most"] = float(values.pop("at_most"))
+    return Objective(
+        name=name,
+        outcome=outcome.event,
+        sums=outcome.attribute,
+        exposure=exposure.event,
+        **derived | values,
+    )
 
 
 def with_units_of_endpoints(

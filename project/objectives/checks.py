@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from ..reading.names import did_you_mean
 from ..reading.report import Report
+from ..sections.rates import check_attribute
 from ..sections.references import Declared, check_declared
 from ..specs.description import ROW, Event, Objective, ProjectSpec
+from ..specs.experiments import Total
 
 
 def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
@@ -39,9 +41,38 @@ def _check_objective(
             "cannot be found",
             f"add {reference}: {{type: string}} to the attributes of {objective.outcome}",
         )
+    _check_label(objective, spec, report)
     for role, name in (("unit", objective.unit), ("ranked_within", objective.ranked_within)):
         if name is not None and (exposure := spec.events.get(objective.exposure)) is not None:
             _check_grouping(role, name, objective, exposure, report)
+
+
+def _check_label(objective: Objective, spec: ProjectSpec, report: Report) -> None:
+    """Report a sum of what cannot be added up, and a cap that bounds nothing or half."""
+    key = f"objectives.{objective.name}"
+    summed = Total(event=objective.outcome, attribute=objective.sums)
+    check_attribute(summed, spec.events, f"{key}.rate", report)
+    if objective.at_most is None:
+        return
+    if objective.sums is None:
+        report.add(
+            f"{key}.at_most",
+            "it bounds a row's sum, and this objective's label is 0 or 1",
+            f"take it out, or write rate: sum {objective.outcome}.seconds / {objective.exposure}",
+        )
+    elif objective.at_most <= 0:
+        report.add(
+            f"{key}.at_most", f"{objective.at_most:g} leaves nothing of a sum", "write one above 0"
+        )
+    elif (event := spec.events.get(objective.outcome)) is not None:
+        for attribute in event.attributes:
+            if attribute.name == objective.sums and (attribute.min or 0) < 0:
+                report.add(
+                    f"{key}.at_most",
+                    f"it bounds large sums only, and {attribute.name} may be {attribute.min:g}",
+                    f"take it out, or write min: 0 for events.{event.name}.attributes."
+                    f"{attribute.name}",
+                )
 
 
 def _check_grouping(

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from ..reading import quantities
 from ..reading.common_shapes import COLUMN, DURATION, column
 from ..reading.names import NAME
-from ..reading.shapes import Key, OneOf, Record, Text
+from ..reading.quantities import Mistake
+from ..reading.shapes import LATER, Key, Number, OneOf, Record, Text
+from ..sections.rates import NUMERATOR, rate
 from ..specs.description import ROW
+from ..specs.experiments import Total
 
 
 def _unit(text: str) -> str:
     """Parse the unit of an objective: a column's name, or the word for each row by itself."""
     return text if text == ROW else column(text)
+
+
+def _rate(text: str) -> tuple[Total, Total]:
+    """Parse an objective's rate as (outcome, exposure); the exposures can only be counted."""
+    outcome, exposure = rate(text)
+    if exposure.attribute is not None:
+        raise Mistake(
+            f"a sum below the line is {LATER}: a row's label is of one exposure",
+            f"write {text.partition('/')[0].strip()} / {exposure.event}",
+        )
+    return outcome, exposure
 
 
 _UNIT = Text(what="a column's name", pattern=NAME, parse=_unit)
@@ -21,19 +34,26 @@ OBJECTIVE = Record(
         "rate": Key(
             shape=Text(
                 what="a rate",
-                pattern=quantities.RATE,
-                parse=quantities.rate,
+                pattern=rf"({NUMERATOR}) */ *{NAME}",
+                parse=_rate,
                 example="click / impression",
             ),
             required=True,
             example="click / impression",
-            description="The outcome's event / the exposure's event.",
+            description="The outcome's event / the exposure's event: a row's label is whether "
+            "there was an outcome. With sum stay.seconds / impression it is the sum of the "
+            "attribute over the row's outcomes, 0 without one.",
         ),
         "within": Key(
             shape=DURATION,
             required=True,
             example="30m",
             description="How long after the exposure an outcome counts.",
+        ),
+        "at_most": Key(
+            shape=Number(),
+            example="600",
+            description="Of a sum: a row's label counts up to this.",
         ),
         "goal": Key(
             shape=OneOf(

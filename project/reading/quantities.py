@@ -1,4 +1,4 @@
-"""How quantities are written: 30m, 5%, 2019-11-24 .. 2019-11-30, click / impression.
+"""How quantities are written: 30m, 5%, 2019-11-24 .. 2019-11-30.
 
 Each raises Mistake with what to write instead.
 """
@@ -24,7 +24,6 @@ HOURS = r"[0-2][0-9]:[0-5][0-9] *- *[0-2][0-9]:[0-5][0-9]"
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _SOME_DAYS = rf"({'|'.join(_DAY_NAMES)})(-({'|'.join(_DAY_NAMES)}))?"
 WEEKDAYS = rf"{_SOME_DAYS}( *, *{_SOME_DAYS})*"
-RATE = r"[a-z][a-z0-9_]* */ *[a-z][a-z0-9_]*"
 
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds, longest first
 _LONGEST = timedelta(days=3650)
@@ -132,17 +131,6 @@ def window(text: str) -> tuple[datetime, datetime] | timedelta:
     if last >= date.max:
         raise Mistake(f"{text}: {last} has no day after it", "write an earlier day")
     return midnight(first), midnight(last + timedelta(days=1))
-
-
-def rate(text: str) -> tuple[str, str]:
-    """Parse `click / impression` as (outcome, exposure)."""
-    if not re.fullmatch(RATE, text):
-        raise Mistake(
-            f"{text!r} is not a rate",
-            "write the outcome's event, a slash, the exposure's event: click / impression",
-        )
-    outcome, exposure = (part.strip() for part in text.split("/"))
-    return outcome, exposure
 
 
 def latency(text: str) -> float:

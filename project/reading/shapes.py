@@ -136,6 +136,7 @@ def _typed(node: yaml.Node) -> object:
 class Number(msgspec.Struct, frozen=True, kw_only=True):
     whole: bool = False
     least: float | None = None
+    most: float | None = None
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         """Return a YAML scalar's number, or report one of a wrong type or out of range."""
@@ -153,6 +154,9 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
                 key, f"{shown(node)} is below {self.least:g}", f"write {self.least:g} or more"
             )
             return WRONG
+        if self.most is not None and value > self.most:
+            report.add(key, f"{shown(node)} is above {self.most:g}", f"write {self.most:g} or less")
+            return WRONG
         return value
 
     def schema(self) -> Schema:
@@ -160,6 +164,8 @@ class Number(msgspec.Struct, frozen=True, kw_only=True):
         schema: Schema = {"type": "integer" if self.whole else "number"}
         if self.least is not None:
             schema["minimum"] = self.least
+        if self.most is not None:
+            schema["maximum"] = self.most
         return schema
 
 

@@ -63,7 +63,7 @@ ROW = "event_id"  # as an objective's unit: its rows are independent of each oth
 
 
 class Objective(msgspec.Struct, frozen=True, kw_only=True):
-    """`rate: <outcome> / <exposure>`.
+    """`rate: <outcome> / <exposure>`, or `rate: sum <outcome>.<sums> / <exposure>`.
 
     Also the table of its name: the exposure's columns, outcome, created_timestamp.
     """
@@ -77,6 +77,14 @@ class Objective(msgspec.Struct, frozen=True, kw_only=True):
     unit: str | None = None
     # ... whose rows, of one unit, were ranked against each other: a request
     ranked_within: str | None = None
+    # the outcome's attribute whose values are a row's label, added up; None: the label is 0 or 1
+    sums: str | None = None
+    at_most: float | None = None  # a row's label counts up to this
+
+    @property
+    def is_number(self) -> bool:
+        """Whether a row's label is a number; otherwise it is whether there was an outcome."""
+        return self.sums is not None
 
 
 class StaticTable(msgspec.Struct, frozen=True, kw_only=True):
@@ -243,6 +251,16 @@ class Feature(msgspec.Struct, frozen=True, kw_only=True):
         return self.name if self.view is None else f"{self.view}.{self.name}"
 
 
+class Transform(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A column that is computed from others: a mapping among a model's `features`."""
+
+    kind: Literal["bucketize", "cross", "log"]
+    name: str  # `as`
+    inputs: tuple[str, ...]  # names of features, or of transforms before it
+    at: tuple[float, ...] = ()  # bucketize: the inner edges, ascending
+    into: int = 0  # cross: the number of values
+
+
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
     """Train on what was known when a period begins, test on that period, again."""
 
@@ -278,8 +296,8 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     path: str
     model: str  # the registered model that a run becomes a version of
     objective: str
-    features: tuple[Feature, ...]
-    trainer: str  # module.function, the module beside project.yaml
+    features: tuple[Feature, ...]  # all that it reads, with what only its transforms read
+    trainer: str  # module.function, the module beside project.yaml; or isthmus.<built-in>
     alias: str | None = None
     # [start, end); None: `window_length` back from now
     window: tuple[datetime, datetime] | None = None
@@ -288,6 +306,13 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     parameters: dict[str, Any] = {}
     evaluate: Evaluation = Evaluation()
     gate: Gate = Gate()
+    transforms: tuple[Transform, ...] = ()
+    listed: tuple[str, ...] = ()  # the names in `features`, in order; empty without transforms
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that the trainer gets, in the order of the file."""
+        return self.listed or tuple(feature.name for feature in self.features)
 
 
 class ProjectSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,6 +41,8 @@ class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     weights: tuple[float, float] | None = None
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()  # objectives that are told and decide nothing
+    # units with more exposures than this are left out of both arms
+    drop_above: int | None = None
     owner: str = ""
     hypothesis: str = ""
 
@@ -73,6 +75,11 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     at_most: float | None = None  # a unit's total counts up to this
     goal: Literal["maximise", "minimise"] = "maximise"
     objective: str | None = None
+
+    @property
+    def per_event(self) -> bool:
+        """Whether it is a rate whose denominator counts events, as `drop_above` does."""
+        return self.denominator is not None and self.denominator.attribute is None
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,6 +133,8 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     guardrails: tuple[ExperimentGuardrail, ...] = ()
     also: tuple[str, ...] = ()
     segments: tuple[str, ...] = ()  # attributes of the request, or MODEL_VERSION
+    # of metrics `per_event`: units with more of these events are left out of every arm
+    drop_above: int | None = None
     plan: Plan | None = None
     salt: str = ""  # default: the run's name
     owner: str = ""
@@ -135,3 +144,9 @@ class Experiment(msgspec.Struct, frozen=True, kw_only=True):
     def aims(self) -> bool:
         """Whether its arms are variants of the endpoint, so that a run owns the traffic."""
         return self.interleave is not None or any("variant" in arm.parameters for arm in self.arms)
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The percentage of the units that each arm gets, by the arm's name."""
+        total = sum(arm.weight for arm in self.arms)
+        return {arm.name: round(100 * arm.weight / total, 9) for arm in self.arms}

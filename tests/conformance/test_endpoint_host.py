@@ -17,6 +17,7 @@ from isthmus.tests.conformance import opaque
 from isthmus.tests.conformance.toy_models import (
     endpoint,
     register,
+    register_from_a_file,
     remove_endpoints,
     settled,
     until,
@@ -103,6 +104,28 @@ def test_apply_never_moves_traffic_and_a_variant_with_traffic_cannot_be_taken(
         "champion": one.version,
         "challenger": three.version,
     }
+
+
+def test_a_model_from_a_file_is_served_with_its_transforms(target, host, tmp_path):
+    """What the model server answers is what the predictor says here, also for null and for words
+    that training has not seen.
+    """
+    pytest.importorskip("sklearn")
+    version, loaded = register_from_a_file(target, tmp_path)
+    host.apply(endpoint(variant(version, "champion")))
+    state = settled(target)
+    assert state.phase == "ready", state.failure
+    rows = [
+        {"shown": 3, "kind": "a"},
+        {"shown": 15.0, "kind": "b"},
+        {"shown": None, "kind": None},
+        {"shown": 10**6, "kind": "never seen"},
+    ]
+    reply = host.invoke("ranker", rows, variant=None, request_id="q-1")
+    assert reply.predictions == pytest.approx(loaded.predict(rows), rel=1e-12)
+    assert len(set(reply.predictions)) == len(rows)
+    with pytest.raises((Invalid, ModelError), match="shown"):
+        host.invoke("ranker", [{"shown": "many", "kind": "a"}], variant=None, request_id="q-2")
 
 
 @pytest.mark.needs("invoke.variant")

@@ -7,9 +7,11 @@ import sys
 import time
 from datetime import timedelta
 
+import pyarrow as pa
+
 from isthmus.endpoints.port import EndpointSpec, VariantSpec
-from isthmus.pipelines.models import predictor
-from isthmus.project.specs.description import Feature, Model
+from isthmus.pipelines.models import predictor, trainers
+from isthmus.project.specs.description import Feature, Model, Transform
 from isthmus.storage import wait
 
 SOURCE = '''
@@ -75,6 +77,40 @@ def register(target, folder, value=1.0, *, model="ranker", breaks=False):
     return target.registry.register(
         model, uri=uri, digest=digest + ("b" if breaks else ""), image="isthmus"
     )
+
+
+def register_from_a_file(target, folder):
+    """A version of a model that a file alone describes, with transforms and a built-in trainer;
+    and its predictor, loaded here.
+    """
+    described = Model(
+        name="from_a_file",
+        path="models/from_a_file.yaml",
+        model="ranker",
+        objective="ctr",
+        features=(Feature(view=None, name="shown"), Feature(view=None, name="kind")),
+        trainer="isthmus.logistic",
+        transforms=(
+            Transform(kind="bucketize", name="bucket", inputs=("shown",), at=(10.0, 20.0)),
+            Transform(kind="cross", name="pair", inputs=("kind", "bucket"), into=16),
+            Transform(kind="log", name="log_shown", inputs=("shown",)),
+        ),
+        listed=("log_shown", "pair", "kind"),
+    )
+    rows = [
+        {"shown": n % 31, "kind": ("a", "b", None)[n % 3], "outcome": n * n % 7 % 2}
+        for n in range(200)
+    ]
+    fitted = trainers.fit(
+        trainers.find(described, folder), described, pa.Table.from_pylist(rows), folder
+    )
+    place = folder / "from_a_file"
+    types = {"shown": "int64", "kind": "string"}
+    digest = predictor.save(fitted, place, model=described, types=types)
+    uri = f"{target.blobs.root}/models/ranker/{digest}"
+    target.blobs.upload(place, uri)
+    version = target.registry.register("ranker", uri=uri, digest=digest, image="isthmus")
+    return version, predictor.load(place, digest=digest).predictor
 
 
 def variant(version, name, **fields):

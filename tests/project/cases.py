@@ -69,7 +69,7 @@ CASES = {
     "a value of another type": (P, "allowed: [1, 2, 3]", 'allowed: [1, 2, "3"]', "allowed: [1", "allowed[2]: '3' is not of type int", "type int"),
     "an unquoted number": (P, "[random, bts]", "[random, 2]", "[random", "2 is not of type string", 'in quotes: "2"'),
     "a value out of bounds": (P, "{type: int, allowed: [1, 2, 3]}", "{type: int, max: 2, allowed: [1, 2, 3]}", "max: 2", "3 is outside min and max", "widen"),
-    "a rate that is none": (P, "click / impression", "click per impression", "rate:", "is not a rate", "click / impression"),
+    "a rate that is none": (P, "click / impression", "click per impression", "rate:", "is not a ratio of two totals", "click / view"),
     "an unknown event": (P, "click / impression", "clik / impression", "rate:", "clik is not an event", "did you mean click?"),
     "one event twice": (P, "click / impression", "click / click", "rate:", "outcome and exposure are both click", "two events"),
     "no way back to the exposure": (P, "impression_id: {type: string} ", "shown_id: {type: string} ", "rate:", "click has no attribute impression_id", "add impression_id"),

@@ -85,6 +85,8 @@ SHOP_CASES = {
     "a past of half a day": (P, "before: 14d", "before: 36h", "clicks:", "metrics.clicks.before: 36h is not in whole days", "1d or more"),
     "a sum of at most nothing": (P, "at_most: 50000", "at_most: 0", "revenue:", "metrics.revenue.at_most: 0 leaves nothing of a sum", "above 0"),
     "a bound of a share": (P, "{any: purchase,", "{any: purchase, at_most: 1,", "bought:", "metrics.bought.at_most: it bounds a unit's sum, and this is any", "take it out"),
+    "a limit of robots where no metric is a rate": (P, "metric: ctr, plan: {minimum_effect: 3%}", "metric: bought, drop_above: 500, plan: {minimum_effect: 3%}", "drop_above: 500", "experiments.blend_up.drop_above: none of its metrics is a rate of events", "at_most bounds"),
+    "a limit of robots that leaves nobody": (P, "metric: ctr, plan: {minimum_effect: 3%}", "metric: ctr, drop_above: 0, plan: {minimum_effect: 3%}", "drop_above: 0", "experiments.blend_up.drop_above: 0 is below 1", "1 or more"),
     "a metric named as an objective": (P, "  clicks:  ", "  ctr:  ", "ctr:  ", "metrics.ctr: an objective has this name", "rename"),
     "a metric whose event nobody can place": (P, "  app_error:\n    attributes:\n      visitor_id:", "  app_error:\n    attributes:\n      device_id:", "errors:", ("metrics.errors.any: errors counts app_error, which says neither its visitor_id nor what "
 "it followed"), "add visitor_id: {type: string} or exposure_id"),

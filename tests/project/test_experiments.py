@@ -118,6 +118,15 @@ def test_what_an_experiment_says(spec):
     assert experiment.aims
 
 
+def test_a_limit_of_robots_is_read_of_runs_and_of_logs_and_needs_units(shop):
+    shop.edit(
+        P,
+        "metric: ctr, plan: {minimum_effect: 3%}",
+        "metric: ctr, drop_above: 500, plan: {minimum_effect: 3%}",
+    )
+    assert shop.spec().experiments["blend_up"].drop_above == 500
+
+
 def test_the_two_kinds_of_experiments_are_told_apart(spec):
     assert list(spec.experiments) == ["ranker_v2", "blend_up", "order_duel"]
     assert list(spec.analyses) == ["policy_test"]

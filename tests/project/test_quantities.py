@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from isthmus.project.reading import quantities as q
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC).replace(tzinfo=None)  # hypothesis adds no zone of its own
-READERS = [q.duration, q.percent, q.share, q.moment, q.window, q.rate]
+READERS = [q.duration, q.percent, q.share, q.moment, q.window]
 
 
 @given(st.integers(1, 3650 * 86_400))

@@ -1,6 +1,7 @@
 """Every page is whole, says the same as data, and asks nothing of elsewhere."""
 
 import re
+from collections import Counter
 from urllib.parse import urlencode
 
 import pytest
@@ -161,6 +162,29 @@ def test_an_earlier_look_is_a_link_away(browser):
     assert untils == ["2026-11-04T20:00:00Z", "2026-11-07T20:00:00Z"]
     assert ["This is an earlier look" in browser.get(link).text for link in links] == [True, False]
     browser.get("/experiments/blend_up?look=20200101T000000000000", status=404)
+
+
+@pytest.mark.parametrize("address", ["blend_up", "blend_up.1", "blend_up.1.json"])
+def test_the_page_of_an_experiment_reads_each_stored_document_once(
+    browser, shop, monkeypatch, address
+):
+    target, reads = shop.project.target, Counter()
+
+    def counted(store, verb):
+        real = getattr(store, verb)
+
+        def call(key):
+            reads[verb, key] += 1
+            return real(key)
+
+        monkeypatch.setattr(store, verb, call)
+
+    counted(target.state, "get")
+    counted(target.blobs, "get")
+    counted(target.blobs, "list")
+    browser.get(f"/experiments/{address}")
+    assert {("get", "experiments/live"), ("get", "experiments/blend_up/runs/1")} <= reads.keys()
+    assert {name: count for name, count in reads.items() if count > 1} == {}
 
 
 def test_a_store_that_is_away_is_told(browser, shop, monkeypatch):

@@ -93,3 +93,7 @@ class Live(StoredDocument, frozen=True, kw_only=True, tag=2):
     layers: dict[str, LiveLayer] = {}
     runs: tuple[LiveRun, ...] = ()
     change: Change | None = None
+
+    def run_of(self, experiment: str) -> LiveRun | None:
+        """Return the live run of an experiment, or None; there is at most one."""
+        return next((run for run in self.runs if run.experiment == experiment), None)

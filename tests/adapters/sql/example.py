@@ -23,6 +23,7 @@ from isthmus.experiments.statistics.trend import DayWeight
 from isthmus.feature_store.joins.point_in_time import JoinView
 from isthmus.feature_store.tables.relations import objective_view
 from isthmus.project.load import load
+from isthmus.project.metrics.metrics import of_objectives
 from isthmus.project.specs.description import Attribute, Endpoint, Entity, Event
 from isthmus.tests.experiments.fuller_shop import METRICS, SHOP
 
@@ -54,6 +55,7 @@ def texts():
     return {
         **{name: view.sql for name, view in spec.feature_views.items()},
         "ctr": objective_view(spec, ctr).view_sql,
+        "dwell": objective_view(spec, dwell(ctr)).view_sql,
         "events_impression": exactly_once_view(spec.events["impression"]).view_sql,
         "view_exposed": exposed_view(VIEW).view_sql,
         "run_cells": run_sql(),
@@ -62,6 +64,7 @@ def texts():
         ),
         "run_versions": _asked(versions_sql()),
         "run_wins": wins_sql(),
+        "run_numbers": number_sql(),
         "run_trend": trend_of_run(METRICS[0]),
         "run_trend_of_total": trend_of_run(METRICS[3]),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS, arms=1),
@@ -79,7 +82,16 @@ def texts():
         "run_satisfied": _asked(satisfied_sql(watched(), watched().endpoints["ranker"])),
         "arms_by_row": _asked(cells_sql(spec.analyses["policy_test"], ctr)),
         "arms_by_unit": _asked(cells_sql(spec.analyses["policy_test"], by_unit)),
+        "run_drops": run_sql(drop_above=2),
+        "arms_drops": _asked(
+            cells_sql(msgspec.structs.replace(spec.analyses["policy_test"], drop_above=2), by_unit)
+        ),
     }
+
+
+def dwell(ctr):
+    """An objective that adds up an attribute of its outcomes, up to a cap a row."""
+    return msgspec.structs.replace(ctr, name="dwell", outcome="stay", sums="seconds", at_most=600.0)
 
 
 def wins_sql():
@@ -108,6 +120,13 @@ def run_sql(*, arms=2, **how):
         {f"arm{at}": f"'{name}'" for at, name in enumerate(names)}
         | {"shift3": "2.5", "shift4_x": "1.5"},
     )
+
+
+def number_sql():
+    """A run's query of an objective that is a number."""
+    of_number = of_objectives([dwell(SHOP.objectives["ctr"])])
+    sql = cells_of_run(SHOP, list(of_number.values()), unit="visitor_id", arms=2)
+    return _literal(sql, {"arm0": "'control'", "arm1": "'treatment'"})
 
 
 def trend_of_run(metric):

@@ -163,6 +163,8 @@ def relations():
     typed["events_impression"] |= {"exposure_id": "STRING"}
     typed["ctr"] |= {"exposure_id": "STRING"}
     typed["impression_exposed"] = {"event_id": "STRING", "unit": "STRING"}
+    typed["events_stay"] = typed["events_click"] | {"seconds": "FLOAT64"}
+    typed["dwell"] = typed["ctr"] | {"outcome": "FLOAT64"}
     return {
         (name,): Relation(columns=[*of_relation.items(), ("dt", "STRING")], rows=[])
         for name, of_relation in typed.items()
@@ -263,7 +265,7 @@ def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
                 engine.execute(
                     f"INSERT INTO {name} VALUES ({', '.join('?' * len(values))})", values
                 )
-        for name in ("run_cells", "run_segments", "run_versions"):
+        for name in ("run_cells", "run_drops", "run_segments", "run_versions"):
             sql = texts()[name]
             assert rows(evaluate(bigquery.render(sql).sql, relations).rows) == rows(
                 engine.execute(sql).fetchall()

@@ -29,12 +29,15 @@ ROWS = {
     "item_profile": 80,
     "arms_by_row": 14,
     "arms_by_unit": 21,
+    "arms_drops": 21,
     "run_versions": 4,
     "run_trend": 2,
     "run_trend_of_total": 2,
 }  # of items; arms and days, and in both arms; arms and versions; arms
 CELLS = {
     "run_cells": 2 * (7 + 6 + 5),
+    "run_numbers": 2 * (7 + 6 + 5),
+    "run_drops": 2 * (7 + 6 + 5),
     "run_segments": 4 * 2 * (7 + 6 + 5),
     "endpoint_units": 7,
 }  # values, arms, the days from each first
@@ -136,6 +139,12 @@ def database():
         "CREATE VIEW events_view AS SELECT *, event_id AS exposure_id, 1.5 AS seconds FROM "
         "events_impression"
     )
+    opened.execute("CREATE TYPE FLOAT64 AS DOUBLE")  # Google's name of it
+    opened.execute(
+        "CREATE VIEW events_stay AS SELECT *, CAST(CASE WHEN length(event_id) % 3 > 0 THEN "
+        "length(event_id) * 70 END AS DOUBLE) AS seconds FROM click_raw"
+    )
+    opened.execute(f"CREATE VIEW dwell AS {texts()['dwell']}")
     opened.execute(RUN)
     opened.execute(f"CREATE VIEW items AS FROM '{FOLDER}/data/random_items.parquet'")
     opened.execute(f"CREATE VIEW item_prior AS FROM '{FOLDER}/data/item_prior.csv'")

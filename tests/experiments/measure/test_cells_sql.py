@@ -43,8 +43,12 @@ BY_SEGMENT = cells_sql(
 )
 
 
+DROP_ABOVE = 2
+DROPPING = cells_sql(SHOP, METRICS, unit="visitor_id", arms=2, drop_above=DROP_ABOVE)
+
+
 def test_it_is_in_the_neutral_subset():
-    assert neutral.check(SQL) == neutral.check(BY_SEGMENT) == ()
+    assert neutral.check(SQL) == neutral.check(BY_SEGMENT) == neutral.check(DROPPING) == ()
 
 
 moments = st.integers(0, 6 * 24 * 4).map(lambda quarter: START + quarter * timedelta(minutes=15))
@@ -60,6 +64,16 @@ logs = st.fixed_dictionaries(
         ),
     }
 )
+
+
+@settings(max_examples=25)
+@given(logs)
+def test_a_unit_with_too_many_rows_adds_nothing_to_a_rate_from_that_day_on(log):
+    rows = queried(log, 0.0, sql=DROPPING)
+    for last in range(7):
+        cells = [row for row in rows if row["day"] <= START + last * DAY and row["arm"] >= 0]
+        until = START + (last + 1) * DAY
+        assert added(cells, drops=True) == by_hand(log, until=until, shift=0.0, drops=True)
 
 
 @settings(max_examples=25)
@@ -133,14 +147,14 @@ def first_value(unit: str, attribute: str, values) -> str | None:
     return own[0][1] if own else None
 
 
-def queried(log, shift: float, values=None) -> list[dict[str, object]]:
+def queried(log, shift: float, values=None, sql=SQL) -> list[dict[str, object]]:
     """What the query answers; `values` are of segments, which are then asked for."""
     connection = database()
     filled(connection, log, values)
     end = START + 30 * DAY
     asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
     answer = connection.execute(
-        SQL if values is None else BY_SEGMENT,
+        sql if values is None else BY_SEGMENT,
         asked
         | parameters(
             METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
@@ -219,18 +233,20 @@ def day(at: datetime) -> str:
     return f"{at:%Y-%m-%d}"
 
 
-def added(cells) -> dict[tuple[str, str], dict[str, float]]:
+def added(cells, *, drops=False) -> dict[tuple[str, str], dict[str, float]]:
     totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for cell in cells:
         for at, metric in enumerate(METRICS):
             of_arm = totals[metric.name, ARMS[cell["arm"]]]
             of_arm["units"] += float(cell["units"])
-            for name in sums_of(metric):
+            for name in sums_of(metric, drops=drops):
                 of_arm[name] += float(cell[f"m{at}_{name}"])
     return {key: dict(values) for key, values in totals.items()}
 
 
-def by_hand(log, *, until: datetime, shift: float) -> dict[tuple[str, str], dict[str, float]]:
+def by_hand(
+    log, *, until: datetime, shift: float, drops=False
+) -> dict[tuple[str, str], dict[str, float]]:
     totals: dict[tuple[str, str], dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for unit in {unit for unit, _, _ in log["assignments"]}:
         seen = sorted((at, arm) for name, arm, at in log["assignments"] if name == unit)
@@ -238,9 +254,19 @@ def by_hand(log, *, until: datetime, shift: float) -> dict[tuple[str, str], dict
             for metric in METRICS:
                 of_arm = totals[metric.name, seen[0][1]]
                 of_arm["units"] += 1
-                for name, value in of_unit(metric, log, unit, seen[0][0], until, shift).items():
+                of_one = of_unit(metric, log, unit, seen[0][0], until, shift)
+                if drops and metric.denominator:
+                    of_one = less_dropped(of_one)
+                for name, value in of_one.items():
                     of_arm[name] += value
     return {key: dict(values) for key, values in totals.items()}
+
+
+def less_dropped(of_one: dict[str, float]) -> dict[str, float]:
+    """Return what a unit adds to a rate's sums: of a dropped one nothing but its number."""
+    if of_one["d"] <= DROP_ABOVE:
+        return of_one | {"dropped": 0}
+    return dict.fromkeys(of_one, 0) | {"dropped": 1}
 
 
 def of_unit(

@@ -81,11 +81,16 @@ def bought(row):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("arms")
-    (folder / "project.yaml").write_text(PROJECT)
+    return ingested(folder, PROJECT, rows())
+
+
+def ingested(folder, text, log):
+    """A project in a folder whose log has these views, and what followed them."""
+    (folder / "project.yaml").write_text(text)
     (folder / "profiles.yaml").write_text("default: local\ntargets:\n  local: {}\n")
     views = [
         row | {"item_id": 1, "event_timestamp": START + timedelta(hours=row.pop("hours"))}
-        for row in rows()
+        for row in log
     ]
     after = {
         "buy": [row for row in views if bought(row)],

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from isthmus.experiments.statistics.few_units import warnings_of_few
+from isthmus.experiments.statistics.few_units import warnings_of_dropped, warnings_of_few
 from isthmus.experiments.statistics.ratio import compare, difference, points
 from isthmus.experiments.statistics.sums import NOTHING, Sums
 
@@ -181,9 +182,38 @@ def test_a_denominator_that_a_few_units_carry_is_compared_with_nothing_and_told(
     (warning,) = warnings_of_few("ctr", {"treatment": idle})
     assert warning == (
         "metric ctr: nothing is compared, as treatment's denominator rests on few of its 1,000 "
-        "units, as if on 2 equal ones; it takes 30"
+        "units, as if on 2 equal ones; it takes 30 (drop_above leaves out robots)"
     )
     assert compare(idle, arm(y, np.full(1000, 3.0), np.zeros(1000)), "fixed") is None
+
+
+def test_units_that_are_left_out_move_neither_the_rate_nor_how_sure_it_is():
+    random = np.random.default_rng(20261202)
+    people = [column[0] for column in units("ratio", random, 1, 2_000)]
+    robots = arm(*(np.concatenate([column, np.zeros(20)]) for column in people))
+    without, with_robots = arm(*people), replace(robots, dropped=20)
+    assert with_robots.rate == without.rate
+    assert with_robots.variance == pytest.approx(without.variance, rel=1e-4)
+    # the time before saves a little less, as they have none
+    (plain,), (less,) = (points({"a": of}).values() for of in (without, with_robots))
+    assert plain.variance < less.variance < 1.01 * plain.variance < 0.9 * without.variance
+
+
+def test_arms_that_leave_out_unlike_shares_are_compared_with_nothing_and_told():
+    y, d = np.zeros(10_000), np.full(10_000, 3.0)
+    y[:3000] = 1.0
+    people = arm(y, d, np.zeros(10_000))
+    control, alike, unlike = (replace(people, dropped=robots) for robots in (100, 150, 160))
+    # 0.5 % and 0.6 % apart, of which the standard error is 0.16 %
+    assert compare(control, alike, "fixed") is not None
+    assert list(warnings_of_dropped("ctr", {"control": control, "treatment": alike})) == []
+    assert compare(control, unlike, "fixed") is None
+    assert list(warnings_of_dropped("ctr", {"control": control, "treatment": unlike})) == [
+        (
+            "metric ctr: nothing is compared, as drop_above leaves out 1.6 % of treatment's units "
+            "and 1 % of control's: those that are left are not alike; a higher one leaves out fewer"
+        )
+    ]
 
 
 def test_rates_that_are_not_positive_have_a_difference_but_no_relative_one():

@@ -71,7 +71,7 @@ def sums(made, scores):
             *ranking.pair_shares(scores, made.outcome, made.day), made.unit, made.units, degree=2
         ),
         "pr_auc": units.totals(
-            *ranking.precision_shares(scores, made.outcome), made.unit, made.units, share=True
+            *ranking.precision_shares(scores, made.outcome), made.unit, made.units, scale="logit"
         ),
         "log_loss": units.totals(
             statistics.log_loss(scores, made.outcome), 1.0, made.unit, made.units

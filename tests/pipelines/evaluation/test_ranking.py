@@ -191,3 +191,59 @@ def test_gini_is_half_the_mean_difference_over_the_mean(values):
     if places.sum() > 1e-6:
         difference = np.abs(places[:, None] - places[None, :]).mean()
         assert ranking.gini(places) == pytest.approx(difference / (2 * places.mean()), abs=1e-9)
+
+
+values = st.lists(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from([0.0, 0.0, 1.0, 2.5, 40.0])),
+        min_size=1,
+        max_size=6,
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def measured_values(found, cutoffs=(1, 3, 10)):
+    """Of lists of (score, value), shuffled into one table."""
+    rows = [(score, value, number) for number, group in enumerate(found) for score, value in group]
+    order = np.random.default_rng(0).permutation(len(rows))
+    scores, gains, codes = (np.array([row[side] for row in rows])[order] for side in range(3))
+    return ranking.measure_values(scores, gains, codes.astype(int), len(found), cutoffs)
+
+
+@settings(deadline=None)
+@given(values)
+def test_ndcg_of_values_is_scikit_learn_s_with_ties_and_without(found):
+    ours = measured_values(found)
+    for number, group in enumerate(found):
+        scores, gains = zip(*group, strict=True)
+        assert ours.differ[number] == (len(set(gains)) > 1)
+        assert ours.several[number] == (len(group) > 1)
+        for k in (1, 3, 10):
+            of_group = ours.metrics[f"ndcg@{k}"][number]
+            if not any(gains):
+                assert np.isnan(of_group)
+            elif len(group) > 1:
+                assert of_group == pytest.approx(ndcg_score([gains], [scores], k=k), abs=1e-9)
+
+
+@settings(max_examples=40, deadline=None)
+@given(values)
+def test_value_at_k_is_the_mean_of_the_first_rows_over_every_order_of_equal_scores(found):
+    ours = measured_values(found)
+    for number, group in enumerate(found):
+        orders = [
+            order
+            for order in permutations(group)
+            if sorted(order, key=lambda row: -row[0]) == list(order)
+        ]
+        for k in (1, 3, 10):
+            means = [np.mean([value for _, value in order[:k]]) for order in orders]
+            assert ours.metrics[f"value@{k}"][number] == pytest.approx(np.mean(means))
+
+
+def test_values_below_0_have_no_ndcg_and_value_at_1_is_always_there():
+    ours = measured_values([[(1, -2.0), (2, 3.0)]], cutoffs=(10,))
+    assert set(ours.metrics) == {"value@1", "value@10"}
+    assert ours.metrics["value@1"].tolist() == [3.0]

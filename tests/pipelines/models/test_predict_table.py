@@ -101,3 +101,27 @@ def test_a_table_is_what_is_asked_with_where_it_can_be_and_it_has_the_features_o
 def test_what_it_does_wrong_is_told_by_its_name(answer, words, tmp_path):
     with pytest.raises(Invalid, match=rf"Columns\.predict_table \(mine\.train\) {words}"):
         trainers.predict(Columns(answer), pa.table({"a": [0.1, 0.2]}), model("a"), tmp_path)
+
+
+class Apart(Columns):
+    """Says something else by columns than by rows."""
+
+    def __init__(self, answer, by_rows=0.5):
+        super().__init__(answer)
+        self.by_rows = by_rows
+
+    def predict(self, rows):
+        return [self.by_rows for _row in rows]
+
+
+def test_what_is_registered_says_the_same_by_rows_and_by_columns(tmp_path):
+    table = pa.table({"a": [0.1, 0.2], "outcome": [0, 1]})
+    trainers.check_same_by_rows(Apart(lambda _t: [0.5, 0.5]), table, model("a"), tmp_path)
+    trainers.check_same_by_rows(Apart(lambda _t: [0.5, 0.5 + 1e-12]), table, model("a"), tmp_path)
+    trainers.check_same_by_rows(by_rows(Apart(None)), table, model("a"), tmp_path)
+    with pytest.raises(
+        Invalid,
+        match=r"^Apart\.predict_table \(mine\.train\) says 0\.6 and Apart\.predict 0\.5 for the row "
+        r"\{'a': 0\.2\}$",
+    ):
+        trainers.check_same_by_rows(Apart(lambda _t: [0.5, 0.6]), table, model("a"), tmp_path)

@@ -2,8 +2,6 @@
 order.
 """
 
-import subprocess
-
 import msgspec
 import pytest
 
@@ -11,7 +9,6 @@ from isthmus.errors import NotFound
 from isthmus.pipelines.run_pages import figure_text, records, runs
 from isthmus.pipelines.run_pages.records import Run
 from isthmus.pipelines.runs import names as run_names
-from isthmus.pipelines.training import training
 from isthmus.tests.pipelines import trained
 
 
@@ -62,26 +59,6 @@ def test_a_name_is_given_once_even_if_somebody_else_takes_it_first(shop, monkeyp
 
     monkeypatch.setattr(type(state), "put", race)
     assert [run_names.next_name(shop), run_names.next_name(shop)] == ["r2", "r3"]
-
-
-def test_git_says_revision_and_changes(tmp_path):
-    assert training.git(tmp_path) is None
-
-    def git(*arguments):
-        identity = ("-c", "user.name=a", "-c", "user.email=a@example.com")
-        subprocess.run(
-            ["git", "-C", str(tmp_path), *identity, *arguments], check=True, capture_output=True
-        )
-
-    git("init", "-q")
-    (tmp_path / "a").write_text("1")
-    git("add", "a")
-    git("commit", "-q", "-m", "first")
-    clean = training.git(tmp_path)
-    assert not clean.dirty
-    assert len(clean.revision) == 7
-    (tmp_path / "a").write_text("2")
-    assert str(training.git(tmp_path)) == f"git {clean.revision} with changes"
 
 
 @pytest.mark.parametrize(

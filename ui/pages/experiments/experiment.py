@@ -13,20 +13,21 @@ import msgspec
 from ....core.runtime.project import Project
 from ....endpoints.gateway.decide.live_document import Change
 from ....errors import NotFound
-from ....experiments.design import buckets, runs
-from ....experiments.design.runs import FrozenRun
-from ....experiments.results import looks as recorded_looks
+from ....experiments.design import buckets
+from ....experiments.design.definition import newest_run
+from ....experiments.design.definition_text import definition_section
+from ....experiments.design.runs import FrozenRun, RecordedRun
 from ....experiments.results import page as results_page
-from ....experiments.results import run_results
 from ....experiments.results import store as results_store
 from ....experiments.results.log_document import LogDocument, log_document
 from ....experiments.results.log_results import compare_log
 from ....experiments.results.looks import Looks
+from ....experiments.results.looks import read as looks_of
 from ....experiments.results.results import Results
 from ....experiments.running import answers
-from ....experiments.running import status as standing
 from ....experiments.running.answers import RunStatus
-from ....pipelines.training.training import git
+from ....experiments.running.status import status_of
+from ....project.git import git_revision
 from ....project.reading.report import place
 from ....project.specs.experiments import Analysis, Experiment
 from ....reports import page as kit
@@ -74,7 +75,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
             project, project.spec.analyses[name], compare=query.get("compare") == _AGREED
         )
     try:
-        run = run_results.newest_run(project, name)
+        run = newest_run(project, name)
     except NotFound:
         if name not in project.spec.experiments:
             raise
@@ -82,28 +83,37 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     return _run_view(project, run, query)
 
 
-def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> View:
-    """Return the page of one run of an experiment: newest results, state, forms, history."""
+def _run_view(project: Project, recorded: RecordedRun, query: Mapping[str, str]) -> View:
+    """Return the page of one run of an experiment: newest results, state, forms, history.
+
+    Raises:
+        NotFound: No look of the name that the query has was stored.
+    """
+    run, blobs = recorded.frozen, project.target.blobs
     experiment = run.definition.experiment
-    history = runs.history(project.target.state, experiment.name)
-    status = standing.status(project, experiment.name, counted=False)
+    looks = results_store.result_names(blobs, run.run)
+    shown = query.get("look") or (looks[-1] if looks else None)
+    if shown is not None and shown not in looks:
+        raise NotFound(f"no look {shown} at {run.run} was stored", remedy=path(run.run))
+    results = results_store.read(blobs, run.run, shown) if shown else None
+    recorded_looks = looks_of(project.target.state, run.run)
     data = OneExperiment(
         is_=experiment,
-        status=status if status.run == run.run else None,
-        results=_look(project, run.run, query.get("look", "")),
-        looks=results_store.result_names(project.target.blobs, run.run),
-        history=tuple(change for change in history if change.run == run.run),
+        status=status_of(project, run, recorded.live, recorded.changes[-1])
+        if recorded.is_newest
+        else None,
+        results=results,
+        looks=looks,
+        history=recorded.own_changes,
     )
-    others = [
-        other for other in dict.fromkeys(change.run for change in history) if other != run.run
-    ]
+    others = dict.fromkeys(change.run for change in recorded.changes if change.run != run.run)
     startable = experiment.name in project.spec.experiments
     parts = (
-        *_verdict(data, run.run),
-        *_result_parts(data, run.run, agreed=query.get("despite-split") == _AGREED),
-        *_looks(recorded_looks.read(project.target.state, run.run), data, run.run),
+        *_verdict(data),
+        *_result_parts(data, agreed=query.get("despite-split") == _AGREED),
+        *_looks(recorded_looks, data, run.run),
         *_state_parts(data, run, startable=startable),
-        results_page.definition_section(experiment),
+        definition_section(experiment),
         results_page.history_section(data.history),
         *(
             [kit.section("Other runs", kit.links([(other, path(other)) for other in others]))]
@@ -114,25 +124,11 @@ def _run_view(project: Project, run: FrozenRun, query: Mapping[str, str]) -> Vie
     return View(title=run.run, below=experiment.hypothesis, parts=parts, data=data)
 
 
-def _look(project: Project, run: str, name: str) -> Results | None:
-    """Return stored results of a run: the newest, or those of this name.
-
-    Raises:
-        NotFound: No look of this name was stored.
-    """
-    blobs = project.target.blobs
-    if not name:
-        return results_store.newest(blobs, run)
-    if name not in results_store.result_names(blobs, run):
-        raise NotFound(f"no look {name} at {run} was stored", remedy=path(run))
-    return results_store.read(blobs, run, name)
-
-
-def _verdict(data: OneExperiment, run: str) -> Iterator[str]:
+def _verdict(data: OneExperiment) -> Iterator[str]:
     """Yield HTML on the verdict of the newest stored results, or that there are none yet."""
     if data.results:
         if results_store.name_of(data.results.until) != data.looks[-1]:
-            yield kit.links([("This is an earlier look. Show the newest", path(run))])
+            yield kit.links([("This is an earlier look. Show the newest", path(data.results.run))])
         yield kit.words(results_page.about(data.results), "lead")
         yield results_page.verdict(data.results)
     else:
@@ -155,14 +151,14 @@ def _state_parts(data: OneExperiment, run: FrozenRun, *, startable: bool) -> Ite
     yield from experiment_forms.of_run(data.status, run, startable=startable)
 
 
-def _result_parts(data: OneExperiment, run: str, *, agreed: bool) -> list[str]:
+def _result_parts(data: OneExperiment, *, agreed: bool) -> list[str]:
     """Return HTML with a run's figures; they are hidden on a sample ratio mismatch."""
     results = data.results
     if results is None:
         return []
     if results.split.alarm and not agreed:
         despite = kit.links(
-            [("Show the figures despite it", f"{path(run)}?despite-split={_AGREED}")]
+            [("Show the figures despite it", f"{path(results.run)}?despite-split={_AGREED}")]
         )
         note = (
             "The arms did not get their planned shares of units, so every figure would be "
@@ -218,7 +214,7 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
     if results:
         lead = kit.words(results_page.about(results), "lead")
         shown = (lead, results_page.verdict(results), *results_page.sections(results))
-    parts = (*shown, results_page.definition_section(analysis))
+    parts = (*shown, definition_section(analysis))
     return View(
         title=analysis.name,
         below=analysis.hypothesis,
@@ -230,9 +226,10 @@ def _analysis(project: Project, analysis: Analysis, *, compare: bool) -> View:
 def _not_started(project: Project, experiment: Experiment) -> View:
     """Return the page of an experiment that was never started, with the form to start it."""
     location = place(project.description, f"experiments.{experiment.name}")
+    revision = git_revision(project.folder, location.file)
     uncommitted = (
         [f"{location.file} is not committed: a run keeps the revision that it was started from"]
-        if _is_loose(project, location.file)
+        if revision is not None and revision.dirty
         else []
     )
     parts = (
@@ -244,7 +241,7 @@ def _not_started(project: Project, experiment: Experiment) -> View:
             ]
         ),
         experiment_forms.start(experiment.name),
-        results_page.definition_section(experiment),
+        definition_section(experiment),
     )
     return View(
         title=experiment.name,
@@ -252,12 +249,6 @@ def _not_started(project: Project, experiment: Experiment) -> View:
         parts=parts,
         data=OneExperiment(is_=experiment),
     )
-
-
-def _is_loose(project: Project, file: str) -> bool:
-    """Return whether a file in a git repository differs from the newest commit."""
-    revision = git(project.folder, file)
-    return revision is not None and revision.dirty
 
 
 def _status_rows(status: RunStatus) -> list[list[str]]:

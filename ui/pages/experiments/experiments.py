@@ -90,7 +90,7 @@ def _row(project: Project, line: Listed) -> list[str]:
 
 def layers_now(project: Project) -> list[LayerNow]:
     """Return for each layer which runs hold which buckets now, and how much is free."""
-    live = runs.current(project.target.state, project.log_time()).live
+    live = runs.current(project.target.state).live
     declared = {name: layer.endpoint for name, layer in project.spec.layers.items()}
     endpoints = declared | {name: layer.endpoint for name, layer in live.layers.items()}
     return [_layer(project, live, name, endpoint) for name, endpoint in endpoints.items()]

@@ -7,7 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 
 from ....core.runtime.project import Project
-from ....pipelines.run_pages.run_list import NotedRun, comparable, conditions, figure, list_runs
+from ....pipelines.run_pages.run_list import (
+    NotedRun,
+    comparable,
+    conditions,
+    figure,
+    leading_figures,
+    list_runs,
+)
 from ....pipelines.runs import watch
 from ....reports import page as kit
 from ...parts.forms import Field, Form
@@ -16,7 +23,7 @@ from ...parts.reads import Reads, Unread, whole
 from ...parts.view import View
 
 _NEWEST, _MOST = 100, 10_000
-_SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion")
+_SORTS = ("", "auc", "ndcg@10", "log_loss", "calibration", "auc_vs_champion", "spearman", "rmse")
 
 
 class RunsData(msgspec.Struct, frozen=True, kw_only=True):
@@ -84,7 +91,7 @@ def _table(listed: Sequence[NotedRun], sort: str | None, *, read: bool) -> list[
     """Return an HTML table of training runs, with checkboxes if two can be compared."""
     if not listed:
         return [kit.words("No such run.", "soft")] if read else []
-    figures = ["auc", *([sort] if sort and sort != "auc" else [])]
+    figures = leading_figures(listed, sort)
     head = ("run", "gate", *figures, "configuration", "parameters", "version", "alias")
     head = (*head, "started (UTC)", "tags", "note")
     ticked = _ticked(listed)

@@ -7,7 +7,8 @@ SELECT
   COUNT(*) AS d,
   SUM(y * y) AS yy,
   SUM(y) AS yd,
-  COUNT(*) AS dd
+  COUNT(*) AS dd,
+  0 AS dropped
 FROM (
   SELECT
     policy AS arm,

@@ -1,0 +1,1 @@
+"""The trainers that come with Isthmus (`trainer: isthmus.logistic`), and their predictors."""

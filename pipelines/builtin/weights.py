@@ -1,0 +1,90 @@
+"""Score rows by the weights of a linear model, with NumPy alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...events.port import ColumnType
+from ..transforms.columns import warm_up
+from .encoding import Encoding, floats, texts, value_places
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+class LinearWeights:
+    """The weights of a linear model over encoded columns; kept as JSON.
+
+    `types` has each column's type. `numbers` has of each number its mean and scale, its weight, and
+    the weight of its being missing. `categories` has of each category the weight of each value of
+    the training rows, and of null. What training rows never lacked weighs 0 where it is missing,
+    and so does a value that they did not have.
+    """
+
+    def __init__(
+        self,
+        intercept: float,
+        types: Mapping[str, ColumnType],
+        numbers: Mapping[str, Mapping[str, float]],
+        categories: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        self.intercept = intercept
+        self.types = types
+        self.numbers = numbers
+        self.categories = categories
+        self._values = {name: list(about["values"]) for name, about in categories.items()}
+        self._weights = {
+            name: [*about["values"].values(), about["null"], 0.0]  # places: -1 is the last
+            for name, about in categories.items()
+        }
+        warm_up()
+
+    def score(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return each row's sum of weights."""
+        import numpy as np
+
+        total = np.full(table.num_rows, self.intercept)
+        for name in sorted(self.numbers):  # in one order: sums are rounded
+            about = self.numbers[name]
+            values = floats(table[name])
+            weighted = about["weight"] * ((values - about["mean"]) / about["scale"])
+            total += np.where(np.isfinite(values), weighted, about["null"])
+        for name in sorted(self._values):
+            places = value_places(texts(table[name]), self._values[name])
+            total += np.asarray(self._weights[name])[places]
+        return total
+
+
+def weights_of(
+    encoding: Encoding, coefficients: Sequence[float], intercept: float
+) -> dict[str, Any]:
+    """Return the arguments of LinearWeights from fitted coefficients.
+
+    Args:
+        encoding: That of the matrix that was fitted.
+        coefficients: One for each column of it.
+        intercept: The model's.
+    """
+    weight = iter(map(float, coefficients))
+    numbers = {
+        number.name: {"mean": number.mean, "scale": number.scale, "weight": next(weight)}
+        for number in encoding.numbers
+    }
+    categories = {
+        category.name: {
+            "values": {value: next(weight) for value in category.values},
+            "null": next(weight) if category.has_null else 0.0,
+        }
+        for category in encoding.categories
+    }
+    for number in encoding.numbers:
+        numbers[number.name]["null"] = next(weight) if number.has_null else 0.0
+    return {
+        "intercept": float(intercept),
+        "types": dict(encoding.types),
+        "numbers": numbers,
+        "categories": categories,
+    }

@@ -1,0 +1,1 @@
+"""Compute a model's transforms: the same columns for training, evaluation and the model server."""

@@ -1,0 +1,109 @@
+"""Compute the columns of a model's transforms from a table of its features. Pure.
+
+bucketize: the bucket's text, `below 10`, `10 to 100` (100 is the next one's) or `100 or more`;
+null for null and NaN.
+
+cross: the text of a number from 0 to `into` - 1, by MurmurHash3 (x86, 32 bits: the library mmh3).
+Null is a value among others.
+
+log: log(1 + x), a float; null for null, NaN, infinity and what is below 0.
+
+Nothing is learnt: a value that training has not seen has its bucket, its hash, its log.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...project.specs.description import Transform
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+
+def apply(table: pa.Table, transforms: Sequence[Transform]) -> pa.Table:
+    """Return the table with a column for each transform behind its own, in their order.
+
+    A transform may read the columns of those before it.
+
+    Args:
+        table: Has every column that the transforms read.
+        transforms: They are checked already: `isthmus validate`.
+    """
+    for transform in transforms:
+        columns = [table[name].combine_chunks() for name in transform.inputs]
+        if transform.kind == "cross":
+            column = _cross(columns, transform.into)
+        elif transform.kind == "bucketize":
+            column = _bucketize(columns[0], transform.at)
+        else:
+            column = _log(columns[0])
+        table = table.append_column(transform.name, column)
+    return table
+
+
+def bucket_names(edges: Sequence[float]) -> list[str]:
+    """Return the text of each bucket between ascending edges, the lowest first."""
+    texts = [repr(int(edge) if edge.is_integer() else edge) for edge in edges]
+    between = [f"{low} to {high}" for low, high in itertools.pairwise(texts)]
+    return [f"below {texts[0]}", *between, f"{texts[-1]} or more"]
+
+
+def _bucketize(column: pa.Array[Any], edges: Sequence[float]) -> pa.Array[Any]:
+    """Return the text of the bucket of each number; null for null and NaN."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = _floats(column)
+    buckets = np.searchsorted(np.asarray(edges), values, side="right")
+    indices = pa.array(buckets, pa.int32(), mask=np.isnan(values))
+    return pa.array(bucket_names(edges), pa.string()).take(indices)
+
+
+def _log(column: pa.Array[Any]) -> pa.Array[Any]:
+    """Return log(1 + x) of each number; null where it is null, not finite or below 0."""
+    import numpy as np
+    import pyarrow as pa
+
+    values = _floats(column)
+    countable = np.isfinite(values) & (values >= 0)
+    return pa.array(np.log1p(np.where(countable, values, 0.0)), pa.float64(), mask=~countable)
+
+
+def _cross(columns: Sequence[pa.Array[Any]], into: int) -> pa.Array[Any]:
+    """Return the hash of each row's values, as the text of a number below `into`.
+
+    What is hashed is their JSON in a list, in UTF-8: `["books",1]`. Each combination is hashed
+    once.
+    """
+    import mmh3
+    import numpy as np
+    import pyarrow as pa
+
+    codes: NDArray[np.int64] = np.zeros(len(columns[0]), np.int64)
+    first: NDArray[np.intp] = np.empty(0, np.intp)
+    for column in columns:
+        encoded = column.dictionary_encode()
+        own = np.asarray(encoded.indices.fill_null(-1).cast(pa.int64())) + 1
+        combined = codes * (len(encoded.dictionary) + 1) + own
+        _, first, codes = np.unique(combined, return_index=True, return_inverse=True)
+    values = (column.take(pa.array(first, pa.int64())).to_pylist() for column in columns)
+    hashes = [
+        mmh3.hash(json.dumps(row, ensure_ascii=False, separators=(",", ":")), signed=False) % into
+        for row in zip(*values, strict=True)
+    ]
+    return pa.array(list(map(str, hashes)), pa.string()).take(pa.array(codes, pa.int64()))
+
+
+def _floats(column: pa.Array[Any]) -> NDArray[np.float64]:
+    """Return a column of numbers as doubles, NaN for null."""
+    import pyarrow as pa
+
+    floats = column.cast(pa.float64(), safe=False)
+    values: NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
+    return values

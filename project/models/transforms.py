@@ -1,0 +1,215 @@
+"""The transforms among a model's features: their grammar, and what each may read.
+
+`{bucketize: view.feature, at: [10, 100], as: bucket}`, `{cross: [a, b], into: 4096, as: pair}`,
+`{log: view.feature, as: log_count}`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from ..reading import yaml
+from ..reading.common_shapes import COLUMN
+from ..reading.names import did_you_mean
+from ..reading.report import Report, child, item
+from ..reading.shapes import LATER, WRONG, Key, ListOf, Number, Record, Schema, Text, shown
+from ..sections.values import Values
+from ..specs.description import AttributeType, Feature, Model, Transform
+
+FEATURE = Text(
+    what="a feature",
+    pattern=r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?",
+    example="item_history.item_ctr_7d",
+)
+MOST_EDGES, MOST_CROSSED, MOST_VALUES = 100, 4, 1_000_000
+
+_OUTPUT: Mapping[str, AttributeType] = {"bucketize": "string", "cross": "string", "log": "float"}
+_READS: Mapping[str, tuple[AttributeType, ...]] = {
+    "bucketize": ("int", "float"),
+    "cross": ("string", "int", "bool"),
+    "log": ("int", "float"),
+}
+
+_AS = Key(shape=COLUMN, required=True, example="a_name", description="The new column's name.")
+RECORDS: Mapping[str, Record] = {
+    "bucketize": Record(
+        noun="bucketize",
+        keys={
+            "bucketize": Key(shape=FEATURE, required=True, description="A feature: a number."),
+            "at": Key(
+                shape=ListOf(of=Number(), most=MOST_EDGES),
+                required=True,
+                example="[10, 100, 1000]",
+                description="Where buckets begin, ascending. An edge belongs to the bucket above.",
+            ),
+            "as": _AS,
+        },
+    ),
+    "cross": Record(
+        noun="cross",
+        keys={
+            "cross": Key(
+                shape=ListOf(of=FEATURE, least=2, most=MOST_CROSSED),
+                required=True,
+                example="[position, item_profile.item_category]",
+                description="Features of type string, int or bool, or transforms listed before.",
+            ),
+            "into": Key(
+                shape=Number(whole=True, least=2, most=MOST_VALUES),
+                required=True,
+                example="4096",
+                description="The number of values that pairs are hashed into.",
+            ),
+            "as": _AS,
+        },
+    ),
+    "log": Record(
+        noun="log",
+        keys={
+            "log": Key(
+                shape=FEATURE, required=True, description="A feature: a number that counts from 0."
+            ),
+            "as": _AS,
+        },
+    ),
+}
+_LATER = {
+    "cosine": "feature views have no vectors yet: compute it in a view's SQL",
+    "dot": "feature views have no vectors yet: compute it in a view's SQL",
+}
+
+
+class ListedFeature(msgspec.Struct, frozen=True):
+    """An entry of a model's `features`: a feature's name, or a transform's mapping."""
+
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return an entry's text or its transform's values, or report what is wrong with it."""
+        if not isinstance(node, yaml.Mapping):
+            return FEATURE.read(node, key, report)
+        kinds = [name for name in node.entries if name in RECORDS]
+        if len(kinds) == 1:
+            values = RECORDS[kinds[0]].read(node, key, report)
+            return values if values is WRONG or report.sound(key) else WRONG
+        if later := next((name for name in node.entries if name in _LATER), None):
+            report.add(child(key, later), f"{later} is {LATER}", _LATER[later])
+        elif kinds:
+            report.add(key, f"{' and '.join(kinds)} in one entry", "write an entry for each")
+        else:
+            names = [name for name in node.entries if name not in ("as", "at", "into")]
+            report.add(
+                key,
+                f"{', '.join(names) or shown(node)} is no transform",
+                did_you_mean(names[0] if names else "", RECORDS, has="transforms are"),
+            )
+        return WRONG
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the YAML values that this shape accepts."""
+        return {"anyOf": [FEATURE.schema(), *(record.schema() for record in RECORDS.values())]}
+
+
+def build_features(entries: Sequence[str | Values], path: str, report: Report) -> dict[str, Any]:
+    """Build the fields `features`, `transforms` and `listed` of a Model from its file's entries.
+
+    Reports names that two columns would have, and edges that do not ascend; what has such a name
+    is left out.
+    """
+    plain = [build_feature(entry) for entry in entries if isinstance(entry, str)]
+    if len(plain) == len(entries):
+        return {"features": tuple(plain)}
+    built = dict[int, tuple[Transform, list[Feature]]]()
+    for position, entry in enumerate(entries):
+        if not isinstance(entry, str):
+            earlier = {transform.name for transform, _ in built.values()}
+            built[position] = _build_transform(entry, earlier)
+    names = {f.name for f in plain} | {f.name for _, read in built.values() for f in read}
+    reads, listed, transforms = list(plain), list[str](), list[Transform]()
+    for position, entry in enumerate(entries):
+        if isinstance(entry, str):
+            listed.append(build_feature(entry).name)
+            continue
+        transform, features = built[position]
+        key = item(f"{path}:features", position)
+        if sorted(set(transform.at)) != list(transform.at):
+            report.add(child(key, "at"), "its edges do not ascend", "write each above the last")
+        if transform.name in names:
+            report.add(
+                child(key, "as"),
+                f"{transform.name} is another column's name already",
+                "names of a model's columns are unique: choose another",
+            )
+            continue
+        names.add(transform.name)
+        listed.append(transform.name)
+        transforms.append(transform)
+        reads += [feature for feature in features if feature not in reads]
+    return {"features": tuple(reads), "transforms": tuple(transforms), "listed": tuple(listed)}
+
+
+def _build_transform(values: Values, earlier: set[str]) -> tuple[Transform, list[Feature]]:
+    """Build a transform from its mapping; return it and the features among its inputs.
+
+    `earlier`: the names of the transforms before it, which it may read, too.
+    """
+    kind: Any = next(name for name in RECORDS if name in values)
+    texts = (values[kind],) if isinstance(values[kind], str) else values[kind]
+    features = [build_feature(text) for text in texts]
+    transform = Transform(
+        kind=kind,
+        name=values["as"],
+        inputs=tuple(feature.name for feature in features),
+        at=tuple(map(float, values.get("at", ()))),
+        into=values.get("into", 0),
+    )
+    return transform, [f for f in features if f.view is not None or f.name not in earlier]
+
+
+def build_feature(text: str) -> Feature:
+    """Parse a feature's name: `view.feature`, or an attribute of the exposure."""
+    view, dot, name = text.rpartition(".")
+    return Feature(view=view if dot else None, name=name)
+
+
+def feature_keys(model: Model) -> list[str]:
+    """Return for each of a model's features the key of the entry that first names it.
+
+    Such as `features[2]`; a feature that only a transform reads has the transform's key.
+    """
+    columns = model.columns
+    at_transforms = {columns.index(transform.name): transform for transform in model.transforms}
+    own = [position for position in range(len(columns)) if position not in at_transforms]
+    keys = [item("features", position) for position in own]
+    for feature in model.features[len(own) :]:
+        position = next(p for p, t in at_transforms.items() if feature.name in t.inputs)
+        keys.append(child(item("features", position), at_transforms[position].kind))
+    return keys
+
+
+def column_types(model: Model, types: Mapping[str, AttributeType]) -> dict[str, AttributeType]:
+    """Return the types of a model's features and transforms by name, given the features'."""
+    return {**types, **{transform.name: _OUTPUT[transform.kind] for transform in model.transforms}}
+
+
+def type_problems(
+    model: Model, types: Mapping[str, AttributeType]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield (key, problem, remedy) of each transform that reads a column of a wrong type.
+
+    `types`: those of features and transforms by name, as far as they are known.
+    """
+    for transform in model.transforms:
+        key = child(item("features", model.columns.index(transform.name)), transform.kind)
+        for name in transform.inputs:
+            kind = types.get(name)
+            if kind is not None and kind not in _READS[transform.kind]:
+                *others, last = _READS[transform.kind]
+                yield (
+                    key,
+                    f"{name} is a {kind}, and {transform.kind} reads {', '.join(others)} or {last}",
+                    "bucketize it before, and cross the bucket"
+                    if transform.kind == "cross" and kind == "float"
+                    else "use another feature, or convert it in its view's SQL",
+                )

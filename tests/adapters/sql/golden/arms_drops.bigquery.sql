@@ -1,0 +1,79 @@
+SELECT
+  arm,
+  other,
+  day,
+  SUM(isthmus_new) AS units,
+  SUM(all_y - all_y_0) AS y,
+  SUM(all_d - all_d_0) AS d,
+  SUM((
+    all_y - all_y_0
+  ) * (
+    all_y + all_y_0
+  )) AS yy,
+  SUM(all_y * all_d - all_y_0 * all_d_0) AS yd,
+  SUM((
+    all_d - all_d_0
+  ) * (
+    all_d + all_d_0
+  )) AS dd,
+  SUM(dropped - dropped_0) AS dropped
+FROM (
+  SELECT
+    day,
+    arm,
+    other,
+    isthmus_new,
+    CASE WHEN all_d > 2 THEN 0 ELSE all_y END AS all_y,
+    CASE WHEN all_d > 2 THEN 0 ELSE all_d END AS all_d,
+    CASE WHEN all_d > 2 THEN 1 ELSE 0 END AS dropped,
+    CASE WHEN all_d - d > 2 THEN 0 ELSE all_y - y END AS all_y_0,
+    CASE WHEN all_d - d > 2 THEN 0 ELSE all_d - d END AS all_d_0,
+    CASE WHEN all_d - d > 2 THEN 1 ELSE 0 END AS dropped_0
+  FROM (
+    SELECT
+      isthmus_day AS day,
+      y,
+      d,
+      MIN(isthmus_least) OVER (PARTITION BY isthmus_unit) AS arm,
+      MAX(isthmus_most) OVER (PARTITION BY isthmus_unit) AS other,
+      CASE
+        WHEN ROW_NUMBER() OVER (PARTITION BY isthmus_unit ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC) = 1
+        THEN 1
+        ELSE 0
+      END AS isthmus_new,
+      SUM(y) OVER (
+        PARTITION BY isthmus_unit
+        ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS all_y,
+      SUM(d) OVER (
+        PARTITION BY isthmus_unit
+        ORDER BY isthmus_day IS NULL ASC, isthmus_day ASC
+        ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW
+      ) AS all_d
+    FROM (
+      SELECT
+        segment_id AS isthmus_unit,
+        dt AS isthmus_day,
+        MIN(policy) AS isthmus_least,
+        MAX(policy) AS isthmus_most,
+        SUM(outcome) AS y,
+        COUNT(*) AS d
+      FROM ctr
+      WHERE
+        (
+          policy = 'random' OR policy = 'bts'
+        )
+        AND event_timestamp < TIMESTAMP '2019-12-01 00:00:00.000+00'
+        AND created_timestamp <= TIMESTAMP '2019-12-01 00:00:00.000+00'
+        AND NOT segment_id IS NULL
+      GROUP BY
+        segment_id,
+        dt
+    ) AS isthmus_days
+  ) AS isthmus_running
+) AS isthmus_units
+GROUP BY
+  arm,
+  other,
+  day

@@ -1,0 +1,120 @@
+"""Measures of a number: against scipy and scikit-learn, and intervals against the plain bootstrap."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from scipy.stats import spearmanr
+from sklearn.metrics import r2_score, root_mean_squared_error
+
+from isthmus.pipelines.evaluation import measure, regression, units
+
+levels = st.sampled_from([0.0, 0.0, 1.0, 2.0, 3.5, 70.0])
+
+
+@settings(deadline=None)
+@given(hnp.arrays(float, (30, 2), elements=levels))
+def test_spearman_is_scipy_s_with_ties_and_without(pairs):
+    scores, outcomes = pairs.T
+    ours = regression.spearman(scores, outcomes)
+    if len(set(scores)) < 2 or len(set(outcomes)) < 2:
+        assert np.isnan(ours)
+    else:
+        assert ours == pytest.approx(spearmanr(scores, outcomes)[0], abs=1e-9)
+
+
+def test_a_row_s_part_says_how_the_correlation_moves_when_the_row_counts_more():
+    random = np.random.default_rng(1)
+    scores = random.integers(0, 8, 40).astype(float)
+    outcomes = np.round(random.exponential(1, 40) * (random.random(40) < 0.6), 1)
+    parts, _ = regression.spearman_shares(scores, outcomes)
+    often = 2000  # each row so often, and one of them once more
+    many = [np.tile(side, often) for side in (scores, outcomes)]
+    whole = spearmanr(scores, outcomes)[0]
+    for row in range(0, 40, 7):
+        one_more = spearmanr(np.append(many[0], scores[row]), np.append(many[1], outcomes[row]))[0]
+        moved = (one_more - whole) * (40 * often + 1)
+        assert moved == pytest.approx(parts[row] - whole, abs=2e-3)
+
+
+def people(number=150, seed=2):
+    """Rows of people who come once or often, and like everything more or less."""
+    random = np.random.default_rng(seed)
+    unit = np.repeat(np.arange(number), random.integers(1, 12, number))
+    liking = np.exp(random.normal(0, 0.5, number))
+    scores = np.exp(random.normal(0, 0.7, len(unit)))
+    stayed = random.random(len(unit)) < 0.6
+    return unit, scores, stayed * liking[unit] * scores * np.exp(random.normal(0, 0.5, len(unit)))
+
+
+def test_sums_by_unit_say_what_drawing_whole_units_says():
+    """Beside the plain way: every sample a table of its own."""
+    unit, scores, outcomes = people()
+    random, plain = np.random.default_rng(4), []
+    rows = [np.flatnonzero(unit == one) for one in range(150)]
+    for _ in range(1500):
+        sample = np.concatenate([rows[one] for one in random.integers(0, 150, 150)])
+        y, x = outcomes[sample], scores[sample]
+        plain.append(
+            (
+                root_mean_squared_error(y, x),
+                abs(y - x).mean(),
+                r2_score(y, x),
+                spearmanr(x, y)[0],
+                y.sum() / x.sum(),
+            )
+        )
+    totals = regression.totals(outcomes, scores, unit, 150)
+    drawn = units.draw(list(totals.values()))
+    assert list(totals) == ["rmse", "mae", "r2", "spearman", "calibration"]
+    for place, name in enumerate(totals):
+        theirs = np.array(plain)[:, place]
+        assert drawn[:, place].std() == pytest.approx(theirs.std(), rel=0.1), name
+        assert drawn[:, place].mean() == pytest.approx(theirs.mean(), abs=0.3 * theirs.std()), name
+        assert units.parts(totals[name]).sum() == pytest.approx(0, abs=1e-9)
+
+
+def test_a_prediction_below_0_has_no_calibration_and_equal_ones_no_correlation():
+    unit, scores, outcomes = people()
+    below = regression.totals(outcomes, scores - 1, unit, 150)
+    assert set(below) == {"rmse", "mae", "r2", "spearman"}
+    equal = units.estimates(regression.totals(outcomes, np.full(len(unit), 2.0), unit, 150))
+    assert set(equal) == {"rmse", "mae", "r2", "calibration"}
+
+
+def table(scores, outcomes, unit):
+    rows = len(unit)
+    return pa.table(
+        {
+            "event_id": [str(row) for row in range(rows)],
+            "event_timestamp": pa.array([0] * rows, pa.timestamp("ms")),
+            "outcome": pa.array(outcomes, pa.float64()),
+            "prediction": pa.array(scores, pa.float64()),
+            "base_rate": pa.array(np.full(rows, outcomes.mean())),
+            "period": pa.array(np.zeros(rows, dtype=int)),
+            "unit": [f"u{one}" for one in unit],
+            "ranked_within": pa.nulls(rows, pa.string()),
+            "item": pa.nulls(rows, pa.string()),
+        }
+    )
+
+
+def test_differences_are_paired_and_turn_their_sign_when_the_models_change_places():
+    unit, scores, outcomes = people()
+    noisy = scores * np.exp(np.random.default_rng(5).normal(0, 0.8, len(unit)))
+    forth = measure.differences(table(scores, outcomes, unit), noisy)
+    back = measure.differences(table(noisy, outcomes, unit), scores)
+    assert {name for name, figure in forth.items() if figure.low > 0} >= {"spearman", "r2"}
+    assert forth["rmse"].high < 0
+    for name, figure in forth.items():
+        assert figure.value == pytest.approx(-back[name].value)
+        assert figure.low == pytest.approx(-back[name].high)
+
+
+def test_a_constant_model_is_compared_and_nothing_is_known_of_its_order():
+    unit, scores, outcomes = people()
+    found = measure.differences(table(scores, outcomes, unit), np.full(len(unit), 1.0))
+    assert (found["spearman"].low, found["spearman"].high) == (-2.0, 2.0)
+    assert "rmse" in found
