@@ -164,9 +164,9 @@ def frozen_run(project: Project, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error that an experiment never ran.
+    """Return the error for an experiment that never ran, with a remedy.
 
-    Its remedy is to start it, or the most similar name of project.yaml.
+    The remedy is to start it, or the most similar name in project.yaml.
     """
     remedy = (
         f"isthmus experiment start {name}"
