@@ -88,7 +88,7 @@ def measure(
 
 
 def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
-    """Sort rows by group and score, and return the stretches of rows with equal scores (ties)."""
+    """Sort rows by group and score, and return the runs of rows with equal scores."""
     order = np.lexsort((-scores, groups))
     scores, group = scores[order], groups[order]
     new = np.ones(len(order), dtype=bool)
@@ -100,7 +100,7 @@ def _runs(scores: Floats, outcomes: NDArray[Any], groups: Codes) -> _Runs:
 
 
 def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
-    """Return for each row the sum of the values of the rows before it in its group."""
+    """Return for each row the sum of the values of earlier rows of its group."""
     sums_before = np.cumsum(values) - values
     opens = np.ones(len(group), dtype=bool)
     opens[1:] = group[1:] != group[:-1]
@@ -110,10 +110,10 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
 
 
 def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
-    """Return for each group its discounted cumulative gain (DCG).
+    """Return for each group the sum of its outcomes' discounted gains, as in DCG.
 
-    Among rows of equal score each outcome counts with the mean gain of their places.
-    `cumulated[i]` is the sum of the gains of the first i places.
+    Among rows of equal score each outcome counts with the mean gain of their places. `cumulated` is
+    the sum of the gains of all places before one.
     """
     worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
@@ -210,7 +210,7 @@ class TopSpread(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
-    """Return how evenly the groups' first places are spread over items: coverage and Gini.
+    """Return how first places in the groups are spread over items (coverage and Gini).
 
     `items` are codes of each row's item from 0 to `number` - 1.
     """

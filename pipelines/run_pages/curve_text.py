@@ -54,7 +54,7 @@ def last_step(curve: LearningCurve) -> str:
 
 
 def _by_quality(curve: LearningCurve, gain: Estimate) -> tuple[float, float]:
-    """Return (low, high) of a gain's interval, with the sign turned where less is better."""
+    """Return a gain's interval as (low, high) in quality, where more is better."""
     lower = curve.metric == _LOWER_IS_BETTER
     return (-gain.high, -gain.low) if lower else (gain.low, gain.high)
 
