@@ -248,7 +248,7 @@ def check_token(endpoint: str, token: str | None, *, expect: str | None) -> None
 
 
 def not_found(endpoint: str) -> NotFound:
-    """Return the NotFound error that says that an endpoint is not deployed."""
+    """Return the error for an endpoint that is not deployed."""
     return NotFound(f"there is no endpoint {endpoint}", remedy=f"isthmus deploy {endpoint}")
 
 

@@ -117,9 +117,9 @@ def ending_reports(folder: Path) -> str | None:
 
 
 def gone(folder: Path, url: str | None) -> str | None:
-    """Return text on how the offline stack at `url` ended and what to do, or None if it answers.
+    """Return text on how the offline stack at `url` ended and what to do, or None.
 
-    None where one stands, or none did.
+    None: a server answers at the URL, or there is no URL.
     """
     if url is None or _listens(url):
         return None

@@ -269,7 +269,7 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | Non
 
 
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
-    """Return the unit for the endpoint's YAML: the key of whom it ranks for, such as visitor_id.
+    """Return the unit for the endpoint's YAML: the attribute it ranks for, such as visitor_id.
 
     It is taken from another endpoint or the objective; failing both, it is a placeholder for the
     user.

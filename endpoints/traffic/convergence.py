@@ -40,5 +40,5 @@ def has_converged(
 
 
 def _steps(percent: Decimal, resolution: Decimal) -> int:
-    """Return a percentage as a number of the smallest steps that a target can set."""
+    """Divide a percentage by the smallest step that a target can set, to a whole number."""
     return int((percent / resolution).to_integral_value())

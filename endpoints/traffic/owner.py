@@ -44,7 +44,7 @@ class Owner(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def lasting(self) -> bool:
-        """Whether it keeps the traffic until it gives it back: a rollout or an experiment does."""
+        """Whether the owner keeps the traffic until it releases it; rollouts and experiments do."""
         return self.owner in ("rollout", "experiment")
 
     def is_of(self, kind: Literal["rollout", "experiment"], name: str) -> bool:

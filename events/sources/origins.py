@@ -165,7 +165,7 @@ def _files(
 
 
 def _together(name: str, sources: Sequence[Source], raw: Path) -> Source:
-    """Return several sources as one, whose rows still name their own file."""
+    """Return several sources as one source, each row of which still names the file it is from."""
 
     def chunks() -> Iterator[Chunk]:
         for source in sources:

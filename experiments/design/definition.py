@@ -204,9 +204,9 @@ def newest_run(project: Project, name: str) -> RecordedRun:
 
 
 def never_ran(project: Project, name: str) -> NotFound:
-    """Return the error that an experiment never ran.
+    """Return the error for an experiment that never ran, with a remedy.
 
-    Its remedy is to start it, or the most similar name of project.yaml.
+    The remedy is to start it, or the most similar name in project.yaml.
     """
     remedy = (
         f"isthmus experiment start {name}"

@@ -165,9 +165,10 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
-        """Return the smallest effect that the units of `days` can show, or None.
+        """Return the smallest relative effect that the planned days' units can show, or None.
 
-        `needed` gives the units of all arms for an effect.
+        None: the number of units a day is unknown. `needed` gives the units of all arms for an
+        effect.
         """
         if not self.a_day:
             return None

@@ -203,7 +203,10 @@ def _ranges(changes: Sequence[Change], run: str) -> tuple[list[int], list[Ranges
 
 
 def _held_bucket(ranges: tuple[list[int], list[Ranges]], config: int, place: int) -> bool:
-    """Return whether the run held a hash bucket under a version of the live document."""
+    """Return whether the run held a hash bucket under a version of the live document.
+
+    `ranges` is what `_ranges` returns, `config` the version, `place` the bucket.
+    """
     versions, ranges_since = ranges
     period = bisect_right(versions, config) - 1
     return period >= 0 and any(low <= place <= high for low, high in ranges_since[period])

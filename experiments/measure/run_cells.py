@@ -156,7 +156,11 @@ def _units(cell: Cell) -> int:
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return the sums of what one day alone adds to a metric, over the units that had that day."""
+    """Return a metric's sums for one day of the units' age, as if that day stood alone.
+
+    `cells` are the rows of that day, `units` counts those that had it, and `since_first` is the
+    day's number since a unit's first exposure, from 0.
+    """
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)

@@ -123,9 +123,10 @@ SELECT arm, count(*) AS units, {squares} FROM {influences} GROUP BY arm"""
 
 
 def _of_ones(numbers: Iterable[int], days: int) -> str:
-    """Return the stage that takes off what a unit counts for where a metric has no denominator.
+    """Return the SQL stage that subtracts from each slope the denominators of 1 of a plain metric.
 
-    It is 1 on each of its days, also on those without a row.
+    A metric that is no ratio has a denominator of 1 for each unit on each of its days, also on days
+    without a row.
     """
     less = ", ".join(f"i{number} - so_far{number} AS i{number}" for number in numbers)
     lasted = "date_diff('millisecond', first_day, $today)"

@@ -59,10 +59,13 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 def share(
     part: float, whole: float, part_part: float, part_whole: float, whole_whole: float
 ) -> Estimate:
-    """Return the ratio of two sums over units, with a confidence interval from its variance.
+    """Return the ratio of two sums over units, with its confidence interval.
+
+    `part` and `whole` are the sums; `part_part`, `part_whole` and `whole_whole` those of their
+    squares and product by unit.
 
     Raises:
-        ZeroDivisionError: The whole is nothing.
+        ZeroDivisionError: The whole is 0.
     """
     value = part / whole
     return around(value, (part_part - 2 * value * part_whole + value**2 * whole_whole) / whole**2)

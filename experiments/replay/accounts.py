@@ -182,7 +182,10 @@ def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: 
 def _mass(
     place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
-    """Return how likely the replayed version puts an item of each score tenth at a place."""
+    """Return the probability that the replayed version puts an item of each score tenth at a place.
+
+    `by_draw` has, by the id of a lane, the probabilities that exploration adds.
+    """
     mass = np.zeros(TENTHS)
     if place.lane is None:
         mass[tenths[place.item]] = 1.0

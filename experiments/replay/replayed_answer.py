@@ -163,7 +163,11 @@ def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float
 
 
 def _other(place: tuple[Lane | None, int, int] | None, item: int | None, explore: float) -> float:
-    """Return how likely the replayed version shows another item at a place."""
+    """Return the probability that the replayed version shows a different item at a place.
+
+    `place` is the lane (None: a pinned place), the place's number in it, and the item that the
+    version arranged there.
+    """
     if place is None or item is None:
         return 1.0
     lane, number, arranged_there = place

@@ -185,7 +185,7 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return the horizon by which a metric's intervals allow for repeated looks.
+    """Return how a sequential test widens a metric's intervals: looks taken, units planned.
 
     While the size of the plan is unknown the intervals are infinite.
     """

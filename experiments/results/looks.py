@@ -88,7 +88,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
 
 
 def _is_new_look(units: int, last: int, planned: int | None) -> bool:
-    """Return whether enough units came since the last look for a new one to count.
+    """Return whether enough units came since the last recorded look to record another.
 
     Args:
         units: The units of this look.

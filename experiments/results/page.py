@@ -119,7 +119,7 @@ def history_section(changes: Sequence[Change]) -> str:
 
 
 def _arms_section(results: Results, metric: MetricArms) -> str:
-    """Return the HTML section on a metric in every arm, with each treatment's relative lift."""
+    """Return the HTML section on one metric: its rate in every arm, and each treatment's lift."""
     denominator = metric.metric.denominator
     below = [text.total_text(denominator)] if denominator else []
     numerator = text.total_text(metric.metric.numerator)

@@ -59,9 +59,9 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
-        """Return the simulated time with the true effects of a run added to it.
+        """Return the simulated time with the run's true effects recorded in it.
 
-        If an earlier simulation of the run had other effects, they are stored as None: unknown.
+        If an earlier simulation of the run had other effects, None is recorded: they are unknown.
         """
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})

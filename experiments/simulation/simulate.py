@@ -141,7 +141,7 @@ class Session:
         return replace(played, undelivered=gateway.lost)
 
     def _note(self, time: SimulatedTime) -> None:
-        """Keep and store the simulated time that has been reached."""
+        """Store the simulated time that has been reached, and go on from it."""
         self.time = time
         simulated_time.store(self._project.target.blobs, time)
 
@@ -209,7 +209,10 @@ class _First:
         self._setting, self._time = setting, time
 
     def sample(self, endpoint: str) -> dict[str, Any]:
-        """Return the first simulated visitor's request; raise SampleFailed if nobody visits."""
+        """Return the first simulated visitor's ranking request for a smoke test of the endpoint.
+
+        Raises SampleFailed if nobody visits.
+        """
         setting, moment = self._setting, self._time.at
         days = visits(
             setting.simulation,

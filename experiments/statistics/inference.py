@@ -126,7 +126,7 @@ def counting_looks(looks: Sequence[int], planned: int) -> list[int]:
 
 
 def _rising(information: Sequence[float]) -> list[float]:
-    """Return each look's statistical information, made strictly increasing."""
+    """Return the looks' statistical information, raised where needed to increase strictly."""
     rising: list[float] = []
     for figure in information:
         rising.append(max(figure, rising[-1] * (1 + NEW)) if rising else figure)

@@ -154,7 +154,9 @@ def leave_out_alike(control: Sums, treatment: Sums) -> bool:
 
 
 def carries_enough(sums: Sums, point: Point) -> bool:
-    """Return whether an arm has enough units for an interval, by how those of all arms vary.
+    """Return whether an arm's total rests on enough units for a confidence interval.
+
+    How much units vary is taken from all arms together (`cautious_points`).
 
     By its own units alone, an arm that happens to have more outcomes than others like it would
     be compared, and the others not.
@@ -163,7 +165,10 @@ def carries_enough(sums: Sums, point: Point) -> bool:
 
 
 def fewest_carriers(sums: Sums) -> int:
-    """Return the least effective number of an arm's units with which it is compared."""
+    """Return the least number of effective units that an arm needs to be compared.
+
+    Amounts and counts have limits of their own; see `Sums.equal_units`.
+    """
     return FEWEST_CARRIERS if sums.of_amounts else FEWEST_OUTCOMES
 
 

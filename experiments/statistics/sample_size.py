@@ -111,7 +111,7 @@ def smallest_effect(needed: Callable[[float], int], units: float) -> float | Non
 
 
 def _variance(control: Sums, effect: float) -> float:
-    """Return the variance of one unit's part in the rate, if the rate has changed by the effect."""
+    """Return the variance of one unit's part in the rate after the rate changed by an effect."""
     if control.by_row:
         rate = control.rate * (1 + effect)
         return rate * max(1 - rate, 0.0)

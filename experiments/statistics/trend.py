@@ -74,15 +74,18 @@ def slope_contrast(days: Mapping[int, Pair]) -> Contrast | None:
 
 
 def _size(control: Sums, treatment: Sums) -> float:
-    """Return the weight of a day: one over the sum of one over each arm's denominator."""
+    """Return the weight of one day in the slope: the harmonic sum of both arms' denominators.
+
+    That is 1 / (1/d of the control + 1/d of the treatment).
+    """
     return 1 / (1 / control.total("d") + 1 / treatment.total("d"))
 
 
 def day_weights(contrast: Contrast, days: Mapping[int, Sums]) -> dict[int, DayWeight]:
-    """Return what each day of a unit of one arm adds to its influence on the slope.
+    """Return how the slope changes with one unit's outcomes, by day since its first exposure.
 
-    It is `of_y` times the day's numerator less `of_d` times its denominator. `days` are the arm's
-    sums of each day alone.
+    On a day a unit's influence is `of_y` times its numerator less `of_d` times its denominator.
+    `days` are the arm's sums of each day alone.
     """
     return {
         day: DayWeight(weight / days[day].total("y"), weight / days[day].total("d"))

@@ -141,7 +141,9 @@ def _difference(
 def _changed_feature(
     source: ViewSource, row: Mapping[str, Any], run: int, repeat: int | None
 ) -> dict[str, Any] | None:
-    """Return the first feature whose value differs from that over all data, with both values.
+    """Return the first feature that differs from its value over all data, as a dict, or None.
+
+    The keys are `feature` (its name), `value` (over all data) and `other`.
 
     A float that also differs where the query is repeated in another order tells nothing.
     """

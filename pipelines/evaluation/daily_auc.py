@@ -43,7 +43,7 @@ class DailyAuc(msgspec.Struct, frozen=True, kw_only=True):
         return float((self.auc * self.pairs).sum() / self.pairs.sum())
 
     def errors_above(self, area: float) -> float:
-        """Return by how many standard errors the pooled AUC is above `area`.
+        """Return the distance of the pooled AUC above a given AUC, in standard errors.
 
         A pooled AUC below 0.5 counts as 1 minus itself.
         """
@@ -103,9 +103,10 @@ def daily_auc(
 def _design(
     units: Codes, won: Floats, pairs: Floats, positives: Floats, negatives: Floats
 ) -> float:
-    """Return the design effect of the pooled AUC: its variance by units over that by rows.
+    """Return the design effect of the pooled AUC: how clustering by unit inflates its variance.
 
-    It is 1 at least.
+    It is the variance over units divided by that over independent rows, 1 at least. `won` and
+    `pairs` are each row's part in the AUC; `positives` and `negatives` are counts by day.
     """
     total = float(pairs.sum())
     area = float(won.sum()) / total

@@ -105,7 +105,7 @@ def _smooth_shares(counts: NDArray[Any]) -> NDArray[Any]:
 
 
 def _between(numbers: NDArray[Any], edges: NDArray[Any]) -> NDArray[Any]:
-    """Return how many of the numbers fall into each bin between these edges."""
+    """Return how many of the numbers fall into each bin between the edges."""
     counts: NDArray[Any] = np.bincount(
         np.searchsorted(edges, numbers, side="right"), minlength=len(edges) + 1
     ).astype(float)

@@ -192,7 +192,10 @@ def predict_folds(
 
 
 def _seconds_ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
-    """Return an estimate of the seconds that the remaining folds take in one process."""
+    """Return an estimate of the seconds that the remaining folds take in one process.
+
+    It assumes that the time grows with the rows to train on, as in `result`.
+    """
     rows = sum(training_rows_of(data, fold).num_rows for fold in rest)
     return result.seconds * rows / result.known
 

@@ -361,7 +361,7 @@ def _blocks(log: _Log, key: str) -> Codes:
 
 
 def _best(feature: _Feature) -> tuple[str | None, float | None]:
-    """Return the entity that a feature describes and the best AUC that its true rates allow.
+    """Return (entity, best AUC): what a feature describes, and the AUC its true rates allow.
 
     Both are None where that cannot be told.
     """
@@ -373,7 +373,7 @@ def _best(feature: _Feature) -> tuple[str | None, float | None]:
 
 
 def _of_time(log: _Log, times: Any) -> float:
-    """Return the AUC of the event's time alone as a score, pooled over days."""
+    """Return the AUC of the event's time used alone as a score, pooled over days."""
     numbers = np.asarray(times.cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy(), float)
     by_day = daily_auc(numbers, log.truth, log.days, log.units, clustered=log.clustered)
     return by_day.pooled if len(by_day.day) else 0.5

@@ -116,7 +116,7 @@ def learning_curve(
 
 
 def _log_share(log: Callable[[str], None], percent: int, line: str) -> None:
-    """Log a line of the evaluation of one share."""
+    """Write a line to the step's log, preceded by the share of the units it is about."""
     log(f"{percent} % of the units, {line}")
 
 

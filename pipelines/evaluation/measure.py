@@ -236,7 +236,7 @@ def against(
     run: str,
     cutoffs: Sequence[int] = (CUTOFF,),
 ) -> Champion:
-    """Compare a model's forward predictions with the champion's, on the rows of both."""
+    """Compare a model's forward predictions with the champion's, on the rows of both models."""
     common, other = common_rows(ours, theirs)
     if not common.num_rows:
         return Champion(

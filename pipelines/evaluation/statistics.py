@@ -86,9 +86,10 @@ class Pairs:
         )
 
     def _share(self, counts: NDArray[Any]) -> float:
-        """Return the AUC when rows count several times, as bootstrap samples do; ties count half.
+        """Return the AUC of weighted rows; a tie counts half.
 
-        `counts` has how often each bunch of negative rows counts, then each positive row.
+        `counts` are the weights, such as how often a bootstrap sample drew each: first of the
+        bunches of negative rows, then of each positive row.
         """
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]

@@ -79,7 +79,7 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def comparable_rows(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
-    """Return an objective's rows for `spread` and `excess`: each row's residual, entity and block.
+    """Return each row's residual, entity and block, as `spread` and `excess` need them.
 
     A residual is the outcome minus its day's rate. Rows of one block may agree by chance.
     """
@@ -183,7 +183,7 @@ def _cells(rows: Alike) -> _Cells:
 
 
 def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
-    """Return each entity's fitted residual by the mean of its text, and the variance explained."""
+    """Return (fitted residual by entity, variance explained); the fit is the mean of each text."""
     number, blocks = int(text.max(initial=-1)) + 1, int(cells.block.max(initial=-1)) + 1
     weight = sums(text, cells.weight, number)
     with_weight = np.maximum(weight, np.finfo(float).tiny)
@@ -196,7 +196,7 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
 
 
 def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
-    """Return each entity's fitted residual by a cubic of its value, and the variance explained."""
+    """Return (fitted residual by entity, variance explained) of a cubic in the feature's value."""
     usable, weight = cells.usable, cells.weight
     centre = np.average(values[usable], weights=weight[usable])
     scale = math.sqrt(float(np.average((values[usable] - centre) ** 2, weights=weight[usable])))

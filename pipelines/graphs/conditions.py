@@ -22,7 +22,7 @@ _OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 
 
 def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
-    """Return whether a step's run condition is true, given the outputs of the step it reads.
+    """Return whether a step's run condition holds for the outputs of the step that it reads.
 
     Raises:
         Invalid: the output is missing, so that the condition can be judged neither true nor false.

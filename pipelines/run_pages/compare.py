@@ -230,7 +230,7 @@ def overview(pairs: Sequence[Comparison]) -> str:
 
 
 def misleading_intervals_text(number: int) -> str:
-    """Return a sentence on how many of so many 95 % intervals mislead by chance."""
+    """Return a sentence: of so many 95 % intervals, how many exclude 0 by chance alone."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"

@@ -90,7 +90,7 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
 
 
 def _place(column: Sequence[str]) -> int:
-    """Return where a column of the overview stands: before the runs' own figures, or among them."""
+    """Return a sort key of a column of the overview: the fixed ones first, then runs' figures."""
     return _FIRST.index(column[0]) if column[0] in _FIRST else len(_FIRST)
 
 

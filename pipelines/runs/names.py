@@ -57,7 +57,7 @@ def names(blobs: BlobStore) -> tuple[str, ...]:
 
 
 def _age(name: str) -> tuple[int, str]:
-    """Return a sort key that orders run names by their number."""
+    """Return a sort key that puts run names in the order of their number: r9 before r10."""
     digits = name[1:]
     return (int(digits) if digits.isdigit() else 0, name)
 

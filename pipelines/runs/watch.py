@@ -27,7 +27,7 @@ _LOOKED = 5  # runs that are observed to find those which go on
 
 
 def _ignore(_state: RunState) -> None:
-    """Ignore a run's state: the default callback."""
+    """Do nothing with a run's state: the callback when nobody watches."""
 
 
 def watch(

@@ -12,7 +12,7 @@ from ..specs.experiments import Total
 
 
 def _unit(text: str) -> str:
-    """Parse the unit of an objective: a column's name, or the word for each row by itself."""
+    """Parse an objective's unit: a column's name, or the word that makes each row a unit."""
     return text if text == ROW else column(text)
 
 

@@ -11,7 +11,7 @@ KIND = "counters"  # of the inventory
 
 
 def not_found(endpoint: str) -> NotFound:
-    """Return the error that an endpoint has no counters, as `apply` was not called for it."""
+    """Return the error for an endpoint without counters: `apply` was not called for it."""
     return NotFound(f"{endpoint} has no counters", remedy=f"make them: isthmus deploy {endpoint}")
 
 

@@ -153,7 +153,7 @@ def write_windows_out(tree: exp.Expr) -> None:
 
 
 def _inline(window: exp.Window, named: exp.Window) -> None:
-    """Copy a named window's PARTITION BY, ORDER BY and frame into a window that refers to it."""
+    """Copy a named window's PARTITION BY, ORDER BY and frame into a window that names it."""
     for part in ("partition_by", "order", "spec"):
         if value := named.args.get(part):
             window.set(

@@ -63,7 +63,7 @@ class InheritedProcess:
                 os.kill(self.pid, number)
 
     async def wait(self) -> str:
-        """Wait until the process ends, and return the clause that how it ended is not known."""
+        """Wait until the process ends; return a text that says that nobody knows how it ended."""
         await self._wait_for_end()
         return "ended; how is not known, as the supervisor that started it has died"
 

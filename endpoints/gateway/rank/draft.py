@@ -142,10 +142,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """Interleave two rankings in one lane; return for each place who picked which item.
+    """Interleave two rankings in one lane; return (picks by place, the next lane's first round).
 
-    A lane is places that a set of candidates competes for. The second value returned is the number
-    of the next lane's first round; `begins` is that of this lane's.
+    A lane is places that a set of candidates competes for. A pick says which of the two chose which
+    item. `begins` is the number of this lane's first round.
     """
     picks: list[Pick] = []
     for pair_round in rounds(first, second):

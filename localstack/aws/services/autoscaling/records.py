@@ -127,7 +127,7 @@ def answer_of_moto(ctx: Context, params: dict[str, Any], operation: str) -> dict
 
 
 def names(resource: str) -> tuple[str, str]:
-    """Return the endpoint and the variant of a ResourceId."""
+    """Return (endpoint, variant), which a ResourceId of a scalable target names."""
     match = _RESOURCE.fullmatch(resource)
     if match is None:
         raise refusal("Unsupported service namespace, resource type or scalable dimension")

@@ -67,7 +67,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
-    """Return the types of the two operands of a binary expression."""
+    """Return (left, right): the types of the two operands of a binary expression."""
     if isinstance(node, exp.Binary):
         return types.kind_of(node.left), types.kind_of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
