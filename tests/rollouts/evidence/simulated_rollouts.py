@@ -67,10 +67,10 @@ def rollout(plan, traffic, random):
         bake = state.bake_from
         state = decided(state, minutes, now)
         if state.phase in ("aborting", "waiting", "handing"):
-            why = state.cause if state.phase == "aborting" else state.outbox[-1].why
+            why = state.outbox[-1].why if state.phase == "waiting" else state.cause
             return Ending(
                 stage=state.stage,
-                why="" if state.phase == "handing" else why,
+                why=why,
                 minutes=(now - START) // MINUTE,
                 failed=failed,
                 served=served,
