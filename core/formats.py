@@ -59,9 +59,15 @@ def decode(
 ) -> Kind:
     """Decode a stored JSON document of this format version, or of an older one.
 
-    Refused: a newer one. Invalid: bytes that are none of ours.
+    Args:
+        data: The document's bytes.
+        kind: The struct to decode it as.
+        what: What errors call the document.
+        remedy: What to do when it is damaged.
 
-    `what` names it in messages; `remedy` is what helps when it is damaged.
+    Raises:
+        Refused: A newer version wrote it.
+        Invalid: The bytes are no such document.
     """
     try:
         written, newest = schema_of(data), schema(kind)

@@ -127,7 +127,8 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
     """Return whether a request to this target can choose the variant that answers.
 
-    Under sticky routing it always can. A target that does not list the capability counts as able.
+    With sticky routing it always can. A target whose capabilities do not mention this is taken as
+    able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
@@ -179,8 +180,8 @@ def guard_variants(
 
     Args:
         spec: The endpoint as it is to be.
-        running: The variants that run; one that is not in it is not known.
-        traffic: Percent by variant, the larger of what is served and what is asked for.
+        running: The variants that run, by name; a variant that is missing here is not compared.
+        traffic: Percent by variant, the larger of what is served and what is requested.
 
     Raises:
         Conflict: The spec would take traffic away.

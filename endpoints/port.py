@@ -250,8 +250,8 @@ class Counters(Protocol):
         Args:
             endpoint: Its name.
             unit: The unit's.
-            amounts: By the number's name.
-            forget: Names of numbers that go.
+            amounts: The amounts to add, by the count's name.
+            forget: Names of counts to remove.
             until: The real time after which the whole document may vanish.
 
         Raises:

@@ -42,7 +42,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return what a target cannot do of an endpoint's declaration, as problems with their lines."""
+    """Return a problem with its line for each part of a declared endpoint a target cannot do."""
     return tuple(
         problem_at(
             description,
@@ -57,7 +57,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what a target cannot do of an endpoint's declaration: (key, value, remedy)."""
+    """Yield (key, value, remedy) for each part of a declared endpoint a target cannot do."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):

@@ -67,7 +67,7 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 def load(path: Path) -> Description:
     """Read and validate a project's files, and return its Description.
 
-    What is wrong with one target of profiles.yaml is told by whoever opens that target.
+    Mistakes in a single target of profiles.yaml are raised only when that target is opened.
 
     Raises:
         NotFound: there is no project.yaml.
@@ -87,9 +87,9 @@ def parse(
 ) -> tuple[Description | None, tuple[Problem, ...]]:
     """Parse a project's files; return what is valid of it, with all problems and warnings.
 
-    With errors there is a description only when they are confined to endpoints, experiments,
-    metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
-    views can be checked as well. It is for looking at; `load` never returns one.
+    If all errors lie in endpoints, experiments, metrics, monitors, rollouts, models, trainers,
+    sources or profiles, the description has the rest of the project, so that views can be checked
+    as well. With other errors there is none. `load` never returns such a description.
 
     Args:
         path: project.yaml, or its folder.

@@ -24,9 +24,8 @@ _folders: set[str] = set()
 def importable(folder: str) -> None:
     """Make modules in a project's folder importable, always compiled from their present source.
 
-    Python's own bytecode files tell two sources apart by length and second of writing. A trainer
-    that was edited twice in a second would run as it was before, and its result would be kept under
-    the new source's key.
+    Python's cached bytecode is not used: it recognizes a changed source by length and time in
+    seconds, so a trainer that was edited twice within a second would run as it was before.
     """
     if folder not in _folders:
         _folders.add(folder)

@@ -55,8 +55,8 @@ def create(
 ) -> tuple[Path, ...]:
     """Create a project from an example in a new or empty folder; return its files.
 
-    A new folder appears whole or not at all. Without an example's name it is the shop, and the
-    project is named after the folder, as the starter always is.
+    A new folder appears whole or not at all. Without an example's name the example is the shop, and
+    the project is named after the folder. The starter project always is.
 
     Args:
         folder: where to; the returned paths are below it as it is given.
@@ -251,7 +251,8 @@ def _complete(draft: Path) -> None:
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
     readme.write_text(
-        readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8"
+        readme.read_text(encoding="utf-8").replace("PROJECT", _project_name(draft), 1),
+        encoding="utf-8",
     )
     (draft / _WORKFLOW).parent.mkdir(parents=True)
     (draft / _WORKFLOW).write_bytes(_examples().joinpath("ci/github-actions.yml").read_bytes())
@@ -269,7 +270,7 @@ def _complete(draft: Path) -> None:
             )
 
 
-def _name(draft: Path) -> str:
+def _project_name(draft: Path) -> str:
     """Return the project's name from the first line of its project.yaml."""
     return (
         (draft / "project.yaml")

@@ -135,7 +135,7 @@ def _advance(
     try:
         flushed = documents.flush(ports.state, state)
         decided, actions = tick(flushed, looked.observation, now, holder=holder, seize=seize)
-        if leaving and not actions and _is_told(decided):
+        if leaving and not actions and _is_announced(decided):
             decided = replace(decided, lease=lease.give_back(decided.lease))
         stored, undone = _carry_out(
             ports, stored, decided, actions, observation=looked.observation, clock=clock
@@ -160,7 +160,7 @@ def _advance(
     )
 
 
-def _is_told(state: State) -> bool:
+def _is_announced(state: State) -> bool:
     """Return whether all webhook notices are sent and no report page is due.
 
     Entries in the outbox do not count: the next iteration, by any controller, writes them.

@@ -53,7 +53,7 @@ def name_here(
 
 
 def name_taken(name: str, native: str) -> Refused:
-    """Return the error that an endpoint of this project already has the name asked for."""
+    """Return the error that an endpoint of this project already has the requested name."""
     return Refused(
         f"{name} is an endpoint of this project already, {native}",
         remedy="give this one another name: --as NAME",

@@ -71,7 +71,10 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
-    """Probe whether the server implements an operation; an error other than that counts as yes."""
+    """Probe whether the server implements an operation.
+
+    Only the error that it lacks the operation counts as no; any other error counts as yes.
+    """
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
 
@@ -126,7 +129,7 @@ def _means_missing(status: int, body: bytes) -> bool:
 def _html(body: object) -> bool:
     """Return whether a body is an HTML page, by its text.
 
-    moto gives text/html as the type of JSON, too.
+    The content type does not tell, because moto sends text/html with JSON, too.
     """
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 

@@ -219,7 +219,7 @@ aws_of = one_for_each(Aws)
 def where(target: Target) -> str:
     """Return a target's account, region and bucket as text.
 
-    Offline, it also says what answers instead of our stack.
+    Offline it also names the server, if that is not isthmus_stack.
     """
     aws = aws_of(target)
     aws.admit()

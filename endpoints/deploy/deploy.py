@@ -208,7 +208,7 @@ def _intend(
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
     """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
 
-    After a crash this goes on where it was: the intent was written down before.
+    After a crash a repeat goes on, because the intent was recorded before.
     """
     intended = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != intended:

@@ -37,7 +37,7 @@ Address = tuple[str, int]
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
     """Return the ids of the Unix users whom ISTHMUS_ALLOW_USER admits; None admits all (`*`).
 
-    The server's own user and root come in without being named.
+    The server's own user and root are always admitted.
 
     Raises:
         Invalid: It names somebody who is no user of this machine.
@@ -66,10 +66,10 @@ def stranger(
     can be reached from there requires a token, or has a proxy in front.
 
     Args:
-        users: As `allowed_users` returns them.
+        users: The ids of the users who are allowed, as `allowed_users` returns them.
         peer: The caller's address. None where the connection has none, as that of a Unix socket,
             which files' modes guard.
-        local: The server's.
+        local: The server's address.
     """
     if users is None or peer is None or local is None or not kernel_tells():
         return None

@@ -129,8 +129,8 @@ def take(
     Args:
         state: The target's store.
         endpoint: The endpoint as it was observed just now.
-        kind: Of the owner.
-        name: The owner's.
+        kind: Whether a rollout or an experiment takes it.
+        name: The rollout's or experiment's name.
         command: The command that ends it, which errors tell to others.
         now: The time.
         heir_of: A run that has ended and passes the traffic on, so that it always has an owner.
@@ -167,7 +167,7 @@ def release(
 ) -> None:
     """Give up a rollout's or experiment's ownership of the traffic, so that nobody has it.
 
-    What is somebody else's, or free already, stays as it is.
+    If another owner has it, or nobody, nothing changes.
 
     Raises:
         Conflict: Somebody was faster.
@@ -219,7 +219,7 @@ def announce_end(
     name: str,
     until: datetime,
 ) -> None:
-    """Record until when a rollout or experiment that has ended keeps the traffic.
+    """Record the time until which a rollout or experiment that has ended keeps the traffic.
 
     Raises:
         Conflict: Somebody was faster.
@@ -232,7 +232,7 @@ def announce_end(
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
     """Return the error for changing an endpoint's traffic while it has another owner.
 
-    `meanwhile`: what may not be done either, beside moving it.
+    `meanwhile` is a clause on what else is not allowed meanwhile.
     """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:

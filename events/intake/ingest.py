@@ -419,7 +419,8 @@ def _require_few_bad(
 def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
     """Raise TooManyBad if more rows of a batch are invalid by themselves than allowed.
 
-    Invalid by themselves: of a wrong type, say, whatever is stored already.
+    A row is invalid by itself if, for example, it has a value of a wrong type, whatever is stored
+    already.
     """
     for event, source, batch, _ in staged:
         tally = bad_rows(batch)

@@ -159,7 +159,7 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
     """Write the document of all live runs together with the history entry of the change.
 
     Args:
-        state: Where it is stored.
+        state: The store of the documents.
         stored: The document before.
         after: The document afterwards.
         entry: The change, which is `next_change` of `stored`.
@@ -298,7 +298,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
     is used again.
 
     Args:
-        state: Where runs are stored.
+        state: The store of the runs.
         unnumbered: The run, whose `run` is the experiment's name.
 
     Raises:
@@ -318,7 +318,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
     """Return the keys of an experiment's definition that have changed.
 
-    They are such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
     """
     old, new = (asdict(definition.experiment) for definition in (then, now))
     keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]

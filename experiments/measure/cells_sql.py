@@ -65,11 +65,11 @@ def cells_sql(
 
     Args:
         spec: The project's events and objectives.
-        metrics: What is added up.
+        metrics: The metrics whose sums are queried.
         unit: The endpoint's attribute that names a unit.
         arms: How many arms there are.
         units: The units that count, a query of run_units.py.
-        segmented: By segment.
+        segmented: Whether `units` has segments, by which the sums are grouped, too.
         daily: Metrics whose days are to be compared by themselves.
         credited: The metrics are those that `win_rate` gives.
     """

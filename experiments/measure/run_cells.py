@@ -156,7 +156,7 @@ def _units(cell: Cell) -> int:
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return a metric's sums over units of what one day alone adds."""
+    """Return the sums of what one day alone adds to a metric, over the units that had that day."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)
@@ -184,7 +184,7 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return until when events count, and outcomes are known, for results at a moment.
+    """Return the period in which a look counts events, and when their outcomes must be known.
 
     Events after a stop do not count, even within the window of a unit: by then its requests get
     other parameters.
@@ -211,9 +211,10 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return until when events count at a moment, and until when outcomes are known.
+    """Return the time before which events count, and that by which outcomes are known.
 
-    An old log (`now:`) is complete: its last moment counts, with its outcomes.
+    They are those for a look at `moment`. An old log (`now:`) is complete: its last moment counts,
+    with its outcomes.
     """
     if spec.now is None or moment != utc_milliseconds(spec.now):
         return moment, moment
@@ -239,8 +240,8 @@ def read(
     Args:
         project: The project.
         run: The run.
-        metrics: What is added up.
-        period: What is counted.
+        metrics: The metrics whose sums are read.
+        period: The period in which assignments and events count.
         daily: Metrics whose days are compared by themselves.
 
     Raises:
@@ -313,11 +314,11 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
-    A unit counts from its first exposure on; the one arm is named `all`. The sums are as exact as
-    those of `read`.
+    A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
+    are read again on shifted values, as `read` does.
 
     Raises:
-        Invalid: It has served nobody.
+        Invalid: The endpoint has answered no unit in that time.
     """
     query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
     cells = _of_endpoint(project, endpoint, query, moment)

@@ -141,7 +141,7 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     """Return an SQL query of the units of events, by event id.
 
-    Columns: isthmus_id and unit. It has one row an id, though an id may stand on two dates.
+    Columns: isthmus_id and unit. Each id has one row, even if its event was logged on two dates.
     """
     step, *further = steps
     if further:

@@ -70,8 +70,8 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
 def comparable(below: Kind, above: Kind) -> bool:
     """Return whether two groups have enough units and outcomes for a ratio of their shares.
 
-    Each needs 100 units and 10 with an outcome. The lower one may lack these where it would have
-    them at the other's share.
+    Each needs 100 units and 10 outcomes. The lower group may have fewer outcomes if it would have
+    10 at the other group's share.
     """
     if not enough(above.units, above.satisfied):
         return False
@@ -106,8 +106,8 @@ def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
     """Return how each group's share of the units changed since the first window.
 
-    It is empty where either window has fewer than 100 units. Units of both windows are taken as
-    independent: who is in both makes the true interval narrower, never wider.
+    It is empty if either window has fewer than 100 units. The windows are taken as independent;
+    units that are in both make the true interval narrower, never wider.
     """
     now, then = (sum(kind.units for kind in groups.values()) for groups in (kinds, first))
     if not (enough(now, now) and enough(then, then)):

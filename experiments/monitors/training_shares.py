@@ -102,7 +102,7 @@ def _shares_by_group(
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
     """Yield each group's share of exposures over its share of the training set, by version.
 
-    Above 1 the model shows the group more than it was trained on it.
+    A ratio above 1 means that the group is shown more often than its share in training.
     """
     for row in served:
         share = trained.get(row.of, {}).get(row.group)

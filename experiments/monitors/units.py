@@ -67,7 +67,7 @@ def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ..
     """Count units by period, model version and group, and those with an outcome.
 
     Raises:
-        Invalid: The log was made before monitors, and nobody applied it again.
+        Invalid: The log's table is from before there were monitors; `apply` adds the column.
     """
     endpoint = project.spec.endpoints[monitor.endpoint]
     state = project.target.warehouse.observe("rankings")
@@ -105,7 +105,7 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 def group_of(attributes: str | None, name: str) -> str:
     """Return a unit's group: the value of an attribute in its request, as text.
 
-    Text is as it is, other values are as JSON spells them.
+    A text value is unchanged; any other is in JSON's notation.
     """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:

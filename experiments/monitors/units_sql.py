@@ -28,9 +28,9 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     attributes (of the request), satisfied (whether an outcome followed) and back (in `before`:
     whether the unit came again in `now`); the last two are 0 or 1.
 
-    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest =
-    $since, $before, $first and $first_end (not included). Where no outcome can be joined to a unit,
-    $known and $earliest are not asked for.
+    Parameters: $endpoint; $until and, where outcomes can be joined to units, $known (both not
+    included); the dates $since, $before, $first and $first_end (not included), and with $known also
+    $earliest, which equals $since.
     """
     objective = spec.objectives[endpoint.objective]
     satisfied = _satisfied_units(spec, objective, endpoint.unit)

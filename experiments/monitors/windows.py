@@ -61,7 +61,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
     """Return which days a monitor reads at a moment: its window, and the first window.
 
     Raises:
-        Invalid: The endpoint has answered nobody before it.
+        Invalid: The endpoint had answered no request by then.
     """
     ends, known_at = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
@@ -76,7 +76,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """Return until when events count for a monitor, and until when outcomes are known.
+    """Return the time before which a monitor counts events, and when outcomes must be known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """

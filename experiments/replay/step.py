@@ -202,7 +202,7 @@ class _Version:
         return self._lacking(request, key) or request
 
     def _lacking(self, request: RankRequest, key: str) -> str | None:
-        """Return a clause on what the version reads and the request lacks, or None."""
+        """Return a clause on what the version needs that the request lacks, or None."""
         attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
             own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
@@ -226,7 +226,7 @@ class _Version:
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
         """Return the scores that the version gives to a request's candidates.
 
-        The predictor sees what went through JSON, as in a call.
+        The rows are passed through JSON first, as in a call of the endpoint.
         """
         sent: dict[str, Any] = {
             name: value

@@ -144,12 +144,12 @@ def replay_version(
     """Evaluate a model version offline, on what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count.
+    complete count.
 
     Args:
         project: The project.
         version: MODEL@NUMBER, such as `ranker@3`.
-        endpoint: Whose answers; None: of the one endpoint that serves the model.
+        endpoint: The endpoint whose answers are read; None: the only one that serves the model.
         since: The first moment; None: 28 days before the last.
         until: The last moment, not included; None: now.
 

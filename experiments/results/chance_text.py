@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..statistics.chance_to_beat import PRIOR_SD
 
 if TYPE_CHECKING:
-    from .results import Effect, Results
+    from .results import Results
 
 
 def chance_lines(results: Results) -> list[str]:
@@ -15,7 +15,8 @@ def chance_lines(results: Results) -> list[str]:
     lines: list[str] = []
     for metric in (deciding.metric.name for deciding in results.deciding):
         chances = [
-            f"{_probability_text(effect)} that {effect.arm} beats {results.arms[0]}"
+            f"{_probability_text(effect.chance_to_beat.probability)} that {effect.arm} beats "
+            f"{results.arms[0]}"
             for effect in results.effects
             if effect.metric == metric and effect.chance_to_beat is not None
         ]
@@ -33,11 +34,9 @@ def prior_text() -> str:
     )
 
 
-def _probability_text(effect: Effect) -> str:
-    """Return the chance to beat the control in percent, which is never certain."""
-    if effect.chance_to_beat is None:
-        return ""
-    percents = 100 * effect.chance_to_beat.probability
+def _probability_text(probability: float) -> str:
+    """Return a probability in percent, which is never certain."""
+    percents = 100 * probability
     if percents < 0.1 or percents > 99.9:
         return "less than 0.1 %" if percents < 50 else "more than 99.9 %"
     return f"{percents:.1f} %"

@@ -17,7 +17,7 @@ from ..statistics.guardrails import Arm, guard
 from ..statistics.inference import ONCE, TUNED_FOR, Horizon
 from ..statistics.multiple_tests import holm
 from ..statistics.ranges import Range, as_range
-from ..statistics.ratio import Difference, interval, points
+from ..statistics.ratio import Difference, cautious_points, interval
 from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
@@ -65,7 +65,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose windows are over by then count.
+        Only units whose outcome windows are over by then count.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
@@ -127,10 +127,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes.
-
-    It is the least of all treatments.
-    """
+    """Return the share of the variance that the covariate removes, at least in each treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
@@ -244,7 +241,7 @@ def _guardrail_effects(
     """Yield the effects on the guardrail metrics, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
         name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
-        rates = points(sums[name])
+        rates = cautious_points(sums[name])
         control, *treatments = (
             Arm(name=arm, sums=arm_sums, point=rates[arm]) for arm, arm_sums in sums[name].items()
         )
@@ -293,17 +290,17 @@ def _end_of_day_effects(
         yield DayEffect(
             day=day.isoformat(),
             arm=arm,
-            units=_units_of_both(arms, arm),
-            relative=_relative(pair, multiple),
+            units=units_of_both(arms, arm),
+            relative=relative_range(pair, multiple),
         )
 
 
-def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
     """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
-def _relative(pair: Compared | None, multiple: float) -> Range | None:
+def relative_range(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
 
@@ -334,7 +331,7 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
             metric=name,
             arm=arm,
             effects={
-                value: _relative(pair, ONCE.multiple())
+                value: relative_range(pair, ONCE.multiple())
                 for value, pair in pairs[attribute, name, arm].items()
             },
             p=adjusted.get((attribute, name, arm)),

@@ -79,6 +79,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     twice: int = 0
     unnamed: int = 0
     looks: tuple[LogLook, ...] = ()
+    warnings: tuple[str, ...] = ()
     verdict: LogVerdict
 
     @property
@@ -132,6 +133,7 @@ def log_document(results: Results) -> LogDocument:
             )
             for effect in results.over_time
         ),
+        warnings=results.warnings,
         verdict=LogVerdict(
             word=cast("LogWord", results.conclusion.word), why=results.conclusion.why
         ),

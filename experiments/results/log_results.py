@@ -18,6 +18,7 @@ from ..statistics import split, verdict
 from ..statistics.assessment import comparisons
 from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
+from ..statistics.few_units import warnings_of_few
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
@@ -90,6 +91,9 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
         split=checked,
         twice=cells.twice,
         over_time=over_time(cells, treatment, inference),
+        warnings=tuple(
+            warning for name, of_arm in sums.items() for warning in warnings_of_few(name, of_arm)
+        ),
         conclusion=replace(
             conclusion, of=figure_text(deciding.name, deciding.outcome, effects[0].relative)
         ),
@@ -199,13 +203,12 @@ def _conclusion(
     conclusion = compared(difference, metric.metric.goal, verdict.by_metric(judged))
     if conclusion.word != "undecided":
         return conclusion
-    outcomes = f"{objective.outcome}s"
+    control, treatment = metric.arms.values()
     too_few = (
         ""
-        if difference
-        else f"Below 100 units or 10 {outcomes} an arm there is nothing to compare."
+        if control.enough and treatment.enough
+        else f"Below 100 units or 10 {objective.outcome}s an arm there is nothing to compare."
     )
-    control, treatment = metric.arms.values()
     unit = objective.unit or objective.exposure
     size = verdict.size(control, min(control.units, treatment.units), unit)
     why = " ".join(part for part in (conclusion.why or too_few, size) if part)

@@ -54,7 +54,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return None if number is None else self.looks[number]
 
     def until(self, moment: datetime) -> Looks:
-        """Return the looks at a run's results that were known at a moment, with the plan's size."""
+        """Return the looks that were recorded by a moment, with the size of the plan."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
     def earlier(self, moment: datetime) -> tuple[Look, ...]:
@@ -62,7 +62,7 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """Return the last look if too few new units have come for another one, else None."""
+        """Return the last look if too few new units have come since for another one, else None."""
         last = self.looks[-1] if self.looks else None
         return (
             last if last is not None and not _is_new_look(units, last.units, self.planned) else None

@@ -27,10 +27,10 @@ from ..measure.run_cells import Reading, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
 from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
+from ..statistics.few_units import warnings_of_few
 from ..statistics.inference import Horizon
 from ..statistics.sample_size import days_left
 from ..statistics.split import Split
-from ..statistics.sums import rests_on_few
 from . import effects as arms_judging
 from . import interleaving, store
 from . import looks as recorded_looks
@@ -125,19 +125,23 @@ class _Judging(Protocol):
 
     def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
         """Return the statistical information (1 / variance) on each metric that is tested."""
+        ...
 
     def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
         """Return the totals and rates of every metric in every arm."""
+        ...
 
     def effects(
         self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
     ) -> tuple[Effect, ...]:
         """Return each treatment's effect on every metric."""
+        ...
 
     def over_time(
         self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
     ) -> tuple[DayEffect, ...]:
         """Return the effect on the first deciding metric as it was at the end of each day."""
+        ...
 
 
 def _judging(comparison: Comparison) -> _Judging:
@@ -226,8 +230,8 @@ def _check_split(
 ) -> Split:
     """Check whether the units came to the arms in the planned shares.
 
-    It raises Invalid if none was assigned. The last day of a run that was stopped is over, too:
-    nobody comes any more.
+    It raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because
+    no more units come.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -312,7 +316,9 @@ def _results(project: Project, basis: _Basis) -> Results:
         ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
-        warnings=_warnings(metrics),
+        warnings=tuple(
+            warning for name, arms in sums.items() for warning in warnings_of_few(name, arms)
+        ),
         monitors=(
             () if interleaves else arm_monitors.arm_figures(project, basis.run, basis.reading)
         ),
@@ -342,16 +348,6 @@ def _split_by_segment(
         return splits
     versions = run_cells.read_versions(project, basis.run, basis.reading)
     return splits | ({MODEL_VERSION: versions} if versions else {})
-
-
-def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
-    """Return warnings about metrics whose totals are carried by a few units."""
-    warnings = (
-        rests_on_few(arm, metric.metric.name, sums)
-        for metric in metrics
-        for arm, sums in metric.arms.items()
-    )
-    return tuple(warning for warning in warnings if warning)
 
 
 def _units_a_day(cells: RunCells, until: datetime) -> float:
@@ -402,7 +398,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the conclusion needs to know about one treatment."""
+    """Return the figures of one treatment from which the conclusion is drawn."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

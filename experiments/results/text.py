@@ -103,6 +103,7 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
         yield f"  {results.split}"
     for line in left_out(results, log):
         yield f"  left out: {line}"
+    yield from (f"  warning: {warning}" for warning in results.warnings)
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
@@ -163,7 +164,7 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
     """Return the lines of a table of the arms, each with its rate's interval.
 
-    `units`: also with their number.
+    With `units` each line has the arm's number of units, too.
     """
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
@@ -322,7 +323,7 @@ def figure_title(figure: ArmFigure) -> str:
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
-    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    A ratio of two groups names them: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
     control, *treatments = figure.arms
     for arm in treatments:
@@ -386,7 +387,7 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of a metric's total: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

@@ -15,7 +15,7 @@ from ..statistics.inference import ONCE
 from ..statistics.ranges import as_range
 from ..statistics.sums import Sums
 from ..statistics.trend import Contrast, DayWeight
-from .effects import Comparison
+from .effects import Comparison, relative_range, units_of_both
 from .results import DayEffect, Trend
 
 _MOST_DAYS = 28  # since the first exposure that are compared
@@ -90,8 +90,8 @@ def _day_effects(by_day: ByDay, arm: str) -> tuple[DayEffect, ...]:
         DayEffect(
             since_first=day,
             arm=arm,
-            units=next(iter(arms.values())).units + arms[arm].units,
-            relative=as_range(pair.difference(ONCE.multiple()).relative),
+            units=units_of_both(arms, arm),
+            relative=relative_range(pair, ONCE.multiple()),
         )
         for day, arms in by_day.items()
         if (pair := comparisons(arms)[arm])

@@ -79,18 +79,18 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     """Close a shipped run: make the winning arm's parameters the endpoint's own.
 
-    It takes as long as variants take to come up, and some minutes.
+    It takes some minutes, in which variants start.
 
     Args:
         project: The project.
         name: The experiment.
-        everybody: Also where it has shipped to some units only.
+        everybody: Close it even if it has shipped to some units only.
 
     Raises:
         NotFound: There is no run.
         Refused: Nothing has shipped; project.yaml's defaults are not yet the shipped parameters; it
             ships to some units only, and not `everybody`; or the version may not be promoted.
-        Conflict, Busy: Somebody else acts; the same again goes on.
+        Conflict, Busy: Somebody else changes the endpoint; a repeat goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
@@ -127,7 +127,8 @@ def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everyb
     """Raise an error unless a run may be closed.
 
     Raises:
-        Refused: Nothing has shipped, it ships to some units only, or units would fall back.
+        Refused: Nothing has shipped, it ships to some units only, or units would lose the shipped
+            parameters.
     """
     if run.state != "shipped":
         raise Refused(
@@ -366,7 +367,7 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Return text on what is left to do where the shipped version keeps its variant's name."""
+    """Return text on the steps left to the user if the shipped version keeps its variant's name."""
     way = _winning_variant(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]

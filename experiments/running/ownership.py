@@ -15,7 +15,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
     """Raise an error unless an experiment may take the endpoint's traffic.
 
     Raises:
-        Refused: It is somebody else's, or a run that is not closed yet keeps it.
+        Refused: The traffic has another owner, such as a run that is not closed yet.
     """
     claim = owner.read(project.target.state, endpoint.name) if endpoint else None
     if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):

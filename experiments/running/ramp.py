@@ -24,7 +24,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
         project: The project.
         name: The experiment.
         percent: The new share.
-        because: Why; it stands in the history.
+        because: The reason, for the history.
 
     Raises:
         NotFound: The run is not live.

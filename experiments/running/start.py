@@ -110,7 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
-    """Return the result of `start`: the live run, its share and what was tried."""
+    """Return the result of `start`: the live run, its share and the answers to test requests."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,

@@ -25,7 +25,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     Args:
         project: The project.
         name: The experiment.
-        because: Why; it stands in the history.
+        because: The reason, for the history.
         ship: The arm whose parameters every unit gets instead, until `close`.
 
     Raises:
@@ -44,7 +44,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
             return _stopped_already(project, stored.live, name)
         if ship is not None:
             return _ship(project, stored, run, ship, because)
-        return _end(project, stored, run, because)
+        return _remove_run(project, stored, run, because)
 
 
 def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
@@ -90,7 +90,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
     )
 
 
-def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
+def _remove_run(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
     """Remove a run from the live document, and release its traffic."""
     entry = runs.next_change(
         stored,

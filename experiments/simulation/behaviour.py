@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def session(self) -> str | None:
         """The name of the attribute that groups the items of one answer.
 
-        None where nothing does but the visitor: an objective without `ranked_within` has its unit.
+        None if an objective without `ranked_within` groups them by the visitor alone.
         """
         within = self.spec.objectives[self.endpoint.objective].ranked_within
         return within if within != self.unit else None
@@ -151,7 +151,7 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
         event_id = f"{action.event}-{shown.visit.session}-{values['position']}"
         happened[action.event] = (event_id, happens_at)
         ids = {event: known_id for event, (known_id, _) in happened.items()}
-        row = _row(setting.spec.events[action.event].attributes, values, ids)
+        row = _event_attributes(setting.spec.events[action.event].attributes, values, ids)
         event = {
             "event": action.event,
             "event_id": event_id,
@@ -182,7 +182,9 @@ def _delay(mean: timedelta, slow: float) -> timedelta:
     return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
 
 
-def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
+def _event_attributes(
+    attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]
+) -> dict[str, Any]:
     """Return an event's attributes by name, with the ids of the item's earlier events."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}

@@ -111,12 +111,12 @@ def on_this_machine(target: Target) -> bool:
 
 
 def is_simulated(project: Project) -> bool:
-    """Return whether the project goes by a simulated clock."""
+    """Return whether the project takes its time from a simulated clock."""
     return isinstance(project.clock, MovedClock)
 
 
 def simulated_span(target: Target) -> tuple[datetime, datetime] | None:
-    """Return when simulated time began and where it stands.
+    """Return when simulated time began and its present moment.
 
     None: nothing was simulated there.
     """

@@ -23,10 +23,10 @@ from ...core.runtime.project import Progress
 from ...errors import Unavailable
 from .behaviour import Setting, ShownAnswer, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
-from .http_calls import THREADS, HttpCalls, Reply
+from .http_calls import HttpCalls, Reply
 from .visits import DAY, HOUR, Visit, by_hour, visits
 
-_GROUP = 8 * THREADS  # visits that share a moment
+_GROUP = 32  # visits that share a moment
 _MOMENT = timedelta(milliseconds=1)
 _MOST_EVENTS = 500  # of a request to /track
 

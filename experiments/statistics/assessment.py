@@ -12,7 +12,7 @@ import msgspec
 from .chance_to_beat import ChanceToBeat, chance_to_beat
 from .inference import ONCE, Horizon
 from .multiple_tests import holm_levels, q_values
-from .ratio import Difference, Point, difference, p_value, points
+from .ratio import Difference, Point, are_comparable, cautious_points, difference, p_value
 from .sums import Sums
 from .verdict import Goal, Side, side
 
@@ -71,11 +71,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 def comparisons(arms: Arms) -> dict[str, Compared | None]:
     """Pair each treatment with the control; None where there are too few data."""
-    rates, names = points(arms), list(arms)
+    rates, names = cautious_points(arms), list(arms)
     control = names[0]
     return {
         name: Compared(control=rates[control], treatment=rates[name])
-        if arms[control].comparable and arms[name].comparable
+        if are_comparable([(arms[control], rates[control]), (arms[name], rates[name])])
         else None
         for name in names[1:]
     }
@@ -88,8 +88,8 @@ def decide(
 
     Args:
         metrics: Sums by metric and arm, the control first.
-        goals: By metric.
-        horizons: By metric, as its units are complete at another time.
+        goals: Whether each metric is to rise or to fall.
+        horizons: How each metric's intervals allow for repeated looks.
     """
     pairs = {
         (metric, arm): pair

@@ -133,7 +133,7 @@ def _bell(values: Floats, deviation: float) -> Floats:
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
     """Return the density of test statistics that have not crossed a bound yet.
 
-    A grid cell that the bound cuts counts by its part inside.
+    A grid cell that the bound cuts counts with the part that is inside.
     """
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)

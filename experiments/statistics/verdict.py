@@ -35,9 +35,9 @@ def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judg
 
 
 def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgement]:
-    """Return the worst judgement of each metric, which may have two guardrails.
+    """Return the worst judgement of each metric.
 
-    One limits a rise, the other a drop.
+    A metric may have two guardrails: one limits a rise, the other a drop.
     """
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:

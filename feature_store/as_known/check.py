@@ -28,7 +28,7 @@ from ..joins.view_history import ViewSource
 from ..tables.relations import static_raw_name
 from ..views.sources import view_sources
 from .cost import Scan, scan
-from .peeks import Peek, first_peek, likely_cause, words
+from .peeks import Peek, first_peek, likely_cause, peek_text
 from .queries import (
     Input,
     blamed_sql,
@@ -78,7 +78,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         return f"{looked}: " + (
             "none saw later data"
             if self.peek is None
-            else f"{self.blamed:,} rows to blame\n  {words(self.peek)}"
+            else f"{self.blamed:,} rows to blame\n  {peek_text(self.peek)}"
         )
 
 
@@ -127,7 +127,7 @@ def require_as_known(
             more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
             again = f"look again: isthmus features check {report.view}"
             raise Refused(
-                f"{report.view}: {words(report.peek)}{more}",
+                f"{report.view}: {peek_text(report.peek)}{more}",
                 remedy=f"likely: {report.cause}\n{again}",
             )
         reports[report.view] = report

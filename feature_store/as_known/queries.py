@@ -85,7 +85,10 @@ def reads_outcomes(read: Sequence[Input]) -> bool:
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
     """Return how many times one query of the leakage check computes a view.
 
-    `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
+    Args:
+        moments: The number of points in time that the query checks.
+        flipped: Whether the view reads outcomes, so that it is computed with flipped ones, too.
+        again: Whether it is computed once more over its input in another order.
     """
     return 1 + moments * (1 + flipped) + again
 
@@ -241,7 +244,17 @@ def _sql_over_inputs(
     replacement: Callable[[Input, int], str | None],
     number: int,
 ) -> str:
-    """Return a view's SQL with a WITH clause that replaces some of its inputs by other rows."""
+    """Return a view's SQL with a WITH clause in which some of its tables have other rows.
+
+    So a view is computed as if it had not seen what came later.
+
+    Args:
+        source: The view.
+        read: The tables that its SQL reads.
+        replacement: Returns the SELECT that stands for a table, None to leave it, from the table
+            and the run's number.
+        number: The number of the run, which names its parameters.
+    """
     instead = [
         f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := replacement(i, number)) is not None
     ]

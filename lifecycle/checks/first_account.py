@@ -147,7 +147,7 @@ def first_round(
         if recorder:
             recorder.begin()
         try:
-            with _until(small, timedelta(minutes=minutes)):
+            with _refusing_calls_after(small, timedelta(minutes=minutes)):
                 for name, stage in _STAGES.items():
                     stages.append(_tried(name, stage, small))
                     tell(name, stages[-1].detail)
@@ -211,7 +211,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 
 @contextmanager
-def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
+def _refusing_calls_after(project: Project, span: timedelta) -> Generator[None, None, None]:
     """Refuse every later call to the provider after `span`, so that the trial round must end."""
     end = time.monotonic() + span.total_seconds()
 
@@ -407,7 +407,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
         yield info.uri, partial(target.blobs.delete, info.uri)
     for key in tuple(target.state.keys("")):  # which the store of blobs does not list
-        yield f"document {key}", partial(_forget, target, key)
+        yield f"document {key}", partial(_delete_document, target, key)
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
@@ -419,7 +419,7 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
     return name
 
 
-def _forget(target: Target, key: str) -> None:
+def _delete_document(target: Target, key: str) -> None:
     """Delete the document with this key from the state store, if it exists."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

@@ -102,10 +102,15 @@ def _limits(line: TargetLine) -> list[str]:
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
     """Check a project's files, its SQL, and what each target supports of it; return a report.
 
-    Never raises for what is wrong with the project.
+    Mistakes of the project are in the report; they raise no error.
 
-    `target`: what cannot be done there is an error, and what cannot be done on another target is a
-    warning; without it each target must do all. NotFound: profiles.yaml has no such target.
+    Args:
+        path: project.yaml, or its folder.
+        target: The target that must support everything; what others do not is a warning. None:
+            every target must.
+
+    Raises:
+        NotFound: profiles.yaml has no such target.
     """
     from ...core.plugins import installed
     from ...events.sources.checks import check_sources

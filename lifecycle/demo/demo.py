@@ -13,7 +13,16 @@ from ...pipelines.run_pages.leak_comparison import Leak
 from . import shop as demo_shop
 from .result import CANDIDATES, SLOTS, Demo, RollbackResult, ServedTraffic
 from .shop import ShopDemo
-from .stages import OnStage, Stages, auc_of, check_installed, prepared, require, silent, started_for
+from .stages import (
+    OnStage,
+    Stages,
+    auc_text,
+    check_installed,
+    prepared,
+    require,
+    silent,
+    started_for,
+)
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
@@ -79,8 +88,10 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
     with project.lock("demo"):
         begun = prepared(project, stage)
         champion = begun.champion
-        challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
-        leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
+        challenger = stage(
+            "train logistic", lambda: train(project, "models/logistic.yaml"), auc_text
+        )
+        leak = stage("leak", lambda: leak_page(project, challenger.name), _leak_text)
         replayed, fixed, random_ctr = stage(
             "replay", lambda: _off_policy_estimates(project), lambda values: str(values[0])
         )
@@ -106,7 +117,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
                 lambda counts: f"p99 {counts.p99_ms:.1f} ms, errors {counts.errors:,}",
             )
         rolled = stage(
-            "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
+            "rehearse a rollout", lambda: _rehearse_rollout(project), lambda result: result.headline
         )
     first, last = _span(project)
     return Demo(
@@ -133,7 +144,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
     )
 
 
-def _leaked(leak: Leak) -> str:
+def _leak_text(leak: Leak) -> str:
     """Return text that compares the AUC of a feature as known then with that of a leaking one."""
     return (
         f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
@@ -211,7 +222,7 @@ def _serve(project: Project, requests: int) -> ServedTraffic:
     )
 
 
-def _rehearsed(project: Project) -> RollbackResult:
+def _rehearse_rollout(project: Project) -> RollbackResult:
     """Rehearse the example's rollout with a failing challenger, and return how it went.
 
     It is rehearsed once more without guardrails, to count the requests that fail then.

@@ -50,7 +50,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
             first = planned.refused[0]
             raise Refused(
                 f"{first.kind} {first.name}{first.detail}; nothing was changed",
-                remedy=_way_on(first),
+                remedy=_remedy(first),
             )
         steps = (_events, gateway_streams.make, _tables, _objectives, _views, counter_tables.make)
         for done, step in enumerate(steps):
@@ -65,7 +65,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
     return Applied(target=project.target.name, made=counts, seconds=time.monotonic() - started)
 
 
-def _way_on(refused: PlanItem) -> str:
+def _remedy(refused: PlanItem) -> str:
     """Return advice on what to do instead of a change that `apply` refuses."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"

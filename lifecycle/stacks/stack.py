@@ -104,7 +104,8 @@ def coverage(
 ) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """Return for each API operation of a cloud whether the offline stack executes it.
 
-    NotFound: the cloud, or the service.
+    Raises:
+        NotFound: There is no such cloud, or no such service.
     """
     _stack_of(cloud)
     with as_ours():

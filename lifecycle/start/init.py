@@ -40,7 +40,7 @@ def init(
     """Create a project in a new or empty folder, from an example or from files of events.
 
     Args:
-        folder: Where to.
+        folder: The folder to create.
         example: Which example; None: the shop, or the project for `source`.
         source: The file of events for which a project is proposed; two: what was shown, and what
             came of it.

@@ -98,7 +98,8 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
     """Work out the events, attributes and outcomes of one log, or of a log and its outcomes.
 
     Raises:
-        Invalid: The second file's rows cannot be led back to the first's.
+        Invalid: The second file's rows cannot be led back to the first's; no row, or every row, has
+            the outcome.
     """
     attributes, left_out = _attributes(log, roles)
     where = where_shown(roles)
@@ -122,6 +123,13 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         return shape
     when = f"WHERE {roles.outcome.condition}"
     (hits,) = log.ask(f"count(*) FILTER (WHERE {roles.outcome.condition})")
+    if hits in (0, log.rows):
+        raise Invalid(
+            f"{'no' if hits == 0 else 'every'} row of {log.path.name} has {roles.outcome.words}: "
+            "there is nothing to learn from",
+            remedy="name another column, or a condition: --as outcome=COLUMN, --as "
+            "'outcome=stars >= 4'",
+        )
     within = _WITHIN[0]
     if roles.outcome.at is not None:
         within = _window(log, f"({roles.outcome.at}) - ({roles.time})", f"{log.table} {when}")
@@ -224,7 +232,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
     Args:
         shape: The log's.
-        columns: What to select; `outcomes` and `shown` are the two sides.
+        columns: The columns to select; the two sides of the join are `outcomes` and `shown`.
         loaded: Whether the tables are those of the open connection, and not the sources' files.
     """
     link, roles, log = shape.link, shape.second_roles or shape.roles, shape.second or shape.log

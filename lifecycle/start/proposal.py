@@ -49,8 +49,8 @@ def propose(
     """Return a proposed project for event files, with the columns' roles guessed from the data.
 
     Args:
-        sources: What was shown, a row an event; and, where it is another file, what came of it.
-            JSON lines, CSV, TSV or Parquet.
+        sources: A file of exposures, one event a row; and, where they are in another file, a file
+            of outcomes. They are JSON lines, CSV, TSV or Parquet.
         folder: The project's folder, which need not be there.
         named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a role
             that no column has.

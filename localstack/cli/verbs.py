@@ -221,9 +221,9 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the policy of least rights for the calls since the last reset.
+    """Return the least-privilege policy for the calls since the last reset.
 
-    They are in the cloud's own form.
+    It is in the cloud's own form: for AWS an IAM policy, for GCP permissions and roles.
 
     Raises:
         NotFound: No stack answers.

@@ -99,7 +99,7 @@ def start_apart(
     ready.unlink(missing_ok=True)
     _end_file(ready).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
-        log.replace(previous(log))
+        log.replace(previous_log(log))
     with log.open("ab") as file:  # the watcher writes there, too
         process = subprocess.Popen(
             [
@@ -249,7 +249,7 @@ def stop_at(url: str) -> bool:
     raise NoAnswer(f"process {stack.pid}, which listens at {url}, does not end")
 
 
-def previous(log: Path) -> Path:
+def previous_log(log: Path) -> Path:
     """Return the path of the log of the stack that ran before."""
     return log.with_suffix(f".previous{log.suffix}")
 

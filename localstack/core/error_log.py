@@ -22,7 +22,7 @@ def tell(what: str, error: BaseException) -> None:
 
     The first time it comes with its traceback, then as a line a minute at most.
     """
-    where = _place(error)
+    where = _raised_at(error)
     first, untold = _due(f"{what}: {type(error).__name__}", where)
     if first:
         traceback.print_exception(error, file=sys.stderr)
@@ -58,7 +58,7 @@ def _write(text: str, untold: int) -> None:
     print(f"{text}{more}", file=sys.stderr, flush=True)
 
 
-def _place(error: BaseException) -> str:
+def _raised_at(error: BaseException) -> str:
     """Return the file and line that raised an error.
 
     The error's message is left out: it may contain a client's data.

@@ -69,9 +69,11 @@ class Named(Protocol):
 
     def services(self) -> Collection[str]:
         """Return the names of the cloud services that faults can name."""
+        ...
 
     def operations(self, service: str | None, /) -> Collection[str]:
         """Return the API operations of one service that faults can name; None: of all services."""
+        ...
 
 
 def check(fault: Fault, named: Named) -> None:

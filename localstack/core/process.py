@@ -280,11 +280,11 @@ def serve(
         listening()
         os.read(ended, 1)
     for place in ready_files:  # it stays where the end was no clean one
-        _forget(place)
+        _remove_ready_file(place)
     return 0
 
 
-def _forget(ready: Path) -> None:
+def _remove_ready_file(ready: Path) -> None:
     """Remove the ready file at the end, unless it names a newer stack.
 
     That one may have begun once this one let go of its home.

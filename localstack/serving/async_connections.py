@@ -49,9 +49,9 @@ class AsyncConnections:
 
         Args:
             port: The container's.
-            path: Of the URL.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
+            path: The URL's path.
+            body: The request's body.
+            headers: The headers besides Host and Content-Length.
             within: Seconds for the whole exchange.
             on_stop: Keeps what ends the connections when the stack stops.
 

@@ -17,10 +17,11 @@ from urllib3.exceptions import (
     ProtocolError,
     ReadTimeoutError,
 )
-from urllib3.util import SKIP_HEADER
+from urllib3.util import SKIP_HEADER, Retry
 
 Headers = tuple[tuple[str, str], ...]
 CLOSED = "the container closed the connection before it had answered"
+_NEVER = Retry(total=False)  # made once: urllib3 would make one for each call
 _MOST_KEPT = 256  # connections that are idle
 _PART = 65_536  # bytes of a stream's part at most
 _AUTOMATIC = {"user-agent": SKIP_HEADER, "accept-encoding": SKIP_HEADER}
@@ -79,7 +80,30 @@ class _Response(http.client.HTTPResponse):
 
 
 class _Connection(HTTPConnection):
+    """A connection that sends a request's head and its body together.
+
+    urllib3 sends each by itself, and a container that waits on its connection wakes up for each.
+    """
+
     response_class = _Response
+    _unsent: list[bytes] | None = None  # the parts of a request that is being written
+
+    def request(self, *args: Any, **options: Any) -> None:
+        """Send a request: its head and its body in one call of the system."""
+        unsent: list[bytes] = []
+        self._unsent = unsent
+        try:
+            super().request(*args, **options)
+        finally:
+            self._unsent = None
+        super().send(b"".join(unsent))
+
+    def send(self, data: Any) -> None:
+        """Send bytes, or keep them until the request that they belong to is whole."""
+        if self._unsent is None:
+            super().send(data)
+        else:
+            self._unsent.append(data)
 
 
 class _Pool(urllib3.HTTPConnectionPool):
@@ -96,7 +120,7 @@ class Connections:
     def __init__(self, port: int, *, timeout: float = 60.0) -> None:
         self._port = port
         self._timeout = timeout
-        self._pool = _Pool("127.0.0.1", port, maxsize=_MOST_KEPT, block=False, retries=False)
+        self._pool = _Pool("127.0.0.1", port, maxsize=_MOST_KEPT, block=False, retries=_NEVER)
 
     @property
     def port(self) -> int:
@@ -116,9 +140,9 @@ class Connections:
 
         Args:
             method: GET, POST ...
-            path: With the query.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
+            path: The URL's path, with the query.
+            body: The request's body.
+            headers: The headers besides Host and Content-Length.
             within: Seconds for connecting and for each wait for more; None: the pool's.
 
         Raises:

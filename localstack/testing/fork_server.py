@@ -8,6 +8,7 @@ session, streams and exit code.
 
 import atexit
 import contextlib
+import inspect
 import io
 import os
 import pickle
@@ -28,6 +29,7 @@ from pathlib import Path
 # Variables that an interpreter or a library reads once, as it starts, begin so.
 AT_START = ("PYTHON", "LD_", "OMP_", "OPENBLAS_", "ARROW_")
 UNBUFFERED = "PYTHONUNBUFFERED"
+_EXECUTE = inspect.signature(subprocess.Popen._execute_child)
 
 
 @cache
@@ -50,70 +52,49 @@ def _connect(preparation, descriptors):
     raise RuntimeError("the process from which others are forked does not answer")
 
 
-class Forked:
-    """A forked process with the part of subprocess.Popen that callers use.
+class Forked(subprocess.Popen):
+    """A forked process. `command` is `python -m MODULE ARGUMENTS`."""
 
-    `command` is `python -m MODULE ARGUMENTS`.
-    """
+    def __init__(self, preparation, command, **options):
+        self._preparation, self._lock = preparation, threading.Lock()
+        super().__init__(command, **options)
 
-    def __init__(
-        self,
-        preparation,
-        command,
-        *,
-        stdin=None,
-        stdout=None,
-        stderr=None,
-        env=None,
-        cwd=None,
-        start_new_session=False,
-    ):
-        self.args = command
-        self.returncode = None
-        self._lock = threading.Lock()
-        environment = dict(os.environ if env is None else env)
+    def _execute_child(self, *arguments):
+        """Fork the process, where Popen would start a program."""
+        told = _EXECUTE.bind(self, *arguments).arguments
+        environment = dict(os.environ if told["env"] is None else told["env"])
+        folder = str(told["cwd"] or Path.cwd())
         child = _Child(
-            preparation, command[2:], environment, str(cwd or Path.cwd()), start_new_session
+            self._preparation, told["args"][2:], environment, folder, told["start_new_session"]
         )
-        streams = [_Stream(number, stream) for number, stream in enumerate((stdin, stdout, stderr))]
+        streams = [
+            number if told[name] == -1 else told[name]
+            for number, name in enumerate(("p2cread", "c2pwrite", "errwrite"))
+        ]
         ready, is_ready = os.pipe()
-        theirs = [*(stream.theirs for stream in streams), is_ready]
-        self._ended, sending = _connect(preparation, theirs)
+        self._ended, sending = _connect(self._preparation, [*streams, is_ready])
         weakref.finalize(self, os.close, self._ended)  # not before: threads may wait for it
-        for descriptor in (is_ready, *(stream.theirs for stream in streams if stream.opened)):
-            os.close(descriptor)
+        os.close(is_ready)
+        self._close_pipe_fds(*(told[name] for name in told if name[:3] in ("p2c", "c2p", "err")))
         with os.fdopen(sending, "wb") as message:
             message.write(pickle.dumps({}) + pickle.dumps(child))
         self.pid = forkserver.read_signed(self._ended)
+        self._child_created = True
         os.read(ready, 1)  # to its end: from here on signals to its group reach it
         os.close(ready)
-        self.stdin, self.stdout, self.stderr = (stream.ours for stream in streams)
 
-    def poll(self):
+    def _internal_poll(self, _deadstate=None):
         """Return the exit code, or None while the process runs."""
         return self._look(0)
 
-    def wait(self, timeout=None):
+    def _wait(self, timeout):
         """Return the exit code once the process has ended."""
         if self._look(timeout) is None:
             raise subprocess.TimeoutExpired(self.args, timeout)
         return self.returncode
 
-    def send_signal(self, number):
-        """Send a signal to the process, unless it has ended."""
-        if self.poll() is None:
-            with contextlib.suppress(ProcessLookupError):  # its end is on the way
-                os.kill(self.pid, number)
-
-    def terminate(self):
-        """Send SIGTERM to the process."""
-        self.send_signal(signal.SIGTERM)
-
-    def kill(self):
-        """Send SIGKILL to the process."""
-        self.send_signal(signal.SIGKILL)
-
     def _look(self, timeout):
+        """Return the exit code that the fork server tells within so many seconds, else None."""
         if self.returncode is None and select.select([self._ended], [], [], timeout)[0]:
             with self._lock:
                 if self.returncode is None:
@@ -122,23 +103,6 @@ class Forked:
                     except EOFError:  # the server was killed: nobody knows, so it is no success
                         self.returncode = -signal.SIGKILL
         return self.returncode
-
-
-class _Stream:
-    """One of a process's three streams: `theirs` is a descriptor, `ours` a pipe's other end."""
-
-    def __init__(self, number, stream):
-        self.ours, self.opened = None, stream in (subprocess.PIPE, subprocess.DEVNULL)
-        if stream == subprocess.PIPE:
-            reading, writing = os.pipe()
-            self.theirs, ours = (reading, writing) if number == 0 else (writing, reading)
-            self.ours = os.fdopen(ours, "wb" if number == 0 else "rb")
-        elif stream == subprocess.DEVNULL:
-            self.theirs = os.open(os.devnull, os.O_RDWR)
-        elif stream is None:
-            self.theirs = number
-        else:
-            self.theirs = stream if isinstance(stream, int) else stream.fileno()
 
 
 def starter(preparation, modules):
@@ -161,11 +125,8 @@ def starter(preparation, modules):
 
 
 def _at_start(environment):
-    return {
-        name: value
-        for name, value in environment.items()
-        if name.startswith(AT_START) and name != UNBUFFERED
-    }
+    names = (name for name in environment if name.startswith(AT_START) and name != UNBUFFERED)
+    return {name: environment[name] for name in names}
 
 
 class _Child:
@@ -216,15 +177,14 @@ class _Child:
 
 
 def _open_streams(*, unbuffered):
-    stdin = io.BufferedReader(io.FileIO(0, "r", closefd=False))
-    sys.stdin = sys.__stdin__ = io.TextIOWrapper(stdin, "utf-8")
+    """Open the interpreter's three streams anew, on the descriptors that this process got."""
+    stdin, stderr = io.BufferedReader(io.FileIO(0, closefd=False)), io.FileIO(2, "w", closefd=False)
     stdout = io.FileIO(1, "w", closefd=False)
     stdout = stdout if unbuffered else io.BufferedWriter(stdout)
+    sys.stdin = sys.__stdin__ = io.TextIOWrapper(stdin, "utf-8")
     sys.stdout = sys.__stdout__ = io.TextIOWrapper(stdout, "utf-8", write_through=unbuffered)
-    stderr = io.FileIO(2, "w", closefd=False)
-    sys.stderr = sys.__stderr__ = io.TextIOWrapper(
-        stderr, "utf-8", "backslashreplace", write_through=True
-    )
+    errors = {"errors": "backslashreplace", "write_through": True}
+    sys.stderr = sys.__stderr__ = io.TextIOWrapper(stderr, "utf-8", **errors)
 
 
 def _seed():

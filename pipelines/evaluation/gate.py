@@ -70,7 +70,7 @@ def within(
 ) -> Verdict:
     """Judge an estimate by its whole interval: inside the bounds passes, outside fails.
 
-    Anything else is inconclusive. Outside means on one side.
+    Outside means wholly on one side of them. Anything else is inconclusive.
     """
     if estimate is None:
         return "inconclusive"
@@ -131,9 +131,9 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
-    """Return the gate's check that no feature leaks the label; None if it does not ask for it.
+    """Return the gate's check that no feature leaks the label; None if the gate does not have it.
 
-    It fails with an alarm, and is inconclusive while a feature was not looked at.
+    It fails if a feature raises an alarm, and is inconclusive if one was not looked at.
     """
     if gate.leaks is None:
         return None
@@ -159,7 +159,7 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
     """Return a warning as text if a model is better by AUC and worse by ndcg.
 
-    Such a model knows who likes everything, not what they like.
+    Such a model has learnt which users like much, not which items a user prefers.
     """
     name = _DEFAULT.metric
     auc, ranking = differences.get("auc"), differences.get(name)

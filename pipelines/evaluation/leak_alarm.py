@@ -129,16 +129,15 @@ def leak_alarm(
         features: The columns to look at.
         unit: The column that says whose a row is.
         earlier: The same rows with what was known `back` before them.
-        back: See `earlier`.
+        back: How long before its row a value of `earlier` was known.
         time: The column of a row's time.
         within: The column that says which rows were ranked together.
         entities: The columns of entities' keys, by the entity's name.
 
     A day d stands out when all of these hold:
 
-        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),
-        |z| > Phi^-1(1 - alpha / (2 m)),
-        |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
+    z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)), |z| > Phi^-1(1 - alpha
+    / (2 m)), |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
 
     A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days,
     weighted by their pairs of positives and negatives; m counts the tests (Bonferroni), alpha =
@@ -150,8 +149,8 @@ def leak_alarm(
     effect, the variance over units of the AUC of all days (Obuchowski 1997) over that of
     independent rows, 1 at least, and V_d is not below the day's own variance over its units.
 
-        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),
-        Q1 = A / (2 - A),   Q2 = 2 A^2 / (1 + A)
+    V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n), Q1 = A / (2 - A),   Q2
+    = 2 A^2 / (1 + A)
 
     Values known earlier: the fall of AUC on the rows that have both, with its variance over units
     (or rows), beyond the same limit and 0.1.
@@ -228,7 +227,8 @@ def look(
 ) -> tuple[FeatureFinding, ...]:
     """Look for label leaks in the features of a model's training set.
 
-    Features of past outcomes are also looked at as they were known twice `within` earlier.
+    Features of past outcomes are also compared with the values that were known two outcome windows
+    earlier.
     """
     from ...feature_store.offline.training_set import training_set
 
@@ -281,7 +281,7 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
-    """Return what one feature alone predicts of the label, day by day."""
+    """Return how well one feature alone predicts the label, day by day."""
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None

@@ -122,7 +122,7 @@ def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     """Return for each group 1 / the rank of its first positive row, its mean over ties.
 
-    Of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
+    With m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
     some = np.flatnonzero(runs.hits)
     some = some[
@@ -149,7 +149,7 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
     """Return (won, pairs) of each row: its part in the AUC within its group.
 
-    Pairs are with rows of the other outcome. Each pair is counted half for either row.
+    A pair is two rows with different outcomes; half of it counts for either row.
     """
     scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
     order = np.lexsort((scores, groups))
@@ -229,7 +229,7 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
 def gini(sorted_shares: Floats) -> float:
     """Return the Gini coefficient of shares in rising order (Gini 1912).
 
-    It is 0 when all are alike, 1 - 1/n when one has everything.
+    It is 0 when all are equal, and 1 - 1/n when one of n has everything.
     """
     total, number = float(sorted_shares.sum()), len(sorted_shares)
     if not total:

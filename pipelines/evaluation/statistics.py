@@ -172,7 +172,8 @@ def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
     """Return the log loss of each row's predicted probability.
 
-    Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
+    Probabilities are kept 1e-9 away from 0 and 1, so that a certain mistake costs much but not
+    infinitely.
     """
     p = np.clip(np.asarray(probabilities, dtype=float), 1e-9, 1 - 1e-9)
     hit = np.asarray(outcomes) == 1

@@ -38,7 +38,8 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 def is_scalar(value: object) -> bool:
     """Return whether a value can be a call parameter: it reaches a model unchanged everywhere.
 
-    It is of exactly these types, finite, and a text has no lone surrogate.
+    It is true or false, a whole number up to 2^53, a finite number or a text without a lone
+    surrogate.
     """
     if type(value) is float:
         return math.isfinite(value)

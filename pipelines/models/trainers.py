@@ -124,7 +124,7 @@ def predict(
 def _message(error: Exception) -> str:
     """Return an error's type and message as text: `ValueError: no rows`.
 
-    Of a module that is not installed it also says what to install.
+    For a module that is not installed it also says what to install.
     """
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     if not isinstance(error, ModuleNotFoundError) or not error.name:

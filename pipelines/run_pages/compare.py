@@ -278,7 +278,7 @@ def version_of(run: Run) -> str:
 def spoken_verdict(comparison: Comparison) -> str:
     """Return as text which of two runs ranks better, or how many more data would decide.
 
-    It also says where AUC differs.
+    If AUC shows the opposite, the text says that, too.
     """
     name, deciding = comparison.second.name, comparison.deciding()
     words = {

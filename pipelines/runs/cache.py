@@ -102,7 +102,7 @@ def look_up(
 ) -> StepResult | KeyRecord:
     """Return a step's cached result, or a record of why it must run.
 
-    A result whose artifacts are missing or changed is none.
+    A result with missing or changed artifacts does not count.
     """
     key = key_of(parts)
     folder = _folder(blobs, document, step)

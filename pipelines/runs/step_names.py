@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TRAIN = "isthmus.train"  # dataset, fit, evaluate, register
+TRAIN = "isthmus.train"  # dataset, fit, evaluate, curve, register
 REPLAY = "isthmus.replay"  # replay
 
 _MODULES = {TRAIN: "isthmus.pipelines.training.steps", REPLAY: "isthmus.experiments.replay.step"}

@@ -62,7 +62,7 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 def mirror(project: Project, run: Run) -> None:
     """Copy a training run that has just ended to MLflow, where profiles.yaml names a server.
 
-    What goes wrong is a warning: the run itself is whole.
+    A failure becomes a warning, as the run itself is complete.
     """
     try:
         if (uri := server.uri(project)) is None:

@@ -166,7 +166,7 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """Set the aliases of a model in MLflow as they are in our registry."""
+    """Set the aliases of a model in MLflow's registry as they are in the target's."""
     name = registered_name(project, model)
     mlflow_versions = {
         version.tags.get(VERSION_ID): version

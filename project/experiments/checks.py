@@ -33,7 +33,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for endpoint in spec.endpoints.values():
         _attributes(endpoint, spec, report)
     for experiment in spec.experiments.values():
-        _name(experiment, spec, report)
+        _check_name(experiment, spec, report)
         endpoint_of = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
         _metrics(experiment, endpoint_of, spec, declared, report)
         if endpoint_of is not None and not endpoint_of.objective:
@@ -76,7 +76,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
             )
 
 
-def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+def _check_name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
     """Report an experiment that has the same name as a layer."""
     if experiment.name in spec.layers:
         message = (
@@ -159,7 +159,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
     """Return (problem, remedy) if an arm's value is invalid for the parameter, else None.
 
-    None, too, where the parameter itself is not sound.
+    It is None, too, if the parameter's own declaration has errors.
     """
     return (
         value_problem(value, endpoint.parameters[name])

@@ -205,9 +205,10 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
-    """Parse profiles.yaml; raise ProjectError for mistakes in it, but for targets not used.
+    """Parse profiles.yaml, without the targets that are not used and have mistakes.
 
-    Such a target is left out.
+    Raises:
+        ProjectError: There are mistakes elsewhere in the file.
     """
     report = Report()
     profiles_read = check(
@@ -333,9 +334,9 @@ def _scalar(node: yaml.Node, name: str) -> str:
 def _adapter(
     chain: list[str], targets: Mapping[str, yaml.Node], report: Report
 ) -> tuple[Adapter, Record] | None:
-    """Return the adapter of a chain of targets, with the shape of its keys.
+    """Return the adapter of a chain of targets that extend each other, with the shape of its keys.
 
-    None, after reporting it, when nothing of that name is installed or can be loaded.
+    If no adapter of that name is installed or can be loaded, that is reported and None returned.
     """
     name = _adapter_name(chain, targets)
     target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])

@@ -58,7 +58,7 @@ class Report:
     ) -> None:
         """Record a problem at a path such as `events.click`, with its file and line.
 
-        It is put at the nearest place above that is written down.
+        If the file does not have the path, the line is that of the nearest path above it.
         """
         place = self._place(key)
         shown = key.rsplit(":", 1)[-1]

@@ -69,9 +69,9 @@ def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime)
         return _rate(guardrail, _counts(guardrail, new), _counts(guardrail, old), settled)
     if kind == "latency":
         return _signs(
-            guardrail, _latencies(guardrail, new), _latencies(guardrail, old), settled, _times
+            guardrail, _latencies(guardrail, new), _latencies(guardrail, old), settled, _ratio
         )
-    return _signs(guardrail, new.scores, old.scores, settled, _shift)
+    return _signs(guardrail, new.scores, old.scores, settled, _relative_difference)
 
 
 def _rate(
@@ -104,7 +104,7 @@ def _rate(
     value = (
         figure
         if alone
-        else _times(figure, old_figure)
+        else _ratio(figure, old_figure)
         if figure is not None and old_figure
         else None
     )
@@ -204,12 +204,12 @@ def latency(bucket: Bucket, metric: str) -> float:
     return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 
-def _times(figure: float, base: float) -> float:
+def _ratio(figure: float, base: float) -> float:
     """Return the new variant's figure divided by the old one's."""
     return figure / base
 
 
-def _shift(figure: float, base: float) -> float:
+def _relative_difference(figure: float, base: float) -> float:
     """Return how far the new variant's score is from the old one's, relative to its size.
 
     The divisor is the absolute value, so scores below 0 are judged too.

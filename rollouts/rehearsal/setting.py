@@ -27,6 +27,7 @@ class Setting(Protocol):
 
     def now(self) -> datetime:
         """Return the simulated time."""
+        ...
 
     def ports(self) -> Ports:
         """Return interfaces to the environment for one more controller or another user."""

@@ -215,7 +215,8 @@ def report(project: Project, endpoint: str) -> Path:
 def history(project: Project, endpoint: str) -> Rows[Entry]:
     """Return the history of the running or last rollout, oldest first.
 
-    NotFound if there was none.
+    Raises:
+        NotFound: The endpoint never had a rollout.
     """
     return Rows(documents.history(project.target.state, _read(project, endpoint).state))
 

@@ -164,7 +164,7 @@ class Fleet:
         variants = {}
         for variant in spec.variants:
             now = self.variants.get(variant.name)
-            if now is not None and _same(now.spec, variant):
+            if now is not None and _is_same_variant(now.spec, variant):
                 variants[variant.name] = now
                 now.spec = variant
             else:
@@ -388,13 +388,13 @@ class WorldEndpoints:
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
         return any(
-            not _same(variants[v.name].spec, v)
+            not _is_same_variant(variants[v.name].spec, v)
             or self._fleet.wanted_instances(v, variants[v.name].wanted) != variants[v.name].wanted
             for v in spec.variants
         )
 
 
-def _same(first: VariantSpec, second: VariantSpec) -> bool:
+def _is_same_variant(first: VariantSpec, second: VariantSpec) -> bool:
     """Return whether two specifications describe the same variant."""
     return identity(first) == identity(second)
 

@@ -26,7 +26,7 @@ def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterato
         uri: The source, for messages.
         pattern: A key, a prefix that ends in `/`, or a glob.
         names: The names that the bucket lists.
-        folder: Where the files go.
+        folder: The folder for the files.
 
     Raises:
         NotFound: No name matches.

@@ -178,7 +178,8 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 def generate(tree: exp.Expr, dialect: str) -> str:
     """Return the SQL text of a query's tree in a dialect, one clause a line.
 
-    So an engine's line number means something. Comments are left out. The tree is used up.
+    One clause a line makes the line numbers in an engine's errors useful. Comments are left out.
+    The tree is changed and must not be used afterwards.
     """
     return tree.sql(
         dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE

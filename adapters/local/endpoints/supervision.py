@@ -116,7 +116,7 @@ def start(
     ):
         if not _try_lock(lock.fileno()):
             return False
-        end_left(home, row.name)
+        kill_left_servers(home, row.name)
         with listen(row.port) as listening:
             port: int = listening.getsockname()[1]
             record(port)
@@ -140,10 +140,11 @@ def start(
     return True
 
 
-def end_left(home: Path, name: str) -> None:
+def kill_left_servers(home: Path, name: str) -> None:
     """Kill the model servers of a supervisor and watcher that were both killed.
 
-    They end by themselves unless they hang. If the home folder was copied, the original's go on.
+    Usually they end by themselves; one that hangs does not. If the home folder is a copy, the model
+    servers of the original are left alone.
     """
     with suppress(Invalid, Refused):
         left = address(home, name)
@@ -163,8 +164,11 @@ def start_watcher(
 ) -> subprocess.Popen[bytes]:
     """Start a watcher process, which restarts an endpoint's supervisor whenever that dies.
 
-    `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
-    own.
+    Args:
+        fds: The file descriptors that it inherits, in watcher.py's order.
+        arguments: The supervisor's limits.
+        session: Whether it is detached from the terminal, in a process group of its own.
+        log: The file descriptor of its log; None: that of this process.
     """
     return subprocess.Popen(
         watcher_command(fds, arguments),
@@ -251,7 +255,7 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """End an endpoint's processes after its row was deleted, and remove their files.
 
-    The supervisor is told, and its process group is killed if it does not end.
+    The supervisor is asked to end, and its process group is killed if it does not.
     """
     first = address(home, name)
     if first is not None and alive(home, name):
@@ -267,7 +271,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
             _wait(lambda: (members(group), alive(home, name)) == ([], False), _DYING)
-    end_left(home, name)
+    kill_left_servers(home, name)
     remove_tree(endpoint_folder(home, name))
 
 

@@ -212,8 +212,8 @@ class Supervisor:
     async def _leave(self) -> None:
         """Exit, so that a supervisor with the code that is installed now takes over.
 
-        The watcher starts it, and it takes over what runs. New connections wait in the socket's
-        queue meanwhile. Connected clients are told with their next answer that it was the last.
+        The watcher starts it, and it takes over the model servers. New connections wait in the
+        socket's queue meanwhile. Connected clients get a last answer that closes their connection.
         """
         if self._server is None:
             return
@@ -342,7 +342,8 @@ class Supervisor:
 def _connections() -> int:
     """Return how many client connections the router may have open at once.
 
-    It is below the limit of file descriptors: connections above that could not even be refused.
+    It raises this process's limit of file descriptors if it can, and stays below it: connections
+    above that could not even be refused.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = CONNECTIONS + RESERVED

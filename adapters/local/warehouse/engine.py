@@ -16,7 +16,7 @@ import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
 from ....target import Target
-from ...common.warehouse import results
+from ...common.warehouse import duckdb_functions, results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
 from ...common.warehouse.relations import path_literal, quoted, relations_in
 from ...common.warehouse.tables import Document
@@ -101,19 +101,16 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
-        *,
-        compare: bool = True,
     ) -> None:
         """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
-        It may happen twice, if the first try runs out of memory. The cursor is its own because one
-        with a half-read result takes no other query.
+        `into` may be called twice, if the first try runs out of memory. A cursor whose result is
+        half read takes no other query, therefore this one is not shared.
         """
 
         def run() -> None:
-            with self._refresh(
-                documents, relations_in(documents, sql), compare=compare
-            ).cursor() as cursor:
+            base = self._refresh(documents, relations_in(documents, sql), compare=True)
+            with base.cursor() as cursor:
                 into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)
@@ -200,6 +197,7 @@ class Engine:
             # views and queries are a project's own: they see the warehouse
             base.execute("SET enable_external_access = false")
             base.execute("CREATE SCHEMA spool")
+            duckdb_functions.define(base)
             self._base, self._owner = base, os.getpid()
             self._registered = {}
         return base

@@ -70,7 +70,7 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag a SageMaker endpoint as adopted by this project in one call, so that no half remains.
+        """Tag a SageMaker endpoint as adopted by this project, by a single call.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.
@@ -149,7 +149,7 @@ class SageMakerAdopter:
             ),
             versions_by_content,
         )
-        if variant.ours and owner is None:
+        if variant.is_managed and owner is None:
             raise Refused(
                 f"{native}, variant {label}: {model} is a model of an Isthmus project",
                 remedy="deploy it from that project",
@@ -166,7 +166,7 @@ class SageMakerAdopter:
             image=packaged.get("Image", ""),
             uri=packaged.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
             or packaged.get("ModelDataUrl", ""),
-            model=variant.spec.model if variant.ours else "",
+            model=variant.spec.model if variant.is_managed else "",
             version=variant.spec.version,
         )
 
@@ -236,7 +236,7 @@ def as_tagged(
         Refused: profiles.yaml names the endpoint, and its tags name another project.
     """
     if (
-        all(variant.ours for variant in configured)
+        all(variant.is_managed for variant in configured)
         and described["EndpointName"] not in aws.adopted.values()
     ):
         return tuple(configured)

@@ -87,7 +87,7 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
 
     @property
-    def ours(self) -> bool:
+    def is_managed(self) -> bool:
         """Whether Isthmus deployed the variant, or the project adopted it."""
         return _MODEL in self.environment
 
@@ -200,7 +200,7 @@ def as_registered(
     A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
     (model, version) by the container's digest.
     """
-    if variant.ours or variant.content not in versions:
+    if variant.is_managed or variant.content not in versions:
         return variant
     model, number = versions[variant.content]
     return msgspec.structs.replace(
@@ -231,8 +231,8 @@ def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Convert the variants' traffic weights to percents.
 
-    They are rounded to 0.01 if only float32 keeps them from it, else to a millionth (foreign
-    weights).
+    Weights are stored as float32: a percent that differs from a hundredth only by that is rounded
+    to it. Others, which Isthmus did not set, are rounded to a millionth.
     """
     total = sum(weights.values(), Decimal(0))
     if not total:
@@ -285,8 +285,11 @@ def state(
 
 
 def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
-    """Return the revision of the spec that runs, or `foreign:<config>` if a variant is not ours."""
-    if not configured or not all(variant.ours for variant in configured):
+    """Return the revision of the spec that runs.
+
+    It is `foreign:<config>` if Isthmus deployed or adopted not all of the variants.
+    """
+    if not configured or not all(variant.is_managed for variant in configured):
         return f"foreign:{config}"
     return revision_of_variants(
         (variant.spec for variant in configured), routing=routing(configured)
@@ -305,8 +308,8 @@ def routing(configured: Sequence[ConfiguredVariant]) -> Literal["weighted", "sti
 def token(described: Mapping[str, Any]) -> str:
     """Return a compare-and-swap token of an endpoint: a digest of its config, weights and identity.
 
-    LastModifiedTime and the counts are no part of it: autoscaling and maintenance (SystemUpdating)
-    move them, and change nobody's split.
+    LastModifiedTime and the instance counts are left out: autoscaling and maintenance change them
+    without changing the traffic split.
     """
     weights = sorted(
         (summary["VariantName"], summary.get("DesiredWeight", 0.0))
@@ -332,7 +335,7 @@ def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> di
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
     """Return each variant's traffic in percent, served or requested, whichever is more.
 
-    A failed variant serves nobody. It tells which variants must not change.
+    A failed variant has none. Variants with traffic must not be changed.
     """
     return {
         variant.name: max(variant.percent, variant.target_percent)

@@ -92,9 +92,9 @@ class KinesisEventLog:
             )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Create the stream's Firehose once the Kinesis stream is active: it takes no other source.
+        """Create the stream's Firehose, after the Kinesis stream has become active.
 
-        It begins with the events that come after it, so `append` waits for it in turn.
+        Firehose takes no other source, and delivers only events that come after its creation.
         """
         source = wait(
             lambda: _stream(self._aws, name),

@@ -64,7 +64,7 @@ class VertexAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted by this project in one call, if it is still as it was seen.
+        """Label an endpoint as adopted by this project in one call, unless it changed since `look`.
 
         Raises:
             Conflict: The endpoint has changed since.
@@ -188,8 +188,8 @@ def variant_names(
 ) -> dict[str, str]:
     """Return the name of the variant that each DeployedModel is, by DeployedModel's id.
 
-    It is the name as which it is registered, else its display name; if several have one name, with
-    their version or place behind it.
+    It is the registered name if there is one, else the display name. If several have the same name,
+    their version or their place is appended.
     """
     names = {key: spec.name for key, spec in known_specs.items() if spec is not None}
     plain = [_own_name(model) for model in models]

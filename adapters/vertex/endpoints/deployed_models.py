@@ -234,10 +234,9 @@ def state(name: str, look: EndpointLook) -> EndpointState:
 def token(endpoint: Any) -> str:
     """Return a compare-and-swap token: a digest of traffic split, models, replicas and last shift.
 
-    Each read answers another etag for the same content, a monitoring job changes `update_time`, and
-    a model's `status` moves by itself: all three recorded
-    (localstack/gcp/services/aiplatform/etags.py). So an etag is good for one call, and is never
-    compared.
+    An etag would not do: each read returns another one for the same content. `update_time` and a
+    model's `status` change without a caller, too (localstack/gcp/services/aiplatform/etags.py). So
+    an etag is good for one call, and is never compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
     models = sorted(_identity(model) for model in endpoint.deployed_models)
@@ -255,7 +254,10 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
-    """Return the revision of the spec that runs, or `foreign:<id>` if a variant is not ours."""
+    """Return the revision of the spec that runs.
+
+    It is `foreign:<id>` if Isthmus deployed or adopted not all of the models.
+    """
     if foreign := foreign_revision(endpoint):
         return foreign
     variants = effective_variants(endpoint)
@@ -263,7 +265,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Return `foreign:<id>` as the revision of an endpoint that has anything not ours, else ""."""
+    """Return `foreign:<id>` if not all of an endpoint is Isthmus's own or adopted, else ""."""
     ours = all(specs(endpoint).values())
     return (
         ""

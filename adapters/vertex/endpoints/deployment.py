@@ -145,8 +145,8 @@ class Deployer:
     ) -> list[_Change]:
         """Return the DeployModel operations for the spec's variants that are not deployed.
 
-        If nothing has traffic yet, the first variant is given everything, as is one that stands
-        alone.
+        If nothing has traffic yet, the first variant gets all of it, as does a variant that has the
+        endpoint to itself.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
         return [

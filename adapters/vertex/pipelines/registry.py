@@ -127,7 +127,7 @@ class VertexRegistry:
     def _versions(self, name: str) -> list[Any]:
         """Return Vertex AI's versions of a model, oldest first; an unknown model has none.
 
-        A digest that was uploaded twice all the same is its first version.
+        If a digest was uploaded twice, only its first version is returned.
         """
         try:
             with self._session.reading("ListModelVersions", name):
@@ -205,7 +205,7 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """Wait for the uploads of a model under way: a killed process may have begun ours."""
+        """Wait until no upload of the model runs: a killed process may have started it."""
         for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"

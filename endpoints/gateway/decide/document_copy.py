@@ -23,10 +23,12 @@ class _Numbered(Protocol):
     @property
     def version(self) -> int:
         """The document's number, which grows with each change."""
+        ...
 
     @property
     def written(self) -> datetime:
         """The time at which the document was written."""
+        ...
 
 
 Document = TypeVar("Document", bound=_Numbered)
@@ -97,7 +99,8 @@ class DocumentCopy(Generic[Document]):
     def _newer(self, value: Document, than: Document | None) -> Document:
         """Return a newly read document, unless it is older than the copy that is kept.
 
-        One that was begun anew has a lower version and was written later.
+        A document that was deleted and begun anew has a lower version and a later time: it is
+        newer.
 
         Raises:
             Invalid: It has a lower version, and was not written later.

@@ -66,12 +66,15 @@ class Service:
         sampler: Samples,
         durable: bool = False,
         owns_folder: bool = False,
+        seed: str | None = None,
     ) -> None:
         """Open the gateways of a service.
 
         NotFound, Invalid: project.yaml does not have these endpoints.
 
         Busy: another process has this slot.
+
+        `seed`: of what the gateways draw (see Gateway).
         """
         self.project = project
         self.folder = folder
@@ -79,7 +82,7 @@ class Service:
         chosen = served_endpoints(project, names)
         self.live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
         self._served = {
-            name: _Endpoint(Gateway(project, name, durable=durable, live=self.live))
+            name: _Endpoint(Gateway(project, name, durable=durable, live=self.live, seed=seed))
             for name in chosen
         }
         self._sampler = sampler

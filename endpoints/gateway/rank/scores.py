@@ -100,8 +100,8 @@ class Scoring:
     ) -> tuple[ScoredCandidates, ...]:
         """Return the candidates' scores by both interleaved variants, or by the only one to answer.
 
-        Such an answer credits nobody, and is counted. Raises the error of a variant if neither
-        answers.
+        An answer by one variant alone is counted as such, and credits neither. Raises the error of
+        a variant if neither answers.
         """
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
         second_future = self._start_second(question, f"i-{request_id}", second)

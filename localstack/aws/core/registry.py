@@ -102,9 +102,11 @@ class Services(Protocol):
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
     ) -> dict[str, Any]:
         """Return moto's own result of an operation, even where the stack has a handler for it."""
+        ...
 
     def forward(self, incoming: Incoming) -> dict[str, Any]:
         """Return moto's own result of a request."""
+        ...
 
 
 class Context(StackContext):

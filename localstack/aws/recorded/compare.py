@@ -273,7 +273,7 @@ def _value_differences(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield where two responses differ: the path, and both values.
 
-    `learnt` None: names and kinds of values alone are compared.
+    With `learnt` None only the names and kinds of values are compared.
     """
     if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds

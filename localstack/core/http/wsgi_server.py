@@ -17,13 +17,45 @@ from .answers import Cut
 from .connection_limits import BODY_SILENT, HEAD_WITHIN, most_connections
 
 _THREADS = 32
+_SMALL = 64 << 10  # bytes of a body that are copied to go out with the head
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
+
+
+class Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no types
+    """The answer to one request."""
+
+    def write(self, data: bytes) -> None:
+        """Write a part of the answer; the head and a small body go out in one packet.
+
+        Waitress sends each by itself, and the client wakes up for each.
+        """
+        if self.wrote_header or len(data) > _SMALL:
+            super().write(data)
+            return
+        unsent: list[bytes] = []
+        channel: Any = self.channel
+        channel.unsent = unsent
+        try:
+            super().write(data)
+        finally:
+            channel.unsent = None
+        channel.write_soon(b"".join(unsent))
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     """A connection."""
 
+    task_class = Task
+    unsent: list[bytes] | None = None  # the parts of an answer that are to be sent together
     _head_began = 0.0
+
+    def write_soon(self, data: Any) -> int:
+        """Send a part of an answer, or keep it until the others have come."""
+        if self.unsent is None:
+            sent: int = super().write_soon(data)
+            return sent
+        self.unsent.append(data)
+        return len(data)
 
     def received(self, data: bytes) -> Any:
         """Parse received bytes of a request, noting when its head began."""

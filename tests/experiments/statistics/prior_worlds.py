@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from isthmus.experiments.statistics.assessment import comparisons
 from isthmus.experiments.statistics.chance_to_beat import PRIOR_SD, chance_to_beat
-from isthmus.experiments.statistics.ratio import points
 
 from .worlds import sums, sums_so_far, units
 
@@ -35,11 +35,12 @@ class Row:
 
 
 def chances(control, treatment):
-    """The chance of each run, from two lists of sums."""
-    compared = (
-        points({"control": a, "treatment": b}) for a, b in zip(control, treatment, strict=True)
+    """The chance of each run, from two lists of sums, as results tell it; None: too few data."""
+    pairs = (
+        comparisons({"control": a, "treatment": b})["treatment"]
+        for a, b in zip(control, treatment, strict=True)
     )
-    return [chance_to_beat(of["control"], of["treatment"], "maximise") for of in compared]
+    return [pair and chance_to_beat(pair.control, pair.treatment, "maximise") for pair in pairs]
 
 
 def true_effects(random, runs, width=PRIOR_SD):
@@ -55,8 +56,10 @@ def drawn(kind, *, runs, units_an_arm, seed, width=PRIOR_SD):
         arms = [
             sums(*units(kind, random, number, units_an_arm, effect)) for effect in (0.0, effects)
         ]
-        said += [chance.probability for chance in chances(*arms)]
-        better += (effects[:, 0] > 0).tolist()
+        for chance, effect in zip(chances(*arms), effects[:, 0].tolist(), strict=True):
+            if chance is not None:
+                said.append(chance.probability)
+                better.append(effect > 0)
     return np.array(said), np.array(better)
 
 
@@ -71,7 +74,7 @@ def stopped(kind, *, runs, looks, at, seed):
             for effect in (0.0, effects)
         ]
         for effect, *run in zip(effects[:, 0].tolist(), *sides, strict=True):
-            of_looks = (chance.probability for chance in chances(*run) if chance)
+            of_looks = (chance.probability for chance in chances(*run) if chance is not None)
             first = next((chance for chance in of_looks if chance >= at), None)
             if first is not None:
                 said.append(first)

@@ -205,3 +205,22 @@ def test_a_log_that_reaches_far_back_is_ingested_as_a_backfill_from_the_start(tm
     isthmus(tmp_path / "mine", "ingest", "--backfill")
     short = im.init(tmp_path / "short", source=english_csv(tmp_path))
     assert not short.backfill
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says", "remedy"),
+    [
+        ("device", "outcome=device: it is neither 0 and 1", "'outcome=device = desktop'; it has"),
+        ("device = tablet", "no row of views.csv has device = 'tablet'", "--as outcome=COLUMN"),
+        ("position >= 1", "every row of views.csv has position >= 1", "--as outcome=COLUMN"),
+    ],
+)
+def test_an_outcome_that_was_named_and_tells_nothing_apart_is_refused(
+    tmp_path, outcome, says, remedy
+):
+    source = english_csv(tmp_path)
+    with pytest.raises(Invalid) as refused:
+        im.init(tmp_path / "mine", source=source, roles={"outcome": outcome})
+    assert says in refused.value.message
+    assert remedy in refused.value.remedy
+    assert not (tmp_path / "mine").exists()

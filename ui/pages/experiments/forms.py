@@ -29,7 +29,7 @@ def start(name: str) -> Form:
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
     """Yield the forms that an experiment run's state allows: look, ramp, ship, stop.
 
-    `startable`: project.yaml still has the experiment.
+    `startable` says whether project.yaml still has the experiment.
     """
     name = run.definition.experiment.name
     yield Form(

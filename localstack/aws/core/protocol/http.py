@@ -48,7 +48,7 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         self.metadata_names = metadata
 
 
-class _Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no types
+class _Task(wsgi_server.Task):
     def get_environment(self) -> dict[str, Any]:
         """Return the request's environment, with S3's metadata names as they were sent."""
         environ: dict[str, Any] = super().get_environment()

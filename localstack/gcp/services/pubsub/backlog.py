@@ -229,7 +229,8 @@ class Backlog:
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
         """Wrap a change of the backlog: handle expired leases before it, wake waiters after it.
 
-        Dead letters are sent at its end. `quiet`: notify only of what time has brought.
+        Dead letters are sent at its end. With `quiet`, waiters are woken only if messages became
+        ready by the passing of time.
         """
         with self.changed:
             news = self._settle()

@@ -22,6 +22,7 @@ class VersionedResource(Protocol):
     @property
     def etag(self) -> str:
         """The etag that the resource has now."""
+        ...
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,7 +34,7 @@ _BEFORE_SUBSCRIPT = (
 WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
-def _mark(parser: Any) -> exp.Placeholder:
+def _parse_placeholder(parser: Any) -> exp.Placeholder:
     """Parse a ? as a placeholder node, with its position in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
@@ -55,7 +55,9 @@ class Strict(Trino):
         NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")
         }
-        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
+        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {
+            TokenType.PLACEHOLDER: _parse_placeholder
+        }
 
 
 def parsed(text: str) -> exp.Query:
@@ -367,7 +369,8 @@ def _function(text: str, node: exp.Expr) -> None:
         raise QueryFailed(
             "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", position=place(text, node)
         )
-    windowed = isinstance(node.parent, exp.Window) or (
+    over = isinstance(node.parent, exp.Window) and node.arg_key == "this"
+    windowed = over or (
         isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
         and isinstance(node.parent.parent, exp.Window)
     )
@@ -377,7 +380,7 @@ def _function(text: str, node: exp.Expr) -> None:
             f"Window function {name} requires an OVER clause",
             position=place(text, node),
         )
-    if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
+    if over and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
         raise QueryFailed(
             "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", position=place(text, node)
         )

@@ -103,7 +103,7 @@ def read(text: str) -> Statement:
     Raises:
         Malformed: Athena has no such statement.
     """
-    words = _words(text)
+    words = _statement_tokens(text)
     start = [token.text.upper() for token in words.tokens[:2]]
     if " ".join(start).startswith(_HIVE):
         return Ddl(
@@ -115,7 +115,7 @@ def read(text: str) -> Statement:
     return statement(words) if statement else Select(words.rest())
 
 
-def _words(text: str) -> Words:
+def _statement_tokens(text: str) -> Words:
     """Return the tokens of a SQL text that holds one statement, without final semicolons."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:

@@ -181,7 +181,7 @@ def check_kind(
 
     Args:
         parameters: The table's parameters.
-        reading: Its InputFormat.
+        reading: The table's InputFormat.
         position: The place in the query, for the error.
 
     Raises:

@@ -87,7 +87,7 @@ def settle(ctx: Context) -> None:
     with store.lock:
         for activity in store.activities:
             if activity.status == "InProgress":
-                _settle(ctx, store, activity)
+                _complete(ctx, store, activity)
 
 
 def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
@@ -117,7 +117,7 @@ def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
     ) + timedelta(seconds=seconds)
 
 
-def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
+def _complete(ctx: Context, store: Scaling, activity: Activity) -> None:
     """Complete a scaling activity if its endpoint has changed or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])

@@ -151,7 +151,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
         old, endpoint.fleet = endpoint.fleet, fleet
-        _settle(ctx, endpoint)
+        _set_in_service(ctx, endpoint)
     old.stop()
 
 
@@ -161,11 +161,11 @@ def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | N
         if endpoint.pending is not fleet:
             return
         endpoint.failure = reason
-        _settle(ctx, endpoint)
+        _set_in_service(ctx, endpoint)
     fleet.stop()
 
 
-def _settle(ctx: Context, endpoint: Endpoint) -> None:
+def _set_in_service(ctx: Context, endpoint: Endpoint) -> None:
     """Set an endpoint InService at the end of a deployment."""
     endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
     for variant in endpoint.fleet.all:

@@ -126,7 +126,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
     """Download a model and start its server; return an error message, or None."""
-    wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
+    wrong = server.start(lambda folder: fetch(ctx, source, folder), _start_timeout(variant))
     if wrong is None:
         return None
     return (
@@ -156,7 +156,7 @@ def _remark(variant: Variant) -> str | None:
     )
 
 
-def _patience(variant: Variant) -> float:
+def _start_timeout(variant: Variant) -> float:
     """Return the seconds within which a variant's container must become healthy."""
     return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
 

@@ -91,7 +91,7 @@ def evaluate(
     Args:
         instance: The stack's BigQuery.
         meaning: The query.
-        fields: Its columns.
+        fields: The columns of the query's result.
         reason: Why DuckDB does not run it; raised where the tables are too large for this.
 
     Raises:
