@@ -20,7 +20,7 @@ LONGEST = 24 * 60  # minutes that no lull may exceed, however seldom requests co
 def expected_pace(plan: Plan, minutes: Mapping[str, Sequence[Bucket]]) -> Pace:
     """Return how often the new variant's first step would have had requests in some minutes.
 
-    They are of the endpoint before the rollout, from their first with requests to the last, and
+    They are of the endpoint before the rollout, after their first with requests up to the last;
     each request would have reached the new variant with the chance of that step's share.
     """
     share = float(plan.stages[0].traffic) / 100
@@ -29,10 +29,9 @@ def expected_pace(plan: Plan, minutes: Mapping[str, Sequence[Bucket]]) -> Pace:
         requests.update({bucket.start: bucket.requests for bucket in buckets})
     if not requests:
         return Pace()
-    return Pace(
-        minutes=(max(requests) - min(requests)) // timedelta(minutes=1) + 1,
-        busy=round(sum(1 - (1 - share) ** count for count in requests.values())),
-    )
+    first, last = min(requests), max(requests)
+    chances = (1 - (1 - share) ** requests[minute] for minute in requests if minute > first)
+    return Pace(minutes=(last - first) // timedelta(minutes=1), busy=round(sum(chances)))
 
 
 def has_requests(
@@ -78,9 +77,11 @@ def rest_of_lull(plan: Plan, pace: Pace) -> timedelta:
 
     It is the shortest lull after which the e-value that requests have stopped is as high as a
     guardrail must have it to fail; each lull of a rollout has its own part of that false alarm. The
-    e-value is one over the chance of so many minutes without a request (minutes are alike and
-    independent; their share with requests has a uniform prior). It is at least `LULLS` times the
-    longest lull so far. Before the first request nothing is known: 0.
+    e-value is one over the chance of so many minutes without a request, as minutes so far predict
+    it that are alike and independent: with `busy` of `n` the next is quiet with the chance
+    1 - busy / (n + 1), which counts as one of the n from then on. A lull may be at least `LULLS`
+    times as long as the longest so far, and no longer than a day. Before the first request nothing
+    is known: 0.
     """
     if not pace.busy:
         return timedelta(0)
@@ -90,7 +91,7 @@ def rest_of_lull(plan: Plan, pace: Pace) -> timedelta:
     needed += math.log(lull * (lull + 1))
     length, evidence = 0, 0.0
     while evidence < needed and length < LONGEST:
-        evidence -= math.log1p(-(pace.busy + 1) / (ended + 2 + length))
+        evidence -= math.log1p(-pace.busy / (ended + 1 + length))
         length += 1
     length = min(max(length, LULLS * pace.longest), LONGEST)
     return timedelta(minutes=max(length - pace.quiet, 0))

@@ -129,7 +129,7 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
         plan.on_inconclusive.hold or bake
     ):
-        why = "above a limit, without proof, after the bake was made longer"
+        why = f"{_inconclusive(state)}, after the bake was made longer"
         return (
             _wait(state, now, why)
             if plan.on_inconclusive.then == "pause"
@@ -140,10 +140,19 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     return state, ()
 
 
+def _inconclusive(state: State) -> str:
+    """Return a clause with what each inconclusive guardrail says that can abort."""
+    dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
+    checks = (tally.check for name, tally in state.checks.items() if name not in dry)
+    return "inconclusive: " + "; ".join(
+        f"{check.guardrail} {check.why}" for check in checks if check.verdict == "inconclusive"
+    )
+
+
 def _hold_without_data(state: State, now: datetime) -> Step:
     """Hold a bake that lacks data for a while, then ask a person or abort, as the plan says.
 
-    Each minute that brings some data lets it hold for longer (judgement.py).
+    Each minute that brings some data lets it hold for longer (evidence/judgement.py).
     """
     hold = state.plan.on_no_data
     if state.hold_until is None:

@@ -1,6 +1,6 @@
 """Whole rollouts on simulated minutes, decided by `tick` alone, and how they end.
 
-For the tests and benchmarks/rollouts/little_traffic.py. The target follows at once and nothing else
+For the tests and benchmarks/rollouts/rollout_ends.py. The target follows at once and nothing else
 happens, so how a rollout ends hangs on its guardrails and its traffic.
 """
 
@@ -11,6 +11,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from isthmus.endpoints.port import Bucket
+from isthmus.rollouts.evidence.lulls import expected_pace
 from isthmus.rollouts.state.states import Observation
 from isthmus.rollouts.tick import tick
 
@@ -19,6 +20,7 @@ from ..scene import MINUTE, START, begun
 
 TEN = 10  # minutes of which one has all of the traffic, where it comes in bursts
 LONGEST = timedelta(days=7)
+REASONS = ("kept", "asks", "harm", "no data")
 COMES = ("steady", "bursts", "random bursts")
 
 
@@ -26,7 +28,7 @@ COMES = ("steady", "bursts", "random bursts")
 class Traffic:
     """What reaches an endpoint, and what the new variant does otherwise than the old one."""
 
-    per_minute: int  # on average
+    per_minute: int = 20  # on average
     comes: str = "steady"
     errors: float = 0.002
     more_errors: float = 0.0  # part of the new variant's requests that fail beside these
@@ -46,34 +48,45 @@ class Ending:
 
     stage: int
     why: str
+    asks: bool  # it waits for a person
     minutes: int
     failed: int  # requests of the new variant
-    served: int
+    failed_before_verdict: int  # ... that were settled a minute before the first check failed
 
     @property
     def reason(self):
+        """One of REASONS."""
         if not self.why:
             return "kept"
-        words = {"no data": "no data", "outright": "outright", "without proof": "inconclusive"}
-        return next((name for word, name in words.items() if word in self.why), "proof")
+        if self.asks:
+            return "asks"
+        return "no data" if self.why == "no data" else "harm"
 
 
 def rollout(plan, traffic, random):
     """Return how one rollout ends."""
     plan = replace(plan, capacity="keep", promote_alias=None)
-    state, now, failed, served = begun(plan, START), START, 0, 0
-    shift, minutes = int(random.integers(TEN)), {plan.source: (), plan.to: ()}
+    shift, now, failed, verdict = int(random.integers(TEN)), START, [0], None
+    before = {plan.source: tuple(hour_before(traffic, shift, random))}
+    state = begun(plan, START, pace=expected_pace(plan, before))
+    minutes = {plan.source: (), plan.to: ()}
     while now < START + LONGEST:
         bake = state.bake_from
         state = decided(state, minutes, now)
+        if verdict is None and (
+            state.phase == "aborting"
+            or any(tally.check.verdict == "fail" for tally in state.checks.values())
+        ):
+            verdict = sum(failed[:-1])
         if state.phase in ("aborting", "waiting", "handing"):
-            why = state.outbox[-1].why if state.phase == "waiting" else state.cause
+            asks = state.phase == "waiting"
             return Ending(
                 stage=state.stage,
-                why=why,
+                why=state.outbox[-1].why if asks else state.cause,
+                asks=asks,
                 minutes=(now - START) // MINUTE,
-                failed=failed,
-                served=served,
+                failed=sum(failed),
+                failed_before_verdict=sum(failed) if verdict is None else verdict,
             )
         if state.bake_from != bake:
             minutes = {plan.source: (), plan.to: ()}
@@ -84,9 +97,18 @@ def rollout(plan, traffic, random):
         old = bucket(traffic, now, random, expected * (1 - share), new=False)
         for name, of in ((plan.to, new), (plan.source, old)):
             minutes[name] += (of,) if of.requests else ()
-        failed, served = failed + new.server_errors, served + new.requests
+        failed.append(new.server_errors)
         now += MINUTE
     raise AssertionError(f"no end after {LONGEST}")
+
+
+def hour_before(traffic, shift, random):
+    """The minutes with requests of the hour before a rollout, which its start reads."""
+    for number in range(-60, 0):
+        expected = traffic.expected(random, number + shift)
+        of = bucket(traffic, START + number * MINUTE, random, expected, new=False)
+        if of.requests:
+            yield of
 
 
 def decided(state, minutes, now):
