@@ -93,7 +93,8 @@ def missed(name: str, endings: list[Ending]) -> list[str]:
     if count > number * WRONG + 4 * math.sqrt(number * WRONG * (1 - WRONG)):
         texts.append(f"{count} of {number} are {' or '.join(wrong)}")
     late = sum(
-        ending.reason != "harm" or ending.failed_before_verdict >= FAILURES for ending in endings
+        ending.failed_before_verdict >= FAILURES or (ending.reason != "harm" and ending.failed > 0)
+        for ending in endings
     )
     if name == "every request fails" and late:
         texts.append(f"{late} of {number} are told later than by {FAILURES} failures")

@@ -43,10 +43,8 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def recent_minutes(
-    project: Project, endpoint: str
-) -> tuple[Mapping[str, tuple[Bucket, ...]], str]:
-    """Return the last hour's metrics of an endpoint by variant, and why they cannot be read or ""."""
+def recent_minutes(project: Project, endpoint: str) -> tuple[Mapping[str, tuple[Bucket, ...]], str]:
+    """Return the last hour's metrics by variant, and why they cannot be read, or ""."""
     try:
         return project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK)), ""
     except IsthmusError as error:

@@ -371,9 +371,7 @@ def test_minutes_that_a_latency_can_judge_are_waited_for_while_they_come():
         state, _ = decide(state, seen(settled=until, minutes=settled), until)
         assert (state.phase, state.stage) == ("baking", 1)
         state = replace(state, outbox=())
-    after, _ = decide(
-        state, seen(settled=BAKE + 50 * MINUTE, minutes=buckets), BAKE + 50 * MINUTE
-    )
+    after, _ = decide(state, seen(settled=BAKE + 50 * MINUTE, minutes=buckets), BAKE + 50 * MINUTE)
     assert after.stage == 2
 
 

@@ -1,6 +1,7 @@
 """How long the traffic may be silent: lulls of healthy traffic are rarely taken for its end."""
 
 from decimal import Decimal
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -50,7 +51,7 @@ def test_traffic_of_every_minute_has_stopped_after_minutes_and_rare_traffic_afte
 def test_a_lull_that_goes_on_leaves_less_to_wait_for_and_never_less_than_nothing():
     begun = [1, *[0] * 9] * 5 + [1]
     rests = [rest_of_lull(PLAN, pace_of(begun + [0] * quiet)) for quiet in range(1, 500)]
-    assert all(later <= earlier for earlier, later in zip(rests, rests[1:], strict=False))
+    assert all(later <= earlier for earlier, later in pairwise(rests))
     assert rests[0] - rests[10] == 10 * MINUTE
     assert rests[-1] == 0 * MINUTE
 
