@@ -67,7 +67,7 @@ def start(
     console: Console, endpoint: str, *, because: str, waits: bool, no_controller: bool, yes: bool
 ) -> None:
     from ...rollouts.verbs.declared_plan import plan_of
-    from ...rollouts.verbs.foresight import foresee
+    from ...rollouts.verbs.foresight import foresee, recent_minutes
     from ...rollouts.verbs.rollout import check_last_over
     from ...rollouts.verbs.rollout import start as begin
     from ...rollouts.verbs.rollout import wait as wait_for
@@ -78,7 +78,7 @@ def start(
         plan = plan_of(project, endpoint)
         headline = (
             f"{project.target.name:<7} {endpoint}   "
-            f"{plan_text(plan)}\n{foresee(project, endpoint, plan)}"
+            f"{plan_text(plan)}\n{foresee(project, plan, *recent_minutes(project, endpoint))}"
         )
         console.would(plan, headline)
         if console.dry_run:

@@ -112,8 +112,8 @@ ROLLOUT = Record(
                 noun="on_no_data",
                 keys={"hold": Key(shape=DURATION), "then": Key(shape=OneOf(words=("abort",)))},
             ),
-            description="How long it waits when no more data come. Default {hold: 30m, then: "
-            "abort}.",
+            description="How long it waits at least when no more data come; longer where "
+            "requests have been rare. Default {hold: 30m, then: abort}.",
         ),
         "on_inconclusive": Key(
             shape=Record(
@@ -123,8 +123,8 @@ ROLLOUT = Record(
                     "then": Key(shape=OneOf(words=("pause", "abort"))),
                 },
             ),
-            description="Above a limit without proof when the bake is over. Default: hold one "
-            "more bake, then pause.",
+            description="Above a limit without proof when the bake is over, or minutes too "
+            "small for a latency. Default: hold one more bake, then pause.",
         ),
         "on_drift": Key(
             shape=OneOf(words=("correct", "pause", "abort")),

@@ -3,7 +3,7 @@
 A check judges everything since the bake began, so it does not matter when one looked, or how often.
 The verdicts, in their order: fail (broken outright, or proven, for which no number of requests is
 too small), no data, pass (the estimate is within the limit), inconclusive (it is above, without
-proof).
+proof, or the requests come in minutes that are too small to be judged).
 """
 
 from __future__ import annotations
@@ -104,6 +104,7 @@ def _check(guardrail: Guardrail, measured: Measurement, needed: float) -> Check:
         base=measured.base,
         limit=guardrail.limit,
         n=measured.n,
+        requests=measured.requests,
         evidence=math.exp(min(measured.log_evidence, _HIGHEST)),
         needed=needed,
         outright=bool(measured.outright),
@@ -116,14 +117,14 @@ def _verdict(measured: Measurement, needed: float) -> Verdict:
     if measured.outright or measured.log_evidence >= math.log(needed):
         return "fail"
     if measured.missing:
-        return "no data"
+        return "inconclusive" if measured.hopeless else "no data"
     return "pass" if measured.within else "inconclusive"
 
 
 def _reason(guardrail: Guardrail, measured: Measurement, needed: float) -> str:
     """Explain a guardrail's verdict in one clause of text, with its figures and evidence."""
     verdict = _verdict(measured, needed)
-    if measured.outright or verdict == "no data":
+    if measured.outright or (measured.missing and verdict != "fail"):
         return measured.outright or measured.missing
     clauses = [_figures(guardrail, measured)]
     if METRICS[guardrail.metric].kind != "rate":

@@ -17,7 +17,7 @@ from ..state.convergence import settled_by
 from ..state.states import Check, Observation, Plan, State, Tally
 from ..state.transitions import evidence, note
 from . import guardrails
-from .measurements import LULLS, longest_lull
+from .lulls import has_requests, rest_of_lull, with_minute
 
 MINUTE = timedelta(minutes=1)
 # changes of a verdict that one look tells, and the last one: who slept for a day must not make the
@@ -62,6 +62,14 @@ def judge(
     until, news, untold, cause = begun + MINUTE, 0, False, ""
     last = min(observation.settled, begun + MOST_MINUTES * MINUTE)
     while until <= last and not cause:
+        busy = has_requests(
+            plan or state.plan,
+            until - MINUTE,
+            observation.minutes,
+            observation.scores,
+            alone=is_alone(state),
+        )
+        state = replace(state, pace=with_minute(state.pace, busy=busy))
         checks = guardrails.judge(
             plan or state.plan,
             observation.minutes,
@@ -70,7 +78,7 @@ def judge(
             settled=until,
         )
         changed = _is_news(state, checks)
-        state = _with_more_time(state, checks, until, observation)
+        state = _with_more_time(state, checks, until)
         state = replace(state, checks=_tallies(state, checks, until))
         if changed and news < MOST_NEWS:
             state, news = note(state, now, "check", basis=evidence(state)), news + 1
@@ -81,12 +89,10 @@ def judge(
     return (note(state, now, "check", basis=evidence(state)) if untold else state), cause
 
 
-def wait_for_data(state: State, observation: Observation, until: datetime) -> timedelta:
+def wait_for_data(state: State) -> timedelta:
     """Return how long a bake waits for more data: `on_no_data.hold`, more if requests are rare."""
-    starts = [bucket.start for bucket in observation.minutes.get(state.plan.to, ())]
-    begun = [] if state.bake_from is None else [state.bake_from]
-    lull = longest_lull((*begun, *(start for start in starts if start < until)))
-    return max(state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake, LULLS * lull)
+    hold = state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake
+    return max(hold, rest_of_lull(state.plan, state.pace))
 
 
 def is_behind(state: State, observation: Observation) -> bool:
@@ -125,9 +131,7 @@ def overall_verdict(
     return "pass"
 
 
-def _with_more_time(
-    state: State, checks: Sequence[Check], until: datetime, observation: Observation
-) -> State:
+def _with_more_time(state: State, checks: Sequence[Check], until: datetime) -> State:
     """Extend the deadline for missing data where the last minute brought some.
 
     So little traffic is waited for until it suffices, and the wait ends when none comes.
@@ -140,12 +144,13 @@ def _with_more_time(
         state.hold_until is None
         or not lacking
         or not all(
-            check.guardrail in state.checks and check.n > state.checks[check.guardrail].check.n
+            check.guardrail in state.checks
+            and check.requests > state.checks[check.guardrail].check.requests
             for check in lacking
         )
     ):
         return state
-    later = until + state.plan.metrics_delay + wait_for_data(state, observation, until)
+    later = until + state.plan.metrics_delay + wait_for_data(state)
     return replace(state, hold_until=max(state.hold_until, later))
 
 

@@ -27,6 +27,7 @@ LEAST_MINUTES = 5
 # Broken outright, which takes no statistics: more than this part of the requests fails in two
 # minutes, neighbours among those with requests, which have so many together
 OUTRIGHT_PART, OUTRIGHT_REQUESTS = 0.5, 20
+RATE_TESTS = 2  # that share a rate's false alarms: against its limit, and that most requests fail
 # ... or a latency is above so many times its limit in so many counting minutes running.
 OUTRIGHT_TIMES, OUTRIGHT_MINUTES = 3, 5
 SMALLEST_BASE = 1e-12  # of a mean score: nothing is relative to less
@@ -51,11 +52,13 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
     figure: float | None
     base: float | None
     n: int  # requests of the new variant; of a sign test the minutes that count
-    beyond: int = 0  # of them, how many are beyond the limit
+    requests: int  # of the new variant, in minutes that can be judged however few there are
+    beyond: int = 0  # of n, how many minutes are beyond the limit
     within: bool
     log_evidence: float
     sides: int = 1  # tests that share the false alarms
     missing: str  # what there is too little of for a pass, or ""
+    hopeless: bool = False  # more requests like those so far do not bring what is missing
     outright: str  # in what it is broken outright, or ""
 
 
@@ -96,9 +99,11 @@ def _rate(
         dispersion = statistics.ratio_dispersion(pairs)
         log_evidence = statistics.ratio_evidence(pairs, limit, dispersion)
         failing = sum(count.errors + other.errors > 0 for count, other in pairs)
-    most_fail = 0.0
-    if limit <= OUTRIGHT_PART if alone else base.errors * limit <= OUTRIGHT_PART * base.requests:
+    tests = [log_evidence if failing >= LEAST_MINUTES else -math.inf]
+    if not alone or limit <= OUTRIGHT_PART:
+        few_of_old = alone or base.errors * limit <= OUTRIGHT_PART * base.requests
         most_fail = statistics.sign_evidence(total.errors, total.requests) / dispersion
+        tests.append(most_fail if few_of_old else -math.inf)
     figure = total.errors / total.requests if total.requests else None
     old_figure = base.errors / base.requests if base.requests else None
     value = (
@@ -113,8 +118,9 @@ def _rate(
         figure=figure,
         base=old_figure,
         n=total.requests,
+        requests=total.requests,
         within=total.errors == 0 or (value is not None and value <= limit),
-        log_evidence=max(log_evidence, most_fail) if failing >= LEAST_MINUTES else most_fail,
+        log_evidence=statistics.log_mean_exp(tests),
         missing=_too_few(guardrail, total.requests, None if alone else base.requests)
         or _no_requests_text(new, None if alone else old, settled),
         outright=_failing_outright(new, old, max(OUTRIGHT_PART, guardrail.max or 0.0)),
@@ -137,9 +143,10 @@ def _signs(
         METRICS[guardrail.metric].least,
         guardrail.max is not None,
     )
+    judged = [minute for minute in sorted(new) if alone or minute in old]
     counting = [
         minute
-        for minute in sorted(new)
+        for minute in judged
         if new[minute][0] >= least and (alone or _is_base(old.get(minute), least))
     ]
     values = [
@@ -147,33 +154,41 @@ def _signs(
     ]
     above = sum(value > limit for value in values)
     below = sum(value < -limit for value in values) if guardrail.max_shift is not None else 0
-    requests, old_requests = (
-        sum(count for count, _figure in figures.values()) for figures in (new, old)
-    )
-    missing = _too_few(guardrail, requests, None if alone else old_requests) or _no_requests_text(
-        new, None if alone else old, settled
-    )
+    requests = _requests(new, judged)
+    missing = _too_few(
+        guardrail, requests, None if alone else _requests(old, judged)
+    ) or _no_requests_text(new, None if alone else old, settled)
+    hopeless = False
     if not missing and len(values) < LEAST_MINUTES:
         missing = (
             f"{len(values)} of {LEAST_MINUTES} minutes with {least} "
             f"requests{'' if alone else ' of both'}"
         )
+        in_vain = [minute for minute in judged if not counting or minute > counting[-1]]
+        hopeless = _requests(new, in_vain) >= guardrail.min_requests
     value = median(values) if values else None
     return Measurement(
         value=value,
         figure=median(new[minute][1] for minute in counting) if counting else None,
         base=median(old[minute][1] for minute in counting) if counting and not alone else None,
         n=len(values),
+        requests=requests,
         beyond=max(above, below),
         within=value is not None
         and (abs(value) if guardrail.max_shift is not None else value) <= limit,
         log_evidence=statistics.sign_evidence(max(above, below), len(values)),
         sides=1 if guardrail.max_shift is None else 2,
         missing=missing,
+        hopeless=hopeless,
         outright=""
         if guardrail.max_shift is not None
         else _slow_outright([value > OUTRIGHT_TIMES * limit for value in values]),
     )
+
+
+def _requests(figures: Figures, minutes: Iterable[datetime]) -> int:
+    """Sum the requests of some minutes."""
+    return sum(figures[minute][0] for minute in minutes)
 
 
 def _counts(guardrail: Guardrail, minutes: Minutes) -> dict[datetime, Counts]:

@@ -103,7 +103,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
         number,
         (
             f"{metric} judges minutes of {least} requests, at {100 * share:g} % {_amount(rate)} "
-            "requests/s"
+            "requests/s; below that a person is asked"
         ),
         remedy or None,
     )

@@ -22,7 +22,7 @@ from ...project.specs.description import Guardrail
 from ..state.states import Plan
 from . import statistics
 from .guardrails import needed_evidence
-from .measurements import LEAST_MINUTES, latency
+from .measurements import LEAST_MINUTES, RATE_TESTS, latency
 from .statistics import Counts
 
 OFTEN = 0.9
@@ -211,7 +211,7 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
         return statistics.limit_evidence([Counts(requests, errors)], limit, phi)
 
     least = [
-        _fewest_errors(partial(log_evidence, phi), requests, step.needed)
+        _fewest_errors(partial(log_evidence, phi), requests, RATE_TESTS * step.needed)
         for phi in _dispersions(minutes)
     ]
 
@@ -245,7 +245,7 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
         )
 
     least = [
-        _fewest_errors(partial(log_evidence, phi, other), requests, step.needed)
+        _fewest_errors(partial(log_evidence, phi, other), requests, RATE_TESTS * step.needed)
         for phi in _dispersions(failing)
         for other in likely
     ]

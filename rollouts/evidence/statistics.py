@@ -34,7 +34,7 @@ def ratio_evidence(
     in each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
     Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
     """
-    return _log_mean_exp(
+    return log_mean_exp(
         sum(
             new.errors * math.log(factor)
             + (new.errors + old.errors)
@@ -57,7 +57,7 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
     errors = sum(minute.errors for minute in minutes)
     successes = sum(minute.requests for minute in minutes) - errors
     rates = (min(factor * limit, (1 + limit) / 2) for factor in FACTORS)
-    return _log_mean_exp(
+    return log_mean_exp(
         (errors * math.log(rate / limit) + successes * math.log((1 - rate) / (1 - limit)))
         / dispersion
         for rate in rates
@@ -70,7 +70,7 @@ def sign_evidence(above: int, minutes: int) -> float:
     A minute at most doubles it. Given failed and all requests in place of minutes, it is the
     evidence that most requests fail.
     """
-    return _log_mean_exp(
+    return log_mean_exp(
         above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))
         for chance in CHANCES
     )
@@ -134,8 +134,14 @@ def _successive(residuals: Sequence[float]) -> float:
     )
 
 
-def _log_mean_exp(logarithms: Iterable[float]) -> float:
-    """Return the logarithm of the mean of numbers given by their logarithms."""
+def log_mean_exp(logarithms: Iterable[float]) -> float:
+    """Return the logarithm of the mean of numbers given by their logarithms.
+
+    Of e-values the mean is one, and the highest is not: tests of one guardrail share its false
+    alarms by it. An infinite negative logarithm is a test that says nothing yet.
+    """
     values = tuple(logarithms)
     highest = max(values)
+    if highest == -math.inf:
+        return highest
     return highest + math.log(sum(math.exp(value - highest) for value in values) / len(values))

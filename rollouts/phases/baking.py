@@ -124,12 +124,12 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     if state.phase == "waiting":
         return state, ()
     if verdict == "no data":
-        return _hold_without_data(state, observation, now)
+        return _hold_without_data(state, now)
     bake = plan.stages[state.stage - 1].bake
     if state.bake_until is not None and settled_by(plan, now) >= state.bake_until + (
         plan.on_inconclusive.hold or bake
     ):
-        why = "above a limit, without proof, after the bake was made longer"
+        why = f"{_inconclusive(state)}, after the bake was made longer"
         return (
             _wait(state, now, why)
             if plan.on_inconclusive.then == "pause"
@@ -140,14 +140,23 @@ def _decide_after_bake(state: State, observation: Observation, now: datetime) ->
     return state, ()
 
 
-def _hold_without_data(state: State, observation: Observation, now: datetime) -> Step:
+def _inconclusive(state: State) -> str:
+    """Return a clause with what each inconclusive guardrail says that can abort."""
+    dry = {guardrail.name for guardrail in state.plan.guardrails if guardrail.dry_run}
+    checks = (tally.check for name, tally in state.checks.items() if name not in dry)
+    return "inconclusive: " + "; ".join(
+        f"{check.guardrail} {check.why}" for check in checks if check.verdict == "inconclusive"
+    )
+
+
+def _hold_without_data(state: State, now: datetime) -> Step:
     """Hold a bake that lacks data for a while, then ask a person or abort, as the plan says.
 
-    Each minute that brings some data lets it hold for longer (judgement.py).
+    Each minute that brings some data lets it hold for longer (evidence/judgement.py).
     """
     hold = state.plan.on_no_data
     if state.hold_until is None:
-        until = now + wait_for_data(state, observation, settled_by(state.plan, now))
+        until = now + wait_for_data(state)
         return note(
             replace(state, hold_until=until, held_for="no data"), now, "held", "no data"
         ), ()

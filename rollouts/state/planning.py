@@ -17,7 +17,7 @@ from ...endpoints.port import EndpointSpec
 from ...endpoints.traffic import router
 from ...project.specs.description import Endpoint, Rollout
 from ...target import Target
-from .states import Plan, State
+from .states import Pace, Plan, State
 from .transitions import note
 
 
@@ -88,11 +88,18 @@ def plan(
 
 
 def beginning(
-    number: str, endpoint: str, plan: Plan, now: datetime, *, who: str, because: str = ""
+    number: str,
+    endpoint: str,
+    plan: Plan,
+    now: datetime,
+    *,
+    who: str,
+    because: str = "",
+    pace: Pace = Pace(),  # noqa: B008  frozen
 ) -> State:
     """Return the state with which a new rollout begins.
 
-    `number` is its id from documents.begin, such as ro3.
+    `number` is its id from documents.begin, such as ro3; `pace` is what is expected of the traffic.
     """
     state = State(
         id=number,
@@ -101,6 +108,7 @@ def beginning(
         phase="starting",
         intent=dict(plan.initial),
         lease=Lease(),
+        pace=pace,
         started=now,
     )
     return note(

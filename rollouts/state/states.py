@@ -84,6 +84,7 @@ class Check(msgspec.Struct, frozen=True, kw_only=True):
     base: float | None = None  # the old variant's
     limit: float | None = None
     n: int = 0  # requests of the new variant; of latencies and scores the minutes that count
+    requests: int = 0  # of the new variant, in minutes that can be judged however few there are
     evidence: float | None = None
     needed: float | None = None  # 1 / alpha: fails from here
     outright: bool = False  # broken outright: fails at once, whatever the failure limit
@@ -96,6 +97,16 @@ class Tally(msgspec.Struct, frozen=True, kw_only=True):
     check: Check
     until: datetime
     running: int = 0
+
+
+class Pace(msgspec.Struct, frozen=True, kw_only=True):
+    """How often requests came in the minutes that a rollout has judged so far, of all its bakes."""
+
+    minutes: int = 0
+    busy: int = 0  # of them, those with requests
+    quiet: int = 0  # the newest ones, without a request since the last one
+    lulls: int = 0  # stretches of minutes without a request
+    longest: int = 0  # minutes from one with requests to the next, at most
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -155,6 +166,7 @@ class State(StoredDocument, frozen=True, kw_only=True, tag=2):
     watch_until: datetime | None = None
     not_ready_since: datetime | None = None
     checks: dict[str, Tally] = {}  # by Guardrail.name
+    pace: Pace = Pace()
     corrected: int = 0
     alias: Literal["unmoved", "moved", "back"] = "unmoved"
     # where `handing` is

@@ -5,6 +5,7 @@ It is for the traffic that there is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -12,7 +13,7 @@ import msgspec
 
 from ...core.runtime.project import Project
 from ...endpoints.operations.minutes import settled_window
-from ...endpoints.port import EndpointSpec
+from ...endpoints.port import Bucket, EndpointSpec
 from ...errors import IsthmusError
 from ..evidence.sensitivity import foresight, traffic_of
 from ..state.capacity import hand_over_spec, sized_spec
@@ -42,19 +43,31 @@ class Foresight(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
-    """Forecast what a rollout's guardrails can detect and what it costs, from the last hour.
-
-    Metrics that cannot be read are named in the forecast, and raise no error.
-    """
+def recent_minutes(project: Project, endpoint: str) -> tuple[Mapping[str, tuple[Bucket, ...]], str]:
+    """Return the last hour's metrics by variant, and why they cannot be read, or ""."""
     try:
-        minutes = project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK))
-        traffic, why = (
-            traffic_of(minutes, plan.source),
-            f"{plan.source} had no request in the last hour: what it sees is not foreseen",
-        )
+        return project.target.metrics.read(endpoint, settled_window(project, _LOOKED_BACK)), ""
     except IsthmusError as error:
-        traffic, why = None, f"what it sees is not foreseen: {error}"
+        return {}, str(error)
+
+
+def foresee(
+    project: Project, plan: Plan, minutes: Mapping[str, tuple[Bucket, ...]], unread: str
+) -> Foresight:
+    """Forecast what a rollout's guardrails can detect and what it costs.
+
+    Args:
+        project: The project.
+        plan: The rollout's plan.
+        minutes: Metrics of the last hour, by variant.
+        unread: Why they cannot be read, or "".
+    """
+    traffic = traffic_of(minutes, plan.source)
+    why = (
+        f"what it sees is not foreseen: {unread}"
+        if unread
+        else f"{plan.source} had no request in the last hour: what it sees is not foreseen"
+    )
     sights = {
         guardrail.name: why if traffic is None else foresight(plan, guardrail, traffic)
         for guardrail in plan.guardrails

@@ -31,6 +31,7 @@ from ...times import StillClockAlarm
 from ..announcements import tell
 from ..controller import EVERY, LookResult, drive, give_back, look, tell_of
 from ..evidence.judgement import overall_verdict
+from ..evidence.lulls import expected_pace
 from ..page import report as page_of_rollout
 from ..rehearsal.rehearse import rehearse
 from ..state import documents, wishes
@@ -39,7 +40,7 @@ from ..state.planning import beginning
 from ..state.states import Entry, Plan, State
 from ..state.wishes import Verb
 from .declared_plan import differs, plan_of
-from .foresight import Foresight, foresee
+from .foresight import Foresight, foresee, recent_minutes
 from .project_ports import ports_of
 from .status import Status, plan_text, status_of
 
@@ -122,11 +123,20 @@ def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     with project.lock("rollout start"):
         check_last_over(project, endpoint)
         plan = plan_of(project, endpoint)
-        ahead = foresee(project, endpoint, plan)
+        minutes, unread = recent_minutes(project, endpoint)
+        ahead = foresee(project, plan, minutes, unread)
         _check_owner(project, endpoint)
 
         def build(name: str) -> State:
-            return beginning(name, endpoint, plan, project.wall(), who=_who(), because=because)
+            return beginning(
+                name,
+                endpoint,
+                plan,
+                project.wall(),
+                who=_who(),
+                because=because,
+                pace=expected_pace(plan, minutes),
+            )
 
         name = documents.begin(store, endpoint, build).state.id
     return Rollout(

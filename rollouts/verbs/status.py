@@ -12,6 +12,7 @@ from ...core.lease import LENGTH
 from ...endpoints.port import EndpointState
 from ...endpoints.split import percent_text
 from ...reports.results import Shown
+from ..evidence.judgement import wait_for_data
 from ..state.states import Check, Entry, Plan, State
 
 UNWATCHED = timedelta(minutes=2)  # nobody looked for so long: a person should know
@@ -261,10 +262,8 @@ def _without_data(state: State) -> str:
     lacks = state.hold_until or not verdicts or "no data" in verdicts
     if state.bake_until is None or not state.plan.guardrails or not lacks:
         return ""
-    hold = state.plan.on_no_data
-    length = hold.hold or state.plan.stages[state.stage - 1].bake
-    until = state.hold_until or state.bake_until + length
-    then = "a person is asked" if hold.then == "pause" else "the traffic goes back"
+    until = state.hold_until or state.bake_until + wait_for_data(state)
+    then = "a person is asked" if state.plan.on_no_data.then == "pause" else "the traffic goes back"
     return f"without more data {then} at {until:%H:%M} UTC"
 
 

@@ -14,7 +14,7 @@ from isthmus.rollouts.evidence.judgement import is_behind
 from isthmus.rollouts.phases.baking import drift_text
 from isthmus.rollouts.state import capacity
 from isthmus.rollouts.state.actions import Apply, Shift, Take, Touch
-from isthmus.rollouts.state.states import Observation, Wish, Wishes
+from isthmus.rollouts.state.states import Observation, Pace, Wish, Wishes
 from isthmus.rollouts.tick import outcome, tick
 
 from ..scene import MINUTE, plan, split
@@ -346,23 +346,57 @@ def test_little_traffic_is_waited_for_as_long_as_it_comes():
     assert decide(held, seen(**silent), BAKE + 129 * MINUTE)[0].phase == "aborting"
 
 
-def test_requests_that_bring_a_latency_nothing_are_not_waited_for():
+def test_a_person_is_asked_where_no_minute_is_large_enough_for_a_latency():
     """No minute has the 100 requests that a p99 takes, however many minutes come."""
     slow = (Guardrail(metric="latency_p99", max=50),)
     held = decide(bake(of=plan(guardrails=slow)), seen(**minutes(BAKE, 5, requests=60)), OVER)[0]
-    assert held.held_for == "no data"
-    late = minutes(BAKE, 35, requests=60)
-    assert decide(held, seen(**late), OVER + 30 * MINUTE)[0].phase == "aborting"
+    assert held.held_for == "inconclusive"
+    late = minutes(BAKE, 10, requests=60)
+    asks = decide(held, seen(**late), OVER + 5 * MINUTE)[0]
+    assert asks.phase == "waiting"
+    assert asks.outbox[-1].why == (
+        "inconclusive: latency_p99 max 0 of 5 minutes with 100 requests, after the bake was made "
+        "longer"
+    )
+
+
+def test_minutes_that_a_latency_can_judge_are_waited_for_while_they_come():
+    """One of ten has 120 requests: the fifth, after 50 minutes, decides."""
+    slow = (Guardrail(metric="latency_p99", max=50),)
+    state, wide = bake(of=plan(guardrails=slow)), minutes(BAKE, 50, requests=120)
+    buckets = {name: of[9::10] for name, of in wide["minutes"].items()}
+    for count in range(5, 50):
+        until = BAKE + count * MINUTE
+        settled = {name: [b for b in of if b.start < until] for name, of in buckets.items()}
+        state, _ = decide(state, seen(settled=until, minutes=settled), until)
+        assert (state.phase, state.stage) == ("baking", 1)
+        state = replace(state, outbox=())
+    after, _ = decide(state, seen(settled=BAKE + 50 * MINUTE, minutes=buckets), BAKE + 50 * MINUTE)
+    assert after.stage == 2
 
 
 def test_a_wait_outlasts_the_longest_lull_of_the_traffic():
-    """All of it comes in one minute of twelve: a lull of 12 minutes, so it waits for 36."""
+    """Two bursts of twenty requests in 26 minutes tell little of how long a lull can be."""
     burst = minutes(BAKE, 26, requests=20)
     burst["minutes"] = {
         name: (buckets[12], buckets[24]) for name, buckets in burst["minutes"].items()
     }
     held = decide(bake(), seen(**burst), BAKE + 26 * MINUTE)[0]
-    assert held.hold_until == BAKE + (26 + 36) * MINUTE
+    assert held.hold_until > BAKE + (26 + 3 * 12) * MINUTE
+    silent, end = burst | {"settled": held.hold_until}, held.hold_until
+    for _look in range(7):  # each judges four hours of minutes
+        held = replace(decide(held, seen(**silent), end)[0], outbox=())
+    assert (held.phase, held.cause) == ("aborting", "no data")
+
+
+def test_a_rollout_knows_the_pace_of_the_bakes_before():
+    """In the second step nothing has come yet; in the first, requests came in one minute of ten."""
+    known = Pace(minutes=200, busy=20, lulls=20, longest=30)
+    silent = seen(endpoint(50), settled=BAKE + 5 * MINUTE)
+    held = [decide(bake(2, pace=pace), silent, OVER)[0] for pace in (Pace(), known)]
+    assert [state.phase for state in held] == ["baking", "baking"]
+    assert held[0].hold_until == OVER + 30 * MINUTE
+    assert held[1].hold_until > OVER + 90 * MINUTE
 
 
 def test_metrics_that_cannot_be_read_are_no_data():

@@ -69,13 +69,13 @@ def flat(length, requests, errors=0, **more):
         (TWICE, flat(10, 200, 3), flat(10, 600, 6), "pass", "1.5 % of 2,000, 1.50x, max 2x"),
         (TWICE, [bucket(0, 200, 1), *flat(10, 200)[1:]], flat(10, 600), "inconclusive", "0.05 % of 2,000, none of the old variant, max 2x"),
         (SLOW, flat(4, 100), flat(4, 300), "no data", "4 of 5 minutes with 100 requests of both"),
-        (SLOW, flat(30, 99), flat(30, 300), "no data", "0 of 5 minutes with 100 requests of both"),
+        (SLOW, flat(30, 99), flat(30, 300), "inconclusive", "0 of 5 minutes with 100 requests of both"),
         (SLOW, flat(10, 100, ms=4.2), flat(10, 300), "pass", "4.2 ms, 1.05x, max 1.2x, 0 of 10 minutes beyond it"),
         (SLOW, flat(10, 100, ms=5.2), flat(10, 300), "fail", "5.2 ms, 1.30x, max 1.2x, 10 of 10 minutes beyond it, evidence 250 of 80"),
         (SLOW, flat(6, 100, ms=5.2), flat(6, 300), "inconclusive", "5.2 ms, 1.30x, max 1.2x, 6 of 6 minutes beyond it, evidence 23 of 80"),
         (Guardrail(metric="latency_mean", max=50), flat(20, 12, ms=61.2), [], "fail", "61.2 ms, max 50 ms, 20 of 20 minutes beyond it"),
         (Guardrail(metric="latency_mean", max=50), flat(20, 9, ms=61.2), [], "no data", "180 of 200 requests"),
-        (Guardrail(metric="latency_mean", max=50), flat(30, 9, ms=61.2), [], "no data", "0 of 5 minutes with 10 requests"),
+        (Guardrail(metric="latency_mean", max=50), flat(30, 9, ms=61.2), [], "inconclusive", "0 of 5 minutes with 10 requests"),
     ],
 )  # fmt: skip
 def test_every_verdict_says_its_numbers(guardrail, new, old, verdict, why):
@@ -124,13 +124,13 @@ def test_silence_is_no_data_whatever_was_before_it():
 
 @pytest.mark.parametrize("guardrail", [ERRORS, TWICE])
 def test_proof_of_harm_takes_no_number_of_requests_and_no_more_of_them_later(guardrail):
-    """All 12 requests of the first minute fail: 9 would do for a needed evidence of 80."""
+    """All 12 requests of the first minute fail: 10 would do for a needed evidence of 80."""
     old = flat(1, 36)
     for length in (1, 30):
         judged = check(guardrail, [bucket(0, 12, 12)], old, length=length)
         assert judged.verdict == "fail"
         assert judged.why.startswith("100 % of 12, ")
-        assert judged.why.endswith("evidence 870 of 80")
+        assert judged.why.endswith("evidence 430 of 80")
     assert check(guardrail, [bucket(0, 8, 8)], old).why == "8 of 200 requests of the new variant"
 
 
@@ -156,6 +156,19 @@ def test_a_lull_is_silence_when_it_is_three_times_as_long_as_any_before_it():
 def test_minutes_that_are_too_few_for_a_pass_may_show_a_latency_that_is_too_high():
     judged = check(Guardrail(metric="latency_mean", max=50, min_requests=500), flat(20, 12, ms=61))
     assert judged.verdict == "fail"
+
+
+def test_a_latency_waits_for_large_minutes_until_200_requests_came_in_small_ones():
+    """The four that were large enough are not thrown away: 200 more, and it is inconclusive."""
+    large = flat(4, 100)
+    small = [bucket(minute, 50) for minute in range(4, 8)]
+    assert check(SLOW, [*large, *small[:3]], flat(8, 300)).verdict == "no data"
+    judged = check(SLOW, [*large, *small], flat(8, 300))
+    assert (judged.verdict, judged.why) == (
+        "inconclusive",
+        "4 of 5 minutes with 100 requests of both",
+    )
+    assert check(SLOW, [*large, *small, bucket(8, 100)], flat(9, 300)).verdict == "pass"
 
 
 def test_minutes_after_the_settled_ones_are_not_looked_at():

@@ -167,7 +167,7 @@ def test_a_latency_needs_its_requests_in_each_minute_of_both():
         "warning",
         (
             "rollouts.ranker step 1: latency_p99 judges minutes of 100 requests, at 25 % 6.7 "
-            "requests/s"
+            "requests/s; below that a person is asked"
         ),
     )
     assert remedy == "latency_p90 takes 2.0, latency_p50 takes 0.7"

@@ -203,9 +203,11 @@ def ratio_fails(m, ratio, needed):
             part = p * n_ / (p * n_ + q * o_)
             z = (e_ - (e_ + f_) * part) / np.sqrt((e_ + f_) * part * (1 - part))
         phi[:, look] = np.where((p[:, 0] > 0) & (q[:, 0] > 0), _dispersion(z, e_ + f_ > 0), 1)
-    proof = _proof(log_evidence, phi, needed) & (np.cumsum(e + old_e > 0, axis=1) >= LEAST_MINUTES)
+    enough = np.cumsum(e + old_e > 0, axis=1) >= LEAST_MINUTES
     few_of_old = ratio * np.cumsum(old_e, axis=1) <= OUTRIGHT_PART * np.cumsum(old, axis=1)
-    return proof | (_most_fail(e, n, phi, needed) & few_of_old) | _outright(m, OUTRIGHT_PART)
+    above = np.where(enough, _evidence(log_evidence, phi), -np.inf)
+    most_fail = np.where(few_of_old, _most_fail(e, n, phi), -np.inf)
+    return _either(above, most_fail, needed) | _outright(m, OUTRIGHT_PART)
 
 
 def limit_fails(m, limit, needed):
@@ -224,19 +226,28 @@ def limit_fails(m, limit, needed):
             p = (e_.sum(1) / n_.sum(1))[:, None]
             z = (e_ - n_ * p) / np.sqrt(n_ * p * (1 - p))
         phi[:, look] = np.where((p[:, 0] > 0) & (p[:, 0] < 1), _dispersion(z, n_ > 0), 1)
-    proof = _proof(log_evidence, phi, needed) & (np.cumsum(e > 0, axis=1) >= LEAST_MINUTES)
-    if limit <= OUTRIGHT_PART:
-        proof |= _most_fail(e, n, phi, needed)
+    enough = np.cumsum(e > 0, axis=1) >= LEAST_MINUTES
+    above = np.where(enough, _evidence(log_evidence, phi), -np.inf)
+    proof = (
+        _either(above, _most_fail(e, n, phi), needed)
+        if limit <= OUTRIGHT_PART
+        else above >= np.log(needed)
+    )
     return proof | _outright(m, max(OUTRIGHT_PART, limit))
 
 
-def _most_fail(errors, requests, phi, needed):
+def _either(above, most_fail, needed):
+    """Two tests share the false alarms: their mean is what proves."""
+    return np.logaddexp(above, most_fail) - np.log(2) >= np.log(needed)
+
+
+def _most_fail(errors, requests, phi):
     above, below = np.cumsum(errors, axis=1), np.cumsum(requests - errors, axis=1)
     log_evidence = np.logaddexp.reduce(
         [above * np.log(2 * chance) + below * np.log(2 * (1 - chance)) for chance in CHANCES],
         axis=0,
     ) - np.log(len(CHANCES))
-    return log_evidence / phi >= np.log(needed)
+    return log_evidence / phi
 
 
 def sign_fails(m, ratio, needed, count):
@@ -248,7 +259,7 @@ def sign_fails(m, ratio, needed, count):
         beyond * np.log(2 * chance) + (minutes - beyond) * np.log(2 * (1 - chance))
         for chance in CHANCES
     ]
-    fails = _proof(log_evidence, np.ones(minutes.shape), needed)
+    fails = _evidence(log_evidence, np.ones(minutes.shape)) >= np.log(needed)
     far = counts & (m.new_ms / m.old_ms > OUTRIGHT_TIMES * ratio)
     running, outright = np.zeros(len(far)), np.zeros(far.shape, bool)
     for look in range(far.shape[1]):
@@ -291,10 +302,11 @@ def _dispersion(z, counted):
     return np.where(number > 1, np.maximum(squares / (2 * np.maximum(number - 1, 1)), 1), 1)
 
 
-def _proof(log_evidence, phi, needed):
+def _evidence(log_evidence, phi):
+    """The logarithm of the alternatives' mean."""
     return np.logaddexp.reduce([part / phi for part in log_evidence], axis=0) - np.log(
         len(log_evidence)
-    ) >= np.log(needed)
+    )
 
 
 def _outright(m, part):

@@ -38,6 +38,15 @@ def test_start_shows_the_whole_plan_and_moves_nothing_by_itself(desk):
     assert [entry.what for entry in rollout.history(desk.project, "ranker")] == ["started"]
 
 
+def test_start_stores_how_often_requests_came_in_the_hour_before(desk):
+    """So that a lull of the first step is judged by it."""
+    desk.world.advance(20 * MINUTE)
+    rollout.start(desk.project, "ranker")
+    pace = documents.read(desk.project.target.state, "ranker").state.pace
+    assert pace.minutes == pace.busy > 10
+    assert (pace.quiet, pace.lulls) == (0, 0)
+
+
 def test_a_second_start_is_refused_and_names_the_command_that_ends_the_first(desk):
     rollout.start(desk.project, "ranker")
     with pytest.raises(Refused, match="one rollout at a time") as refused:
