@@ -163,7 +163,7 @@ def check_key(key: str) -> None:
     """Raise Invalid if a text cannot be the key of a document in a StateStore.
 
     Raises:
-        Invalid: It is no key.
+        Invalid: The text cannot be a key.
     """
     if (
         not key
@@ -255,9 +255,11 @@ def wait(
 ) -> Seen:
     """Poll `observe` until `until` holds for what it returns, and return that last observation.
 
-    Unavailable when `deadline` passes first: the work may still end, and observing again later is
-    safe. The pause is a tenth of what was waited so far, between `every` and 2 s: quick things are
-    seen quickly, long ones are not asked often.
+    The pause between two polls is a tenth of the time waited so far, from `every` to 2 s: quick
+    changes are seen quickly, and slow ones are not polled often.
+
+    Raises:
+        Unavailable: `deadline` has passed. The work may still end, and it is safe to observe again.
     """
     begun = clock()
     while not until(observation := observe()):

@@ -39,10 +39,10 @@ _WHY = "this adapter does not have it yet"
 def rows(
     **levels: Literal["native", "emulated", "refused"] | Decimal | timedelta | int,
 ) -> dict[str, Capability]:
-    """Return every row of the parity table, for example `rows(warehouse_asof="native")`.
+    """Return every capability of an adapter, a row each of the table that compares the targets.
 
-    A row with a quantity takes it as its value and is native: `invoke_max_bytes=1_500_000`. A row
-    that is left out is refused.
+    An argument is a level, as in `rows(warehouse_asof="native")`; a row with a quantity takes it as
+    its value and is native: `invoke_max_bytes=1_500_000`. A row that is left out is refused.
 
     Raises:
         Invalid: There is no such row, or it has a level where a quantity belongs, or the reverse.
@@ -54,13 +54,13 @@ def rows(
                 f"{key} is not a row of the parity table",
                 remedy=did_you_mean(key, names, has="rows are"),
             )
-    return {name: _row(name, levels.get(key, "refused")) for key, name in names.items()}
+    return {name: _capability(name, levels.get(key, "refused")) for key, name in names.items()}
 
 
-def _row(
+def _capability(
     name: str, level: Literal["native", "emulated", "refused"] | Decimal | timedelta | int
 ) -> Capability:
-    """Return one row of the parity table as a capability, with its level or quantity."""
+    """Return one capability of an adapter with its level or quantity."""
     quantity = ROWS[name]
     if level == "refused":
         return Capability(name=name, level="refused", why=_WHY)
@@ -80,7 +80,7 @@ def _row(
 
 
 def _expectation(quantity: type[Decimal | timedelta | int] | None) -> str:
-    """Return in words which values a row of the parity table takes, for error messages."""
+    """Return in words which values a capability takes, for error messages."""
     return (
         "native or emulated" if quantity is None else f"its quantity, of type {quantity.__name__}"
     )

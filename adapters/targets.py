@@ -69,9 +69,9 @@ def where(target: Target) -> str:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in settings that cannot change.
+    """Return how a running endpoint differs from the profile in settings that are fixed for good.
 
-    It is text for a message, "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if nothing differs or the endpoint does not exist.
     """
     if target.adapter.fixed is None:
         return ""
@@ -112,15 +112,20 @@ def blobs_for(uri: str) -> BlobStore:
 class Dialect(Protocol):
     """An adapter's SQL module: pure, and importable without its SDK."""
 
-    def check(self, sql: str) -> tuple[SqlProblem, ...]: ...
+    def check(self, sql: str) -> tuple[SqlProblem, ...]:
+        """Return what in a statement of neutral SQL the engine cannot express, as problems."""
+        ...
 
-    def render(self, sql: str) -> Rendered: ...
+    def render(self, sql: str) -> Rendered:
+        """Translate a statement of neutral SQL to the engine's SQL."""
+        ...
 
 
 def sql_of(adapter: str) -> Dialect | None:
-    """Return the module that renders an adapter's SQL dialect; None if it runs neutral SQL.
+    """Return the module that renders an adapter's SQL dialect; None if it needs no rendering.
 
-    The adapter's packages need not be installed.
+    Queries are written in neutral SQL, the subset that all targets share. The adapter's packages
+    need not be installed.
 
     Raises:
         Unsupported: No adapter has the name.

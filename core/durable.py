@@ -21,7 +21,7 @@ def sync_folder(folder: Path) -> None:
 def make_folder(folder: Path, *, mode: int = 0o777) -> None:
     """Create a folder and its missing parents, each synced to disk, so that a crash keeps them.
 
-    `mode` is of the last one. A folder that is there is taken as synced by who made it.
+    `mode` is that of the last folder. A folder that exists already is not synced again.
     """
     missing = []
     current = folder

@@ -24,7 +24,7 @@ class StoredDocument(msgspec.Struct, frozen=True, kw_only=True, tag_field="schem
     def upgraded(cls, old: Any, _schema: int, /) -> Any:
         """Convert a stored document's JSON value from an older format version to this one.
 
-        As it is where their defaults say what the older meant.
+        The value stays as it is where the fields' defaults say what the older version meant.
         """
         return old
 
@@ -59,9 +59,15 @@ def decode(
 ) -> Kind:
     """Decode a stored JSON document of this format version, or of an older one.
 
-    Refused: a newer one. Invalid: bytes that are none of ours.
+    Args:
+        data: The document's bytes.
+        kind: The struct to decode it as.
+        what: What errors call the document.
+        remedy: What to do when it is damaged.
 
-    `what` names it in messages; `remedy` is what helps when it is damaged.
+    Raises:
+        Refused: A newer version wrote it.
+        Invalid: The bytes are no such document.
     """
     try:
         written, newest = schema_of(data), schema(kind)

@@ -75,7 +75,7 @@ def listening(event: str) -> bool:
 def _logger() -> logging.Logger | None:
     """Return the logger `isthmus`, or None while nobody has imported `logging`.
 
-    It is looked up once, as every call of a provider asks for it.
+    The result is cached, as it is needed at every call of a provider.
     """
     if not _looked_up and (logging := sys.modules.get("logging")) is not None:
         _looked_up.append(logging.getLogger(LOGGER))
@@ -93,10 +93,9 @@ def as_json() -> bool:
 def configure(level: str | None = None, *, stream: TextIO | None = None) -> None:
     """Set up logging to stderr, with the format and the level that the environment sets.
 
-    Only our own programs call it.
-
-    `level` goes before ISTHMUS_LOG_LEVEL, and is handed on there to the processes that this one
-    starts. Without one of LEVELS: JSON from info on, text not at all.
+    Only our own programs call it. A `level` takes precedence over ISTHMUS_LOG_LEVEL, and is passed
+    on to child processes by it. Without a level, JSON logs begin at info, and there are no text
+    logs.
     """
     if level is not None:
         os.environ[LEVEL] = level

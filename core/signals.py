@@ -24,7 +24,10 @@ def calling(
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     thread = threading.Thread(
-        target=_tell, args=(reading, frozenset(numbers), function), name="signals", daemon=True
+        target=_call_for_each_signal,
+        args=(reading, frozenset(numbers), function),
+        name="signals",
+        daemon=True,
     )
     thread.start()
     wakeup = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -40,7 +43,9 @@ def calling(
         os.close(reading)
 
 
-def _tell(reading: int, numbers: frozenset[int], function: Callable[[int], object]) -> None:
+def _call_for_each_signal(
+    reading: int, numbers: frozenset[int], function: Callable[[int], object]
+) -> None:
     """Call a function for each signal number read from a pipe, until the pipe is closed."""
     while caught := os.read(reading, 64):
         for number in caught:

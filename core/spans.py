@@ -17,7 +17,8 @@ _verb: ContextVar[bool] = ContextVar("isthmus_verb", default=False)
 Kind = Literal["INTERNAL", "SERVER", "CLIENT"]
 
 
-def _ignored(**_attributes: object) -> None: ...
+def _ignored(**_attributes: object) -> None:
+    """Ignore the attributes of a span, as no spans are recorded."""
 
 
 @contextmanager
@@ -30,10 +31,13 @@ def span(
 ) -> Generator[Callable[..., None]]:
     """Open an OpenTelemetry span around the block, and record an error that leaves the block.
 
-    The block is given what adds attributes to it.
+    The block is given a function that adds attributes to the span.
 
-    `sent`: headers that may carry the caller's trace. Attributes' names begin with `isthmus.`
-    unless they have a dot.
+    Args:
+        name: The span's name.
+        kind: OpenTelemetry's kind of span.
+        sent: Request headers that may carry the caller's trace.
+        attributes: The span's attributes; names without a dot get the prefix `isthmus.`.
     """
     if not listening():
         yield _ignored

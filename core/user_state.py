@@ -60,7 +60,8 @@ class KnownFolder(StoredDocument, frozen=True, kw_only=True):
 def root() -> Path:
     """Return the folder of the user's own state (~/.local/state/isthmus), which may not exist.
 
-    Denied: this user has no home.
+    Raises:
+        Denied: This user has no home folder.
     """
     base = os.environ.get("XDG_STATE_HOME", "")
     if not Path(base).is_absolute():
@@ -96,14 +97,14 @@ def known_id(folder: Path, *, project: Path | None = None) -> str | None:
 
     Raises:
         Refused: this user's state folder does not know it, it is a symbolic link, or git tracks
-        files in it.
+            files in it.
     """
-    folder = _whole(folder)
+    folder = _state_folder_of(folder)
     try:
         status = folder.lstat()
     except (FileNotFoundError, NotADirectoryError):
         return None
-    key = (str(root()), str(folder), status.st_dev, status.st_ino, *_written(folder))
+    key = (str(root()), str(folder), status.st_dev, status.st_ino, *_id_file_version(folder))
     if (number := _known.get(key)) is not None:
         return number
     _require_folder(folder, status)
@@ -112,13 +113,17 @@ def known_id(folder: Path, *, project: Path | None = None) -> str | None:
     record = _record(number)
     if not entries and record is None:  # whoever made it was stopped before it was known
         return None
-    own = folder.name == FOLDER and (project is None or folder == _whole(project / FOLDER))
+    own = folder.name == FOLDER and (
+        project is None or folder == _state_folder_of(project / FOLDER)
+    )
     _require_untracked(folder, removable=own)
     if number is None or record is None:
         raise _unknown(folder, entries, removable=own)
-    number = _placed(folder, number, record, status.st_ino)
+    number = _registered_id(folder, number, record, status.st_ino)
     _make_private(folder, status)
-    _known[str(root()), str(folder), status.st_dev, status.st_ino, *_written(folder)] = number
+    _known[str(root()), str(folder), status.st_dev, status.st_ino, *_id_file_version(folder)] = (
+        number
+    )
     return number
 
 
@@ -136,7 +141,7 @@ def is_known(folder: Path) -> bool:
 def is_derived(name: str) -> bool:
     """Return whether a file in `.isthmus` can be deleted safely, as it is regenerated.
 
-    `name`: its name at the top of the folder.
+    `name` is its name at the top of the folder.
     """
     return name in _DERIVED or name.startswith(_TRACEBACK)
 
@@ -144,11 +149,12 @@ def is_derived(name: str) -> bool:
 def make(folder: Path) -> Path:
     """Create a project's `.isthmus`, or a folder below it, private to this user and trusted.
 
-    It is known from now on. Refused as `known_id`.
+    Raises:
+        Refused: The folder exists and is not trusted; see `known_id`.
     """
     if known_id(folder) is None:
-        whole = _whole(folder)
-        with _alone():
+        whole = _state_folder_of(folder)
+        with _exclusive():
             if known_id(whole) is None:
                 _register(whole)
     make_folder(folder, mode=0o700)
@@ -166,7 +172,7 @@ def trust(folder: Path) -> str:
     """
     _require_folder(folder, folder.lstat())
     _require_untracked(folder, removable=folder.name == FOLDER)
-    with _alone():
+    with _exclusive():
         if not is_known(folder):
             try:
                 _register(folder)
@@ -187,7 +193,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
 
     Raises:
         Refused: it is another project's. A clone's profiles.yaml may name any folder of this
-        machine.
+            machine.
     """
     number, place = known_id(home, project=project), os.path.realpath(project)
     record = _record(number)
@@ -205,7 +211,7 @@ def claim(home: Path, project: Path, *, trusted: bool = False) -> None:
             remedy="if both projects are yours: isthmus trust; else name another `home` in "
             "profiles.yaml",
         )
-    with _alone(), suppress(OSError):
+    with _exclusive(), suppress(OSError):
         _write_record(
             number, replace(_record(number) or record, projects=(*record.projects, place))
         )
@@ -217,7 +223,7 @@ def forget(folder: Path) -> None:
         shutil.rmtree(kept_for(number), ignore_errors=True)
 
 
-def _whole(folder: Path) -> Path:
+def _state_folder_of(folder: Path) -> Path:
     """Return the `.isthmus` folder that contains a path, or the path itself if none does."""
     absolute = Path(os.path.abspath(folder))  # noqa: PTH100  resolve() would follow the very link that is refused
     return next(
@@ -225,7 +231,7 @@ def _whole(folder: Path) -> Path:
     )
 
 
-def _written(folder: Path) -> tuple[int, int]:
+def _id_file_version(folder: Path) -> tuple[int, int]:
     """Return the inode and modification time of a folder's id file; both change on rewriting."""
     try:
         status = (folder / ID).lstat()
@@ -311,7 +317,7 @@ def _read_id(folder: Path) -> str | None:
 
 def _record(number: str | None) -> KnownFolder | None:
     """Return the stored record of a trusted state folder by its id, or None."""
-    if number is None or not _is_ours(root()):
+    if number is None or not _has_root(root()):
         return None
     path = kept_for(number) / "project.json"
     try:
@@ -325,10 +331,11 @@ def _record(number: str | None) -> KnownFolder | None:
         return None
 
 
-def _is_ours(state: Path) -> bool:
+def _has_root(state: Path) -> bool:
     """Return whether the user's state folder exists.
 
-    Refused: it belongs to another user, who would say what is known here.
+    Raises:
+        Refused: It belongs to another user, who could declare any folder trusted.
     """
     try:
         status = state.stat()
@@ -343,7 +350,7 @@ def _is_ours(state: Path) -> bool:
     return True
 
 
-def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
+def _registered_id(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
     """Return the id of a registered folder, after a check that it is still the same folder.
 
     The id is new where the folder is a copy and its original still stands.
@@ -351,7 +358,7 @@ def _placed(folder: Path, number: str, record: KnownFolder, inode: int) -> str:
     place = os.path.realpath(folder)
     if place == record.folder and inode == record.inode:
         return number
-    with _alone():
+    with _exclusive():
         number = _read_id(folder) or number  # another command may have been here first
         record = _record(number) or record
         original = Path(record.folder)
@@ -392,7 +399,8 @@ def _make_private(folder: Path, status: os.stat_result) -> None:
 def _register(folder: Path) -> str:
     """Register a folder as trusted under a new random id, and return the id.
 
-    First it is known, then it says so: whoever stops in between begins again.
+    The record is written before the id in the folder: if the process dies in between, the folder is
+    still unknown, and registering it can be repeated.
     """
     make_folder(folder, mode=0o700)
     folder.chmod(0o700)
@@ -429,13 +437,14 @@ def _write(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def _alone() -> Generator[None, None, None]:
+def _exclusive() -> Generator[None, None, None]:
     """Hold a lock in the block, so that one process at a time changes the trusted folders.
 
-    The process that does may enter again.
+    The process that holds it may take it again.
 
     Raises:
-        Denied, Refused: the state folder cannot be used.
+        Denied: This user has no home folder.
+        Refused: The state folder cannot be used.
     """
     with _threads:
         if _held:
@@ -457,7 +466,7 @@ def _locked(state: Path) -> IO[bytes]:
     """Lock the user's state folder, created if needed, and return the open lock file."""
     try:
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _is_ours(state)
+        _has_root(state)
         lock = (state / "lock").open("ab")
     except OSError as error:
         words = f"{state}, where Isthmus keeps which projects are known, cannot be made or written"

@@ -49,13 +49,14 @@ _decoder = msgspec.json.Decoder(_Predictions)
 def rules_of(target: Target, *, provider: str, most_variants: int | None = None) -> HostRules:
     """Return the limits that a target sets on endpoints, read from its declared capabilities.
 
-    They are traffic.resolution, invoke.max_bytes, and all that it does not refuse.
+    They are the step of traffic shares, the largest request, and the capabilities it does not
+    refuse.
     """
     return HostRules(
         target=target.name,
         provider=provider,
         resolution=resolution(target),
-        max_bytes=int(_number(target, "invoke.max_bytes")),
+        max_bytes=int(_capability_number(target, "invoke.max_bytes")),
         most_variants=most_variants,
         offers=frozenset(
             name for name, row in target.capabilities.items() if row.level != "refused"
@@ -65,7 +66,7 @@ def rules_of(target: Target, *, provider: str, most_variants: int | None = None)
 
 def resolution(target: Target) -> Decimal:
     """Return the smallest step in which a target splits traffic, in percent."""
-    return _number(target, "traffic.resolution")
+    return _capability_number(target, "traffic.resolution")
 
 
 def metrics_delay(target: Target) -> timedelta:
@@ -76,11 +77,11 @@ def metrics_delay(target: Target) -> timedelta:
     return value
 
 
-def _number(target: Target, capability: str) -> Decimal:
+def _capability_number(target: Target, capability: str) -> Decimal:
     """Return the number that a target declares for a capability, such as invoke.max_bytes.
 
     Raises:
-        TypeError: It has none: the adapter's mistake, not the user's.
+        TypeError: The adapter declares none, which is its programmer's mistake.
     """
     value = target.capabilities[capability].value
     if not isinstance(value, int | Decimal):
@@ -126,7 +127,8 @@ def check_spec(spec: EndpointSpec, rules: HostRules) -> None:
 def aims(capabilities: Mapping[str, Capability], routing: str) -> bool:
     """Return whether a request to this target can choose the variant that answers.
 
-    Under sticky routing it always can. A target that does not list the capability counts as able.
+    With sticky routing it always can. A target whose capabilities do not mention this is taken as
+    able.
     """
     return routing == "sticky" or AIM not in capabilities or capabilities[AIM].level != "refused"
 
@@ -178,8 +180,8 @@ def guard_variants(
 
     Args:
         spec: The endpoint as it is to be.
-        running: The variants that run; one that is not in it is not known.
-        traffic: Percent by variant, the larger of what is served and what is asked for.
+        running: The variants that run, by name; a variant that is missing here is not compared.
+        traffic: Percent by variant, the larger of what is served and what is requested.
 
     Raises:
         Conflict: The spec would take traffic away.
@@ -254,7 +256,7 @@ def check_window(window: Window) -> None:
     """Raise Invalid for a time window that is not whole minutes, or ends before it starts.
 
     Raises:
-        Invalid: It is one of them.
+        Invalid: The window is one of these.
     """
     whole = all(moment.second == moment.microsecond == 0 for moment in (window.start, window.end))
     if not whole or window.end < window.start:
@@ -293,10 +295,10 @@ def check_minutes(endpoint: str, minutes: Sequence[TrafficMinute], variants: Seq
 def check_parameters(endpoint: str, parameters: Mapping[str, object]) -> None:
     """Raise Invalid for a parameter that JSON cannot carry unchanged to every target.
 
-    Vertex AI makes a protobuf Value of it, which counts here, too.
+    The narrowest form counts, which is Vertex AI's: a protobuf Value.
 
     Raises:
-        Invalid: There is one.
+        Invalid: A parameter's value is no bool, finite number or valid text.
     """
     for name, value in parameters.items():
         if not is_scalar(value):
@@ -344,7 +346,7 @@ def predictions(endpoint: str, body: bytes) -> tuple[object, ...]:
     """Return the predictions in the JSON body of a model's successful answer.
 
     Raises:
-        ModelError: It has none.
+        ModelError: The body has no predictions.
     """
     try:
         return _decoder.decode(body).predictions

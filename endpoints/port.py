@@ -151,9 +151,9 @@ class EndpointHost(Protocol):
     def observe(self, endpoint: str) -> EndpointState | None:
         """Return phase, variants with percent and counts, and the token that `shift` expects.
 
-        Two looks between which nobody changed split or variants have one token, whatever else of
-        the provider's moved: its etags and times, processes, instances by autoscaling. Where a
-        shift fences (`traffic.touch`) each makes another one, also to the same split.
+        The token stays the same until the split or the variants change, whatever else of the
+        provider's changes: etags, times, processes, autoscaled instances. On a target with
+        `traffic.touch` each shift makes a new token, even one to the same split.
 
         Returns:
             The state; None: there is no such endpoint.
@@ -250,8 +250,8 @@ class Counters(Protocol):
         Args:
             endpoint: Its name.
             unit: The unit's.
-            amounts: By the number's name.
-            forget: Names of numbers that go.
+            amounts: The amounts to add, by the count's name.
+            forget: Names of counts to remove.
             until: The real time after which the whole document may vanish.
 
         Raises:
@@ -280,7 +280,7 @@ class TrafficScript(Protocol):
     def advance(self, span: timedelta) -> None:
         """Move the provider's own clock on, if it can be moved.
 
-        Whoever asks after that sees what came due.
+        Calls after that see what came due in that time.
         """
         ...
 

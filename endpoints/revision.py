@@ -13,8 +13,8 @@ from .port import EndpointSpec, VariantSpec
 def revision_of(spec: EndpointSpec) -> str:
     """Return a hash of an endpoint's routing and variants, to see whether a deploy changes them.
 
-    12 hex digits, in whatever order the variants are. Of a variant count its name, model, version,
-    machine and attempt.
+    It has 12 hex digits, and does not depend on the order of the variants. A variant's name, model,
+    version, machine and attempt are hashed.
     """
     return revision_of_variants(spec.variants, routing=spec.routing)
 

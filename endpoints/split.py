@@ -70,7 +70,7 @@ def representable(shares: Mapping[str, Decimal], *, resolution: Decimal, where: 
     """Raise Unsupported for a traffic share that the target cannot set; name the nearest ones.
 
     Raises:
-        Unsupported: There is one.
+        Unsupported: A share is no multiple of `resolution`.
     """
     for percent in shares.values():
         if percent.is_finite() and percent % resolution:

@@ -27,7 +27,7 @@ def can_run(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
 
 
 def can_count(endpoint: Endpoint, capabilities: Mapping[str, Capability]) -> bool:
-    """Return whether a target can count what units are shown, if the endpoint's rules need it."""
+    """Return whether a target can count how often units are shown items, if a rule needs that."""
     return not (counts_units(endpoint) and _refuses(capabilities, COUNTERS))
 
 
@@ -42,7 +42,7 @@ def check_target(
     target: str,
     capabilities: Mapping[str, Capability],
 ) -> tuple[Problem, ...]:
-    """Return what a target cannot do of an endpoint's declaration, as problems with their lines."""
+    """Return a problem with its line for each part of a declared endpoint a target cannot do."""
     return tuple(
         problem_at(
             description,
@@ -57,7 +57,7 @@ def check_target(
 def _refusals(
     endpoint: Endpoint, capabilities: Mapping[str, Capability]
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield what a target cannot do of an endpoint's declaration: (key, value, remedy)."""
+    """Yield (key, value, remedy) for each part of a declared endpoint a target cannot do."""
     if not can_run(endpoint, capabilities):
         yield f"endpoints.{endpoint.name}.routing", "sticky", "write weighted"
     if not can_count(endpoint, capabilities):

@@ -181,6 +181,6 @@ class OnlineStore(Protocol):
 
         Returns:
             One row for each key of a view, in their order, duplicates kept; None where the store
-                has none.
+            has none.
         """
         ...

@@ -94,13 +94,13 @@ class PipelineEngine(Protocol):
     """
 
     def submit(self, run: PipelineRun) -> None:
-        """Start a pipeline run and return at once; a known run_id changes nothing."""
+        """Start a pipeline run and return at once; a repeated run_id changes nothing."""
         ...
 
     def observe(self, run_id: str) -> RunState | None:
         """Return the provider's state of a pipeline run and of each of its steps.
 
-        None: nobody has submitted it here, or it has been deleted.
+        None: the run was never submitted here, or it has been deleted.
         """
         ...
 
@@ -121,7 +121,7 @@ class ModelRegistry(Protocol):
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         """Register a model version and wait until it exists.
 
-        A digest that is known gives the version that has it.
+        If a version has the digest already, that one is returned.
         """
         ...
 
@@ -142,7 +142,7 @@ class ModelRegistry(Protocol):
 
         Raises:
             NotFound: there is no such version.
-            Invalid: it is no name for an alias.
+            Invalid: the name cannot be an alias.
         """
         ...
 
@@ -151,6 +151,6 @@ class ModelRegistry(Protocol):
 
         Raises:
             NotFound: there is no such version.
-            Invalid: it is no Approval.
+            Invalid: the word is no Approval.
         """
         ...

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ..errors import NotFound, Problem, ProjectError
 from . import warehouse_names
@@ -38,7 +39,7 @@ from .project_keys import PROJECT, SECTIONS
 from .reading import files, yaml
 from .reading.fence import Fence, fence
 from .reading.names import name_problem
-from .reading.report import Report
+from .reading.report import Report, sort_problems
 from .reading.shapes import WRONG
 from .rollouts import rollouts
 from .sections.references import Declared
@@ -66,11 +67,13 @@ Entries = dict[str, dict[str, Any]]  # of a section, by name
 def load(path: Path) -> Description:
     """Read and validate a project's files, and return its Description.
 
+    Mistakes in a single target of profiles.yaml are raised only when that target is opened.
+
     Raises:
         NotFound: there is no project.yaml.
         ProjectError: every error of its files.
     """
-    description, problems = parse(path)
+    description, problems, _ = _parse(path, {}, None)
     errors = tuple(problem for problem in problems if problem.severity == "error")
     if not _where(path).is_file():
         raise NotFound(errors[0].message, remedy=errors[0].remedy)
@@ -80,52 +83,68 @@ def load(path: Path) -> Description:
 
 
 def parse(
-    path: Path, drafts: Mapping[str, str] | None = None
+    path: Path, drafts: Mapping[str, str] | None = None, *, target: str | None = None
 ) -> tuple[Description | None, tuple[Problem, ...]]:
     """Parse a project's files; return what is valid of it, with all problems and warnings.
 
-    With errors there is a description only when they are confined to endpoints, experiments,
-    metrics, monitors, rollouts, models, trainers, sources and profiles: the sound rest, so that
-    views can be checked as well. It is for looking at; `load` never returns one.
+    If all errors lie in endpoints, experiments, metrics, monitors, rollouts, models, trainers,
+    sources or profiles, the description has the rest of the project, so that views can be checked
+    as well. With other errors there is none. `load` never returns such a description.
 
     Args:
         path: project.yaml, or its folder.
         drafts: texts of section files that are not written yet, by their names.
+        target: mistakes of other targets in profiles.yaml are warnings; None: errors, too.
     """
+    description, problems, of_targets = _parse(path, drafts or {}, target)
+    if target is not None:
+        of_targets = tuple(replace(problem, severity="warning") for problem in of_targets)
+    return description, sort_problems((*problems, *of_targets))
+
+
+def _parse(
+    path: Path, drafts: Mapping[str, str], target: str | None
+) -> tuple[Description | None, tuple[Problem, ...], tuple[Problem, ...]]:
+    """Parse a project's files; return what is valid, the problems, and those of other targets."""
     path = _where(path)
     folder = path.resolve().parent
     if not path.is_file():
-        return None, (
-            Problem(
-                file=path.name,
-                line=0,
-                message=f"there is no {path.name} in {folder}",
-                remedy="go to the project's folder, or begin one: isthmus init NAME --example "
-                "openbandit",
+        return (
+            None,
+            (
+                Problem(
+                    file=path.name,
+                    line=0,
+                    message=f"there is no {path.name} in {folder}",
+                    remedy="go to the project's folder, or begin one: isthmus init NAME --example "
+                    "openbandit",
+                ),
             ),
+            (),
         )
     report = Report()
+    others = report.with_same_places()
     root = files.read_yaml(path, path.name, "", report)
     fenced = fence(folder, _paths(root))
     if isinstance(root, yaml.Mapping):
-        spec = _project(
-            files.with_folders(root, SECTIONS, fenced, report, drafts or {}), fenced, report
-        )
+        spec = _project(files.with_folders(root, SECTIONS, fenced, report, drafts), fenced, report)
     else:
         spec = None
         if root is not None:
             report.add("", "a project is a mapping", "begin with name: and the sections below it")
     name = spec.name if spec else ""
     targets = profiles.read(fenced, report)
-    profiles.check(targets, folder, name, report)
+    used = () if target is None else (target,)
+    profiles.check(targets, folder, name, report, used=lambda _default: used, others=others)
     whole = spec is not None and all(
         key.startswith(_LEAVES) or key.endswith(".py:") for key in report.wrong_keys()
     )
     if spec is None or not whole:
-        return None, report.sorted()
-    return Description(
+        return None, report.sorted(), others.sorted()
+    description = Description(
         spec=_sound(spec, report), folder=str(folder), places=dict(report.places), profiles=targets
-    ), report.sorted()
+    )
+    return description, report.sorted(), others.sorted()
 
 
 def _paths(root: yaml.Node | None) -> tuple[str, ...]:

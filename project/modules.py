@@ -24,16 +24,15 @@ _folders: set[str] = set()
 def importable(folder: str) -> None:
     """Make modules in a project's folder importable, always compiled from their present source.
 
-    Python's own bytecode files tell two sources apart by length and second of writing. A trainer
-    that was edited twice in a second would run as it was before, and its result would be kept under
-    the new source's key.
+    Python's cached bytecode is not used: it recognizes a changed source by length and time in
+    seconds, so a trainer that was edited twice within a second would run as it was before.
     """
     if folder not in _folders:
         _folders.add(folder)
         if _finder not in sys.path_hooks:
             sys.path_hooks.insert(0, _finder)
         for path in filter(
-            _is_ours, list(sys.path_importer_cache)
+            _is_project_path, list(sys.path_importer_cache)
         ):  # a copy: other threads import meanwhile
             del sys.path_importer_cache[path]
     if folder not in sys.path:
@@ -49,14 +48,14 @@ class _FromSource(SourceFileLoader):
 
 def _finder(path: str) -> FileFinder:
     """Return the import finder for a folder of the project; raise ImportError for others."""
-    if not _is_ours(path):
+    if not _is_project_path(path):
         raise ImportError(path)
     return FileFinder(
         path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FromSource, SOURCE_SUFFIXES)
     )
 
 
-def _is_ours(path: str) -> bool:
+def _is_project_path(path: str) -> bool:
     """Return whether a path is in a project's folder, but not in a Python environment inside it.
 
     Libraries may well use their bytecode.

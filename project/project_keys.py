@@ -8,7 +8,7 @@ from .endpoints.keys import ENDPOINT
 from .events.keys import ENTITY, EVENT
 from .experiments.keys import EXPERIMENT, LAYER
 from .features.keys import FEATURE_VIEW, TABLE
-from .metrics.keys import METRIC
+from .metrics.keys import LATER_KEYS, METRIC
 from .monitors.keys import MONITOR
 from .objectives.keys import OBJECTIVE
 from .reading import quantities
@@ -57,6 +57,14 @@ SECTIONS: dict[str, tuple[Shape, Callable[[str], tuple[str, str] | None]]] = {
 
 PROJECT = Record(
     noun="a project",
+    later={
+        name: f"write what it counts among metrics; there, {LATER_KEYS[key]}"
+        for key, names in {
+            "retention": ("retention", "retentions", "cohorts"),
+            "funnel": ("funnel", "funnels"),
+        }.items()
+        for name in names
+    },
     keys={
         "name": Key(shape=name_text(PROJECT_LENGTH), required=True, example="shop"),
         "now": Key(

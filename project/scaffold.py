@@ -55,8 +55,8 @@ def create(
 ) -> tuple[Path, ...]:
     """Create a project from an example in a new or empty folder; return its files.
 
-    A new folder appears whole or not at all. Without an example's name it is the shop, and the
-    project is named after the folder, as the starter always is.
+    A new folder appears whole or not at all. Without an example's name the example is the shop, and
+    the project is named after the folder. The starter project always is.
 
     Args:
         folder: where to; the returned paths are below it as it is given.
@@ -76,7 +76,7 @@ def create(
         )
     if folder.exists() and not folder.is_dir():
         raise AlreadyExists(f"{folder} is a file", remedy="choose another name")
-    left, existing = _left_by_killed(folder), {path.name for path in _entries(folder)}
+    left, existing = _abandoned_drafts(folder), {path.name for path in _entries(folder)}
     if existing and (not left or "project.yaml" in existing):  # which is the last to come
         _remove(left)
         raise _not_empty(folder, existing)
@@ -88,7 +88,7 @@ def create(
     except BaseException:
         _remove([draft])
         raise
-    _settle(draft, folder, existing)
+    _move_into_place(draft, folder, existing)
     _remove(left)
     return tuple(
         sorted(shown / path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
@@ -121,12 +121,14 @@ def _fill(
     _complete(draft)
 
 
-def _settle(draft: Path, folder: Path, existing: Collection[str]) -> None:
+def _move_into_place(draft: Path, folder: Path, existing: Collection[str]) -> None:
     """Move the complete draft of a project to its final folder.
 
-    At once when the folder is new; piece by piece, project.yaml last, when it is an empty one
-    that somebody stands in. Folders go first, as all have .github and none can be renamed onto
-    one that is filled. AlreadyExists where another `init` came first.
+    A new folder appears by one rename. An existing empty folder is filled entry by entry: folders
+    first, because only those fail if a concurrent `init` has put its own there, and project.yaml
+    last.
+
+    Raises AlreadyExists if another `init` was faster.
     """
     try:
         if not folder.exists():
@@ -153,10 +155,11 @@ def _move(path: Path, place: Path) -> None:
     path.rename(place)
 
 
-def _left_by_killed(folder: Path) -> list[Path]:
+def _abandoned_drafts(folder: Path) -> list[Path]:
     """Return the draft folders that killed processes left beside this folder.
 
-    One that was killed as it filled an empty folder left a part of it there, too.
+    A process that was killed while it filled an existing folder left a part of the project there,
+    too.
     """
     drafts = {
         path: re.fullmatch(rf"\.{re.escape(folder.name)}\.(\d+)\.new", path.name)
@@ -184,7 +187,7 @@ def _remove(drafts: Iterable[Path]) -> None:
 def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
     """Raise AlreadyExists unless every entry of the folder is the same in the draft.
 
-    That is the part that a killed `init` had put there, entry by entry.
+    Such entries are the part that a killed `init` had moved there.
     """
     if not all(_is_same(draft / name, folder / name) for name in existing):
         raise _not_empty(folder, existing)
@@ -193,7 +196,7 @@ def _require_same(draft: Path, folder: Path, existing: Collection[str]) -> None:
 def _is_same(draft: Path, path: Path) -> bool:
     """Return whether a path has the same content as the file or folder in the draft.
 
-    A link is somebody's, and never the same.
+    A symbolic link never has: the user made it.
     """
     if path.is_symlink():
         return False
@@ -248,7 +251,8 @@ def _complete(draft: Path) -> None:
     _copy(_examples().joinpath(_NEW), draft)
     readme = draft / "README.md"
     readme.write_text(
-        readme.read_text(encoding="utf-8").replace("PROJECT", _name(draft), 1), encoding="utf-8"
+        readme.read_text(encoding="utf-8").replace("PROJECT", _project_name(draft), 1),
+        encoding="utf-8",
     )
     (draft / _WORKFLOW).parent.mkdir(parents=True)
     (draft / _WORKFLOW).write_bytes(_examples().joinpath("ci/github-actions.yml").read_bytes())
@@ -266,7 +270,7 @@ def _complete(draft: Path) -> None:
             )
 
 
-def _name(draft: Path) -> str:
+def _project_name(draft: Path) -> str:
     """Return the project's name from the first line of its project.yaml."""
     return (
         (draft / "project.yaml")

@@ -74,8 +74,8 @@ def _with_variables(shape: Any) -> Any:
 def _profiles(adapters: tuple[Adapter, ...]) -> dict[str, Any]:
     """Return the JSON Schema of profiles.yaml for the installed adapters.
 
-    A target's adapter is its own name unless it says so. One that only extends may have the
-    keys of any adapter.
+    A target without the key `adapter` has the adapter of its own name. A target that extends
+    another one may have the keys of any adapter.
     """
     adapter_names = [adapter.name for adapter in adapters]
     anything: dict[str, Key] = {}

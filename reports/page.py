@@ -12,11 +12,11 @@ from html import escape
 STYLE = """
 :root { --ink: #1c2126; --soft: #5c6670; --faint: #e3e7ea; --paper: #fff; --panel: #f6f7f8;
   --a: #1f66b0; --b: #c2540a; --c: #2c7f4f; --d: #8a4fb0; --e: #a3740a; --f: #0f7f87; --quiet: \
-#98a2ab; }
+#98a2ab; --shade: #1c21262c; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e9ec; --soft: #a0aab3; --faint: #333b43; \
 --paper: #16191d; --panel: #1f242a;
   --a: #6fb1f2; --b: #f0954d; --c: #6fca95; --d: #c79ae6; --e: #d9b154; --f: #62c6cd; --quiet: \
-#6f7a84; } }
+#6f7a84; --shade: #e6e9ec2c; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1.6rem 1.1rem 3rem; max-width: 54rem; background: var(--paper); \
 color: var(--ink);
@@ -31,7 +31,12 @@ margin: 1.1rem 0;
   border-radius: 0 4px 4px 0; }
 .verdict p { margin: .15rem 0; } .verdict.fail { border-color: #c0392b; } .verdict.pass { \
 border-color: #2e8b57; }
-.wide { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; \
+.wide { overflow-x: auto; background: /* a shadow at each side beyond which there is more */
+  linear-gradient(to right, var(--paper) 40%, transparent) left / 2.4rem 100% no-repeat local,
+  linear-gradient(to left, var(--paper) 40%, transparent) right / 2.4rem 100% no-repeat local,
+  linear-gradient(to right, var(--shade), transparent) left / .8rem 100% no-repeat,
+  linear-gradient(to left, var(--shade), transparent) right / .8rem 100% no-repeat; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; \
 width: 100%; }
 th, td { text-align: left; padding: .38rem .9rem .38rem 0; border-bottom: 1px solid var(--faint); \
 vertical-align: top; }
@@ -74,7 +79,7 @@ var(--faint); padding-top: .7rem; }
 @media (max-width: 36rem) { .words:nth-child(n+3) { \
 min-width: 16rem; } .on-desk { display: none; } .on-phone { \
 display: block; } table { font-size: .9rem; } th, td { \
-padding-right: .6rem; } }
+padding-right: .6rem; } th.long { white-space: normal; min-width: 8rem; } }
 @media print { body { max-width: none; } .charts, table { break-inside: avoid; } }
 """
 
@@ -119,6 +124,9 @@ def verdict(lines: Sequence[str], kind: str = "") -> str:
     return f'<div class="verdict {escape(kind, quote=True)}">{inner}</div>'
 
 
+_SHORT = 16  # letters of a row's title that may stand on one line of a phone
+
+
 class Drawn(str):
     """A cell that is markup already: a picture."""
 
@@ -160,9 +168,12 @@ def table(
         wordy: The numbers of the columns whose text may wrap.
     """
     wrapping = {wordy} if isinstance(wordy, int) else wordy
+    rows = list(rows)
+    long = any(len(row[0]) > _SHORT for row in rows if row and not isinstance(row[0], Drawn))
 
     def cell(tag: str, number: int, text: str) -> str:
         kinds = ["n"] * (numbers and number > 0) + ["words"] * (number in wrapping)
+        kinds += ["long"] * (tag == "th" and number == 0 and long)
         named = ' class="' + " ".join(kinds) + '"' if kinds else ""
         return f"<{tag}{named}>{text if isinstance(text, Drawn) else escape(text)}</{tag}>"
 

@@ -103,7 +103,7 @@ def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[st
     parts.append(
         f'<line class="axis" x1="{_LEFT}" x2="{width - _RIGHT}" y1="{floor}" y2="{floor}"/>'
     )
-    for place, text in _apart(x.ticks, across):
+    for place, text in _without_overlaps(x.ticks, across):
         parts.append(
             f'<text class="tick" x="{place:.1f}" y="{floor + 17}" '
             f'text-anchor="middle">{escape(text)}</text>'
@@ -119,7 +119,7 @@ def _graphs(x: Axis, y: Axis, series: Sequence[Series], width: float) -> list[st
         f'text-anchor="middle">{escape(y.label)}</text>'
     )
     for graph in series:
-        parts += _drawn(graph, across, up)
+        parts += _series_svg(graph, across, up)
     return parts
 
 
@@ -128,7 +128,7 @@ def _responsive(
 ) -> str:
     """Return a picture as SVG in HTML; a wide one is drawn again, narrow, for phones.
 
-    `draw`: returns the height and the parts of the picture of a width.
+    `draw` returns the height and the SVG elements of the picture for a width.
     """
 
     def picture(width: float) -> str:
@@ -146,7 +146,7 @@ def _responsive(
     )
 
 
-def _apart(
+def _without_overlaps(
     ticks: Sequence[tuple[float, str]], across: Callable[[float], float]
 ) -> list[tuple[float, str]]:
     """Return the (pixel, text) pairs of the axis ticks whose labels do not overlap."""
@@ -201,7 +201,7 @@ def _range_lines(x: Axis, lines: Sequence[Range], width: float) -> tuple[float, 
     parts += [
         f'<text class="tick" x="{place:.1f}" y="{floor + 17}" '
         f'text-anchor="middle">{escape(text)}</text>'
-        for place, text in _apart(x.ticks, across)
+        for place, text in _without_overlaps(x.ticks, across)
     ]
     zero = across(0.0)
     parts.append(f'<line class="axis" x1="{zero:.1f}" x2="{zero:.1f}" y1="{_TOP}" y2="{floor}"/>')
@@ -283,7 +283,7 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
         parts.append(
             f'<line class="grid" x1="{line_x:.1f}" x2="{line_x:.1f}" y1="{_TOP}" y2="{floor}"/>'
         )
-    for place, text in _apart(x.ticks, across):
+    for place, text in _without_overlaps(x.ticks, across):
         parts.append(
             f'<text class="tick" x="{place:.1f}" y="{floor + 16}" '
             f'text-anchor="middle">{escape(text)}</text>'
@@ -294,7 +294,7 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
             f'<text class="label" x="{left - 8:.1f}" y="{y + 13:.1f}" '
             f'text-anchor="end">{escape(line.name)}</text>'
         )
-        parts += [name, *(_stretch(stretch, y, across) for stretch in line.stretches)]
+        parts += [name, *(_segment_svg(stretch, y, across) for stretch in line.stretches)]
     middle = (left + width - _RIGHT) / 2
     parts.append(
         f'<text class="label" x="{middle:.1f}" y="{floor + 34}" '
@@ -303,10 +303,10 @@ def _strip_lines(x: Axis, lines: Sequence[Strip], width: float) -> tuple[float, 
     return floor + 40, parts
 
 
-def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
+def _segment_svg(stretch: Stretch, y: float, across: Callable[[float], float]) -> str:
     """Return the SVG of one coloured segment of a bar, with its name if there is room."""
     start, width = across(stretch.low), across(stretch.high) - across(stretch.low)
-    bar = _bar(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
+    bar = _bar_svg(stretch.style, (start, max(width, 1.0)), (y, _THICK), stretch.title)
     if width < _LETTER * len(stretch.name) + 8:
         return bar
     return (
@@ -315,7 +315,7 @@ def _stretch(stretch: Stretch, y: float, across: Callable[[float], float]) -> st
     )
 
 
-def _bar(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
+def _bar_svg(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
     """Return the SVG of one bar; `x` and `y` are pairs of a start and a length in pixels."""
     place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
     return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
@@ -336,7 +336,7 @@ def _scale(ruler: Axis, start: float, end: float) -> Callable[[float], float]:
     )
 
 
-def _drawn(
+def _series_svg(
     graph: Series, across: Callable[[float], float], up: Callable[[float], float]
 ) -> list[str]:
     """Return the SVG elements of a series: a line, bars, or dots with their intervals."""
@@ -353,7 +353,7 @@ def _drawn(
             max(1.0, (across(graph.x[0] + 1) - across(graph.x[0])) - 2) if points else 0.0,
         )
         return [
-            _bar(graph.style, (x - width / 2, width), (y, floor - y), title)
+            _bar_svg(graph.style, (x - width / 2, width), (y, floor - y), title)
             for (x, y), title in zip(points, titles, strict=True)
         ]
     parts = []

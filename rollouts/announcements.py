@@ -21,15 +21,15 @@ def tell(ports: Ports, state: State, now: datetime, *, post: Post | None = None)
     Its controller does this, or any process once it has ended. A page that cannot be drawn delays
     no notice.
     """
-    page = _page(ports, state, now)
+    page = _write_page(ports, state, now)
     try:
         notice = notices.deliver(ports.state, state, now, post=post)
     except IsthmusError as error:
-        notice = _untold(state, now, error)
+        notice = _failed_delivery(state, now, error)
     return Delivery(owing=page.owing or notice.owing, problems=(*page.problems, *notice.problems))
 
 
-def _page(ports: Ports, state: State, now: datetime) -> Delivery:
+def _write_page(ports: Ports, state: State, now: datetime) -> Delivery:
     """Write the rollout's report page once it is over, unless the page exists.
 
     Return whether that is still to be done, with the problems.
@@ -38,11 +38,11 @@ def _page(ports: Ports, state: State, now: datetime) -> Delivery:
         if state.released and not _has_page(ports, state):
             report.write(ports, state)
     except IsthmusError as error:
-        return _untold(state, now, error)
+        return _failed_delivery(state, now, error)
     return Delivery()
 
 
-def _untold(state: State, now: datetime, error: IsthmusError) -> Delivery:
+def _failed_delivery(state: State, now: datetime, error: IsthmusError) -> Delivery:
     """Return the outcome of a failed announcement: its error, and whether it is to be retried.
 
     It is retried for a limited time after the end of the rollout.

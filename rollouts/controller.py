@@ -135,7 +135,7 @@ def _advance(
     try:
         flushed = documents.flush(ports.state, state)
         decided, actions = tick(flushed, looked.observation, now, holder=holder, seize=seize)
-        if leaving and not actions and _is_told(decided):
+        if leaving and not actions and _is_announced(decided):
             decided = replace(decided, lease=lease.give_back(decided.lease))
         stored, undone = _carry_out(
             ports, stored, decided, actions, observation=looked.observation, clock=clock
@@ -160,7 +160,7 @@ def _advance(
     )
 
 
-def _is_told(state: State) -> bool:
+def _is_announced(state: State) -> bool:
     """Return whether all webhook notices are sent and no report page is due.
 
     Entries in the outbox do not count: the next iteration, by any controller, writes them.
@@ -311,8 +311,8 @@ def give_back(
 ) -> None:
     """Release a controller's lease of a rollout, so that the next one need not wait for its end.
 
-    Only for a holder that has nothing under way any more. One that cannot give it back lets it run
-    out. `stored_last` is the document as the holder left it.
+    It is called only when no call of this controller is under way. If the release fails, the lease
+    expires by itself. `stored_last` is the document as the controller last stored it.
     """
     with suppress(Conflict, OutcomeUnknown, Throttled, Unavailable):
         if stored_last is not None and _free_lease(ports, stored_last, holder):
@@ -353,7 +353,8 @@ def drive(
     error of a single iteration does not end it.
 
     Raises:
-        Refused: A newer version wrote the document. So with Invalid.
+        Refused: A newer version wrote the rollout's document.
+        Invalid: The document cannot be read.
         Unavailable: The clock stands still.
     """
     alarm = StillClockAlarm(clock, what=f"the rollout of {endpoint}")

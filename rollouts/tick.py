@@ -49,7 +49,7 @@ def tick(
 
     Args:
         state: The rollout's state.
-        observation: What this look has read.
+        observation: What was read from the target for this decision.
         now: The time.
         holder: The name of this process, for the lease.
         seize: Take the lease from a holder that may be alive.
@@ -82,14 +82,14 @@ def _advance(state: State, observation: Observation, now: datetime) -> Step:
     """Decide phase after phase, until a phase waits or returns an action."""
     actions: tuple[Action, ...] = ()
     for _ in range(_MOST_MOVES):
-        place = _place(state)
+        place = _progress(state)
         state, actions = _step(state, observation, now)
-        if actions or _place(state) == place:
+        if actions or _progress(state) == place:
             break
     return state, actions
 
 
-def _place(state: State) -> tuple[object, ...]:
+def _progress(state: State) -> tuple[object, ...]:
     """Return the fields that tell how far a rollout is, to notice progress by comparing them."""
     return state.phase, state.stage, state.attempt, state.handover, state.released
 
@@ -113,7 +113,8 @@ def _step(state: State, observation: Observation, now: datetime) -> Step:
 def _precondition(state: State, observation: Observation, now: datetime) -> Step | None:
     """Return the step that must come before any other decision, or None.
 
-    The traffic must be ours, and no older token may be able to act.
+    The rollout must own the traffic, and a former controller's calls must not be able to act any
+    more.
     """
     if observation.owner == "other":
         return to_ended(state, now, "lost", f"the traffic belongs to {observation.owner_text}"), ()
@@ -127,8 +128,9 @@ def _precondition(state: State, observation: Observation, now: datetime) -> Step
 def _touch(state: State, observation: Observation) -> Step:
     """Return the step that makes the tokens of a stopped former controller stale.
 
-    It sets the same split again. A bake's token is compared first. If nobody was there, the next
-    look takes over the token that our own touch leaves.
+    It sets the same split again, which gives the endpoint a new token. If the token is still the
+    bake's, nobody else changed the endpoint, and the next look records the new one; else the bake's
+    is kept, so that the change is noticed.
     """
     endpoint = observation.endpoint
     if endpoint is None:
@@ -154,7 +156,7 @@ def _abort(state: State, wish: Wish, observation: Observation, now: datetime) ->
 def outcome(state: State, action: Action, error: IsthmusError | None) -> State:
     """Return the state after an action, or after the error that it raised.
 
-    A process that dies before it writes this down has lost a count, no more.
+    If the process dies before this is stored, only the count of calls is wrong.
     """
     done, unknown = error is None, isinstance(error, OutcomeUnknown)
     if isinstance(action, Touch):

@@ -63,7 +63,12 @@ def access_refusal(
 ) -> Refusal | None:
     """Return the HTTP refusal of a request to the pages, or None if it is allowed.
 
-    `headers`: names in lower case, as ASGI has them. `stranger`: as for the door.
+    Args:
+        access: The access rules.
+        method: The HTTP method.
+        path: The URL's path.
+        headers: The headers, with names in lower case, as ASGI has them.
+        stranger: Returns the refusal if the client's process belongs to a user who is not allowed.
     """
     also = (access.proxy,) if access.proxy else ()
     by_name = _with_password(dict(headers))
@@ -88,9 +93,9 @@ def access_refusal(
 def comes_from_elsewhere(method: str, headers: Mapping[bytes, bytes]) -> bool:
     """Return whether a request follows a link from another site to one of our pages.
 
-    Coming back from a proxy's log-in counts, too. The page says so, and a click lets the person in.
-    Neither the cookie of the forms comes with that, nor may another site have a page ask what costs
-    something.
+    It does, too, when a proxy redirects here after its log-in. Such a request carries no cookie for
+    forms and starts no costly query: it gets a page that says so, with a link on which the person
+    can click to go on.
     """
     elsewhere = headers.get(b"sec-fetch-site") in (b"cross-site", b"same-site")
     navigates = (headers.get(b"sec-fetch-mode"), headers.get(b"sec-fetch-dest")) == (

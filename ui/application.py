@@ -99,8 +99,8 @@ class Application:
     async def _home(self, request: Request) -> Response:
         """Redirect the browser from `/` to the first page.
 
-        The address with a password in it is left: a page whose own address has one may fetch
-        nothing.
+        The URL may contain the generated token as a password. The redirect drops it, as browsers
+        let a page with a password in its URL fetch nothing.
         """
         where = f"http://{request.headers['host']}{HOME}" if self._access.drawn else HOME
         return RedirectResponse(where, status_code=307)

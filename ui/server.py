@@ -25,11 +25,11 @@ def access(
 ) -> Access:
     """Return the access rules of the pages' server: hosts, token, proxy, read-only or not.
 
-    Where the system does not say whose a connection is, a token is drawn.
+    Where the system does not say which user a connection belongs to, a random token is generated.
 
     Raises:
-        Invalid: Beyond loopback without a token and without a proxy that says who asks; what is no
-        host's, header's or user's name.
+        Invalid: The server would listen beyond this machine without a token and without a proxy
+            that names the user; or the name of a host, a header or a user is not valid.
     """
     if proxy is not None and not (proxy.isascii() and proxy.replace("-", "").isalnum()):
         raise Invalid(f"{proxy!r} is no name of a header", remedy="--behind-proxy X-Forwarded-User")
@@ -78,7 +78,8 @@ def serve(
 ) -> None:
     """Serve the pages over HTTP until SIGTERM or SIGINT, then finish open requests.
 
-    A second signal ends at once. `same`: as of Application.
+    A second signal ends at once. `same` is what the commands shown on the pages end with, such as
+    `--target NAME`.
     """
     config = listening_config(
         Application(partial(reread, path, project.target), to, same=same), lifespan="off"

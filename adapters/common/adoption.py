@@ -24,7 +24,7 @@ def names(profile: Profile) -> dict[str, str]:
 def name_here(
     native: str, *, requested: str | None, noted: str | None, adopted: Mapping[str, str], own: str
 ) -> str:
-    """Return the name that a provider's endpoint has, or will have, in the project.
+    """Return the name under which the project knows, or will know, an endpoint of the provider.
 
     Args:
         native: The provider's name or id of the endpoint.
@@ -53,7 +53,7 @@ def name_here(
 
 
 def name_taken(name: str, native: str) -> Refused:
-    """Return the error that an endpoint of this project already has the name asked for."""
+    """Return the error that an endpoint of this project already has the requested name."""
     return Refused(
         f"{name} is an endpoint of this project already, {native}",
         remedy="give this one another name: --as NAME",
@@ -64,9 +64,9 @@ def guard(spec: EndpointSpec, running: Collection[Version]) -> None:
     """Refuse to deploy a version to an adopted endpoint that does not run it already.
 
     Args:
-        spec: What is to be deployed.
-        running: The versions that the endpoint runs. Isthmus can repeat their containers, and makes
-            none.
+        spec: The endpoint as it is to be.
+        running: The versions that the endpoint runs. Only their containers can be deployed again,
+            as Isthmus makes none for an adopted endpoint.
 
     Raises:
         Refused: The spec has a version that is not among them.

@@ -48,8 +48,7 @@ def keys(url: str) -> dict[str, Any]:
 
     Returns:
         `control`, the key of the control routes, and `pair`, the `access_key` and `secret_key` that
-        an
-        SDK signs with. Empty if the server is not a stack of ours, or is another user's.
+        an SDK signs with. Empty if the server is no isthmus_stack, or its file is another user's.
     """
     if not on_this_machine(url):
         return {}

@@ -44,7 +44,7 @@ def from_cache(provider: str, region: str) -> PriceList | None:
 def refresh(provider: str, region: str, now: datetime, ask: Callable[[], PriceList]) -> None:
     """Fetch a cloud's price list with `ask` and cache it, unless the cached one is fresh.
 
-    A cache that cannot be written is done without.
+    A cache that cannot be written is no error.
 
     Raises:
         Unavailable: The provider's list has a form that is not known. Whatever `ask` raises passes

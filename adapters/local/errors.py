@@ -79,7 +79,7 @@ _SQLITE: tuple[tuple[str, type[IsthmusError], str, str | None], ...] = (
 def translated(what: str) -> Iterator[None]:
     """Translate errors of files and SQLite in the block into Isthmus errors.
 
-    `what` says what was being done. Other errors pass untouched: they are our mistakes.
+    `what` says what was being done. Other errors pass unchanged: they are bugs of Isthmus.
     """
     try:
         yield

@@ -22,7 +22,7 @@ TEMPORARY = ".tmp-"  # prefix of what is not finished; no reader looks at it
 def temporary_name() -> str:
     """Return a new temporary name, with this process's id in it.
 
-    By the id another process can tell the remains of a dead writer from the work of a living one.
+    The id shows other processes whether the writer is still alive or left the file behind.
     """
     return f"{TEMPORARY}{os.getpid()}-{uuid.uuid4().hex}"
 

@@ -35,7 +35,7 @@ def home(target: Target) -> Path:
     """Return the folder `.isthmus/` where the laptop keeps a project's data, made if needed.
 
     Raises:
-        Refused: This user's state folder does not know the one that exists.
+        Refused: The folder exists, but this user's state folder has no record of it.
     """
     folder = Path(target.profile.options["home"])
     with translated(f"opening {folder}"):
@@ -160,9 +160,9 @@ def _has_bytes(file: Path) -> bool:
 def _snapshot(file: Path, refusal: str) -> Snapshot:
     """Copy a SQLite database into memory, for a folder that cannot be written.
 
-    SQLite's `immutable=1` alone would mix old pages with new ones while somebody begins to write.
-    So all bytes are read, and read again if the database or its log, which a writer fills first,
-    changed meanwhile.
+    SQLite's `immutable=1` alone would mix old pages with new ones while another process begins to
+    write. Therefore all bytes are read, and read again if the database or its log changed
+    meanwhile.
 
     Args:
         file: The database.
@@ -284,8 +284,8 @@ def _migrate(connection: sqlite3.Connection, folder: Path) -> None:
 def _write_ahead(connection: sqlite3.Connection, folder: Path) -> None:
     """Switch a new database to WAL mode.
 
-    SQLite does not wait for a lock here (the busy time-out does not apply). So one process at a
-    time tries, and tries again while a process that is past this place writes.
+    SQLite does not wait for a lock here (the busy time-out does not apply). Therefore one process
+    at a time tries, and repeats it while another process writes.
     """
     deadline = time.monotonic() + PATIENCE
     with _alone(folder):

@@ -51,8 +51,8 @@ def record(
         target: The target.
         kind: The resource's kind, one of DELETERS.
         name: Its name.
-        native_id: What it is called here; by default its name.
-        console_url: Where it can be looked at.
+        native_id: The name that this machine has for it; by default `name`.
+        console_url: A page that shows it.
         connection: A connection with an open transaction to record it in.
     """
     if kind not in DELETERS:

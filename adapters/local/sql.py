@@ -1,4 +1,7 @@
-"""The laptop's SQL dialect: the neutral subset is DuckDB's own, so nothing is rewritten."""
+"""The laptop's SQL dialect: the neutral subset is DuckDB's own, so nothing is rewritten.
+
+The functions that mean something else in it are macros there (adapters/common/warehouse).
+"""
 
 from __future__ import annotations
 

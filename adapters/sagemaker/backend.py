@@ -71,7 +71,10 @@ def description(url: str, client: Callable[[str], Any]) -> str:
 
 
 def _is_there(client: Any, operation: str) -> bool:
-    """Probe whether the server implements an operation; an error other than that counts as yes."""
+    """Probe whether the server implements an operation.
+
+    Only the error that it lacks the operation counts as no; any other error counts as yes.
+    """
     from botocore import xform_name
     from botocore.parsers import ResponseParserError
 
@@ -87,7 +90,7 @@ def _is_there(client: Any, operation: str) -> bool:
     return True
 
 
-def refuse_what_is_not_there(url: str, session: Any) -> None:
+def refuse_missing_operations(url: str, session: Any) -> None:
     """Make all clients of a botocore session raise Unsupported where the server lacks an operation.
 
     It is for servers such as moto in place of AWS. The call is not repeated.
@@ -96,7 +99,7 @@ def refuse_what_is_not_there(url: str, session: Any) -> None:
     def refuse(
         operation_model: Any, response_dict: Any, **_: Any
     ) -> None:  # before it is parsed: a page is no XML
-        if _not_there(response_dict["status_code"], response_dict["body"]):
+        if _means_missing(response_dict["status_code"], response_dict["body"]):
             name, operation = server(url), operation_model.name
             if name != OURS:  # which answers what it lacks in AWS's words
                 raise Unsupported(
@@ -114,7 +117,7 @@ def _absent(operations: list[str]) -> str:
     )
 
 
-def _not_there(status: int, body: bytes) -> bool:
+def _means_missing(status: int, body: bytes) -> bool:
     """Return whether an HTTP answer means that the server does not implement the operation."""
     return (
         status == 501
@@ -126,7 +129,7 @@ def _not_there(status: int, body: bytes) -> bool:
 def _html(body: object) -> bool:
     """Return whether a body is an HTML page, by its text.
 
-    moto gives text/html as the type of JSON, too.
+    The content type does not tell, because moto sends text/html with JSON, too.
     """
     return isinstance(body, bytes) and b"<html" in body[:200].lower()
 

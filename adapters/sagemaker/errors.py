@@ -135,7 +135,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
     """Translate AWS's errors in the block into Isthmus errors.
 
     `what` says what was being done. With `effect`, an error after which the call may have happened
-    becomes OutcomeUnknown. Errors that are not AWS's pass untouched: they are our mistakes.
+    becomes OutcomeUnknown. Errors that are not AWS's pass unchanged: they are bugs of Isthmus.
     """
     from botocore import exceptions as aws
     from botocore.parsers import ResponseParserError

@@ -30,7 +30,8 @@ def dashed(project: str, *names: str) -> str:
 def variant(name: str) -> str:
     """Return SageMaker's name for a variant, which may not have `_`.
 
-    `neutral` of project.names is the way back, also for names that others gave, such as Variant-A.
+    The function `neutral` of project.reading.names reverses it, also for foreign names like
+    Variant-A.
     """
     return name.replace("_", "-")
 

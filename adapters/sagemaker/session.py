@@ -219,7 +219,7 @@ aws_of = one_for_each(Aws)
 def where(target: Target) -> str:
     """Return a target's account, region and bucket as text.
 
-    Offline, it also says what answers instead of our stack.
+    Offline it also names the server, if that is not isthmus_stack.
     """
     aws = aws_of(target)
     aws.admit()
@@ -280,8 +280,8 @@ def _config(*, retrying: bool, offline: bool, within: int) -> Any:
 def _offline_keys(endpoint_url: str) -> dict[str, str | None]:
     """Return the access keys with which boto3 signs calls of a local stack.
 
-    They are a job's own, which the stack gave it so that it acts as its role; else the stack's;
-    else those of the environment that leads to it. Another server takes any.
+    In a job they are the keys that the stack gave it, to act as its role. Otherwise they are the
+    stack's own, or those in the environment for this address. Other servers accept any keys.
     """
     own = (
         os.environ
@@ -310,7 +310,7 @@ def _session(stack: str | None, region: str | None) -> Any:
     plain.register_component("data_loader", _loader())
     if stack is None:
         return boto3.Session(botocore_session=plain, region_name=region)
-    backend.refuse_what_is_not_there(stack, plain)
+    backend.refuse_missing_operations(stack, plain)
     led = partial(_address, stack=stack)
 
     class Offline(boto3.Session):  # type: ignore[misc]  # boto3 has no types

@@ -30,6 +30,8 @@ from ..common.warehouse.allow_list import (
     unlisted_nodes,
     write_windows_out,
 )
+from ..common.warehouse.letters import TO_LOWER, TO_UPPER
+from ..common.warehouse.templates import DOMAINS, filled, in_case, ratio, within_domain
 
 _ATHENA = "https://docs.aws.amazon.com/athena/latest/ug"
 _TRINO = "https://trino.io/docs/current"
@@ -101,7 +103,8 @@ FORMS = (
     Form(nodes=(exp.Add, exp.Sub, exp.Mul, exp.Mod, exp.Neg), rendering="as written", page=_MATH),
     Form(
         nodes=(exp.Div,),
-        rendering="CAST(a AS DOUBLE) / b: on whole numbers Athena's / drops the fraction",
+        rendering="CAST(a AS DOUBLE) / NULLIF(b, 0): on whole numbers Athena's / drops the "
+        "fraction; 1 / 0 is NULL",
         page=_MATH,
     ),
     Form(nodes=(exp.DPipe,), rendering="a || b", page=_STRING),
@@ -135,22 +138,32 @@ FORMS = (
     ),
     Form(nodes=(exp.FirstValue, exp.LastValue), rendering="as written", page=_WINDOW),
     Form(
-        nodes=(
-            exp.Abs,
-            exp.Sign,
-            exp.Floor,
-            exp.Ceil,
-            exp.Round,
-            exp.Ln,
-            exp.Exp,
-            exp.Sqrt,
-            exp.Pow,
-        ),
+        nodes=(exp.Abs, exp.Sign, exp.Floor, exp.Ceil),
         rendering="as written",
         page=_MATH,
     ),
     Form(
-        nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith),
+        nodes=(exp.Round,),
+        rendering="of what is below 2^53: Athena's would give 2^63 at most (MathFunctions.java)",
+        page=_MATH,
+    ),
+    Form(
+        nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
+        rendering="NULL where the result is no finite number",
+        page=_MATH,
+    ),
+    Form(
+        nodes=(exp.Lower, exp.Upper),
+        rendering="TRANSLATE, of the letters whose other case is one letter",
+        page=_STRING,
+    ),
+    Form(
+        nodes=(exp.Replace,),
+        rendering="of an empty text none: Athena's own would put the other between all letters",
+        page=_STRING,
+    ),
+    Form(
+        nodes=(exp.Length, exp.Substring, exp.StartsWith),
         rendering="as written",
         page=_STRING,
     ),
@@ -166,9 +179,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what in a neutral SQL statement cannot be expressed in Athena's SQL, as problems.
+    """Return what in a statement of neutral SQL cannot be expressed in Athena's, as problems.
 
-    First comes what no target can say; else what the list above lacks, or what rounds otherwise.
+    Neutral SQL is the subset that all targets share. Problems that hold on every target come first.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -268,6 +281,27 @@ def _cast(node: exp.Expr) -> exp.Expr:
     return exp.cast(node.this, exp.DType.BIGINT) if kind == "int64" else node
 
 
+def _rounded(node: exp.Expr) -> exp.Expr:
+    """Return ROUND of an SQL number, and a number without a fraction's digits as it is.
+
+    Athena's ROUND counts in 64 bits, and gives the largest of them for any larger number.
+    """
+    decimals = int(node.args["decimals"].name) if node.args.get("decimals") else 0
+    limit = f"{2.0**53 / 10 ** min(decimals, 30):E}"
+    return filled(f"CASE WHEN ABS(x) < {limit} THEN r ELSE x END", {"x": node.this, "r": node})
+
+
+def _replaced(node: exp.Expr) -> exp.Expr:
+    """Return REPLACE of an SQL text, in which an empty text is replaced by nothing."""
+    search = node.args["expression"]
+    if isinstance(search, exp.Literal) and search.name:
+        return node
+    new = node.args["replacement"]
+    unless_null = "" if isinstance(new, exp.Literal) else "AND NOT y IS NULL "
+    parts = {"x": node.this, "s": search, "y": new, "r": node}
+    return filled(f"CASE WHEN s = '' {unless_null}THEN x ELSE r END", parts)
+
+
 def _difference(node: exp.Expr) -> exp.Expr:
     """Return a difference of two timestamps as Athena's DATE_DIFF in milliseconds."""
     return exp.Anonymous(
@@ -276,8 +310,16 @@ def _difference(node: exp.Expr) -> exp.Expr:
     )
 
 
+_POWER = "CASE WHEN IS_FINITE(POWER(x, y)) THEN POWER(x, y) END"
 _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Literal: _number,
+    exp.Div: ratio,
+    exp.Round: _rounded,
+    exp.Replace: _replaced,
+    exp.Lower: lambda node: in_case(node, TO_LOWER),
+    exp.Upper: lambda node: in_case(node, TO_UPPER),
+    exp.Pow: lambda node: filled(_POWER, {"x": node.this, "y": node.args["expression"]}),
+    **dict.fromkeys(DOMAINS, within_domain),
     exp.Interval: _interval,
     exp.Cast: _cast,
     exp.DateDiff: _difference,

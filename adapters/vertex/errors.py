@@ -109,7 +109,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
     """Translate Google's errors in the block into Isthmus errors.
 
     `what` says what was being done. With `effect`, an error after which the call may have happened
-    becomes OutcomeUnknown. Errors that are not Google's pass untouched: they are our mistakes.
+    becomes OutcomeUnknown. Errors that are not Google's pass unchanged: they are bugs of Isthmus.
     """
     try:
         yield
@@ -121,7 +121,7 @@ def translated(what: str, *, effect: bool = False) -> Iterator[None]:
 
 
 def from_google(error: BaseException, what: str, *, effect: bool = False) -> IsthmusError | None:
-    """Translate an exception of Google's clients to an Isthmus error; None if it is not theirs."""
+    """Translate an exception of Google's clients to an Isthmus error; None for other exceptions."""
     from google.api_core.exceptions import RetryError
 
     if isinstance(error, RetryError) and error.cause is not None:
@@ -287,10 +287,7 @@ def _by_table(answer: Answer, what: str, *, effect: bool) -> IsthmusError:
 
 
 def _cut(answer: Answer) -> bool:
-    """Return whether gRPC lost the connection during a call, by the message.
-
-    A service that says so has not acted.
-    """
+    """Return whether gRPC lost the connection during a call, by the message."""
     return bool(
         re.search(
             r"socket closed|connection reset|recvmsg|broken pipe|goaway|stream "

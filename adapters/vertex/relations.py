@@ -61,7 +61,7 @@ def _sources(scope: Scope) -> dict[str, exp.Expr]:
 def _alias(scope: Scope | None, name: str, renamed: Mapping[int, Mapping[str, str]]) -> str | None:
     """Return the new alias of the table that qualifies a column; None if it was not renamed.
 
-    The table may be one around the subquery.
+    The table is looked for in the column's own query, then in those around it.
     """
     while scope is not None:
         if name in {source.lower() for source in _sources(scope)}:

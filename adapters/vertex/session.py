@@ -129,7 +129,7 @@ class Session:
 
     @property
     def parent(self) -> str:
-        """The resource name (`projects/.../locations/...`) below which Vertex AI keeps all."""
+        """The resource name with which Vertex AI's begin: `projects/.../locations/...`."""
         return f"projects/{self.project}/locations/{self.location}"
 
     @property
@@ -175,7 +175,8 @@ class Session:
     def bigquery(self) -> Any:
         """The google.cloud.bigquery Client.
 
-        Whether it repeats a call is that call's `retry` (session.retry(), None) and `job_retry`.
+        Each call must be passed `retry` (session.retry() or None) and `job_retry`, which say
+        whether it is repeated.
         """
         from google.cloud.bigquery import Client
 
@@ -185,7 +186,7 @@ class Session:
     def storage(self) -> Any:
         """The google.cloud.storage Client.
 
-        Every call is given its `retry`: session.retry(), or None.
+        Each call must be passed `retry`: session.retry() or None.
         """
         from google.cloud.storage import Client
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
-import sqlglot
 from sqlglot import exp
 
 from ...feature_store.port import Rendered, SqlProblem
@@ -23,6 +21,8 @@ from ..common.warehouse.allow_list import (
     unlisted_nodes,
     write_windows_out,
 )
+from ..common.warehouse.letters import TO_LOWER, TO_UPPER
+from ..common.warehouse.templates import DOMAINS, filled, in_case, ratio, within_domain
 from .relations import place, tell_rows_from_columns
 
 _PAGES = "https://cloud.google.com/bigquery/docs/reference/standard-sql"
@@ -96,8 +96,8 @@ FORMS = (
     Form(nodes=(exp.Mod,), rendering="MOD(a, b)", page=f"{_MATH}#mod"),
     Form(
         nodes=(exp.Div,),
-        rendering="IEEE_DIVIDE(a, b), or / by a literal",
-        page=f"{_MATH}#ieee_divide",
+        rendering="a / NULLIF(b, 0), or / by a literal",
+        page=f"{_OPERATORS}#arithmetic_operators",
     ),
     Form(nodes=(exp.DPipe,), rendering="a || b", page=f"{_OPERATORS}#concatenation_operator"),
     Form(
@@ -142,12 +142,16 @@ FORMS = (
     ),
     Form(
         nodes=(exp.Ln, exp.Exp, exp.Sqrt, exp.Pow),
-        rendering="inside CASE or SAFE: inf, -inf or nan as DuckDB says, where BigQuery's own is "
-        "an error",
+        rendering="NULL where BigQuery's own is an error, as the result is no finite number",
         page=_MATH,
     ),
     Form(
-        nodes=(exp.Lower, exp.Upper, exp.Length, exp.Substring, exp.Replace, exp.StartsWith),
+        nodes=(exp.Lower, exp.Upper),
+        rendering="TRANSLATE, of the letters whose other case is one letter",
+        page=f"{_STRING}#translate",
+    ),
+    Form(
+        nodes=(exp.Length, exp.Substring, exp.Replace, exp.StartsWith),
         rendering="as written",
         page=_STRING,
     ),
@@ -168,9 +172,9 @@ _ALLOWED = nodes_of(FORMS)
 
 @lru_cache(maxsize=256)
 def check(sql: str) -> tuple[SqlProblem, ...]:
-    """Return what in a neutral SQL statement cannot be expressed in BigQuery's SQL, as problems.
+    """Return what in a statement of neutral SQL cannot be expressed in BigQuery's, as problems.
 
-    First comes what no target can say; else what the list above lacks, or its own rules.
+    Neutral SQL is the subset that all targets share. Problems that hold on every target come first.
     """
     if neutral := check_neutral(sql):
         return neutral
@@ -296,25 +300,12 @@ def _sum(node: exp.Expr) -> exp.Expr:
     return exp.Anonymous(this=name, expressions=[node.this, _number(node.args["expression"])])
 
 
-def _ratio(node: exp.Expr) -> exp.Expr:
-    """Return an SQL division as IEEE_DIVIDE, unless it is by a literal that is not 0."""
-    divisor = node.args["expression"]
-    if isinstance(divisor, exp.Literal) and float(divisor.name):
-        return node
-    return exp.Anonymous(this="IEEE_DIVIDE", expressions=[_bare(node.this), _bare(divisor)])
-
-
 def _difference(node: exp.Expr) -> exp.Expr:
     """Return a difference of two timestamps as TIMESTAMP_DIFF in milliseconds."""
     return exp.Anonymous(
         this="TIMESTAMP_DIFF",
         expressions=[node.this, node.args["expression"], exp.var("MILLISECOND")],
     )
-
-
-def _bare(node: exp.Expr) -> exp.Expr:
-    """Return an SQL expression without its outer parentheses."""
-    return node.this if isinstance(node, exp.Paren) else node
 
 
 def _number(interval: exp.Interval) -> exp.Interval:
@@ -336,44 +327,16 @@ def _cast(node: exp.Expr) -> exp.Expr:
     return exp.cast(node.this, exp.DType.TIMESTAMPTZ)  # sqlglot's name for BigQuery's TIMESTAMP
 
 
-@cache
-def _template(text: str) -> exp.Expr:
-    """Parse a template in BigQuery's SQL to a syntax tree, cached."""
-    return sqlglot.parse_one(text, read="bigquery")
-
-
-def _within_domain(node: exp.Expr) -> exp.Expr:
-    """Return a function such as LN with DuckDB's results for arguments where BigQuery's fails."""
-    values: dict[str, Any] = {"x": node.this, "y": node.args.get("expression")}
-    tree = _template(_DOMAINS[type(node)]).copy()
-    for column in list(tree.find_all(exp.Column)):
-        value = _bare(values[column.name])
-        column.replace(
-            value.copy()
-            if isinstance(value, exp.Column | exp.Literal | exp.Func)
-            else exp.Paren(this=value.copy())
-        )
-    return tree
-
-
-# power: null is an error, or of the arguments. The errors: a negative number to a fraction; else it
-# is beyond the largest number
-_DOMAINS: dict[type[exp.Expr], str] = {
-    exp.Ln: "CASE WHEN x > 0 THEN LN(x) WHEN x = 0 THEN CAST('-inf' AS FLOAT64) WHEN x < 0 THEN "
-    "CAST('nan' AS FLOAT64) ELSE CAST(x AS FLOAT64) END",
-    # ln(1.7976931348623157e308)
-    exp.Exp: "CASE WHEN x > 709.782712893384 THEN CAST('inf' AS FLOAT64) ELSE EXP(x) END",
-    exp.Sqrt: "CASE WHEN x < 0 THEN CAST('nan' AS FLOAT64) ELSE SQRT(x) END",
-    exp.Pow: "COALESCE(SAFE.POWER(x, y), CASE WHEN x < 0 AND y <> TRUNC(y) THEN CAST('nan' AS "
-    "FLOAT64) WHEN IEEE_DIVIDE(1, x) < 0 AND y = TRUNC(y) AND y / 2 <> TRUNC(y / 2) THEN "
-    "CAST('-inf' AS FLOAT64) WHEN NOT x IS NULL AND NOT y IS NULL THEN CAST('inf' AS FLOAT64) "
-    "END)",
-}
 _WORDS: dict[type[exp.Expr], Callable[[exp.Expr], exp.Expr]] = {
     exp.Add: _sum,
     exp.Sub: _sum,
-    exp.Div: _ratio,
+    exp.Div: ratio,
     exp.Cast: _cast,
     exp.DateDiff: _difference,
-    **dict.fromkeys(_DOMAINS, _within_domain),
+    exp.Lower: lambda node: in_case(node, TO_LOWER),
+    exp.Upper: lambda node: in_case(node, TO_UPPER),
+    exp.Pow: lambda node: filled(
+        "SAFE.POWER(x, y)", {"x": node.this, "y": node.args["expression"]}
+    ),
+    **dict.fromkeys(DOMAINS, within_domain),
 }

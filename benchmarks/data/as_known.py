@@ -80,7 +80,7 @@ def shares_found(parent: Path, draws: int) -> None:
     import isthmus as im
     from isthmus.core.runtime.project import Project
     from isthmus.feature_store.as_known.check import MOMENTS, examine, known_times
-    from isthmus.feature_store.as_known.queries import inputs
+    from isthmus.feature_store.as_known.queries import inputs_of
     from isthmus.feature_store.views.sources import view_sources
     from isthmus.project.scaffold import create
 
@@ -97,7 +97,7 @@ def shares_found(parent: Path, draws: int) -> None:
             )
             description = msgspec.structs.replace(project.description, spec=spec)
             (source,) = view_sources(description)
-            read = inputs(source, description)
+            read = inputs_of(source, description)
             other = Project(description, project.target)
             reports = [
                 examine(other, source, read, known_times(other, read, MOMENTS, seed=seed))

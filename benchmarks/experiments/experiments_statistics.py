@@ -4,7 +4,7 @@
 [--runs 20000]`. Arms of tests/experiments/statistics/worlds.py: a rate, a ratio of people with
 several rows, a
 mean, revenue that few bring; each with and without the metric of the time before. What is compared
-goes through `ratio.points` and `inference.Horizon`, as results do.
+is the relative difference by `ratio.cautious_points` and `inference.Horizon`, as in results.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from datetime import date, timedelta
 import numpy as np
 
 from isthmus.experiments.statistics import split
-from isthmus.experiments.statistics.inference import Horizon, counting
-from isthmus.experiments.statistics.ratio import points
+from isthmus.experiments.statistics.inference import Horizon, counting_looks
+from isthmus.experiments.statistics.ratio import cautious_points, log_ratio, points
 from isthmus.experiments.statistics.sample_size import planned_units
 from isthmus.experiments.statistics.spending import bounds
 from isthmus.experiments.statistics.sums import Sums
@@ -60,10 +60,10 @@ def chunks(runs):
 
 
 def z(control, treatment):
-    by_arm = points({"control": control, "treatment": treatment})
-    return (by_arm["treatment"].value - by_arm["control"].value) / math.sqrt(
-        by_arm["control"].variance + by_arm["treatment"].variance
+    distance, spread = log_ratio(
+        *cautious_points({"control": control, "treatment": treatment}).values()
     )
+    return distance / math.sqrt(spread)
 
 
 def single(runs):
@@ -203,9 +203,8 @@ def acted(random, runs, likely):
     (control, of_control), (treatment, of_treatment) = (
         (rates, variances) for rates, variances in sides
     )
-    return (treatment - control) / np.sqrt(
-        of_control + of_treatment
-    ), of_control / control**2 + of_treatment / treatment**2
+    spread = of_control / control**2 + of_treatment / treatment**2
+    return np.log(treatment / control) / np.sqrt(spread), spread
 
 
 def side_acted(random, runs, likely):
@@ -228,7 +227,7 @@ def crept(runs):
     Looks that add less than 0.1 % of the plan have the bound of the previous look.
     """
     looks = np.arange(500, 10_001, scaled(2, 2_000))
-    counted = looks[counting(looks.tolist(), 10_000)] / 10_000
+    counted = looks[counting_looks(looks.tolist(), 10_000)] / 10_000
     bound = np.array(bounds(counted.tolist()))[
         np.searchsorted(counted, looks / 10_000, "right") - 1
     ]

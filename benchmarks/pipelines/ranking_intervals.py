@@ -61,16 +61,17 @@ def _log_of(rows: int, number: int) -> people.Log:
     times = -(-rows // len(log.outcome))
     again = [
         np.concatenate([getattr(log, name) for _ in range(times)])[:rows]
-        for name in ("unit", "day", "outcome", "by_item", "by_person")
+        for name in ("unit", "day", "outcome", "item", "by_item", "by_person")
     ]
     lists = int(log.group.max()) + 1
     group = np.concatenate([log.group + lists * turn for turn in range(times)])[:rows]
-    unit, day, outcome, by_item, by_person = again
+    unit, day, outcome, item, by_item, by_person = again
     return people.Log(
         unit=unit,
         group=group,
         day=day,
         outcome=outcome,
+        item=item,
         by_item=by_item,
         by_person=by_person,
         units=number,

@@ -89,9 +89,11 @@ class Console:
     ) -> None:
         """Ask the user to confirm a change, unless the target is offline or local.
 
-        Refused where nobody can answer; nothing is asked with `yes`.
+        `what` returns a text on what is about to happen; it is called only if the user is asked.
+        With `yes` nothing is asked.
 
-        `what` is about to happen: worked out only where somebody is asked.
+        Raises:
+            Refused: There is no terminal to confirm on, or the output is JSON.
         """
         if (
             yes

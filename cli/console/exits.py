@@ -43,7 +43,7 @@ def guarded(run: Callable[[], None], console: Callable[[], Console]) -> int:
 def _is_stop(error: BaseException) -> bool:
     """Return whether an exception means Ctrl-C, also in the form in which a library reports it.
 
-    DuckDB says it in its own words, Python 3.11 as the cause of what stopped an import.
+    DuckDB reports it as an error of its own, Python 3.11 as the cause of a failed import.
     """
     words = isinstance(error, RuntimeError) and "Query interrupted" in str(error)
     return words or isinstance(error.__cause__, KeyboardInterrupt)

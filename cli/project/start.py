@@ -103,8 +103,10 @@ def init(
     console.result(scaffolded, "\n".join(lines))
     change_folder = "" if Path(name) == Path() else f"cd {quote(name)} && "
     if any(file.name == "first.yaml" for file in files):
-        steps = "apply && isthmus ingest && isthmus materialize && isthmus train models/first.yaml"
-        console.say(f"next   {change_folder}isthmus {steps} && isthmus deploy home")
+        ingest = f"ingest{' --backfill' if scaffolded.backfill else ''}"
+        steps = ("apply", ingest, "materialize", "train models/first.yaml", "deploy home")
+        typed = " && ".join(f"isthmus {step}" for step in steps)
+        console.say(f"next   {change_folder}{typed}")
     elif not sources and example in ("openbandit", "shop"):
         console.say(f"next   {change_folder}isthmus demo        or, step by step, isthmus validate")
     else:

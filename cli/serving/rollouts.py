@@ -254,8 +254,6 @@ def _teller(
 
     Only results for which `worth` is true are printed: this is the log of a process without a
     terminal.
-
-    Only looks `worth` telling are printed: this is the log of a process without a terminal.
     """
     from ...rollouts.verbs.rollout import holder
 

@@ -27,13 +27,15 @@ def names() -> tuple[str, ...]:
 def adapter(name: str) -> Adapter:
     """Return an installed adapter (support for a cloud or the laptop) by its name.
 
-    Packages that it needs may be missing (see `require`).
+    Packages that it needs to run may be missing (see `require`).
 
-    Unsupported when nothing installed has that name; MissingDependency when its package lacks
-    another; Invalid when it cannot be imported, or when what its entry point names is not an
-    Adapter of that name.
+    Raises:
+        Unsupported: Nothing installed has that name.
+        MissingDependency: Importing it needs a package that is not installed.
+        Invalid: It cannot be imported, or its entry point names something else than an Adapter of
+            that name.
     """
-    if (own := _own(name)) is not None:
+    if (own := _built_in_adapter(name)) is not None:
         return own
     for point in _entry_points():
         if point.name == name:
@@ -48,7 +50,7 @@ def adapter(name: str) -> Adapter:
 def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iterator[Adapter]:
     """Yield every adapter that can be imported and for which `where` is true.
 
-    A broken one is left out: `adapter` raises the reason when it is asked for by name.
+    A broken one is left out; `adapter(name)` raises the reason.
     """
     for name in names():
         try:
@@ -59,7 +61,7 @@ def adapters(where: Callable[[Adapter], object] = lambda _adapter: True) -> Iter
             yield candidate
 
 
-def _own(name: str) -> Adapter | None:
+def _built_in_adapter(name: str) -> Adapter | None:
     """Return an adapter built into this package, or None; this is 20 ms faster than entry points.
 
     Every step of every pipeline comes by here.

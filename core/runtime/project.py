@@ -31,7 +31,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 Progress = Callable[[str, int, int | None], None]  # what, done, of how many (None: unknown)
 
 
-def _silent(_what: str, _done: int, _total: int | None) -> None: ...
+def _silent(_what: str, _done: int, _total: int | None) -> None:
+    """Ignore the progress of a task: the default callback."""
 
 
 @final
@@ -89,9 +90,12 @@ class Project:
     def native(self) -> Any:
         """Return an object with the provider's own SDK objects for the project's resources.
 
-        `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
-        `.feature_group("item_history")`, `.session`; on SageMaker also `.wr`. Imported now.
-        Unsupported where the target has no provider.
+        It has `.endpoint("ranker")`, `.model("ranker", 3)`, `.pipeline("r3")`,
+        `.feature_group("item_history")` and `.session`; on SageMaker also `.wr`. The SDK is
+        imported now.
+
+        Raises:
+            Unsupported: The target has no provider.
         """
         adapter = self.target.adapter
         if adapter.native is None:
@@ -115,11 +119,12 @@ class Project:
     def lock(self, command: str) -> Generator[None, None, None]:
         """Hold the project's file lock in the block, so that one changing command runs at a time.
 
-        Busy, naming the holder. The kernel frees it when its holder dies.
+        The kernel releases it when the process dies. Taking it again in the same process is
+        allowed, as where one command calls another. Other checkouts of the project do not share it:
+        what they share is guarded by the StateStore's compare-and-swap.
 
-        Two people in two checkouts are not held back by it: what they share is guarded by
-        StateStore's compare-and-swap.
-        Taking it again in the same process (a verb that calls a verb) is allowed.
+        Raises:
+            Busy: Another command holds it; the error names that command.
         """
         if _held.get(self.folder):
             yield
@@ -151,7 +156,8 @@ class Project:
     def _record_holder(self, file: IO[str], command: str) -> None:
         """Write this command and its process id into the lock file, for the error of others.
 
-        OSError, naming the file: the disk is full, which does not keep a dry run from its answer.
+        Raises:
+            OSError: The disk is full, and this is no dry run. The error names the file.
         """
         holder = {
             "command": command,
@@ -206,12 +212,22 @@ def open(
 ) -> Project:
     """Parse a project's files, open a target of its profiles.yaml, and return the Project.
 
-    The default is the `default` there, else the laptop.
+    Nothing is called on a cloud before the first port is used, and no module of the project is
+    imported.
 
-    `options` overlay the profile's (None is ignored). ProjectError lists every problem at once;
-    Unsupported and MissingDependency when the target cannot be loaded; Refused for a `.isthmus`, or
-    a `home` of the laptop, that this user's state folder does not know. Nothing is called on a
-    cloud before the first port is touched, and no module of the project is imported.
+    Args:
+        path: project.yaml, or its folder.
+        target: The target's name; None: the `default` of profiles.yaml, else the laptop.
+        offline: Whether an offline stack stands for the cloud.
+        calls: The log of the provider's calls, which may be a dry run's.
+        progress: Called with the progress of long tasks.
+        options: Options that replace those of the profile; None is ignored.
+
+    Raises:
+        ProjectError: The files have mistakes; it lists all of them.
+        Unsupported: The target cannot be loaded.
+        MissingDependency: A package of the target is not installed.
+        Refused: This user does not trust the project's `.isthmus`, or a `home` of the laptop.
     """
     from msgspec import structs
 
@@ -235,16 +251,18 @@ def open(
     if (
         stack and "endpoint_url" not in chosen.options
     ):  # nothing would leave this machine without it either
-        chosen = structs.replace(chosen, options=chosen.options | stacks.exported(stack))
+        chosen = structs.replace(
+            chosen, options=chosen.options | stacks.options_from_environment(stack)
+        )
     for folder in folders(chosen):
         claim(folder, Path(description.folder))
     return Project(description, targets.load(chosen, calls=calls), progress=progress)
 
 
 def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
-    """Open the target of a profile that was stored in a run.json, inside a pipeline's step.
+    """Open the target of a profile that was stored in a run.json.
 
-    A pipeline's step, a job of its own, comes back to its ports by it.
+    A pipeline's step, which runs as a job of its own, gets its storage and services by it.
     """
     from ...adapters import targets
 
@@ -254,7 +272,10 @@ def open_target(profile: Profile, *, calls: CallLog | None = None) -> Target:
 def open_blobs(uri: str) -> BlobStore:
     """Return the blob store that reads and writes a URI, found by the URI's scheme.
 
-    Used by a job that has only the URI. Unsupported when no installed adapter has the scheme.
+    It is for a job that knows only the URI.
+
+    Raises:
+        Unsupported: No installed adapter has the scheme.
     """
     from ...adapters import targets
 
@@ -264,7 +285,8 @@ def open_blobs(uri: str) -> BlobStore:
 def reopen(path: str | Path, target: Target) -> Project:
     """Parse a project's files again, and return a Project on the target that is open already.
 
-    ProjectError when its files are wrong by now.
+    Raises:
+        ProjectError: The files have mistakes by now.
     """
     from ...project.load import load
 

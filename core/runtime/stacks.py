@@ -55,10 +55,11 @@ def options(folder: Path, stack: Offline, server: str | None = None) -> dict[str
 def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     """Return the URL of the offline stack for the project in `folder`, starting it if needed.
 
-    `server`: what its profile names instead of a stack of its own.
+    A URL in the environment comes first, then `server`, the URL that the target's profile names.
 
-    Invalid for a variable that leads off this machine; Unavailable when the project's own does not
-    start.
+    Raises:
+        Invalid: The environment's URL leads off this machine.
+        Unavailable: The project's own stack does not start.
     """
     if exported := _variable(stack):
         variable, url = exported
@@ -71,7 +72,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
     if server:
         return server
     check(stack)
-    from isthmus_stack.core.detached import NoAnswer, answering, previous, start_apart
+    from isthmus_stack.core.detached import NoAnswer, answering, previous_log, start_apart
     from isthmus_stack.run import StackFailed
 
     ready = record(folder, stack)
@@ -88,7 +89,7 @@ def endpoint(folder: Path, stack: Offline, server: str | None = None) -> str:
         if already is not None:
             return already.url
         if (news := _ending_report(ready)) is not None:
-            sys.stderr.write(f"{news}\n  its log is now {previous(log)}\n")
+            sys.stderr.write(f"{news}\n  its log is now {previous_log(log)}\n")
         try:
             return start_apart(
                 stack.cloud,
@@ -122,7 +123,7 @@ def gone(folder: Path, url: str | None) -> str | None:
     """
     if url is None or _listens(url):
         return None
-    own = _own(folder, url)
+    own = _record_of_url(folder, url)
     news = _ending_report(own) if own is not None else None
     return (
         news
@@ -147,7 +148,7 @@ def _listens(url: str) -> bool:
         return not isinstance(error, ConnectionError)
 
 
-def _own(folder: Path, url: str) -> Path | None:
+def _record_of_url(folder: Path, url: str) -> Path | None:
     """Return the record file of the project's own offline stack that listened at `url`, or None."""
     if not (files := _records(folder)):
         return None
@@ -169,7 +170,7 @@ def _ending_report(ready: Path) -> str | None:
     elif end.code is None:
         text = f"it was killed after {when}, together with the process that watched it"
     else:
-        text = f"it ended at {when}: {_how(end.code)}"
+        text = f"it ended at {when}: {_exit_text(end.code)}"
     lines = "".join(f"\n    {line}" for line in end.log)
     rest = _KEPT if end.home else _NOT_KEPT
     return (
@@ -186,7 +187,7 @@ _KEPT = (
 _NOT_KEPT = "  what it held is gone: the next one starts empty; begin again with `isthmus apply`"
 
 
-def _how(code: int) -> str:
+def _exit_text(code: int) -> str:
     """Return text on how a process ended, from its exit code."""
     if code <= 128:
         return f"it failed, with exit code {code}"
@@ -199,12 +200,11 @@ def _how(code: int) -> str:
     )
 
 
-def exported(stack: Offline) -> dict[str, str]:
+def options_from_environment(stack: Offline) -> dict[str, str]:
     """Return the target options for the local stack named in the environment, or none.
 
-    They are empty when it leads to none.
-
-    That is what `isthmus stack run` does, or who exports what `isthmus stack up` says.
+    The environment names one inside of `isthmus stack run`, or where the variables of `isthmus
+    stack up` were exported. A URL that leads off this machine counts as none.
     """
     _, url = _variable(stack) or ("", "")
     return address(stack, url) if on_this_machine(url) else {}
@@ -219,7 +219,10 @@ def address(stack: Offline, url: str) -> dict[str, str]:
 def stop(folder: Path, *, forget: bool = False) -> bool:
     """Stop the project's offline stacks, and return whether any ran.
 
-    With `forget` their stored state is deleted, too. Unavailable when one cannot be ended.
+    With `forget` their stored state is deleted, too.
+
+    Raises:
+        Unavailable: A stack cannot be ended.
     """
     place = _known_record_folder(folder)
     if place is None or not place.exists():
@@ -234,15 +237,19 @@ def stop(folder: Path, *, forget: bool = False) -> bool:
             raise Unavailable(str(error), remedy="end that process, then try again") from error
         if forget:
             for home in homes(folder):
-                _forget(home, ending=any(stopped))
+                _delete_state(home, ending=any(stopped))
     return any(stopped)
 
 
-def _forget(place: Path, *, ending: bool) -> None:
+def _delete_state(place: Path, *, ending: bool) -> None:
     """Delete the stored state of an offline stack from disk.
 
-    `ending`: its stack was told to end, and may have lost its command line, by which it is known,
-    before its lock.
+    Args:
+        place: The folder of the state.
+        ending: Whether the stack was told to end; then wait a while for it to release the folder.
+
+    Raises:
+        Unavailable: A stack still uses the folder.
     """
     from isthmus_stack.core.home.folders import OwnedFolder, Taken, remove_tree
 
@@ -341,8 +348,9 @@ def images(folder: Path, stack: Offline) -> Mapping[str, str]:
 def check(stack: Offline) -> None:
     """Raise an error if a cloud's stack cannot be started on this machine.
 
-    Unsupported for a cloud that has no stack here; MissingDependency, with the pip line, when the
-    stack's packages are absent.
+    Raises:
+        Unsupported: The cloud has no stack here.
+        MissingDependency: The stack's packages are not installed; the error has the pip line.
     """
     require_package()
     from isthmus_stack.run import CLOUDS
@@ -405,7 +413,8 @@ def _refuse_newer(ready: Path) -> None:
 def _known_record_folder(project: Path) -> Path | None:
     """Return the folder in which a project's offline stacks are recorded, or None.
 
-    Refused: its `.isthmus` is not known to this user.
+    Raises:
+        Refused: This user does not trust the project's `.isthmus`.
     """
     number = known_id(project / FOLDER)
     return kept_for(number) / "stack" if number else None

@@ -79,8 +79,8 @@ def adopt(
 ) -> Adoption:
     """Take over a running endpoint: register the models that it serves, and tag it.
 
-    One that is ours already stays as it is. It raises what `describe` raises, and Conflict where
-    somebody was faster.
+    An endpoint that is this project's already stays as it is. Raises what `describe` raises, and
+    Conflict if somebody was faster.
     """
     with project.lock("import"):
         standing = _running_endpoint(project, native, name)
@@ -271,8 +271,8 @@ def _objective(spec: ProjectSpec, name: str, objective: str | None) -> str | Non
 def _unit(spec: ProjectSpec, name: str, objective: str) -> str:
     """Return the unit for the endpoint's YAML: the key of whom it ranks for, such as visitor_id.
 
-    It is taken from another endpoint or the objective. Where neither says it, the user is to write
-    it.
+    It is taken from another endpoint or the objective; failing both, it is a placeholder for the
+    user.
     """
     endpoints = [
         *filter(None, [spec.endpoints.get(name)]),

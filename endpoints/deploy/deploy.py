@@ -27,7 +27,7 @@ from ..split import check, percent_text
 from ..traffic import owner
 from ..traffic.convergence import variants_ready
 from ..traffic.manual import read_back
-from ..traffic.resolution import ranking_endpoint_of, resolve, under
+from ..traffic.resolution import ranking_endpoint_of, resolve, with_owned_counts
 from ..traffic.router import resolution, routed_endpoints
 from .parameters import comparison
 
@@ -74,9 +74,9 @@ def deploy(project: Project, name: str) -> Deployment:
     Raises:
         NotFound: There is no such endpoint, or an alias has no version.
         Invalid: A model takes a parameter as another type than is declared.
-        Refused: The endpoint has no objective, a version was rejected, a variant with traffic
-            would change, or any would while a rollout or an experiment owns the traffic.
-        Unavailable: A variant does not start; its last words are told.
+        Refused: The endpoint has no objective, a version was rejected, a variant with traffic would
+            change, or any would while a rollout or an experiment owns the traffic.
+        Unavailable: A variant does not start; the error has the last lines of its log.
     """
     with project.lock("deploy"):
         endpoint = ranking_endpoint_of(project, name)
@@ -84,7 +84,7 @@ def deploy(project: Project, name: str) -> Deployment:
         running = host.observe(name)
         resolved = resolve(project, endpoint, running)
         claim = owner.read(project.target.state, name)
-        spec = under(claim, resolved.spec, running, now=project.wall())
+        spec = with_owned_counts(claim, resolved.spec, running, now=project.wall())
         split = {v.name: v.traffic for v in endpoint.variants}
         check(
             split,
@@ -208,7 +208,7 @@ def _intend(
 def _first_split(project: Project, state: EndpointState, claim: owner.Claim) -> EndpointState:
     """Set a new endpoint's traffic to its declared split, and wait until the target serves it.
 
-    After a crash this goes on where it was: the intent was written down before.
+    After a crash a repeat goes on, because the intent was recorded before.
     """
     intended = claim.owner.split
     if {v.name: v.target_percent for v in state.variants} != intended:

@@ -14,7 +14,7 @@ from ...project.specs.description import Endpoint, Parameter
 def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, ...]:
     """Return warnings, a line of text each, where a declared parameter and the models disagree.
 
-    Such as a parameter that no deployed model takes, or one with another default there.
+    Examples: no deployed model takes the parameter, or a model has another default for it.
 
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.

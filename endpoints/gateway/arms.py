@@ -38,7 +38,7 @@ class Arms:
     def now(self) -> Assigner:
         """Return the assigner for the experiments and the sticky split that are known at present.
 
-        An answer takes all that it says of experiments from one assigner.
+        One answer uses one assigner throughout, so that it cannot mix two states.
         """
         live, split = self.reader.current().value, self.reader.split(self._endpoint.name)
         ranges = split.ranges if split else None
@@ -76,7 +76,7 @@ class Arms:
     def lost(self, stream: Stream, rows: Sequence[Row]) -> None:
         """Forget assignments whose rows were lost, so that the unit's next request logs them again.
 
-        Else the unit would be missing from that day's results.
+        Without that the unit would be missing from the day's results.
         """
         if stream == "assignments":
             self._logged.forget((str(row["unit"]), str(row["run"])) for row in rows)

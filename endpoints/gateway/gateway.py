@@ -57,6 +57,7 @@ class Gateway:
         endpoint: str,
         *,
         rng: Random | None = None,
+        seed: str | None = None,
         emit: Emit | None = None,
         durable: bool = False,
         refresh: timedelta = REFRESH,
@@ -68,16 +69,19 @@ class Gateway:
 
         Unsupported: its rules count what units are shown, and the target cannot.
 
+        `seed`: makes what is drawn and the answers' ids the same for the same requests in the same
+        order, as a simulation needs it. By default nobody can foretell them.
+
         `emit`: where rows of a stream go, by default the project's own. `live`: what reads which
         experiments run, for several gateways; by default one of its own.
         """
         self.project = project
         self.endpoint = ranking_endpoint_of(project, endpoint)
         self.tally = Tally()
-        self._numbers = AnswerNumbers()
+        self._numbers = AnswerNumbers(seed)
         self._shape = shape_of(project.spec, self.endpoint)
         self._explore = float(self.endpoint.explore) / 100
-        self._rng = rng or Random()  # noqa: S311  exploration is no secret
+        self._rng = rng or Random(seed)  # noqa: S311  exploration is no secret
         self._own_live = reader_of(project, [self.endpoint])
         weakref.finalize(self, self._own_live.end)
         self._rulebook = Rulebook(self.endpoint, project.spec)
@@ -136,7 +140,7 @@ class Gateway:
     def close(self, within: timedelta = CLOSING) -> None:
         """Write the log rows of all answers so far, then end the gateway's threads.
 
-        Those that do not leave in time are counted, and told on stderr.
+        Rows that cannot be written within the time are counted as lost, and reported on stderr.
         """
         if self._shadowing is not None:
             self._shadowing.close()
@@ -329,10 +333,8 @@ class Gateway:
     def assign(self, request: Mapping[str, Any], *, log: bool = True) -> Assigned:
         """Return the arms and parameters of a unit, for a product that ranks elsewhere.
 
-        Raises Invalid for the request.
-
-        `request`: the unit, and the attributes that experiments go by. `log` False: nobody is
-        logged as assigned.
+        Raises Invalid for the request. `request` has the unit, and the attributes that experiments
+        go by. Without `log` the assignments are not logged.
         """
         unit, context = asked_of(request, self._shape)
         assigner = self._arms.now()
@@ -385,7 +387,7 @@ class Gateway:
     ) -> Reply:
         """Return the models' raw predictions for a request; no exposure is logged.
 
-        The smoke test of `deploy` asks so.
+        It serves the smoke test of `deploy`, and `invoke` with parameters.
         """
         instances = self._models.rows(
             parsed(request, self._shape), self._models.now().inputs

@@ -94,7 +94,8 @@ def interleave(
 ) -> Placement:
     """Return the items to show, interleaved from two variants' rankings of the same candidates.
 
-    Places that are drawn at random credit nobody. The `rulebook` is drawable.
+    An answer whose order is drawn at random credits neither variant. Rules under which the
+    probability of an order cannot be computed (`rulebook.drawable` is False) must not be passed.
     """
     (own, eligible), (other, _) = (steps(rules, candidates, parameters) for candidates in rivals)
     explored = explore > 0 and rng.random() < explore

@@ -116,7 +116,7 @@ class Shadowing:
     ) -> None:
         """Queue a copy of an answered request for the shadow variant, if it falls into the share.
 
-        Not if the shadow variant itself gave the answer.
+        No copy is queued if the shadow variant itself gave the answer.
         """
         if (
             scored.variant == self._variant
@@ -278,7 +278,7 @@ def row(
 def agreement(copy: Copy, scores: Sequence[float], *, maximise: bool) -> float:
     """Return the share of items that two models both rank among their first.
 
-    As many items count as places were asked for.
+    The first are as many as the request asked to be shown.
     """
     first = min(copy.slots, len(copy.items))
     both = (

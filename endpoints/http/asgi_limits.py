@@ -56,7 +56,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def within_descriptors(limits: Limits) -> Limits:
-    """Return the limits, their connections no more than this process may open files."""
+    """Return the limits with no more connections than the number of files this process may open."""
     allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     if allowed == resource.RLIM_INFINITY:
         return limits
@@ -363,7 +363,7 @@ class Bounded(HttpToolsProtocol):
     def _stranger(self, users: frozenset[int] | None) -> Refusal | None:
         """Return the refusal of the Unix user at the other end of the connection, or None.
 
-        The kernel is asked once: a connection stays whose it is.
+        The kernel is asked once, as the user of a connection does not change.
         """
         if users not in self._strangers:
             peer, local = (self.transport.get_extra_info(name) for name in ("peername", "sockname"))
@@ -407,7 +407,12 @@ class Bounded(HttpToolsProtocol):
         return True
 
     def _end_half_closed(self, answers: int, turns: int) -> None:
-        """Close a connection whose client sends no more, once it has all its answers."""
+        """Close a connection whose client sends no more, once it has all its answers.
+
+        Args:
+            answers: How many answers had been sent at the last look.
+            turns: How many further turns of the event loop to wait for another answer.
+        """
         if self.transport.is_closing():
             return
         if answers != self._answers:
@@ -438,7 +443,7 @@ class Bounded(HttpToolsProtocol):
             super().shutdown()
 
     def pause_writing(self) -> None:
-        """Count what the client does not read, and give it a time limit to read on."""
+        """Count the sent bytes that the client has not read, and limit its time to read on."""
         super().pause_writing()
         self._count_unread()
         self._expect_reader(self.loop.call_later(self.limits.write_seconds, self._look_at_reader))
@@ -480,7 +485,7 @@ class Bounded(HttpToolsProtocol):
     def refuse(self, status: int, error: str, message: str) -> None:
         """Answer the request that arrives now by an error, and read no more of this connection.
 
-        What follows cannot be understood, or is too much to read.
+        Bytes after such a request cannot be understood, or are too many to read.
         """
         self._refuse(Refusal(status, error, message))
 

@@ -74,11 +74,11 @@ def door(
     """Return the rules by which a server admits requests: host names, users and token.
 
     Args:
-        listen: The address.
-        allow_hosts: More names under which it may be asked.
-        token: What callers must send. Whoever has it comes in, whatever user of this machine it is.
-        users: As peers.allowed_users returns them.
-        bodies: Content types.
+        listen: The address at which the server listens.
+        allow_hosts: Further host names under which the server may be asked.
+        token: A token that callers must send. With it any user of this machine is admitted.
+        users: The Unix users who are admitted, as peers.allowed_users returns them.
+        bodies: The content types that bodies may have.
 
     Raises:
         ValueError: It listens beyond loopback without a token; what is no host's name.
@@ -91,7 +91,7 @@ def door(
             f"{listen} can be reached from other machines: set {TOKEN} to a secret, which "
             "callers send as a Bearer token or X-API-Key"
         )
-    names = {_name(host.strip().lower()) for host in allow_hosts if host.strip()}
+    names = {_host_name(host.strip().lower()) for host in allow_hosts if host.strip()}
     names |= set() if listen in ("0.0.0.0", "::", "") else {_host_literal(listen)}  # noqa: S104  compared, not bound
     return Door(
         hosts=_LOOPBACK | names,
@@ -122,9 +122,9 @@ def refusal(
 
     Args:
         entrance: The server's door.
-        method: GET, POST ...
-        path: Without the query.
-        headers: By name in lower case.
+        method: The HTTP method, such as GET.
+        path: The path without the query.
+        headers: The headers by name in lower case.
         stranger: Returns why the connection's user may not come, as peers.stranger does. It is
             asked where nothing else has refused the request.
     """
@@ -147,8 +147,8 @@ def refusal(
 def ambiguous(headers: Iterable[tuple[bytes, bytes]], also: Iterable[bytes] = ()) -> Refusal | None:
     """Return the error for a request that has a security-relevant header twice, or None.
 
-    A proxy before this server may go by the first of two, and the door by the last. `also`: more
-    headers that decide.
+    A proxy in front of this server might read the first of the two, and this server the last.
+    `also` has further headers to check.
     """
     names = [name for name, _ in headers]
     if len(set(names)) == len(names):
@@ -207,7 +207,7 @@ def without_port(host: bytes) -> bytes:
     return host.partition(b":")[0]
 
 
-def _name(host: str) -> bytes:
+def _host_name(host: str) -> bytes:
     """Return an allowed host name in the form of a Host header without its port.
 
     Raises ValueError for a URL or a pattern.

@@ -37,16 +37,16 @@ Address = tuple[str, int]
 def allowed_users(environ: Mapping[str, str] = os.environ) -> frozenset[int] | None:
     """Return the ids of the Unix users whom ISTHMUS_ALLOW_USER admits; None admits all (`*`).
 
-    The server's own user and root come in without being named.
+    The server's own user and root are always admitted.
 
     Raises:
         Invalid: It names somebody who is no user of this machine.
     """
     names = [name.strip() for name in environ.get(ALLOW_USER, "").split(",") if name.strip()]
-    return None if ANY in names else frozenset(map(_number, names))
+    return None if ANY in names else frozenset(map(_user_id, names))
 
 
-def _number(name: str) -> int:
+def _user_id(name: str) -> int:
     """Return the user id (uid) of a Unix user given by name or number; raise Invalid if none."""
     if name.isdecimal():
         return int(name)
@@ -62,14 +62,14 @@ def stranger(
 ) -> Refusal | None:
     """Return the error for a connection of a Unix user who is not allowed, or None.
 
-    Ask once for each connection. One of another machine is let in here: a server that can be
-    reached from there has a token, or a proxy before it.
+    Ask once for each connection. Connections from other machines are allowed here: a server that
+    can be reached from there requires a token, or has a proxy in front.
 
     Args:
-        users: As `allowed_users` returns them.
+        users: The ids of the users who are allowed, as `allowed_users` returns them.
         peer: The caller's address. None where the connection has none, as that of a Unix socket,
             which files' modes guard.
-        local: The server's.
+        local: The server's address.
     """
     if users is None or peer is None or local is None or not kernel_tells():
         return None
@@ -81,13 +81,13 @@ def stranger(
         return None
     if user in (os.getuid(), 0) or user in users:
         return None
-    return Refusal(403, "Forbidden", _words(user))
+    return Refusal(403, "Forbidden", _refusal_text(user))
 
 
 def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -> Refusal | None:
     """Return the error for an ASGI request of a Unix user who is not allowed, or None.
 
-    One that hides the caller's is refused.
+    A request whose server does not tell the caller's address on this machine is refused, too.
     """
     peer, local = scope.get("client"), scope.get("server")
     if users is None or local is None or local[1] is None or not kernel_tells():
@@ -103,20 +103,20 @@ def stranger_of(users: frozenset[int] | None, scope: MutableMapping[str, Any]) -
     return stranger(users, tuple(peer), tuple(local))
 
 
-def _words(user: int | None) -> str:
+def _refusal_text(user: int | None) -> str:
     """Return the message that refuses a Unix user of this machine, and says how to admit them."""
     if user is None:
         return "this connection was closed before it could be told whose it is"
-    name = _name(user)
+    name = _user_name(user)
     whose = f"{name} (who may be a container's user)" if user == UNMAPPED else name
     words = (
-        f"this server is {_name(os.getuid())}'s and answers no other user of this machine, and "
-        f"this connection is of {whose}"
+        f"this server is {_user_name(os.getuid())}'s and answers no other user of this machine, "
+        f"and this connection is of {whose}"
     )
     return f"{words}: set {ALLOW_USER}={name} where the server is started to let them in"
 
 
-def _name(user: int) -> str:
+def _user_name(user: int) -> str:
     """Return a Unix user's name, or the number as text if there is no name."""
     try:
         return pwd.getpwuid(user).pw_name
@@ -150,13 +150,13 @@ def _owner(peer: Address, local: Address) -> int | None:
         ValueError: It is no address.
     """
     try:
-        user, inode = _by_question(peer, local)
+        user, inode = _owner_by_netlink(peer, local)
     except (AttributeError, OSError):  # no Linux, or a kernel without this question
-        user, inode = _by_list(peer, local)
+        user, inode = _owner_by_proc(peer, local)
     return user if inode else None  # the kernel calls a closed socket root's
 
 
-def _by_question(peer: Address, local: Address) -> tuple[int, int]:
+def _owner_by_netlink(peer: Address, local: Address) -> tuple[int, int]:
     """Return the user id and inode of a socket, by asking the Linux kernel over netlink.
 
     See NETLINK_SOCK_DIAG, sock_diag(7).
@@ -185,7 +185,7 @@ def _by_question(peer: Address, local: Address) -> tuple[int, int]:
     raise OSError(error, os.strerror(error))
 
 
-def _by_list(peer: Address, local: Address) -> tuple[int, int]:
+def _owner_by_proc(peer: Address, local: Address) -> tuple[int, int]:
     """Return the user id and inode of a socket, from /proc/net/tcp; zeros if it is not there."""
     path = Path("/proc/net/tcp6" if ":" in peer[0] else "/proc/net/tcp")
     ends = [_written(address) for address in (peer, local)]

@@ -47,8 +47,9 @@ def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
 def hits_sql(rules: Collection[Rule]) -> str:
     """Return SQL that counts an endpoint's logged answers, and how many each rule changed.
 
-    It is in the neutral subset, with the parameters $endpoint and $since. Its columns are answers
-    and rule0, rule1, ... A row of a stream may stand there twice.
+    Parameters: $endpoint and $since. Columns: answers, and rule0, rule1, ... in the order of
+    `rules`. It is in the SQL that all targets share. Each answer counts once, even if its row was
+    stored twice.
     """
     hit = "count(DISTINCT CASE WHEN rules LIKE '{}' THEN event_id END) AS rule{}"
     counted = [
@@ -64,8 +65,8 @@ def hits_sql(rules: Collection[Rule]) -> str:
 def _pattern(rule: Rule) -> str:
     """Return the SQL LIKE pattern for logged answers that a rule changed.
 
-    It finds the rule's name in `rules`, a JSON list. What LIKE reads as its own is any one
-    character.
+    It matches the rule's name in the column `rules`, a JSON list. Characters that are special in
+    LIKE become `_`, which matches any one character.
     """
     begins = (
         msgspec.json.encode(f"{name_of(rule)}{' ' if isinstance(rule, Pin) else ': '}")

@@ -113,10 +113,10 @@ def shadow_figures(project: Project, endpoint: str, *, days: int = 7) -> ShadowF
     since = project.now().date() - timedelta(days=days - 1)
     parameters = {"endpoint": endpoint, "since": since.isoformat()}
     latencies = {
-        column: _latencies(_rows(project, latency_sql(column), parameters))
+        column: _latencies(_query_rows(project, latency_sql(column), parameters))
         for column in ("milliseconds", "shadow_milliseconds")
     }
-    pairs = (_pair(row, latencies) for row in _rows(project, FIGURES, parameters))
+    pairs = (_pair(row, latencies) for row in _query_rows(project, FIGURES, parameters))
     return ShadowFigures(
         target=project.target.name,
         endpoint=endpoint,
@@ -144,7 +144,7 @@ def percentile(counts: Iterable[tuple[float, int]], share: float) -> float:
     raise ValueError("a percentile of nothing")
 
 
-def _rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _query_rows(project: Project, sql: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Run a SQL query in the warehouse, and return its rows as dictionaries."""
     rows: list[dict[str, Any]] = project.target.warehouse.query(sql, parameters).to_pylist()
     return rows

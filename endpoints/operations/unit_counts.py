@@ -10,7 +10,7 @@ from ..gateway.decide.rulebook import name_of
 def unit_counts(project: Project, endpoint: str, unit: str) -> dict[str, dict[str, int]]:
     """Return how often a unit was shown each value that a cap counts, by rule.
 
-    One read of the store, whatever the requests' attributes.
+    The store is read once, for all caps of the endpoint.
 
     Raises:
         Unsupported: The target cannot count.

@@ -44,7 +44,8 @@ def invoke(
 ) -> Ranking | Reply:
     """Rank a request once, as the gateway does; its exposure is logged before this returns.
 
-    With `parameters` a model is only asked: no exposure. For many requests keep an `im.Gateway`.
+    With `parameters` it only asks the model for predictions: nothing is shown or logged. For many
+    requests keep an `im.Gateway`.
 
     Args:
         project: An open project.
@@ -92,9 +93,9 @@ def explain(project: Project, endpoint: str, request: Mapping[str, Any]) -> Expl
 def metrics(
     project: Project, endpoint: str, *, minutes: int = 60
 ) -> Mapping[str, tuple[Bucket, ...]]:
-    """Return, by variant, the minutes in which it answered (latencies in ms).
+    """Return each variant's minutes with answers, among the last `minutes` whole ones.
 
-    They are of the last `minutes` whole ones.
+    Latencies are in ms.
 
     Raises:
         NotFound: There is no such endpoint.

@@ -43,7 +43,7 @@ def request(
     if kind in (JSON, ""):
         return _from_json(body, manifest)
     if kind in (LINES, "application/x-jsonlines", "application/x-ndjson"):
-        return _rows(_lines(body)), {}
+        return _instance_rows(_json_lines(body)), {}
     if kind == CSV:
         return _from_csv(body, manifest), {}
     raise BadRequest(f"content type {kind} is not understood: send {JSON}, {LINES} or {CSV}")
@@ -70,10 +70,10 @@ def _from_json(body: bytes, manifest: Manifest) -> tuple[list[dict[str, Any]], d
     """Parse a JSON body: a list of rows, or an object with instances and parameters."""
     document = _decoded(body, "the body")
     if not isinstance(document, dict):
-        return _rows(document), {}
+        return _instance_rows(document), {}
     if "instances" not in document:
         raise BadRequest('the body has no "instances": send {"instances": [{...}, ...]}')
-    return _rows(document["instances"]), _parameters(document.get("parameters"), manifest)
+    return _instance_rows(document["instances"]), _parameters(document.get("parameters"), manifest)
 
 
 def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
@@ -91,7 +91,7 @@ def _parameters(sent: object, manifest: Manifest) -> dict[str, Scalar]:
         raise BadRequest(str(error)) from None
 
 
-def _rows(instances: object) -> list[dict[str, Any]]:
+def _instance_rows(instances: object) -> list[dict[str, Any]]:
     """Return the instances as rows; raise BadRequest if they are not a list of objects."""
     if not isinstance(instances, list):
         raise BadRequest(f"instances is a {_json_name(instances)}, not a list of objects")
@@ -105,7 +105,7 @@ def _rows(instances: object) -> list[dict[str, Any]]:
     return instances
 
 
-def _lines(body: bytes) -> list[object]:
+def _json_lines(body: bytes) -> list[object]:
     """Return the values in a request body of JSON lines."""
     return [
         _decoded(line, f"line {number}")

@@ -167,8 +167,8 @@ def read_back(
     """Wait until the target serves the traffic split that was set; return the endpoint's state.
 
     Raises:
-        Conflict: It settled on another one.
-        Unavailable: It did not within the time, or the target's clock stands still.
+        Conflict: The target serves another split in the end.
+        Unavailable: The time is over, or the target's clock stands still.
     """
     alarm = StillClockAlarm(project.target.clock, what=f"{endpoint}'s traffic")
 

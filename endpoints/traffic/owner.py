@@ -77,9 +77,9 @@ def read(state: StateStore, endpoint: str) -> Claim | None:
 def holds(owner: Owner, endpoint: EndpointState, now: datetime) -> bool:
     """Return whether the recorded owner still controls the endpoint's traffic.
 
-    A rollout or an experiment has it until it gives it back. A `deploy` or `traffic` that was
-    killed leaves its claim: it has none once its split is what serves, or after 15 minutes in which
-    nothing moves.
+    A rollout or an experiment does until it releases the traffic. A `deploy` or `traffic` command
+    that was killed leaves its claim behind: that ends once the split which it planned is served, or
+    after 15 minutes without a change.
     """
     if owner.lasting or owner.owner == "none":
         return owner.lasting
@@ -103,7 +103,7 @@ def whose(
 ) -> Literal["ours", "free", "other"]:
     """Return who owns the endpoint's traffic, seen from a rollout or experiment: ours, free, other.
 
-    `heir_of`: the run of an experiment that leaves it the traffic.
+    The traffic counts as free if `heir_of` names the ended run that owns it and passes it on.
     """
     if (
         claim is None
@@ -128,12 +128,12 @@ def take(
 
     Args:
         state: The target's store.
-        endpoint: As it was observed just now.
-        kind: Of the owner.
-        name: The owner's.
-        command: The command that ends it, as people are told.
+        endpoint: The endpoint as it was observed just now.
+        kind: Whether a rollout or an experiment takes it.
+        name: The rollout's or experiment's name.
+        command: The command that ends it, which errors tell to others.
         now: The time.
-        heir_of: A run that is over and leaves it the traffic, which so never is nobody's.
+        heir_of: A run that has ended and passes the traffic on, so that it always has an owner.
 
     Raises:
         Refused: It has another owner.
@@ -167,7 +167,7 @@ def release(
 ) -> None:
     """Give up a rollout's or experiment's ownership of the traffic, so that nobody has it.
 
-    What is somebody else's, or free already, stays as it is.
+    If another owner has it, or nobody, nothing changes.
 
     Raises:
         Conflict: Somebody was faster.
@@ -219,7 +219,7 @@ def announce_end(
     name: str,
     until: datetime,
 ) -> None:
-    """Record until when a rollout or experiment that has ended keeps the traffic.
+    """Record the time until which a rollout or experiment that has ended keeps the traffic.
 
     Raises:
         Conflict: Somebody was faster.
@@ -232,7 +232,7 @@ def announce_end(
 def refusal(endpoint: str, owner: Owner, *, now: datetime, meanwhile: str = "") -> Refused:
     """Return the error for changing an endpoint's traffic while it has another owner.
 
-    `meanwhile`: what may not be done either, beside moving it.
+    `meanwhile` is a clause on what else is not allowed meanwhile.
     """
     since = f"{owner.changed:%Y-%m-%d %H:%M} UTC"
     if owner.lasting and owner.until is not None:

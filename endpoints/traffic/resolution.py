@@ -64,9 +64,9 @@ def ranking_endpoint_of(project: Project, name: str) -> Endpoint:
 def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None) -> Resolved:
     """Return an endpoint's spec for deployment, with version numbers in place of aliases.
 
-    Of an endpoint that runs, a variant whose alias is nobody's is left out, as after a promotion.
-    One that still has traffic stays as it is, also when its version is to be another variant's:
-    that one gets it first, so that the traffic can go there.
+    If the endpoint runs, a variant whose alias names no version any more is left out, as after a
+    promotion. A variant with traffic keeps its present version while another variant is to take
+    that version over: that one is deployed first, so that the traffic can move there.
 
     Raises:
         NotFound: No version has an alias.
@@ -101,9 +101,10 @@ def _versions(
 ) -> dict[str, VariantSpec]:
     """Return the model version that each variant is to run, by variant name.
 
+    With `may_lack_some` variants whose alias names no version are left out.
+
     Raises:
-        NotFound: All lack theirs, or one does and is not among those that may: those named by an
-            alias.
+        NotFound: A variant that may not be left out has no version, or none has.
     """
     versions: dict[str, VariantSpec] = {}
     errors: list[NotFound] = []
@@ -119,15 +120,15 @@ def _versions(
     return versions
 
 
-def under(
+def with_owned_counts(
     claim: owner.Claim | None, spec: EndpointSpec, running: EndpointState | None, *, now: datetime
 ) -> EndpointSpec:
-    """Return the spec with the instance counts that run, while the traffic has an owner.
+    """Return the spec with the running instance counts if a rollout or experiment owns the traffic.
 
-    That is a rollout or an experiment, under which `deploy` may change nothing.
+    Otherwise the spec is returned unchanged.
 
     Raises:
-        Refused: It would change a variant then.
+        Refused: The traffic has such an owner, and the spec would change a variant.
     """
     if claim is None or not claim.owner.lasting or running is None:
         return spec
@@ -188,9 +189,9 @@ def _has_traffic(variant: VariantState) -> bool:
 def _heir(
     variant: VariantState, serving: Mapping[str, VariantState], versions: Mapping[str, VariantSpec]
 ) -> str | None:
-    """Return the name of another variant that is to run this one's version and can now, or None.
+    """Return the name of another variant that takes this one's version over now, or None.
 
-    It can where it has that version already, or no traffic.
+    It is declared with this version, and either runs it already or has no traffic.
     """
     for name, spec in versions.items():
         now = serving.get(name)

@@ -52,7 +52,7 @@ def resolution(target: Target, routing: str) -> Decimal:
 def is_fenced(target: Target, routing: str) -> bool:
     """Return whether setting a split invalidates tokens that were read before it.
 
-    The split document does: it is written by compare-and-swap.
+    For sticky routing it always does: the split's document is written by compare-and-swap.
     """
     return routing == "sticky" or target.capabilities["traffic.touch"].level == "native"
 
@@ -73,8 +73,8 @@ class RoutedEndpoints:
     def apply(self, spec: EndpointSpec) -> EndpointState:
         """Take one step towards an endpoint's spec; return the state that was seen before it.
 
-        Of a sticky endpoint, too, another model or version for a variant that has traffic is a
-        Conflict.
+        Raises Conflict if the spec changes model or version of a variant with traffic, also of a
+        sticky endpoint, whose host knows no traffic.
         """
         if spec.routing == "sticky" and (saw := self.observe(spec.name)) is not None:
             _guard(spec, saw)

@@ -63,7 +63,7 @@ def _metrics(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]:
     return [
         f"metric {metric.name}"
         for metric in metrics
-        if any(_is(read, event, attribute) for read in reads(metric, spec))
+        if any(_is_read(read, event, attribute) for read in reads(metric, spec))
     ]
 
 
@@ -72,14 +72,14 @@ def _monitors(spec: ProjectSpec, event: str, attribute: str | None) -> list[str]
     return [
         f"monitor {monitor.name}"
         for monitor in spec.monitors.values()
-        if any(_is(read, event, attribute) for read in monitors.reads(monitor, spec))
+        if any(_is_read(read, event, attribute) for read in monitors.reads(monitor, spec))
     ]
 
 
-def _is(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
-    """Return whether an (event, attribute) that something reads is the one asked for.
+def _is_read(read: tuple[str, str | None], event: str, attribute: str | None) -> bool:
+    """Return whether an (event, attribute) that something reads is the requested one.
 
-    `attribute` None: any attribute of the event.
+    With `attribute` None, any attribute of the event is.
     """
     return read[0] == event and attribute in (None, read[1])
 

@@ -105,12 +105,10 @@ def ingest(
         max_bad: How many of an event's rows may be quarantined: up to 1 a share of those that were
             read, above 1 a number of rows.
         corrects: Whether another content of a stored event takes that event's place, for every
-            reader.
-            Else it is quarantined.
+            reader. Else it is quarantined.
         backfill: Whether events older than max_lateness are stored. Else they are quarantined.
         confirm_backfill: A function that is asked whether this is a back-fill, where an event's
-            first
-            ingest holds such old ones.
+            first ingest holds such old ones.
 
     Raises:
         Invalid: a source cannot be read. Nothing is changed then.
@@ -395,7 +393,8 @@ def _late_batch(late: pa.Table) -> str:
 def _judged_rows(source: Source, batch: Staged) -> int:
     """Return how many rows were read: the total that the share of bad rows is compared with.
 
-    A query may give few rows of a file, and is told of all the broken lines in it.
+    For a query that selects few rows of a file it is the file's number of rows, as all broken lines
+    of the file are counted as bad.
     """
     return max(batch.read, source.file_rows)
 
@@ -420,7 +419,8 @@ def _require_few_bad(
 def _require_readable(project: Project, staged: Sequence[_Batch], max_bad: float) -> None:
     """Raise TooManyBad if more rows of a batch are invalid by themselves than allowed.
 
-    Invalid by themselves: of a wrong type, say, whatever is stored already.
+    A row is invalid by itself if, for example, it has a value of a wrong type, whatever is stored
+    already.
     """
     for event, source, batch, _ in staged:
         tally = bad_rows(batch)

@@ -26,10 +26,9 @@ pc: Any = pyarrow.compute
 def late_events(warehouse: Warehouse, event: Event, *, now: datetime) -> Iterator[pa.Table]:
     """Yield quarantined events that only had to wait and may be valid by now, in bounded tables.
 
-    They passed every other rule when they came: lateness is judged at arrival, not again. Those
-    that were stored since are among them: `settle` finds them by date, which costs less than asking
-    the whole raw table here. An event that the present attributes cannot hold (a type was changed
-    since) stays in quarantine.
+    They passed every other rule when they arrived, and are not judged as late again. Some may have
+    been stored meanwhile, which `settle` finds out. An event that no longer fits its attributes,
+    because a type was changed, stays in quarantine.
     """
     for rows in lookup.waiting(warehouse, event):
         late = _late_events(event, rows)

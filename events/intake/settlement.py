@@ -68,10 +68,10 @@ def settle(
 ) -> Iterator[Settled]:
     """Decide which rows of a validated batch are stored: check references and duplicates.
 
-    One batch at a time is judged on a `connection` (sql.bounded). Under one id and date stands the
-    first content of `winning_order`: what is stored stays, and another content of its id is
-    refused. Of several in the batch itself the one whose digest sorts first is taken. `corrects`:
-    the batch's content takes the stored one's place.
+    Of several contents with one id and date, the first by `winning_order` is stored: one that is
+    stored already stays, and of several in the batch the one whose digest sorts first is taken. The
+    others are refused. With `corrects` the batch's content replaces the stored one. A `connection`
+    (sql.bounded) serves one batch at a time.
     """
     unstored = staged.folder / "unstored.parquet" if staged.lateness.count else None
     late_there = (
@@ -182,9 +182,9 @@ def _judge_all(
 def _judge(event: Event, good: str, *, corrects: bool, among: str = "TRUE") -> str:
     """Return SQL for each staged row's state: new, stored already, conflicting or waiting.
 
-    The state is new, there, conflict, or the name of the attribute whose reference is unresolved.
-    `correction` is that of the new ones. A content that stood until it was corrected is there: its
-    file may come again.
+    The state is `new`, `there`, `conflict`, or the name of the attribute whose reference is
+    unresolved. A new row also has its `correction`. A content that was stored and then corrected
+    counts as `there`, as its file may be ingested again.
     """
     references = [a.name for a in event.attributes if a.event is not None]
     columns = ", ".join(("file_row_number", "dt", "event_id", "payload_digest", *references))

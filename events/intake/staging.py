@@ -89,7 +89,7 @@ def stage(
 ) -> Staged:
     """Read and validate all rows of a source; write them to Parquet files in `folder`.
 
-    A place in it that cannot be read raises here, when nothing has been changed yet.
+    An error of reading is raised here, before anything has been changed.
     """
     folder.mkdir(parents=True, exist_ok=True)
     staged = Staged(folder=folder, read=0, days=None)

@@ -50,10 +50,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 def open_sql(event: Event) -> str:
     """Return SQL for an event's quarantined rows that nothing stored since has resolved.
 
-    A row is closed when its own content is what readers see or was until it was corrected (a late
-    reference that was stored), when it was refused for a value and its id is stored since (it came
-    again, mended), or when it waited and has lost to another content of its id, or waited for its
-    time and waits for its reference now (that row is open instead).
+    A row is resolved if its own content was stored since; if it was refused for a value, and its id
+    was stored with a mended content; if it waited for its reference or its time, and another
+    content of its id was stored; or if it waited for its time and now waits for its reference, as
+    another row.
     """
     quarantine, raw = quarantine_name(event.name), raw_name(event.name)
     listed = ", ".join(f"q.{column.name}" for column in quarantine_table(event).columns)

@@ -43,7 +43,7 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
                 name: [getattr(row, name) for row in bad]
                 for name in ("event_id", "event_timestamp", "attribute", "line", "payload")
             },
-            **_words([row.fault for row in bad]),
+            **_reason_columns([row.fault for row in bad]),
             "retry": [False] * len(bad),
             "payload_digest": [values.digest(row.payload.encode()) for row in bad],
             "source": [source] * len(bad),
@@ -55,7 +55,7 @@ def unreadable(bad: tuple[Bad, ...], source: str) -> pa.Table:
 def judged(
     event: Event, part: pa.Table, attribute: str, faults: Sequence[values.Fault], *, retry: bool
 ) -> pa.Table:
-    """Return valid events that are not stored as quarantine rows, each with its fault.
+    """Return valid events that must not be stored, in the form of quarantine rows with faults.
 
     The columns are those of REFUSED; the payload is the event's content.
     """
@@ -64,7 +64,7 @@ def judged(
         "event_id": part["event_id"],
         "event_timestamp": part["event_timestamp"],
         "attribute": pa.array([attribute] * part.num_rows, pa.string()),
-        **_words(faults),
+        **_reason_columns(faults),
         "line": part["line"],
         "payload": pa.array([content.decode() for content in payloads(part, names)], pa.string()),
         "payload_digest": part["payload_digest"],
@@ -74,7 +74,7 @@ def judged(
     return pa.table(columns).select(REFUSED.names).cast(REFUSED)
 
 
-def _words(faults: Sequence[values.Fault]) -> dict[str, Any]:
+def _reason_columns(faults: Sequence[values.Fault]) -> dict[str, Any]:
     """Return the quarantine columns that say why rows were refused: reason, rule and key."""
     return {
         name: pa.array(column, pa.string())

@@ -101,7 +101,8 @@ def _mixed_frame(event: Event, frame: pd.DataFrame, stage: Path) -> Source:
 def parquet_source(event: Event, path: Path, name: str) -> Source:
     """Return a Parquet file as a source of events to ingest.
 
-    Raises Invalid if it cannot be read, or has columns that the event does not have.
+    Raises:
+        Invalid: It cannot be read, or has columns that the event does not have.
     """
 
     def unreadable(error: Exception) -> Invalid:

@@ -47,7 +47,7 @@ def matching(path: Path, *, shown: str, fence: Fence | None = None) -> Matches:
     Args:
         path: The path or glob.
         shown: The path as the user wrote it, for errors.
-        fence: What the project may read, where it was the project that wrote the path.
+        fence: The limits of what a project may read, if the path comes from the project.
 
     Raises:
         NotFound: there is no such file.

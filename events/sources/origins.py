@@ -55,7 +55,7 @@ def open_source(
     """Copy an event's source data into `stage`, check its columns, and return it as a source.
 
     Args:
-        fence: What the project may read.
+        fence: The limits of what the project may read.
         event: The event.
         data: A file, a folder, a glob or a table; None for what the project says:
             `events.<event>.source`, or `sources/<event>.sql` of its folder.
@@ -64,8 +64,7 @@ def open_source(
 
     Raises:
         Invalid: it cannot be read at all, or has columns that the event does not have. The error
-            names
-            the file.
+            names the file.
         NotFound: there is no such file.
         Unsupported: the target does not read such a place. The error names the key.
     """

@@ -31,7 +31,7 @@ def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) 
     if not missing and not zoneless:
         return ""
     relation = form.relation(text.name)
-    note = _note(form)
+    note = _time_comment(form)
     if source.in_sql:
         return f"in {source.name}: FROM {relation}{note}"
     return (
@@ -40,7 +40,7 @@ def proposal(source: Source, event: str, name: str, reason: str, *, most: bool) 
     )
 
 
-def _note(form: TextFormat) -> str:
+def _time_comment(form: TextFormat) -> str:
     """Return a SQL comment on what was guessed about a file's times; empty if nothing was."""
     if form.either_order:
         return f"  -- or is the day the month in {', '.join(form.either_order)}?"

@@ -211,7 +211,7 @@ def json_records(lines: Iterable[str], *, encoding: str) -> Iterator[Record]:
 def json_fault(line: str | bytes, error: Exception) -> str:
     """Return why a line is not valid JSON, as text that names the column.
 
-    It says the column, in words that do not change with msgspec's version.
+    The text is the same with every version of msgspec.
     """
     try:
         json.loads(line.strip())

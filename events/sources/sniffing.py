@@ -114,7 +114,7 @@ def sniff(path: Path) -> TextFormat:
     """Detect how a text file is written: encoding, delimiter, columns, types and bad rows.
 
     Raises:
-        Invalid: It is empty, or cannot be unpacked.
+        Invalid: The file is empty, or cannot be unpacked.
     """
     try:
         encoding = encoding_of(path)

@@ -121,8 +121,8 @@ class QueryRows(msgspec.Struct, frozen=True, kw_only=True):
 def query_to_parquet(sql: str, *, name: str, event: str, fence: Fence, to: Path) -> QueryRows:
     """Write a query's rows to a Parquet file, in the query's order.
 
-    TIMESTAMPTZ stay instants; the session's zone is UTC. Rows of text files that cannot be read, or
-    whose values cannot be cast, are told by the result; the others are written.
+    TIMESTAMPTZ stay instants; the session's zone is UTC. The result lists the rows of text files
+    that cannot be read, or whose values cannot be cast; the others are written.
 
     Raises:
         Invalid: DuckDB refuses the query. The error has its words and `name`.
@@ -359,14 +359,13 @@ def _name(path: Path, fence: Fence) -> str:
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
     """Return the SQL with absolute paths of its data files, and its folders as glob patterns.
 
-    A semicolon at its end is cut off. DuckDB's `file_search_path` is not used: it looks into the
-    process's own directory first, so a command given elsewhere would read another project's file of
-    the same name. Neither is chdir: it moves every thread of the caller's process.
+    A semicolon at its end is cut off. DuckDB's `file_search_path` would look into the process's own
+    directory first, and could read another project's file of the same name; chdir would move every
+    thread of the caller's process.
 
     Raises:
         Invalid: it names a place in a cloud or of the network, what the project does not name, or
-            what
-            is no regular file. The error has the line.
+            what is no regular file. The error has the line.
     """
     from sqlglot import TokenType
     from sqlglot.dialects.duckdb import DuckDB

@@ -127,12 +127,13 @@ def traced(
 ) -> Node | None:
     """Return the query's tree with columns that tell which row of which file each row is from.
 
-    They are ROW, TABLE (the file's number in `tables`), and, where `tolerant`, columns whose name
-    begins with FAULT: casts and strptime then give no value where they would fail, and the first
-    that did is told (attribute, value, type).
+    The columns are ROW, TABLE (the file's number in `tables`), and, where `tolerant`, some whose
+    names begin with FAULT. Then a cast or strptime that would fail gives no value, and the first
+    one that did is in those columns (attribute, value, type).
 
     Returns:
-        None where a row is not of one row of a file: after GROUP BY, DISTINCT and the like.
+        The tree; None where a result row is not of one row of a file: after GROUP BY, DISTINCT and
+        the like.
     """
     changed = copy.deepcopy(tree)
     tracer = _Tracer(connection, tables, tolerant=tolerant)

@@ -55,8 +55,8 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True):
 def stored(warehouse: Warehouse, event: Event, ids: Ids, days: Days) -> Iterator[pa.Table]:
     """Yield the stored copies of events with these ids and dates, from the raw table.
 
-    These are what `winning_order` asks for. Of many ids some neighbours come, too. `max_lateness`
-    keeps the dates of a batch few.
+    The columns are those that `winning_order` sorts by, to choose the copy that readers see. If the
+    ids are many, ids between them are returned, too.
     """
     sql = (
         f"SELECT dt, event_id, payload_digest, coalesce({CORRECTION.name}, 0) AS "
@@ -73,7 +73,8 @@ def stored_ids(
 ) -> Iterator[pa.Table]:
     """Yield those of these event ids that the event's raw table holds, as tables.
 
-    Of many ids some neighbours come, too. `around`: if there are many, only ids near these dates.
+    If the ids are many, ids between them are returned, too, and with `around` only events near
+    these dates are read.
     """
     name = raw_name(event.name)
     if ids.few is not None:

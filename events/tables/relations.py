@@ -63,8 +63,9 @@ def winning_order() -> str:
     """Return the SQL ORDER BY that puts first the copy of an event which readers see.
 
     It holds for every reader on every target (PORTS.md, section 3). A correction goes before what
-    it corrects, then what was stored first; of one batch's contents the one whose digest sorts
-    first. Copies from before these columns have nulls in them: not corrected, stored in 1970.
+    it corrects; then what was stored earlier; then, within one batch, the smaller digest. Copies
+    that were stored before these columns existed have nulls there: they count as not corrected, and
+    as stored in 1970.
     """
     return (
         f"coalesce({CORRECTION.name}, 0) DESC, coalesce({STORED_TIMESTAMP.name}, TIMESTAMP "

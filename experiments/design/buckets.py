@@ -52,9 +52,9 @@ def resized(ranges: Ranges, others: Iterable[Ranges], buckets: int) -> Ranges:
     """Return a run's ranges of hash buckets after it grew or shrank to a number of them.
 
     Args:
-        ranges: What the run holds.
-        others: What other runs of the layer hold.
-        buckets: How many it shall hold.
+        ranges: The ranges that the run holds.
+        others: The ranges that other runs of the layer hold.
+        buckets: The number of buckets that it shall hold.
 
     Raises:
         ValueError: The layer has not so many free.

@@ -27,7 +27,7 @@ def definition_of(project: Project, name: str) -> Definition:
 
     Raises:
         NotFound: project.yaml has no such experiment.
-        Refused: It is assigned elsewhere.
+        Refused: Another system assigns its arms.
     """
     spec = project.spec
     if name in spec.analyses:
@@ -81,8 +81,8 @@ def arms_of(project: Project, definition: Definition) -> tuple[LiveArm, ...]:
 def _interleaved_arms(variants: tuple[str, str]) -> tuple[LiveArm, ...]:
     """Return the arms of an interleaved run: one with all units, then its two variants.
 
-    The two have no units. The one arm has the control's variant, for answers where no two can be
-    asked.
+    Units are assigned to the first arm only. It names the control's variant, which answers alone
+    where no two variants can be asked.
     """
     arms = {INTERLEAVED: variants[0], **{variant: variant for variant in variants}}
     return tuple(
@@ -96,9 +96,10 @@ def with_defaults(
 ) -> tuple[LiveArm, ...]:
     """Complete the parameters of the arms with the endpoint's defaults.
 
-    An arm that lacks a parameter of another arm gets the default, as a later default would change
-    the control under the run. What an earlier run has shipped is left out: that is everybody's, and
-    the control's.
+    An arm that lacks a parameter which another arm sets gets the endpoint's default frozen into it,
+    so that a later change of that default does not change the control during the run. A parameter
+    that an earlier run of the endpoint has shipped is left out: its shipped value reaches every
+    unit.
     """
     shipped = [
         run
@@ -198,7 +199,7 @@ def conflicting(project: Project, run: FrozenRun, definition: Definition) -> Pro
 
 
 def _running_weights(run: FrozenRun, key: str) -> str:
-    """Return the live run's weights of the arms as text, if `key` is about weights, else ""."""
+    """Return the run's arm weights as text, such as ": 50/50", if `key` is "weights", else ""."""
     if key != "weights":
         return ""
     weights = runs.weights(run.definition.experiment).values()
@@ -208,10 +209,10 @@ def _running_weights(run: FrozenRun, key: str) -> str:
 def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ...]) -> None:
     """Refuse arms that set a parameter which a live run of another layer sets, too.
 
-    A unit of both runs would have the value of either.
+    A unit that is in both runs could get the value of either.
 
     Raises:
-        Refused: One does.
+        Refused: A live run of another layer of the endpoint sets one of the arms' parameters.
     """
     own = _parameters(arms)
     for run in live.runs:
@@ -231,12 +232,13 @@ def check_parameters(live: Live, definition: Definition, arms: tuple[LiveArm, ..
 
 
 def check_unlike(experiment: Experiment, arms: tuple[LiveArm, ...]) -> None:
-    """Refuse two arms that are written differently and would give the same answers.
+    """Refuse two arms that are written differently but would be answered by the same variant.
 
-    One may name the variant that the other gets as the one with the most traffic.
+    It happens where one arm names the variant that an arm without a variant gets, which is the one
+    with the most traffic.
 
     Raises:
-        Refused: Two would.
+        Refused: Two arms would give the same answers.
     """
     if experiment.interleave is not None:
         return

@@ -16,12 +16,12 @@ def find(live: Live, name: str) -> LiveRun | None:
     return next((run for run in live.runs if run.experiment == name), None)
 
 
-def replaced(live: Live, run: LiveRun) -> Live:
-    """Return the document of all live runs with one run replaced by its new state."""
+def with_replaced_run(live: Live, run: LiveRun) -> Live:
+    """Return the document of all live runs in which this run has the new state that is passed."""
     return replace(live, runs=tuple(run if other.run == run.run else other for other in live.runs))
 
 
-def without(live: Live, run: str) -> Live:
+def without_run(live: Live, run: str) -> Live:
     """Return the document of all live runs without this run.
 
     Its layer goes, too, if no other run is in it.

@@ -137,7 +137,13 @@ class PreferencePower(Shown, msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _daily_looks_text(days: int, shown: str, cost: float) -> str:
-    """Return text on the effect that the days can show, and on the power that daily looks cost."""
+    """Return a line on the effect that the days can show and on the power that daily looks cost.
+
+    Args:
+        days: How many days.
+        shown: The smallest effect that they can show, as text.
+        cost: The power that is lost by a look each day, as a share.
+    """
     return (
         f"  {plural(days, 'day')} show {shown}       looking every day, by a plan, costs "
         f"{100 * cost:.1f} points of power"
@@ -152,11 +158,17 @@ class _Traffic(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0  # days from a unit's first exposure
 
     def days_for(self, units: int) -> int | None:
-        """Return how many days it takes to get so many units, with their windows over."""
+        """Return the days until so many units have come and the last one's outcome window is over.
+
+        None: the traffic is unknown.
+        """
         return math.ceil(units / self.a_day) + self.window if self.a_day else None
 
     def smallest(self, needed: Callable[[float], int]) -> float | None:
-        """Return the smallest effect that the traffic of `days` can show, or None."""
+        """Return the smallest effect that the units of `days` can show, or None.
+
+        `needed` gives the units of all arms for an effect.
+        """
         if not self.a_day:
             return None
         return smallest_effect(needed, self.a_day * max(self.days - self.window, 0))
@@ -185,11 +197,11 @@ def power_of_log(
 
     Args:
         name: The experiment.
-        objective: What decides.
+        objective: The outcome that decides.
         control: The sums of the control's arm in the log.
         arm: The control's arm.
-        units_per_day: Of both arms together; None: it is not said.
-        days: Say what so many days show.
+        units_per_day: Of both arms together; None if it is not stated.
+        days: The smallest effect that this many days can show is computed, too.
 
     Raises:
         Invalid: The control has no outcome.
@@ -227,10 +239,10 @@ def power_of_arms(
 
     Args:
         definition: The experiment.
-        past: What its first deciding metric was, as `measure.past` or `past_of_rate` gives it.
+        past: The past values of its first deciding metric, from `measure.past` or `past_of_rate`.
         unit: The attribute that is assigned.
-        units_per_day: Of all arms together; None: as many as the past says.
-        days: Say what so many days show.
+        units_per_day: Of all arms together; None: as many as in the past.
+        days: The smallest effect that this many days can show is computed, too.
 
     Raises:
         Invalid: The units of the past have no outcome.
@@ -270,17 +282,17 @@ def power_of_preference(
     units_per_day: int | None,
     days: int,
 ) -> PreferencePower:
-    """Compute how many units and days an interleaved run at least needs to show a preference.
+    """Compute the least units and days that an interleaved run needs to show a preference.
 
     Args:
         definition: The experiment.
-        past: What the endpoint's units did, or the events of the metric that a unit has.
+        past: The past values of its first deciding metric, or a unit's mean number of events.
         unit: The attribute that is assigned.
-        units_per_day: Of the run; None: as many as the past says.
-        days: Say what so many days show.
+        units_per_day: Of the whole run; None: as many as in the past.
+        days: The smallest preference that this many days can show is computed, too.
 
     Raises:
-        Invalid: The units have no such event.
+        Invalid: The units of the past have no counted event.
     """
     experiment, metric = definition.experiment, first_metric(definition)
     a_unit, source, past_a_day = (
@@ -386,7 +398,7 @@ def _needs(
     arms: int,
     traffic: _Traffic,
 ) -> tuple[Need, ...]:
-    """Return the units and days that it takes to show each effect.
+    """Return the units and days that it takes to show each of the effects.
 
     `needed` gives the units of all arms for an effect.
     """

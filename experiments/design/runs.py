@@ -74,12 +74,15 @@ class FrozenRun(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def aims(self) -> bool:
-        """Whether an arm of the run names the variant that is to answer its units."""
+        """Whether an arm of the run names the model variant that is to answer its units."""
         return any("variant" in arm.parameters for arm in self.arms)
 
     @property
     def salt(self) -> str:
-        """The salt with which units are hashed to arms; an interleaved run draws coins with it."""
+        """The salt with which units are hashed to arms.
+
+        In an interleaved run it seeds the draws of which variant picks first.
+        """
         return self.definition.experiment.salt or self.run
 
     @property
@@ -132,11 +135,11 @@ def next_change(
     Args:
         stored: The document that is changed.
         run: The run as it is afterwards.
-        what: What happens to the run.
-        changed_at: When.
-        after: What it has then, as text.
-        before_text: What it had.
-        because: Why.
+        what: The kind of change, such as start or stop.
+        changed_at: When it is changed.
+        after: The new value as text, such as its new share of the units.
+        before_text: The old value as text.
+        because: The reason that the user gave.
     """
     return Change(
         version=stored.live.version + 1,
@@ -156,7 +159,7 @@ def change(state: StateStore, stored: StoredLive, after: Live, entry: Change) ->
     """Write the document of all live runs together with the history entry of the change.
 
     Args:
-        state: Where it is stored.
+        state: The store of the documents.
         stored: The document before.
         after: The document afterwards.
         entry: The change, which is `next_change` of `stored`.
@@ -275,10 +278,10 @@ def frozen_run(state: StateStore, run: str) -> FrozenRun:
 
 
 def first_day(run: FrozenRun, spec: ProjectSpec) -> date:
-    """Return the first day on which units of the run may be logged.
+    """Return the first day on which the log may have units of the run.
 
-    It bounds the partitions that queries read. Of an old log (`now:`) it is the first there can be:
-    its moments are before the start's.
+    Queries read no earlier partitions. A project whose log is old (`now:` in project.yaml) is read
+    from its beginning, because its events happened before the run was started.
     """
     return _EARLIEST if spec.now is not None else run.at.astimezone(UTC).date() - _SKEW
 
@@ -291,14 +294,15 @@ def numbers(state: StateStore, name: str) -> list[int]:
 def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
     """Give a new run its number, and store its definition under it.
 
-    A last number that never went live and says the same is reused: its start was interrupted.
+    If the last number never went live and has the same definition, an interrupted start left it: it
+    is used again.
 
     Args:
-        state: Where runs are stored.
+        state: The store of the runs.
         unnumbered: The run, whose `run` is the experiment's name.
 
     Raises:
-        Conflict: Somebody else took the number just now.
+        Conflict: Somebody else took the number at the same time.
     """
     name = unnumbered.run
     newest = max(numbers(state, name), default=0)
@@ -314,7 +318,7 @@ def claim(state: StateStore, unnumbered: FrozenRun) -> FrozenRun:
 def differences(then: Definition, now: Definition) -> tuple[str, ...]:
     """Return the keys of an experiment's definition that have changed.
 
-    They are such as `weights`, `arms.treatment`, `metric ctr`, `layer`.
+    Examples are `weights`, `arms.treatment`, `metric ctr` and `layer`.
     """
     old, new = (asdict(definition.experiment) for definition in (then, now))
     keys = [key for key in old if key not in (*_WORDS, "arms", "name") and old[key] != new[key]]

@@ -129,12 +129,10 @@ def audit(project: Project, name: str, *, chunk: int = CHUNK) -> Audit:
 
 
 def judge(units: Iterator[Sequence[Row]], frozen: FrozenRun, changes: Sequence[Change]) -> Audit:
-    """Compare a run's logged assignments with those computed from the hash.
-
-    It reads nothing by itself.
+    """Compare a run's logged assignments with those computed from the hash. Pure.
 
     Args:
-        units: The rows of a unit at a time.
+        units: The logged rows, all rows of one unit at a time.
         frozen: The run as it was frozen.
         changes: The history of the experiment.
     """

@@ -27,7 +27,7 @@ import msgspec
 from ...project.specs.description import ProjectSpec
 from ...project.specs.experiments import Metric, Total
 from .run_units import RUN_UNITS
-from .unit_events import Source, rows
+from .unit_events import Source, source_rows_sql
 
 KEYS = "arm, segment, first_day, day"
 TWICE, UNKNOWN = (
@@ -60,16 +60,16 @@ def cells_sql(
 
     Parameters: $arm<i>, the name of each; $run (or $endpoint), $until (not included), $since,
     $earliest: dates from which on assignments and events are read; of an objective $known, when its
-    outcomes are known; of a metric that is `is_shifted` $shift<i>, of one whose `past_shifted`
+    outcomes are known; of a metric that `shifts_outcome` $shift<i>, that `shifts_covariate`
     $shift<i>_x; of what is credited $control_credit and $treatment_credit, as exposures have them.
 
     Args:
         spec: The project's events and objectives.
-        metrics: What is added up.
+        metrics: The metrics whose sums are queried.
         unit: The endpoint's attribute that names a unit.
         arms: How many arms there are.
         units: The units that count, a query of run_units.py.
-        segmented: By segment.
+        segmented: Whether `units` has segments, by which the sums are grouped, too.
         daily: Metrics whose days are to be compared by themselves.
         credited: The metrics are those that `win_rate` gives.
     """
@@ -78,8 +78,40 @@ def cells_sql(
         for number, metric in enumerate(metrics)
         for role in _roles(metric)
     ]
+    segment = "segment, " if segmented else ""
+    stages = _stages(spec, measures, unit=unit, arms=arms, units=units, key=segment)
+    return f"""{stages}
+SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
+  {", ".join(_sums(metrics, daily))}
+  FROM steps GROUP BY arm, {segment}first_day, day"""
+
+
+def steps_sql(spec: ProjectSpec, metric: Metric, *, unit: str, arms: int) -> str:
+    """Return the WITH clause whose last stage, `steps`, has what each day adds to each unit.
+
+    Columns: unit, arm, first_day, day, isthmus_new, the running totals m0_y and (of a rate) m0_d,
+    and those of the day before, m0_y_0 and m0_d_0. Parameters: as of `cells_sql`.
+    """
+    of_run = msgspec.structs.replace(metric, before=None)
+    measures = [_Measure(0, of_run, role) for role in _roles(of_run)]
+    return _stages(spec, measures, unit=unit, arms=arms, units=RUN_UNITS, key="unit, ")
+
+
+def _stages(
+    spec: ProjectSpec,
+    measures: Sequence[_Measure],
+    *,
+    unit: str,
+    arms: int,
+    units: str,
+    key: str,
+) -> str:
+    """Return the WITH clause from `units` to `steps`.
+
+    `key` names a column with its comma, `segment, ` or `unit, `, which all stages have.
+    """
+    of_unit = "unit, segment" if key == "segment, " else "unit"
     sources = dict.fromkeys(measure.source for measure in measures)
-    of_unit, segment = ("unit, segment", "segment, ") if segmented else ("unit", "")
     nothing = (
         f"SELECT {of_unit}, {_COUNTED}, first_day AS day, "
         f"{_all(measures, lambda m: f'{m.zero} AS {m.name}')} FROM units"
@@ -91,24 +123,24 @@ def cells_sql(
         f"OVER (PARTITION BY {of_unit} ORDER BY day ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT "
         "ROW)"
     )
-    return f"""WITH units AS (SELECT {of_unit}, {_number(arms)} AS arm, first_at, first_day FROM
+    return f"""WITH units AS (SELECT {of_unit}, {_arm_number(arms)} AS arm, first_at, first_day FROM
       ({units}) AS isthmus_units),
 happened AS ({happened}),
 by_day AS (SELECT {of_unit}, day, min(arm) AS arm, min(first_day) AS first_day,
   {_all(measures, lambda m: m.of_day)}
   FROM happened GROUP BY {of_unit}, day),
-running AS (SELECT {segment}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
+running AS (SELECT {key}{_COUNTED}, day, {_all(measures, lambda m: m.running(so_far))} FROM
   by_day),
-steps AS (SELECT {segment}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
+steps AS (SELECT {key}{_COUNTED}, day, CASE WHEN day = first_day THEN 1 ELSE 0 END AS
   isthmus_new, {_all(measures, lambda m: m.step)}
-  FROM running)
-SELECT arm, {segment or "'' AS segment, "}first_day, day, sum(isthmus_new) AS units,
-  {", ".join(_sums(metrics, daily))}
-  FROM steps GROUP BY arm, {segment}first_day, day"""
+  FROM running)"""
 
 
-def _number(arms: int) -> str:
-    """Return the SQL expression of a unit's arm number, or of TWICE or UNKNOWN."""
+def _arm_number(arms: int) -> str:
+    """Return the SQL expression that gives each unit the number of its arm.
+
+    It is TWICE (-1) for a unit that was in several arms, UNKNOWN (-2) for one in no arm of the run.
+    """
     of_name = " ".join(f"WHEN arm = $arm{number} THEN {number}" for number in range(arms))
     return f"CASE WHEN arm <> other THEN {TWICE} {of_name} ELSE {UNKNOWN} END"
 
@@ -116,8 +148,8 @@ def _number(arms: int) -> str:
 def win_rate(metric: Metric) -> Metric:
     """Return the metric of an interleaved run: the treatment's share of the counted events.
 
-    A unit's y is its events that count for the treatment less those for the control, d is all of
-    these.
+    A unit's numerator y is its events credited to the treatment minus those credited to the
+    control; its denominator d is all of these events.
     """
     denominator = metric.denominator if metric.objective else metric.numerator
     return msgspec.structs.replace(metric, kind="rate", denominator=denominator, before=None)
@@ -135,12 +167,12 @@ def parameters(
     moved |= {
         f"shift{number}": float(shifts.get(m.name, UNSHIFTED)[0])
         for number, m in enumerate(metrics)
-        if is_shifted(m)
+        if shifts_outcome(m)
     }
     moved |= {
         f"shift{number}_x": float(shifts.get(m.name, UNSHIFTED)[1])
         for number, m in enumerate(metrics)
-        if past_shifted(m)
+        if shifts_covariate(m)
     }
     return moved | ({"known": known_at} if any(metric.objective for metric in metrics) else {})
 
@@ -148,9 +180,10 @@ def parameters(
 def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
     """Return the names of the sums that a metric's mean and variance need.
 
-    They are the columns of `Sums`. Of a metric that is no ratio d is 1 a unit, so its sums follow
-    from those of y and the number of units. `daily`: with the squares of what the day alone adds to
-    a unit, uu of y, vv of d, uv of both.
+    They are columns of `Sums`, of a unit's outcomes y, denominator d and covariate x. A metric that
+    is no ratio has d = 1 for each unit, so its sums with d follow from the number of units and
+    those of y. With `daily` they include the squares of what one day alone adds to a unit: uu of y,
+    vv of d, uv of both.
     """
     of_rate = ("d", "yd", "dd") if metric.denominator else ()
     of_before = ("x", "xx", "yx", *(("dx",) if metric.denominator else ())) if metric.before else ()
@@ -158,18 +191,20 @@ def sums_of(metric: Metric, *, daily: bool = False) -> tuple[str, ...]:
     return ("y", "yy", *of_rate, *of_before, *of_day)
 
 
-def is_shifted(metric: Metric) -> bool:
-    """Return whether a constant may be subtracted from a metric's y to keep digits.
+def shifts_outcome(metric: Metric) -> bool:
+    """Return whether a constant is subtracted from a metric's outcomes (y) to keep digits.
 
-    Only a sum of an attribute may have a mean so far above its spread that sums of squares lose it.
+    Only a sum of an attribute's values can have a mean so far above its spread that sums of squares
+    lose their digits.
     """
     return metric.kind == "sum" and metric.numerator.attribute is not None
 
 
-def past_shifted(metric: Metric) -> bool:
-    """Return whether a constant may be subtracted from a metric's x to keep digits.
+def shifts_covariate(metric: Metric) -> bool:
+    """Return whether a constant is subtracted from a metric's covariate (x) to keep digits.
 
-    The time before has a unit's total of an attribute, whatever the metric is.
+    The covariate, a unit's total before the experiment, is a sum of an attribute's values even
+    where the metric itself counts units.
     """
     return metric.before is not None and metric.numerator.attribute is not None
 
@@ -249,20 +284,24 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"{self._narrow(f'sum({self.name})')} AS {self.name}"
 
     def running(self, so_far: str) -> str:
-        """Return the SQL of a unit's running total, with the day's own as `<name>_1`."""
+        """Return the SQL of a unit's running total over the window `so_far`.
+
+        It adds the column `<name>_1` with what the day alone adds.
+        """
         total = f"{self._narrow(f'sum({self.name}) {so_far}')} AS {self.name}"
         return total if self.role == "x" else f"{total}, {self.name} AS {self.name}_1"
 
     @property
     def step(self) -> str:
-        """The SQL of the running total as the metric counts it, after and before the day.
+        """The SQL of the metric's value from the running total, after the day and before it.
 
-        The total before is `<name>_0`. On a unit's first day it is 0, as the unit did not count.
+        The value before is `<name>_0`. On a unit's first day that is 0: the unit did not count
+        until then.
         """
         if self.role == "x":
             return (
                 f"{self.name} - $shift{self.at}_x AS {self.name}"
-                if past_shifted(self.metric)
+                if shifts_covariate(self.metric)
                 else self.name
             )
         total_before = (
@@ -272,9 +311,9 @@ class _Measure(msgspec.Struct, frozen=True):
         return f"{self._shifted_total(self.name)} AS {self.name}, {total_before} AS {self.name}_0"
 
     def _narrow(self, total: str) -> str:
-        """Return the SQL of a total as a 64-bit integer.
+        """Return the SQL that casts a count to a 64-bit integer; other totals stay.
 
-        DuckDB adds them to 128 bits: to carry and multiply those is a seventh of the query.
+        DuckDB adds integers up to 128 bits, which would cost a seventh of the query's time.
         """
         return f"CAST({total} AS BIGINT)" if self.total.attribute is None else total
 
@@ -286,7 +325,7 @@ class _Measure(msgspec.Struct, frozen=True):
             return f"CASE WHEN {total} > 0 THEN 1 ELSE 0 END"
         return (
             f"{self._bounded(total)} - $shift{self.at}"
-            if is_shifted(self.metric)
+            if shifts_outcome(self.metric)
             else self._bounded(total)
         )
 
@@ -326,8 +365,8 @@ def _outcome_rows(
     earliest = f"units.first_day - INTERVAL {days_before} DAY" if days_before else "units.first_at"
     return (
         f"SELECT {of_unit.replace('unit', 'units.unit')}, {_COUNTED}, {_day(days_before)} AS day, "
-        f"{columns} FROM units JOIN ({rows(spec, source, tuple(values), unit)}) AS happened ON "
-        f"happened.unit = units.unit WHERE happened_at >= {earliest}"
+        f"{columns} FROM units JOIN ({source_rows_sql(spec, source, tuple(values), unit)}) AS "
+        f"happened ON happened.unit = units.unit WHERE happened_at >= {earliest}"
     )
 
 
@@ -345,9 +384,9 @@ def _day(days_before: int) -> str:
 
 
 def _sums(metrics: Sequence[Metric], daily: Container[str]) -> Iterator[str]:
-    """Yield the SQL of each sum's increment, aggregated over a day's rows.
+    """Yield the SQL of how much a day's rows add to each sum of each metric.
 
-    Of a unit's first row it is all of it, as the unit did not count before.
+    A unit's first row adds the whole of its value, because the unit did not count before.
     """
     for number, metric in enumerate(metrics):
         y, d, x = (f"m{number}_{role}" for role in ("y", "d", "x"))

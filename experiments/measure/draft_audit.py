@@ -78,9 +78,9 @@ class Drafts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) -> Drafts:
-    """Check a run's logged interleaved rankings by drafting them again.
+    """Check a run's logged interleaved rankings by interleaving them again.
 
-    A draft picks items in turn from the orders of two variants.
+    Two variants' rankings are interleaved by a draft: they pick items in turn.
     """
     experiment = frozen.definition.experiment
     duel = Duel(run=frozen.run, salt=frozen.salt, variants=experiment.interleave or ("", ""))
@@ -88,19 +88,17 @@ def audit(project: Project, frozen: FrozenRun, first: str, *, page: int = PAGE) 
 
 
 def judge(answers: Iterable[tuple[Mapping[str, Any], Mapping[int, Place]]], duel: Duel) -> Drafts:
-    """Compare logged interleaved rankings with the draft computed anew.
-
-    It reads nothing by itself.
+    """Compare logged interleaved rankings with the draft computed anew. Pure.
 
     Args:
-        answers: Rows of `rankings`, each with what the log has of its places, from 1.
+        answers: Rows of `rankings`, each with its logged places by position, from 1.
         duel: The run and its two variants.
     """
     counts, examples = defaultdict[str, int](int), list[str]()
     for row, places in answers:
         if not _is_of_run(row, duel.run):
             continue
-        counts[_kind(row)] += 1
+        counts[_ranking_kind(row)] += 1
         wrong = _mistake(row, places, duel)
         if wrong:
             counts["differ"] += 1
@@ -114,7 +112,7 @@ def _is_of_run(row: Mapping[str, Any], run: str) -> bool:
     return bool(msgspec.json.decode(row["assignments"] or "{}").get(run) == INTERLEAVED)
 
 
-def _kind(row: Mapping[str, Any]) -> str:
+def _ranking_kind(row: Mapping[str, Any]) -> str:
     """Return how a logged ranking was made: alone, explored, drafted or ruled.
 
     alone: by one variant; explored: with random draws; drafted: from two variants; ruled: by rules
@@ -127,11 +125,11 @@ def _kind(row: Mapping[str, Any]) -> str:
 
 
 def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) -> str:
-    """Return a clause on what is wrong with a logged ranking, or "".
+    """Return a clause on the first logged place that contradicts the draft, or "" if none does.
 
-    An exposure that was lost is not wrong.
+    A place whose exposure was lost is not checked.
     """
-    kind = _kind(row)
+    kind = _ranking_kind(row)
     expected = _drafted_places(row, duel) if kind == "drafted" else {}
     for position, place in sorted(places.items()):
         if kind == "drafted" and place != expected.get(position):
@@ -147,7 +145,7 @@ def _mistake(row: Mapping[str, Any], places: Mapping[int, Place], duel: Duel) ->
 
 
 def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
-    """Return the item and credit that the draft gives each position of a ranking."""
+    """Return the item and credit at each position when a ranking is interleaved again."""
     items, begins = msgspec.json.decode(row["candidates"]), 0
     arrangement, coin = _arrangement(row), coins(duel.salt, row["event_id"])
     places = {
@@ -161,7 +159,7 @@ def _drafted_places(row: Mapping[str, Any], duel: Duel) -> dict[int, Place]:
 
 
 def _arrangement(row: Mapping[str, Any]) -> Arranged:
-    """Return both variants' orders of the items under the rules, from a logged ranking."""
+    """Return both variants' orders of the items under the rules, read from a logged ranking."""
     if row["arranged"] is not None:
         return _decoder.decode(row["arranged"])
     orders = (msgspec.json.decode(row[order]) for order in ("model_order", "rival_order"))
@@ -214,7 +212,10 @@ def _answers(
 
 
 def _arranged_column(project: Project) -> str:
-    """Return the SQL column of the arranged orders, or null where `apply` has not added it yet."""
+    """Return the SQL of the column with both variants' orders under the rules.
+
+    It is NULL as long as the table lacks the column, which `apply` adds.
+    """
     table = project.target.warehouse.observe(RANKINGS.name)
     has = table is not None and any(column.name == "arranged" for column in table.columns)
     return "arranged" if has else "CAST(NULL AS VARCHAR) AS arranged"

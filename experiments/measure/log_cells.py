@@ -50,7 +50,7 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
 def read(project: Project, experiment: Analysis, objective: Objective, moment: datetime) -> Cells:
     """Sum the log's outcomes by arm and day, as far as they are known at a moment.
 
-    An old log (`now:`) is complete: what its last window holds counts as known.
+    An old log (`now:`) is complete: outcomes up to its end are known.
 
     Args:
         project: The project whose warehouse has the log.

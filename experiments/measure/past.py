@@ -14,7 +14,7 @@ def past(project: Project, metric: Metric, endpoint: str) -> Past:
     """Query what the endpoint's units did in the last 28 days, to plan an experiment from it.
 
     Raises:
-        Invalid: The endpoint has served nobody.
+        Invalid: The endpoint has answered no unit in that time.
     """
     now = project.now()
     cells = run_cells.read_endpoint(project, endpoint, metric, now)

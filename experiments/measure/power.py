@@ -34,17 +34,18 @@ def power(
     Args:
         project: The project.
         name: The experiment.
-        units_per_day: Of all arms together; None: by the log.
-        days: Say what so many days show.
-        control: The rate that the first deciding metric has; None: by the log.
-        past: What the endpoint's units did, where somebody remembers it.
+        units_per_day: Of all arms together; None: as many as in the log.
+        days: The smallest effect that this many days can show is computed, too.
+        control: The rate of the first deciding metric; None: as in the log.
+        past: The past values of the metric, if the caller has them already.
 
     Returns:
-        Of two orders that are interleaved, what they need at the least.
+        The needed units and days; for an interleaved experiment the least that it needs.
 
     Raises:
         NotFound: There is no such experiment.
-        Invalid: There is nothing to plan with, or the log has the control that was said.
+        Invalid: There is nothing to plan with, or `control` is passed for a site's log, which has
+            it.
     """
     if name in project.spec.analyses:
         if control is not None:

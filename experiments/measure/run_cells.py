@@ -27,9 +27,9 @@ from .cells_sql import (
     UNSHIFTED,
     Shift,
     cells_sql,
-    is_shifted,
     parameters,
-    past_shifted,
+    shifts_covariate,
+    shifts_outcome,
     sums_of,
 )
 from .run_units import ENDPOINT_UNITS, RUN_UNITS, segment_units, versions_sql
@@ -76,7 +76,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
         ]
 
     def units(self) -> dict[str, int]:
-        """Return the number of units of each arm, including those whose windows are open."""
+        """Return the number of units of each arm, even those whose outcomes may still come."""
         return {arm: sum(count for _, count in self._units_by_first_day(arm)) for arm in self.arms}
 
     def by_first_day(self) -> dict[date, dict[str, int]]:
@@ -156,7 +156,7 @@ def _units(cell: Cell) -> int:
 
 
 def _day_alone(cells: Iterable[Cell], metric: Metric, units: int, since_first: int) -> Sums:
-    """Return a metric's sums over units of what one day alone adds."""
+    """Return the sums of what one day alone adds to a metric, over the units that had that day."""
     step = sum((cell.steps[metric.name] for cell in cells), NOTHING)
     shift = (
         step.shift if since_first == 0 else (0, 0, 0)
@@ -184,16 +184,16 @@ def reading(
     moment: datetime,
     stopped: datetime | None,
 ) -> Reading:
-    """Return until when events count, and outcomes are known, for results at a moment.
+    """Return the period in which a look counts events, and when their outcomes must be known.
 
-    Events after a stop are left out, also of units that are in their windows: they have other
-    parameters by then.
+    Events after a stop do not count, even within the window of a unit: by then its requests get
+    other parameters.
 
     Args:
         project: The project.
         run: The run.
-        metrics: What is compared.
-        moment: When the look is.
+        metrics: The metrics that are compared.
+        moment: The time of this look at the results.
         stopped: When the run was stopped, if it was.
     """
     metrics = tuple(metrics)
@@ -211,9 +211,10 @@ def reading(
 def cutoffs(
     spec: ProjectSpec, metrics: Iterable[Metric], moment: datetime
 ) -> tuple[datetime, datetime]:
-    """Return until when events count at a moment, and until when outcomes are known.
+    """Return the time before which events count, and that by which outcomes are known.
 
-    An old log (`now:`) is complete: its last moment counts, with its outcomes.
+    They are those for a look at `moment`. An old log (`now:`) is complete: its last moment counts,
+    with its outcomes.
     """
     if spec.now is None or moment != utc_milliseconds(spec.now):
         return moment, moment
@@ -239,8 +240,8 @@ def read(
     Args:
         project: The project.
         run: The run.
-        metrics: What is added up.
-        period: What is counted.
+        metrics: The metrics whose sums are read.
+        period: The period in which assignments and events count.
         daily: Metrics whose days are compared by themselves.
 
     Raises:
@@ -313,11 +314,11 @@ def read_versions(project: Project, run: FrozenRun, period: Reading) -> dict[str
 def read_endpoint(project: Project, endpoint: str, metric: Metric, moment: datetime) -> RunCells:
     """Read the sums of a metric over all units that an endpoint served in the last 28 days.
 
-    A unit counts from its first exposure on; the one arm is named `all`. The sums are as exact as
-    those of `read`.
+    A unit counts from its first exposure on. There is one arm, named `all`. Sums that lose digits
+    are read again on shifted values, as `read` does.
 
     Raises:
-        Invalid: It has served nobody.
+        Invalid: The endpoint has answered no unit in that time.
     """
     query = CellQuery(metrics=(metric,), arms=("all",), units=ENDPOINT_UNITS)
     cells = _of_endpoint(project, endpoint, query, moment)
@@ -380,7 +381,7 @@ def _read_exactly(project: Project, run: FrozenRun, period: Reading, query: Cell
 
 def _read(project: Project, run: FrozenRun, period: Reading, query: CellQuery) -> RunCells:
     """Query the sums of a run's metrics once."""
-    sql = _sql(project.spec, query, _unit(project, run))
+    sql = _sql(project.spec, query, unit_of(project, run))
     moments = (
         query.credits
         | query.of_whom
@@ -425,8 +426,13 @@ def _arms(run: FrozenRun) -> tuple[str, ...]:
     return tuple(arm.name for arm in run.definition.experiment.arms)
 
 
-def _unit(project: Project, run: FrozenRun) -> str:
-    """Return the attribute that names the run's units, such as `user_id`."""
+def unit_of(project: Project, run: FrozenRun) -> str:
+    """Return the attribute that names the run's units, such as `user_id`.
+
+    Raises:
+        NotFound: project.yaml has no such endpoint any more.
+        Invalid: No gateway has logged an assignment.
+    """
     name = run.definition.layer.endpoint
     if name not in project.spec.endpoints:
         raise NotFound(
@@ -455,7 +461,7 @@ def cell(row: Mapping[str, Any], query: CellQuery) -> Cell:
         day=row["day"].date(),
         sums={metric.name: _sums(metric, units, values, shifts) for metric, values in pairs},
         steps={
-            metric.name: _step(metric, units, values, shifts)
+            metric.name: _sums_of_one_day(metric, units, values, shifts)
             for metric, values in pairs
             if metric.name in query.daily
         },
@@ -468,13 +474,16 @@ def _values(row: Mapping[str, Any], number: int, metric: Metric, of_day: bool) -
         metric.at_most is None or metric.at_most == int(metric.at_most)
     )
     return {
-        name: _number(row[f"m{number}_{name}"], name, metric, whole)
+        name: _checked_sum(row[f"m{number}_{name}"], name, metric, whole)
         for name in sums_of(metric, daily=of_day)
     }
 
 
-def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
-    """Convert a sum to an int where it is a count, else to a float."""
+def _checked_sum(value: Any, name: str, metric: Metric, whole: bool) -> Number:
+    """Convert a queried sum to an int if it is a count, else to a float.
+
+    It raises Invalid if the sum is infinite or no number.
+    """
     counted = whole or (
         name in ("d", "dd", "vv")
         and metric.denominator is not None
@@ -491,7 +500,10 @@ def _number(value: Any, name: str, metric: Metric, whole: bool) -> Number:
 def _sums(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Build a metric's sums of one row, with those that follow from the number of units."""
+    """Build the `Sums` of a metric from one row's values.
+
+    Where the metric has no denominator the sums with d follow from the number of units.
+    """
     of_unit: dict[str, Any] = (
         {}
         if metric.denominator
@@ -503,10 +515,10 @@ def _sums(
     return Sums(units=units, **sums, shift=(y, 0, x))
 
 
-def _step(
+def _sums_of_one_day(
     metric: Metric, units: int, values: Mapping[str, Number], shifts: Mapping[str, Shift]
 ) -> Sums:
-    """Build a metric's sums of what one day alone adds to its units."""
+    """Build the `Sums` of what one day alone adds to a metric, from one row's values."""
     return Sums(
         units=units,
         y=values["y"],
@@ -520,7 +532,7 @@ def _step(
 
 def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
     """Return the constants to subtract from metrics whose sums of squares lost digits."""
-    of_floats = [metric for metric in metrics if is_shifted(metric) or past_shifted(metric)]
+    of_floats = [metric for metric in metrics if shifts_outcome(metric) or shifts_covariate(metric)]
     due = [
         metric
         for metric in of_floats
@@ -533,10 +545,13 @@ def _shifts(cells: RunCells, metrics: Iterable[Metric]) -> dict[str, Shift]:
 
 
 def _means(metric: Metric, everyone: Sums) -> Shift:
-    """Return a metric's means of y and x as constants to subtract, where it may be shifted."""
+    """Return the constants to subtract: a metric's mean outcome and mean covariate.
+
+    Each is 0 where the metric's values need no shift.
+    """
     return (
-        everyone.mean("y") if is_shifted(metric) else 0.0,
-        everyone.mean("x") if past_shifted(metric) else 0.0,
+        everyone.mean("y") if shifts_outcome(metric) else 0.0,
+        everyone.mean("x") if shifts_covariate(metric) else 0.0,
     )
 
 

@@ -37,10 +37,11 @@ _ANSWERED = (
 
 
 def segment_units(names: Sequence[str]) -> str:
-    """Return an SQL query with a row for each attribute that a unit's requests had.
+    """Return an SQL query with a row for each unit and segment, such as `platform=ios`.
 
-    Its segment is the first value, as `platform=ios`; of MODEL_VERSION what answered the unit
-    first. Parameters: with MODEL_VERSION $endpoint.
+    A unit is in one segment of each of the attributes: the first value that its requests had, or
+    for MODEL_VERSION the model version that answered it first. That one needs the parameter
+    $endpoint.
     """
     attributes = [name for name in names if name != MODEL_VERSION]
     values = [_first_values(attributes)] if attributes else []

@@ -30,34 +30,35 @@ class Source(msgspec.Struct, frozen=True):
     credited: bool = False
 
 
-def unit_rows(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
-    """Return an SQL query of all events of a kind that can be joined to a unit.
+def unit_events_sql(spec: ProjectSpec, event: str, unit: str, *, until: str) -> str:
+    """Return an SQL query of the events of one type, each with the unit that it belongs to.
 
     Columns: unit (text), dt, happened_at. Parameters: $earliest, a date, and `until`, a time.
 
     Raises:
-        ValueError: None does.
+        ValueError: The event's references do not lead to the unit.
     """
-    return rows(spec, Source(event), (), unit, until=until)
+    return source_rows_sql(spec, Source(event), (), unit, until=until)
 
 
-def rows(
+def source_rows_sql(
     spec: ProjectSpec, source: Source, values: tuple[str, ...], unit: str, *, until: str = "$until"
 ) -> str:
     """Return an SQL query of every event of a source before a time, with its unit.
 
     Columns: unit (text), dt, happened_at and `values` as isthmus_<value>. Parameters: $earliest, a
-    date; `until`, a time; of an objective $known; of what is credited $since and both credits.
+    date; `until`, a time; for an objective's outcomes $known; for credited events $since and both
+    credits.
 
     Args:
         spec: The project's events.
-        source: What is scanned.
+        source: The events that are read.
         values: Attributes that the rows carry.
         unit: The attribute that names a unit.
-        until: The parameter before whose time events count.
+        until: The SQL parameter with the time before which events count.
 
     Raises:
-        ValueError: The event does not reach the unit.
+        ValueError: The event's references do not lead to the unit.
     """
     event = spec.events[source.event]
     if source.credited:
@@ -119,9 +120,9 @@ def _credited_rows(spec: ProjectSpec, source: Source, event: Event, *, until: st
 
 
 def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
-    """Return an SQL query of the units and wins of events, by event id.
+    """Return an SQL query of the unit and the win that each event is credited with, by event id.
 
-    Columns: isthmus_id, unit and win.
+    Columns: isthmus_id, unit and win (below 0 for the control).
     """
     step, *further = steps
     of_next = (
@@ -140,7 +141,7 @@ def _credits_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
 def _units_of(spec: ProjectSpec, event: Event, steps: tuple[str, ...]) -> str:
     """Return an SQL query of the units of events, by event id.
 
-    Columns: isthmus_id and unit. It has one row an id, though an id may stand on two dates.
+    Columns: isthmus_id and unit. Each id has one row, even if its event was logged on two dates.
     """
     step, *further = steps
     if further:

@@ -44,9 +44,10 @@ class ArmFigure(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def arm_figures(project: Project, run: FrozenRun, reading: Reading) -> tuple[ArmFigure, ...]:
-    """Query the bias metrics that the endpoint's monitors watch, by arm of a run.
+    """Query the bias metrics that the endpoint's monitors watch, for each arm of a run.
 
-    One query for the concentration of each kind of items that is watched, and one where units are.
+    They are the concentration of exposures where a monitor watches items, and the ratio of
+    satisfied shares where one watches units.
     """
     name = run.definition.layer.endpoint
     monitors = [monitor for monitor in project.spec.monitors.values() if monitor.endpoint == name]

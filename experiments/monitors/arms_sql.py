@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ...project.specs.description import Endpoint, ProjectSpec
 from ..measure.run_units import RUN_UNITS
-from ..measure.unit_events import unit_rows
+from ..measure.unit_events import unit_events_sql
 from .items_sql import SPREAD, SPREAD_SUMS
 
 _ONE_ARM = "arm = other"  # who was in two counts in none
@@ -46,7 +46,7 @@ def satisfied_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     Raises:
         ValueError: No outcome comes to a unit.
     """
-    outcomes = unit_rows(
+    outcomes = unit_events_sql(
         spec, spec.objectives[endpoint.objective].outcome, endpoint.unit, until="$known"
     )
     return f"""WITH units AS ({RUN_UNITS}),

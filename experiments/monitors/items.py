@@ -104,7 +104,10 @@ def read(project: Project, monitor: Monitor, reading: Reading, groups: Grouping)
 
 
 def grouping(project: Project, monitor: Monitor) -> Grouping:
-    """Return by which feature a monitor groups items, as of the time when each was shown."""
+    """Return the feature by which a monitor groups items, or no feature for the items themselves.
+
+    An item counts in the group that it had when it was shown.
+    """
     view, dot, feature = monitor.items.partition(".")
     if not dot:
         return Grouping()
@@ -230,8 +233,8 @@ def _click_rows(
 def _calibration_rows(group: str, sums: Sums, place: Place, alarm: Alarms) -> Iterator[Row]:
     """Yield the ratio of clicks to the sum of predicted scores, as a snapshot row.
 
-    It has the exact interval of a Poisson number (Garwood 1936), which takes the sum of scores as
-    given.
+    Its interval is the exact one of a Poisson count of clicks (Garwood 1936); the sum of scores is
+    taken as known.
     """
     low, high = (end / sums.expected for end in poisson_interval(int(sums.clicks)))
     least, most = alarm.calibration or (-math.inf, math.inf)
@@ -296,11 +299,12 @@ def _row(
 
     Args:
         figure: The metric's name.
-        group: Of which group.
+        group: The group of items.
         estimate: Its value and interval.
         place: Its scope and label.
-        count: What it rests on.
-        units: What its interval rests on, which must be enough, as `count` must; None: it is exact.
+        count: The number of observations on which the value rests.
+        units: The number of units on which the interval rests; both must be enough. None: it is
+            exact.
     """
     scope, label = place
     low, high = (

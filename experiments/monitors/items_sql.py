@@ -147,7 +147,14 @@ def _all(text: str) -> str:
 
 
 def _select(kind: str, keys: str, number: str, sums: Mapping[str, str]) -> str:
-    """Return an SQL SELECT clause of one kind of rows, with 0 for sums that it lacks."""
+    """Return the SELECT clause for one kind of result rows; sums that the kind lacks are 0.
+
+    Args:
+        kind: The value of the column `kind`.
+        keys: The SQL of the columns that identify a row.
+        number: The SQL of the column `n`.
+        sums: SQL expressions to add up, by the sum's name.
+    """
     columns = ", ".join(
         f"CAST({f'sum({sums[name]})' if name in sums else '0'} AS DOUBLE) AS {name}"
         for name in SUMS

@@ -26,9 +26,9 @@ def show(
     Args:
         project: The project.
         name: The monitor.
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before.
-        last: What was stored last, without a query.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before.
+        last: Return the snapshot that was stored last, without a query.
 
     Raises:
         NotFound: There is no such monitor; or nothing was stored yet.
@@ -144,7 +144,7 @@ def _listing(project: Project, monitor: Monitor) -> Listed:
 def counterpart(monitors: Mapping[str, Monitor], name: str) -> str | None:
     """Return the name of the endpoint's monitor of the other kind (items, units), or None.
 
-    It is what to look at next.
+    Text on a monitor suggests it as the next one to look at.
     """
     own = monitors[name]
     return next(

@@ -45,8 +45,8 @@ class Worst(msgspec.Struct, frozen=True, kw_only=True):
 def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
     """Return the ratio of the lowest to the highest share of units with an outcome, by group.
 
-    The two groups are chosen by what is seen, so the interval is that of all pairs at once
-    (Bonferroni): with two groups that of their one. None: fewer than two groups can be compared.
+    Because the data choose the two groups, the interval is corrected for all pairs of groups
+    (Bonferroni). None: fewer than two groups can be compared.
     """
     best = max(
         (kind for kind in kinds.values() if enough(kind.units, kind.satisfied)),
@@ -70,8 +70,8 @@ def lowest_over_highest(kinds: Mapping[str, Kind]) -> Worst | None:
 def comparable(below: Kind, above: Kind) -> bool:
     """Return whether two groups have enough units and outcomes for a ratio of their shares.
 
-    Each needs 100 units and 10 with an outcome. The lower one may lack these where it would have
-    them at the other's share.
+    Each needs 100 units and 10 outcomes. The lower group may have fewer outcomes if it would have
+    10 at the other group's share.
     """
     if not enough(above.units, above.satisfied):
         return False
@@ -81,11 +81,11 @@ def comparable(below: Kind, above: Kind) -> bool:
 def ratio(below: Kind, above: Kind, *, alpha: float = ALPHA) -> Estimate:
     """Return the ratio of two groups' shares of units with an outcome, with its interval.
 
-    It is taken on the logarithm, or, where that has fewer than 10 outcomes below, of the ends of
-    both shares' intervals.
+    The interval is symmetric on the log scale. If `below` has too few units or outcomes for that,
+    it is the quotients of the ends of the two shares' own intervals.
 
     Raises:
-        ZeroDivisionError: Above nobody is satisfied.
+        ZeroDivisionError: No unit of `above` has an outcome.
     """
     z = NormalDist().inv_cdf(1 - alpha / 2)
     if not enough(below.units, below.satisfied):
@@ -106,8 +106,8 @@ def mix(kinds: Mapping[str, Kind]) -> dict[str, Estimate]:
 def drift(kinds: Mapping[str, Kind], first: Mapping[str, Kind]) -> dict[str, Estimate]:
     """Return how each group's share of the units changed since the first window.
 
-    It is empty where either window has fewer than 100 units. Units of both windows are taken as
-    independent: who is in both makes the true interval narrower, never wider.
+    It is empty if either window has fewer than 100 units. The windows are taken as independent;
+    units that are in both make the true interval narrower, never wider.
     """
     now, then = (sum(kind.units for kind in groups.values()) for groups in (kinds, first))
     if not (enough(now, now) and enough(then, then)):

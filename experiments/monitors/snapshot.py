@@ -107,7 +107,7 @@ class Snapshot(Shown, StoredDocument, frozen=True, kw_only=True):
 
 
 def keep(blobs: BlobStore, snapshot: Snapshot) -> None:
-    """Store a monitor's snapshot; of each day the last one stays."""
+    """Store a monitor's snapshot, over an earlier one of the same day."""
     blobs.put(
         f"{_folder(blobs, snapshot.monitor)}{snapshot.until:%Y-%m-%d}.json",
         msgspec.json.encode(snapshot),

@@ -120,9 +120,9 @@ def shown_to_organic(group: Sums, everything: Sums) -> Estimate:
 def gini(spread: Spread, catalogue: int) -> Estimate:
     """Return the Gini coefficient of exposures over all items of the catalogue.
 
-    It is 0 when all are shown equally often, near 1 when one is. With the order as it is seen, it
-    is 2 places / shown in the numerator: (2 places / shown + N - 2 n - 1) / N with n of N items
-    shown.
+    It is 0 when all items are shown equally often, and near 1 when only one is shown. With n of N
+    items shown it is (2 places / shown + N - 2 n - 1) / N, where `places` sums the exposures
+    weighted by the rank of their item.
     """
     items = max(catalogue, spread.items)
     place = share(
@@ -134,18 +134,19 @@ def gini(spread: Spread, catalogue: int) -> Estimate:
 
 
 def by_chance(gini: Estimate, spread: Spread, catalogue: int) -> float:
-    """Return how much of a Gini coefficient chance alone explains, at most.
+    """Return the part of a Gini coefficient that chance alone explains, at most.
 
-    Counts of equal items with mean m have one of 1 / sqrt(pi m), and squares add.
+    Even equally popular items differ in their counts: for a mean count m chance gives a coefficient
+    of 1 / sqrt(pi m), and the squares of the two parts add up.
     """
     floor = 1 / (math.pi * spread.shown / max(catalogue, spread.items))
     return gini.value - math.sqrt(max(gini.value**2 - floor, 0.0))
 
 
 def rise(now: Spread, first: Spread, catalogue: int) -> Estimate:
-    """Return how much the Gini coefficient rose since the first window.
+    """Return how much the Gini coefficient rose since the first window, with an interval.
 
-    The interval is wider by what chance adds to either: fewer exposures look more concentrated.
+    The interval includes what chance adds in either window: fewer exposures look more concentrated.
     """
     gini_now, gini_first = gini(now, catalogue), gini(first, catalogue)
     value = gini_now.value - gini_first.value

@@ -188,7 +188,7 @@ _MEANINGS: dict[str, Callable[[Row], str]] = {
 def meanings(snapshot: Snapshot) -> Iterator[str]:
     """Yield a sentence on what each alarm means.
 
-    A version's alarm is told only where the window has none of its kind.
+    An alarm of one model version is left out if the whole window has an alarm of the same metric.
     """
     whole = {row.figure for row in snapshot.alarms if row.scope == "window"}
     for row in (

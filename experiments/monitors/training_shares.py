@@ -54,10 +54,10 @@ def shares(
 
     Args:
         project: The project.
-        monitor: The monitor.
+        monitor: The monitor of items.
         groups: How items are grouped.
-        versions: Whose shares.
-        asked_before: Those that an earlier look has asked for.
+        versions: The model versions, such as `ranker@3`.
+        asked_before: Shares that are known from an earlier look, by version; they are not queried.
     """
     entity = entity_of(monitor.items, project.spec)
     by_version: Shares = {}
@@ -102,7 +102,7 @@ def _shares_by_group(
 def rows(served: Iterable[Row], trained: Mapping[str, Mapping[str, float]]) -> Iterator[Row]:
     """Yield each group's share of exposures over its share of the training set, by version.
 
-    Above 1 the model shows the group more than it was trained on it.
+    A ratio above 1 means that the group is shown more often than its share in training.
     """
     for row in served:
         share = trained.get(row.of, {}).get(row.group)

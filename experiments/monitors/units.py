@@ -67,7 +67,7 @@ def read(project: Project, monitor: Monitor, reading: Reading) -> tuple[Cell, ..
     """Count units by period, model version and group, and those with an outcome.
 
     Raises:
-        Invalid: The log was made before monitors, and nobody applied it again.
+        Invalid: The log's table is from before there were monitors; `apply` adds the column.
     """
     endpoint = project.spec.endpoints[monitor.endpoint]
     state = project.target.warehouse.observe("rankings")
@@ -105,7 +105,7 @@ def _cell(row: Mapping[str, Any], attribute: str) -> Cell:
 def group_of(attributes: str | None, name: str) -> str:
     """Return a unit's group: the value of an attribute in its request, as text.
 
-    Text is as it is, other values are as JSON spells them.
+    A text value is unchanged; any other is in JSON's notation.
     """
     value = msgspec.json.decode(attributes, type=dict[str, Any]).get(name) if attributes else None
     if value is None:
@@ -116,8 +116,12 @@ def group_of(attributes: str | None, name: str) -> str:
 def rows(cells: Sequence[Cell], alarm: Alarms, *, outcomes: bool = True) -> Iterator[Row]:
     """Yield the metrics of a monitor of units, as rows of its snapshot.
 
-    A day has no alarm: seven looks a week at one limit would cry too often. `outcomes`: whether
-    there are any to be satisfied by.
+    Rows of a single day raise no alarm: seven tests a week at one limit would raise false ones.
+
+    Args:
+        cells: The counts of units.
+        alarm: The limits beyond which a row is an alarm.
+        outcomes: Whether the endpoint has an outcome, so that units can be satisfied.
     """
     now, first = (
         kinds(cell for cell in cells if cell.period == period) for period in ("now", "first")
@@ -184,9 +188,9 @@ def _drift_rows(now: Kinds, first: Kinds, alarm: Alarms) -> Iterator[Row]:
 
 
 def _satisfied_rows(groups: Kinds, alarm: Alarms, scope: Scope, label: str = "") -> Iterator[Row]:
-    """Yield each group's share of units with an outcome, and the lowest over the highest.
+    """Yield snapshot rows: each group's share of units with an outcome, and the worst ratio of two.
 
-    They are rows of a snapshot.
+    That ratio is the lowest share over the highest.
     """
     for name, kind in groups.items():
         yield _row(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ...project.specs.description import Endpoint, Objective, ProjectSpec
 from ...project.specs.reach import path
-from ..measure.unit_events import unit_rows
+from ..measure.unit_events import unit_events_sql
 
 _NOW, _BEFORE, _FIRST = (
     "dt >= $since",
@@ -28,9 +28,9 @@ def units_sql(spec: ProjectSpec, endpoint: Endpoint) -> str:
     attributes (of the request), satisfied (whether an outcome followed) and back (in `before`:
     whether the unit came again in `now`); the last two are 0 or 1.
 
-    Parameters: $endpoint; $until, and of outcomes $known (not included); the dates $earliest =
-    $since, $before, $first and $first_end (not included). Where no outcome can be joined to a unit,
-    $known and $earliest are not asked for.
+    Parameters: $endpoint; $until and, where outcomes can be joined to units, $known (both not
+    included); the dates $since, $before, $first and $first_end (not included), and with $known also
+    $earliest, which equals $since.
     """
     objective = spec.objectives[endpoint.objective]
     satisfied = _satisfied_units(spec, objective, endpoint.unit)
@@ -93,6 +93,6 @@ def _satisfied_units(spec: ProjectSpec, objective: Objective, unit: str) -> str:
         return "SELECT unit, dt AS day FROM answers WHERE unit IS NULL"
     return (
         "SELECT unit, dt AS day FROM "
-        f"({unit_rows(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY "
+        f"({unit_events_sql(spec, objective.outcome, unit, until='$known')}) AS happened GROUP BY "
         "unit, dt"
     )

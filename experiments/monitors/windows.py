@@ -61,7 +61,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
     """Return which days a monitor reads at a moment: its window, and the first window.
 
     Raises:
-        Invalid: The endpoint has answered nobody before it.
+        Invalid: The endpoint had answered no request by then.
     """
     ends, known_at = _cutoffs(project, monitor, moment)
     until = (moment - _MILLISECOND).date()
@@ -76,7 +76,7 @@ def reading(project: Project, monitor: Monitor, stream: Stream, moment: datetime
 
 
 def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[datetime, datetime]:
-    """Return until when events count for a monitor, and until when outcomes are known.
+    """Return the time before which a monitor counts events, and when outcomes must be known.
 
     An old log (`now:`) is complete: its last moment counts, with its outcomes.
     """
@@ -89,8 +89,8 @@ def _cutoffs(project: Project, monitor: Monitor, moment: datetime) -> tuple[date
 def _first_day(project: Project, monitor: Monitor, stream: Stream, ends: datetime) -> date:
     """Return the first day of the log that a monitor can read.
 
-    Of units, the first day on which a request said the attribute, as logs are older than their
-    monitors; if none did, as of items.
+    For a monitor of units it is the first day on which a request carried the attribute, as a log
+    may be older than its monitor. If no request did, or for items, it is the log's first day.
     """
     state, first = project.target.warehouse.observe(stream), None
     if state is not None:

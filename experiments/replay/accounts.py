@@ -120,8 +120,8 @@ class Accounts:
     def _expected_rewards(self) -> Floats:
         """Return the mean reward of shown items by half of the units, position and score tenth.
 
-        Where little was shown it is drawn towards the position's mean. The doubly robust estimate
-        uses it as its model.
+        Means of few items are shrunk towards the position's mean. The doubly robust estimate uses
+        these means as its reward model.
         """
         rows, rewards = self._cells
         of_position = _ratio(rewards.sum(axis=2, keepdims=True), rows.sum(axis=2, keepdims=True))
@@ -137,9 +137,13 @@ def edges(scores: NDArray[np.float64]) -> Floats:
 def rows_of(
     unit: str, places: Sequence[WeightedPlace], tenths: NDArray[np.int64], explore: float
 ) -> list[Row]:
-    """Return the rows of a logged answer's places, for the off-policy estimates.
+    """Return a row for the off-policy estimates for each place of a logged ranking.
 
-    `tenths` are those of the candidates' scores.
+    Args:
+        unit: The unit that got the ranking.
+        places: The ranking's places with their importance weights.
+        tenths: In which tenth of all scores each candidate's score lies.
+        explore: The probability that exploration draws the item of a place.
     """
     by_draw = {
         id(place.lane): _draw_probability(place, tenths, explore)
@@ -160,9 +164,10 @@ def rows_of(
 
 
 def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: float) -> Floats:
-    """Return how likely exploration puts an item of each score tenth at a place.
+    """Return the probability that exploration puts an item of each score tenth at a place.
 
-    It is the same at each place of a lane, and counts how often the lane is drawn, too.
+    It is the same at every place of a lane (places that share candidates). The probability that
+    exploration draws at all is included.
     """
     lane = place.lane
     if lane is None or not explore:
@@ -177,7 +182,7 @@ def _draw_probability(place: WeightedPlace, tenths: NDArray[np.int64], explore: 
 def _mass(
     place: WeightedPlace, by_draw: dict[int, Floats], tenths: NDArray[np.int64], explore: float
 ) -> Floats:
-    """Return the probability that an item of each score tenth is at a place."""
+    """Return how likely the replayed version puts an item of each score tenth at a place."""
     mass = np.zeros(TENTHS)
     if place.lane is None:
         mass[tenths[place.item]] = 1.0

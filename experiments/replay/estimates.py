@@ -126,8 +126,8 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
     Args:
         sums: One entry a unit, or a bunch of units.
         units: How many units there are.
-        samples: How often they are drawn.
-        seed: Of the draws.
+        samples: The number of bootstrap samples.
+        seed: The seed of the bootstrap.
     """
     drawn = estimates(sums.metrics, samples=samples, seed=seed) if sums.matched_rewards > 0 else {}
     best = "value" if sums.corrected is None else "doubly_robust"
@@ -136,7 +136,7 @@ def by_unit(sums: LogSums, units: int, *, samples: int, seed: int) -> Replay:
         if drawn
         else {}
     )
-    difference = _value(sums.metrics[best].value - sums.logged.value, against_log.get(""))
+    difference = _with_interval(sums.metrics[best].value - sums.logged.value, against_log.get(""))
     replayed = _replay(sums, drawn)
     return msgspec.structs.replace(
         replayed, units=units, difference=None if replayed.value is None else difference
@@ -189,7 +189,10 @@ def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
     rows, weight = int(sums.rows.sum()), float(sums.weights.sum())
     rewarded = sums.matched_rewards > 0
     values = (
-        {name: _value(metric.value, drawn.get(name)) for name, metric in sums.metrics.items()}
+        {
+            name: _with_interval(metric.value, drawn.get(name))
+            for name, metric in sums.metrics.items()
+        }
         if rewarded
         else {}
     )
@@ -209,7 +212,7 @@ def _replay(sums: LogSums, drawn: Mapping[str, Estimate]) -> Replay:
     )
 
 
-def _value(value: float, drawn: Estimate | None) -> Value:
+def _with_interval(value: float, drawn: Estimate | None) -> Value:
     """Return a value with its confidence interval, if there is one."""
     return Value(value=value, low=drawn.low, high=drawn.high) if drawn else Value(value=value)
 

@@ -85,8 +85,8 @@ def answers(
 
     Args:
         project: The project.
-        endpoint: Whose answers.
-        window: From when to when.
+        endpoint: The endpoint whose answers are read.
+        window: The period of the answers.
         page: Answers of one query.
     """
     query, objective = project.target.warehouse.query, project.spec.endpoints[endpoint].objective

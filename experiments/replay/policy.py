@@ -40,15 +40,15 @@ def replay(
 ) -> Replay:
     """Estimate the reward per row that a policy would have earned, from another policy's log.
 
-    It is off-policy evaluation by inverse propensities. The intervals (95 %) are the bootstrap's:
-    over `units` where they are known, else over rows, which is too narrow if people come back. Of
-    fewer than ten there are none.
+    This is off-policy evaluation by inverse propensities. The 95 % intervals are bootstrapped over
+    `units`, or without these over rows, which is too narrow if people come back. With fewer than
+    ten there are no intervals.
 
     Args:
-        positions: Of each row, from 1.
-        items: Of each row, from 0.
+        positions: The position of each row, from 1.
+        items: The item of each row, as a number from 0.
         propensities: How likely the log's policy showed the item there.
-        rewards: Of each row.
+        rewards: The reward of each row.
         policy_probabilities: `[item, position - 1]`: how likely the policy shows the item there
             (the same for every row: a policy without context), or one number a row.
         units: One value a row: whose it is.
@@ -57,8 +57,8 @@ def replay(
             not learn from the row itself.
         pool: `[item, position - 1]`: whether the log's policy might show the item there; of a
             policy without context.
-        samples: How often units or rows are drawn.
-        seed: Of the draws.
+        samples: The number of bootstrap samples.
+        seed: The seed of the bootstrap.
 
     Raises:
         Invalid: No row, arrays of different lengths, a propensity that is not in (0, 1], a reward
@@ -109,7 +109,7 @@ def outside_share(
 ) -> float:
     """Return how likely a policy shows items that the log's policy never shows.
 
-    The policy is without context. It is a mean over the log's rows.
+    The policy must not depend on context. The result is a mean over the log's rows.
     """
     by_position = np.where(pool, 0.0, probabilities).sum(axis=0)
     return float(by_position[positions - 1].mean()) if len(positions) else 0.0
@@ -145,9 +145,9 @@ def _check_propensities(propensities: NDArray[np.float64]) -> None:
 def _check_rows(
     positions: Any, items: Any, rewards: NDArray[np.float64], shape: tuple[int, ...]
 ) -> None:
-    """Raise Invalid if rewards, items or positions of a log are out of range.
+    """Raise Invalid if rewards, items or positions of a log are out of range or not finite.
 
-    Position 0 would be read as the last one, and a reward that is no number makes every sum none.
+    Position 0 would silently index the last one, and a NaN reward would make every sum NaN.
     """
     if not np.isfinite(rewards).all():
         raise Invalid(
@@ -203,8 +203,8 @@ def thompson_probabilities(
 ) -> NDArray[np.float64]:
     """Return how likely Bernoulli Thompson sampling shows each item at each position.
 
-    An array items x slots, by Monte Carlo. Draw for draw as obp 0.5.7's
-    `BernoulliTS.compute_batch_action_dist` does it: the items of the highest draws, best first.
+    The result is an array items x slots, by Monte Carlo. The draws are those of obp 0.5.7's
+    `BernoulliTS.compute_batch_action_dist`: the items with the highest draws are shown, best first.
     """
     alpha, beta = np.asarray(alpha, dtype=float), np.asarray(beta, dtype=float)
     random = np.random.RandomState(seed)  # obp's generator: the published figure depends on it
@@ -222,7 +222,7 @@ def thompson_probabilities(
 def fixed_ranking(scores: Any, slots: int) -> NDArray[np.float64]:
     """Return the probabilities of the policy that always shows the highest scores, best first.
 
-    It is an array items x slots. Of equal scores the first item comes first.
+    They are an array items x slots of 0 and 1. If scores are equal the first item comes first.
     """
     scores = np.asarray(scores, dtype=float)
     probabilities = np.zeros((len(scores), slots))

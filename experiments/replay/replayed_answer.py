@@ -52,10 +52,10 @@ def replayed_arrangement(
     """Return the order in which the replayed version ranks the candidates under the rules.
 
     Args:
-        answer: The logged answer, which says whom the rules let in.
-        scores: The version's, of each candidate.
-        rules: Those that held for the request.
-        features: Of each candidate, for the rules.
+        answer: The logged answer, with the candidates that the rules allowed.
+        scores: The replayed version's score of each candidate.
+        rules: The rules that held for the request.
+        features: The features of each candidate, which rules may read.
         maximise: Whether high scores are good.
     """
     best = order(answer.candidates, scores, maximise=maximise)
@@ -72,13 +72,18 @@ def replayed_arrangement(
         slots=slots,
         maximise=maximise,
     )
-    return steps(_ordering(rules, answer.candidates, inside), candidates, answer.parameters)[0][
-        -1
-    ].arrangement
+    return steps(_ordering_rules(rules, answer.candidates, inside), candidates, answer.parameters)[
+        0
+    ][-1].arrangement
 
 
-def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]) -> list[Rule]:
-    """Return the rules that order the eligible items, without blocks and pins of other items."""
+def _ordering_rules(
+    rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[int]
+) -> list[Rule]:
+    """Return the rules that can still order the eligible candidates (`inside`).
+
+    Blocks are left out, as the log says whom they removed, and pins of items that are not eligible.
+    """
     standing = {items[candidate] for candidate in inside}
     return [
         rule
@@ -87,11 +92,13 @@ def _ordering(rules: Sequence[Rule], items: Sequence[Item], inside: frozenset[in
     ]
 
 
-def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[WeightedPlace] | None:
-    """Return each place's importance weight for the replayed version with this exploration.
+def weighted_places(
+    answer: Answer, arrangement: Arrangement, explore: float
+) -> list[WeightedPlace] | None:
+    """Return the places of a logged answer, each with its importance weight for the replay.
 
-    It is the version's probability of the shown item over the log's. None: the rules, as they are
-    read now, could not have shown these items there with these propensities.
+    The weight is the replayed version's probability of the shown item over the log's. None: the
+    rules, as they are read now, could not have given these items their logged propensities.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)
@@ -102,7 +109,7 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Wei
         if place.position not in at_place or place.item not in number_of:
             return None
         (lane, number, arranged_there), item = at_place[place.position], number_of[place.item]
-        if not _could_be(
+        if not _fits_rules(
             place.propensity, lane, item, answer.explore, pinned=item == arranged_there
         ):
             return None
@@ -115,10 +122,18 @@ def likely(answer: Answer, arrangement: Arrangement, explore: float) -> list[Wei
     return every
 
 
-def _could_be(
+def _fits_rules(
     propensity: float, lane: Lane | None, item: int, explore: float, *, pinned: bool
 ) -> bool:
-    """Return whether the rules allow the item at a place of the ranking with this propensity."""
+    """Return whether an item can have had this propensity at a place, under the rules of now.
+
+    Args:
+        propensity: The logged probability of the item at the place.
+        lane: The places and candidates among which it was drawn; None: a pinned place.
+        item: The index of the shown candidate.
+        explore: The probability that exploration drew the item of a place.
+        pinned: Whether the arrangement itself has the item at this place.
+    """
     if lane is None:
         return pinned and abs(propensity - 1) < _TINY
     if item not in members(lane):
@@ -132,10 +147,10 @@ def members(lane: Lane) -> frozenset[int]:
     return frozenset(lane.arranged) | {candidate for group, _ in lane.groups for candidate in group}
 
 
-def outside(answer: Answer, arrangement: Arrangement, explore: float) -> float:
+def unshown_probability(answer: Answer, arrangement: Arrangement, explore: float) -> float:
     """Return how likely the replayed version shows other items, summed over the places.
 
-    It is for answers that do not explore.
+    It is for answers that were logged without exploration.
     """
     at_place = {
         place: (lane, number, candidate) for lane, number, place, candidate in fill(arrangement)

@@ -24,7 +24,7 @@ from .accounts import Accounts, Row, edges, rows_of
 from .estimates import by_unit
 from .logged_answers import PAGE, Answer, answers
 from .policy import SAMPLES, SEED
-from .replayed_answer import likely, outside, replayed_arrangement
+from .replayed_answer import replayed_arrangement, unshown_probability, weighted_places
 from .version import ARTIFACT, DOCUMENT, Question, VersionReplay
 
 if TYPE_CHECKING:
@@ -64,13 +64,13 @@ def replayed_from(
 
     Args:
         project: The project.
-        question: The version, and the answers.
-        folder: The version's.
-        page: Answers of one query.
-        log: Is told how far it is.
+        question: The version, and which logged answers are read.
+        folder: The folder with the version's files.
+        page: How many answers one query reads.
+        log: Called with a line of progress after each page.
 
     Raises:
-        Invalid: The predictor failed, or it is another one than was registered.
+        Invalid: The predictor failed, or its files are not those that were registered.
     """
     version = _Version(project, question, load(folder, digest=question.digest))
     accounts, tenths_of = Accounts(), None
@@ -138,7 +138,8 @@ class _Version:
     def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
         """Yield the logged rankings that can be replayed, with the version's scores.
 
-        The times of `logged` go on from page to page.
+        Others are counted by the reason for which they are left out. Pages must be passed in the
+        order of their time.
         """
         for answer in logged:
             self._known.move(answer.moment)
@@ -157,7 +158,7 @@ class _Version:
             else:
                 self.left_out[UNDRAWN] += 1
                 self.undrawn += len(answer.places)
-                self.outside += outside(answer, arrangement, self.explore)
+                self.outside += unshown_probability(answer, arrangement, self.explore)
 
     def weighted_rows(
         self,
@@ -167,7 +168,7 @@ class _Version:
         ends: NDArray[np.float64],
     ) -> list[Row]:
         """Return the rows of a logged ranking, weighted by the version's probabilities."""
-        places = likely(answer, arrangement, self.explore)
+        places = weighted_places(answer, arrangement, self.explore)
         if places is None:
             self.left_out[CHANGED] += 1
             return []
@@ -201,7 +202,7 @@ class _Version:
         return self._lacking(request, key) or request
 
     def _lacking(self, request: RankRequest, key: str) -> str | None:
-        """Return a clause on what the version reads and the request lacks, or None."""
+        """Return a clause on what the version needs that the request lacks, or None."""
         attributes = [name for name in self._inputs.attributes if name not in request.attributes]
         keys = [
             own for own, _ in self._inputs.views.values() if own != key and own not in request.keys
@@ -225,7 +226,7 @@ class _Version:
     def _scores(self, rows: Rows, answer: Answer) -> list[float]:
         """Return the scores that the version gives to a request's candidates.
 
-        The predictor sees what went through JSON, as in a call.
+        The rows are passed through JSON first, as in a call of the endpoint.
         """
         sent: dict[str, Any] = {
             name: value

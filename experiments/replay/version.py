@@ -144,19 +144,19 @@ def replay_version(
     """Evaluate a model version offline, on what an endpoint's gateways logged.
 
     It runs as a step of a pipeline, where the model's trainer ran. Only answers whose outcomes are
-    closed count.
+    complete count.
 
     Args:
         project: The project.
         version: MODEL@NUMBER, such as `ranker@3`.
-        endpoint: Whose answers; None: of the one endpoint that serves the model.
+        endpoint: The endpoint whose answers are read; None: the only one that serves the model.
         since: The first moment; None: 28 days before the last.
         until: The last moment, not included; None: now.
 
     Raises:
         NotFound: There is no such version or endpoint.
-        Refused: What was logged cannot tell; it says what is missing.
-        Invalid: The predictor failed, with the log's name.
+        Refused: The log lacks what a replay needs; the error names it.
+        Invalid: The predictor failed; the error names the step's log.
     """
     from ...pipelines.runs import names as run_names
 
@@ -172,7 +172,7 @@ def require_some(replayed: VersionReplay) -> None:
     """Raise an error if no logged ranking could be replayed.
 
     Raises:
-        Refused: None could, with the share of the version's probability where the log never went.
+        Refused: No ranking could; the error gives the reasons with their counts.
     """
     if replayed.replay.rows:
         return
@@ -240,7 +240,7 @@ def _require_log(project: Project, endpoint: str) -> None:
     """Raise an error unless an endpoint logs the exposures and outcomes that a replay needs.
 
     Raises:
-        Refused: It is not.
+        Refused: A stream, a column or the event's `exposure_id` is missing.
     """
     objective = project.spec.objectives[project.spec.endpoints[endpoint].objective]
     if not has_exposure(project.spec.events[objective.exposure]):
@@ -316,7 +316,10 @@ def _run(project: Project, pipeline: Pipeline, name: str) -> VersionReplay:
 
 
 def _error(state: RunState, failure: StepFailure | None, *, remedy: str) -> IsthmusError:
-    """Return the error that the replay step raised; any other failure becomes Invalid."""
+    """Return the error with which the replay step failed, with this remedy.
+
+    An error that is none of Isthmus's own becomes Invalid with the step's reason.
+    """
     if failure is not None and failure.message and (kind := _OWN.get(failure.error or "")):
         return kind(failure.message, remedy=remedy)
     reason = next((step.reason for step in state.steps if step.reason), None)

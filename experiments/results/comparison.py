@@ -25,15 +25,15 @@ def results(
     Args:
         project: The project.
         name: The experiment or run.
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before. Nothing is recorded.
-        last: What the last look at a run showed, without a query.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before. Nothing is recorded.
+        last: Return what the last look at a run showed, without a query.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
-        NotFound: There is no such experiment, it never ran, or nobody has looked.
-        Invalid: An arm has nobody; of a log nothing is stored; of two moments there is one; or
-            `as_of` has not come yet.
+        NotFound: There is no such experiment, it never ran, or with `last` nobody has looked yet.
+        Invalid: An arm has no unit or row; `last` is passed with `as_of` or for a site's log; or
+            `as_of` lies in the future.
         Refused: The split of a run is not as planned.
     """
     if as_of is not None and utc_milliseconds(as_of) > project.now():

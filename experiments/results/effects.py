@@ -1,4 +1,4 @@
-"""Make effects, trends and segments of an experiment's sums. Pure."""
+"""Make effects and segments of an experiment's sums. Pure."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ from ...project.specs.experiments import Experiment, Metric
 from ...times import midnight
 from ..measure.run_cells import RunCells
 from ..statistics import heterogeneity, ratio
-from ..statistics.assessment import Compared, comparisons, decide, tell
+from ..statistics.assessment import Compared, compare_secondary, comparisons, decide
 from ..statistics.guardrails import Arm, guard
 from ..statistics.inference import ONCE, TUNED_FOR, Horizon
 from ..statistics.multiple_tests import holm
 from ..statistics.ranges import Range, as_range
-from ..statistics.ratio import Difference, interval, points
+from ..statistics.ratio import Difference, cautious_points, interval
 from ..statistics.sample_size import planned_units
 from ..statistics.sums import Sums
 from ..statistics.verdict import Goal
 from .looks import Looks
-from .results import DayEffect, Effect, MetricArms, Role, Segments, Trend
+from .results import DayEffect, Effect, MetricArms, Role, Segments
 
-_MOST_DAYS = 28  # since the first exposure that are compared
 Arms = Mapping[str, Mapping[str, Sums]]  # by metric and arm
 
 
@@ -66,7 +65,7 @@ class Comparison(msgspec.Struct, frozen=True, kw_only=True):
     def sums(self, cells: RunCells, ends: datetime) -> dict[str, dict[str, Sums]]:
         """Return the sums of each metric and arm over events before `ends`.
 
-        Only units whose windows are over by then count.
+        Only units whose outcome windows are over by then count.
         """
         return {
             name: cells.sums_at(metric, ends, self.window_of(name))
@@ -107,7 +106,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
 
 
 def units_needed(comparison: Comparison, sums: Arms) -> int | None:
-    """Return how many units of all arms the plan takes, by its slowest deciding metric.
+    """Return how many units of all arms together the plan needs, by its slowest deciding metric.
 
     None: there is no plan, there are too few data, or nothing varies.
     """
@@ -128,10 +127,7 @@ def units_needed(comparison: Comparison, sums: Arms) -> int | None:
 
 
 def _saved_share(arms: Mapping[str, Sums]) -> float:
-    """Return the share of the variance that the covariate removes.
-
-    It is the least of all treatments.
-    """
+    """Return the share of the variance that the covariate removes, at least in each treatment."""
     pairs = [pair for pair in comparisons(arms).values() if pair]
     return min((pair.saved for pair in pairs), default=0.0)
 
@@ -158,16 +154,16 @@ def horizons(
     units: int,
     moment: datetime,
 ) -> dict[str, Horizon]:
-    """Return the sequential testing horizon of each metric, which bounds its intervals.
+    """Return for each metric the horizon by which its intervals allow for repeated looks.
 
-    It says at how many looks a metric may be tested.
+    It has the looks that were taken and how many units are planned.
 
     Args:
         comparison: What the run compares.
         looks: The looks that were recorded.
-        information: What is known of each metric at `moment`, as `information_by_metric` says it.
+        information: The statistical information on each metric at `moment`, by name.
         units: Units of all arms that are complete.
-        moment: When this look is; later ones do not count.
+        moment: The time of this look; later ones do not count.
     """
     return {
         name: _horizon(comparison, looks, name, information.get(name), units=units, moment=moment)
@@ -184,9 +180,9 @@ def _horizon(
     units: int,
     moment: datetime,
 ) -> Horizon:
-    """Return a metric's sequential testing horizon, which bounds its intervals.
+    """Return the horizon by which a metric's intervals allow for repeated looks.
 
-    A plan that is not sized yet has infinite bounds.
+    While the size of the plan is unknown the intervals are infinite.
     """
     if comparison.experiment.plan is None:
         return Horizon(inference="always", units=units)
@@ -229,7 +225,14 @@ def _deciding_effects(
         goal = goals[tested.metric]
         effect = effect_of(tested.metric, tested.arm, "decides", goal, tested.difference)
         once = as_range(tested.once.relative) if tested.once else None
-        yield replace(effect, once=once, level=tested.level, side=tested.side, saved=tested.saved)
+        yield replace(
+            effect,
+            once=once,
+            level=tested.level,
+            side=tested.side,
+            saved=tested.saved,
+            chance_to_beat=tested.chance_to_beat,
+        )
 
 
 def _guardrail_effects(
@@ -238,7 +241,7 @@ def _guardrail_effects(
     """Yield the effects on the guardrail metrics, each judged by its own bound."""
     for guardrail in comparison.experiment.guardrails:
         name, goal = guardrail.metric, comparison.metrics[guardrail.metric].goal
-        rates = points(sums[name])
+        rates = cautious_points(sums[name])
         control, *treatments = (
             Arm(name=arm, sums=arm_sums, point=rates[arm]) for arm, arm_sums in sums[name].items()
         )
@@ -252,7 +255,7 @@ def _guardrail_effects(
 def _secondary_effects(comparison: Comparison, sums: Arms) -> Iterator[Effect]:
     """Yield the effects on metrics that neither decide nor are guardrails."""
     names = [name for name in comparison.metrics if comparison.role(name) == "also"]
-    for secondary in tell({name: sums[name] for name in names}):
+    for secondary in compare_secondary({name: sums[name] for name in names}):
         goal = comparison.metrics[secondary.metric].goal
         effect = effect_of(secondary.metric, secondary.arm, "also", goal, secondary.difference)
         yield replace(effect, q=secondary.q, saved=secondary.saved)
@@ -287,53 +290,19 @@ def _end_of_day_effects(
         yield DayEffect(
             day=day.isoformat(),
             arm=arm,
-            units=_units_of_both(arms, arm),
-            relative=_relative(pair, multiple),
+            units=units_of_both(arms, arm),
+            relative=relative_range(pair, multiple),
         )
 
 
-def _units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
+def units_of_both(arms: Mapping[str, Sums], treatment: str) -> int:
     """Return the number of units of the control and of a treatment together."""
     return next(iter(arms.values())).units + arms[treatment].units
 
 
-def _relative(pair: Compared | None, multiple: float) -> Range | None:
+def relative_range(pair: Compared | None, multiple: float) -> Range | None:
     """Return the relative difference with so many standard errors to either side, or None."""
     return as_range(pair.difference(multiple).relative) if pair else None
-
-
-def trends(comparison: Comparison, cells: RunCells, until: datetime) -> tuple[Trend, ...]:
-    """Return how the effect on the first deciding metric changes with a unit's age in days.
-
-    The days are counted since its first exposure. Each day is compared by itself, of the units that
-    have had it whole.
-    """
-    metric = comparison.first
-    most = min(
-        _MOST_DAYS,
-        metric.within.days if metric.within else _MOST_DAYS,
-        len(cells.days(until)),
-    )
-    by_day = {day: cells.sums_of_day(metric, day, until) for day in range(most)}
-    return tuple(_trend(arm, by_day) for arm in cells.arms[1:])
-
-
-def _trend(arm: str, by_day: Mapping[int, Mapping[str, Sums]]) -> Trend:
-    """Return how a treatment's effect changes with the days since a unit's first exposure."""
-    pairs = {day: pair for day, arms in by_day.items() if (pair := comparisons(arms)[arm])}
-    slope = heterogeneity.trend(
-        {day: (pair.control, pair.treatment) for day, pair in pairs.items()}
-    )
-    days = (
-        DayEffect(
-            since_first=day,
-            arm=arm,
-            units=_units_of_both(by_day[day], arm),
-            relative=_relative(pair, ONCE.multiple()),
-        )
-        for day, pair in pairs.items()
-    )
-    return Trend(arm=arm, a_day=as_range(slope) if slope else None, days=tuple(days))
 
 
 def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[Segments, ...]:
@@ -362,7 +331,7 @@ def segments(comparison: Comparison, cells: RunCells, ends: datetime) -> tuple[S
             metric=name,
             arm=arm,
             effects={
-                value: _relative(pair, ONCE.multiple())
+                value: relative_range(pair, ONCE.multiple())
                 for value, pair in pairs[attribute, name, arm].items()
             },
             p=adjusted.get((attribute, name, arm)),

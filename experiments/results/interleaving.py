@@ -39,7 +39,7 @@ def arms_of(comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
     counted = Metric(
         name=WINS, kind="sum", numerator=metric.numerator, within=metric.within, goal=metric.goal
     )
-    sides = {control: _one_side(both, -1), treatment: _one_side(both, 1)}
+    sides = {control: _sums_of_side(both, -1), treatment: _sums_of_side(both, 1)}
     return (metric_arms(counted, "decides", sides),)
 
 
@@ -54,10 +54,11 @@ def _sums_of_both(comparison: Comparison, sums: Arms) -> Sums:
     return replace(both, outcomes=int(both.d))
 
 
-def _one_side(both: Sums, sign: int) -> Sums:
+def _sums_of_side(both: Sums, sign: int) -> Sums:
     """Return the sums of the counted events that are credited to one variant.
 
-    A unit has (d + sign y) / 2, a whole number.
+    `sign` is 1 for the treatment and -1 for the control: a unit has (d + sign y) / 2 of the d
+    events.
     """
     y = int(both.d + sign * both.y) // 2
     yy = int(both.dd + 2 * sign * both.yd + both.yy) // 4
@@ -65,14 +66,14 @@ def _one_side(both: Sums, sign: int) -> Sums:
 
 
 def difference(both: Sums, multiple: float) -> Difference | None:
-    """Return the difference in wins a unit, and the preference for a variant.
+    """Return the difference in wins per unit, and the preference for a variant.
 
     Args:
         both: The run's sums.
-        multiple: Standard errors to either side.
+        multiple: How many standard errors an interval extends to either side.
 
     Returns:
-        None: too few units, or too few events that count.
+        The difference; None if there are too few units, or too few events that count.
     """
     if not both.enough:
         return None
@@ -120,8 +121,9 @@ def effects(
 def information_by_metric(comparison: Comparison, sums: Arms) -> dict[str, float]:
     """Return the statistical information on the preference (1 / variance), by metric.
 
-    Not that of wins a unit: who goes on acting has more of them, and their variance grows though
-    more is known. Empty where nothing varies, or too little is there.
+    The variance is that of the treatment's share of wins. That of wins per unit would not do: it
+    grows as units go on acting, though more is known then. Empty where nothing varies or the data
+    are too few.
     """
     both = _sums_of_both(comparison, sums)
     variance = both.variance if both.enough else 0.0

@@ -14,6 +14,7 @@ import msgspec
 
 from ...pipelines.evaluation.statistics import Estimate
 from ...project.specs.experiments import ExperimentGuardrail
+from ..statistics.chance_to_beat import ChanceToBeat
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import Range, as_range
 from ..statistics.split import Split
@@ -43,6 +44,7 @@ class LogMetric(msgspec.Struct, frozen=True, kw_only=True):
     difference: LogDifference | None
     guardrail: ExperimentGuardrail | None = None
     judged: Judgement | None = None
+    chance_to_beat: ChanceToBeat | None = None
 
 
 class LogLook(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,7 @@ class LogDocument(msgspec.Struct, frozen=True, kw_only=True):
     twice: int = 0
     unnamed: int = 0
     looks: tuple[LogLook, ...] = ()
+    warnings: tuple[str, ...] = ()
     verdict: LogVerdict
 
     @property
@@ -130,6 +133,7 @@ def log_document(results: Results) -> LogDocument:
             )
             for effect in results.over_time
         ),
+        warnings=results.warnings,
         verdict=LogVerdict(
             word=cast("LogWord", results.conclusion.word), why=results.conclusion.why
         ),
@@ -148,6 +152,7 @@ def _metric(results: Results, effect: Effect) -> LogMetric:
         difference=_difference(effect.absolute, effect.relative),
         guardrail=effect.guardrail,
         judged=effect.judged,
+        chance_to_beat=effect.chance_to_beat,
     )
 
 

@@ -15,7 +15,10 @@ from ...times import midnight, utc_milliseconds
 from ..measure import log_cells
 from ..measure.log_cells import Cells
 from ..statistics import split, verdict
+from ..statistics.assessment import comparisons
+from ..statistics.chance_to_beat import ChanceToBeat, chance_to_beat
 from ..statistics.conclusion import Conclusion, compared, unsound
+from ..statistics.few_units import warnings_of_few
 from ..statistics.inference import Unplanned
 from ..statistics.ranges import as_range
 from ..statistics.ratio import Difference, compare
@@ -64,7 +67,7 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
     closed_on = date.fromisoformat(cells.days[-1]) if inference == "fixed" else None
     checked = _check_split(experiment, arms, closed_on)
     effects, difference = (
-        _effects(project, experiment, differences),
+        _effects(project, experiment, differences, arms),
         differences[experiment.metric],
     )
     complete = sum(arm.units for arm in arms.values())
@@ -88,6 +91,9 @@ def compare_log(project: Project, name: str, *, as_of: datetime | None = None) -
         split=checked,
         twice=cells.twice,
         over_time=over_time(cells, treatment, inference),
+        warnings=tuple(
+            warning for name, of_arm in sums.items() for warning in warnings_of_few(name, of_arm)
+        ),
         conclusion=replace(
             conclusion, of=figure_text(deciding.name, deciding.outcome, effects[0].relative)
         ),
@@ -137,7 +143,10 @@ def _difference(arms: Mapping[str, Sums], inference: Unplanned) -> Difference | 
 
 
 def _effects(
-    project: Project, experiment: Analysis, differences: Mapping[str, Difference | None]
+    project: Project,
+    experiment: Analysis,
+    differences: Mapping[str, Difference | None],
+    arms: Mapping[str, Sums],
 ) -> tuple[Effect, ...]:
     """Return the effects on a log's deciding metric, guardrails and other metrics."""
     treatment = str(experiment.treatment)
@@ -152,11 +161,23 @@ def _effects(
 
     deciding = effect(experiment.metric, "decides")
     side = verdict.side(differences[experiment.metric], deciding.goal)
+    chance = _chance_to_beat(project.spec.objectives[experiment.metric], arms)
     return (
-        replace(deciding, side=side),
+        replace(deciding, side=side, chance_to_beat=chance),
         *map(guarded, experiment.guardrails),
         *(effect(metric, "also") for metric in experiment.also),
     )
+
+
+def _chance_to_beat(objective: Objective, arms: Mapping[str, Sums]) -> ChanceToBeat | None:
+    """Return the chance that a log's treatment beats its control.
+
+    None: there are too few data, or the log names no unit, so that nobody knows the variance.
+    """
+    (pair,) = comparisons(arms).values()
+    if pair is None or objective.unit is None:
+        return None
+    return chance_to_beat(pair.control, pair.treatment, objective.goal)
 
 
 def _check_split(experiment: Analysis, arms: Mapping[str, Sums], closed_on: date | None) -> Split:
@@ -182,13 +203,12 @@ def _conclusion(
     conclusion = compared(difference, metric.metric.goal, verdict.by_metric(judged))
     if conclusion.word != "undecided":
         return conclusion
-    outcomes = f"{objective.outcome}s"
+    control, treatment = metric.arms.values()
     too_few = (
         ""
-        if difference
-        else f"Below 100 units or 10 {outcomes} an arm there is nothing to compare."
+        if control.enough and treatment.enough
+        else f"Below 100 units or 10 {objective.outcome}s an arm there is nothing to compare."
     )
-    control, treatment = metric.arms.values()
     unit = objective.unit or objective.exposure
     size = verdict.size(control, min(control.units, treatment.units), unit)
     why = " ".join(part for part in (conclusion.why or too_few, size) if part)

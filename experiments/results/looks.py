@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from ...core.formats import StoredDocument, decode
 from ...errors import Conflict
 from ...storage import StateStore
-from ..statistics.inference import NEW, closing
+from ..statistics.inference import NEW, closing_look
 
 _TRIES = 5
 
@@ -47,12 +47,14 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
     def closed(self) -> Look | None:
         """The look at a run's results that completed its plan; its result stays."""
         number = (
-            closing([look.units for look in self.looks], self.planned) if self.planned else None
+            closing_look([look.units for look in self.looks], self.planned)
+            if self.planned
+            else None
         )
         return None if number is None else self.looks[number]
 
     def until(self, moment: datetime) -> Looks:
-        """Return the looks at a run's results that were known at a moment, with the plan's size."""
+        """Return the looks that were recorded by a moment, with the size of the plan."""
         return replace(self, looks=tuple(look for look in self.looks if look.until <= moment))
 
     def earlier(self, moment: datetime) -> tuple[Look, ...]:
@@ -60,23 +62,23 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         return tuple(look for look in self.looks if look.until < moment)
 
     def repeated(self, units: int) -> Look | None:
-        """Return the last look if too few new units have come for another one, else None."""
+        """Return the last look if too few new units have come since for another one, else None."""
         last = self.looks[-1] if self.looks else None
-        return last if last is not None and not _is_new(units, last.units, self.planned) else None
+        return (
+            last if last is not None and not _is_new_look(units, last.units, self.planned) else None
+        )
 
     def with_look(self, look: Look, planned: int | None, information: Mapping[str, float]) -> Looks:
-        """Return the looks at a run's results with one more.
-
-        The same data again are no new look, nor is what a look after it has seen.
+        """Return the looks at a run's results with one more, if it adds enough new units.
 
         Args:
             look: The look.
-            planned: The size of the plan, if this look can tell it.
-            information: What is known of each metric.
+            planned: The planned number of units, if this look can tell it.
+            information: The statistical information on each metric at this look.
         """
         after = replace(self, planned=self.planned or planned)
         last = self.looks[-1].units if self.looks else 0
-        if not _is_new(look.units, last, after.planned):
+        if not _is_new_look(look.units, last, after.planned):
             return after
         return replace(
             after,
@@ -85,8 +87,14 @@ class Looks(StoredDocument, frozen=True, kw_only=True, tag=2):
         )
 
 
-def _is_new(units: int, last: int, planned: int | None) -> bool:
-    """Return whether enough new units have come to look at the results again."""
+def _is_new_look(units: int, last: int, planned: int | None) -> bool:
+    """Return whether enough units came since the last look for a new one to count.
+
+    Args:
+        units: The units of this look.
+        last: The units of the last look.
+        planned: The units of the plan, if it is known.
+    """
     return units - last >= max(1, NEW * (planned or last))
 
 

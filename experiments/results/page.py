@@ -19,6 +19,7 @@ from ..monitors.arms import ArmFigure
 from ..statistics import split as split_check
 from ..statistics.ranges import Range
 from . import text
+from .chance_text import chance_lines
 from .log_results import compare_log
 from .results import DayEffect, Effect, MetricArms, Results, Segments, Trend
 from .run_results import compare_run, last_look
@@ -36,7 +37,7 @@ _ONE_LOG = (
 def report(project: Project, name: str, *, despite_split: bool = False) -> Path:
     """Write the HTML report of an experiment's newest results, and return its path.
 
-    Where nobody has looked at the run, this is a look.
+    If nobody has looked at the run's results yet, this is recorded as the first look.
 
     Returns:
         A path that opens the page.
@@ -185,7 +186,8 @@ def _effects_section(results: Results) -> str:
         )
         for effect in results.effects
     ]
-    return page.section("Differences", drawn, *(words if results.interleaved else ()))
+    chances = [page.words(f"Chance: {line}.", "soft") for line in chance_lines(results)]
+    return page.section("Differences", drawn, *(words if results.interleaved else chances))
 
 
 def _effect_cells(results: Results, effect: Effect) -> list[str]:
@@ -334,22 +336,21 @@ def _monitors_section(arms: Sequence[str], monitors: Sequence[ArmFigure]) -> str
     if not monitors:
         return ""
     rows = [
-        [text.figure_title(figure), *(_figure_text(figure.arms[arm]) for arm in arms)]
+        [text.figure_title(figure), *(_figure_cell(figure.arms[arm]) for arm in arms)]
         for figure in monitors
     ]
     words = ", ".join(words for figure in monitors for words in text.arm_texts(figure))
-    table = page.table(["", *arms], rows, numbers=True)
+    table = page.table(["", *(f"{arm}, 95 %" for arm in arms)], rows, numbers=True)
     return page.section("Monitors", table, page.words(words))
 
 
-def _figure_text(figure: Range) -> str:
-    """Return a bias metric with its interval as text."""
-    ends = (
-        ""
-        if figure.low is None or figure.high is None
-        else f" ({figure.low:.2f} .. {figure.high:.2f})"
-    )
-    return "-" if figure.value is None else f"{figure.value:.2f}{ends}"
+def _figure_cell(figure: Range) -> str:
+    """Return a bias metric as a table's cell, with its interval below it."""
+    if figure.value is None:
+        return "-"
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.2f}"
+    return page.with_interval(f"{figure.value:.2f}", f"{figure.low:.2f} .. {figure.high:.2f}")
 
 
 def split_section(results: Results) -> str:
@@ -357,6 +358,7 @@ def split_section(results: Results) -> str:
     if results.log:
         words = [f"{line}, left out" for line in text.left_out(results, results.log)]
         words = [str(results.split), *words] if results.split.planned else words
+        words += results.warnings
         return page.section("Split", *map(page.words, words)) if words else ""
     arms = tuple(results.split.counts)
     rows = [
@@ -378,7 +380,7 @@ def split_section(results: Results) -> str:
 def _split_by_value(results: Results, attribute: str) -> str:
     """Return an HTML table of the units of each arm by an attribute's values.
 
-    With the odds that the planned shares are broken among the units of each value.
+    A column has the odds that the planned shares are broken among the units of each value.
     """
     rows = [
         [

@@ -11,6 +11,7 @@ from ...core.formats import StoredDocument
 from ...project.specs.experiments import ExperimentGuardrail, Metric
 from ...reports.results import Shown
 from ..monitors.arms import ArmFigure
+from ..statistics.chance_to_beat import ChanceToBeat
 from ..statistics.conclusion import Conclusion
 from ..statistics.inference import Inference
 from ..statistics.ranges import Range
@@ -55,6 +56,7 @@ class Effect(msgspec.Struct, frozen=True, kw_only=True):
     once: Range | None = None  # relative, 95 %, if this were the only look
     level: float = 0.05
     side: Side = "open"
+    chance_to_beat: ChanceToBeat | None = None  # of `decides`, if arms are compared
     guardrail: ExperimentGuardrail | None = None
     bound: float | None = None  # of a guardrail: at most (may rise) or at least (may drop) so much
     judged: Judgement | None = None
@@ -100,10 +102,15 @@ class LogDayEffect(DayEffect, frozen=True, kw_only=True):
 
 
 class Trend(msgspec.Struct, frozen=True, kw_only=True):
-    """How the effect changes a day with the days since the first exposure; None: too few days."""
+    """How the effect changes a day with the days since the first exposure; None: too few days.
+
+    `by_unit`: the interval allows for units that drift each at its own pace; those that earlier
+    releases stored do not.
+    """
 
     arm: str
     a_day: Range | None
+    by_unit: bool = False
     days: tuple[DayEffect, ...] = ()
 
 

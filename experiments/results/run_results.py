@@ -27,16 +27,17 @@ from ..measure.run_cells import Reading, RunCells
 from ..monitors import arms as arm_monitors
 from ..statistics import split, verdict
 from ..statistics.conclusion import Age, Conclusion, TreatmentFigures, conclude, unsound
+from ..statistics.few_units import warnings_of_few
 from ..statistics.inference import Horizon
 from ..statistics.sample_size import days_left
 from ..statistics.split import Split
-from ..statistics.sums import rests_on_few
 from . import effects as arms_judging
 from . import interleaving, store
 from . import looks as recorded_looks
 from .effects import Arms, Comparison
 from .looks import Look, Looks
 from .results import DayEffect, Effect, MetricArms, Results
+from .trends import read_trends
 
 _RECENT = 7  # days from which it is told how many units come
 
@@ -49,15 +50,15 @@ def compare_run(
     Args:
         project: The project.
         name: An experiment, whose newest run is meant, or a run (`name.2`).
-        as_of: Where the log, as it is known now, is cut: events that arrived later count when
-            they happened before. Nothing is recorded.
+        as_of: Where the log, as it is known now, is cut: events that arrived later count when they
+            happened before. Nothing is recorded.
         despite_split: Answer also where the units did not come as planned.
 
     Raises:
         NotFound: It never ran.
         Invalid: Nobody was assigned.
-        Refused: The split is not as planned, so every figure would be biased. This is no look; it
-            is stored, for the page to tell.
+        Refused: The split is not as planned, so every figure would be biased. No look is recorded;
+            the split itself is stored, so that the page can show it.
     """
     run = newest_run(project, name)
     comparison = _comparison(run)
@@ -119,19 +120,32 @@ def _cells(project: Project, run: FrozenRun, comparison: Comparison, reading: Re
 class _Judging(Protocol):
     """Make figures of sums by metric and arm: effects.py of arms, interleaving.py of variants."""
 
-    def units_needed(self, comparison: Comparison, sums: Arms) -> int | None: ...
-    def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]: ...
-    def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]: ...
+    def units_needed(self, comparison: Comparison, sums: Arms) -> int | None:
+        """Return how many units of all arms the plan takes, or None without a plan or data."""
+
+    def information_by_metric(self, comparison: Comparison, sums: Arms) -> dict[str, float]:
+        """Return the statistical information (1 / variance) on each metric that is tested."""
+        ...
+
+    def arms_of(self, comparison: Comparison, sums: Arms) -> tuple[MetricArms, ...]:
+        """Return the totals and rates of every metric in every arm."""
+        ...
+
     def effects(
         self, comparison: Comparison, sums: Arms, horizons: Mapping[str, Horizon]
-    ) -> tuple[Effect, ...]: ...
+    ) -> tuple[Effect, ...]:
+        """Return each treatment's effect on every metric."""
+        ...
+
     def over_time(
         self, comparison: Comparison, cells: RunCells, looks: Looks, until: datetime
-    ) -> tuple[DayEffect, ...]: ...
+    ) -> tuple[DayEffect, ...]:
+        """Return the effect on the first deciding metric as it was at the end of each day."""
+        ...
 
 
 def _judging(comparison: Comparison) -> _Judging:
-    """Return the functions that compute results: for interleaved runs others than for arms."""
+    """Return the module that judges the run's sums: `interleaving`, or `effects` for arms."""
     return interleaving if comparison.experiment.interleave else arms_judging
 
 
@@ -216,8 +230,8 @@ def _check_split(
 ) -> Split:
     """Check whether the units came to the arms in the planned shares.
 
-    It raises Invalid if none was assigned. The last day of a run that was stopped is over, too:
-    nobody comes any more.
+    It raises Invalid if no unit was assigned. The last day of a stopped run counts as over, because
+    no more units come.
     """
     counts = cells.units()
     if not sum(counts.values()):
@@ -249,7 +263,7 @@ class _Basis(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def assigned(self) -> int:
-        """The number of assigned units, including those whose windows are open."""
+        """The number of assigned units, including those whose outcomes may still come."""
         return sum(self.split.counts.values())
 
 
@@ -297,10 +311,14 @@ def _results(project: Project, basis: _Basis) -> Results:
         split_by_segment=_split_by_segment(project, basis, segments),
         split_by_day={day.isoformat(): counts for day, counts in cells.by_first_day().items()},
         twice=cells.twice,
-        trends=() if interleaves else arms_judging.trends(comparison, cells, until),
+        trends=(
+            () if interleaves else read_trends(project, basis.run, comparison, cells, basis.reading)
+        ),
         segments=arms_judging.segments(comparison, segments, until) if segments else (),
         over_time=judging.over_time(comparison, cells, looks, until),
-        warnings=_warnings(metrics),
+        warnings=tuple(
+            warning for name, arms in sums.items() for warning in warnings_of_few(name, arms)
+        ),
         monitors=(
             () if interleaves else arm_monitors.arm_figures(project, basis.run, basis.reading)
         ),
@@ -332,20 +350,10 @@ def _split_by_segment(
     return splits | ({MODEL_VERSION: versions} if versions else {})
 
 
-def _warnings(metrics: tuple[MetricArms, ...]) -> tuple[str, ...]:
-    """Return warnings about metrics whose totals are carried by a few units."""
-    warnings = (
-        rests_on_few(arm, metric.metric.name, sums)
-        for metric in metrics
-        for arm, sums in metric.arms.items()
-    )
-    return tuple(warning for warning in warnings if warning)
-
-
 def _units_a_day(cells: RunCells, until: datetime) -> float:
-    """Return how many units come a day, averaged over the last whole days.
+    """Return the mean number of new units a day, over the last whole days.
 
-    On the first day those of its part.
+    Before the first day is over it is the number of units that have come.
     """
     whole_days = min(_RECENT, len(cells.days(until)))
     if not whole_days:
@@ -390,7 +398,7 @@ def _conclusion(basis: _Basis, effects: tuple[Effect, ...], age: Age) -> Conclus
 
 
 def _treatment_figures(arm: str, effects: tuple[Effect, ...]) -> TreatmentFigures:
-    """Return what the conclusion needs to know about one treatment."""
+    """Return the figures of one treatment from which the conclusion is drawn."""
     own = [effect for effect in effects if effect.arm == arm]
     return TreatmentFigures(
         arm=arm,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...reports.columns import aligned, plural
+from .chance_text import chance_lines
 
 if TYPE_CHECKING:
     from ...project.specs.experiments import Total
@@ -37,6 +38,7 @@ def _run_lines(results: Results) -> Iterator[str]:
         yield from _arms_with_effects(
             metric, [effect for effect in results.effects if effect.metric == metric.metric.name]
         )
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     for effect in results.effects:
         if effect.role != "decides":
             yield _secondary_line(effect, several=several)
@@ -64,7 +66,7 @@ def _interleaved_lines(results: Results) -> Iterator[str]:
     yield from aligned(rows, left=(0,))
     yield f"  difference  {'   '.join(wins_texts(effect))}"
     if effect.relative is not None and effect.once is not None:
-        how = f"({_confidence_text(effect)}{once_text(effect)})"
+        how = f"({_confidence_text(effect)}{single_look_text(effect)})"
         share = f"{percent(effect.relative.value)}   {range_text(effect.relative)}"
         yield f"  of these    {share}   {how}"
     both = "each with one order of both; clicks on what both would pick count for neither"
@@ -96,10 +98,12 @@ def _log_lines(results: Results, log: SiteLog) -> Iterator[str]:
             relative = f"relative {log_percents(effect.relative)}"
             how = _INFERENCE[results.inference]
             yield f"  difference   {points_text(effect.absolute)}      {relative}   {how}"
+    yield from (f"  chance      {line}" for line in chance_lines(results))
     if results.split.planned:
         yield f"  {results.split}"
     for line in left_out(results, log):
         yield f"  left out: {line}"
+    yield from (f"  warning: {warning}" for warning in results.warnings)
 
 
 def left_out(results: Results, log: SiteLog) -> list[str]:
@@ -160,7 +164,7 @@ def _arms_with_effects(metric: MetricArms, effects: Sequence[Effect]) -> list[st
 def _arms_with_rates(metric: MetricArms, *, units: bool) -> list[str]:
     """Return the lines of a table of the arms, each with its rate's interval.
 
-    `units`: also with their number.
+    With `units` each line has the arm's number of units, too.
     """
     totals = [total_text(t) for t in (metric.metric.denominator, metric.metric.numerator) if t]
     rows = [["", *(["units"] if units else []), *totals, metric.metric.name, "95 %"]]
@@ -190,8 +194,8 @@ def _comparison_cells(effect: Effect) -> list[str]:
         return ["too few", "", ""]
     difference = percent(effect.relative.value)
     if effect.relative.low is None and effect.relative.high is None:
-        return [difference, "no interval yet", once_text(effect)]
-    how = f"({_confidence_text(effect)}{once_text(effect)})"
+        return [difference, "no interval yet", single_look_text(effect)]
+    how = f"({_confidence_text(effect)}{single_look_text(effect)})"
     return [difference, range_text(effect.relative), how]
 
 
@@ -203,7 +207,7 @@ def _confidence_text(effect: Effect) -> str:
     return f"at any look{corrected}; "
 
 
-def once_text(effect: Effect) -> str:
+def single_look_text(effect: Effect) -> str:
     """Return the narrower interval of a single look as a clause, or "" where there is none.
 
     It would hold only if nobody had looked before; the interval beside it holds at every look.
@@ -319,7 +323,7 @@ def figure_title(figure: ArmFigure) -> str:
 def arm_texts(figure: ArmFigure) -> Iterator[str]:
     """Yield a bias metric of each treatment as text, such as `concentration +0.06 in treatment`.
 
-    Of a ratio of two groups: `satisfied f / m 0.69 -> 0.74 in treatment`.
+    A ratio of two groups names them: `satisfied f / m 0.69 -> 0.74 in treatment`.
     """
     control, *treatments = figure.arms
     for arm in treatments:
@@ -337,11 +341,7 @@ def arm_texts(figure: ArmFigure) -> Iterator[str]:
 
 
 def trend_text(trend: Trend) -> str:
-    """Return a sentence on whether the effect changes with the days since first exposure.
-
-    It says "may": where each unit's own taste drifts the interval is too narrow, and about a
-    quarter of tests without an effect show a trend (docs/decisions/experiments.md).
-    """
+    """Return a sentence on whether the effect changes with the days since first exposure."""
     if trend.a_day is None:
         return "too few days to see a trend"
     low, high = trend.a_day.low, trend.a_day.high
@@ -349,7 +349,9 @@ def trend_text(trend: Trend) -> str:
     figures = f"{percent(trend.a_day.value)} a day, {range_text(trend.a_day)}"
     if flat:
         return f"no trend ({figures})"
-    return f"the effect may change, or units drift each at its own pace ({figures})"
+    if not trend.by_unit:
+        return f"no verdict: this look took no unit's own drift into account ({figures})"
+    return f"the effect changes ({figures})"
 
 
 def segment_text(segments: Segments) -> str:
@@ -385,7 +387,7 @@ def why_text(results: Results) -> str:
 
 
 def total_text(total: Total) -> str:
-    """Return the name of what a total adds up: `clicks`, or `purchase.amount`."""
+    """Return the name of a metric's total: `clicks`, or `purchase.amount`."""
     return f"{total.event}.{total.attribute}" if total.attribute else f"{total.event}s"
 
 

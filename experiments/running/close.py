@@ -79,18 +79,18 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
     """Close a shipped run: make the winning arm's parameters the endpoint's own.
 
-    It takes as long as variants take to come up, and some minutes.
+    It takes some minutes, in which variants start.
 
     Args:
         project: The project.
         name: The experiment.
-        everybody: Also where it has shipped to some units only.
+        everybody: Close it even if it has shipped to some units only.
 
     Raises:
         NotFound: There is no run.
         Refused: Nothing has shipped; project.yaml's defaults are not yet the shipped parameters; it
             ships to some units only, and not `everybody`; or the version may not be promoted.
-        Conflict, Busy: Somebody else acts; the same again goes on.
+        Conflict, Busy: Somebody else changes the endpoint; a repeat goes on.
     """
     with project.lock("experiment close"):
         stored = runs.read(project.target.state)
@@ -115,19 +115,20 @@ def close(project: Project, name: str, *, everybody: bool = False) -> Closed:
             because=shipping.because,
         )
         live = runs.change(
-            project.target.state, stored, live_runs.without(stored.live, run.run), entry
+            project.target.state, stored, live_runs.without_run(stored.live, run.run), entry
         )
         steps.append(
             f"gateways take it within {FOLLOW} (config {live.version}){_ended_holdout(run)}"
         )
-        return _bring_home(project, frozen, run.ships, live.version, steps)
+        return _finish_close(project, frozen, run.ships, live.version, steps)
 
 
 def _check_closable(project: Project, run: LiveRun, frozen: FrozenRun, *, everybody: bool) -> None:
     """Raise an error unless a run may be closed.
 
     Raises:
-        Refused: Nothing has shipped, it ships to some units only, or units would fall back.
+        Refused: Nothing has shipped, it ships to some units only, or units would lose the shipped
+            parameters.
     """
     if run.state != "shipped":
         raise Refused(
@@ -195,7 +196,7 @@ def _ship_by_variant(
     """
     if not run.aims:
         return ["project.yaml's defaults are what has shipped"]
-    way = _way_below(project, frozen, run.ships)
+    way = _winning_variant(project, frozen, run.ships)
     ownership.take(project, observe(project, way.endpoint), run.run)
     _shift_all(project, way.endpoint, way.variant)
     steps = [f"{way.variant} has 100 % of {way.endpoint}, read back"]
@@ -211,8 +212,8 @@ def _ship_by_variant(
     return steps
 
 
-def _way_below(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
-    """Return how the winning arm's variant ships: in whose place, and with which version."""
+def _winning_variant(project: Project, frozen: FrozenRun, ships: str) -> _WinningVariant:
+    """Return the variant that the winning arm names, whose place it takes, and its version."""
     name = frozen.definition.layer.endpoint
     variant, control = _variant_of(frozen, ships), _variant_of(frozen, frozen.arms[0].name)
     serving = _serving(observe(project, name), variant)
@@ -282,7 +283,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
         )
     frozen, ships = runs.frozen_run(project.target.state, changes[-1].run), changes[-1].ships
     if not _is_done(project, frozen):
-        return _bring_home(project, frozen, ships, stored.live.version, [])
+        return _finish_close(project, frozen, ships, stored.live.version, [])
     step = f"it was closed at {changes[-1].at:%Y-%m-%d %H:%M} UTC, and nothing is left to do"
     return Closed(
         target=project.target.name,
@@ -293,7 +294,7 @@ def _resume(project: Project, stored: StoredLive | None, name: str) -> Closed:
     )
 
 
-def _bring_home(
+def _finish_close(
     project: Project, frozen: FrozenRun, ships: str, config: int, steps: list[str]
 ) -> Closed:
     """Hand the control variant's name to the shipped version, then release the traffic."""
@@ -324,7 +325,7 @@ def _hand_over(project: Project, frozen: FrozenRun, ships: str) -> State | None:
         return None
     state = begun_state(project, endpoint, frozen.run)
     if state is None:
-        way = _way_below(project, frozen, ships)
+        way = _winning_variant(project, frozen, ships)
         if not way.comes_home:
             return None
         because = f"{frozen.run} ships {ships}"
@@ -366,8 +367,8 @@ def _handed_text(state: State) -> str:
 
 
 def _stays_texts(project: Project, frozen: FrozenRun, ships: str) -> list[str]:
-    """Return text on what is left to do where the shipped version keeps its variant's name."""
-    way = _way_below(project, frozen, ships)
+    """Return text on the steps left to the user if the shipped version keeps its variant's name."""
+    way = _winning_variant(project, frozen, ships)
     if way.variant == way.control:
         return [f"{way.control} serves all of {way.endpoint}, and its traffic is free"]
     return [

@@ -15,7 +15,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
     """Raise an error unless an experiment may take the endpoint's traffic.
 
     Raises:
-        Refused: It is somebody else's, or a run that is not closed yet keeps it.
+        Refused: The traffic has another owner, such as a run that is not closed yet.
     """
     claim = owner.read(project.target.state, endpoint.name) if endpoint else None
     if claim is None or endpoint is None or not owner.holds(claim.owner, endpoint, project.wall()):
@@ -26,7 +26,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if a run was closed and its hand-over is not finished."""
+    """Raise Refused if a run's `close` is not finished: it still hands over the variant's name."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):
@@ -39,14 +39,15 @@ def _check_home(project: Project, run: str) -> None:
 def take(project: Project, endpoint: EndpointState | None, run: str) -> str | None:
     """Make a run the owner of the endpoint's traffic.
 
-    Another run of the experiment loses it: an interrupted start or stop left it there, or a start
-    that comes too late has it.
+    If another run of the same experiment owns it, which an interrupted start or stop leaves behind,
+    that run loses it.
 
     Returns:
-        "none": the traffic had no owner. None: it is the run's already, or there is no endpoint.
+        "none" if the traffic was taken: it had no other owner. None if it is the run's already, or
+        there is no endpoint.
 
     Raises:
-        Refused: It has an owner that is no run of the experiment.
+        Refused: The owner is no run of the experiment.
     """
     if endpoint is None:
         return None
@@ -73,7 +74,7 @@ def give_back_all(project: Project, name: str) -> tuple[str, ...]:
     Return the names of these endpoints.
 
     Raises:
-        Refused: A run that is on its way home has one.
+        Refused: The `close` of a run is not finished, and needs the traffic.
     """
     state, given_back = project.target.state, list[str]()
     for key in state.keys(owner.key("")):

@@ -24,7 +24,7 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
         project: The project.
         name: The experiment.
         percent: The new share.
-        because: Why; it stands in the history.
+        because: The reason, for the history.
 
     Raises:
         NotFound: The run is not live.
@@ -55,7 +55,10 @@ def ramp(project: Project, name: str, percent: Decimal, *, because: str = "") ->
                 because=because,
             )
             live = runs.change(
-                project.target.state, stored, live_runs.replaced(stored.live, ramped), entry
+                project.target.state,
+                stored,
+                live_runs.with_replaced_run(stored.live, ramped),
+                entry,
             )
         return Ramped(
             target=project.target.name,

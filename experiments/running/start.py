@@ -110,7 +110,7 @@ def _summary(
     answers: dict[str, Smoke] | None = None,
     already: bool = False,
 ) -> Started:
-    """Return the result of `start`: the live run, its share and what was tried."""
+    """Return the result of `start`: the live run, its share and the answers to test requests."""
     experiment = frozen.definition.experiment
     return Started(
         target=project.target.name,
@@ -145,7 +145,7 @@ def _smoke_arms(project: Project, frozen: FrozenRun) -> dict[str, Smoke]:
     """Send test requests with each arm's parameters, or to both variants of an interleaved run.
 
     Raises:
-        Unavailable: One does not answer all.
+        Unavailable: A test request of an arm failed.
     """
     endpoint, answers = frozen.definition.layer.endpoint, dict[str, Smoke]()
     for arm in frozen.shippable:
@@ -176,10 +176,9 @@ def _go_live(
     *,
     aims: bool,
 ) -> Live:
-    """Write the run into the live document, and make it the owner of the traffic.
+    """Write the run into the live document, and make it the owner of the traffic if `aims`.
 
-    Of two starts the one that comes too late may have taken the traffic meanwhile: it is given to
-    the other.
+    If another start was faster this one raises Conflict, and the traffic goes to the other run.
     """
     try:
         live = runs.change(project.target.state, stored, after, entry)

@@ -46,7 +46,7 @@ def status(project: Project, name: str, *, counted: bool = True) -> RunStatus:
     Args:
         project: The project.
         name: The experiment.
-        counted: Ask the log how many units it has.
+        counted: Whether to query the log for the number of units.
 
     Raises:
         NotFound: It never ran on this target.
@@ -95,7 +95,7 @@ def _status(
 def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
     """Return the keys of project.yaml that differ from the run's frozen definition.
 
-    `it is gone`: project.yaml says nothing of it any more.
+    If project.yaml no longer has the experiment, that is the one text `it is gone`.
     """
     name = frozen.definition.experiment.name
     if name not in project.spec.experiments:
@@ -104,7 +104,7 @@ def differs(project: Project, frozen: FrozenRun) -> tuple[str, ...]:
 
 
 def _owner(project: Project, endpoint: str) -> str:
-    """Return who owns the traffic of an endpoint, as text, if a run sets its variants."""
+    """Return a clause on who owns an endpoint's traffic, or on how to take it again."""
     claim = owner.read(project.target.state, endpoint)
     if claim is None or not claim.owner.lasting:
         return f"of {endpoint} has no owner; to take it again: isthmus experiment start"
@@ -134,7 +134,8 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
 
     Args:
         project: The project.
-        counted: Ask the log how many units each run has; else they are those of the newest look.
+        counted: Whether to query the log for the number of units; else they are those of the newest
+            look.
     """
     live, spec = runs.current(project.target.state, project.log_time()).live, project.spec
     names = dict.fromkeys([*spec.experiments, *(run.experiment for run in live.runs)])
@@ -142,10 +143,10 @@ def listing(project: Project, *, counted: bool = True) -> Rows[Listed]:
         Listed(run=analysis.name, state="analysis", metric=analysis.metric, owner=analysis.owner)
         for analysis in spec.analyses.values()
     ]
-    return Rows((*(_line(project, live, name, counted=counted) for name in names), *analyses))
+    return Rows((*(_list_line(project, live, name, counted=counted) for name in names), *analyses))
 
 
-def _line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
+def _list_line(project: Project, live: Live, name: str, *, counted: bool) -> Listed:
     """Return one experiment's line of the list: its run, state, share, units and verdict."""
     run, last = live_runs.find(live, name), runs.last(project.target.state, name)
     if run is None and last is None:
@@ -186,7 +187,7 @@ def _state(run: LiveRun | None, last: Change | None) -> RunState:
 def live_lines(project: Project) -> tuple[str, ...]:
     """Return a line of text for each run that is live, for `isthmus status`.
 
-    A damaged document does not stop it.
+    If the document of live runs is damaged, one line says so.
     """
     try:
         return tuple(

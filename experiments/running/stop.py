@@ -25,7 +25,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
     Args:
         project: The project.
         name: The experiment.
-        because: Why; it stands in the history.
+        because: The reason, for the history.
         ship: The arm whose parameters every unit gets instead, until `close`.
 
     Raises:
@@ -44,7 +44,7 @@ def stop(project: Project, name: str, *, because: str, ship: str | None = None) 
             return _stopped_already(project, stored.live, name)
         if ship is not None:
             return _ship(project, stored, run, ship, because)
-        return _end(project, stored, run, because)
+        return _remove_run(project, stored, run, because)
 
 
 def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because: str) -> Stopped:
@@ -76,7 +76,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
             after=f"{arm} ships",
             because=because,
         )
-        after = live_runs.replaced(live, shipped)
+        after = live_runs.with_replaced_run(live, shipped)
         live = runs.change(project.target.state, stored, after, entry)
     return Stopped(
         target=project.target.name,
@@ -90,7 +90,7 @@ def _ship(project: Project, stored: StoredLive, run: LiveRun, arm: str, because:
     )
 
 
-def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
+def _remove_run(project: Project, stored: StoredLive, run: LiveRun, because: str) -> Stopped:
     """Remove a run from the live document, and release its traffic."""
     entry = runs.next_change(
         stored,
@@ -101,7 +101,7 @@ def _end(project: Project, stored: StoredLive, run: LiveRun, because: str) -> St
         after="stopped",
         because=because,
     )
-    after = live_runs.without(stored.live, run.run)
+    after = live_runs.without_run(stored.live, run.run)
     live = runs.change(project.target.state, stored, after, entry)
     endpoint = stored.live.layers[run.layer].endpoint
     ownership.give_back(project, endpoint, run.run)

@@ -54,7 +54,7 @@ class Setting(msgspec.Struct, frozen=True, kw_only=True):
     def session(self) -> str | None:
         """The name of the attribute that groups the items of one answer.
 
-        None where nothing does but the visitor: an objective without `ranked_within` has its unit.
+        None if an objective without `ranked_within` groups them by the visitor alone.
         """
         within = self.spec.objectives[self.endpoint.objective].ranked_within
         return within if within != self.unit else None
@@ -94,7 +94,11 @@ def question(setting: Setting, visit: Visit) -> dict[str, Any]:
 
 
 def is_lost(setting: Setting, unit: str) -> bool:
-    """Return whether the simulated assignment fault would lose a unit."""
+    """Return whether a visitor's assignment would be lost, by the fault that is simulated.
+
+    Such a fault (`broken:` of the simulation) loses a share of one arm's units, for tests of the
+    split.
+    """
     broken = setting.simulation.broken
     return (
         broken is not None
@@ -147,7 +151,7 @@ def _item_events(setting: Setting, shown: _Shown, random: Random) -> Iterator[Wa
         event_id = f"{action.event}-{shown.visit.session}-{values['position']}"
         happened[action.event] = (event_id, happens_at)
         ids = {event: known_id for event, (known_id, _) in happened.items()}
-        row = _row(setting.spec.events[action.event].attributes, values, ids)
+        row = _event_attributes(setting.spec.events[action.event].attributes, values, ids)
         event = {
             "event": action.event,
             "event_id": event_id,
@@ -178,7 +182,9 @@ def _delay(mean: timedelta, slow: float) -> timedelta:
     return timedelta(milliseconds=round(2 * slow * mean.total_seconds() * 1000))
 
 
-def _row(attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]) -> dict[str, Any]:
+def _event_attributes(
+    attributes: Sequence[Attribute], values: Fields, ids: Mapping[str, str]
+) -> dict[str, Any]:
     """Return an event's attributes by name, with the ids of the item's earlier events."""
     row = {a.name: ids.get(a.event or "", values.get(a.name)) for a in attributes}
     return {name: value for name, value in row.items() if value is not None}
@@ -191,7 +197,15 @@ def _event_due(
     late: float,
     how_late: float,
 ) -> Waiting:
-    """Return an event with the simulated time at which the gateway receives it."""
+    """Return an event with the simulated time at which the gateway receives it.
+
+    Args:
+        simulation: The simulation, with the share of events that come late.
+        event: The event's body.
+        happens_at: When it happens.
+        late: A random number from 0 to 1 that decides whether it comes late.
+        how_late: A random number from 0 to 1: the part of the largest delay.
+    """
     lateness = simulation.late
     if lateness is None or late >= lateness.share:
         return Waiting(due=happens_at, event=event)

@@ -59,7 +59,10 @@ class SimulatedTime(StoredDocument, frozen=True, kw_only=True):
     effects: dict[str, Effects | None] = {}
 
     def with_run(self, run: str, effects: Effects | None) -> SimulatedTime:
-        """Add a run's true effects; if two simulations of it differ, they become unknown."""
+        """Return the simulated time with the true effects of a run added to it.
+
+        If an earlier simulation of the run had other effects, they are stored as None: unknown.
+        """
         same = self.effects.get(run, effects) == effects
         return replace(self, effects={**self.effects, run: effects if same else None})
 
@@ -88,7 +91,8 @@ def with_clock(
 ) -> Project:
     """Return a copy of the project that takes its time from another clock.
 
-    `moving`: each of its moments counts; else an old log (`now:`) has ended at this one.
+    With `moving` the time of each query is the clock's. Otherwise a project whose log is old
+    (`now:`) has its log end at the clock's present moment.
     """
     now = None if moving or project.spec.now is None else clock.moment
     spec = replace(project.spec, now=now)
@@ -107,12 +111,12 @@ def on_this_machine(target: Target) -> bool:
 
 
 def is_simulated(project: Project) -> bool:
-    """Return whether the project goes by a simulated clock."""
+    """Return whether the project takes its time from a simulated clock."""
     return isinstance(project.clock, MovedClock)
 
 
 def simulated_span(target: Target) -> tuple[datetime, datetime] | None:
-    """Return when simulated time began and where it stands.
+    """Return when simulated time began and its present moment.
 
     None: nothing was simulated there.
     """

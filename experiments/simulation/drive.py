@@ -23,10 +23,10 @@ from ...core.runtime.project import Progress
 from ...errors import Unavailable
 from .behaviour import Setting, ShownAnswer, Waiting, events, is_lost, question, request
 from .clock import MovedClock, SimulatedTime
-from .http_calls import THREADS, HttpCalls, Reply
+from .http_calls import HttpCalls, Reply
 from .visits import DAY, HOUR, Visit, by_hour, visits
 
-_GROUP = 8 * THREADS  # visits that share a moment
+_GROUP = 32  # visits that share a moment
 _MOMENT = timedelta(milliseconds=1)
 _MOST_EVENTS = 500  # of a request to /track
 
@@ -106,10 +106,10 @@ class Drive:
         """Simulate the visits of all days against the gateway, hour by hour.
 
         Args:
-            note: Is told where the clock will stand before a day begins, so that a kill repeats no
-                moment; and at the end.
-            progress: Is told how far it is.
-            stopping: Whether somebody asked to stop.
+            note: Stores the simulated time: before each day its end, so that no moment is simulated
+                twice after a kill; and at the end.
+            progress: Called with the number of simulated hours and of all hours.
+            stopping: Whether the user asked to stop.
         """
         began, hours = self._clock.moment, 24 * self._setting.simulation.days
         for hour, coming in enumerate(
@@ -164,9 +164,9 @@ class Drive:
             self._note_answer(visit, reply)
 
     def _without_lost(self, group: Sequence[Visit]) -> list[Visit]:
-        """Return the visits without those that the simulated assignment fault loses.
+        """Return the visits without those of units that the simulated assignment fault loses.
 
-        The gateway is asked for the arm of who might be lost, and logs nothing.
+        To learn a unit's arm it asks the gateway's /assign, without logging.
         """
         doubtful = {
             visit.unit: visit

@@ -1,4 +1,4 @@
-"""Requests to a gateway from several threads, over connections that are kept."""
+"""Requests to a gateway over connections that are kept, from one thread or several."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import msgspec
 import urllib3
 from urllib3.exceptions import HTTPError
 
-THREADS = 4
 _PATIENCE = 60.0  # seconds for an answer
 _encode, _decode = msgspec.json.Encoder().encode, msgspec.json.Decoder().decode
 
@@ -37,15 +36,18 @@ class Reply(NamedTuple):
 
 @final
 class HttpCalls:
-    """Calls of a gateway, from several threads at once. None is repeated."""
+    """Calls of a gateway, from `threads` threads at once. None is repeated.
 
-    def __init__(self, url: str) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, "visitor")
+    One thread sends in the order of the bodies, each once the one before is answered.
+    """
+
+    def __init__(self, url: str, *, threads: int = 1) -> None:
+        self._threads = ThreadPoolExecutor(threads, "visitor")
         self._connections = urllib3.HTTPConnectionPool(
             urlsplit(url).hostname or "",
             urlsplit(url).port,
             timeout=_PATIENCE,
-            maxsize=THREADS,
+            maxsize=threads,
             retries=False,
         )
 

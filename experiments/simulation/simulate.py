@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from ...core.runtime.project import Project, open_target
+from ...endpoints import hosting
 from ...endpoints.gateway.http.background import in_background
 from ...endpoints.gateway.http.sample import SampleFailed
 from ...endpoints.gateway.smoke import ranked_key
@@ -30,6 +31,7 @@ from .drive import Drive, SimulationTotals, Stopping
 from .http_calls import HttpCalls
 from .simulation import Effects, Simulation, true_effect
 from .simulation_file import read
+from .split import SeededSplit
 from .visits import visits
 from .world import world_of
 
@@ -114,14 +116,21 @@ class Session:
         self.time = self.time.with_run(start(self.project, experiment).run, effects)
 
     def play(self, simulation: Simulation) -> SimulationTotals:
-        """Simulate the days of a simulation against a gateway of its own."""
+        """Simulate the days of a simulation against a gateway of its own.
+
+        Whatever is drawn comes from the simulation's seed and from where the clock stands, and the
+        visitors ask one after the other: the same seed gives the same figures.
+        """
         stopping, serving = Stopping(), open_target(self._project.target.profile)
         setting = setting_of(self._project, simulation)
+        seed = f"{simulation.endpoint}:{simulation.seed}:{self.time.at:%Y%m%d%H%M%S%f}"
+        if hosting.aims(serving.capabilities, setting.endpoint.routing):
+            serving.endpoints = SeededSplit(serving.endpoints, seed)
         moving = simulated_time.with_clock(self._project, serving, self._clock, moving=True)
         first = _First(setting, self.time)
         with (
             stopping.listening(),
-            in_background(moving, simulation.endpoint, first) as gateway,
+            in_background(moving, simulation.endpoint, first, seed=seed) as gateway,
             HttpCalls(gateway.url) as calls,
         ):
             played = Drive(setting, calls, self._clock, self.time).run(
@@ -150,7 +159,7 @@ def _interrupt(moment: datetime) -> KeyboardInterrupt:
 def check_here(project: Project) -> None:
     """Raise an error unless the target may be simulated on: the laptop or an offline stack.
 
-    On a cloud, made-up visitors would stand in its log beside people.
+    On a cloud the log would mix made-up visitors with people.
 
     Raises:
         Refused: It is a cloud.
@@ -165,7 +174,7 @@ def check_here(project: Project) -> None:
 
 
 def present_time(project: Project) -> SimulatedTime:
-    """Return the simulated time from which to go on.
+    """Return the simulated time at which a simulation continues.
 
     On a target without any it is `now:` of project.yaml, else now.
     """

@@ -77,16 +77,18 @@ class Simulation(msgspec.Struct, frozen=True, kw_only=True):
     seed: int = 0
 
     def effect(self, arm: str | None, event: str) -> float:
-        """Return by which part an arm raises an event's chance; 0 outside the experiment."""
+        """Return the relative rise that an arm gives to the chance of an event.
+
+        It is 0 for visitors who are not in the experiment.
+        """
         return self.effects.get(arm, {}).get(event, 0.0) if arm is not None else 0.0
 
 
 def true_effect(simulation: Simulation, metric: Metric, arm: str) -> float | None:
-    """Return an arm's true relative effect on a metric.
+    """Return an arm's true relative effect on a metric, from the effects that a file sets.
 
-    A total of an event grows as the chances of the event and of what it follows; a share of units
-    with one does not. What the project's own world says of a chance depends on what an arm shows.
-    None: it does not follow from the effects alone.
+    None: it does not follow from them, which is so for a share of units with an event, and for
+    chances that a function of the project computes.
     """
     actions = {action.event: action for action in simulation.actions}
     names = [metric.numerator.event, *([metric.denominator.event] if metric.denominator else [])]

@@ -357,7 +357,7 @@ def _check_interleaved(file: _File, experiment: Experiment) -> None:
 def _check_effects(file: _File, actions: tuple[Action, ...]) -> None:
     """Report effects that raise a chance above 100 %, or that change a chance of 100 %.
 
-    The truth to report would be wrong with them. Chances that a function gives are not known here.
+    The reported truth would be wrong with them. Chances that a function computes cannot be checked.
     """
     chances = {action.event: action.chance for action in actions if not action.function}
     effects: dict[str, dict[str, float]] = file.values.get("effects", {})
@@ -380,7 +380,7 @@ def _check_filled(
 ) -> None:
     """Report required attributes of an action's event to which the simulation gives no value.
 
-    With a world of the project its visitors and items may have it.
+    If the project has a world of its own, its visitors and items may have the values.
     """
     visitor = file.values.get("attributes", {})
     filled = {
@@ -403,9 +403,9 @@ def _check_filled(
 
 
 def known_names(spec: ProjectSpec, endpoint: Endpoint) -> frozenset[str]:
-    """Return the attributes that every shown item has.
+    """Return the names of the attributes that every shown item has in a simulation.
 
-    They say who sees it, in which list, at which position.
+    They are its unit, key, position and exposure id, and the attribute that names its list.
     """
     within = spec.objectives[endpoint.objective].ranked_within
     return frozenset(

@@ -57,7 +57,7 @@ def _count_lines(what: str, reasons: Mapping[str, int]) -> Iterator[str]:
 def _truth(truth: Truth) -> str:
     """Return a line of text on a true effect and the measured one.
 
-    Such as `ctr of ranked is +10.0 %; +8.1 % is shown (+2.0 .. +14.5 %)`.
+    Example: `ctr of ranked is +10.0 %; +8.1 % is shown (+2.0 .. +14.5 %)`.
     """
     true = (
         "is not known from the file's effects alone"

@@ -53,11 +53,11 @@ def visits(
 
     Args:
         simulation: The simulation.
-        world: Its visitors.
-        unit: The attribute that names one.
-        since: Visitors count whose first visit is not before it.
+        world: The simulated visitors and items.
+        unit: The attribute that names a visitor.
+        since: Only visitors whose first visit is at this time or later take part.
         start: The first moment of a visit.
-        end: The moment before which a visit is.
+        end: The moment before which visits begin.
     """
     hour = max(since, start - LONGEST).replace(minute=0, second=0, microsecond=0)
     ahead: list[tuple[datetime, str, int, Visit]] = []  # a heap
@@ -71,7 +71,7 @@ def visits(
 
 
 def by_hour(coming: Iterator[Visit], start: datetime, hours: int) -> Iterator[list[Visit]]:
-    """Group visits by hour from `start` on, also for hours in which nobody comes."""
+    """Group visits by hour from `start` on, with an empty list for hours without visits."""
     groups = groupby(coming, lambda visit: int((visit.at - start) / HOUR))
     ahead = next(groups, None)
     for hour in range(hours):

@@ -87,7 +87,7 @@ def _plain_world(spec: ProjectSpec, simulation: Simulation, unit: str, key: str)
         for a in event.attributes
     )
     return World(
-        visitors=partial(_visitors, simulation, _Unit(unit, _number if whole else str)),
+        visitors=partial(_visitors, simulation, _Unit(unit, _visitor_number if whole else str)),
         items={item: {key: item} for item in keys},
         chances=_plain_chances(simulation),
     )
@@ -105,7 +105,7 @@ def _plain_chances(simulation: Simulation) -> dict[str, Chance]:
     }
 
 
-def _number(name: str) -> int:
+def _visitor_number(name: str) -> int:
     """Return the digits of a visitor's name as an integer id."""
     return int("".join(filter(str.isdigit, name)))
 

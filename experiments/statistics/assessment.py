@@ -9,9 +9,10 @@ from collections.abc import Mapping
 
 import msgspec
 
+from .chance_to_beat import ChanceToBeat, chance_to_beat
 from .inference import ONCE, Horizon
 from .multiple_tests import holm_levels, q_values
-from .ratio import Difference, Point, difference, p_value, points
+from .ratio import Difference, Point, are_comparable, cautious_points, difference, p_value
 from .sums import Sums
 from .verdict import Goal, Side, side
 
@@ -27,6 +28,7 @@ class Tested(msgspec.Struct, frozen=True, kw_only=True):
     level: float  # Holm's: 0.05 where one decides
     once: Difference | None = None  # of 95 %, if this were the only look
     side: Side = "open"
+    chance_to_beat: ChanceToBeat | None = None  # the verdict does not use it
     saved: float = (
         0.0  # the part of the variance of the difference that the time before has taken away
     )
@@ -69,11 +71,11 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
 
 def comparisons(arms: Arms) -> dict[str, Compared | None]:
     """Pair each treatment with the control; None where there are too few data."""
-    rates, names = points(arms), list(arms)
+    rates, names = cautious_points(arms), list(arms)
     control = names[0]
     return {
         name: Compared(control=rates[control], treatment=rates[name])
-        if arms[control].comparable and arms[name].comparable
+        if are_comparable([(arms[control], rates[control]), (arms[name], rates[name])])
         else None
         for name in names[1:]
     }
@@ -86,8 +88,8 @@ def decide(
 
     Args:
         metrics: Sums by metric and arm, the control first.
-        goals: By metric.
-        horizons: By metric, as its units are complete at another time.
+        goals: Whether each metric is to rise or to fall.
+        horizons: How each metric's intervals allow for repeated looks.
     """
     pairs = {
         (metric, arm): pair
@@ -127,12 +129,13 @@ def _test_result(
         level=level,
         once=once,
         side=side(corrected, goal),
+        chance_to_beat=chance_to_beat(pair.control, pair.treatment, goal),
         saved=pair.saved,
     )
 
 
-def tell(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
-    """Compare metrics that decide nothing, each with an interval for one look and a q-value."""
+def compare_secondary(metrics: Mapping[str, Arms]) -> tuple[Told, ...]:
+    """Compare metrics that decide nothing: each with an interval for one look and a q-value."""
     pairs = {
         (metric, arm): pair
         for metric, arms in metrics.items()

@@ -97,7 +97,7 @@ def unsound(split: Split | None, units: int, twice: int) -> Conclusion | None:
     """Return the conclusion that no figure of an experiment can be trusted, or None.
 
     Args:
-        split: How the units came to the arms; None: nobody said how they should.
+        split: How the units came to the arms; None: no shares are planned.
         units: Units that are compared.
         twice: Units that were left out, as they are in several arms.
 
@@ -121,9 +121,9 @@ def compared(
     """Return the verdict on one treatment of a site's log: better, worse or undecided.
 
     Args:
-        difference: Of the deciding metric; None: too few units or outcomes.
-        goal: Of the deciding metric.
-        guardrails: What was judged of each guardrail's metric.
+        difference: The difference in the deciding metric; None: too few units or outcomes.
+        goal: Whether the deciding metric is to rise or to fall.
+        guardrails: The judgement of each guardrail's metric.
     """
     if broken := [name for name, judged in guardrails.items() if judged == "broken"]:
         return Conclusion(word="worse", why=f"Guardrail {broken[0]} is broken.")

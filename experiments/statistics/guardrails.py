@@ -14,7 +14,7 @@ import msgspec
 
 from ...project.specs.experiments import ExperimentGuardrail
 from .inference import ALPHA, Horizon
-from .ratio import Difference, Point, difference
+from .ratio import Difference, Point, are_comparable, difference, log_ratio
 from .sums import FEW, FEWEST_OUTCOMES, FEWEST_UNITS, Sums
 from .verdict import Judgement
 
@@ -48,7 +48,7 @@ def guard(
 
     It holds if harm is at most its margin, and is broken if harm beyond the margin is shown.
     """
-    enough = control.sums.comparable and treatment.sums.comparable
+    enough = are_comparable([(arm.sums, arm.point) for arm in (control, treatment)])
     compared = (
         difference(control.point, treatment.point, horizon.multiple(2 * ALPHA)) if enough else None
     )
@@ -81,7 +81,7 @@ def _judgement(
         guardrail, control, treatment, horizon.watching.multiple()
     ):
         return "broken"
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     return "holds" if bound is not None and sign * bound <= _margin(guardrail) else "inconclusive"
 
 
@@ -90,11 +90,15 @@ def _is_harmed(
 ) -> bool:
     """Return whether harm beyond the margin is shown, with so many standard errors.
 
-    The test is of the difference to the control's rate with the margin on it, so that a control
-    without an error says something, too.
+    The test of a rise is of the difference to the control's rate with the margin on it, so that a
+    control without an error says something, too. That of a drop is of the ratio, as variances go by
+    the rates: where the treatment's is low, so would be its error.
     """
-    sign = _sign(guardrail.may)
+    sign = _harm_direction(guardrail.may)
     allowed = 1 + sign * _margin(guardrail)
+    if sign < 0 and allowed > 0 and min(control.point.value, treatment.point.value) > 0:
+        distance, spread = log_ratio(control.point, treatment.point)
+        return math.log(allowed) - distance > multiple * math.sqrt(spread)
     beyond = sign * (treatment.point.value - allowed * control.point.value)
     error = math.sqrt(treatment.point.variance + allowed**2 * control.point.variance)
     return beyond > multiple * error
@@ -103,7 +107,7 @@ def _is_harmed(
 def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) -> bool:
     """Return whether there are enough units and outcomes to show that a guardrail is broken.
 
-    Of a rate below zero a margin in percent means nothing.
+    A control rate below zero never suffices: a margin in percent of it has no meaning.
     """
     larger = treatment if guardrail.may == "rise" else control
     return (
@@ -114,7 +118,7 @@ def _has_enough(guardrail: ExperimentGuardrail, control: Sums, treatment: Sums) 
     )
 
 
-def _sign(may: Literal["rise", "drop"]) -> int:
+def _harm_direction(may: Literal["rise", "drop"]) -> int:
     """Return the direction of the harm: 1 if a rise harms, else -1."""
     return 1 if may == "rise" else -1
 

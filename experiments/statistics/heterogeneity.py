@@ -1,11 +1,6 @@
-"""Whether an effect is the same every day since a unit's first exposure, and in every segment.
+"""Whether an effect is the same in every segment.
 
-Pure. Effects are logarithms of ratios.
-
-Trend: regression weighted by 1 / variance. It takes the days for independent of each other; they
-share units, whose lasting differences move all days alike and leave the slope, which makes the
-interval rather too wide; where each unit drifts at its own pace it is too narrow.
-Segments: Cochran's Q (1954), chi-square with one degree less.
+Pure. Effects are logarithms of ratios; Cochran's Q (1954), chi-square with one degree less.
 """
 
 from __future__ import annotations
@@ -13,29 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 
-from ...pipelines.evaluation.statistics import Estimate
-from .ratio import Point, Z, log_ratio
+from .ratio import Point, log_ratio
 
 Pair = tuple[Point, Point]  # control, treatment
-_FEWEST_DAYS = 3
-
-
-def trend(days: Mapping[int, Pair]) -> Estimate | None:
-    """Return how much the relative effect changes a day, with a 95 % interval for one look.
-
-    None: fewer than three days can be compared.
-    """
-    usable = {day: effect for day, pair in days.items() if (effect := _effect(pair)) is not None}
-    if len(usable) < _FEWEST_DAYS:
-        return None
-    weights = {day: 1 / variance for day, (_, variance) in usable.items()}
-    middle = _mean((weights[day], float(day)) for day in usable)
-    spread = sum(weights[day] * (day - middle) ** 2 for day in usable)
-    slope = (
-        sum(weights[day] * (day - middle) * effect for day, (effect, _) in usable.items()) / spread
-    )
-    margin = Z / math.sqrt(spread)
-    return Estimate(value=slope, low=slope - margin, high=slope + margin)
 
 
 def unlike(segments: Mapping[str, Pair]) -> float | None:

@@ -59,9 +59,12 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
             return always_multiple(self.units, alpha=alpha, tuned_for=self.planned or TUNED_FOR)
         if not self.planned or not self.looks:
             raise ValueError("planned looks need a plan and the units of each look")
-        if closing(self.looks[:-1], self.planned) is not None and self.looks[-1] > self.looks[-2]:
+        if (
+            closing_look(self.looks[:-1], self.planned) is not None
+            and self.looks[-1] > self.looks[-2]
+        ):
             return math.inf
-        counted = counting(self.looks, self.planned)
+        counted = counting_looks(self.looks, self.planned)
         times = tuple(self.looks[look] / self.planned for look in counted)
         return _last_bound(
             times,
@@ -73,7 +76,10 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of a metric that may stop the run at any look: always-valid inference."""
+        """The horizon of intervals that hold at any look, so that the metric may stop the run.
+
+        They are always-valid intervals.
+        """
         return Horizon(inference="always", units=self.units, planned=self.planned)
 
 
@@ -83,7 +89,7 @@ ONCE = Horizon(inference="fixed", units=0)
 def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_FOR) -> float:
     """Return the half width of an always-valid confidence interval, in standard errors.
 
-    Infinite without a unit.
+    It is infinite without a unit. The interval is tuned to be tightest at `tuned_for` units.
     """
     if not units:
         return math.inf
@@ -92,18 +98,23 @@ def always_multiple(units: int, *, alpha: float = ALPHA, tuned_for: int = TUNED_
     return math.sqrt(2 * grown / (units * r) * math.log(math.sqrt(grown) / alpha))
 
 
-def closing(looks: Sequence[int], planned: int) -> int | None:
-    """Return the number of the look that completed the planned units, or None.
+def closing_look(looks: Sequence[int], planned: int) -> int | None:
+    """Return the index of the first look that had all planned units, or None.
 
-    What that look shows stays: later data decide nothing.
+    The result of that look is final: later data decide nothing.
     """
     return next((look for look, units in enumerate(looks) if units >= planned), None)
 
 
-def counting(looks: Sequence[int], planned: int) -> list[int]:
-    """Return the numbers of the looks that spend alpha, by how many units they add.
+def counting_looks(looks: Sequence[int], planned: int) -> list[int]:
+    """Return the indexes of the looks that spend alpha, in order.
 
-    Each adds to the one before; the last is the first with all units of the plan.
+    A look counts if it adds enough units to the last one that counted. None counts after the look
+    that has all planned units.
+
+    Args:
+        looks: The number of units at each look.
+        planned: The number of units of the plan.
     """
     counted: list[int] = []
     for look, units in enumerate(looks):

@@ -18,14 +18,14 @@ Name = TypeVar("Name")
 def holm_levels(
     names: Iterable[Name], shown: Callable[[Name, float], bool], *, alpha: float = 0.05
 ) -> dict[Name, float]:
-    """Return the level at which Holm's procedure tests each name.
+    """Return the significance level at which Holm's procedure tests each name.
 
-    An interval of that level excludes no difference just where Holm's procedure says so.
+    A name's interval at its level excludes no difference exactly where Holm's procedure rejects it.
 
     Args:
-        names: What is tested together.
-        shown: Whether a name's interval of a level excludes no difference.
-        alpha: The level of all together.
+        names: The hypotheses that are tested together.
+        shown: Whether a name's interval at a level excludes no difference.
+        alpha: The familywise level.
     """
     open_ = list(names)
     levels: dict[Name, float] = {}

@@ -5,38 +5,47 @@ mean(d)^2), s the covariances over units (Deng, Knoblich, Lu 2018). Where a row 
 own, d is 1 and this is the variance of a mean. What a unit did before reduces it: R - theta (x -
 x_all), theta = cov(z, x) / var(x) over all arms, z = (y - R d) / mean(d) (Deng, Xu, Kohavi, Walker
 2013).
+
+Of skewed values a small arm that happens to lack the largest has a mean and a variance that are
+both too small: studentised by its own variance alone, two arms that are alike differ in up to 15 %
+of tests to that side. So where arms are compared, an arm varies no less than all arms together do
+(`cautious_points`); docs/decisions/experiments.md has the simulations by which this was chosen.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from operator import add
 from statistics import NormalDist
 
 import msgspec
+from msgspec.structs import replace
 
 from ...pipelines.evaluation.statistics import Estimate, poisson_interval
 from ...project.specs.experiments import Metric
 from .inference import Horizon, Unplanned
-from .sums import Sums
+from .sums import FEWEST_CARRIERS, FEWEST_OUTCOMES, Sums
 
 Z = 1.959963984540054  # of a 95 % interval
 EXACT_BELOW = (
     1000  # outcomes: fewer than these have an exact Poisson interval, where a row is a unit
 )
+_ROUNDING = 1e-9
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
     """An arm's rate and its variance.
 
-    `saved`: the part of the variance that the time before has taken away.
+    `saved`: the part of the variance that the time before has taken away. `equal_units`: how many
+    units effectively carry the rate, if the arm's units vary as those of all arms do.
     """
 
     value: float
     variance: float
     saved: float = 0.0
+    equal_units: float = math.inf
 
 
 class Difference(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,11 +66,87 @@ def is_share(metric: Metric) -> bool:
 def points(arms: Mapping[str, Sums]) -> dict[str, Point]:
     """Return each arm's rate and variance, adjusted by the pre-period covariate (CUPED).
 
-    Arms without it are their plain rates.
+    Without a covariate they are the plain rates.
     """
     everyone = reduce(add, arms.values())
     theta = _theta(everyone)
     return {name: _point(sums, theta, everyone.mean("x")) for name, sums in arms.items()}
+
+
+def cautious_points(arms: Mapping[str, Sums]) -> dict[str, Point]:
+    """Return each arm's rate, with a variance at least as large as that of all arms implies.
+
+    Where every rate is positive, the variance of a unit is taken to grow with the square of the
+    rate (as where outcomes are larger), or with the rate (as where there are more of them),
+    whichever gives less.
+    """
+    own = points(arms)
+    counted = {name: point for name, point in own.items() if arms[name].units > 1}
+    everyone = sum(arms[name].units for name in counted)
+    positive = all(point.value > 0 for point in counted.values())
+
+    def pooled(power: int) -> float:
+        """Return the mean over units of their variance over this power of their arm's rate."""
+        parts = (
+            arms[name].units ** 2 * point.variance / point.value**power
+            for name, point in counted.items()
+        )
+        return math.fsum(parts) / everyone
+
+    if not everyone:
+        return own
+    if not positive:
+        common = pooled(0)
+        least = dict.fromkeys(counted, common)
+        by_square = 0.0
+    else:
+        by_square, by_rate = pooled(2), pooled(1)
+        least = {
+            name: min(by_square * point.value**2, by_rate * point.value)
+            for name, point in counted.items()
+        }
+    return own | {
+        name: replace(
+            point,
+            variance=max(point.variance, least[name] / arms[name].units),
+            equal_units=_equal_units(arms[name].units, by_square),
+        )
+        for name, point in counted.items()
+    }
+
+
+def _equal_units(units: int, spread: float) -> float:
+    """Return how many units with equal values would make up an arm's total as precisely.
+
+    Args:
+        units: How many units the arm has.
+        spread: The variance of a unit's value over the square of the mean. Of values that are 0 or
+            1 the result is the number of ones.
+    """
+    return units / (1 + spread * (units - 1) / units)
+
+
+def are_comparable(arms: Iterable[tuple[Sums, Point]]) -> bool:
+    """Return whether arms can be compared: each has enough data, of enough units.
+
+    Args:
+        arms: The sums of each arm, and its rate as `cautious_points` gives it.
+    """
+    return all(sums.comparable and carries_enough(sums, point) for sums, point in arms)
+
+
+def carries_enough(sums: Sums, point: Point) -> bool:
+    """Return whether an arm has enough units for an interval, by how those of all arms vary.
+
+    By its own units alone, an arm that happens to have more outcomes than others like it would
+    be compared, and the others not.
+    """
+    return point.equal_units >= fewest_carriers(sums) * (1 - _ROUNDING)
+
+
+def fewest_carriers(sums: Sums) -> int:
+    """Return the least effective number of an arm's units with which it is compared."""
+    return FEWEST_CARRIERS if sums.of_amounts else FEWEST_OUTCOMES
 
 
 def _theta(everyone: Sums) -> float:
@@ -99,9 +184,9 @@ def compare(control: Sums, treatment: Sums, inference: Unplanned) -> Difference 
 
     None: there are too few units or outcomes.
     """
-    if not (control.comparable and treatment.comparable):
+    rates = cautious_points({"control": control, "treatment": treatment})
+    if not are_comparable([(control, rates["control"]), (treatment, rates["treatment"])]):
         return None
-    rates = points({"control": control, "treatment": treatment})
     horizon = Horizon(inference=inference, units=control.units + treatment.units)
     return difference(rates["control"], rates["treatment"], horizon.multiple())
 
@@ -115,11 +200,11 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
         multiple: How many standard errors to either side.
 
     Returns:
-        Of rates that are not both positive, the relative interval has no end.
+        The difference; its relative interval is infinite if a rate is not positive.
     """
     value, margin = (
         treatment.value - control.value,
-        _times(multiple, standard_error(control, treatment)),
+        _margin_of_error(multiple, standard_error(control, treatment)),
     )
     return Difference(
         absolute=Estimate(value=value, low=value - margin, high=value + margin),
@@ -133,14 +218,14 @@ def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)
     ratio, spread = log_ratio(control, treatment)
-    margin = _times(multiple, math.sqrt(spread))
+    margin = _margin_of_error(multiple, math.sqrt(spread))
     return Estimate(
         value=math.expm1(ratio), low=math.expm1(ratio - margin), high=math.expm1(ratio + margin)
     )
 
 
-def _times(multiple: float, error: float) -> float:
-    """Return a margin of error; infinite if the multiple is, even without variance."""
+def _margin_of_error(multiple: float, error: float) -> float:
+    """Multiply a standard error by a multiple; infinite if the multiple is, even for no error."""
     return multiple * error if math.isfinite(multiple) else math.inf
 
 
@@ -160,7 +245,7 @@ def information(arms: Mapping[str, Sums]) -> float | None:
     It is one over the variance of their logarithms. None: a rate is not positive, or nothing
     varies.
     """
-    rates = points(arms).values()
+    rates = cautious_points(arms).values()
     if not all(point.value > 0 for point in rates):
         return None
     spread = sum(point.variance / point.value**2 for point in rates)
@@ -175,7 +260,7 @@ def standard_error(control: Point, treatment: Point) -> float:
 def p_value(control: Point, treatment: Point) -> float:
     """Return the two-sided p-value of no difference, for one look.
 
-    Of rates that are both positive it is that of the relative interval.
+    It agrees with the relative interval if both rates are positive.
     """
     if control.value > 0 and treatment.value > 0:
         distance, spread = log_ratio(control, treatment)

@@ -45,19 +45,23 @@ def bounds(
     """Return the bounds of |z| at each look of a group sequential test.
 
     Args:
-        times: The parts of the plan that are there, rising; the last may be above 1.
-        alpha: What is spent in all.
+        times: The fraction of the plan that is complete at each look, rising; the last may exceed
+            1.
+        alpha: The false alarm rate of all looks together.
         information: One over the variance at each look, rising, in any unit; empty: it grows as
             `times` does.
-        spending: What may be spent by then.
+        spending: The cumulative alpha that may be spent at a fraction of the plan.
     """
     return _walk(times, None, 0.0, alpha, information or times, spending=spending)[0]
 
 
-def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
-    """Return how likely a bound of a sequential test is crossed.
+def crossing_probability(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float:
+    """Return the probability that a group sequential test crosses a bound at one of its looks.
 
-    `drift` is the mean of z at full information.
+    Args:
+        times: The fraction of the plan that is complete at each look.
+        drift: The mean of z when the plan is complete.
+        alpha: The false alarm rate of all looks together.
     """
     return _walk(times, bounds(times, alpha=alpha), drift, alpha, times)[1]
 
@@ -65,7 +69,9 @@ def power(times: Sequence[float], *, drift: float, alpha: float = 0.05) -> float
 def cost_of_looks(looks: int, *, alpha: float = 0.05, single: float = 0.8) -> float:
     """Return how much power evenly spaced looks cost, against one look at the end."""
     drift = _NORMAL.inv_cdf(1 - alpha / 2) + _NORMAL.inv_cdf(single)
-    return single - power([look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha)
+    return single - crossing_probability(
+        [look / looks for look in range(1, looks + 1)], drift=drift, alpha=alpha
+    )
 
 
 def _walk(
@@ -80,12 +86,12 @@ def _walk(
     """Return the bounds at each look, and the probability of crossing one.
 
     Args:
-        times: The parts of the plan at each look.
-        limits: The bounds; None: each is set so that what may be spent by then is.
-        drift: The mean of z at full information.
-        alpha: What is spent in all.
+        times: The fraction of the plan that is complete at each look.
+        limits: The bounds; None: they are computed from `spending`.
+        drift: The mean of z when the plan is complete.
+        alpha: The false alarm rate of all looks together.
         information: One over the variance at each look.
-        spending: What may be spent by a part of the plan.
+        spending: The cumulative alpha that may be spent at a fraction of the plan.
     """
     crossed, earlier, paid = 0.0, 0.0, 0.0
     used: list[float] = []
@@ -127,7 +133,7 @@ def _bell(values: Floats, deviation: float) -> Floats:
 def _density_inside(points: Floats, density: Floats, limit: float) -> Floats:
     """Return the density of test statistics that have not crossed a bound yet.
 
-    A grid cell that the bound cuts counts by its part inside.
+    A grid cell that the bound cuts counts with the part that is inside.
     """
     half = (points[1] - points[0]) / 2
     inside = np.clip((limit - np.abs(points) + half) / (2 * half), 0.0, 1.0)

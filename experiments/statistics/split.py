@@ -150,7 +150,7 @@ def _day_look(
 ) -> DayLook | None:
     """Return the first daily test of the split that is an alarm, else the last one.
 
-    The one arm of an interleaved run has everybody: it has no look.
+    None: no day is over yet, or the run is interleaved, with all units in its one arm.
     """
     looks = _looks(days, shares, planned_days)
     if not looks or len(shares) == 1:
@@ -173,8 +173,8 @@ def _day_look(
 def _looks(days: Sequence[Day], shares: Mapping[str, float], planned_days: int) -> list[Day]:
     """Return the days at whose end the split is tested, with all units that came by then.
 
-    They are set beforehand: every day of a plan of at most four weeks, 28 days of a longer one. A
-    day on which nearly nobody came is left out.
+    They follow from the plan: every day of one of at most four weeks, 28 days of a longer one. Days
+    with hardly any new units are left out.
     """
     every = {math.ceil(planned_days * look / _MOST_LOOKS) for look in range(1, _MOST_LOOKS + 1)}
     so_far = dict.fromkeys(shares, 0)
@@ -196,15 +196,16 @@ def _limits(times: tuple[float, ...], units: tuple[float, ...], alpha: float) ->
 
 
 def _by_square(t: float, alpha: float) -> float:
-    """Return the cumulative probability of false alarms allowed by the part `t` of the days."""
+    """Return the false alarm probability that may be spent by a fraction `t` of the days."""
     return alpha * min(t, 1.0) ** 2
 
 
 def _distance(count: int, total: int, share: float) -> float:
     """Return how far an arm's count is from its share, in standard errors.
 
-    Few units of a small share are far from normal: then it is the normal value that is as rare as
-    the count by the binomial distribution.
+    A large distance is computed exactly, because few units of a small share are far from normal: it
+    is the normal quantile whose tail has the probability of such a count by the binomial
+    distribution.
     """
     distance = abs(count - total * share) / math.sqrt(total * share * (1 - share))
     if distance < _EXACT_FROM:

@@ -12,9 +12,10 @@ from typing import Literal
 
 import msgspec
 
-from ...reports.columns import plural
-
 FEWEST_UNITS, FEWEST_OUTCOMES = 100, 10  # of an arm; below these no interval is worth its name
+FEWEST_CARRIERS = (
+    20  # equal units of an arm that carry an amount; below these arms are not compared
+)
 FEW = 30  # equal units: a total that rests on fewer is told
 _ILL = 1e6  # a mean squared over its variance, from which on sums of floats are to be shifted
 Column = Literal["y", "d", "x"]
@@ -107,9 +108,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.linear("y") / self.units if self.units else math.nan
 
     def linear(self, column: Literal["y", "x"]) -> float:
-        """Return the variance of the linearised rate, or its covariance with x.
+        """Return the variance of the linearised rate z, or the covariance of z with x.
 
-        That part is z = (y - rate d) / mean(d).
+        A unit's z is (y - rate d) / mean(d): its part in the ratio y / d (delta method).
         """
         d, rate = self.mean("d"), self.rate
         if column == "x":
@@ -141,8 +142,8 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def comparable(self) -> bool:
         """Whether there are enough data to compare the rate with another arm's.
 
-        Where few units make up the denominator, one that has an outcome or none moves the rate by
-        more than its variance says.
+        Where a few units make up most of the denominator, whether one of them has an outcome moves
+        the rate by more than its variance says.
         """
         return self.enough and self.equal_units("d") >= FEW
 
@@ -151,14 +152,16 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """The number of outcomes; for amounts, how many units effectively carry their total."""
         if self.outcomes is not None:
             return self.outcomes
-        return self.equal_units("y") if isinstance(self.y, float) else self.total("y")
+        return self.equal_units("y") if self.of_amounts else self.total("y")
+
+    @property
+    def of_amounts(self) -> bool:
+        """Whether y is a total of amounts, not a count."""
+        return isinstance(self.y, float)
 
     @property
     def shift_due(self) -> bool:
-        """Whether the sums must be computed again on shifted values to keep digits.
-
-        A variance may have lost its digits.
-        """
+        """Whether sums must be computed again on shifted values: a variance may lack digits."""
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:
@@ -168,9 +171,9 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return of_floats and self.units > 1 and moved**2 > _ILL * self.covariance(column, column)
 
     def equal_units(self, column: Literal["y", "d"]) -> float:
-        """Return the effective number of units of y (or d): as many equal ones (Kish 1965).
+        """Return the effective number of units of y (or d): as many equal ones weigh the same.
 
-        That is (sum y)^2 / sum y^2; of outcomes that are 0 or 1 it is their number.
+        That is (sum y)^2 / sum y^2 (Kish 1965). For outcomes that are 0 or 1 it is their number.
         """
         mean = self.mean(column)
         square = (
@@ -182,25 +185,3 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 NOTHING = Sums(units=0, y=0, d=0, yy=0, yd=0, dd=0)
-
-
-def rests_on_few(arm: str, metric: str, sums: Sums) -> str | None:
-    """Return a warning where a few units carry most of an arm's numerator or denominator.
-
-    With the first its interval is not to be trusted, with the second there is none. None: neither
-    rests on few.
-    """
-    if sums.by_row or not sums.enough:
-        return None
-    if not sums.comparable:
-        return (
-            f"metric {metric}: nothing is compared, as {arm}'s denominator rests on few of its "
-            f"{plural(sums.units, 'unit')}, as if on "
-            f"{sums.equal_units('d'):.0f} equal ones; it takes {FEW}"
-        )
-    if sums.mean("y") < 0 or sums.equal_units("y") >= FEW:
-        return None
-    return (
-        f"metric {metric}: {arm}'s total rests on few of its {plural(sums.units, 'unit')}, "
-        f"as if on {sums.equal_units('y'):.0f} equal ones"
-    )

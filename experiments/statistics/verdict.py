@@ -35,9 +35,9 @@ def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judg
 
 
 def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgement]:
-    """Return the worst judgement of each metric, which may have two guardrails.
+    """Return the worst judgement of each metric.
 
-    One limits a rise, the other a drop.
+    A metric may have two guardrails: one limits a rise, the other a drop.
     """
     worst: dict[str, Judgement] = {}
     for name, judged in judgements:
@@ -48,13 +48,13 @@ def by_metric(judgements: Iterable[tuple[str, Judgement]]) -> dict[str, Judgemen
 
 
 def side(difference: Difference | None, goal: Goal) -> Side:
-    """Return whether an effect is better, worse or open, by where its interval lies.
+    """Return whether an effect is better or worse than none, or open, by where its interval lies.
 
-    It is the relative one, which pages print; the absolute one where a rate is not positive, so
-    that the relative one has no end.
+    The interval is the relative one, which pages print, or the absolute one if a rate is not
+    positive.
 
     Returns:
-        open: no difference is within the interval, or there is too little for one.
+        "open" if the interval holds no difference, or if there are too few data for one.
     """
     if difference is None:
         return "open"

@@ -28,12 +28,12 @@ from ..joins.view_history import ViewSource
 from ..tables.relations import static_raw_name
 from ..views.sources import view_sources
 from .cost import Scan, scan
-from .peeks import Peek, first_peek, likely_cause, words
+from .peeks import Peek, first_peek, likely_cause, peek_text
 from .queries import (
     Input,
     blamed_sql,
     computations,
-    inputs,
+    inputs_of,
     known_times_sql,
     reads_outcomes,
     totals_sql,
@@ -78,7 +78,7 @@ class AsKnown(msgspec.Struct, frozen=True, kw_only=True):
         return f"{looked}: " + (
             "none saw later data"
             if self.peek is None
-            else f"{self.blamed:,} rows to blame\n  {words(self.peek)}"
+            else f"{self.blamed:,} rows to blame\n  {peek_text(self.peek)}"
         )
 
 
@@ -116,8 +116,7 @@ def require_as_known(
 
     Raises:
         Refused: a view peeks (the error names row, values, moment and the likely cause), or the
-            check
-            would read more than an hour of the profile's budget pays for.
+            check would read more than an hour of the profile's budget pays for.
     """
     _require_affordable(
         project, [source.view.name for source in sources], _require_moments(moments)
@@ -128,7 +127,7 @@ def require_as_known(
             more = f" ({report.blamed - 1:,} more rows like it)" if report.blamed > 1 else ""
             again = f"look again: isthmus features check {report.view}"
             raise Refused(
-                f"{report.view}: {words(report.peek)}{more}",
+                f"{report.view}: {peek_text(report.peek)}{more}",
                 remedy=f"likely: {report.cause}\n{again}",
             )
         reports[report.view] = report
@@ -193,7 +192,7 @@ def _reports(project: Project, sources: Sequence[ViewSource], moments: int) -> I
     """Yield for each view the report of its leakage check, and show the progress."""
     for done, source in enumerate(sources):
         project.progress(f"check {source.view.name}", done, len(sources))
-        read = inputs(source, project.description)
+        read = inputs_of(source, project.description)
         yield examine(project, source, read, known_times(project, read, moments))
     if sources:
         project.progress("check", len(sources), len(sources))
@@ -205,8 +204,8 @@ def known_times(
     """Draw random points in time, each just before some input row became known.
 
     The leakage check looks at these. One is drawn in each of `number` parts of the history, which
-    hold equally many of the inputs' distinct times. Between two such times nothing becomes known,
-    so the last millisecond before the second one shows all that any point between them would.
+    hold equally many of the inputs' distinct times. Each is the last millisecond before such a
+    time: nothing becomes known between two of them.
     """
     if not any(i.known for i in read):
         return ()

@@ -36,7 +36,7 @@ class Peek(msgspec.Struct, frozen=True, kw_only=True):
     flipped: bool = False
 
 
-def words(peek: Peek) -> str:
+def peek_text(peek: Peek) -> str:
     """Return as text which row of a view leaks later data, and how that shows."""
     row = (
         f"the row of {peek.key} {peek.entity_key} at {_time(peek.event_timestamp)}, known at "

@@ -22,7 +22,7 @@ import msgspec
 from ...events.port import Column
 from ...events.tables.relations import view_name
 from ...project.specs.description import Description
-from ..joins.view_history import ViewSource, body, changed, computed_sql
+from ..joins.view_history import ViewSource, changed, computed_sql, without_semicolon
 from ..sql.subset import tables
 from ..views.schema import relation_columns
 
@@ -45,8 +45,8 @@ class Input(msgspec.Struct, frozen=True, kw_only=True):
     )
 
 
-def inputs(source: ViewSource, description: Description) -> tuple[Input, ...]:
-    """Return the tables that a view's SQL reads: columns, and when each row became known."""
+def inputs_of(source: ViewSource, description: Description) -> tuple[Input, ...]:
+    """Return the relations that a view's SQL reads, with their columns and known times."""
     spec = description.spec
     events = {view_name(event) for event in spec.events}
     read = tables(source.view.sql)
@@ -85,7 +85,10 @@ def reads_outcomes(read: Sequence[Input]) -> bool:
 def computations(moments: int, *, flipped: bool = True, again: bool = False) -> int:
     """Return how many times one query of the leakage check computes a view.
 
-    `flipped`: the view reads outcomes. `again`: it is computed once more in another order.
+    Args:
+        moments: The number of points in time that the query checks.
+        flipped: Whether the view reads outcomes, so that it is computed with flipped ones, too.
+        again: Whether it is computed once more over its input in another order.
     """
     return 1 + moments * (1 + flipped) + again
 
@@ -241,13 +244,24 @@ def _sql_over_inputs(
     replacement: Callable[[Input, int], str | None],
     number: int,
 ) -> str:
-    """Return a view's SQL with a WITH clause that replaces some of its inputs by other rows."""
+    """Return a view's SQL with a WITH clause in which some of its tables have other rows.
+
+    So a view is computed as if it had not seen what came later.
+
+    Args:
+        source: The view.
+        read: The tables that its SQL reads.
+        replacement: Returns the SELECT that stands for a table, None to leave it, from the table
+            and the run's number.
+        number: The number of the run, which names its parameters.
+    """
     instead = [
         f"{i.relation} AS (\n{sql}\n)" for i in read if (sql := replacement(i, number)) is not None
     ]
     if not instead:
         return source.view.sql
-    return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{body(source.view.sql)}\n) AS isthmus_view"
+    sql = without_semicolon(source.view.sql)
+    return f"WITH {', '.join(instead)}\nSELECT * FROM (\n{sql}\n) AS isthmus_view"
 
 
 def _removed(i: Input, number: int) -> str | None:

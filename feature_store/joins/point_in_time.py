@@ -155,8 +155,7 @@ def point_in_time(
 
     Returns:
         `columns` of the spine, then every view's features. Without a `rendering` the join is by
-            ASOF
-        where the target's capability `warehouse.asof` is native, else portable.
+        ASOF where the target's capability `warehouse.asof` is native, else portable.
 
     Raises:
         Unsupported: `asof` was asked for and the target has no ASOF JOIN.

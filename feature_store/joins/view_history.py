@@ -82,12 +82,13 @@ def computed_sql(source: ViewSource) -> str:
     key = source.entity.key
     created_column = f", {_moment('created_timestamp')}" if source.has_created else ""
     raw = f"SELECT {key}, {_moment('event_timestamp')}{created_column}{features}"
+    written = without_semicolon(source.view.sql)
     return (
         f"SELECT {', '.join(source.columns)} FROM (\nSELECT {entity_key_sql(source.entity)} AS "
         f"entity_key, {key}, event_timestamp, created_timestamp{names}, row_number() OVER "
         f"(PARTITION BY {key}, event_timestamp, created_timestamp ORDER BY {newest}) AS "
         f"isthmus_copy FROM (\nSELECT {key}, event_timestamp, {created} AS "
-        f"created_timestamp{names} FROM (\n{raw} FROM (\n{body(source.view.sql)}\n) AS "
+        f"created_timestamp{names} FROM (\n{raw} FROM (\n{written}\n) AS "
         f"isthmus_written) AS isthmus_typed\nWHERE {key} IS NOT NULL AND event_timestamp IS NOT "
         "NULL) AS isthmus_known\nWHERE event_timestamp <= $until AND created_timestamp <= "
         "$until) AS isthmus_copies WHERE isthmus_copy = 1"
@@ -162,7 +163,7 @@ def latest_sql(source: ViewSource) -> str:
 
 
 @lru_cache(maxsize=256)
-def body(sql: str) -> str:
+def without_semicolon(sql: str) -> str:
     """Return a SQL statement without its semicolon, so that it can stand in parentheses.
 
     The tokenizer tells the semicolon that ends it from one within a text.

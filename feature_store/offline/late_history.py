@@ -56,11 +56,11 @@ def late_histories(project: Project, stamped: pa.Table) -> tuple[LateHistory, ..
     findings = []
     for source in view_sources(project.description, names) if names else ():
         view, key = source.view.name, source.entity.key
-        findings += _late(project, view, key, stamped)
+        findings += _late_history(project, view, key, stamped)
     return tuple(findings)
 
 
-def _late(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
+def _late_history(project: Project, view: str, key: str, stamped: pa.Table) -> list[LateHistory]:
     """Return a finding if one view's history was known too late for many training rows."""
     import pyarrow as pa
     import pyarrow.compute

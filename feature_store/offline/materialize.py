@@ -37,7 +37,7 @@ from ...core.runtime.project import Project
 from ...reports.results import Rows
 from ...times import utc_milliseconds
 from ..as_known.check import MOMENTS, AsKnown, require_as_known
-from ..as_known.queries import inputs
+from ..as_known.queries import inputs_of
 from ..joins.view_history import ViewSource, first_sql, next_sql
 from ..sql.subset import digest
 from ..tables.relations import history_table
@@ -77,10 +77,9 @@ def materialize(
     Args:
         project: The project.
         views: The views' names; None for all.
-        until: What became known up to then is published.
-        moments: At how many moments a view is checked that was not checked before: fewer read less,
-            and
-            find less.
+        until: Rows that became known up to this time are published.
+        moments: The number of points in time at which an unchecked view is checked: fewer cost
+            less, and find less.
 
     Raises:
         NotFound: there is no such view.
@@ -118,7 +117,7 @@ def unchecked(project: Project, views: Sequence[str] | None = None) -> tuple[str
 def _unchecked(project: Project, source: ViewSource) -> bool:
     """Return whether a view reads inputs with times and its SQL was not checked for leaks yet."""
     is_checked = watermarks.read(project, source.view.name).mark.checked == digest(source.view.sql)
-    return not is_checked and any(read.known for read in inputs(source, project.description))
+    return not is_checked and any(read.known for read in inputs_of(source, project.description))
 
 
 def _materialize(
@@ -136,9 +135,9 @@ def _materialize(
         current = _publish(project, source, current)
     last = current.mark.until
     if last is None or until > last:
-        current = _begin(project, source, current, until, checked)
-    elif _anything_new(project, source, since=_since(current.mark), until=last + _TICK):
-        current = _begin(project, source, current, last + _TICK, checked)
+        current = _record_begin(project, source, current, until, checked)
+    elif _anything_new(project, source, since=_published_until(current.mark), until=last + _TICK):
+        current = _record_begin(project, source, current, last + _TICK, checked)
     elif checked != current.mark.checked:
         current = watermarks.move(project, view, current, checked=checked)
     current = _sync(project, source, current)
@@ -170,7 +169,7 @@ def _prepare_tables(project: Project, source: ViewSource) -> Versioned:
     return current
 
 
-def _begin(
+def _record_begin(
     project: Project, source: ViewSource, current: Versioned, until: datetime, checked: str | None
 ) -> Versioned:
     """Record in the watermark that a batch has begun, write it, and return the new watermark."""
@@ -187,9 +186,9 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
     assert until is not None  # noqa: S101  callers have just put it there
     warehouse = project.target.warehouse
     batch = f"{view}-{mark.sequence + 1:06d}-{until:%Y%m%dT%H%M%S}{until.microsecond // 1000:03d}"
-    sql, params = _batch_sql(source, since=_since(mark), until=until)
+    sql, params = _batch_sql(source, since=_published_until(mark), until=until)
     warehouse.save(view, sql, params, batch=batch)
-    rows, lag = _batch_size_and_lag(project, source, since=_since(mark), until=until)
+    rows, lag = _batch_size_and_lag(project, source, since=_published_until(mark), until=until)
     lag_fits = mark.rows == 0 or lag == (mark.lag_ms, mark.lag_ms)
     steady = mark.steady and (rows == 0 or (lag[0] == lag[1] and lag_fits))
     return watermarks.move(
@@ -206,7 +205,7 @@ def _publish(project: Project, source: ViewSource, current: Versioned) -> Versio
     )
 
 
-def _since(mark: Watermark) -> datetime | None:
+def _published_until(mark: Watermark) -> datetime | None:
     """Return the time up to which rows of a view are published, or None if none are.
 
     Batches without rows published nothing: a view that was materialized before its first event

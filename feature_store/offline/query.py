@@ -29,8 +29,7 @@ def query(project: Project, sql: str, /, *, limit: int | None = None, **params: 
 
     Raises:
         Invalid: it is no SELECT, or it has what the target cannot say, a table that is not there,
-            or a
-            parameter too many or too few. The error names the line.
+            or a parameter too many or too few. The error names the line.
     """
     warehouse = project.target.warehouse
     if problems := warehouse.check(sql):

@@ -53,10 +53,9 @@ def training_set(
         features: Attributes of the exposure, and features of views.
         start: The first event_timestamp.
         end: The event_timestamp before which rows end.
-        as_of: When outcomes had to be known (default: now).
+        as_of: The time by which outcomes had to be known (default: now).
         stamps: Whether to add the column STAMP<view> for each view: the event_timestamp of the row
-            that
-            was joined, null without one.
+            that was joined, null without one.
         earlier: How long before the row's time the views' features must have been known.
 
     Returns:

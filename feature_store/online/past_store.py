@@ -96,7 +96,8 @@ class _View:
     def _take(self, row: dict[str, Any]) -> None:
         """Take in a history row: it replaces the entity's row unless that is of a later event.
 
-        Rows come in the order in which they became known: of one event's rows the later one stands.
+        Rows come in the order in which they became known, so a later row of the same event replaces
+        an earlier one.
         """
         previous = self.rows.get(row["entity_key"])
         if previous is None or row["event_timestamp"] >= previous["feature_timestamp"]:

@@ -60,11 +60,10 @@ class OnlineReader:
         Args:
             project: The project.
             views: The views' names; or the features to read by view, as a model's manifest has
-                them. Then no
-                SQL is read, which would load an engine into a process that only serves.
+                them. Then no SQL is read, which would load an engine into a process that only
+                serves.
             cache: Rows to read instead of the project's online store: a cache that readers share,
-                or other
-                rows.
+                or other rows.
             now: The clock by which freshness and ttl are judged (default: the project's).
 
         Raises:

@@ -5,6 +5,7 @@ Each rule yields what is wrong and what to write instead.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -17,6 +18,7 @@ from .forms import AGGREGATES, NAVIGATION, RANKING, Node
 Trouble = tuple[str, str]
 Rule = Callable[[exp.Expr], Iterator[Trouble]]
 
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?(e[+-]?\d{1,2})?", re.IGNORECASE)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 INTERVAL_MILLISECONDS = {
     "SECOND": 1_000,
@@ -246,6 +248,18 @@ def _interval(node: exp.Expr) -> Iterator[Trouble]:
         )
 
 
+def _literal(node: exp.Expr) -> Iterator[Trouble]:
+    """Yield a problem if a number is too large for a float, or none."""
+    if node.args["is_string"]:
+        return
+    try:
+        finite = math.isfinite(float(node.name))
+    except ValueError:
+        finite = False
+    if not finite:
+        yield f"the number {node.name[:20]}", "write a number of 1.7e308 at most"
+
+
 def _cast(node: exp.Expr) -> Iterator[Trouble]:
     """Yield a problem if a CAST does not mean the same in every engine."""
     to, value = node.args["to"].this, node.this
@@ -267,6 +281,12 @@ def _cast(node: exp.Expr) -> Iterator[Trouble]:
                     "write UTC without a zone, to milliseconds at most: TIMESTAMP '2019-11-24 "
                     "00:00:00'"
                 ),
+            )
+    elif CASTS[to] == "float64" and isinstance(value, exp.Literal) and value.is_string:
+        if not _NUMBER.fullmatch(value.name):
+            yield (
+                f"the number '{value.name}'",
+                "there are finite numbers only, as engines compare nan and inf differently",
             )
     elif CASTS[to] in {"int64", "string"} and _may_be_fractional(value):
         kind = node.args["to"].sql(dialect="duckdb")
@@ -408,6 +428,7 @@ RULES: dict[Node, Rule] = {
     exp.Identifier: _identifier,
     exp.Table: _table,
     exp.Placeholder: _placeholder,
+    exp.Literal: _literal,
     exp.Join: _join,
     exp.Union: _union,
     exp.Limit: _limit,

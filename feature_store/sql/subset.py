@@ -2,8 +2,7 @@
 
 The subset is an allow-list of syntax-tree nodes and of their parts (forms.py) with rules on single
 nodes (rules.py). The text alone is judged here; types and names are judged by views/schema.py,
-against the project's relations. It cannot see ln and sqrt of what they are not defined for (nan in
-DuckDB and Athena, an error in BigQuery), nor sums beyond 64 bits (an error on the clouds).
+against the project's relations. It cannot see sums beyond 64 bits (an error on the clouds).
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def _of_select(scope: Scope, relations: Relations, keys: Collection[str]) -> Ite
             if window.args.get("order")
             else []
         )
-        if _unique(order, window.args.get("partition_by") or [], scope, relations, keys):
+        if _has_unique_order(order, window.args.get("partition_by") or [], scope, relations, keys):
             continue
         what = (
             f"{node.this.sql_name().lower()}()" if isinstance(node.this, _BY_POSITION) else "ROWS"
@@ -83,7 +83,7 @@ def _counts_rows(window: exp.Window, used: exp.Window) -> bool:
     return not (whole and type(used.this) in AGGREGATES)
 
 
-def _unique(
+def _has_unique_order(
     order: list[exp.Expr],
     partition: list[exp.Expr],
     scope: Scope,

@@ -27,8 +27,8 @@ def objective_view(spec: ProjectSpec, objective: Objective) -> TableSpec:
     """Return the spec of an objective's SQL view: its exposures with their outcome (label).
 
     It has the exposure's columns, `outcome` (1 when an outcome event came within the time allowed)
-    and when that time is over. An id may stand on two dates: an outcome event within the time of
-    both exposures belongs to the one that was shown last.
+    and when that time is over. If an id was shown on two dates and an outcome event fits both
+    exposures, it belongs to the later one.
     """
     within = f"INTERVAL {int(objective.within.total_seconds())} SECOND"
     exposure, outcome = view_name(objective.exposure), view_name(objective.outcome)

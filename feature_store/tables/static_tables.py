@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -17,6 +17,7 @@ from ...errors import Invalid, NotFound
 from ...events.port import Column, ColumnType
 from ...events.tables.column_types import arrow_type
 from ...project.reading.names import OURS
+from ...reports.columns import plural
 from .relations import static_raw_name, static_table
 
 if TYPE_CHECKING:
@@ -109,8 +110,7 @@ def read_file(path: Path, *, where: str) -> pa.Table:
     Raises:
         NotFound: there is no such file.
         Invalid: it is another kind of file, or a column has no such type. The error names `where`
-            and
-            the column.
+            and the column.
     """
     import pyarrow as pa
     from pyarrow import csv, parquet
@@ -209,8 +209,30 @@ def _conformed(data: pa.Table, where: str) -> pa.Table:
             raise Invalid(
                 f"{where}: column {name}: {error}", remedy="it does not fit into 64 bits"
             ) from error
+        if kind == "float64":
+            arrays[-1] = _finite(arrays[-1], name, where)
         names.append(name)
     return pa.Table.from_arrays(arrays, names=names)
+
+
+def _finite(values: pa.ChunkedArray[Any], name: str, where: str) -> pa.ChunkedArray[Any]:
+    """Return a column of floats with null for NaN, which engines compare and sort differently.
+
+    Raises:
+        Invalid: A value is infinite.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if infinite := values.filter(pc.is_inf(values)).length():
+        raise Invalid(
+            f"{where}: column {name} is infinite in {plural(infinite, 'row')}",
+            remedy="engines compute differently with it: leave the value out, or write a number",
+        )
+    finite: pa.ChunkedArray[Any] = pc.if_else(
+        pc.is_nan(values), pa.scalar(None, values.type), values
+    )
+    return finite
 
 
 def _stamped(data: pa.Table, loaded: datetime) -> pa.Table:

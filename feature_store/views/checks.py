@@ -37,7 +37,7 @@ def check_target(
 ) -> tuple[Problem, ...]:
     """Return the parts of the views' SQL that one target cannot express, as problems.
 
-    What no target can is left to `check`, so that it is said once.
+    What no target can express is left to `check`, so that it is reported once.
     """
     from ..sql.subset import check as check_neutral
 

@@ -105,11 +105,11 @@ def _judged(description: Description, relations: Mapping[str, tuple[Column, ...]
 def _of_meaning(
     view: FeatureView, spec: ProjectSpec, relations: Mapping[str, tuple[Column, ...]]
 ) -> list[Problem]:
-    """Return problems of a view whose SQL parses: lossy casts, ambiguous orders, known times."""
+    """Return problems of a view whose SQL parses: by types, ambiguous orders, known times."""
     from sqlglot.optimizer.scope import build_scope
 
-    from ..sql.casts import lossy_casts
     from ..sql.subset import parse
+    from ..sql.typed_rules import typed_problems, types_of
     from ..sql.window_order import ambiguous_orders
     from .known_times import known_problems
 
@@ -123,10 +123,10 @@ def _of_meaning(
     if root is None:  # only what is no query has none
         return []
     orders = ambiguous_orders(root, columns, [entity.key for entity in spec.entities.values()])
-    casts = lossy_casts(parse(view.sql), relations)
+    typed = typed_problems(parse(view.sql), types_of(relations))
     return [
         *known_problems(root, view, spec, columns),
-        *(sql_problem(view, problem) for problem in (*orders, *casts)),
+        *(sql_problem(view, problem) for problem in (*orders, *typed)),
     ]
 
 

@@ -45,7 +45,8 @@ _TRAINER = "isthmus_first_account_ranker"
 OnStage = Callable[[str, str], None]  # its name, its result
 
 
-def _silent(_name: str, _result: str) -> None: ...
+def _silent(_name: str, _result: str) -> None:
+    """Ignore the result of a stage: the default callback."""
 
 
 class Stage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,18 +88,23 @@ def first_account(
 ) -> Rows[AccountCheck]:
     """Check that the target's cloud account has what a project needs, without changing anything.
 
-    That is credentials, region, role, bucket, quotas, rights.
+    That is credentials, region, role, bucket, quotas and rights.
 
-    `policy`: the rights to look for, as `im.stack.policy()` gives them. Unsupported: a target
-    without an account.
+    Args:
+        project: The project.
+        policy: The rights to look for, as `isthmus.stack.policy()` returns them.
+
+    Raises:
+        Unsupported: The target has no account.
     """
     return Rows(_first(project.target).checks(project.target, policy))
 
 
 def bound(project: Project) -> Estimate:
-    """Return the hourly cost of the machines of the trial round at most.
+    """Return the most that the machines of the trial round can cost in an hour.
 
-    Unsupported: there is no round on this target.
+    Raises:
+        Unsupported: There is no trial round on this target.
     """
     return _trial(project.target).hourly(project.target.profile)
 
@@ -112,12 +118,18 @@ def first_round(
 ) -> Round:
     """Create one of each resource on the account with the smallest machines, then delete them.
 
-    Tried are storage, a table, a job, a model and an endpoint.
+    Storage, a table, a job, a model and an endpoint are tried. A failure becomes a failed stage of
+    the result; it raises no error.
 
-    After `minutes` no further call is made but those that remove. `record`: a new folder for what
-    was asked and answered, without names, keys and accounts. What fails is a stage of the answer
-    and not an error. Unsupported: there is no round on this target. AlreadyExists: `record` holds
-    something.
+    Args:
+        project: The project, whose target is tried.
+        record: A new folder for the calls and their answers, without names, keys and accounts.
+        minutes: After so many only calls that delete are made.
+        on_stage: Called with the name and the result of each stage.
+
+    Raises:
+        Unsupported: There is no trial round on this target.
+        AlreadyExists: `record` holds something.
     """
     from ...adapters import targets
     from ...project.load import load
@@ -135,7 +147,7 @@ def first_round(
         if recorder:
             recorder.begin()
         try:
-            with _until(small, timedelta(minutes=minutes)):
+            with _refusing_calls_after(small, timedelta(minutes=minutes)):
                 for name, stage in _STAGES.items():
                     stages.append(_tried(name, stage, small))
                     tell(name, stages[-1].detail)
@@ -199,7 +211,7 @@ def _recorder(target: Target, folder: Path, trial: Trial) -> Any:
 
 
 @contextmanager
-def _until(project: Project, span: timedelta) -> Generator[None, None, None]:
+def _refusing_calls_after(project: Project, span: timedelta) -> Generator[None, None, None]:
     """Refuse every later call to the provider after `span`, so that the trial round must end."""
     end = time.monotonic() + span.total_seconds()
 
@@ -395,7 +407,7 @@ def _listed(target: Target) -> Iterator[tuple[str, Callable[[], object]]]:
     for info in tuple(target.blobs.list(f"{target.blobs.root}/")):
         yield info.uri, partial(target.blobs.delete, info.uri)
     for key in tuple(target.state.keys("")):  # which the store of blobs does not list
-        yield f"document {key}", partial(_forget, target, key)
+        yield f"document {key}", partial(_delete_document, target, key)
 
 
 def _removed(name: str, removal: Callable[[], object]) -> str:
@@ -407,7 +419,7 @@ def _removed(name: str, removal: Callable[[], object]) -> str:
     return name
 
 
-def _forget(target: Target, key: str) -> None:
+def _delete_document(target: Target, key: str) -> None:
     """Delete the document with this key from the state store, if it exists."""
     if (document := target.state.get(key)) is not None:
         target.state.delete(key, expect=document.token)

@@ -102,16 +102,21 @@ def _limits(line: TargetLine) -> list[str]:
 def validate(path: str | Path = "project.yaml", *, target: str | None = None) -> Validation:
     """Check a project's files, its SQL, and what each target supports of it; return a report.
 
-    Never raises for what is wrong with the project.
+    Mistakes of the project are in the report; they raise no error.
 
-    `target`: what cannot be done there is an error, and what cannot be done on another target is a
-    warning; without it each target must do all. NotFound: profiles.yaml has no such target.
+    Args:
+        path: project.yaml, or its folder.
+        target: The target that must support everything; what others do not is a warning. None:
+            every target must.
+
+    Raises:
+        NotFound: profiles.yaml has no such target.
     """
     from ...core.plugins import installed
     from ...events.sources.checks import check_sources
     from ...project.load import parse
 
-    description, problems = parse(Path(path))
+    description, problems = parse(Path(path), target=target)
     if description is None:
         return Validation(counts={}, targets=(), problems=problems)
     checked = check(description, target)
@@ -244,8 +249,8 @@ def _targets(
 ) -> tuple[dict[str, Profile], tuple[Problem, ...]]:
     """Return the targets of profiles.yaml by name, and warnings of those that cannot be read.
 
-    Without a chosen target each must be whole. A variable that is not set keeps only its own
-    target from being checked.
+    Without a chosen target a mistake in any of them is an error. A target whose environment
+    variable is not set is only left out.
     """
     from ...project.profiles.profiles import profiles
 
@@ -258,6 +263,7 @@ def _targets(
 
 
 def _as_warning(problem: Problem) -> Problem:
+    """Return a problem as a warning."""
     return msgspec.structs.replace(problem, severity="warning")
 
 

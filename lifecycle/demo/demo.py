@@ -13,7 +13,16 @@ from ...pipelines.run_pages.leak_comparison import Leak
 from . import shop as demo_shop
 from .result import CANDIDATES, SLOTS, Demo, RollbackResult, ServedTraffic
 from .shop import ShopDemo
-from .stages import OnStage, Stages, auc_of, check_installed, prepared, require, silent, started_for
+from .stages import (
+    OnStage,
+    Stages,
+    auc_text,
+    check_installed,
+    prepared,
+    require,
+    silent,
+    started_for,
+)
 
 EXAMPLE = "openbandit"
 ENDPOINT = "ranker"
@@ -33,13 +42,19 @@ def demo(
 ) -> Demo | ShopDemo:
     """Run an example on the project's target, from raw files to results, and return these.
 
-    May be run again: what is there already is found and kept.
+    It may be run again: what is there already is used. The endpoint that it started is stopped at
+    the end, also when it fails or is interrupted, unless `keep`.
 
-    `example`: default, that of the project's name. `requests`: how many are served of openbandit
-    (default: 2000).
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
-    Invalid: the project is not the example. MissingDependency: a package is not installed; nothing
-    was done.
+    Args:
+        project: The project.
+        example: The example's name; None: the project's.
+        requests: How many requests the example openbandit serves; None: 2000.
+        keep: Whether the endpoint stays up.
+        on_stage: Called with the number, name and result of each stage.
+
+    Raises:
+        Invalid: The project is not the example.
+        MissingDependency: A package is not installed; nothing was done.
     """
     check_installed()
     if (example or project.spec.name) != demo_shop.EXAMPLE:
@@ -73,10 +88,12 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
     with project.lock("demo"):
         begun = prepared(project, stage)
         champion = begun.champion
-        challenger = stage("train logistic", lambda: train(project, "models/logistic.yaml"), auc_of)
-        leak = stage("leak", lambda: leak_page(project, challenger.name), _leaked)
+        challenger = stage(
+            "train logistic", lambda: train(project, "models/logistic.yaml"), auc_text
+        )
+        leak = stage("leak", lambda: leak_page(project, challenger.name), _leak_text)
         replayed, fixed, random_ctr = stage(
-            "replay", lambda: _replays(project), lambda values: str(values[0])
+            "replay", lambda: _off_policy_estimates(project), lambda values: str(values[0])
         )
         experiment = stage(
             "A/B test", lambda: results(project, EXPERIMENT), lambda answer: answer.headline
@@ -100,7 +117,7 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
                 lambda counts: f"p99 {counts.p99_ms:.1f} ms, errors {counts.errors:,}",
             )
         rolled = stage(
-            "rehearse a rollout", lambda: _rehearsed(project), lambda result: result.headline
+            "rehearse a rollout", lambda: _rehearse_rollout(project), lambda result: result.headline
         )
     first, last = _span(project)
     return Demo(
@@ -127,18 +144,18 @@ def _openbandit(project: Project, *, requests: int, keep: bool, on_stage: OnStag
     )
 
 
-def _leaked(leak: Leak) -> str:
+def _leak_text(leak: Leak) -> str:
     """Return text that compares the AUC of a feature as known then with that of a leaking one."""
     return (
         f"auc {leak.honest.value:.3f} as it was known, {leak.leaked.value:.3f} had it seen the week"
     )
 
 
-def _replays(project: Project) -> tuple[Replay, Replay, float]:
-    """Estimate offline, on a log of randomly chosen answers, the value of two other policies.
+def _off_policy_estimates(project: Project) -> tuple[Replay, Replay, float]:
+    """Estimate the value of two policies offline, from a log of randomly chosen answers.
 
-    Return the value of bts, that of always showing the three most popular items, and the log's own
-    rate.
+    Return the estimate for Thompson sampling (bts), that for always showing the three most popular
+    items, and the log's own rate.
     """
     from ...experiments.replay.policy import fixed_ranking, replay, thompson_probabilities
 
@@ -205,10 +222,10 @@ def _serve(project: Project, requests: int) -> ServedTraffic:
     )
 
 
-def _rehearsed(project: Project) -> RollbackResult:
-    """Rehearse the example's rollout with a failing challenger, with and without guardrails.
+def _rehearse_rollout(project: Project) -> RollbackResult:
+    """Rehearse the example's rollout with a failing challenger, and return how it went.
 
-    The same is done with nobody who looks.
+    It is rehearsed once more without guardrails, to count the requests that fail then.
     """
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report

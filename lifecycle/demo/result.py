@@ -25,7 +25,7 @@ from ...pipelines.run_pages.leak_comparison import Leak
 from ...pipelines.run_pages.records import Run
 from ...reports.columns import plural
 from ...reports.results import Shown
-from .stages import auc_of, future, relative_path
+from .stages import auc_text, leak_text, relative_path
 
 # inverse-propensity value of bts from the random log: obp's quickstart (data/README.md)
 PUBLISHED = 0.004553
@@ -96,13 +96,13 @@ def lines(demo: Demo) -> Iterator[str]:
         "fashion site"
     )
     yield f"done in {demo.seconds:.0f} s   {log}, {days(demo.first.date(), demo.last.date())}"
-    yield f"  Can the two models be told apart?   {_apart(demo)}"
+    yield f"  Can the two models be told apart?   {_difference_text(demo)}"
     yield "      " + "   ".join(
-        f"{run.alias} {run.configuration}: {auc_of(run)}"
+        f"{run.alias} {run.configuration}: {auc_text(run)}"
         for run in (demo.champion, demo.challenger)
     )
     leak = demo.leak
-    yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
+    yield f"  Did a feature see the future?       {leak_text(demo.checked, demo.skew)}"
     yield (
         f"      {leak.feature}: auc {leak.honest.value:.3f} as it was known; "
         f"{leak.leaked.value:.3f} had it seen the whole week"
@@ -112,7 +112,7 @@ def lines(demo: Demo) -> Iterator[str]:
         f"      errors {demo.served.errors:,}   p99 {demo.served.p99_ms:.1f} ms   "
         f"{demo.served.exposures:,} exposures logged"
     )
-    yield f"  Is a bad version taken back?        {_taken_back(demo.rollout)}"
+    yield f"  Is a bad version taken back?        {_rollback_text(demo.rollout)}"
     yield f"      {demo.rollout.cause or 'nothing was decided'} (rehearsed in virtual time)"
     yield f"  Does replay give the known value?   {_replay(demo)}"
     yield f"      a fixed top-{SLOTS} of popularity instead: {demo.fixed}"
@@ -129,7 +129,7 @@ def lines(demo: Demo) -> Iterator[str]:
         yield f"  {demo.url} is still up: isthmus endpoints list, isthmus destroy"
 
 
-def _apart(demo: Demo) -> str:
+def _difference_text(demo: Demo) -> str:
     """Return text on whether two models' metrics differ significantly, and by how much."""
     comparison = demo.comparison
     difference = comparison.deciding()
@@ -151,7 +151,7 @@ def _apart(demo: Demo) -> str:
     return f"not by {plural(comparison.positives, 'click')}: {figure}{more}"
 
 
-def _taken_back(rollout: RollbackResult) -> str:
+def _rollback_text(rollout: RollbackResult) -> str:
     """Return text on whether the failing variant was rolled back, and after how long."""
     if rollout.unexpected:
         return f"no: {'; '.join(rollout.unexpected)}"

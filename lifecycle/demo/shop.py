@@ -23,8 +23,8 @@ from ...reports.results import Shown
 from .stages import (
     OnStage,
     Stages,
-    auc_of,
-    future,
+    auc_text,
+    leak_text,
     prepared,
     relative_path,
     require,
@@ -107,10 +107,11 @@ class ShopDemo(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silent) -> ShopDemo:
     """Run the demo of a simulated shop on the project's target, and return its results.
 
-    May be run again: the same run of the experiment goes on.
+    It may be run again: the same run of the experiment goes on. The endpoint that it started is
+    stopped at the end, also when it fails or is interrupted, unless `keep`.
 
-    It stops the endpoint that it started, also when it fails or is interrupted, unless `keep`.
-    Invalid: the project is not the example.
+    Raises:
+        Invalid: The project is not the example.
     """
     from ...endpoints.deploy.deploy import deploy
     from ...pipelines.training.training import train
@@ -120,10 +121,12 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
     stage = Stages(_STAGES, on_stage, project.progress)
     with project.lock("demo"):
         first = prepared(project, stage)
-        flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _judged)
-        challenger = stage("train both", lambda: train(project, "models/both.yaml"), _judged)
+        flatterer = stage("train likes", lambda: train(project, "models/likes.yaml"), _gate_text)
+        challenger = stage("train both", lambda: train(project, "models/both.yaml"), _gate_text)
         rollout = stage(
-            "rehearse a rollout", lambda: _handed_over(project), lambda result: result.headline
+            "rehearse a rollout",
+            lambda: _rehearse_hand_over(project),
+            lambda result: result.headline,
         )
         with started_for(project, ENDPOINT, keep=keep) as was_there:
             deployment = stage(
@@ -133,7 +136,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
             )
             tested = stage(
                 "A/B and A/A test",
-                lambda: _tested(project),
+                lambda: _run_experiments(project),
                 lambda test: test.headline,
             )
     return ShopDemo(
@@ -151,7 +154,7 @@ def demo_shop(project: Project, *, keep: bool = False, on_stage: OnStage = silen
     )
 
 
-def _tested(project: Project) -> ExperimentPair:
+def _run_experiments(project: Project) -> ExperimentPair:
     """Run an A/B and an A/A experiment with simulated visitors; return the results of both.
 
     New visitors come on simulated days.
@@ -171,7 +174,7 @@ def _tested(project: Project) -> ExperimentPair:
     )
 
 
-def _handed_over(project: Project) -> HandOverResult:
+def _rehearse_hand_over(project: Project) -> HandOverResult:
     """Rehearse the shop's rollout up to the handover of roles, and return how it went."""
     from ...pipelines.run_pages.report_store import keep
     from ...rollouts.page import report
@@ -186,8 +189,8 @@ def _handed_over(project: Project) -> HandOverResult:
             for entry in played.entries
             if entry.what == "converged" and entry.percent is not None
         },
-        promoted_after=_after(played, "promoted"),
-        handed_after=_after(played, "handed") if done else None,
+        promoted_after=_minutes_until(played, "promoted"),
+        handed_after=_minutes_until(played, "handed") if done else None,
         requests=played.requests,
         failed=played.failed,
         serving={name: float(percent) for name, percent in played.state.intent.items()},
@@ -196,7 +199,7 @@ def _handed_over(project: Project) -> HandOverResult:
     )
 
 
-def _after(played: Rehearsal, what: str) -> float | None:
+def _minutes_until(played: Rehearsal, what: str) -> float | None:
     """Return how many minutes after a rehearsal's start its history has an entry, or None."""
     return next(
         ((entry.at - played.started) / _MINUTE for entry in played.entries if entry.what == what),
@@ -204,9 +207,9 @@ def _after(played: Rehearsal, what: str) -> float | None:
     )
 
 
-def _judged(run: Run) -> str:
+def _gate_text(run: Run) -> str:
     """Return a training run's AUC and its gate's verdict as text."""
-    return f"{auc_of(run)}, gate: {run.gate or 'none asked for'}"
+    return f"{auc_text(run)}, gate: {run.gate or 'none asked for'}"
 
 
 def _lines(demo: ShopDemo) -> Iterator[str]:
@@ -215,17 +218,17 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
         f"{report.stored + report.already_there:,} {report.event}s" for report in demo.ingested
     )
     yield f"done in {demo.seconds:.0f} s   {counts} of simulated people"
-    yield f"  Does the higher AUC rank better?    {_ranks(demo)}"
+    yield f"  Does the higher AUC rank better?    {_ranking_text(demo)}"
     yield "      " + "   ".join(
-        f"{run.configuration}: {auc_of(run)}" for run in (demo.champion, demo.flatterer)
+        f"{run.configuration}: {auc_text(run)}" for run in (demo.champion, demo.flatterer)
     )
-    yield f"  Is a better model let through?      {_let_through(demo.challenger)}"
+    yield f"  Is a better model let through?      {_pass_text(demo.challenger)}"
     yield f"      {_differences(demo.challenger)}"
-    yield f"  Did a feature see the future?       {future(demo.checked, demo.skew)}"
-    yield f"  Is a healthy version promoted?      {_promoted(demo.rollout)}"
+    yield f"  Did a feature see the future?       {leak_text(demo.checked, demo.skew)}"
+    yield f"  Is a healthy version promoted?      {_promotion_text(demo.rollout)}"
     failed = f"{demo.rollout.failed:,} of {demo.rollout.requests:,} requests failed"
     yield f"      {failed} (rehearsed in virtual time)"
-    yield f"  Do the roles go home?               {_home(demo.rollout)}"
+    yield f"  Do the roles go home?               {_hand_over_text(demo.rollout)}"
     yield f"  Is a ranked list clicked more?      {_answer(demo.tested.experiment)}"
     yield f"  Do two arms that are alike differ?  {_answer(demo.tested.alike)}"
     visits = demo.tested.visits
@@ -239,10 +242,10 @@ def _lines(demo: ShopDemo) -> Iterator[str]:
         yield f"  {demo.url} is still up: isthmus destroy, once the test is stopped"
 
 
-def _ranks(demo: ShopDemo) -> str:
+def _ranking_text(demo: ShopDemo) -> str:
     """Return text that compares the ranking quality of two models on the same rows.
 
-    One, the flatterer, has the higher AUC.
+    One of them, the flatterer, has the higher AUC; the text says whether it ranks better, too.
     """
     run, ranking = demo.flatterer, demo.flatterer.champion.differences.get(_RANKING)
     auc = run.champion.difference
@@ -263,7 +266,7 @@ def _ranks(demo: ShopDemo) -> str:
     )
 
 
-def _let_through(run: Run) -> str:
+def _pass_text(run: Run) -> str:
     """Return text on whether the gate passed a run's model version, and the alias it got."""
     if run.gate == "pass" and run.alias:
         return (
@@ -279,7 +282,7 @@ def _differences(run: Run) -> str:
     )
 
 
-def _promoted(rollout: HandOverResult) -> str:
+def _promotion_text(rollout: HandOverResult) -> str:
     """Return text on whether the rehearsed rollout promoted the version, and by which steps."""
     if rollout.unexpected or rollout.promoted_after is None:
         return f"no: {'; '.join(rollout.unexpected) or rollout.end}"
@@ -289,7 +292,7 @@ def _promoted(rollout: HandOverResult) -> str:
     return f"yes: {steps}, promoted after {rollout.promoted_after:.0f} min"
 
 
-def _home(rollout: HandOverResult) -> str:
+def _hand_over_text(rollout: HandOverResult) -> str:
     """Return text on whether the endpoint was handed over to the promoted version."""
     if rollout.handed_after is None:
         return f"no: {rollout.end}, and nothing was handed over"

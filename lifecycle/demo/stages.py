@@ -32,7 +32,8 @@ def check_installed() -> None:
     require_packages(_PACKAGES, "the demo")
 
 
-def silent(_number: int, _total: int, _name: str, _result: str) -> None: ...
+def silent(_number: int, _total: int, _name: str, _result: str) -> None:
+    """Ignore the result of a stage: the default callback."""
 
 
 @final
@@ -78,12 +79,12 @@ def prepared(project: Project, stage: Stages) -> DemoData:
         lambda: apply(project, planned),
         lambda applied: f"{sum(applied.made.values())} tables and views",
     )
-    events = stage("ingest", lambda: ingest(project), ingested)
-    views = stage("materialize", lambda: materialize(project), rows_of)
+    events = stage("ingest", lambda: ingest(project), ingested_text)
+    views = stage("materialize", lambda: materialize(project), view_rows_text)
     differing = stage(
         "skew check", lambda: skew(project), lambda report: str(report).removeprefix("skew").strip()
     )
-    champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_of)
+    champion = stage("train popularity", lambda: train(project, "models/popularity.yaml"), auc_text)
     return DemoData(events=tuple(events), views=tuple(views), skew=differing, champion=champion)
 
 
@@ -107,7 +108,7 @@ def require(project: Project, example: str, scenario: str) -> None:
     """Raise Invalid if a project is not this example, though it may have its name.
 
     Raises:
-        Invalid: It is another project.
+        Invalid: The project is not the example.
     """
     if project.spec.name == example and (project.folder / scenario).is_file():
         return
@@ -118,25 +119,25 @@ def require(project: Project, example: str, scenario: str) -> None:
     )
 
 
-def ingested(reports: Sequence[IngestReport]) -> str:
+def ingested_text(reports: Sequence[IngestReport]) -> str:
     """Return text on how many events of each kind were ingested."""
     return ", ".join(
         f"{report.stored + report.already_there:,} {report.event}s" for report in reports
     )
 
 
-def rows_of(views: Sequence[MaterializeReport]) -> str:
+def view_rows_text(views: Sequence[MaterializeReport]) -> str:
     """Return text on how many rows of features were computed."""
     return f"{sum(view.rows for view in views):,} rows of features"
 
 
-def auc_of(run: Run) -> str:
+def auc_text(run: Run) -> str:
     """Return a run's AUC as text: `auc 0.475 (0.403 .. 0.541)`."""
     auc = run.evaluation.auc if run.evaluation else None
     return "no auc" if auc is None else f"auc {auc.value:.3f} ({interval(auc)})"
 
 
-def future(checked: Sequence[AsKnown], skew: SkewReport) -> str:
+def leak_text(checked: Sequence[AsKnown], skew: SkewReport) -> str:
     """Return text on whether a feature used data from the future, by the checks that were run."""
     if skew.differ:
         return (

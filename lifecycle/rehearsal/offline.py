@@ -35,8 +35,10 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
     Nothing that the project has is touched, on its target or in its stack.
 
-    Unsupported: the adapter cannot be shown made-up minutes, or its cloud has no offline stack.
-    ProjectError: the scenario's mistakes.
+    Raises:
+        Unsupported: The adapter cannot be given simulated traffic, or its cloud has no offline
+            stack.
+        ProjectError: The scenario has mistakes.
     """
     adapter = project.target.adapter
     if _SCRIPT not in adapter.ports or (adapter.remote and adapter.offline is None):

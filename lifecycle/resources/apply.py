@@ -38,9 +38,10 @@ class Applied(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def apply(project: Project, planned: Plan | None = None) -> Applied:
     """Create or change the tables and views of a plan (default: a new one) on the target.
 
-    May be run again at any time and goes on where a crash left it.
+    It may be run again at any time, and goes on where a crash left it.
 
-    Refused when a declared thing contradicts what is stored, before anything is changed.
+    Raises:
+        Refused: A declaration contradicts what is stored. Nothing is changed then.
     """
     started = time.monotonic()
     with project.lock("apply"):
@@ -49,7 +50,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
             first = planned.refused[0]
             raise Refused(
                 f"{first.kind} {first.name}{first.detail}; nothing was changed",
-                remedy=_way_on(first),
+                remedy=_remedy(first),
             )
         steps = (_events, gateway_streams.make, _tables, _objectives, _views, counter_tables.make)
         for done, step in enumerate(steps):
@@ -64,7 +65,7 @@ def apply(project: Project, planned: Plan | None = None) -> Applied:
     return Applied(target=project.target.name, made=counts, seconds=time.monotonic() - started)
 
 
-def _way_on(refused: PlanItem) -> str:
+def _remedy(refused: PlanItem) -> str:
     """Return advice on what to do instead of a change that `apply` refuses."""
     if refused.kind == "feature view":
         new = f"{refused.name}_v2"

@@ -78,8 +78,9 @@ class Destruction(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def to_destroy(project: Project) -> Destruction:
     """Return the resources that `destroy` would delete, in order, and those it would keep.
 
-    Refused while a rollout or an experiment owns an endpoint's traffic, or a run is live: it would
-    go on without it.
+    Raises:
+        Refused: A rollout or an experiment owns an endpoint's traffic, or a run is live: it would
+            go on without the resources.
     """
     for key in project.target.state.keys(owner.key("")):
         endpoint = key.removeprefix(owner.key(""))
@@ -119,10 +120,14 @@ def wait_released(project: Project) -> None:
 def destroy(project: Project, *, wait: bool = False) -> Destruction:
     """Delete the project's resources on the target, dependents first.
 
-    A second run deletes what a crash left.
+    It may be run again, to delete what a crash left.
 
-    `resources` of the answer are gone; what the inventory still lists is `going`. `wait`: first for
-    rollouts that have ended.
+    Args:
+        project: The project.
+        wait: Whether to wait first until ended rollouts have given back their traffic.
+
+    Returns:
+        The resources that are gone as `resources`; as `going` those that the inventory still lists.
     """
     if wait:
         wait_released(project)
@@ -135,7 +140,7 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
             project.target.inventory.delete(resource)
         for prefix in _STATE:
             for key in project.target.state.keys(prefix):
-                _forget(project, key)
+                _delete_document(project, key)
         simulated_time.forget(project.target)
         project.sweep()
     left = {(r.kind, r.name) for r in project.target.inventory.list(project.spec.name)}
@@ -147,7 +152,7 @@ def destroy(project: Project, *, wait: bool = False) -> Destruction:
     )
 
 
-def _forget(project: Project, key: str) -> None:
+def _delete_document(project: Project, key: str) -> None:
     """Delete the document with this key from the state store; raise Conflict if it changes."""
     document = project.target.state.get(key)
     if document is None:

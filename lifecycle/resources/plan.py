@@ -159,8 +159,8 @@ def plan(project: Project) -> Plan:
     """Compare the project's description with what its target has; return the differences.
 
     Raises:
-        ProjectError: The description cannot be carried out on this target (the errors of
-            `validate --target`). What only other targets cannot do is a warning of the plan.
+        ProjectError: The description cannot be carried out on this target (the errors of `validate
+            --target`). What only other targets cannot do is a warning of the plan.
     """
     from ...adapters import targets
     from ..checks.validate import check
@@ -192,7 +192,7 @@ def plan(project: Project) -> Plan:
         ),
         hourly_cost=sum(known_costs, Decimal(0)) if len(known_costs) == len(costs) else None,
         deployed=deployed,
-        elsewhere={} if project.target.adapter.remote else _elsewhere(project),
+        elsewhere={} if project.target.adapter.remote else _estimates_by_target(project),
         unpriced=_unpriced(resources),
         known_cost=sum(known_costs, Decimal(0)),
         elsewhere_refused=checked.elsewhere,
@@ -203,13 +203,14 @@ def _estimate(project: Project) -> Estimate | None:
     """Return the estimated hourly cost of the declared endpoints on the target, or None."""
     from ...adapters import targets
 
-    return targets.estimate(project.target.profile, _declared(project))
+    return targets.estimate(project.target.profile, _declared_variants(project))
 
 
-def _elsewhere(project: Project) -> dict[str, Estimate]:
+def _estimates_by_target(project: Project) -> dict[str, Estimate]:
     """Return the estimated hourly cost of the endpoints on each target, by its name.
 
-    One target of an adapter; those whose packages are not here say nothing.
+    Of the targets of one adapter only the first counts. A target whose packages are not installed
+    is left out.
     """
     from ...adapters import targets
     from ...project.profiles.profiles import profiles
@@ -221,7 +222,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
             continue
         adapters.add(profile.adapter)
         try:
-            estimate = targets.estimate(profile, _declared(project))
+            estimate = targets.estimate(profile, _declared_variants(project))
         except (Unsupported, MissingDependency):
             continue
         if estimate is not None:
@@ -229,7 +230,7 @@ def _elsewhere(project: Project) -> dict[str, Estimate]:
     return estimates
 
 
-def _declared(project: Project) -> list[VariantSpec]:
+def _declared_variants(project: Project) -> list[VariantSpec]:
     """Return the variants of all declared endpoints, as input to a cost estimate."""
     variants = [
         variant for endpoint in project.spec.endpoints.values() for variant in endpoint.variants
@@ -284,7 +285,8 @@ def _is_judged(profile: Profile) -> bool:
 def where(project: Project) -> str:
     """Return the target's place (account, region), for the first line of a command's output.
 
-    Denied when a cloud has no credentials, or another account's.
+    Raises:
+        Denied: There are no credentials for the cloud, or they are another account's.
     """
     from ...adapters import targets
 
@@ -300,18 +302,20 @@ def _items(project: Project) -> Iterator[PlanItem]:
         item = _table(
             project, "event table", event.name, raw_name(event.name), raw_table(event).columns
         )
-        yield _whole(item, _parts_of_event(project, event.name))
+        yield _with_missing_parts(item, _parts_of_event(project, event.name))
     for stream in due(project):
         item = _table(project, "event stream", stream, stream, STREAMS[stream].columns)
-        yield _whole(item, _parts_of_stream(project, stream))
+        yield _with_missing_parts(item, _parts_of_stream(project, stream))
     yield from _static(project)
     schemas, _ = view_schemas(project.description)
     changed = changed_views(project)
     for view in spec.feature_views.values():
         columns = history_table(spec, view, schemas[view.name].features).columns
         item = _table(project, "feature view", view.name, view.name, columns)
-        item = _recomputed(item, view) if view.name in changed and item.action != "+" else item
-        yield _whole(item, _parts_of_view(project, view.name))
+        item = (
+            _refuse_changed_sql(item, view) if view.name in changed and item.action != "+" else item
+        )
+        yield _with_missing_parts(item, _parts_of_view(project, view.name))
     for name in counter_tables.due(project):
         action = "=" if counter_tables.is_there(project, name) else "+"
         yield PlanItem(
@@ -354,7 +358,7 @@ def _table(
     )
 
 
-def _whole(item: PlanItem, missing: Iterator[str]) -> PlanItem:
+def _with_missing_parts(item: PlanItem, missing: Iterator[str]) -> PlanItem:
     """Return the plan's item, marked as incomplete if its table exists and other parts do not.
 
     An earlier `apply` was cut short.
@@ -392,7 +396,7 @@ def _parts_of_view(project: Project, view: str) -> Iterator[str]:
             yield f"objective {objective}"
 
 
-def _recomputed(item: PlanItem, view: FeatureView) -> PlanItem:
+def _refuse_changed_sql(item: PlanItem, view: FeatureView) -> PlanItem:
     """Return the plan's item that refuses a feature view whose SQL changed."""
     return PlanItem(
         action="!",

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 def as_ours() -> Generator[None, None, None]:
     """Convert exceptions of the package isthmus_stack, raised in the block, to our own.
 
-    MissingDependency: it is not installed.
+    Raises:
+        MissingDependency: The package is not installed.
     """
     stacks.require_package()
     from isthmus_stack.cli import errors

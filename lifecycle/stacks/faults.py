@@ -33,11 +33,19 @@ def add(
 ) -> Fault:
     """Inject a fault, such as an error or a delay, into the calls of a running offline stack.
 
-    `times` None: until it is cleared; an SDK's retries count. `url`: which stack (default: as
-    `isthmus stack`).
+    Args:
+        kind: What goes wrong, such as throttle or latency.
+        service: The service; None: every one.
+        operation: The operation; None: every one.
+        name: A resource that the call names; None: whatever it names.
+        times: How many calls fail, an SDK's retries included; None: until the fault is cleared.
+        seconds: How late, or for how long, where the kind has a time.
+        code: The error code to answer.
+        url: The stack's URL; None: the one that `isthmus stack` would use.
 
-    Invalid: no such fault, service or operation, or a number out of bounds. NotFound: no stack
-    answers.
+    Raises:
+        Invalid: There is no such fault, service or operation, or a number is out of bounds.
+        NotFound: No stack answers.
     """
     with as_ours():
         from isthmus_stack.cli import verbs

@@ -44,10 +44,18 @@ def up(
 
     It ends with this process, at `stop()`, or at the end of a `with`.
 
-    `images`: container image -> the command that it is here, beside the project's own. `options` as
-    `isthmus_stack.run.start` has them:
-    clock, query_memory, any_key, moto_answers, home, allow_hosts. NotFound, Invalid,
-    MissingDependency; Unavailable: it did not start.
+    Args:
+        cloud: aws or gcp.
+        port: Where it listens.
+        images: The local command that stands for each container image, beside the project's own.
+        options: As `isthmus_stack.run.start` has them: clock, query_memory, any_key, moto_answers,
+            home, allow_hosts.
+
+    Raises:
+        NotFound: The cloud has no stack.
+        Invalid: This cloud's stack does not have that option.
+        MissingDependency: A package is not installed.
+        Unavailable: It did not start.
     """
     stack = _stack_of(cloud)
     commands = {**stacks.images(Path.cwd(), stack), **(images or {})}
@@ -60,9 +68,10 @@ def up(
 def run(cloud: str, words: Sequence[str], **options: Any) -> int:
     """Run a command against a new offline stack that ends with it, and return the exit code.
 
-    Return its exit code, or 128 and the number of a signal.
+    If a signal ended the command, the code is 128 plus the signal's number.
 
-    Invalid: the command cannot be run.
+    Raises:
+        Invalid: The command cannot be run.
     """
     with up(cloud, **options) as running, as_ours():
         from isthmus_stack.cli import verbs
@@ -73,7 +82,9 @@ def run(cloud: str, words: Sequence[str], **options: Any) -> int:
 def down(folder: Path | None = None, *, forget: bool = False) -> Ended:
     """Stop the offline stacks that `--offline` started for the project in a folder.
 
-    The default is the working folder. `forget`: remove what they held.
+    Args:
+        folder: The project's folder; None: the working folder.
+        forget: Whether their stored state is deleted, too.
     """
     place = folder or Path.cwd()
     news = None if forget else stacks.ending_reports(place)
@@ -93,7 +104,8 @@ def coverage(
 ) -> Sequence[CoveredAws] | Sequence[CoveredGcp]:
     """Return for each API operation of a cloud whether the offline stack executes it.
 
-    NotFound: the cloud, or the service.
+    Raises:
+        NotFound: There is no such cloud, or no such service.
     """
     _stack_of(cloud)
     with as_ours():
@@ -105,7 +117,10 @@ def coverage(
 def policy(*, url: str | None = None) -> dict[str, Any]:
     """Return the least-privilege IAM policy, as a dict, for the calls that a stack has received.
 
-    They are in the cloud's own form. NotFound: no stack answers.
+    It is in the cloud's own form: for AWS a policy document, for GCP permissions and roles.
+
+    Raises:
+        NotFound: No stack answers.
     """
     with as_ours():
         from isthmus_stack.cli import verbs
@@ -116,11 +131,15 @@ def policy(*, url: str | None = None) -> dict[str, Any]:
 def compare(folder: Path, *, url: str | None = None) -> Comparison:
     """Replay recorded cloud calls on an offline stack, and return the answers that differ.
 
-    The calls are those that `doctor --first-account --round --record` recorded.
+    Args:
+        folder: The recording, which `doctor --first-account --round --record` wrote.
+        url: Another server that stands for the cloud, which the calls change; None: a new stack,
+            stopped afterwards.
 
-    `url`: another server that stands for the cloud, which is changed by it (default: a new stack,
-    stopped afterwards). NotFound: no recording. Refused: a later version's. Invalid: damaged, or of
-    a cloud whose calls cannot be asked again.
+    Raises:
+        NotFound: There is no recording.
+        Refused: A later version wrote it.
+        Invalid: It is damaged, or of a cloud whose calls cannot be replayed.
     """
     with as_ours():
         from isthmus_stack.cli import verbs

@@ -18,13 +18,15 @@ class Scaffolded(Shown, msgspec.Struct, frozen=True, kw_only=True):
     """A new project's folder, and its files below it.
 
     `guesses`: what was read into the columns of `source`. `missing`: the roles that no column
-    could be guessed to have.
+    could be guessed to have. `backfill`: the log reaches so far back that its first `ingest` takes
+    --backfill.
     """
 
     folder: str
     files: tuple[str, ...]
     guesses: tuple[str, ...] = ()
     missing: tuple[Missing, ...] = ()
+    backfill: bool = False
 
 
 def init(
@@ -38,7 +40,7 @@ def init(
     """Create a project in a new or empty folder, from an example or from files of events.
 
     Args:
-        folder: Where to.
+        folder: The folder to create.
         example: Which example; None: the shop, or the project for `source`.
         source: The file of events for which a project is proposed; two: what was shown, and what
             came of it.
@@ -76,4 +78,5 @@ def init(
         files=tuple(map(str, written)),
         guesses=proposal.guesses,
         missing=proposal.missing,
+        backfill=proposal.backfill,
     )

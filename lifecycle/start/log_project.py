@@ -30,7 +30,7 @@ def describe(shape: Shape, *, now: datetime | None, paths: Sequence[Path], folde
     """Return the files of a new project for a log: project.yaml, SQL, model and ranker.
 
     Args:
-        shape: What the log holds.
+        shape: The log's events, attributes and outcomes.
         now: When the project's clock stands still, at the end of an old log; None: it does not.
         paths: The log's files, which are read where they lie.
         folder: The project's.

@@ -63,6 +63,7 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True):
     event_id_words: str
     attributes: tuple[Attribute, ...]
     left_out: dict[str, str]  # columns, and why
+    oldest: datetime
     newest: datetime
     outcome: str | None = None  # the event
     outcome_words: str = ""
@@ -97,7 +98,8 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
     """Work out the events, attributes and outcomes of one log, or of a log and its outcomes.
 
     Raises:
-        Invalid: The second file's rows cannot be led back to the first's.
+        Invalid: The second file's rows cannot be led back to the first's; no row, or every row, has
+            the outcome.
     """
     attributes, left_out = _attributes(log, roles)
     where = where_shown(roles)
@@ -110,7 +112,8 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         event_id_words=event_id_words,
         attributes=tuple(_whose(log, roles, attributes, where)),
         left_out=left_out,
-        newest=_newest(log, roles.time),
+        oldest=_time(log, f"min({roles.time})"),
+        newest=_time(log, f"max({roles.time})"),
     )
     if second is not None and second_roles is not None:
         return _with_second(shape, second, second_roles)
@@ -120,6 +123,13 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         return shape
     when = f"WHERE {roles.outcome.condition}"
     (hits,) = log.ask(f"count(*) FILTER (WHERE {roles.outcome.condition})")
+    if hits in (0, log.rows):
+        raise Invalid(
+            f"{'no' if hits == 0 else 'every'} row of {log.path.name} has {roles.outcome.words}: "
+            "there is nothing to learn from",
+            remedy="name another column, or a condition: --as outcome=COLUMN, --as "
+            "'outcome=stars >= 4'",
+        )
     within = _WITHIN[0]
     if roles.outcome.at is not None:
         within = _window(log, f"({roles.outcome.at}) - ({roles.time})", f"{log.table} {when}")
@@ -128,16 +138,16 @@ def shape_of(log: Log, roles: Roles, second: Log | None, second_roles: Roles | N
         exposure="impression",
         outcome=_outcome_name(roles.outcome.column.source),
         outcome_words=roles.outcome.words,
-        newest=max(shape.newest, _newest(log, roles.outcome.at or roles.time)),
+        newest=max(shape.newest, _time(log, f"max({roles.outcome.at or roles.time})")),
         within=within,
         share=hits / log.rows,
     )
 
 
-def _newest(log: Log, instant: str) -> datetime:
-    """Return the newest event time in a log, in UTC."""
-    (newest,) = log.ask(f"epoch_ms(max({instant}))")
-    return datetime.fromtimestamp(newest / 1000, UTC)
+def _time(log: Log, instant: str) -> datetime:
+    """Return the time that a SQL expression has in a log, in UTC."""
+    (milliseconds,) = log.ask(f"epoch_ms({instant})")
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def _with_kinds(shape: Shape) -> Shape:
@@ -174,7 +184,7 @@ def _with_second(shape: Shape, second: Log, roles: Roles) -> Shape:
         outcome_words=f"a row of {second.path.name}",
         second=second,
         second_roles=roles,
-        newest=max(shape.newest, _newest(second, roles.time)),
+        newest=max(shape.newest, _time(second, f"max({roles.time})")),
         link=link,
     )
     return _with_delays(shape, rows=shape.log.rows)
@@ -222,7 +232,7 @@ def linked_outcomes(shape: Shape, *, columns: str, loaded: bool) -> str:
 
     Args:
         shape: The log's.
-        columns: What to select; `outcomes` and `shown` are the two sides.
+        columns: The columns to select; the two sides of the join are `outcomes` and `shown`.
         loaded: Whether the tables are those of the open connection, and not the sources' files.
     """
     link, roles, log = shape.link, shape.second_roles or shape.roles, shape.second or shape.log

@@ -23,7 +23,7 @@ def instant(log: Log, chosen: Column | None, *, zone: str) -> tuple[Column, str]
     Args:
         log: The log.
         chosen: The column that the user named; None: it is looked for.
-        zone: Of times without one.
+        zone: The time zone of times that have none.
 
     Raises:
         Invalid: There is no column of times that every row has, or the one named is none.

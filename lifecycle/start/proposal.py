@@ -14,11 +14,13 @@ import msgspec
 
 from ...errors import Invalid
 from ...project.reading.names import did_you_mean
+from ...project.specs.description import Event
 from .log_columns import Column, Log, open_logs
 from .log_project import Draft, describe
 from .log_shape import Shape, shape_of
 from .roles import ROLES, guess
 
+_MAX_LATENESS = Event(name="any", attributes=()).max_lateness
 _OLD = timedelta(days=30)  # a log that ended so long ago is told its `now:`
 _MOST = 2  # files
 _ZONE = "zone"
@@ -38,6 +40,7 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]  # texts by their paths in the project
     guesses: tuple[str, ...]
     missing: tuple[Missing, ...] = ()
+    backfill: bool = False  # rows are older than an event may be: `ingest` takes --backfill
 
 
 def propose(
@@ -46,11 +49,11 @@ def propose(
     """Return a proposed project for event files, with the columns' roles guessed from the data.
 
     Args:
-        sources: What was shown, a row an event; and, where it is another file, what came of it.
-            JSON lines, CSV, TSV or Parquet.
+        sources: A file of exposures, one event a row; and, where they are in another file, a file
+            of outcomes. They are JSON lines, CSV, TSV or Parquet.
         folder: The project's folder, which need not be there.
-        named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a
-            role that no column has.
+        named: Columns by role (`roles.ROLES`), and `zone`, that of times without one. "" for a role
+            that no column has.
 
     Raises:
         NotFound: A file is not there.
@@ -106,8 +109,12 @@ def _proposed(logs: Sequence[Log], folder: Path, named: Mapping[str, str], zone:
     guesses = [*draft.guesses]
     if old:
         guesses.append("now: the log's end, as it is old; take the line out when events arrive")
+    age = (now if old else datetime.now(UTC)) - shape.oldest
     return Proposal(
-        files=draft.files, guesses=tuple(guesses), missing=tuple(_missing(shape, named))
+        files=draft.files,
+        guesses=tuple(guesses),
+        missing=tuple(_missing(shape, named)),
+        backfill=age > _MAX_LATENESS,
     )
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from shlex import quote
+from typing import NoReturn
 
 import msgspec
 
@@ -45,9 +47,9 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
 
     Args:
         log: The log.
-        named: Columns by role, as the user named them; "" for a role that no column has. An
-            outcome may be a condition: `stars >= 4`.
-        zone: Of times without one.
+        named: Columns by role, as the user named them; "" for a role that no column has. An outcome
+            may be a condition: `stars >= 4`.
+        zone: The time zone of times that have none.
         outcomes: Whether each row of the log is an outcome by itself: none of its columns is one.
 
     Raises:
@@ -71,6 +73,8 @@ def guess(log: Log, named: Mapping[str, str], *, zone: str, outcomes: bool = Fal
     if "outcome" in columns:
         outcome = _outcome(log, columns["outcome"], conditions.get("outcome", ""), zone=zone)
         if outcome is None:
+            if named.get("outcome"):
+                _refuse_outcome(columns["outcome"])
             del columns["outcome"]
     return Roles(columns=columns, time=when, outcome=outcome, shown=shown, followed=followed)
 
@@ -155,6 +159,16 @@ def _outcome(log: Log, column: Column, condition: str, *, zone: str) -> Outcome 
             column=column, condition=f"{sql} = '{text}'", words=f"{column.source} is {yes[0]}"
         )
     return None
+
+
+def _refuse_outcome(column: Column) -> NoReturn:
+    """Raise Invalid for a column of text that the user named, but whose values say no yes or no."""
+    condition = f"outcome={column.source} = {column.values[0] if column.values else 'VALUE'}"
+    has = ", ".join(column.values) or f"{column.distinct:,} values"
+    raise Invalid(
+        f"--as outcome={column.source}: it is neither 0 and 1, yes and no, a number nor a time",
+        remedy=f"say which value is the outcome: --as {quote(condition)}; it has {has}",
+    )
 
 
 def _graded(log: Log, column: Column) -> Outcome:

@@ -73,7 +73,9 @@ def untrusted(project: Path) -> tuple[Untrusted, ...]:
         project: the folder of project.yaml, which may have mistakes.
     """
     return tuple(
-        _look(folder) for folder in _folders(project) if folder.is_dir() and not folder.is_symlink()
+        _inspect(folder)
+        for folder in _folders(project)
+        if folder.is_dir() and not folder.is_symlink()
     )
 
 
@@ -136,7 +138,7 @@ def _folders(project: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys([own, *homes]))
 
 
-def _look(folder: Path) -> Untrusted:
+def _inspect(folder: Path) -> Untrusted:
     """Return what a state folder contains, and whether it is trusted."""
     entries = tuple(_entry(path) for path in sorted(folder.iterdir()) if path.name != user_state.ID)
     return Untrusted(folder=str(folder), known=user_state.is_known(folder), entries=entries)

@@ -49,10 +49,14 @@ def replay(
 ) -> VersionReplay:
     """Estimate offline what a model version would have earned in place of the served one.
 
-    The version is written `ranker@3`; the estimate is made from the endpoint's logged answers.
+    The estimate is made from the endpoint's logged answers; errors are those of `version_replay`.
 
-    Times are aware, UTC; the default is the 28 days up to now. NotFound, Invalid, Refused: see
-    `version_replay`.
+    Args:
+        project: The project.
+        version: The version, such as `ranker@3`.
+        endpoint: The endpoint; None: the only one that serves the model.
+        since: The first answers' time, aware; None: 28 days before `until`.
+        until: The time before which answers count, aware; None: now.
     """
     return replay_version(project, version, endpoint=endpoint, since=since, until=until)
 
@@ -60,7 +64,8 @@ def replay(
 def graph(project: Project | Description, *, form: Form = "text") -> Graph:
     """Return the lineage graph from events to endpoints, as text or another form.
 
-    Invalid: another form.
+    Raises:
+        Invalid: There is no such form.
     """
     description = project.description if isinstance(project, Project) else project
     return Graph(form=form, graph=lineage.graph(description, form=form))

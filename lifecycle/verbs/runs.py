@@ -38,9 +38,13 @@ class StepLog(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()) -> Rows[NotedRun]:
     """Return training runs that have ended, oldest first.
 
-    `sort`: a figure, best first. `where`: FIELD=VALUE, all of which must hold.
+    Args:
+        project: The project.
+        sort: A metric by which they are sorted instead, best first.
+        where: Conditions FIELD=VALUE, all of which must hold.
 
-    Invalid: an unknown figure or field.
+    Raises:
+        Invalid: There is no such metric or field.
     """
     return list_runs(project, sort=sort, where=where)
 
@@ -48,7 +52,10 @@ def list(project: Project, *, sort: str | None = None, where: Sequence[str] = ()
 def show(project: Project, run: str) -> NotedRun | RunState:
     """Return a training run's record with its notes, or its state if it has no record yet.
 
-    Such a run is under way, or was stopped. NotFound.
+    A run without a record is under way, or was stopped.
+
+    Raises:
+        NotFound: There is no such run.
     """
     try:
         return with_notes(get_run(project, run), notes.read(project.target.blobs, run))
@@ -62,7 +69,10 @@ def show(project: Project, run: str) -> NotedRun | RunState:
 def cancel(project: Project, run: str) -> RunState:
     """Ask a training run to stop, and return its state afterwards.
 
-    One that has ended is left as it is. NotFound.
+    A run that has ended is left as it is.
+
+    Raises:
+        NotFound: There is no such run.
     """
     if watch.observe(project, run).phase in ("running", "cancelling"):
         watch.cancel(project, run)

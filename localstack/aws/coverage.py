@@ -103,6 +103,9 @@ def coverage(family: str | None = None) -> tuple[Covered, ...]:
     """Return the support level of every operation of the covered AWS services.
 
     They are sorted by service and then by name.
+
+    Args:
+        family: A family of services of FAMILIES, such as `sagemaker`; None: all of them.
     """
     handler_modules.load()
     services = [s for name, members in FAMILIES.items() if family in (None, name) for s in members]

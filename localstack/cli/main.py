@@ -53,12 +53,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    up = _command(commands, "up", _up, "serve until Ctrl-C, and print what to export")
+    up = _add_command(commands, "up", _up, "serve until Ctrl-C, and print what to export")
     up.add_argument("cloud", choices=CLOUDS)
     up.add_argument("--port", type=int, help="0: any free one (default: the cloud's own)")
     _process_options(up)
 
-    run = _command(
+    run = _add_command(
         commands,
         "run",
         _run,
@@ -67,13 +67,13 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("cloud", choices=CLOUDS)
     _process_options(run)
 
-    down = _command(commands, "down", _down, "end a stack; what it holds in its home is kept")
-    _which(down, required=True)
+    down = _add_command(commands, "down", _down, "end a stack; what it holds in its home is kept")
+    _add_stack_options(down, required=True)
 
-    status = _command(commands, "status", _status, "the stacks that run, and where")
-    _which(status)
+    status = _add_command(commands, "status", _status, "the stacks that run, and where")
+    _add_stack_options(status)
 
-    trust = _command(
+    trust = _add_command(
         commands,
         "trust",
         _trust,
@@ -84,10 +84,10 @@ def _parser() -> argparse.ArgumentParser:
         "--home", type=Path, required=True, help="the folder in which a stack kept what it held"
     )
 
-    fault = _command(commands, "fault", None, "what goes wrong on purpose").add_subparsers(
+    fault = _add_command(commands, "fault", None, "what goes wrong on purpose").add_subparsers(
         dest="action", required=True, metavar="ACTION"
     )
-    add = _command(fault, "add", _add_fault, "let something go wrong")
+    add = _add_command(fault, "add", _add_fault, "let something go wrong")
     add.add_argument("kind", choices=KINDS)
     add.add_argument(
         "--service", help="as boto3 or Google calls it: sagemaker, aiplatform (default: every one)"
@@ -111,17 +111,17 @@ def _parser() -> argparse.ArgumentParser:
         help="latency: how late. eventual-consistency: how long reads are old",
     )
     add.add_argument("--code", help="error: the error code to answer")
-    coming = _command(fault, "list", _list_faults, "the faults that are still to come")
-    clear = _command(fault, "clear", _clear_faults, "take one fault back, or all")
+    coming = _add_command(fault, "list", _list_faults, "the faults that are still to come")
+    clear = _add_command(fault, "clear", _clear_faults, "take one fault back, or all")
     clear.add_argument("number", type=int, nargs="?")
 
-    coverage = _command(
+    coverage = _add_command(
         commands, "coverage", _coverage, "each operation: executes, stores only, not there"
     )
     coverage.add_argument("cloud", choices=CLOUDS)
     coverage.add_argument("--service", help="this one alone, such as sagemaker or aiplatform")
 
-    policy = _command(
+    policy = _add_command(
         commands,
         "policy",
         _policy,
@@ -133,7 +133,7 @@ def _parser() -> argparse.ArgumentParser:
             help="which stack (default: the one that the environment names, else that of `up`)",
         )
 
-    compare = _command(
+    compare = _add_command(
         commands,
         "compare",
         _compare,
@@ -146,7 +146,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, verb: Any, text: str) -> argparse.ArgumentParser:
+def _add_command(commands: Any, name: str, verb: Any, text: str) -> argparse.ArgumentParser:
     """Add a command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
@@ -200,14 +200,14 @@ def _process_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _which(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+def _add_stack_options(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
     """Add the options that select a stack."""
     which = parser.add_mutually_exclusive_group(required=required)
     which.add_argument("--home", type=Path, help="the folder in which it keeps what it holds")
     which.add_argument("--url", help="where it listens")
 
 
-def _process(options: argparse.Namespace) -> dict[str, Any]:
+def _process_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the options of a stack's process."""
     names = ("clock", "query_memory", "any_key", "moto_answers", "home", "allow_hosts")
     return {
@@ -219,7 +219,7 @@ def _process(options: argparse.Namespace) -> dict[str, Any]:
 def _up(options: argparse.Namespace) -> int:
     """Start a stack, and serve until a signal."""
     port = environment_of(options.cloud).PORT if options.port is None else options.port
-    process = _process(options)
+    process = _process_arguments(options)
     with verbs.up(options.cloud, port=port, **process) as stack:
         try:
             if options.as_json:
@@ -243,14 +243,14 @@ def _run(options: argparse.Namespace) -> int:
     if not options.words:
         remedy = f"isthmus-stack run {options.cloud} --clock manual -- python train.py"
         raise Invalid("there is no command after --", remedy=remedy)
-    with verbs.up(options.cloud, **_process(options)) as stack:
+    with verbs.up(options.cloud, **_process_arguments(options)) as stack:
         return verbs.run(stack, options.words)
 
 
 def _down(options: argparse.Namespace) -> int:
     """Stop a stack."""
     stopped = verbs.down(home=options.home, url=options.url)
-    _say(
+    _print_result(
         options, {"stopped": stopped}, "the stack is stopped" if stopped else "no stack runs there"
     )
     return 0
@@ -264,14 +264,14 @@ def _status(options: argparse.Namespace) -> int:
         f"{stack.clock}{f'   {stack.home}' if stack.home else ''}"
         for stack in stacks
     ]
-    _say(options, {"items": stacks}, "\n".join(lines) or "no stack runs there")
+    _print_result(options, {"items": stacks}, "\n".join(lines) or "no stack runs there")
     return 0
 
 
 def _trust(options: argparse.Namespace) -> int:
     """Trust a folder as a stack's home."""
     verbs.trust(options.home)
-    _say(
+    _print_result(
         options,
         {"folders": [str(options.home)]},
         f"{options.home} is this user's: a stack may go on with it",
@@ -286,21 +286,23 @@ def _add_fault(options: argparse.Namespace) -> int:
         for name in ("kind", "service", "operation", "name", "seconds", "code")
     }
     fault = verbs.add_fault(verbs.places(options.url), times=options.times or None, **rule)
-    _say(options, fault, texts.fault_line(fault))
+    _print_result(options, fault, texts.fault_line(fault))
     return 0
 
 
 def _list_faults(options: argparse.Namespace) -> int:
     """Print the faults to come."""
     coming = verbs.faults(verbs.places(options.url))
-    _say(options, {"items": coming}, "\n".join(map(texts.fault_line, coming)) or "no faults")
+    _print_result(
+        options, {"items": coming}, "\n".join(map(texts.fault_line, coming)) or "no faults"
+    )
     return 0
 
 
 def _clear_faults(options: argparse.Namespace) -> int:
     """Take back one fault or all."""
     verbs.clear_faults(verbs.places(options.url), options.number)
-    _say(
+    _print_result(
         options,
         {"cleared": options.number or "all"},
         f"fault {options.number} is taken back" if options.number else "no faults",
@@ -319,25 +321,25 @@ def _coverage(options: argparse.Namespace) -> int:
         ).rstrip()
         for row in rows
     ]
-    _say(options, {"items": operations}, "\n".join([*lines, total]))
+    _print_result(options, {"items": operations}, "\n".join([*lines, total]))
     return 0
 
 
 def _policy(options: argparse.Namespace) -> int:
     """Print a policy that allows what was called."""
     rights, text = texts.policy_parts(verbs.policy(verbs.places(options.url)))
-    _say(options, {"policy": rights}, text)
+    _print_result(options, {"policy": rights}, text)
     return 0
 
 
 def _compare(options: argparse.Namespace) -> int:
     """Compare recorded calls with the stack's answers."""
     comparison = verbs.compare(options.folder, url=options.url)
-    _say(options, comparison, str(comparison))
+    _print_result(options, comparison, str(comparison))
     return 1 if comparison.differences else 0
 
 
-def _say(options: argparse.Namespace, value: object, text: str) -> None:
+def _print_result(options: argparse.Namespace, value: object, text: str) -> None:
     """Print a value as JSON, or else its text."""
     if options.as_json:
         _print_json(value)

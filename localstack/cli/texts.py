@@ -75,7 +75,7 @@ def coverage_rows(
 
 
 def policy_parts(rights: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return rights as JSON's values, and as text: the cloud's own where its form is not JSON."""
+    """Return a policy as JSON values, and as text: the cloud's own text where that is not JSON."""
     values = {name: value for name, value in rights.items() if name != "text"}
     return values, rights.get("text") or msgspec.json.format(
         msgspec.json.encode(values), indent=2

@@ -81,14 +81,14 @@ def up(
     Args:
         cloud: aws or gcp.
         port: Where it listens.
-        images: Container image -> the command that it is here.
+        images: The local command that stands for each container image.
         options: As `run.start` has them: clock, query_memory, any_key, moto_answers, home,
             allow_hosts.
 
     Raises:
         NotFound: The cloud has no stack.
         MissingPackage: A package is not installed.
-        Invalid: This cloud has not that option.
+        Invalid: This cloud's stack does not have that option.
         Unavailable: It did not start.
     """
     check(cloud)
@@ -108,7 +108,7 @@ def up(
 def run(stack: RunningStack, words: Sequence[str]) -> int:
     """Run a command whose SDKs talk to the stack, and return its exit code.
 
-    The code is 128 and the number of a signal that ended it.
+    If a signal ended it, the code is 128 plus the signal's number.
 
     Raises:
         Invalid: The command cannot be run.
@@ -161,7 +161,7 @@ def trust(home: Path) -> None:
     Nothing in it is unpickled.
 
     Raises:
-        Invalid: It is no stack's home, or one is using it.
+        Invalid: The folder is no stack's home, or a stack is using it.
     """
     try:
         adopt(home)
@@ -204,8 +204,8 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
     """Ask the first stack that answers.
 
     Raises:
-        Invalid: The stack refuses it.
-        NotFound: None answers.
+        Invalid: The stack refuses the request.
+        NotFound: No stack answers.
     """
     for place in where:
         try:
@@ -221,9 +221,9 @@ def ask(where: Sequence[str], question: Callable[[Stack], _Answer]) -> _Answer:
 
 
 def policy(where: Sequence[str]) -> dict[str, Any]:
-    """Return the policy of least rights for the calls since the last reset.
+    """Return the least-privilege policy for the calls since the last reset.
 
-    They are in the cloud's own form.
+    It is in the cloud's own form: for AWS an IAM policy, for GCP permissions and roles.
 
     Raises:
         NotFound: No stack answers.
@@ -266,12 +266,15 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
 
     Args:
         folder: What `isthmus doctor --first-account --round --record` wrote.
-        url: Of the server that is asked, and changed by it; by default a stack of its own.
-        clock: Of that stack.
+        url: The server to which the calls are sent, which they change; by default a stack that is
+            started for this.
+        clock: The mode of that stack's clock.
 
     Raises:
-        NotFound: there is no recording. Newer: a newer version wrote it. Invalid: it is damaged.
-        Unsupported: it is of another cloud.
+        NotFound: There is no recording.
+        Newer: A newer version wrote it.
+        Invalid: The recording is damaged.
+        Unsupported: The recording is of another cloud.
     """
     from ..aws.recorded import form
     from ..aws.recorded.compare import compare as compare_calls
@@ -298,10 +301,10 @@ def compare(folder: Path, *, url: str | None = None, clock: str = "instant") -> 
 
 
 def image_commands(texts: Sequence[str]) -> dict[str, str]:
-    """Return image -> command of options `NAME=COMMAND`.
+    """Return the command of each image, by its name, from options `NAME=COMMAND`.
 
     Raises:
-        Invalid: One has no command.
+        Invalid: An option has no command.
     """
     commands: dict[str, str] = {}
     for text in texts:

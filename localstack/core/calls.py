@@ -55,7 +55,7 @@ class Calls:
     ) -> None:
         """Append a call to the log of requests.
 
-        `mutating` None: as the operation's name says.
+        With `mutating` None, the operation's name says whether it changes something.
         """
         with self._lock:
             self._calls.append(

@@ -119,8 +119,9 @@ class Clock:
     def call_every(self, seconds: float, function: Callable[[], object]) -> Timer:
         """Call a function at an interval on this clock, until the timer is cancelled.
 
-        On the instant clock it runs four times a (real) second, and while that is moved, as on the
-        others, in its own period; and when it has been.
+        The instant clock calls it four times in a real second, since its time does not pass by
+        itself. While that clock is moved, the function is called at its interval, and once when the
+        move is done.
         """
         first = _INSTANT_PERIOD if self.mode == "instant" else seconds
         timer = Timer(self.now() + timedelta(seconds=first), function, seconds)
@@ -246,7 +247,10 @@ class Clock:
                 self._push(timer)
 
     def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
-        """Return the next time of a periodic timer."""
+        """Return the next time of a periodic timer.
+
+        `target` is the time to which the clock is being moved, if it is.
+        """
         if self.mode != "instant":
             return due + timedelta(seconds=every)
         left = (target - due).total_seconds() if target else 0.0

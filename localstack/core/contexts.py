@@ -78,7 +78,7 @@ class StackContext:
         """Take an injected fault that the handler itself must act out, or None.
 
         Args:
-            kind: Such as lost-deploy, eventual-consistency or duplicate.
+            kind: The kind of fault, such as lost-deploy, eventual-consistency or duplicate.
             name: The resource's name, for faults that name one.
         """
         if kind not in OF_THE_HANDLERS:

@@ -78,20 +78,20 @@ def start_apart(
 ) -> Ready:
     """Start the local stack of `cloud` as a background process that outlives this one.
 
-    One that `ready` tells of and that lives is that stack. The log of the one before stays beside
-    `log`, as `<name>.previous.log`.
+    If the stack that the file `ready` describes still lives, that one is returned, and none is
+    started. The log of an earlier one is renamed to `<name>.previous.log`.
 
     Args:
         cloud: aws or gcp.
         ready: The file that says where the stack listens.
         log: The file of its output.
-        images: Container image -> the command that it is here.
+        images: The local command that stands for each container image.
         clock: The mode of its clock.
-        home: Where it keeps what it holds.
+        home: The folder in which it persists its state.
 
     Raises:
         StackFailed: It did not start; the message ends with its log.
-        NoAnswer: One runs and does not answer.
+        NoAnswer: A stack lives, but does not answer.
     """
     if (already := answering(ready)) is not None:
         return already
@@ -99,7 +99,7 @@ def start_apart(
     ready.unlink(missing_ok=True)
     _end_file(ready).unlink(missing_ok=True)
     with contextlib.suppress(FileNotFoundError):
-        log.replace(previous(log))
+        log.replace(previous_log(log))
     with log.open("ab") as file:  # the watcher writes there, too
         process = subprocess.Popen(
             [
@@ -157,7 +157,7 @@ def answering(ready: Path) -> Ready | None:
     None if its process has ended.
 
     Raises:
-        NoAnswer: It lives, and does not answer.
+        NoAnswer: The stack's process lives, but does not answer.
     """
     deadline = time.monotonic() + _ANSWERS
     while (stack := _living(ready)) is not None:
@@ -231,7 +231,7 @@ def stop_at(url: str) -> bool:
     """Stop the stack that answers at a URL; return False when none does.
 
     Raises:
-        NoAnswer: It is not this user's, or does not end.
+        NoAnswer: The stack is not this user's, or does not end.
     """
     stack = running_at(url)
     if stack is None:
@@ -249,7 +249,7 @@ def stop_at(url: str) -> bool:
     raise NoAnswer(f"process {stack.pid}, which listens at {url}, does not end")
 
 
-def previous(log: Path) -> Path:
+def previous_log(log: Path) -> Path:
     """Return the path of the log of the stack that ran before."""
     return log.with_suffix(f".previous{log.suffix}")
 

@@ -22,7 +22,7 @@ def tell(what: str, error: BaseException) -> None:
 
     The first time it comes with its traceback, then as a line a minute at most.
     """
-    where = _place(error)
+    where = _raised_at(error)
     first, untold = _due(f"{what}: {type(error).__name__}", where)
     if first:
         traceback.print_exception(error, file=sys.stderr)
@@ -58,10 +58,10 @@ def _write(text: str, untold: int) -> None:
     print(f"{text}{more}", file=sys.stderr, flush=True)
 
 
-def _place(error: BaseException) -> str:
+def _raised_at(error: BaseException) -> str:
     """Return the file and line that raised an error.
 
-    The message is left out, as it may hold callers' words.
+    The error's message is left out: it may contain a client's data.
     """
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
     return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "an unknown place"

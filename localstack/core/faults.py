@@ -67,10 +67,13 @@ LONGEST = 3600.0  # seconds
 class Named(Protocol):
     """The names that a cloud has."""
 
-    def services(self) -> Collection[str]: ...
-    def operations(
-        self, service: str | None, /
-    ) -> Collection[str]: ...  # None: of all services that the stack covers
+    def services(self) -> Collection[str]:
+        """Return the names of the cloud services that faults can name."""
+        ...
+
+    def operations(self, service: str | None, /) -> Collection[str]:
+        """Return the API operations of one service that faults can name; None: of all services."""
+        ...
 
 
 def check(fault: Fault, named: Named) -> None:

@@ -99,7 +99,7 @@ def _read_own_file(path: str) -> bytes:
     """Return the content of a file, which must belong to this user.
 
     Raises:
-        OSError: It is no file of this user's.
+        OSError: The file does not exist, or belongs to another user.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:

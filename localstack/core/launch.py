@@ -142,23 +142,23 @@ def start(
 
     Args:
         cloud: aws or gcp.
-        images: Container image -> the command that it is here.
+        images: The local command that stands for each container image.
         clock: real, instant or manual.
         port: Where it listens; 0: on a free port.
         handlers: Modules with handlers of your own.
         query_memory: What one query may use, such as 256MB.
-        env: More variables for it.
-        loud: Its complaints go to our stderr instead of its log.
-        any_key: It takes any access key or token, and requests without one, of every user of this
-            machine.
-        moto_answers: Where nothing here executes, what moto makes up is answered; implies
-            `any_key`.
-        home: Where it keeps what it holds (default: nowhere).
-        allow_hosts: Genuine hosts to which its door lets through.
+        env: More variables for its environment.
+        loud: Whether it writes to our stderr instead of its log.
+        any_key: Whether it takes any access key or token, and requests without one, of every user
+            of this machine.
+        moto_answers: Whether moto's made-up answer is given where the stack executes nothing;
+            implies `any_key`.
+        home: The folder in which it persists its state; None: nowhere.
+        allow_hosts: Real hosts to which its proxy lets clients through.
 
     Raises:
         StackFailed: It did not start; the message ends with its log.
-        ValueError: This cloud has not that option.
+        ValueError: This cloud's stack does not have that option.
     """
     owned = OwnedFolder.temporary("isthmus-stack-")
     ready, log_file = owned.folder / "ready.json", owned.folder / "stack.log"
@@ -304,7 +304,7 @@ def environment_of(cloud: str) -> Cloud:
     """Return the module with a cloud's environment variables and texts.
 
     Raises:
-        ValueError: It has no stack.
+        ValueError: There is no stack for this cloud.
     """
     if cloud not in CLOUDS:
         raise ValueError(f"there is no stack for {cloud}; there is {', '.join(CLOUDS)}")

@@ -39,8 +39,11 @@ class Front(Protocol):
     closed.
     """
 
-    def begin(self) -> None: ...
-    def close(self) -> None: ...
+    def begin(self) -> None:
+        """Load persisted state before the first request."""
+
+    def close(self) -> None:
+        """Stop the background work, and save the state for the last time."""
 
 
 class Server(Protocol):
@@ -48,8 +51,11 @@ class Server(Protocol):
 
     port: int
 
-    def run(self) -> None: ...
-    def close(self, seconds: float, /) -> None: ...
+    def run(self) -> None:
+        """Serve requests until `close` is called."""
+
+    def close(self, seconds: float, /) -> None:
+        """Stop the server; requests under way get so many seconds to end."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -274,11 +280,11 @@ def serve(
         listening()
         os.read(ended, 1)
     for place in ready_files:  # it stays where the end was no clean one
-        _forget(place)
+        _remove_ready_file(place)
     return 0
 
 
-def _forget(ready: Path) -> None:
+def _remove_ready_file(ready: Path) -> None:
     """Remove the ready file at the end, unless it names a newer stack.
 
     That one may have begun once this one let go of its home.
@@ -340,7 +346,7 @@ def _read_stdin(write: Callable[[], None]) -> None:
 def _show_life(ready: Path) -> None:
     """Touch the ready file from time to time, as a sign that the process lives.
 
-    After a death that nobody saw, it says until when this process was alive.
+    After a crash the file's time says until when the process was alive.
     """
     while True:
         time.sleep(_ALIVE)

@@ -46,7 +46,7 @@ def run(
 
     Args:
         command: The command line.
-        env: Its variables.
+        env: The environment variables of the command.
         folder: Its working directory.
         line: Gets each line of its output, in this thread.
         tick: Runs often, in this thread.

@@ -49,15 +49,15 @@ class AsyncConnections:
 
         Args:
             port: The container's.
-            path: Of the URL.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
+            path: The URL's path.
+            body: The request's body.
+            headers: The headers besides Host and Content-Length.
             within: Seconds for the whole exchange.
             on_stop: Keeps what ends the connections when the stack stops.
 
         Raises:
-            NotReached: There is no whole answer.
-            TimedOut: There is none in time.
+            NotReached: The container gave no complete answer.
+            TimedOut: The answer did not come in time.
         """
         session = self._session
         if session is None:
@@ -100,6 +100,7 @@ def _session() -> aiohttp.ClientSession:
 
 
 async def _close(session: aiohttp.ClientSession) -> None:
+    """Close an aiohttp session with its connections."""
     await session.close()
 
 

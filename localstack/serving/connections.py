@@ -139,14 +139,14 @@ class Connections:
 
         Args:
             method: GET, POST ...
-            path: With the query.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
+            path: The URL's path, with the query.
+            body: The request's body.
+            headers: The headers besides Host and Content-Length.
             within: Seconds for connecting and for each wait for more; None: the pool's.
 
         Raises:
-            NotReached: There is no whole answer.
-            TimedOut: There is none in time.
+            NotReached: The container gave no complete answer.
+            TimedOut: The answer did not come in time.
         """
         seconds = self._timeout if within is None else within
         with self._errors(seconds):

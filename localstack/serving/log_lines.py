@@ -25,7 +25,8 @@ class Lines(ABC):
         self.last: deque[str] = deque(maxlen=_KEPT)
 
     @abstractmethod
-    def write(self, line: str) -> None: ...
+    def write(self, line: str) -> None:
+        """Queue a line for the log."""
 
     @abstractmethod
     def flush_if_due(self) -> None:

@@ -62,9 +62,8 @@ class Log(Protocol):
         """The last lines of the container's output, for error messages."""
         ...
 
-    def follow(
-        self, output: IO[bytes], first: Iterable[str], stopping: threading.Event
-    ) -> None: ...
+    def follow(self, output: IO[bytes], first: Iterable[str], stopping: threading.Event) -> None:
+        """Read a container's output line by line into the log until it ends."""
 
 
 class ModelServer:
@@ -129,7 +128,7 @@ class ModelServer:
         """Send one prediction request to the model, once, and return its response.
 
         Raises:
-            NotReached: There is no whole answer.
+            NotReached: The model gave no complete answer.
             TimedOut: There is none within `seconds` or the usual time.
         """
         if seconds is not None:
@@ -193,6 +192,11 @@ class ModelServer:
         return None if self._process is None else self._process.poll()
 
     def _revive(self, again: Callable[[], str | None]) -> None:
+        """Start the server anew by calling `again`.
+
+        After a failure, wait a while before the next attempt; kill the server if it was retired
+        meanwhile.
+        """
         try:
             problem = again()
             if self._retired:  # it was given up meanwhile, as in `start`

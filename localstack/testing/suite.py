@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections import Counter, defaultdict
-from itertools import zip_longest
+from itertools import chain, zip_longest
 from pathlib import Path
 
 import pytest
@@ -68,11 +68,12 @@ def mixed(items):
     modules = defaultdict(list)
     for item in items:
         modules[item.path].append(item)
-    kinds = {True: [], False: []}
+    long, quick = [], []
     for tests in modules.values():
-        kinds[any(test.get_closest_marker("slow") for test in tests)].append(tests)
-    pairs = zip_longest(kinds[True], kinds[False], fillvalue=())
-    return [test for pair in pairs for tests in pair for test in tests]
+        slow = any(test.get_closest_marker("slow") for test in tests)
+        (long if slow else quick).append(tests)
+    by_turns = chain.from_iterable(zip_longest(long, quick, fillvalue=()))
+    return list(chain.from_iterable(by_turns))
 
 
 def pytest_collection_finish():

@@ -129,7 +129,7 @@ def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
             by_day.design * auc_variance(pooled, by_day.positives[side], by_day.negatives[side])
             for side in (place, others)
         )
-        between = _between(by_day.auc[others], theirs)
+        between = _variance_between_days(by_day.auc[others], theirs)
         variance = (
             max(float(own), float(by_day.spread[place]))
             + between
@@ -152,8 +152,15 @@ def standing_out(by_day: DailyAuc, limit: float) -> Iterator[str]:
             yield f"AUC {area:.3f} on {day:%-d %B %Y} and {pooled:.3f} on the other days"
 
 
-def _between(areas: Floats, variances: Floats) -> float:
-    """Return the variance of AUC between days beyond that within them, by moments."""
+def _variance_between_days(areas: Floats, variances: Floats) -> float:
+    """Return how much the true AUC varies from day to day, as a variance, estimated by moments.
+
+    What the days' sampling errors explain is taken off (DerSimonian and Laird 1986).
+
+    Args:
+        areas: The AUC of each day.
+        variances: The sampling variance of each day's AUC.
+    """
     if len(areas) < 3 or not (variances > 0).all():
         return 0.0
     weights = 1 / variances
@@ -167,7 +174,15 @@ def fall(
 ) -> tuple[float, float, float] | None:
     """Return a feature's AUC, that of its earlier values, and their distance in standard errors.
 
-    AUC is within days. None where there is no pair of a positive and a negative row.
+    Both AUCs compare rows of the same day only. None without a pair of a positive and a negative
+    row.
+
+    Args:
+        now: The feature's values.
+        then: The values that were known earlier, for the same rows.
+        truth: The outcomes.
+        days: The day of each row.
+        units: The unit of each row, as a code.
     """
     both = ~np.isnan(now) & ~np.isnan(then)
     day = np.unique(days[both], return_inverse=True)[1].astype(np.int64)

@@ -75,9 +75,9 @@ def drift(previous: Distribution, column: Any) -> float:
     """Return the drift of a feature's column: its population stability index to an earlier one.
 
     Nulls are a bin, too. It is the sum over bins of (q - p) ln(q / p) (Siddiqi, Credit Risk
-    Scorecards, 2006); half a row is added to every bin, so that an empty one is dear but finite. By
-    convention below 0.1 is little and above 0.25 is much; by chance alone it is about (bins - 1) (1
-    / rows + 1 / rows).
+    Scorecards, 2006); half a row is added to every bin, so that an empty bin counts much but not
+    infinitely. By convention below 0.1 is little and above 0.25 is much; by chance alone it is
+    about (bins - 1) (1 / rows + 1 / rows).
     """
     values = column.drop_null().combine_chunks() if column.null_count else column.combine_chunks()
     valued = previous.rows - previous.nulls

@@ -1,4 +1,4 @@
-"""The results of an evaluation: figures, figures of segments, and differences to a champion's."""
+"""The results of an evaluation: figures, of segments too, differences to a champion's, a curve."""
 
 from __future__ import annotations
 
@@ -116,3 +116,24 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     positives: int
     figures: dict[str, Estimate]
     differences: dict[str, Estimate] = {}
+
+
+class CurvePoint(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of the models that were trained on one share of the units."""
+
+    percent: int
+    units: int  # of the training set that are in the share
+    rows: int
+    figures: dict[str, Estimate] = {}  # by the names of gates; empty if it was not measured
+    gains: dict[str, Estimate] = {}  # less those of the largest smaller share that was measured
+    gained_from: int | None = None  # that share, in percent
+    why_not: str | None = None  # why it was not measured
+
+
+class LearningCurve(StoredDocument, frozen=True, kw_only=True):
+    """A learning curve; its last point is the run itself, which trains on all units."""
+
+    metric: str  # the gate's first that grows or falls with quality; else ndcg@10 or auc
+    unit: str | None  # what is drawn; None: rows, as the objective names no unit
+    tested: int  # rows, the same at every share
+    points: tuple[CurvePoint, ...]

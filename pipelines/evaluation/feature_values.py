@@ -119,7 +119,7 @@ def _is_id(codes: Codes, lists: Codes | None) -> bool:
 def _by_rate(codes: Codes, truth: NDArray[np.bool_], units: Codes) -> Floats:
     """Return for each row the outcome rate of its text among units of other folds.
 
-    It is target encoding out of fold, so that no row tells its own outcome.
+    This is out-of-fold target encoding, so that no row reveals its own outcome.
     """
     filled = codes >= 0
     order = np.random.default_rng(0).permutation(int(units.max(initial=-1)) + 1)

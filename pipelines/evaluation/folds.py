@@ -26,6 +26,7 @@ from ...project.specs.description import Model
 from ...reports.columns import plural
 from ..models import predictor, trainers
 from . import worth
+from .shares import share_of_units
 from .worth import ShuffledSample
 
 # seconds of fits ahead that are worth starting processes for: each imports everything again
@@ -39,8 +40,9 @@ class Fold(msgspec.Struct, frozen=True, kw_only=True):
     until: datetime
     length: timedelta  # as planned: the last one may be cut short
     shuffled: int = 0  # rows that are predicted again with each feature shuffled (worth.py)
-    unit: str | None = None  # whose rows go together in that sample
+    unit: str | None = None  # whose rows go together in that sample, and in a share
     within: str | None = None  # which of them are a list
+    percent: int = 100  # of the units: those whose rows are trained on
 
 
 class FoldResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +79,12 @@ def rows_of(data: pa.Table, fold: Fold) -> pa.Table:
     )
 
 
+def training_rows_of(data: pa.Table, fold: Fold) -> pa.Table:
+    """Return the rows that were known when a fold's period began, of its share of the units."""
+    known_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    return share_of_units(known_rows, fold.unit, fold.percent)
+
+
 def predict_fold(
     data: pa.Table,
     trainer: Callable[..., Any],
@@ -92,7 +100,7 @@ def predict_fold(
         Invalid: the fitted model cannot be saved and loaded. That is tried only with `keeps`.
     """
     started = time.perf_counter()
-    training_rows = data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin)))
+    training_rows = training_rows_of(data, fold)
     rows = rows_of(data, fold)
     hits = int(pc.sum(training_rows[trainers.LABEL]).as_py() or 0)
     predictions, shuffled = None, None
@@ -141,10 +149,10 @@ def predict_folds(
 ) -> Iterator[FoldResult]:
     """Yield the result of every test period in order, and log a line for each.
 
-    The line counts the periods. The first period that fits tells how long the others will take.
-    Where that is long the second is timed, too: the first one may have imported the trainer's
-    libraries. With `keeps` the first model is also saved and loaded, so that nobody waits for the
-    others to hear that none of them can be.
+    The first fit is timed to estimate how long the others take, and the second one, too, if that is
+    long: the first may have imported the trainer's libraries. Long evaluations run in several
+    processes if `source` has the rows. With `keeps` the first model is also saved and loaded, so
+    that a model which cannot be stored is known before the others are trained.
     """
     predict = partial(predict_fold, data, trainer, model, folder)
     total, workers = len(planned), min(os.cpu_count() or 1, len(planned))
@@ -154,7 +162,7 @@ def predict_folds(
         log(f"period {number} of {total}: {result}")
         yield result
         if result.predictions is not None:
-            fitted, ahead = fitted + 1, _ahead(data, result, planned[number:])
+            fitted, ahead = fitted + 1, _seconds_ahead(data, result, planned[number:])
             if ahead <= WORTH or fitted == 2:
                 break
     else:
@@ -169,7 +177,7 @@ def predict_folds(
             f"{result.seconds:.1f} s on {plural(result.known, 'row')}"
         )
     more = (
-        _elsewhere(source, model, folder, rest, workers)
+        _predict_in_workers(source, model, folder, rest, workers)
         if parallel and source is not None
         else map(predict, rest)
     )
@@ -178,17 +186,13 @@ def predict_folds(
         yield result
 
 
-def _ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
+def _seconds_ahead(data: pa.Table, result: FoldResult, rest: Sequence[Fold]) -> float:
     """Return an estimate of the seconds that the remaining folds take in one process."""
-    return result.seconds * sum(_known_rows(data, fold) for fold in rest) / result.known
+    rows = sum(training_rows_of(data, fold).num_rows for fold in rest)
+    return result.seconds * rows / result.known
 
 
-def _known_rows(data: pa.Table, fold: Fold) -> int:
-    """Return how many training rows were known when the fold's test period began."""
-    return data.filter(pc.less_equal(data["created_timestamp"], _scalar(fold.begin))).num_rows
-
-
-def _elsewhere(
+def _predict_in_workers(
     source: Path, model: Model, folder: Path, planned: Sequence[Fold], workers: int
 ) -> Iterator[FoldResult]:
     """Yield folds' results in order, from worker processes that each read the rows once.
@@ -226,7 +230,7 @@ def _predict_here(fold: Fold) -> FoldResult:
 def _end_with_parent() -> None:
     """Wait for the parent process to end, then end this worker.
 
-    So no killed step leaves a worker that trains on.
+    A step that is killed then leaves no worker behind.
     """
     if parent := parent_process():
         parent.join()

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from ...errors import Invalid
 from ...project.specs.description import ROW, Model, Objective, ProjectSpec
+from ...reports.columns import plural
 from ..models import trainers
 from . import folds, worth
 from .folds import Fold, FoldResult
@@ -94,9 +95,9 @@ def grouping(data: pa.Table, objective: Objective, spec: ProjectSpec) -> Groupin
 def periods(data: pa.Table, model: Model, start: datetime, end: datetime) -> tuple[Fold, ...]:
     """Return the test periods of a forward evaluation over a training window.
 
-    They go from `evaluate.after` past the window's start to its end. They begin past the first day
-    that has rows when that is later. A period is as long as the configuration says, else a tenth of
-    the days to test, in whole days.
+    They begin `evaluate.after` past the window's start or the first day with rows, whichever is
+    later, and go on to the window's end or the last row. A period is as long as the configuration
+    says, else a tenth of the days to test, in whole days.
     """
     first = pc.min(data["event_timestamp"]).as_py()
     if first is None:
@@ -126,6 +127,7 @@ def forward(
     source: Path | None = None,
     shuffle: bool = False,
     keeps: bool = False,
+    percent: int = 100,
 ) -> Forward:
     """Train and test a model period by period, forward in time (a rolling backtest).
 
@@ -145,18 +147,18 @@ def forward(
             processes.
         shuffle: Whether to predict with each feature shuffled, too, for worth.py.
         keeps: Whether the first model must be saved and loaded before the second is fitted.
+        percent: The share of the units whose rows are trained on; all rows are tested.
 
     Raises:
         Invalid: no period can be tested, or the trainer or the predictor does something wrong.
     """
     planned, among = periods(data, model, start, end), among or Grouping()
-    if shuffle:
-        number = worth.sample_size(len(model.features), len(planned))
-        unit, within = among.unit or among.ranked_within, among.ranked_within
-        planned = tuple(
-            msgspec.structs.replace(fold, shuffled=number, unit=unit, within=within)
-            for fold in planned
-        )
+    number = worth.sample_size(len(model.features), len(planned)) if shuffle else 0
+    unit, within = among.unit or among.ranked_within, among.ranked_within
+    planned = tuple(
+        msgspec.structs.replace(fold, shuffled=number, unit=unit, within=within, percent=percent)
+        for fold in planned
+    )
     tables: list[pa.Table] = []
     shuffles: list[tuple[pa.Table, ShuffledSample]] = []
     trained: list[tuple[datetime, int, int]] = []
@@ -175,7 +177,7 @@ def forward(
             )
     if not tables:
         raise Invalid(
-            f"{model.path}: no period can be tested: {data.num_rows:,} rows in a window of "
+            f"{model.path}: no period can be tested: {plural(data.num_rows, 'row')} in a window of "
             f"{_in_words(end - start)}, tested from {_in_words(model.evaluate.after)} after the "
             "first day on",
             remedy="widen `window`, or make `evaluate.after` shorter",

@@ -46,9 +46,9 @@ _DEFAULT = Bound(metric=f"ndcg@{CUTOFF}", against=True, low=0.0)
 def bounds_of(gate: Gate, *, ranked: bool, champion: bool) -> tuple[Bound, ...]:
     """Return the bounds on metrics that a gate checks: its own, and perhaps a default.
 
-    The default is added if rows were `ranked` and there is a champion. The default compares the
-    ranking with the champion's; it is left out if a bound does so itself. Rows of which no two were
-    ranked together have no order: no default is asked of them.
+    The default bounds the loss of ranking against the champion. It is added if there is a champion,
+    if rows were ranked together (`ranked`), and if no bound of the gate compares the ranking
+    itself.
     """
     own = any(bound.against and ranks(bound.metric) for bound in gate.bounds)
     return gate.bounds if own or not ranked or not champion else (*gate.bounds, _DEFAULT)
@@ -70,7 +70,7 @@ def within(
 ) -> Verdict:
     """Judge an estimate by its whole interval: inside the bounds passes, outside fails.
 
-    Anything else is inconclusive. Outside means on one side.
+    Outside means wholly on one side of them. Anything else is inconclusive.
     """
     if estimate is None:
         return "inconclusive"
@@ -92,15 +92,13 @@ def judge(
 ) -> GateResult:
     """Judge a model's metrics by a gate's bounds, and return the worst verdict of all checks.
 
-    The check `leaks` is one of them.
-
     Args:
-        bounds: What is asked for.
-        figures: The model's, with their intervals.
-        differences: Of them to the champion's.
+        bounds: The bounds that the metrics must keep.
+        figures: The model's metrics with their intervals, by name.
+        differences: The model's metrics minus the champion's.
         no_champion: Why there are no differences.
-        leaks: The check of leaks.
-        notes: What else is to be remarks of the gate.
+        leaks: The check that no feature leaks the label, if there is one.
+        notes: Further remarks for the result.
         no_unit: Why nobody knows which rows are independent of each other: no interval is wide
             enough for a pass then.
     """
@@ -133,9 +131,9 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
-    """Return the gate's check that no feature leaks the label; None if it does not ask for it.
+    """Return the gate's check that no feature leaks the label; None if the gate does not have it.
 
-    It fails with an alarm, and is inconclusive while a feature was not looked at.
+    It fails if a feature raises an alarm, and is inconclusive if one was not looked at.
     """
     if gate.leaks is None:
         return None
@@ -161,7 +159,7 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
     """Return a warning as text if a model is better by AUC and worse by ndcg.
 
-    Such a model knows who likes everything, not what they like.
+    Such a model has learnt which users like much, not which items a user prefers.
     """
     name = _DEFAULT.metric
     auc, ranking = differences.get("auc"), differences.get(name)

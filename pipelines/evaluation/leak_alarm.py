@@ -129,16 +129,15 @@ def leak_alarm(
         features: The columns to look at.
         unit: The column that says whose a row is.
         earlier: The same rows with what was known `back` before them.
-        back: See `earlier`.
+        back: How long before its row a value of `earlier` was known.
         time: The column of a row's time.
         within: The column that says which rows were ranked together.
         entities: The columns of entities' keys, by the entity's name.
 
     A day d stands out when all of these hold:
 
-        z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)),
-        |z| > Phi^-1(1 - alpha / (2 m)),
-        |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
+    z = (A_d - A) / sqrt(V_d + t + sum over other days e of w_e^2 (V_e + t)), |z| > Phi^-1(1 - alpha
+    / (2 m)), |A_d - 0.5| >= 0.2,   |A_d - A| >= 0.1,   A_d is farther from 0.5 than A, on its side
 
     A_d is the day's AUC (Mann-Whitney, ties count half), A = sum w_e A_e that of the other days,
     weighted by their pairs of positives and negatives; m counts the tests (Bonferroni), alpha =
@@ -150,8 +149,8 @@ def leak_alarm(
     effect, the variance over units of the AUC of all days (Obuchowski 1997) over that of
     independent rows, 1 at least, and V_d is not below the day's own variance over its units.
 
-        V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n),
-        Q1 = A / (2 - A),   Q2 = 2 A^2 / (1 + A)
+    V(A, p, n) = (A(1 - A) + (p - 1)(Q1 - A^2) + (n - 1)(Q2 - A^2)) / (p n), Q1 = A / (2 - A),   Q2
+    = 2 A^2 / (1 + A)
 
     Values known earlier: the fall of AUC on the rows that have both, with its variance over units
     (or rows), beyond the same limit and 0.1.
@@ -228,7 +227,8 @@ def look(
 ) -> tuple[FeatureFinding, ...]:
     """Look for label leaks in the features of a model's training set.
 
-    Features of past outcomes are also looked at as they were known twice `within` earlier.
+    Features of past outcomes are also compared with the values that were known two outcome windows
+    earlier.
     """
     from ...feature_store.offline.training_set import training_set
 
@@ -281,7 +281,7 @@ def _log(
 
 
 def _judged(log: _Log, name: str) -> _Feature:
-    """Return what one feature alone predicts of the label, day by day."""
+    """Return how well one feature alone predicts the label, day by day."""
     values = feature_values(log.table, name, log.truth, log.units, log.lists)
     has_value = ~np.isnan(values.numbers)
     present = None
@@ -309,9 +309,10 @@ def _tests(feature: _Feature) -> int:
 def _described(
     log: _Log, name: str, values: FeatureValues, has_value: NDArray[np.bool_]
 ) -> Iterator[_Described]:
-    """Yield the entities that a feature is a property of: one value for all of an entity's rows.
+    """Yield the entities that a feature describes: it has one value for all rows of such an entity.
 
-    Or for all of its rows of a day.
+    If it varies from day to day, but not among an entity's rows of one day, it describes the entity
+    on a day.
     """
     equal = values.codes
     if equal is None:
@@ -333,16 +334,19 @@ def _described(
                 yield _Described(
                     entity=described,
                     own=key == log.unit,
-                    rows=true_rates.alike(log.truth[has_value], day, cell.astype(np.int64), block),
+                    rows=true_rates.comparable_rows(
+                        log.truth[has_value], day, cell.astype(np.int64), block
+                    ),
                     has_value=has_value,
                 )
                 break
 
 
 def _blocks(log: _Log, key: str) -> Codes:
-    """Return codes of blocks: rows of one entity in the same block may agree by chance.
+    """Return a code for each row; rows of an entity with the same code are not independent.
 
-    The block is the unit; for the unit itself, the list or the day.
+    The code is that of the row's unit; where the entity is the unit itself, of the ranked list, or
+    without lists of the day.
     """
     if key != log.unit:
         return log.units
@@ -375,7 +379,7 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
     present = feature.present
     if present is not None and len(present.day) and present.errors_above(_PLAUSIBLE) > limit:
         yield f"AUC {present.pooled:.3f} of having a value at all"
-    yield from _sure(log, feature, limit)
+    yield from _near_certain(log, feature, limit)
     by_day = feature.by_day
     if not len(by_day.day):
         return
@@ -398,7 +402,7 @@ def _implausible(log: _Log, feature: _Feature, limit: float, by_time: float) -> 
             )
 
 
-def _sure(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
+def _near_certain(log: _Log, feature: _Feature, limit: float) -> Iterator[str]:
     """Yield a warning if one value of a feature (or having one) nearly determines the outcome."""
     rate = float(log.truth.mean())
     rarer = log.truth if rate <= 0.5 else ~log.truth

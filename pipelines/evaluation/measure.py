@@ -31,7 +31,7 @@ _TO_BASE = "log_loss_to_base"  # log loss minus that of always answering the bas
 def measure(forward: Forward, cutoffs: Sequence[int] = (CUTOFF,)) -> Evaluation:
     """Return an evaluation: every metric of the forward predictions with its 95 % interval.
 
-    AUC compares within UTC days, so that a busy day is no feature.
+    AUC compares rows of the same UTC day, so that predicting busy days gains nothing.
     """
     table, among = forward.predictions, clusters(forward.predictions)
     outcomes, scores, base = (
@@ -230,7 +230,7 @@ def best_possible(
     alone = np.arange(rows.num_rows) if unit != key else _days(rows)
     block = next((codes for codes in blocks if codes is not None), alone)
     return true_rates.spread(
-        true_rates.alike(rows["outcome"].to_numpy(), day_of(rows), entity, block)
+        true_rates.comparable_rows(rows["outcome"].to_numpy(), day_of(rows), entity, block)
     )
 
 

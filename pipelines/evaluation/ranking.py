@@ -70,8 +70,12 @@ def measure(
                 ([0.0], np.cumsum(1 / np.log2(np.arange(2, int(rows.max(initial=0)) + 2))))
             )
             places = np.minimum(np.arange(len(gain)), k)
-            metrics[f"ndcg@{k}"] = _spread(runs, gain[places], number) / gain[places][hits]
-            first = _spread(runs, places.astype(float), number)  # outcomes among the first k
+            metrics[f"ndcg@{k}"] = (
+                _discounted_gains(runs, gain[places], number) / gain[places][hits]
+            )
+            first = _discounted_gains(
+                runs, places.astype(float), number
+            )  # outcomes among the first k
             metrics[f"recall@{k}"] = first / hits
             metrics[f"precision@{k}"] = np.where(hits > 0, first / k, np.nan)
     metrics["mrr"] = _reciprocal_rank(runs, number)
@@ -105,10 +109,11 @@ def _within(group: Codes, values: NDArray[Any]) -> NDArray[Any]:
     return inside
 
 
-def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
+def _discounted_gains(runs: _Runs, cumulated: Floats, number: int) -> Floats:
     """Return for each group the sum of its outcomes' discounted gains, as in DCG.
 
-    Each outcome may stand anywhere in its run; `cumulated` is over places.
+    Among rows of equal score each outcome counts with the mean gain of their places. `cumulated` is
+    the sum of the gains of all places before one.
     """
     worth = runs.hits / runs.size * (cumulated[runs.first + runs.size] - cumulated[runs.first])
     return sums(runs.group, worth, number)
@@ -117,7 +122,7 @@ def _spread(runs: _Runs, cumulated: Floats, number: int) -> Floats:
 def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
     """Return for each group 1 / the rank of its first positive row, its mean over ties.
 
-    Of m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
+    With m outcomes among t equal scores the first is at place j with C(t - j, m - 1) / C(t, m).
     """
     some = np.flatnonzero(runs.hits)
     some = some[
@@ -144,7 +149,7 @@ def _reciprocal_rank(runs: _Runs, number: int) -> Floats:
 def pair_shares(scores: Any, outcomes: Any, groups: Codes) -> tuple[Floats, Floats]:
     """Return (won, pairs) of each row: its part in the AUC within its group.
 
-    Pairs are with rows of the other outcome. Each pair is counted half for either row.
+    A pair is two rows with different outcomes; half of it counts for either row.
     """
     scores, hit = np.asarray(scores, dtype=float), np.asarray(outcomes) == 1
     order = np.lexsort((scores, groups))
@@ -224,7 +229,7 @@ def top(scores: Any, groups: Codes, items: Codes, number: int) -> TopSpread:
 def gini(sorted_shares: Floats) -> float:
     """Return the Gini coefficient of shares in rising order (Gini 1912).
 
-    It is 0 when all are alike, 1 - 1/n when one has everything.
+    It is 0 when all are equal, and 1 - 1/n when one of n has everything.
     """
     total, number = float(sorted_shares.sum()), len(sorted_shares)
     if not total:

@@ -23,20 +23,20 @@ def by_segment(
 ) -> tuple[Segment, ...]:
     """Return the metrics of forward predictions for each value of these attributes.
 
-    `data` is the training set that they are of, with the attributes. Intervals draw units, or rows
-    where the log names none.
+    `data` is the training set with the attributes. Intervals are bootstrapped over units, or over
+    rows if the log names no unit.
     """
     places = pc.index_in(ours["event_id"], data["event_id"].combine_chunks())
     segments = []
     for attribute in attributes:
         values = data[attribute].take(places)
-        for value, inside in _values(values):
+        for value, inside in _masks_by_value(values):
             part = ours.filter(inside)
             segments.append(_segment(attribute, value, part, champion))
     return tuple(segments)
 
 
-def _values(values: Any) -> list[tuple[str, Any]]:
+def _masks_by_value(values: Any) -> list[tuple[str, Any]]:
     """Return each value of a column as text with the mask of its rows, most frequent first.
 
     Rare values are put together.

@@ -86,7 +86,10 @@ class Pairs:
         )
 
     def _share(self, counts: NDArray[Any]) -> float:
-        """Return the AUC when each bunch of rows counts so many times; ties count half."""
+        """Return the AUC when rows count several times, as bootstrap samples do; ties count half.
+
+        `counts` has how often each bunch of negative rows counts, then each positive row.
+        """
         cumulated = np.concatenate(([0], np.cumsum(counts[: self._bunches])))
         first, below, up_to, end = cumulated[self._bounds]
         clicks = counts[self._bunches :][: self._bounds.shape[1]]
@@ -97,9 +100,10 @@ class Pairs:
 def _split_by_outcome(
     rows: NDArray[np.int64], scores: Floats, outcomes: NDArray[Any]
 ) -> tuple[NDArray[np.int64], ...]:
-    """Split a group's rows by outcome, and sort those without a click by score.
+    """Split a group's rows into positives and negatives, the negatives sorted by score.
 
-    Further, for each click: how many of the rest score less, and how many no more.
+    Return these two, and for each positive how many negatives score less, and how many score no
+    more.
     """
     hits, misses = rows[outcomes[rows] == 1], rows[outcomes[rows] != 1]
     misses = misses[np.argsort(scores[misses], kind="stable")]
@@ -126,7 +130,7 @@ def auc(
 ) -> Estimate:
     """Return the AUC within groups, pooled over them, with a bootstrap interval.
 
-    Without a click or a non-click nothing is known: 0.5, 0 .. 1.
+    Without a positive or a negative row nothing is known: the value is 0.5, the interval 0 .. 1.
     """
     pairs = Pairs(scores, outcomes, groups)
     rows = len(np.asarray(outcomes))
@@ -168,7 +172,8 @@ def sums(codes: NDArray[np.int64], values: Any, number: int) -> Floats:
 def log_loss(probabilities: Any, outcomes: Any) -> Floats:
     """Return the log loss of each row's predicted probability.
 
-    Probabilities are kept 1e-9 away from 0 and 1, so that one certain mistake is dear but finite.
+    Probabilities are kept 1e-9 away from 0 and 1, so that a certain mistake costs much but not
+    infinitely.
     """
     p = np.clip(np.asarray(probabilities, dtype=float), 1e-9, 1 - 1e-9)
     hit = np.asarray(outcomes) == 1
@@ -243,7 +248,7 @@ def positives_needed(distance: float) -> int:
 def distance_shown(positives: int) -> float:
     """Return the distance of an AUC from 0.5 that so many positives show with 80 % power.
 
-    It is the inverse of `positives_needed`; 0.5 is all there is.
+    It is the inverse of `positives_needed`, and 0.5 at most, the largest distance there is.
     """
     return min(0.5, (_Z + _POWER) / math.sqrt(12 * positives)) if positives else 0.5
 

@@ -78,8 +78,11 @@ class _Cells(msgspec.Struct, frozen=True, kw_only=True):
     pair_residual: Floats
 
 
-def alike(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
-    """Return rows prepared for `spread` and `excess`: residuals by day, entities and blocks."""
+def comparable_rows(truth: Any, days: Any, entity: Codes, block: Codes) -> Alike:
+    """Return an objective's rows for `spread` and `excess`: each row's residual, entity and block.
+
+    A residual is the outcome minus its day's rate. Rows of one block may agree by chance.
+    """
     outcome = np.asarray(truth, dtype=float)
     day = np.unique(days, return_inverse=True)[1].astype(np.int64)
     number = int(day.max(initial=-1)) + 1
@@ -117,10 +120,10 @@ def excess(rows: Alike, values: Floats | Codes, *, visible: bool = False) -> flo
     A large excess means that the feature holds the label. With residuals r, weights w and a
     feature's fit f on entities k (a cubic of numbers, a mean of each text), honest values keep
 
-        sum w_k f_k^2 <= sum w_k d_k^2   (Cauchy and Schwarz)
+    sum w_k f_k^2 <= sum w_k d_k^2   (Cauchy and Schwarz)
 
-    for the true deviations d. Both sides are estimated without any row's own chance, as products of
-    rows in different blocks. The error is that over entities.
+    for the true deviations d. Both sides are estimated from products of rows in different blocks,
+    so that no row's own chance counts. The standard error is that over entities.
 
     Args:
         rows: The objective's rows.

@@ -59,7 +59,16 @@ def totals(
     degree: int = 1,
     share: bool = False,
 ) -> Totals:
-    """Return a metric's numerator and denominator summed by unit, from values by row."""
+    """Return a metric's numerator and denominator summed by unit, from values by row.
+
+    Args:
+        numerator: A number for each row; one number stands for all rows.
+        denominator: The same for the metric's denominator.
+        units: The unit of each row, as a code from 0 on.
+        number: How many units there are.
+        degree: See Totals: 2 for sums over pairs of rows.
+        share: See Totals: the metric is a share, drawn by its logit.
+    """
     return Totals(
         numerator=sums(units, numerator, number),
         denominator=sums(units, denominator, number),
@@ -141,9 +150,9 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
 def freedom(influence: Floats, number: int) -> float:
     """Return the degrees of freedom of a variance that is estimated from units' influences.
 
-    They are number - 1 for normal parts, fewer where some decide it: 2 n / (kurtosis - (n - 3) / (n
-    - 1)). A chi-square of so many has the variance's own variance (O'Neill, American Statistician
-    2014).
+    They are number - 1 for normal influences, and fewer if some units dominate: 2 n / (kurtosis -
+    (n - 3) / (n - 1)). A chi-square variable with that many has the same variance as the estimate
+    (O'Neill, American Statistician 2014).
     """
     squares = influence**2
     if not squares.any():
@@ -155,9 +164,9 @@ def freedom(influence: Floats, number: int) -> float:
 def tail(number: int, free: float) -> float:
     """Return the percentile at which a bootstrap's 95 % interval ends, corrected for few units.
 
-    It is as much further as Student's t of `free` degrees is than the normal. Hesterberg, "What
-    Teachers Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and
-    Stegun 26.7.5.
+    The interval is widened by the ratio of Student's t with `free` degrees of freedom to the normal
+    quantile. Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded
+    percentiles; t by Abramowitz and Stegun 26.7.5.
     """
     normal = NormalDist()
     z = normal.inv_cdf(0.975)

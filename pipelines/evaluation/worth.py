@@ -85,7 +85,7 @@ def shuffle(
     predictions: dict[str, NDArray[np.float64] | None] = {}
     for name in features:
         column = sample.column_names.index(name)
-        of_lists = lists is not None and _same_within(_values(sample[name]), lists)
+        of_lists = lists is not None and _same_within(_value_codes(sample[name]), lists)
         order = (
             _exchange(lists, chance)
             if of_lists and lists is not None
@@ -120,7 +120,7 @@ def _places(
 def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     """Return an integer code from 0 for each row's combination of values in these columns.
 
-    A row without a value, or of no names, is one by itself.
+    A row with a missing value gets a code of its own, as does each row if there are no columns.
     """
     alone = np.arange(rows.num_rows)
     codes = np.zeros(rows.num_rows, dtype=np.int64) if names else alone
@@ -133,7 +133,7 @@ def _codes(rows: pa.Table, names: Sequence[str]) -> NDArray[np.int64]:
     return codes
 
 
-def _values(column: Any) -> NDArray[np.int64]:
+def _value_codes(column: Any) -> NDArray[np.int64]:
     """Return integer codes of a feature's values, null being one of them."""
     codes = column.combine_chunks().dictionary_encode(null_encoding="encode").indices
     return np.asarray(codes.to_numpy(zero_copy_only=False), dtype=np.int64)
@@ -150,8 +150,8 @@ def _same_within(values: NDArray[np.int64], lists: NDArray[np.int64]) -> bool:
 def _exchange(lists: NDArray[np.int64], chance: np.random.Generator) -> NDArray[np.int64]:
     """Return row numbers that give each list the values of another, randomly drawn list.
 
-    Such features are shuffled between lists and not between rows. Values come from another list,
-    over again where that is shorter.
+    They shuffle a feature that is equal within a list between the lists. A shorter list's values
+    are used again from its start.
     """
     order = np.argsort(lists, kind="stable")
     sizes = np.bincount(lists)

@@ -72,7 +72,7 @@ def _template_name(spec: StepSpec) -> str:
 def _expression(condition: Condition, kind: ValueType) -> str:
     """Return a condition between steps as text in Argo's expression language (expr).
 
-    There an output is the text that its file holds.
+    There a step's output is text, whatever its type.
     """
     text = f"tasks['{task_name(condition.step)}'].outputs.parameters['{condition.output}']"
     if kind in ("int", "float"):

@@ -25,7 +25,7 @@ def holds(when: Condition, outputs: Mapping[str, object]) -> bool:
     """Return whether a step's run condition is true, given the outputs of the step it reads.
 
     Raises:
-        Invalid: the output is not there; what cannot be judged is not false.
+        Invalid: the output is missing, so that the condition can be judged neither true nor false.
     """
     if when.output not in outputs:
         raise Invalid(

@@ -152,7 +152,7 @@ def check_parameters(pipeline: Pipeline, values: Mapping[str, object]) -> None:
         if name not in values
     ]
     problems += [
-        f"{name} is no parameter of it (it has {_names(pipeline.parameters)})"
+        f"{name} is no parameter of it (it has {_names_text(pipeline.parameters)})"
         for name in values
         if name not in pipeline.parameters
     ]
@@ -198,7 +198,7 @@ def _step_problems(
         yield from _name_problems("output", name)
     yield from _own_problems(step)
     for name in (name for name in dependencies(step) if name not in steps):
-        yield f"it needs {name}, which is no step (there is {_names(steps)})"
+        yield f"it needs {name}, which is no step (there is {_names_text(steps)})"
     yield from _input_problems(step, steps)
     yield from _parameter_problems(step, steps, parameters)
     yield from _placeholder_problems(step)
@@ -217,7 +217,7 @@ def _own_problems(step: Step) -> Iterator[str]:
         ),
         f"attempts is {step.attempts}; it is at least 1": step.attempts < 1,
         f"timeout is {step.timeout}; it is more than 0": step.timeout <= timedelta(0),
-        f"{_names(twice)} is both an output and an artifact": bool(twice),
+        f"{_names_text(twice)} is both an output and an artifact": bool(twice),
     }
     return (problem for problem, is_so in wrong.items() if is_so)
 
@@ -236,7 +236,7 @@ def _input_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
         elif source.step in steps and source.name not in steps[source.step].artifacts:
             yield (
                 f"input {name}: step {source.step} has no artifact {source.name} "
-                f"(it has {_names(steps[source.step].artifacts)})"
+                f"(it has {_names_text(steps[source.step].artifacts)})"
             )
 
 
@@ -248,14 +248,14 @@ def _parameter_problems(
         if isinstance(parameter, Parameter) and parameter.name not in parameters:
             yield (
                 f"parameter {name}: {parameter.name} is no parameter of the pipeline "
-                f"(it has {_names(parameters)})"
+                f"(it has {_names_text(parameters)})"
             )
         if isinstance(parameter, Value) and parameter.step in steps:
             outputs = [output.name for output in steps[parameter.step].outputs]
             if parameter.output not in outputs:
                 yield (
                     f"parameter {name}: step {parameter.step} has no output {parameter.output} "
-                    f"(it has {_names(outputs)})"
+                    f"(it has {_names_text(outputs)})"
                 )
 
 
@@ -266,7 +266,7 @@ def _placeholder_problems(step: Step) -> Iterator[str]:
         for placeholder in PLACEHOLDER.finditer(argument):
             where, name, _ = placeholder.groups()
             if where and name not in declared[where]:
-                names = _names(declared[where])
+                names = _names_text(declared[where])
                 yield f"its command uses {placeholder[0]}, but its {where} are {names}"
 
 
@@ -284,7 +284,8 @@ def _condition_problems(step: Step, steps: Mapping[str, Step]) -> Iterator[str]:
     kinds: dict[str, ValueType] = {output.name: output.type for output in source.outputs}
     if when.output not in kinds:
         yield (
-            f"its condition: step {when.step} has no output {when.output} (it has {_names(kinds)})"
+            f"its condition: step {when.step} has no output {when.output} "
+            f"(it has {_names_text(kinds)})"
         )
         return
     kind = kinds[when.output]
@@ -322,6 +323,6 @@ def _article(kind: str) -> str:
     return f"an {kind}" if kind == "int" else f"a {kind}"
 
 
-def _names(names: Any) -> str:
+def _names_text(names: Any) -> str:
     """Return names as text, sorted and with commas between; `none` without any."""
     return ", ".join(sorted(names)) or "none"

@@ -52,7 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 def document(run: PipelineRun, settings: Settings, *, default_run: bool = False) -> dict[str, Any]:
     """Return a pipeline run in Kubeflow's intermediate representation (a JSON object).
 
-    `default_run`: its parameter need not be given, and is this run's.
+    Its one parameter is the URI of the run's document; with `default_run` this run's is the
+    default.
     """
     conditions = all_conditions(run.steps)
     types: Types = {

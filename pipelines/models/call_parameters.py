@@ -38,7 +38,8 @@ class CallParameter(msgspec.Struct, frozen=True, kw_only=True):
 def is_scalar(value: object) -> bool:
     """Return whether a value can be a call parameter: it reaches a model unchanged everywhere.
 
-    It is of exactly these types, finite, and a text has no lone surrogate.
+    It is true or false, a whole number up to 2^53, a finite number or a text without a lone
+    surrogate.
     """
     if type(value) is float:
         return math.isfinite(value)
@@ -123,13 +124,13 @@ def fitting(
         ValueError: one is of another type.
     """
     return {
-        name: _as(parameters[name].type, name, value)
+        name: _converted(parameters[name].type, name, value)
         for name, value in sent.items()
         if name in parameters
     }
 
 
-def _as(kind: ParameterType, name: str, value: object) -> Scalar:
+def _converted(kind: ParameterType, name: str, value: object) -> Scalar:
     """Return the value of a call parameter in its declared type.
 
     A whole number is a float, too, and 3.0 an int: a protobuf Value knows no difference, and its

@@ -109,7 +109,7 @@ def _statements(source: str, tree: ast.Module, future: list[ast.ImportFrom]) -> 
         for n in tree.body
         if n not in future and not _is_docstring(n, tree) and not _is_main_guard(n)
     ]
-    texts = [_text(source, node) for node in nodes]
+    texts = [_statement_text(source, node) for node in nodes]
     return [
         _Statement(node, _bindings(node, text), _names_read(node, prefix + text))
         for node, text in zip(nodes, texts, strict=True)
@@ -150,7 +150,7 @@ def _changes(node: ast.stmt) -> bool:
     return not isinstance(node, _DEFINING)
 
 
-def _text(source: str, node: ast.stmt) -> str:
+def _statement_text(source: str, node: ast.stmt) -> str:
     """Return a statement's source text as it is written, decorators included."""
     first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
     lines = source.splitlines()[first - 1 : node.end_lineno]
@@ -230,7 +230,7 @@ class _LocalImports(ast.NodeTransformer):
 
     def rewritten(self, source: str, node: ast.stmt) -> str:
         """Return a statement's source text with imports of the project's modules made relative."""
-        original = _text(source, node)
+        original = _statement_text(source, node)
         self.changed = False
         new = self.visit(node)
         if not self.changed:

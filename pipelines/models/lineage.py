@@ -55,7 +55,7 @@ def graph(description: Description, *, form: str = "text") -> str:
     Raises:
         Invalid: another form is asked for.
     """
-    drawn = {"text": _text, "mermaid": _mermaid, "dot": _dot}
+    drawn = {"text": _tree_text, "mermaid": _mermaid, "dot": _dot}
     if form not in drawn:
         raise Invalid(f"{form!r} is no format of the graph", remedy=f"one of {', '.join(drawn)}")
     return drawn[form](nodes(description.spec), edges(description.spec))
@@ -75,7 +75,7 @@ def nodes(spec: ProjectSpec) -> tuple[Node, ...]:
 
 
 def edges(spec: ProjectSpec) -> tuple[Edge, ...]:
-    """Return the edges of a project's lineage graph: what is made of what."""
+    """Return the edges of a project's lineage graph: which node is made of which."""
     return tuple(
         dict.fromkeys(
             (
@@ -96,7 +96,7 @@ def _objective_edges(spec: ProjectSpec) -> Iterator[Edge]:
 
 
 def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
-    """Yield the lineage edges from what feature views read to the views."""
+    """Yield the lineage edges to feature views from the nodes that they read."""
     for view in spec.feature_views.values():
         yield from (Edge(source, Node("view", view.name)) for source in _sources(view.sql, spec))
 
@@ -104,7 +104,7 @@ def _view_edges(spec: ProjectSpec) -> Iterator[Edge]:
 def _model_edges(spec: ProjectSpec) -> Iterator[Edge]:
     """Yield the lineage edges to models: from the label's objective and the features' views.
 
-    There is one from the exposure, too, where the model reads attributes of that.
+    A model that reads attributes of the exposure has an edge from the exposure, too.
     """
     for model in spec.models.values():
         target = Node("model", model.name)
@@ -175,10 +175,10 @@ def _sources(sql: str, spec: ProjectSpec) -> Iterator[Node]:
                 break
 
 
-def _text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
+def _tree_text(_every: tuple[Node, ...], edges: tuple[Edge, ...]) -> str:
     """Return the lineage graph as a text tree, from endpoints down to events.
 
-    Endpoints come first, then whatever nothing is made of.
+    Roots are the endpoints, then other nodes of which nothing is made.
     """
     used = {edge.source for edge in edges}
     tops = [node for node in reversed(_every) if node not in used]

@@ -129,8 +129,7 @@ def save(
 
     Raises:
         Invalid: it is no predictor, JSON cannot carry an attribute, its class cannot be found, or
-            no
-            call could send a keyword-only parameter of `predict`.
+            no call could send a keyword-only parameter of `predict`.
     """
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(
@@ -179,7 +178,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
         Invalid: the folder is incomplete, altered, or of another content than the registry's; or it
             does not load, or takes other parameters than the manifest says.
     """
-    manifest = whole(folder)
+    manifest = whole_manifest(folder)
     if digest:
         _check_registered(folder, manifest, digest)
     try:
@@ -204,8 +203,7 @@ def load(folder: Path, *, digest: str = "") -> LoadedModel:
 def _check_parameters(predictor: Predictor, manifest: Manifest) -> None:
     """Raise Invalid if a loaded `predict` takes other parameters than the manifest lists.
 
-    A class that is installed may be another one by now. A manifest that lists none has none passed
-    to it.
+    An installed class may have changed since. If the manifest lists none, none are ever passed.
     """
     if manifest.accepted and (now := call_parameters.parameters_of(predictor)) != manifest.accepted:
         raise Invalid(
@@ -224,7 +222,7 @@ def _parameters_text(parameters: Mapping[str, CallParameter]) -> str:
     )
 
 
-def whole(folder: Path) -> Manifest:
+def whole_manifest(folder: Path) -> Manifest:
     """Return a model folder's manifest; raise an error if a file is not as it was saved.
 
     Raises:
@@ -265,8 +263,7 @@ def whole(folder: Path) -> Manifest:
 def _check_registered(folder: Path, manifest: Manifest, digest: str) -> None:
     """Raise Invalid if a model folder's content is not what the registry's digest says.
 
-    A folder says itself what it should hold, so one that was exchanged, or to which a file was
-    added, still is whole.
+    The folder's own manifest cannot show that the whole folder was exchanged, or a file added.
     """
     if manifest.digest != digest:
         raise Invalid(
@@ -360,10 +357,10 @@ def _has_own_form(kind: type) -> bool:
 def _write_code(
     kind: type, folder: Path, *, whole: bool
 ) -> tuple[str, Literal["slice", "module", "installed"], str | None]:
-    """Write the code of a predictor's class into its model folder: a part, or the module.
+    """Write the code of a predictor's class into its model folder: a part of its module, or all.
 
-    An installed class is kept by name. Returned are the module's name, which of these it is, and
-    why a module is whole.
+    The code of an installed class is not copied. Return the module's name, which of these three it
+    is, and why a module is copied whole.
     """
     module = sys.modules.get(kind.__module__)
     file = getattr(module, "__file__", None)
@@ -471,7 +468,11 @@ def _hashes(folder: Path) -> dict[str, str]:
 
 
 def _digest(manifest: Manifest) -> str:
-    """Return the SHA-256 of a model's manifest, which its version numbers do not change."""
+    """Return the SHA-256 of a model's manifest.
+
+    The versions of Python, Isthmus and the format are left out, so that an upgrade does not change
+    it.
+    """
     plain = msgspec.to_builtins(manifest)
     plain = {
         key: value for key, value in plain.items() if key not in {"digest", "versions", "schema"}
@@ -485,7 +486,7 @@ _loads = itertools.count(1)
 def _import(folder: Path, manifest: Manifest) -> ModuleType:
     """Import a model's code as a package of its own, and return the predictor's module.
 
-    So two models, or a model and its trainer, never share a module.
+    Two models, or a model and its trainer, then never share a module.
     """
     if manifest.code == "installed":
         return importlib.import_module(manifest.module)

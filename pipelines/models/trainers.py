@@ -84,7 +84,7 @@ def predict(
     They come from `predict_table` where there is one, else from rows, some at a time.
 
     Raises:
-        Invalid: they are not that.
+        Invalid: the predictions are not one finite number for each row.
     """
     import numpy as np
 
@@ -124,7 +124,7 @@ def predict(
 def _message(error: Exception) -> str:
     """Return an error's type and message as text: `ValueError: no rows`.
 
-    Of a module that is not installed it also says what to install.
+    For a module that is not installed it also says what to install.
     """
     text = f"{type(error).__name__}: {error}".rstrip(": ")
     if not isinstance(error, ModuleNotFoundError) or not error.name:

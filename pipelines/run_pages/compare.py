@@ -219,13 +219,13 @@ def overview(pairs: Sequence[Comparison]) -> str:
             *lines,
             "figures   of a run are those of its own rows, differences those of the rows of both",
             f"intervals {figure_text.independence(figures(pairs[-1].second))}",
-            several(len(pairs)),
+            misleading_intervals_text(len(pairs)),
         ]
     )
 
 
-def several(number: int) -> str:
-    """Return a sentence on how many of several 95 % intervals mislead by chance."""
+def misleading_intervals_text(number: int) -> str:
+    """Return a sentence on how many of so many 95 % intervals mislead by chance."""
     return (
         f"each interval is a 95 % one by itself: of {number} differences that are none, "
         f"{number / 20:.1g} look decided on average"
@@ -278,11 +278,11 @@ def version_of(run: Run) -> str:
 def spoken_verdict(comparison: Comparison) -> str:
     """Return as text which of two runs ranks better, or how many more data would decide.
 
-    It also says where AUC differs.
+    If AUC shows the opposite, the text says that, too.
     """
     name, deciding = comparison.second.name, comparison.deciding()
     words = {
-        "undecided": f"undecided. {power(comparison)}".rstrip(),
+        "undecided": f"undecided. {power_text(comparison)}".rstrip(),
         "better": f"{name} ranks better: {comparison.metric} {estimate(deciding, sign=True)}",
         "worse": f"{name} ranks worse: {comparison.metric} {estimate(deciding, sign=True)}",
     }[comparison.verdict]
@@ -294,11 +294,8 @@ def spoken_verdict(comparison: Comparison) -> str:
     )
 
 
-def power(comparison: Comparison) -> str:
-    """Return a sentence on how small a difference the rows of two runs suffice to show.
-
-    Suffice means: with 80 % power.
-    """
+def power_text(comparison: Comparison) -> str:
+    """Return a sentence on the smallest difference that two runs' rows show with 80 % power."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(
@@ -307,7 +304,7 @@ def power(comparison: Comparison) -> str:
             evaluation.unit,
             f"a difference in {comparison.metric}",
         )
-    return figure_text.power(comparison.positives, outcome_of(comparison.second))
+    return figure_text.power_text(comparison.positives, outcome_of(comparison.second))
 
 
 def _short(figure: Estimate | None, gap: str, digits: int = 3) -> str:

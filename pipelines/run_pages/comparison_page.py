@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from ...core.runtime.project import Project
 
 _LONGEST = 8  # names in a file's name
+_GAP = "   "  # between a figure and its interval
+_FIRST = ("run", "verdict", "against the first")  # columns that a phone shows without scrolling
 
 
 def comparison_page(project: Project, compared: Comparisons) -> Path:
@@ -89,15 +92,30 @@ def parts(compared: Comparisons, tables: list[pa.Table]) -> list[str]:
     return _two(compared[0], pictures) if len(compared) == 1 else _several(compared, pictures)
 
 
+def _place(column: Sequence[str]) -> int:
+    """Return where a column of the overview stands: before the runs' own figures, or among them."""
+    return _FIRST.index(column[0]) if column[0] in _FIRST else len(_FIRST)
+
+
+def _stacked(cell: str) -> str:
+    """Return a table's cell with a figure's interval below the figure, if the cell has one."""
+    value, gap, interval = cell.partition("  ")
+    return page.with_interval(value, interval.strip()) if gap else cell
+
+
 def _two(pair: Comparison, pictures: list[str]) -> list[str]:
     """Return the HTML parts of the page that compares two runs."""
     first, second = pair.first, pair.second
-    rows = [
-        ("version", compare.version_of(first), compare.version_of(second), ""),
-        ("features", str(len(first.features)), str(len(second.features)), ""),
-        *compare.figure_rows(pair, "   "),
+    figures = [
+        (name, difference, left, right)
+        for name, left, right, difference in compare.figure_rows(pair, _GAP)
     ]
-    head = ("", f"{first.name} {first.title()}", f"{second.name} {second.title()}", "difference")
+    rows = [
+        ("version", "", compare.version_of(first), compare.version_of(second)),
+        ("features", "", str(len(first.features)), str(len(second.features))),
+        *([name, *map(_stacked, cells)] for name, *cells in figures),
+    ]
+    head = ("", "difference", f"{first.name} {first.title()}", f"{second.name} {second.title()}")
     kind = {"better": "pass", "worse": "fail", "undecided": ""}[pair.verdict]
     positives = plural(pair.positives, outcome_of(second))
     paired = (
@@ -119,13 +137,17 @@ def _several(compared: Comparisons, pictures: list[str]) -> list[str]:
         f"{pair.second.name} {pair.second.title()}: {_first_word(pair)}. {_sentence(pair)}"
         for pair in decided
     ]
-    head, *rows = compare.overview_rows(compared)
+    columns = sorted(zip(*compare.overview_rows(compared), strict=True), key=_place)
+    head, *rows = zip(*columns, strict=True)
     summary = f"{len(decided)} of {len(compared)} differ from {first.name} at 95 %"
     return [
-        page.verdict([summary, *lines, f"{compare.several(len(compared)).capitalize()}."], ""),
+        page.verdict(
+            [summary, *lines, f"{compare.misleading_intervals_text(len(compared)).capitalize()}."],
+            "",
+        ),
         page.section(
             "Figures",
-            page.table(head, rows),
+            page.table(head, [[run, *map(_stacked, cells)] for run, *cells in rows]),
             page.words(
                 "A run's figures are of its own rows; differences are on the rows that both models "
                 "of a pair were tested on; "
@@ -159,7 +181,9 @@ def _first_word(pair: Comparison) -> str:
 def _sentence(pair: Comparison) -> str:
     """Return a sentence on whether the interval of the difference between two runs holds 0."""
     if pair.verdict == "undecided":
-        return f"The interval of the difference in {pair.metric} holds 0. {compare.power(pair)}"
+        return (
+            f"The interval of the difference in {pair.metric} holds 0. {compare.power_text(pair)}"
+        )
     return (
         f"The interval of the difference in {pair.metric}, "
         f"{figure_text.interval(pair.deciding(), sign=True)}, does not hold 0."

@@ -95,7 +95,7 @@ def _worth(run: Run, evaluation: Evaluation) -> list[str]:
 
 def _fall(worth: FeatureWorth, name: str) -> str:
     """Return as text by how much a metric drops when a feature is shuffled, with its interval."""
-    fall, digits = worth.falls.get(name), 5 if name == "log_loss" else 3
+    fall, digits = worth.falls.get(name), figure_text.digits_of(name)
     return (
         "not known"
         if fall is None
@@ -118,7 +118,7 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
                     f"distribution of {column.feature}",
                 )
             ),
-            _values(column),
+            _values_text(column),
             ""
             if column.age is None
             else f"{spoken_age(column.age[0])}, {spoken_age(column.age[1])}",
@@ -151,7 +151,7 @@ def _distributions(run: Run, distributions: tuple[Distribution, ...]) -> list[st
     return [page.table(head, rows, wordy=4), page.words(f"{age} {against}", "soft")]
 
 
-def _values(column: Distribution) -> str:
+def _values_text(column: Distribution) -> str:
     """Return a feature's quantiles as text, or its most frequent values."""
     if column.quantiles:
         _, low, _, middle, _, high, _ = column.quantiles

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 _POWER = "would be found in 80 % of cases"
 
 
+def digits_of(metric: str) -> int:
+    """Return how many decimal digits a metric is shown with."""
+    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
+
+
 def estimate(figure: Estimate, digits: int = 3, *, sign: bool = False, what: str = "") -> str:
     """Return a metric as text: `0.475   95 % 0.403 .. 0.541`; `what` comes after the value."""
     value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
@@ -52,10 +57,10 @@ def two_figures(number: float) -> str:
     return f"{int(float(f'{number:.2g}')):,}"
 
 
-def power(number: int, outcome: str) -> str:
+def power_text(number: int, outcome: str) -> str:
     """Return a sentence on the AUC that so many positives can show with 80 % power.
 
-    It says how many more a smaller AUC takes.
+    It also says how many more positives a smaller AUC takes.
     """
     from ..evaluation.statistics import distance_shown, positives_needed
 

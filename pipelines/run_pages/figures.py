@@ -243,9 +243,10 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
 def by_time(predictions: pa.Table, first: date, length: int) -> list[Span]:
     """Return the AUC within days for each stretch of `length` days from `first` on.
 
-    A stretch without a day of both outcomes is left out. The half-width is what so few positives
-    allow at chance, 1.96 / sqrt(12 positives); where the log names units, that of an AUC of
-    clustered rows (Obuchowski, Biometrics 53, 1997): each unit's part of it, squared and summed.
+    A stretch without a day of both outcomes is left out. The margin is 1.96 standard errors of an
+    AUC: 1 / sqrt(12 positives) for independent rows at chance, and where the log names units, that
+    of clustered rows (Obuchowski, Biometrics 53, 1997), from each unit's influence, squared and
+    summed.
     """
     days, scores, outcomes = (
         day_of(predictions),

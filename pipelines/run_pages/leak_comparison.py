@@ -54,9 +54,9 @@ class Leak(msgspec.Struct, frozen=True, kw_only=True):
 def leak_page(project: Project, run: str, *, feature: str | None = None) -> Leak:
     """Train a run's configuration again with a leaking feature, and write a page that compares.
 
-    It shows how a label leak inflates the AUC. One history feature is replaced by its entity's rate
-    over the whole window. `feature` (default: the first whose view reads the objective) keeps its
-    name; only its values are the leak. Nothing is registered.
+    The page shows how a label leak inflates the AUC. One history feature gets the values of the
+    leak: its entity's rate over the whole window. `feature` names it; by default it is the first
+    whose view reads the objective. Nothing is registered.
 
     Raises:
         NotFound: there is no such run.
@@ -132,7 +132,7 @@ def with_leak(data: pa.Table, feature: str, key: str) -> pa.Table:
 def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
     """Return the table of predictions with a feature's values as `prediction`.
 
-    Where the feature is not known yet it is its mean.
+    Rows for which the feature is not known yet get its mean.
     """
     values = dict(
         zip(data["event_id"].to_pylist(), data[feature].cast(pa.float64()).to_pylist(), strict=True)
@@ -148,7 +148,7 @@ def as_score(predictions: pa.Table, data: pa.Table, feature: str) -> pa.Table:
 def _choose(description: Description, model: Model, chosen_name: str | None) -> Feature:
     """Return the feature to make leak: the named one, or the first made of past outcomes.
 
-    A mere count of impressions is none.
+    A feature that only counts exposures is not made of outcomes.
     """
     spec = description.spec
     views = lineage.histories(spec, model.objective)

@@ -11,7 +11,7 @@ from ...core.formats import StoredDocument, schema
 from ...reports.results import Shown
 from ...storage import BlobStore
 from ..evaluation.distribution import Distribution
-from ..evaluation.evaluation import Champion, Evaluation, Segment, renamed
+from ..evaluation.evaluation import Champion, Evaluation, LearningCurve, Segment, renamed
 from ..evaluation.gate import GateResult, Verdict
 from ..evaluation.leak_alarm import FeatureFinding
 from ..runs.document import find, read, runs_folder, write
@@ -90,6 +90,7 @@ class Run(Shown, StoredDocument, frozen=True, kw_only=True, tag=2):
     code: str | None = None  # digest of the model folder
     data: Data | None = None
     evaluation: Evaluation | None = None
+    curve: LearningCurve | None = None  # with `train --curve`
     champion: Champion = Champion()
     gate: Verdict | None = None
     checks: GateResult = GateResult(verdict=None)

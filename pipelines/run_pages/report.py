@@ -10,6 +10,7 @@ from ...reports.columns import plural
 from ...storage import BlobStore
 from ..evaluation.evaluation import Evaluation
 from . import feature_page, figure_text, run_text
+from .curve_picture import curve_section
 from .figures import ChartedRun, calibration_chart, daily_chart, roc_chart
 from .records import Run
 from .report_store import run_uri
@@ -66,6 +67,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
             page.charts(roc_chart(drawn, outcome), calibration_chart(drawn, outcome)),
             daily_chart(drawn, outcome),
         ),
+        *([curve_section(run.curve)] if run.curve else []),
         *feature_page.segments(run),
         *feature_page.features(run),
         page.section("Test periods", _periods(run.evaluation, outcome)),
@@ -152,7 +154,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
         )
     differences = run.champion.figures()
     for name, figure in differences.items():
-        digits = run_text.digits_of(name)
+        digits = figure_text.digits_of(name)
         value = (
             f"{figure_text.signed(figure.value, digits)}   "
             f"({figure_text.interval(figure, digits, sign=True)})"
@@ -190,11 +192,11 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
 
 
 def _power(evaluation: Evaluation, outcome: str) -> str:
-    """Return as text how many rows the metrics rest on, and what they can tell."""
+    """Return text on how many rows the metrics rest on, and which effects these can show."""
     tested = f"{len(evaluation.periods)} test periods, {plural(evaluation.rows, 'row')}. "
     if not evaluation.units or evaluation.unit is None:
         return (
-            f"{tested}{figure_text.power(evaluation.positives, outcome)} Intervals: "
+            f"{tested}{figure_text.power_text(evaluation.positives, outcome)} Intervals: "
             f"{figure_text.independence(evaluation)}."
         )
     power = figure_text.power_of_units(
@@ -277,7 +279,7 @@ def _loss(evaluation: Evaluation) -> str:
 
 
 def when(run: Run) -> str:
-    """Return as text when a run was, how long it took, on which target and from which commit."""
+    """Return a line on a run's time, duration, target and commit."""
     seconds = (run.ended - run.started).total_seconds()
     return (
         f"{run.started:%-d %B %Y, %H:%M} UTC, {seconds:.0f} s, target {run.target}, "

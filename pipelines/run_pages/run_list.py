@@ -94,7 +94,7 @@ def list_runs(
         project: The project.
         sort: A figure; the best is first, runs without it are last.
         where: Conditions FIELD=VALUE, all of which must hold.
-        newest: Only among so many of the newest.
+        newest: Sort and filter only this many of the newest runs.
 
     Raises:
         Invalid: there is no such figure or field.

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from ...project.models.gate_figures import AGAINST, ranks
 from ...reports.columns import plural
-from .figure_text import days, estimate, independence, interval, people, signed
+from .curve_text import curve_lines
+from .figure_text import days, digits_of, estimate, independence, interval, people, signed
 
 if TYPE_CHECKING:
     from ..evaluation.evaluation import Champion, Evaluation, Ranked
@@ -21,8 +22,8 @@ def text(run: Run) -> str:
         f"{run.target:<7} run {run.name}   {run.model} / {run.title()}   {run.git or 'no git'}"
     ]
     if run.data:
-        lines.append(_line("rows", description(run.data)))
-    lines += [_line("corrected", str(run.corrected))] if run.corrected else []
+        lines.append(_summary_line("rows", description(run.data)))
+    lines += [_summary_line("corrected", str(run.corrected))] if run.corrected else []
     if run.data:
         warnings = (*run.data.warnings, *run.data.late)
         lines += [f"  warning       {warning}" for warning in warnings]
@@ -31,13 +32,16 @@ def text(run: Run) -> str:
     if run.status == "failed":
         lines.append(f"failed: {run.failure}; nothing was registered   log {run.log}")
         return "\n".join(lines)
+    if run.curve:
+        first, *rest = curve_lines(run.curve)
+        lines += [_summary_line("curve", first), *(_summary_line("", line) for line in rest)]
     lines += [
-        _line("leaks", _with_verdict(run, "leaks", check.reason))
+        _summary_line("leaks", _with_verdict(run, "leaks", check.reason))
         for check in run.checks.checks
         if check.name == "leaks"
     ]
-    lines.append(_line("gate", _gate(run)))
-    lines += [_line("", run.checks.note)] if run.checks.note else []
+    lines.append(_summary_line("gate", _gate(run)))
+    lines += [_summary_line("", run.checks.note)] if run.checks.note else []
     alias = run.alias or run.alias_why_not
     lines.append(
         f"registered {run.version}{f' ({alias})' if alias else ''}   log {run.log}   report "
@@ -58,7 +62,7 @@ def next_steps(run: Run) -> tuple[str, ...]:
     )
 
 
-def _line(name: str, rest: str) -> str:
+def _summary_line(name: str, rest: str) -> str:
     """Return a line of a run's summary: a label and the rest."""
     return f"  {name:<13} {rest}"
 
@@ -96,9 +100,9 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         else f"{plural(number, 'test period')} of {evaluation.forward_days:g} days"
     )
     tested += f": {plural(evaluation.rows, 'row')}"
-    lines = [_line("forward", f"{tested}, {plural(evaluation.positives, outcome_of(run))}")]
+    lines = [_summary_line("forward", f"{tested}, {plural(evaluation.positives, outcome_of(run))}")]
     lines.append(
-        _line(
+        _summary_line(
             "auc",
             _with_verdict(
                 run, "auc", f"{estimate(evaluation.auc)}     chance 0.5{best_known(run.champion)}"
@@ -109,7 +113,7 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         chance = (
             f"{estimate(precision)}     chance about {evaluation.positives / evaluation.rows:.3f}"
         )
-        lines.append(_line("pr auc", _with_verdict(run, "pr_auc", chance)))
+        lines.append(_summary_line("pr auc", _with_verdict(run, "pr_auc", chance)))
     lines += _ranking(run, evaluation)
     if evaluation.log_loss is not None and evaluation.log_loss_difference is not None:
         to_base = evaluation.log_loss_difference
@@ -120,10 +124,12 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
         )
         base = f"{evaluation.base_log_loss:.5f} for always answering the base rate"
         difference = f"{signed(to_base.value, 5)}{between}"
-        lines.append(_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})"))
+        lines.append(
+            _summary_line("log loss", f"{evaluation.log_loss:.5f} against {base} ({difference})")
+        )
     if evaluation.calibration is not None:
         lines.append(
-            _line(
+            _summary_line(
                 "calibration",
                 _with_verdict(
                     run,
@@ -132,7 +138,7 @@ def _figures(run: Run, evaluation: Evaluation) -> list[str]:
                 ),
             )
         )
-    return [*lines, *_against(run), _line("intervals", independence(evaluation))]
+    return [*lines, *_against(run), _summary_line("intervals", independence(evaluation))]
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
@@ -151,14 +157,14 @@ def _ranking(run: Run, evaluation: Evaluation) -> list[str]:
         return []
     figures = ranking_figures(evaluation.metrics)
     lines = [
-        _line(name.replace("_", " "), _with_verdict(run, name, estimate(figure)))
+        _summary_line(name.replace("_", " "), _with_verdict(run, name, estimate(figure)))
         for name, figure in figures.items()
     ]
-    lines.append(_line("ranked", ranking_line(evaluation.ranked)))
+    lines.append(_summary_line("ranked", ranking_line(evaluation.ranked)))
     return [
         *lines,
         *(
-            [_line("first place", first_places(evaluation.ranked))]
+            [_summary_line("first place", first_places(evaluation.ranked))]
             if evaluation.ranked.item
             else []
         ),
@@ -195,7 +201,7 @@ def _against(run: Run) -> list[str]:
         why = run.champion.why_not
         return (
             [
-                _line(
+                _summary_line(
                     "vs champion",
                     _with_verdict(run, f"{gate_figures[0]}{AGAINST}" if gate_figures else "", why),
                 )
@@ -214,16 +220,11 @@ def _against(run: Run) -> list[str]:
                 f"{estimate(differences[name], digits_of(name), sign=True)}"
             )
             lines.append(
-                _line(
+                _summary_line(
                     "" if lines else "vs champion", _with_verdict(run, f"{name}{AGAINST}", spoken)
                 )
             )
     return lines
-
-
-def digits_of(metric: str) -> int:
-    """Return how many decimal digits a metric is shown with."""
-    return {"log_loss": 5, "calibration": 2}.get(metric, 3)
 
 
 def best_known(champion: Champion) -> str:

@@ -58,7 +58,7 @@ def manifest_of(folder: Path) -> Manifest:
 def keep(blobs: BlobStore, folder: Path, uri: str) -> StoredFolder:
     """Publish a step's output folder as an artifact: upload it, and write its manifest.
 
-    Under a file URI it was written in place; elsewhere it is uploaded.
+    A folder under a file URI is in its place already, and is not uploaded.
     """
     manifest = manifest_of(folder)
     if local_path(uri) is None:
@@ -116,10 +116,10 @@ def fetch(blobs: BlobStore, artifact: StoredFolder, scratch: Path) -> Path:
 def digest_uri(blobs: BlobStore, uri: str) -> str:
     """Return a digest of a step's input that is given by the URI of a file or folder.
 
-    Off this machine it is that of names, sizes and times.
+    On this machine it is the content's, elsewhere that of names, sizes and times.
 
     Raises:
-        NotFound: there is nothing.
+        NotFound: There is nothing at the URI.
     """
     path = local_path(uri)
     if path is not None:

@@ -22,7 +22,7 @@ from ...storage import BlobStore, below, located
 from ..graphs.graph import Step
 from .artifacts import damage, digest_file, digest_text
 from .document import RunDocument, StepResult, find, runs_folder, write
-from .step_names import module_of, stable
+from .step_names import module_of, stable_name
 
 _SHOWN = 160  # characters of a part that are kept as they are; longer ones end in a digest
 
@@ -78,7 +78,7 @@ def key_parts(
         ),
     }
     if step.function is not None:
-        parts["function"] = stable(step.function)
+        parts["function"] = stable_name(step.function)
         parts["source"] = _module_digest(step, document.folder)
     else:
         command = step.command or ()
@@ -102,7 +102,7 @@ def look_up(
 ) -> StepResult | KeyRecord:
     """Return a step's cached result, or a record of why it must run.
 
-    A result whose artifacts are missing or changed is none.
+    A result with missing or changed artifacts does not count.
     """
     key = key_of(parts)
     folder = _folder(blobs, document, step)
@@ -135,9 +135,9 @@ def look_up(
 
 
 def remember(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
-    """Add a step's result to the cache's index.
+    """Add a step's result to the cache's index, and note it as the step's last result.
 
-    A result that was itself a hit is only noted as the last.
+    A result that came from the cache is in the index already: it is only noted as the last.
     """
     folder = _folder(blobs, document, step)
     uri = f"{runs_folder(blobs.root)}/{result.run}/{step.name}/step.json"
@@ -157,7 +157,7 @@ def _changes(
 ) -> list[KeyChange]:
     """Return the parts of a step's cache key that differ from the last run's."""
     if "function" in old_parts:  # the same function by its name of before is no change
-        old_parts = {**old_parts, "function": stable(old_parts["function"])}
+        old_parts = {**old_parts, "function": stable_name(old_parts["function"])}
     names = sorted(
         name for name in {*old_parts, *new_parts} if old_parts.get(name) != new_parts.get(name)
     )

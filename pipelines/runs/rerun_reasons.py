@@ -18,9 +18,8 @@ __all__ = ["KeyChange", "why_rerun"]
 def why_rerun(project: Project, run: str, step: str | None = None) -> Rows[KeyChange]:
     """Return why steps of a run were not cached: the parts of the cache key that changed.
 
-    Changed means since the last finished run of the step. They come in the graph's order, of one
-    step if it is named. A step that was found in the cache, and one that had never finished before,
-    has none.
+    They are compared with the last finished run of the step. Steps come in the graph's order; with
+    `step` only that one. A step that was cached, or never finished before, has no changes.
 
     Raises:
         NotFound: there is no such run or step.

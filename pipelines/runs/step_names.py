@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-TRAIN = "isthmus.train"  # dataset, fit, evaluate, register
+TRAIN = "isthmus.train"  # dataset, fit, evaluate, curve, register
 REPLAY = "isthmus.replay"  # replay
 
 _MODULES = {TRAIN: "isthmus.pipelines.training.steps", REPLAY: "isthmus.experiments.replay.step"}
@@ -19,10 +19,10 @@ def module_of(function: str) -> str:
     return _MODULES.get(_FORMER.get(module, module), module)
 
 
-def stable(function: str) -> str:
-    """Return a step's function by a name that outlives moves of our own code.
+def stable_name(function: str) -> str:
+    """Return the name under which a step's function is stored, which outlives moves of our modules.
 
-    A function of a project keeps its name.
+    A function of the user's project keeps its name.
     """
     module, colon, name = function.partition(":")
     return f"{_FORMER.get(module, module)}{colon}{name}"

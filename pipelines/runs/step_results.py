@@ -47,7 +47,7 @@ def input_digests(
 def adopt(
     blobs: BlobStore, document: RunDocument, step: Step, cached: StepResult, now: datetime
 ) -> StepResult:
-    """Store a cached result as this run's own: the same values and artifacts, nothing copied."""
+    """Store a cached result as this run's own: the same values and artifacts, nothing is copied."""
     result = msgspec.structs.replace(
         cached,
         run=document.run,
@@ -63,7 +63,7 @@ def adopt(
 def publish(blobs: BlobStore, document: RunDocument, step: Step, result: StepResult) -> None:
     """Write a step's result (step.json), then the cache's index.
 
-    Cut anywhere, a reader sees a whole result or none.
+    If the process is killed in between, readers see a whole result or none.
     """
     folder = step_folder(blobs, document.run, step.name)
     write(blobs, f"{folder}/step.json", result)

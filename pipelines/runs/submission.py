@@ -65,8 +65,8 @@ def prepare(
 ) -> PipelineRun:
     """Check a pipeline and write its run's document, as `submit` does before it starts anything.
 
-    Those are the checks, and the project's files and run.json in the blobs. `settle=False`: every
-    step is in the graph, also one whose result is known; the step finds it then.
+    It also uploads the project's files. With `settle=False` the graph has every step, even one
+    whose result is known, which the step then finds when it runs.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", run):
         raise Invalid(
@@ -110,7 +110,7 @@ def pipeline_run(blobs: BlobStore, document: RunDocument) -> PipelineRun:
 def specs(document: RunDocument) -> tuple[StepSpec, ...]:
     """Return the specifications of a run's steps that still have to run.
 
-    A settled step, and a condition over one, is out of the graph.
+    Steps whose result is known are left out, and conditions on their outputs.
     """
     settled = document.settled
     return tuple(
@@ -162,7 +162,7 @@ def _document(
 def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDocument | None:
     """Return the document of an earlier submit of the same run, or None.
 
-    That submit may have been cut before the engine heard of it.
+    That submit may have been interrupted before the engine got the run.
     """
     try:
         earlier = decode_run(blobs.get(uri), uri)
@@ -181,9 +181,9 @@ def _earlier_submit(blobs: BlobStore, uri: str, document: RunDocument) -> RunDoc
 
 
 def _settle(blobs: BlobStore, document: RunDocument, now: datetime) -> dict[str, Settled]:
-    """Look up in the cache every step whose inputs are known; return those settled.
+    """Look up in the cache every step whose inputs are known; return the steps that have a result.
 
-    A hit gets its result under the new run at once.
+    Such a result is stored under the new run at once.
     """
     settled: dict[str, Settled] = {}
     results: dict[str, StepResult] = {}

@@ -26,21 +26,22 @@ _MARGIN = timedelta(hours=1)  # for a provider's queues and machines, beyond the
 _LOOKED = 5  # runs that are observed to find those which go on
 
 
-def _silent(_state: RunState) -> None: ...
+def _ignore(_state: RunState) -> None:
+    """Ignore a run's state: the default callback."""
 
 
 def watch(
     project: Project,
     run: PipelineRun,
     *,
-    on_change: Callable[[RunState], None] = _silent,
-    on_look: Callable[[RunState], None] = _silent,
+    on_change: Callable[[RunState], None] = _ignore,
+    on_look: Callable[[RunState], None] = _ignore,
 ) -> RunState:
     """Wait until a pipeline run has ended, and return its last state, also of a failed run.
 
-    Where the provider does not end what runs beside a failed step (capability
-    `pipelines.fail_fast`), it is cancelled from here. Ctrl-C ends the watching and not the run: the
-    KeyboardInterrupt carries a note that says how to look again.
+    If the provider does not end the other steps of a run in which one failed (capability
+    `pipelines.fail_fast`), the run is cancelled from here. Ctrl-C ends the watching and not the
+    run: the KeyboardInterrupt carries a note that says how to look again.
 
     Args:
         project: The project.
@@ -60,7 +61,7 @@ def watch(
         if state != last_state:
             last_state = state
             on_change(state)
-        end_beside_failure(project.target, state)
+        cancel_after_failure(project.target, state)
         on_look(state)
         return state
 
@@ -81,10 +82,10 @@ def watch(
         raise
 
 
-def end_beside_failure(target: Target, state: RunState) -> None:
+def cancel_after_failure(target: Target, state: RunState) -> None:
     """Cancel a run in which a step has failed while others still run.
 
-    Nothing can come of them, and what ended well stays for the next run.
+    The run can no longer succeed; results of steps that succeeded stay for the next run.
     """
     phases = {step.phase for step in state.steps}
     if (
@@ -103,7 +104,7 @@ def has_ended(state: RunState) -> bool:
 def observe(project: Project, run: str) -> RunState:
     """Return the state of a run and of each of its steps, by the run's short name.
 
-    Steps are included that the cache or a condition left out.
+    It includes steps that the cache or a condition left out.
 
     Raises:
         NotFound: there is no such run.
@@ -115,9 +116,9 @@ def observe(project: Project, run: str) -> RunState:
 
 
 def going_on(project: Project) -> tuple[str, ...]:
-    """Return the names of runs that have not ended.
+    """Return the names of runs that have not ended, among the few newest names.
 
-    They are among the newest few that began after the newest training run that ended.
+    Only runs that began after the newest finished training run are looked at.
     """
     return tuple(
         name for name in run_names.pending_names(project)[-_LOOKED:] if _goes_on(project, name)

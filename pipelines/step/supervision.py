@@ -41,7 +41,7 @@ class Supervisor:
     def start(self, command: Callable[[], subprocess.Popen[bytes]]) -> subprocess.Popen[bytes]:
         """Start a command, which `command` puts into its own process group, and return its process.
 
-        The step does not stop before it knows of that group.
+        The step is not ended before its group is recorded, so that no process is left behind.
         """
         with self._starting:
             process = command()

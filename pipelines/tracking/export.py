@@ -40,7 +40,7 @@ class Exported(Shown, msgspec.Struct, frozen=True, kw_only=True):
 def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> Rows[Exported]:
     """Copy training runs (default: all, oldest first) to the MLflow server of profiles.yaml.
 
-    What is there as it is stays untouched.
+    Runs that are there unchanged are left alone.
 
     Raises:
         NotFound: profiles.yaml names no server, or there is no such run.
@@ -62,7 +62,7 @@ def export(project: Project, *names: str, to: Literal["mlflow"] = "mlflow") -> R
 def mirror(project: Project, run: Run) -> None:
     """Copy a training run that has just ended to MLflow, where profiles.yaml names a server.
 
-    What goes wrong is a warning: the run itself is whole.
+    A failure becomes a warning, as the run itself is complete.
     """
     try:
         if (uri := server.uri(project)) is None:

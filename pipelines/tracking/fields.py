@@ -49,7 +49,7 @@ def parameters(run: Run) -> dict[str, str]:
         "features": ", ".join(run.features),
         **window,
     }
-    return described | {key(name): _text(value) for name, value in _flat(run.parameters)}
+    return described | {key(name): _value_text(value) for name, value in _flat(run.parameters)}
 
 
 def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
@@ -61,7 +61,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
             yield f"{above}{name}", value
 
 
-def _text(value: object) -> str:
+def _value_text(value: object) -> str:
     """Return a parameter's value as text: text as it is, other values as JSON."""
     return value if isinstance(value, str) else json.dumps(value)
 

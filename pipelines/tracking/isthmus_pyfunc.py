@@ -31,7 +31,8 @@ class Predictor:
     def predict(self, frame: Any, params: dict[str, Any] | None = None) -> list[Any]:
         """Return a prediction for each row of a data frame, as MLflow's pyfunc asks."""
         columns = [
-            [_value(cell, kind) for cell in _column(frame, name)] for name, kind in self.features
+            [_plain_value(cell, kind) for cell in _column(frame, name)]
+            for name, kind in self.features
         ]
         names = [name for name, _ in self.features]
         rows = [
@@ -71,7 +72,7 @@ def _column(frame: Any, name: str) -> list[Any]:
     return list(frame[name]) if name in frame else [None] * len(frame)
 
 
-def _value(cell: Any, kind: str | None) -> Any:
+def _plain_value(cell: Any, kind: str | None) -> Any:
     """Return a cell of a data frame as a plain Python value, None for a missing one."""
     if cell is None or type(cell).__name__ in ("NAType", "NaTType") or cell != cell:  # noqa: PLR0124  NaN alone differs from itself
         return None

@@ -90,9 +90,9 @@ def copy(
     *,
     existing: MlflowRun | None,
 ) -> str:
-    """Write a training run to MLflow, over what is there, and return its MLflow id.
+    """Write a training run to MLflow, over an earlier copy of it, and return its MLflow id.
 
-    The digest goes last.
+    The caller writes the digest after it, so that a copy which was cut off counts as changed.
     """
     run_id = identity(project, run.name)
     tags = fields.tags(run, notes, project=project.spec.name, run_id=run_id)

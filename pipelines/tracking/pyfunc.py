@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import NotFound
 from ..models.code_slice import libraries
-from ..models.predictor import Manifest, whole
+from ..models.predictor import Manifest, whole_manifest
 from ..runs.artifacts import digest_text
 from . import isthmus_pyfunc
 from .column_types import MLFLOW
@@ -41,7 +41,7 @@ def registered_name(project: Project, model: str) -> str:
 def register(project: Project, client: MlflowClient, run: Run, mlflow_id: str) -> None:
     """Register in MLflow the model version that a training run made, unless it is there.
 
-    It is not done again where an earlier run of the same content brought it.
+    It is there already if an earlier run registered the same content.
     """
     model, _, number = (run.version or "").partition("@")
     if not number:
@@ -103,7 +103,7 @@ def save(folder: Path, to: Path, *, nulls: frozenset[str] = frozenset()) -> None
     """
     import mlflow.pyfunc
 
-    manifest = whole(folder)
+    manifest = whole_manifest(folder)
     with warnings.catch_warnings(
         action="ignore", category=UserWarning
     ):  # that there is no example of an input
@@ -166,7 +166,7 @@ def _requirements(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def move_aliases(project: Project, client: MlflowClient, model: str) -> None:
-    """Set the aliases of a model in MLflow as they are in our registry."""
+    """Set the aliases of a model in MLflow's registry as they are in the target's."""
     name = registered_name(project, model)
     mlflow_versions = {
         version.tags.get(VERSION_ID): version

@@ -48,7 +48,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
     """Yield MLflow's client, once the server accepts connections, and translate its errors.
 
     Raises:
-        Refused: what stands for a cloud on this machine has nothing to tell a server elsewhere.
+        Refused: the target is an offline stack, and the MLflow server is not on this machine.
         MissingDependency: MLflow is not installed.
         Unavailable: the server does not answer.
         Denied: the server says no.
@@ -81,7 +81,7 @@ def client(project: Project, server: str) -> Generator[MlflowClient]:
         MlflowException,
         HTTPError,
     ) as error:  # the second is an artifact's, which MLflow passes on as it is
-        raise _as_ours(error, server) from error
+        raise _as_isthmus_error(error, server) from error
 
 
 def _reach(server: str) -> None:
@@ -98,8 +98,8 @@ def _reach(server: str) -> None:
         ) from error
 
 
-def _as_ours(error: Any, server: str) -> Denied | Invalid | Unavailable:
-    """Return an error of MLflow as an error of ours, by its HTTP status."""
+def _as_isthmus_error(error: Any, server: str) -> Denied | Invalid | Unavailable:
+    """Return an error of MLflow as the matching Isthmus error, by its HTTP status."""
     words = f"MLflow at {server}: {str(error).partition(chr(10))[0]}"
     response = getattr(error, "response", None)
     status = error.get_http_status_code() if response is None else response.status_code

@@ -51,9 +51,9 @@ def compile_run(
 ) -> Compiled:
     """Return a training run as a manifest for Argo or Kubeflow, without starting it.
 
-    Its run.json and the project's files are put into the target's bucket. Nothing is started. All
-    of the graph is in it: a step whose result is known finds it when it runs. The engine's pods
-    need an identity that may read and write the bucket.
+    Its run.json and the project's files are put into the target's bucket. The manifest has all
+    steps: a step whose result is known finds it when it runs. The engine's pods need an identity
+    that may read and write the bucket.
 
     Raises:
         Invalid: pods could not reach the bucket, or no image is known.

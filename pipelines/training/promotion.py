@@ -63,7 +63,7 @@ def versions(project: Project) -> list[ModelVersion]:
 def approval_for(verdict: Verdict | None, *, first: bool) -> Approval:
     """Return the approval status that a run's gate gives to the model version.
 
-    The first champion has nobody to beat.
+    `first`: there is no champion yet that it must beat.
     """
     if verdict == "fail":
         return "rejected"
@@ -88,8 +88,8 @@ def refusal(
     return None
 
 
-def chosen(project: Project, model: str, version: int) -> bool:
-    """Return whether a person promoted a model version for a reason, without a gate's pass."""
+def was_chosen_by_person(project: Project, model: str, version: int) -> bool:
+    """Return whether a person promoted a version for a stated reason, without a gate's pass."""
     return any(
         promotion.version == version and promotion.because and promotion.gate != "pass"
         for promotion in promotions(project, model)
@@ -104,8 +104,8 @@ def promote(
     `because` is recorded.
 
     Raises:
-        Refused: its gate fails, or it is inconclusive and would become champion, and nobody says
-            why; or a person has rejected it.
+        Refused: its gate fails; or the gate is inconclusive, the alias is champion's, and `because`
+            is missing; or a person has rejected it.
         NotFound: there is no such version.
     """
     with project.lock("promote"):
@@ -173,7 +173,7 @@ def _prefix(model: str) -> str:
 def _record(project: Project, promotion: Promotion) -> None:
     """Store the record of a promotion, before the alias moves.
 
-    A crash may leave a record whose move is repeated, never a move without a record.
+    A crash in between leaves a record whose move is repeated, never a move without a record.
     """
     earlier = promotions(project, promotion.model)
     if earlier and msgspec.structs.replace(earlier[-1], at=promotion.at) == promotion:

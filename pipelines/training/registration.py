@@ -14,7 +14,7 @@ from ...project.specs.description import ROW, Feature, Model, Objective, Project
 from ...storage import BlobStore
 from ..evaluation import gate, measure
 from ..evaluation.distribution import drifts
-from ..evaluation.evaluation import Champion, Evaluation
+from ..evaluation.evaluation import Champion, Evaluation, LearningCurve
 from ..evaluation.gate import GateResult
 from ..evaluation.segments import by_segment
 from ..models.predictor import MANIFEST, Manifest
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 def register(context: StepContext, model: Model) -> None:
     """Compare, judge and register the model that a run made, and write its record and page.
 
-    It may be run again at any time: every effect is by name or by digest.
+    It may be repeated at any time, because every effect is identified by a name or a digest.
     """
     from ..run_pages import report
 
@@ -91,6 +91,9 @@ def register(context: StepContext, model: Model) -> None:
         if previous_run and previous_run.data
         else {},
         segments=by_segment(model.evaluate.segments, table, ours, theirs),
+        curve=_document(context.inputs["curve"] / "curve.json", LearningCurve)
+        if "curve" in context.inputs
+        else None,
         gate=judged.verdict,
         checks=judged,
         version=f"{model.model}@{version.version}",
@@ -114,7 +117,7 @@ def _no_ranking(measured: Evaluation) -> str:
 def _no_unit(objective: Objective) -> str | None:
     """Return as text that an objective should declare its unit, or None if it does.
 
-    Without it nobody knows which rows are independent.
+    Without a unit it is unknown which rows are independent.
     """
     if objective.unit is not None:
         return None
@@ -237,9 +240,9 @@ def _with_ceiling(
 
 
 def entity_of(features: tuple[Feature, ...], spec: ProjectSpec) -> str | None:
-    """Return the one entity whose features a model uses, or None if there are several.
+    """Return the one entity that all of a model's features describe, or None.
 
-    It is the one that all of the model's features are of.
+    None: they describe several, or one is an attribute of the exposure.
     """
     views = {feature.view for feature in features}
     entities = {
@@ -268,7 +271,8 @@ def _place(
     nobody_to_beat = first and model.alias == promotion.CHAMPION and leaks != "inconclusive"
     approval = promotion.approval_for(judged.verdict, first=nobody_to_beat)
     stays = version.approval == "approved" and (
-        approval == "pending" or promotion.chosen(context.project(), version.model, version.version)
+        approval == "pending"
+        or promotion.was_chosen_by_person(context.project(), version.model, version.version)
     )  # a person's approval
     if approval != version.approval and not stays:
         registry.set_approval(

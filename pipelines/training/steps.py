@@ -1,4 +1,4 @@
-"""The four steps of a training run: dataset, fit, evaluate, register.
+"""The steps of a training run: dataset, fit, evaluate, curve where it is asked for, register.
 
 Each is a job of its own: all that it needs comes through the context.
 """
@@ -119,6 +119,43 @@ def evaluate(context: StepContext) -> None:
     pq.write_table(predicted.predictions, context.outputs["forward"] / "predictions.parquet")
     (context.outputs["forward"] / "evaluation.json").write_bytes(msgspec.json.encode(measured))
     context.log(f"auc {measured.auc.value:.3f} on {plural(measured.rows, 'row')}")
+
+
+def curve(context: StepContext) -> None:
+    """Run the step `curve`: train on shares of the units, and measure each on the same test rows.
+
+    The figures are in `curve/curve.json`. Nothing of it is registered.
+    """
+    import pyarrow.parquet as pq
+
+    from ...core.formats import decode
+    from ..evaluation import forward_evaluation, gate, learning_curve
+    from ..evaluation.evaluation import Evaluation
+    from ..models import trainers
+    from .dataset import read_data
+
+    model, folder, forward = _model(context), _folder(context), context.inputs["forward"]
+    objective = msgspec.convert(context.parameters["objective"], Objective)
+    table, record = read_data(context.inputs["data"])
+    file = forward / "evaluation.json"
+    metric = learning_curve.curve_metric(
+        model.gate, decode(file.read_bytes(), Evaluation, what=str(file))
+    )
+    measured = learning_curve.learning_curve(
+        table,
+        trainers.find(model, folder),
+        model,
+        pq.ParquetFile(forward / "predictions.parquet").read(),
+        metric=metric,
+        start=record.start,
+        end=record.end,
+        folder=folder,
+        log=context.log,
+        among=forward_evaluation.grouping(table, objective, context.project().spec),
+        source=context.inputs["data"] / "data.parquet",
+        cutoffs=gate.cutoffs_of(model.gate),
+    )
+    (context.outputs["curve"] / "curve.json").write_bytes(msgspec.json.encode(measured))
 
 
 def register(context: StepContext) -> None:

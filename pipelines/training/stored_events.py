@@ -33,7 +33,7 @@ def stored_events(
 ) -> StoredEvents:
     """Return how many events of a training window are stored, and how many were corrected.
 
-    Nothing where there are no tables yet; `since` None: no correction is counted.
+    Both are 0 where there are no tables yet. With `since` None no correction is counted.
     """
     objective = project.spec.objectives[model.objective]
     copies = " UNION ALL ".join(

@@ -40,6 +40,7 @@ def train(
     overrides: Sequence[str] = (),
     tags: Sequence[str] = (),
     note: str = "",
+    curve: bool = False,
 ) -> Run:
     """Train, evaluate and register a model configuration, and return the run's record.
 
@@ -51,12 +52,12 @@ def train(
         overrides: Changes of the configuration's keys for this run (`parameters.C=1`).
         tags: Tags to put on the run.
         note: A note to put on the run.
+        curve: Whether to measure a learning curve, too, by training on shares of the units.
 
     Raises:
         NotFound: there is no such configuration.
         Invalid: the trainer or the data failed: the message names the module, the line and the log,
-            and
-            nothing was registered.
+            and nothing was registered.
     """
     model = configuration(project, config, overrides)
     notes.check(tags=tags, note=note)
@@ -66,17 +67,18 @@ def train(
             model,
             tuple(overrides),
             Notes(tags=tuple(sorted(set(tags))), note=note.strip()),
+            curve=curve,
         )
 
 
 def configuration(project: Project, config: str, overrides: Sequence[str] = ()) -> Model:
     """Return a model configuration by its file (`models/logistic.yaml`) or its name.
 
-    With `overrides` (`parameters.C=1`) it is as its file would say it.
+    `overrides`, such as `parameters.C=1`, replace keys of the file.
 
     Raises:
-        NotFound: there is none. The error says what it may have been meant to be.
-        Invalid: an override is none.
+        NotFound: there is no such configuration; the error names a similar one.
+        Invalid: an override is not KEY=VALUE, or nothing that a file could hold.
         ProjectError: the overridden configuration is wrong.
     """
     models = project.spec.models
@@ -98,10 +100,13 @@ def window(project: Project, model: Model) -> tuple[datetime, datetime]:
     return now - model.window_length, now
 
 
-def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) -> Pipeline:
+def pipeline(
+    project: Project, model: Model, overrides: tuple[str, ...] = (), *, curve: bool = False
+) -> Pipeline:
     """Return the training pipeline: dataset -> fit and evaluate, side by side -> register.
 
-    All but the last come from the cache when nothing changed.
+    With `curve` a learning curve is measured between evaluate and register. All but the last come
+    from the cache when nothing changed.
     """
     start, end = window(project, model)
     last_run = previous_run(project, model)
@@ -115,6 +120,17 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     objective: dict[str, Any] = msgspec.to_builtins(project.spec.objectives[model.objective])
     data = Artifact("dataset", "data")
     code = {"trainer": _code(project, model)}
+    forward = Artifact("evaluate", "forward")
+    curves = (
+        Step(
+            name="curve",
+            function=f"{step_names.TRAIN}:curve",
+            inputs={"data": data, "forward": forward},
+            parameters={"model": settings, "objective": objective},
+            artifacts=("curve",),
+            fingerprint=code,
+        ),
+    )
     return Pipeline(
         name=model.name,
         steps=(
@@ -150,14 +166,16 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
                 artifacts=("forward",),
                 fingerprint=code,
             ),
+            *(curves if curve else ()),
             Step(
                 name="register",
                 function=f"{step_names.TRAIN}:register",
                 inputs={
                     "data": data,
                     "model": Artifact("fit", "model"),
-                    "forward": Artifact("evaluate", "forward"),
-                },
+                    "forward": forward,
+                }
+                | ({"curve": Artifact("curve", "curve")} if curve else {}),
                 parameters={
                     "model": settings,
                     "about": _about(project, model, settings, overrides, corrected),
@@ -168,7 +186,14 @@ def pipeline(project: Project, model: Model, overrides: tuple[str, ...] = ()) ->
     )
 
 
-def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: Notes) -> Run:
+def _run(
+    project: Project,
+    model: Model,
+    overrides: tuple[str, ...],
+    run_notes: Notes,
+    *,
+    curve: bool,
+) -> Run:
     """Submit a configuration's training run, wait for its end, and return its record."""
     from ..runs.submission import submit
     from ..runs.watch import failure, watch
@@ -177,7 +202,7 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
 
     remove_unstarted(project)
     planned = pipeline(
-        project, model, overrides
+        project, model, overrides, curve=curve
     )  # what is wrong with the code is said before a run begins
     name = run_names.next_name(project)
     total = len(planned.steps)
@@ -204,12 +229,19 @@ def _run(project: Project, model: Model, overrides: tuple[str, ...], run_notes: 
 
     def count(state: RunState) -> None:
         nonlocal read
-        if time.monotonic() - read > _COUNTED and any(
-            step.name == "evaluate" and step.phase == "running" for step in state.steps
-        ):
+        counted = next(
+            (
+                step.name
+                for step in state.steps
+                if step.name in ("evaluate", "curve") and step.phase == "running"
+            ),
+            None,
+        )
+        if counted and time.monotonic() - read > _COUNTED:
             read = time.monotonic()
             project.progress(
-                f"{about}: evaluate{_period(project, name)}; steps done", *_progress(state, total)
+                f"{about}: {counted}{_period(project, name, counted)}; steps done",
+                *_progress(state, total),
             )
 
     state = watch(project, submitted, on_change=progress, on_look=count)
@@ -247,15 +279,15 @@ def _progress(state: RunState, total: int) -> tuple[int, int]:
     return sum(step.phase in ("done", "skipped") for step in state.steps), total
 
 
-def _period(project: Project, run: str) -> str:
+def _period(project: Project, run: str, step: str) -> str:
     """Return as text how far the evaluation is: `, period 3 of 12`, or how long it will take.
 
-    It is the last line of the evaluation's log, up to its colon.
+    It is the last line of the step's log, up to its colon.
     """
     from ..runs.watch import log
 
     try:
-        lines = log(project, run, "evaluate").splitlines()
+        lines = log(project, run, step).splitlines()
     except NotFound:
         return ""
     return f", {lines[-1].partition(': ')[0][:60]}" if lines else ""
@@ -304,7 +336,8 @@ def _log(project: Project, name: str, planned: Pipeline) -> str:
 def as_of(project: Project, model: Model, end: datetime) -> datetime:
     """Return the time by which outcomes must be known to be in the training set.
 
-    A replayed log is closed: its last outcomes are known though their time ends after `now:`.
+    For an old log (`now:` in project.yaml) it is late enough for the outcomes of the window's last
+    rows: such a log is complete.
     """
     now = project.now()
     return (
@@ -315,7 +348,8 @@ def as_of(project: Project, model: Model, end: datetime) -> datetime:
 def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
     """Return the part of a configuration's settings on which the training set depends.
 
-    So another parameter of the trainer does not read the data again.
+    It goes into the cache key, so that another parameter of the trainer does not read the data
+    again.
     """
     return {
         key: value
@@ -325,7 +359,7 @@ def _only_data(settings: dict[str, Any]) -> dict[str, Any]:
 
 
 def _watermarks(project: Project, model: Model, stored: StoredEvents) -> Mapping[str, str]:
-    """Return up to when events are stored and views published, for the cache key."""
+    """Return how recent the stored events and the feature views are, as parts of the cache key."""
     state = project.target.state
     keys = sorted(
         f"views/{view}" for view in {feature.view for feature in model.features if feature.view}
@@ -371,7 +405,7 @@ def _about(
     overrides: tuple[str, ...],
     corrected: Corrections | None,
 ) -> dict[str, Any]:
-    """Return what a run's record says of its configuration: text, settings, git revision."""
+    """Return the record's fields on a run's configuration: its text, settings and git revision."""
     file = project.folder / model.path
     return {
         "config": file.read_text(encoding="utf-8") if file.is_file() else "",

@@ -32,11 +32,11 @@ _SETTLED = timedelta(
 def starting(project: Project, run: str) -> Iterator[None]:
     """Record that a training run is being written, until the block ends without an error.
 
-    So the next `train` removes it if it never starts. It is called under the project's lock. The
-    note goes when the block is left without an error.
+    If the block fails or the process is killed, the note stays, and the next `train` removes the
+    run. The caller holds the project's lock.
 
     Raises:
-        AlreadyExists: somebody compiled a run under this name.
+        AlreadyExists: the name is that of another run, such as a compiled one.
     """
     if _document(project, run) is not None:
         raise AlreadyExists(

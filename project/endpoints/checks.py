@@ -44,7 +44,7 @@ def _check_endpoint(
     for variant in endpoint.variants:
         place = f"{key}.variants.{variant.name}.model"
         if variant.ref.isdigit():
-            _check_number(variant, registered, place, report)
+            _warn_of_mistyped_model(variant, registered, place, report)
             continue
         if not check_declared(
             variant.model, registered, place, report, noun="a model", has="models/*.yaml name"
@@ -61,10 +61,10 @@ def _check_endpoint(
             )
 
 
-def _check_number(
+def _warn_of_mistyped_model(
     variant: Variant, registered: dict[str, set[str]], place: str, report: Report
 ) -> None:
-    """Warn of `rankr@3` where no file in models/ trains `rankr`, and one trains a like name.
+    """Warn if a variant names a model that no file in models/ trains, but one of a similar name.
 
     It is no error: a model that was adopted (`isthmus import`) has versions without a file.
     """

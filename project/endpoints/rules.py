@@ -80,7 +80,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     """Report every mistake in the endpoints' ranking rules: names, conditions, dates, numbers."""
     for endpoint in spec.endpoints.values():
         for rule, key in places(endpoint):
-            _names(rule, spec, declared, key, report)
+            _check_names(rule, spec, declared, key, report)
             request_conditions(rule.when, endpoint, spec, child(key, "when"), report)
             _window(rule, key, report)
             _figures(rule, endpoint, key, report)
@@ -113,7 +113,9 @@ def reading_key(rule: Rule, name: str, key: str) -> str:
     return child(key, below or f"where.{name}")
 
 
-def _names(rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report) -> None:
+def _check_names(
+    rule: Rule, spec: ProjectSpec, declared: Declared, key: str, report: Report
+) -> None:
     """Report names in a ranking rule that are undeclared or belong to another entity."""
     first: Entity | None = None
     for name in reads(rule):
@@ -289,7 +291,7 @@ def _closed_form(endpoint: Endpoint, why: str, remedy: str, report: Report) -> N
 
 
 def undrawable(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
-    """Yield (key, problem) of ranking rules that leave propensities without a closed form."""
+    """Yield (key, problem) of rules under which a random order's probability has no formula."""
     reserved = {
         name for rule in endpoint.rules if isinstance(rule, Reserve) for name in reads(rule)
     }

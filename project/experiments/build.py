@@ -50,7 +50,7 @@ def build(
 ) -> Experiment | None:
     """Build the Experiment struct from its section of project.yaml; None if its layer is unknown.
 
-    What else is wrong with it is judged by the layer's endpoint.
+    Further mistakes are found later, by checks that need the layer's endpoint.
     """
     key = f"experiments.{name}"
     layer = _layer_of(values, spec, declared, key, report)
@@ -192,7 +192,15 @@ def _arms(values: Values, key: str, report: Report) -> tuple[ExperimentArm, ...]
 
 
 def arm_key(experiment: str, arm: str, parameter: str, places: Container[str]) -> str:
-    """Return the path in project.yaml of an arm's parameter: below `arms`, or in the short form."""
+    """Return the path in project.yaml of an arm's parameter, in the form that the file uses.
+
+    Args:
+        experiment: The experiment.
+        arm: The arm.
+        parameter: The parameter.
+        places: The paths that the file has. With `experiments.<name>.arms` among them the path is
+            below that; otherwise the short form (`control:`, `treatment:`) is used.
+    """
     key = f"experiments.{experiment}"
     return f"{key}.arms.{arm}.{parameter}" if f"{key}.arms" in places else f"{key}.{arm}"
 
@@ -221,7 +229,7 @@ def _weights(values: Values | None, arms: list[str], key: str, report: Report) -
 def _typed(arm: ExperimentArm, endpoint: Endpoint | None) -> ExperimentArm:
     """Return an arm with its parameter values converted to the types of the parameters.
 
-    `explore` is a number of percent.
+    `explore`, which every endpoint has, becomes a float.
     """
     parameters = dict(arm.parameters)
     for name, value in arm.parameters.items():

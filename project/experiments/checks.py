@@ -33,7 +33,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
     for endpoint in spec.endpoints.values():
         _attributes(endpoint, spec, report)
     for experiment in spec.experiments.values():
-        _name(experiment, spec, report)
+        _check_name(experiment, spec, report)
         endpoint_of = spec.endpoints.get(spec.layers[experiment.layer].endpoint)
         _metrics(experiment, endpoint_of, spec, declared, report)
         if endpoint_of is not None and not endpoint_of.objective:
@@ -44,7 +44,7 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             )
         elif endpoint_of is not None:
             _arms(experiment, endpoint_of, report)
-            _duel(experiment, spec, report)
+            _check_interleaving(experiment, spec, report)
             _check_requests(experiment, endpoint_of, spec, report)
     _one_layer_each(spec, report)
 
@@ -76,7 +76,7 @@ def _attributes(endpoint: Endpoint, spec: ProjectSpec, report: Report) -> None:
             )
 
 
-def _name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+def _check_name(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
     """Report an experiment that has the same name as a layer."""
     if experiment.name in spec.layers:
         message = (
@@ -159,7 +159,7 @@ def _arms(experiment: Experiment, endpoint: Endpoint, report: Report) -> None:
 def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[str, str] | None:
     """Return (problem, remedy) if an arm's value is invalid for the parameter, else None.
 
-    None, too, where the parameter itself is not sound.
+    It is None, too, if the parameter's own declaration has errors.
     """
     return (
         value_problem(value, endpoint.parameters[name])
@@ -181,10 +181,11 @@ def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[st
             yield arm.parameters, name, arm_key(experiment.name, arm.name, name, report.places)
 
 
-def _duel(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
+def _check_interleaving(experiment: Experiment, spec: ProjectSpec, report: Report) -> None:
     """Check an experiment that interleaves the rankings of two variants.
 
-    Two orders can be told apart by events that say which place they followed.
+    Its metric must count events that say at which place of the ranking they happened: only these
+    can be credited to one of the two variants.
     """
     if experiment.interleave is None:
         return
@@ -302,7 +303,7 @@ def request_conditions(
 
 
 def of_request(endpoint: Endpoint, spec: ProjectSpec) -> tuple[Mapping[str, Attribute], str, str]:
-    """Return the attributes that a request may have, and the words for an unknown one."""
+    """Return the attributes that a request may have, and two phrases to report an unknown one."""
     noun = f"an attribute of a request: declare it in endpoints.{endpoint.name}.attributes"
     return request_attributes(spec, endpoint), noun, f"a request to {endpoint.name} has"
 

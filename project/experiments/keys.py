@@ -203,6 +203,7 @@ class Targeted(msgspec.Struct, frozen=True):
 
 _PLAN = Record(
     noun="a plan",
+    later={"hours": "write whole days, those of UTC: days: 1 or more"},
     keys={
         "minimum_effect": Key(
             shape=_PERCENT,

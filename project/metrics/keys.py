@@ -7,7 +7,7 @@ import re
 from ..reading.common_shapes import DAYS
 from ..reading.names import NAME
 from ..reading.quantities import Mistake
-from ..reading.shapes import Key, Number, OneOf, Record, Text
+from ..reading.shapes import LATER, Key, Number, OneOf, Record, Text
 from ..specs.experiments import Total
 
 _COUNTED = rf"{NAME}(\.{NAME})?"
@@ -15,8 +15,33 @@ _TOTAL = rf"{NAME}|sum +{NAME}\.{NAME}"
 _RATE = rf"({_TOTAL}) */ *({_TOTAL})"
 
 
+_EACH_STEP = (
+    "write a metric for each step, among metrics: bought: {any: purchase}, "
+    "click_to_purchase: {rate: purchase / click}"
+)
+_COME_BACK = (
+    "write whether a unit did it at all, any: visit, within: 7d, or how often, sum: visit; "
+    "SQL over the events says which units came back"
+)
+_MEAN = (
+    "write the mean, sum: view.seconds or rate: sum view.seconds / view; at_most: bounds what "
+    "a few units add to a sum"
+)
+LATER_KEYS = {
+    **dict.fromkeys(("retention", "retained", "retains", "cohort", "returns"), _COME_BACK),
+    **dict.fromkeys(("funnel", "steps", "conversion"), _EACH_STEP),
+    **dict.fromkeys(("quantile", "percentile", "median", "p50", "p90", "p95", "p99"), _MEAN),
+    **dict.fromkeys(
+        ("after", "between", "from_day"),
+        "a window begins with a unit's first exposure: write within: 7d",
+    ),
+}
+
+
 def _counted(text: str) -> Total:
-    """Parse what a metric sums: `click` (number of events) or `purchase.amount` (an attribute)."""
+    """Parse a metric's total: `click` (number of events) or `purchase.amount` (an attribute)."""
+    if quantile := re.match(r"(p[0-9]{1,2}|median|quantile|percentile)\b(?= *\(| +\S)", text):
+        raise Mistake(f"{quantile[1]} is {LATER}", _MEAN)
     if not re.fullmatch(_COUNTED, text):
         raise Mistake(
             f"{text!r} names nothing to add up",
@@ -38,6 +63,8 @@ def _any(text: str) -> Total:
 
 def _rate(text: str) -> tuple[Total, Total]:
     """Parse a ratio metric, `click / view`, into its two totals."""
+    if "->" in text or text.count("/") > 1:
+        raise Mistake(f"{text!r} has several steps: a funnel is {LATER}", _EACH_STEP)
     if not re.fullmatch(_RATE, text):
         raise Mistake(
             f"{text!r} is not a ratio of two totals",
@@ -49,6 +76,7 @@ def _rate(text: str) -> tuple[Total, Total]:
 
 METRIC = Record(
     noun="a metric",
+    later=LATER_KEYS,
     keys={
         "sum": Key(
             shape=Text(what="a total", pattern=_COUNTED, parse=_counted, example="purchase.amount"),

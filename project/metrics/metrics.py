@@ -19,6 +19,8 @@ def build(name: str, values: dict[str, Any], report: Report) -> Metric | None:
     """Build the Metric struct from its section; report it unless it has exactly one kind."""
     key = f"metrics.{name}"
     kinds: list[Literal["sum", "any", "rate"]] = [kind for kind in KINDS if kind in values]
+    if not kinds and not report.sound(key):
+        return None  # what is wrong with it has been told
     if len(kinds) != 1:
         message = (
             f"{' and '.join(kinds)}: a metric is one of them" if kinds else "it adds nothing up"

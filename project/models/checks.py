@@ -143,7 +143,7 @@ def _check_segments(model: Model, exposure: Event | None, prefix: str, report: R
 
 
 def _check_serve_as(model: Model, exposure: Event | None, prefix: str, report: Report) -> None:
-    """Report `serve_as` values (fixed when serving) for what is no request feature."""
+    """Report `serve_as` values (fixed when serving) of names that are no request feature."""
     attributes = [f.name for f in model.features if f.view is None]
     for name, value in model.serve_as.items():
         key = child(f"{prefix}serve_as", name)

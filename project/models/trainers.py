@@ -138,7 +138,7 @@ def _top_level(body: list[ast.stmt]) -> Iterator[tuple[str, ast.AST]]:
 def _parameters(node: ast.FunctionDef, model: Model, report: Report) -> None:
     """Report configured parameters that a trainer function does not take, or lacks.
 
-    It is called as trainer(data, label=..., features=..., **parameters).
+    The function will be called as trainer(data, label=..., features=..., **parameters).
     """
     arguments, place = node.args, f"{model.path}:parameters"
     by_name = _by_name(arguments)

@@ -94,13 +94,13 @@ def check(spec: ProjectSpec, declared: Declared, report: Report) -> None:
             )
             continue
         if monitor.items:
-            _items(monitor, spec, declared, key, report)
-            _clicks(monitor, endpoint, spec, key, report)
+            _check_items(monitor, spec, declared, key, report)
+            _check_clicks(monitor, endpoint, spec, key, report)
         else:
-            _units(monitor, endpoint, spec, key, report)
+            _check_units(monitor, endpoint, spec, key, report)
 
 
-def _items(
+def _check_items(
     monitor: Monitor, spec: ProjectSpec, declared: Declared, key: str, report: Report
 ) -> None:
     """Report a monitor whose items are grouped by an undeclared feature or key."""
@@ -125,7 +125,7 @@ def _items(
         )
 
 
-def _clicks(
+def _check_clicks(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
     """Report alarm limits on clicks if clicks cannot be joined to exposures."""
@@ -185,7 +185,7 @@ def reads(monitor: Monitor, spec: ProjectSpec) -> set[tuple[str, str | None]]:
     return {(objective.outcome, None), (event.name, reach.EXPOSURE_ID)} if event else set()
 
 
-def _units(
+def _check_units(
     monitor: Monitor, endpoint: Endpoint, spec: ProjectSpec, key: str, report: Report
 ) -> None:
     """Report a monitor whose units are grouped by something other than a request attribute."""

@@ -25,7 +25,7 @@ def with_units_of_endpoints(
 ) -> dict[str, Objective]:
     """Return the objectives; those without a unit get the unit of their endpoints.
 
-    An objective gets it only if its endpoints have one and the same, which the exposure logs.
+    That is so only if all its endpoints have the same unit, and the exposure event logs it.
     """
     return {
         name: objective

@@ -138,6 +138,7 @@ def check(
     *,
     used: Callable[[str], tuple[str, ...]] | None = _nobody,
     tracked: bool = False,
+    others: Report | None = None,
 ) -> Profiles:
     """Parse the text of profiles.yaml into targets, and report what is wrong with it.
 
@@ -149,6 +150,7 @@ def check(
         used: returns, from the default's name, the targets whose variables (`${NAME}`) must be
             set; None: all. Other targets whose variables are not set are left out.
         tracked: the variables of `tracking` must be set, too.
+        others: where problems of the targets that are not used go; None: into `report`, too.
     """
     default = Profile(
         name=DEFAULT,
@@ -171,13 +173,16 @@ def check(
     targets = mapping(top.get("targets", yaml.scalar("")), child(_PREFIX, "targets"), report) or {}
     sound = {DEFAULT: default}
     chosen = _default(top, targets, report)
-    needed = tuple(targets) if used is None else used(chosen)
+    needed = set(targets) if used is None else _extended(used(chosen), targets)
     for name in targets:
         if name not in needed and any(
             variables.unset(targets[link]) for link in _chain(name, targets, "", Report()) or ()
         ):
             continue
-        if target := _target(name, targets, project, folder, report):
+        target_report = report if others is None or name in needed else others
+        problems_before = len(target_report.problems)
+        target = _target(name, targets, project, folder, target_report)
+        if target and len(target_report.problems) == problems_before:
             sound[name] = target
     return Profiles(
         default=chosen, targets=sound, mlflow=_mlflow(top, report, needed=tracked or used is None)
@@ -200,7 +205,11 @@ def _read(
     used: Callable[[str], tuple[str, ...]] | None,
     tracked: bool = False,
 ) -> Profiles:
-    """Parse profiles.yaml, or only the targets that are used; raise ProjectError for mistakes."""
+    """Parse profiles.yaml, without the targets that are not used and have mistakes.
+
+    Raises:
+        ProjectError: There are mistakes elsewhere in the file.
+    """
     report = Report()
     profiles_read = check(
         description.profiles,
@@ -209,6 +218,7 @@ def _read(
         report,
         used=used,
         tracked=tracked,
+        others=Report(),
     )
     if report.problems:
         raise ProjectError(report.sorted())
@@ -274,6 +284,17 @@ def _target(
     )
 
 
+def _extended(names: tuple[str, ...], targets: Mapping[str, yaml.Node]) -> set[str]:
+    """Return the names of targets, with those of all targets that they extend."""
+    reached: set[str] = set()
+    for name in names:
+        link = name
+        while link and link not in reached:
+            reached.add(link)
+            link = _scalar(targets[link], "extends") if link in targets else ""
+    return reached
+
+
 def _chain(
     name: str, targets: Mapping[str, yaml.Node], key: str, report: Report
 ) -> list[str] | None:
@@ -313,9 +334,9 @@ def _scalar(node: yaml.Node, name: str) -> str:
 def _adapter(
     chain: list[str], targets: Mapping[str, yaml.Node], report: Report
 ) -> tuple[Adapter, Record] | None:
-    """Return the adapter of a chain of targets, with the shape of its keys.
+    """Return the adapter of a chain of targets that extend each other, with the shape of its keys.
 
-    None, after reporting it, when nothing of that name is installed or can be loaded.
+    If no adapter of that name is installed or can be loaded, that is reported and None returned.
     """
     name = _adapter_name(chain, targets)
     target = next((link for link in chain if _scalar(targets[link], "adapter")), chain[-1])

@@ -7,7 +7,7 @@ from datetime import timedelta
 from . import quantities
 from .names import NAME, NAME_LENGTH, column_problem, name_problem
 from .quantities import Mistake
-from .shapes import Text
+from .shapes import LATER, Text
 
 
 def name_text(longest: int = NAME_LENGTH) -> Text:
@@ -29,10 +29,22 @@ def column(text: str) -> str:
 
 
 def _days(text: str) -> timedelta:
-    """Parse a duration of whole days, such as `7d`."""
-    length = quantities.duration(text)
-    if length % timedelta(days=1):
-        raise Mistake(f"{text} is not in whole days", "write 1d or more: days are those of UTC")
+    """Parse a duration of whole days, such as `7d`.
+
+    `24h` is none: who writes it means hours from a moment on, and a day is one of UTC.
+    """
+    try:
+        length = quantities.duration(text)
+    except Mistake as mistake:
+        raise Mistake(
+            mistake.message, f"write whole days of UTC, such as 7d: a window in hours is {LATER}"
+        ) from None
+    if text[-1] not in "dw":
+        days = max(1, round(length / timedelta(days=1)))
+        raise Mistake(
+            f"{text} is not in whole days; a window in hours is {LATER}",
+            f"write 1d or more, such as {days}d: days are those of UTC",
+        )
     return length
 
 
@@ -41,7 +53,7 @@ WORDS = Text(what="text")
 DURATION = Text(
     what="a duration", pattern=quantities.DURATION, parse=quantities.duration, example="30m"
 )
-DAYS = Text(what="a number of days", pattern=quantities.DURATION, parse=_days, example="7d")
+DAYS = Text(what="a number of days", pattern=quantities.DAYS, parse=_days, example="7d")
 COLUMN = Text(what="a column's name", pattern=NAME, parse=column)
 SHARE = Text(
     what="a share", pattern=quantities.PERCENT, parse=quantities.share, example="90%", numbers=True

@@ -53,7 +53,7 @@ class Fence(msgspec.Struct, frozen=True, kw_only=True):
 def fence(folder: Path, paths: Iterable[str] = ()) -> Fence:
     """Return the Fence, which limits the files a project may read to its folder and `paths`.
 
-    `paths` are those of project.yaml, told from the folder.
+    `paths` are those of project.yaml, relative to the folder.
     """
     root = folder.resolve()
     return Fence(folder=root, declared=tuple((root / path).resolve() for path in paths))

@@ -14,7 +14,8 @@ from .report import Report
 def read_text(path: Path, file: str, report: Report, fence: Fence | None = None) -> str | None:
     """Return a file's text; if it cannot be read, report the problem and return None.
 
-    `fence`: the project's, of a file that the user did not name.
+    With `fence` the file must lie where the project may read. A file that the user named needs
+    none.
     """
     problem = fence.problem(path, file) if fence else None
     if problem is None and path.exists() and not path.is_file():
@@ -77,7 +78,7 @@ def with_folders(
 ) -> yaml.Mapping:
     """Return the YAML tree of project.yaml with the files of its section folders merged in.
 
-    events/click.yaml holds what events.click would.
+    A file such as events/click.yaml has the value of the key events.click.
 
     Args:
         root: the tree of project.yaml.

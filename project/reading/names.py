@@ -86,7 +86,7 @@ def column_problem(name: str) -> tuple[str, str] | None:
 def relation_problem(name: str) -> tuple[str, str] | None:
     """Return (problem, remedy) if a table or column may not have this name, else None.
 
-    It is written in SQL without quotes, on every engine.
+    The name must be valid in SQL without quotes, on every engine.
     """
     if name in SQL_WORDS:
         return f"{name} is a reserved word of SQL", f"choose another name, for example {name}_value"

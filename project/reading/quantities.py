@@ -12,6 +12,7 @@ from decimal import Decimal, InvalidOperation
 from ...times import midnight, utc_milliseconds
 
 DURATION = r"[1-9][0-9]{0,8}[smhdw]"
+DAYS = r"[1-9][0-9]{0,8}[dw]"
 PERCENT = r"[0-9]{1,3}(\.[0-9]{1,6})?%"
 WINDOW = r"[0-9]{4}-[0-9]{2}-[0-9]{2} *\.\. *[0-9]{4}-[0-9]{2}-[0-9]{2}"
 MOMENT = (
@@ -67,7 +68,7 @@ def duration_text(value: timedelta) -> str:
 def percent(text: str) -> Decimal:
     """Parse a percentage with its sign: `5%` is Decimal 5.
 
-    The sign is required, so that nobody's 0.05 becomes a twentieth of a percent.
+    The sign is required, so that 0.05 for 5 % is not read as a twentieth of a percent.
     """
     if not re.fullmatch(PERCENT, text):
         remedy = "write it with the sign: 5%"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import final
 
 from ...errors import Problem
@@ -36,6 +37,12 @@ class Report:
         self.places: dict[str, Place] = {}
         self._wrong: list[str] = []  # the keys of errors
 
+    def with_same_places(self) -> Report:
+        """Return an empty report of the same files, for problems that are reported separately."""
+        other = Report()
+        other.places = self.places
+        return other
+
     def locate(self, key: str, node: Node, file: str, line: int | None = None) -> None:
         """Record the file and line of a YAML tree's nodes, by their paths below `key`."""
         self.places[key] = Place(file=file, line=node.line if line is None else line)
@@ -51,7 +58,7 @@ class Report:
     ) -> None:
         """Record a problem at a path such as `events.click`, with its file and line.
 
-        It is put at the nearest place above that is written down.
+        If the file does not have the path, the line is that of the nearest path above it.
         """
         place = self._place(key)
         shown = key.rsplit(":", 1)[-1]
@@ -72,7 +79,7 @@ class Report:
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Add another reader's problems to this report; their errors mark `key` as wrong."""
+        """Add another report's problems to this one; if any is an error, `key` counts as wrong."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 
@@ -86,13 +93,7 @@ class Report:
 
     def sorted(self) -> tuple[Problem, ...]:
         """Return the problems without duplicates, sorted: errors, project.yaml, then by line."""
-        once = dict.fromkeys(self.problems)
-        return tuple(
-            sorted(
-                once,
-                key=lambda p: (p.severity != "error", p.file != "project.yaml", p.file, p.line),
-            )
-        )
+        return sort_problems(self.problems)
 
     def _place(self, key: str) -> Place:
         """Return the file and line of a path, or of the nearest path above it."""
@@ -106,6 +107,16 @@ class Report:
             else:
                 return self.places.get("", Place(file=key.rstrip(":") or "project.yaml", line=0))
         return self.places[key]
+
+
+def sort_problems(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return the problems without duplicates, sorted: errors, project.yaml, then by line."""
+    return tuple(
+        sorted(
+            dict.fromkeys(problems),
+            key=lambda p: (p.severity != "error", p.file != "project.yaml", p.file, p.line),
+        )
+    )
 
 
 def place(description: Description, key: str) -> Place:

@@ -32,9 +32,14 @@ LATER = "not supported yet by this version"
 
 
 class Shape(Protocol):
-    def read(self, node: yaml.Node, key: str, report: Report) -> Any: ...
+    """The form that a YAML value must have: how it is read, and its JSON Schema."""
 
-    def schema(self) -> Schema: ...
+    def read(self, node: yaml.Node, key: str, report: Report) -> Any:
+        """Return a YAML value as plain Python, or report at `key` what is wrong with it."""
+
+    def schema(self) -> Schema:
+        """Return the JSON Schema of the YAML values that this shape accepts."""
+        ...
 
 
 class Text(msgspec.Struct, frozen=True, kw_only=True):
@@ -297,11 +302,14 @@ class Key(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Known keys; others are errors. Reads to a dict of the sound ones."""
+    """Known keys; others are errors. Reads to a dict of the sound ones.
+
+    `later` are keys that people write for what is not there yet, each with what to write instead.
+    """
 
     noun: str  # "an event": how errors call it
     keys: dict[str, Key]
-    later: tuple[str, ...] = ()
+    later: dict[str, str] = {}
 
     def read(self, node: yaml.Node, key: str, report: Report) -> Any:
         """Return a YAML mapping with fixed keys as a dict; report unknown and missing keys."""
@@ -316,11 +324,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
                 if result is not WRONG:
                     values[name] = result
             elif name in self.later:
-                report.add(
-                    child(key, name),
-                    LATER,
-                    "take it out: a later version brings it, and ignoring it would not be safe",
-                )
+                report.add(child(key, name), f"{name} is {LATER}", self.later[name])
+            elif isinstance(value, yaml.Scalar) and value.text in self.later:  # `type: funnel`
+                report.add(child(key, name), f"{value.text} is {LATER}", self.later[value.text])
             else:
                 misspelt.add(nearest(name, self.keys))
                 report.add(

@@ -74,7 +74,8 @@ def plain(node: Node) -> Any:
 def read(text: str, file: str) -> tuple[Node | None, tuple[Problem, ...]]:
     """Parse the text of a YAML file into a tree with line numbers, and list its problems.
 
-    None when it is empty or is not YAML; duplicates and the like are problems beside a tree.
+    The tree is None if the text is empty or no YAML. Duplicate keys and the like are problems of a
+    tree that is returned.
     """
     import yaml
 
@@ -158,7 +159,7 @@ class _Composer:
         """Build a YAML node from the parser's events; report anchors and aliases."""
         from yaml import events as kinds
 
-        line = _line(event)
+        line = _line_number(event)
         if depth > _DEEPEST:
             raise _TooDeepError(line)
         if isinstance(event, kinds.AliasEvent):
@@ -214,10 +215,10 @@ class _Composer:
     def _wrong(self, event: Event, message: str, remedy: str) -> None:
         """Record a problem at the line of a parser event."""
         self.problems.append(
-            Problem(file=self.file, line=_line(event), message=message, remedy=remedy)
+            Problem(file=self.file, line=_line_number(event), message=message, remedy=remedy)
         )
 
 
-def _line(event: Event) -> int:
+def _line_number(event: Event) -> int:
     """Return the line number, from 1, of a YAML parser event."""
     return int(event.start_mark.line) + 1 if event.start_mark else 0

@@ -33,8 +33,8 @@ _STEPS_OF = {"canary": ("steps",), "linear": ("step", "every"), "blue_green": ("
 def build(name: str, values: Values, endpoint: Endpoint | None, report: Report) -> Rollout:
     """Build the Rollout struct from its section of project.yaml, with every step written out.
 
-    A linear one begins above the share that its endpoint (if it is sound) declares for the new
-    variant.
+    A linear rollout begins above the share that its endpoint, if that is valid, declares for the
+    new variant.
     """
     key = f"rollouts.{name}"
     to = values.get("to", "challenger")

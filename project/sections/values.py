@@ -37,7 +37,7 @@ def typed(value: Any, kind: str) -> Any:
 def fits(value: Any, kind: str) -> bool:
     """Return whether a YAML value has the type of an attribute (int, float, string, bool).
 
-    true is no number here, though Python thinks so.
+    `true` is no number here, although it is one in Python.
     """
     return isinstance(value, _PYTHON.get(kind, ())) and (
         kind == "bool" or not isinstance(value, bool)

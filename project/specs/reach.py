@@ -15,7 +15,7 @@ EXPOSURE_ID = "exposure_id"
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
     """Return the shortest chain of attributes that joins an event to an experiment's unit, or None.
 
-    `("impression_id", "visitor_id")`. The last one is the unit's or `exposure_id`.
+    An example is `("impression_id", "visitor_id")`. The last one is the unit's, or `exposure_id`.
     """
     waiting: list[tuple[str, tuple[str, ...]]] = [(event, ())]
     visited = {event}
@@ -35,7 +35,7 @@ def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] 
 def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
     """Return the chain of attributes that joins an event to the exposure it followed, or None.
 
-    Whatever else says the event's unit does not count.
+    An event that names the unit itself, but no exposure, has no such chain.
     """
     return path(event, "", events)
 
@@ -43,7 +43,7 @@ def to_exposure(event: str, events: Mapping[str, Event]) -> tuple[str, ...] | No
 def steps(event: str, unit: str, events: Mapping[str, Event]) -> tuple[tuple[str, str], ...]:
     """Return the (event, attribute) pairs of the join from an event to a unit; empty without one.
 
-    `(("click", "impression_id"), ("impression", "visitor_id"))`
+    An example is `(("click", "impression_id"), ("impression", "visitor_id"))`.
     """
     followed: list[tuple[str, str]] = []
     for name in path(event, unit, events) or ():

@@ -30,7 +30,11 @@ def exposure_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attr
 
 
 def request_attributes(spec: ProjectSpec, endpoint: Endpoint) -> dict[str, Attribute]:
-    """Return the attributes a request may have, by name, besides those ranking sets."""
+    """Return the attributes that a request may have, by name.
+
+    They are those of the exposure event that ranking does not decide itself, such as the position,
+    and the endpoint's own.
+    """
     shown = exposure_attributes(spec, endpoint)
     exposed = {
         name: attribute

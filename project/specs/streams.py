@@ -35,7 +35,8 @@ def logged(spec: ProjectSpec) -> tuple[Stream, ...]:
 def created_by_apply(spec: ProjectSpec) -> bool:
     """Return whether the gateway streams' tables are created by `apply`, before a `deploy`.
 
-    Arms are also assigned for those who rank elsewhere, and a view reads exposures.
+    It is so if units are assigned to arms, which products that rank elsewhere may ask for without a
+    deployed endpoint, or if a view reads exposures.
     """
     return bool(exposed_events(spec)) or any(
         _assigns(spec, endpoint) for endpoint in spec.endpoints.values()

@@ -50,11 +50,11 @@ def judge(
 ) -> tuple[State, str]:
     """Check the guardrails on the metrics that have come since the last check.
 
-    It takes at most MOST_MINUTES of them at once. `plan` says which variant is judged beside which,
-    if not the rollout's.
+    At most MOST_MINUTES minutes are checked at once. `plan` is given where other variants are
+    compared than the rollout's own plan says.
 
     Returns:
-        The state with the checks, and why it must be aborted, or "".
+        The state with the checks, and why the rollout must be aborted, or "".
     """
     begun = judged_until(state)
     if begun is None or observation.settled is None or not state.plan.guardrails:

@@ -69,9 +69,9 @@ def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime)
         return _rate(guardrail, _counts(guardrail, new), _counts(guardrail, old), settled)
     if kind == "latency":
         return _signs(
-            guardrail, _latencies(guardrail, new), _latencies(guardrail, old), settled, _times
+            guardrail, _latencies(guardrail, new), _latencies(guardrail, old), settled, _ratio
         )
-    return _signs(guardrail, new.scores, old.scores, settled, _shift)
+    return _signs(guardrail, new.scores, old.scores, settled, _relative_difference)
 
 
 def _rate(
@@ -104,7 +104,7 @@ def _rate(
     value = (
         figure
         if alone
-        else _times(figure, old_figure)
+        else _ratio(figure, old_figure)
         if figure is not None and old_figure
         else None
     )
@@ -116,7 +116,7 @@ def _rate(
         within=total.errors == 0 or (value is not None and value <= limit),
         log_evidence=max(log_evidence, most_fail) if failing >= LEAST_MINUTES else most_fail,
         missing=_too_few(guardrail, total.requests, None if alone else base.requests)
-        or _silent(new, None if alone else old, settled),
+        or _no_requests_text(new, None if alone else old, settled),
         outright=_failing_outright(new, old, max(OUTRIGHT_PART, guardrail.max or 0.0)),
     )
 
@@ -150,7 +150,7 @@ def _signs(
     requests, old_requests = (
         sum(count for count, _figure in figures.values()) for figures in (new, old)
     )
-    missing = _too_few(guardrail, requests, None if alone else old_requests) or _silent(
+    missing = _too_few(guardrail, requests, None if alone else old_requests) or _no_requests_text(
         new, None if alone else old, settled
     )
     if not missing and len(values) < LEAST_MINUTES:
@@ -204,12 +204,12 @@ def latency(bucket: Bucket, metric: str) -> float:
     return float(getattr(bucket, f"{metric.removeprefix('latency_')}_ms"))
 
 
-def _times(figure: float, base: float) -> float:
+def _ratio(figure: float, base: float) -> float:
     """Return the new variant's figure divided by the old one's."""
     return figure / base
 
 
-def _shift(figure: float, base: float) -> float:
+def _relative_difference(figure: float, base: float) -> float:
     """Return how far the new variant's score is from the old one's, relative to its size.
 
     The divisor is the absolute value, so scores below 0 are judged too.
@@ -239,7 +239,7 @@ def _too_few(guardrail: Guardrail, requests: int, old_requests: int | None) -> s
     return ""
 
 
-def _silent(
+def _no_requests_text(
     new: Mapping[datetime, object], old: Mapping[datetime, object] | None, settled: datetime
 ) -> str:
     """Return a clause that says which variant has had no request of late, or "".
@@ -283,7 +283,8 @@ def _failing_outright(
 def _slow_outright(far: Sequence[bool]) -> str:
     """Return a clause that latency was far above its limit for some minutes in a row, or "".
 
-    Such a failure aborts without waiting for statistical evidence.
+    Such a failure aborts without waiting for statistical evidence. `far` says of each minute, in
+    their order, whether it was far above.
     """
     running = any(
         all(far[start : start + OUTRIGHT_MINUTES])

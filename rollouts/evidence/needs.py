@@ -23,13 +23,14 @@ _MINUTE = timedelta(minutes=1)
 def warnings(description: Description, rollout: Rollout) -> tuple[Problem, ...]:
     """Return warnings that a rollout's guardrails may not be able to judge its steps.
 
-    They are about the step that needs the most requests for data at all, minutes with too few
-    requests for a latency, bakes that are too short, and a last step that is not judged.
+    There are four: the step whose guardrails need the most requests a second, minutes with too
+    few requests to measure a latency, a step that is watched too shortly (its `bake`), and a last
+    step that has nothing to compare with.
     """
     texts = (
         _requests(rollout),
         _minutes_that_count(rollout),
-        _proof(rollout),
+        _short_bake(rollout),
         _nothing_absolute(rollout),
     )
     return tuple(
@@ -108,7 +109,7 @@ def _minutes_that_count(rollout: Rollout) -> _Warning:
     )
 
 
-def _proof(rollout: Rollout) -> _Warning:
+def _short_bake(rollout: Rollout) -> _Warning:
     """Warn of a step whose bake time is too short for its latency or score guardrail to fail."""
     needed = needed_evidence(rollout.false_alarm, rollout.guardrails, len(rollout.steps))
     for number, _share, guardrail in _judged_parts(rollout):

@@ -106,7 +106,7 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     which the guardrail detects anything.
     """
     rate_text, kind = f"at {traffic.per_minute:,.0f}/min", METRICS[guardrail.metric].kind
-    if sight := _sight(plan, guardrail, traffic):
+    if sight := _detectable_change(plan, guardrail, traffic):
         return f"{rate_text} {sight}"
     if kind == "latency" and not _is_judged(plan, guardrail, guardrail.metric, traffic):
         return f"{rate_text} {_too_few_requests(plan, guardrail, traffic)}"
@@ -117,7 +117,7 @@ def foresight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     return f"{rate_text} sees only what is broken outright"
 
 
-def _sight(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
+def _detectable_change(plan: Plan, guardrail: Guardrail, traffic: Traffic) -> str:
     """Return a clause on the smallest change that a guardrail detects, and in which step.
 
     It is of the first step in which it detects anything; "" if in none.
@@ -211,7 +211,8 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
         return statistics.limit_evidence([Counts(requests, errors)], limit, phi)
 
     least = [
-        _least(partial(log_evidence, phi), requests, step.needed) for phi in _dispersions(minutes)
+        _fewest_errors(partial(log_evidence, phi), requests, step.needed)
+        for phi in _dispersions(minutes)
     ]
 
     def power(rate: float) -> float:
@@ -219,7 +220,7 @@ def _rate_above(limit: float, step: Step, new: float) -> float | None:
             minutes, new * rate
         )
 
-    return _root(power, limit, 0.5)
+    return _smallest_effect(power, limit, 0.5)
 
 
 def _times_above(ratio: float, step: Step, new: float, old: float, base: float) -> float | None:
@@ -244,7 +245,7 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
         )
 
     least = [
-        _least(partial(log_evidence, phi, other), requests, step.needed)
+        _fewest_errors(partial(log_evidence, phi, other), requests, step.needed)
         for phi in _dispersions(failing)
         for other in likely
     ]
@@ -255,7 +256,7 @@ def _times_above(ratio: float, step: Step, new: float, old: float, base: float) 
             minutes, new * rate + old * base
         )
 
-    return _root(power, ratio, min(_MOST_TIMES, 0.5 / base))
+    return _smallest_effect(power, ratio, min(_MOST_TIMES, 0.5 / base))
 
 
 def _latency(
@@ -270,7 +271,7 @@ def _latency(
     counting = _at_least(least, new) * (1.0 if alone else _at_least(least, old))
     minutes = int(step.minutes * counting)
     chance = (
-        _root(lambda above: _sign_power(above, minutes, step), 0.5, 1.0)
+        _smallest_effect(lambda above: _sign_power(above, minutes, step), 0.5, 1.0)
         if minutes >= LEAST_MINUTES
         else None
     )
@@ -339,7 +340,7 @@ def _at_least(count: float, mean: float) -> float:
     )
 
 
-def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
+def _fewest_errors(log_evidence: Callable[[int], float], most: int, needed: float) -> int:
     """Return the fewest errors whose evidence makes the test fail; `most` + 1 if none do."""
     low, high = 0, most + 1
     while low < high:
@@ -350,7 +351,7 @@ def _least(log_evidence: Callable[[int], float], most: int, needed: float) -> in
     return low
 
 
-def _root(power: Callable[[float], float], low: float, high: float) -> float | None:
+def _smallest_effect(power: Callable[[float], float], low: float, high: float) -> float | None:
     """Return the smallest effect between two bounds that the test detects with enough power.
 
     It is found by bisection; None: even the upper bound is not detected.

@@ -67,7 +67,8 @@ def limit_evidence(minutes: Sequence[Counts], limit: float, dispersion: float = 
 def sign_evidence(above: int, minutes: int) -> float:
     """Return the log evidence (e-value) that most minutes are above a limit.
 
-    A minute at most doubles it. Of requests that fail it is the evidence that most of them do.
+    A minute at most doubles it. Given failed and all requests in place of minutes, it is the
+    evidence that most requests fail.
     """
     return _log_mean_exp(
         above * math.log(2 * chance) + (minutes - above) * math.log(2 * (1 - chance))

@@ -256,13 +256,13 @@ def _evidence(state: State, points: Sequence[Point]) -> str:
 def _checks(entries: Sequence[Entry]) -> str:
     """Return the HTML table of the guardrail checks that decisions are based on."""
     rows = [
-        (_time(entry.at), entry.what, check.guardrail, check.verdict, check.why)
+        (check.guardrail, check.verdict, entry.what, _time(entry.at), check.why)
         for entry in entries
         if entry.what in ("step", "promoted", "abort")
         for check in entry.checks
     ]
     return (
-        page.table(("at", "decision", "guardrail", "verdict", "why"), rows, wordy=4)
+        page.table(("guardrail", "verdict", "decision", "at (UTC)", "why"), rows, wordy=4)
         if rows
         else page.words("No decision.", "soft")
     )

@@ -37,7 +37,7 @@ def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poin
     """
     points: dict[str, list[Point]] = {guardrail.name: [] for guardrail in plan.guardrails}
     for bake, minutes in sorted(bakes.items(), key=lambda pair: pair[1].since):
-        judged, alone = _judged_as(plan, bake)
+        judged, alone = _plan_of_bake(plan, bake)
         scores = {
             variant: {minute: (n, mean) for minute, n, mean in rows}
             for variant, rows in minutes.scores.items()
@@ -50,7 +50,7 @@ def retrace(plan: Plan, bakes: Mapping[str, KeptMinutes]) -> dict[str, list[Poin
     return points
 
 
-def _judged_as(plan: Plan, bake: str) -> tuple[Plan, bool]:
+def _plan_of_bake(plan: Plan, bake: str) -> tuple[Plan, bool]:
     """Return the plan by which a bake is judged, and whether its variant had all of the traffic.
 
     In the hand-over the two variants change places.

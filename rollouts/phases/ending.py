@@ -26,7 +26,7 @@ PATIENCE = timedelta(minutes=30)
 def aborting(state: State, observation: Observation, now: datetime) -> Step:
     """Take the next step of an abort: no traffic for the new variant, and the alias moved back.
 
-    It goes on however long that takes; whether the new variant is ready does not matter.
+    An abort has no deadline, and does not wait for the new variant to be ready.
     """
     if observation.endpoint is None or not is_served(state, observation.endpoint):
         return correct_split(state, observation, now, anyhow=True)
@@ -112,8 +112,8 @@ def _final_spec(state: State) -> EndpointSpec:
 def _alias_back(state: State, observation: Observation) -> tuple[Action, ...]:
     """Return the action that moves the alias back from a wrong version, if one is needed.
 
-    The wrong version is the one that was taken back, or, after a promotion, the one from before. If
-    it names another one, that is a person's.
+    The wrong version is the new one after an abort, and the former one after a promotion. An alias
+    at any third version was moved by a person, and stays.
     """
     plan = state.plan
     new = version_of(plan, plan.to)

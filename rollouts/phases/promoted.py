@@ -21,8 +21,8 @@ from .shifting import correct_split, may_go_on
 def promote(state: State, observation: Observation, now: datetime) -> Step:
     """Judge the minutes after the promotion; undo it, alias included, if a guardrail fails.
 
-    A changed traffic split is corrected; other changes of the endpoint are accepted, as in a day
-    somebody also changes replicas, or deploys.
+    A changed traffic split is corrected. Other changes of the endpoint are accepted: the grace time
+    may be a day, in which people change replicas or deploy.
     """
     state, cause = judge(state, observation, now)
     state = with_readiness(state, observation, now)

@@ -121,8 +121,8 @@ def correct_split(
 ) -> Step:
     """Shift traffic once more if the target was told another split and is ready.
 
-    With `anyhow` it need not be ready. A variant that never gets ready must not stand in the way of
-    taking its traffic; a target that cannot be interrupted says Busy, and is asked again.
+    With `anyhow` it is tried although the target is not ready, so that a variant which never gets
+    ready can lose its traffic. If the target raises Busy, it is tried again later.
     """
     endpoint = observation.endpoint
     if endpoint is None or is_split(target_split(endpoint), state.intent, state.plan):

@@ -38,9 +38,9 @@ def stand_up(target: Target, plan: Plan) -> None:
     # a split that has served for long, on any clock
     host = RoutedEndpoints(target.endpoints, target.state, lambda: _LONG_AGO)
     host.apply(plan.spec)
-    ready = _settle(target, plan.spec.name)
+    ready = _wait_until_ready(target, plan.spec.name)
     host.shift(plan.spec.name, plan.initial, expect=ready.token)
-    _settle(target, plan.spec.name)
+    _wait_until_ready(target, plan.spec.name)
 
 
 def _register(target: Target, model: str, version: int) -> None:
@@ -70,7 +70,7 @@ def _register(target: Target, model: str, version: int) -> None:
             )
 
 
-def _settle(target: Target, name: str) -> EndpointState:
+def _wait_until_ready(target: Target, name: str) -> EndpointState:
     """Wait until the endpoint is ready, and return its state.
 
     The provider's own clock is moved meanwhile.

@@ -312,12 +312,12 @@ def _text(event: yaml.Node) -> str:
     if not isinstance(event, yaml.Mapping):
         return ""
     return ", ".join(
-        f"{name} {_words(value)}" for name, value in event.entries.items() if name != "at"
+        f"{name} {_node_text(value)}" for name, value in event.entries.items() if name != "at"
     )
 
 
-def _words(node: yaml.Node) -> str:
+def _node_text(node: yaml.Node) -> str:
     """Return a YAML node's content as words separated by spaces."""
     if isinstance(node, yaml.Mapping):
-        return " ".join(f"{name} {_words(value)}" for name, value in node.entries.items())
+        return " ".join(f"{name} {_node_text(value)}" for name, value in node.entries.items())
     return node.text if isinstance(node, yaml.Scalar) else ""

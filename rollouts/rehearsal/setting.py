@@ -25,7 +25,9 @@ Change = Answers | Requests | Outage | Provider
 class Setting(Protocol):
     """A setting in which a scenario is played."""
 
-    def now(self) -> datetime: ...
+    def now(self) -> datetime:
+        """Return the simulated time."""
+        ...
 
     def ports(self) -> Ports:
         """Return interfaces to the environment for one more controller or another user."""
@@ -43,7 +45,8 @@ class Setting(Protocol):
         """Return each variant's simulated requests, errors and latency by minute."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what the environment holds."""
 
 
 @final

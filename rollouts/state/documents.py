@@ -79,7 +79,7 @@ def write(store: StateStore, state: State, *, expect: str | None) -> Stored:
 
     Raises:
         Conflict: Somebody else wrote.
-        Invalid: It has more than 32 KiB.
+        Invalid: The state is larger than 32 KiB.
     """
     value = msgspec.json.encode(state)
     if len(value) > LARGEST:
@@ -95,7 +95,7 @@ def begin(store: StateStore, endpoint: str, build: Callable[[str], State]) -> St
     """Store the state of a new rollout, which `build` makes from the id given to it.
 
     Raises:
-        Refused: One runs.
+        Refused: A rollout of the endpoint has not ended.
         Conflict: Somebody was faster.
     """
     last = read(store, endpoint)

@@ -85,8 +85,8 @@ def split_at(plan: Plan, percent: Decimal) -> dict[str, Decimal]:
 def to_sizing(state: State, now: datetime, stage: int, why: str) -> State:
     """Return the state in which the next step begins, by scaling up instances.
 
-    Its minutes are judged on, with those of the bake before, until the next bake: machines may take
-    half an hour.
+    Scaling may take half an hour. Until the next bake, guardrails go on judging the minutes since
+    the last bake began.
     """
     moved = replace(
         _unbaked(state), phase="sizing", stage=stage, attempt=0, sent=0, shift_by=now + SHIFT_TIME
@@ -104,7 +104,8 @@ def to_shifting(state: State, now: datetime) -> State:
 def to_shifting_again(state: State, now: datetime) -> State:
     """Return the state in which the split is set once more, before a new bake begins.
 
-    What was measured beside somebody else's change says nothing, nor does a yes to it.
+    Somebody else's change has spoiled the bake: its measurements, and a person's approval of it, no
+    longer count.
     """
     anew = replace(_unbaked(state), attempt=state.attempt + 1, corrected=state.corrected + 1)
     return to_shifting(replace(anew, wish=replace(state.wish, promote=None)), now)
@@ -175,8 +176,9 @@ def to_aborting(state: State, now: datetime, cause: str) -> State:
 def to_ended(state: State, now: datetime, end: End, why: str = "") -> State:
     """Return the state of an ended rollout, which still watches for late changes.
 
-    Only a shift that is not fenced, and an alias, can be late. A rollout that was refused before
-    the traffic was its own has moved nothing.
+    It watches only where a call may still take effect: a traffic shift on a target that cannot
+    fence it off, or a change of the alias. A rollout that was refused before it owned the traffic
+    has made neither.
     """
     touched = end != "lost" and (end != "refused" or state.taken)
     may_be_late = touched and (not state.plan.fenced or state.plan.promote_alias is not None)

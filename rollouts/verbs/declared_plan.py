@@ -27,7 +27,9 @@ def plan_of(project: Project, endpoint: str) -> Plan:
 
     Raises:
         NotFound: There is no such rollout, or endpoint.
-        Invalid: A variant or a step that cannot be. Unsupported likewise.
+        Invalid: A variant does not run, a step is no step up, or a guardrail needs scores that no
+            gateway logs.
+        Unsupported: The target cannot do a step.
         Busy: A variant is not ready.
         Refused: The version was rejected or is the old one, a third variant has traffic, or other
             versions run than project.yaml names.
@@ -169,7 +171,7 @@ def _check_steps(project: Project, rollout: Rollout, new: VariantState) -> None:
 def differs(project: Project, endpoint: str, running: Plan) -> bool:
     """Return whether project.yaml declares another rollout than the running plan.
 
-    A hand-over that an experiment began is not in it.
+    It never differs from a hand-over that an experiment began, which project.yaml does not declare.
     """
     if running.heir_of:
         return False

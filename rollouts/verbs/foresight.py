@@ -60,11 +60,13 @@ def foresee(project: Project, endpoint: str, plan: Plan) -> Foresight:
         for guardrail in plan.guardrails
     }
     return Foresight(
-        guardrails=sights, false_alarm=plan.false_alarm, more_per_hour=_more(project, plan)
+        guardrails=sights,
+        false_alarm=plan.false_alarm,
+        more_per_hour=_extra_hourly_cost(project, plan),
     )
 
 
-def _more(project: Project, plan: Plan) -> Decimal | None:
+def _extra_hourly_cost(project: Project, plan: Plan) -> Decimal | None:
     """Return how many USD an hour a rollout's largest step costs more than what runs now.
 
     None: a price is unknown.

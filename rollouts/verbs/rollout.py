@@ -112,8 +112,7 @@ class Rollout:
 def start(project: Project, endpoint: str, *, because: str = "") -> Rollout:
     """Start the rollout that project.yaml declares for an endpoint.
 
-    It is only written down: the first look takes the traffic, and until somebody looks (`run`,
-    `tick`) nothing moves.
+    This only stores the rollout. No traffic moves until a controller runs (`run`, `tick`).
 
     Raises:
         Refused: A rollout of the endpoint has not ended, or its traffic has another owner. See also
@@ -202,7 +201,7 @@ def report(project: Project, endpoint: str) -> Path:
     """Write the HTML report of the running or last rollout anew, and return its path.
 
     Raises:
-        NotFound: There was none.
+        NotFound: The endpoint never had a rollout.
     """
     ports, state = ports_of(project), _read(project, endpoint).state
     uri = page_of_rollout.write(ports, state)
@@ -216,7 +215,8 @@ def report(project: Project, endpoint: str) -> Path:
 def history(project: Project, endpoint: str) -> Rows[Entry]:
     """Return the history of the running or last rollout, oldest first.
 
-    NotFound if there was none.
+    Raises:
+        NotFound: The endpoint never had a rollout.
     """
     return Rows(documents.history(project.target.state, _read(project, endpoint).state))
 
@@ -313,8 +313,7 @@ def abort(
 ) -> Status:
     """Abort the rollout, and wait until the traffic is back. An abort is final.
 
-    If nothing runs, nothing is called. It takes the lease at once: nobody waits for another
-    controller.
+    If no rollout runs, nothing is done. The lease is taken from any other controller at once.
 
     Args:
         project: The project.

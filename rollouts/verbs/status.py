@@ -255,7 +255,7 @@ def next_lines(status: Status) -> list[str]:
 def _without_data(state: State) -> str:
     """Return a clause on what happens, and when, if a bake gets no data; "" if it has some.
 
-    A pause does not stop that: nobody could say that the new variant does no harm.
+    A pause does not stop that: without data the new variant may do harm.
     """
     verdicts = {tally.check.verdict for tally in state.checks.values()}
     lacks = state.hold_until or not verdicts or "no data" in verdicts

@@ -164,7 +164,7 @@ class Fleet:
         variants = {}
         for variant in spec.variants:
             now = self.variants.get(variant.name)
-            if now is not None and _same(now.spec, variant):
+            if now is not None and _is_same_variant(now.spec, variant):
                 variants[variant.name] = now
                 now.spec = variant
             else:
@@ -279,7 +279,7 @@ class WorldEndpoints:
             return EndpointState(
                 name=spec.name, phase="creating", revision="", token="", variants=()
             )
-        self._must(spec.name)
+        self._require_endpoint(spec.name)
         traffic = {v.name: max(v.percent, v.target_percent) for v in saw.variants}
         hosting.guard_traffic(
             spec,
@@ -290,7 +290,7 @@ class WorldEndpoints:
         if fleet.updating or not self._differs(spec):
             return saw
         with self._calls.mutating("endpoints.apply", spec.name):
-            self._still(saw)
+            self._require_unchanged(saw)
             for variant in spec.variants:
                 if variant.name in fleet.variants:
                     running = fleet.variants[variant.name]
@@ -301,21 +301,21 @@ class WorldEndpoints:
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
         """Set the simulated traffic split, unless the endpoint changed since `expect` was read."""
         fleet = self._fleet
-        self._must(endpoint)
+        self._require_endpoint(endpoint)
         if fleet.routing == "sticky":
             raise hosting.sticky(endpoint)
         checked = hosting.checked_split(endpoint, split, tuple(fleet.variants), self._rules)
         if not self._traits.fenced:
             hosting.check_token(endpoint, fleet.token, expect=expect)
-            self._free()
+            self._require_idle()
         with self._calls.mutating("endpoints.shift", endpoint):
-            self._must(endpoint)
+            self._require_endpoint(endpoint)
             if self._traits.fenced:
                 hosting.check_token(endpoint, fleet.token, expect=expect)
-            self._free()
+            self._require_idle()
             if set(checked) != set(fleet.variants):
                 raise Invalid(f"{endpoint} has no such variants by now")
-            self._ready(endpoint, checked)
+            self._require_ready(endpoint, checked)
             for name, percent in checked.items():
                 fleet.variants[name].target = percent
             fleet.begin(
@@ -338,7 +338,7 @@ class WorldEndpoints:
         parameters: Mapping[str, object] = NO_PARAMETERS,  # noqa: ARG002  the port's
     ) -> Reply:
         """Answer a request as the named variant, else as the one with the most traffic."""
-        self._must(endpoint)
+        self._require_endpoint(endpoint)
         variants = self._fleet.variants
         name = variant or max(variants, key=lambda name: variants[name].percent)
         if name not in variants:
@@ -352,19 +352,19 @@ class WorldEndpoints:
             predictions=tuple(0.5 for _ in instances), variant=name, version=running.spec.version
         )
 
-    def _must(self, endpoint: str) -> None:
+    def _require_endpoint(self, endpoint: str) -> None:
         """Raise NotFound if the simulated endpoint is not of that name, or does not exist."""
         if endpoint != self._fleet.name or not self._fleet.exists:
             raise hosting.not_found(endpoint)
 
-    def _free(self) -> None:
+    def _require_idle(self) -> None:
         """Raise Busy if a change of the endpoint is under way."""
         if self._fleet.updating:
             raise Busy(
                 f"{self._fleet.name} is Updating", remedy="try again when the change has ended"
             )
 
-    def _ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
+    def _require_ready(self, endpoint: str, split: Mapping[str, Decimal]) -> None:
         """Raise Busy if a variant would get more traffic that is not ready."""
         variants = self._fleet.variants
         waiting = [
@@ -375,12 +375,12 @@ class WorldEndpoints:
         if waiting:
             raise Busy(f"{endpoint}: {', '.join(waiting)} is not ready, so it gets no traffic")
 
-    def _still(self, saw: EndpointState) -> None:
+    def _require_unchanged(self, saw: EndpointState) -> None:
         """Raise Conflict, Busy or NotFound if the endpoint changed since it was observed."""
-        self._must(saw.name)
+        self._require_endpoint(saw.name)
         if self._traits.fenced and self._fleet.token != saw.token:
             raise Conflict(f"{saw.name} was changed by somebody else since it was observed")
-        self._free()
+        self._require_idle()
 
     def _differs(self, spec: EndpointSpec) -> bool:
         """Return whether the simulated endpoint differs from a specification."""
@@ -388,13 +388,13 @@ class WorldEndpoints:
         if set(variants) != {variant.name for variant in spec.variants}:
             return True
         return any(
-            not _same(variants[v.name].spec, v)
+            not _is_same_variant(variants[v.name].spec, v)
             or self._fleet.wanted_instances(v, variants[v.name].wanted) != variants[v.name].wanted
             for v in spec.variants
         )
 
 
-def _same(first: VariantSpec, second: VariantSpec) -> bool:
+def _is_same_variant(first: VariantSpec, second: VariantSpec) -> bool:
     """Return whether two specifications describe the same variant."""
     return identity(first) == identity(second)
 

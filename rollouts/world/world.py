@@ -94,15 +94,15 @@ class World:
         """
         if self.fleet.routing == "weighted":
             return self.fleet.shares()
-        return self._of_all(sticky.served_shares(self._split(), self.now()))
+        return self._with_zeros(sticky.served_shares(self._split(), self.now()))
 
     def requested_shares(self) -> dict[str, Decimal]:
         """Return the traffic percentage of each variant that was requested last."""
         if self.fleet.routing == "weighted":
             return {name: variant.target for name, variant in self.fleet.variants.items()}
-        return self._of_all(sticky.shares(self._split().ranges))
+        return self._with_zeros(sticky.shares(self._split().ranges))
 
-    def _of_all(self, split: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    def _with_zeros(self, split: Mapping[str, Decimal]) -> dict[str, Decimal]:
         """Return a traffic split with 0 for each variant that it does not name."""
         return {name: split.get(name, Decimal(0)) for name in self.fleet.variants}
 

@@ -133,6 +133,8 @@ def _endpoint(shop):
     assert isthmus(shop, "traffic", "home", "champion=100").out.startswith(
         "local   home   champion 100\n"
     )
+    assert isthmus(shop, "traffic", "home").out == "local   home   champion 100\n"
+    assert isthmus(shop, "traffic", "home", "--json").json["percents"] == {"champion": "100"}
     assert "ready   champion ranker@1 100 %" in isthmus(shop, "status").out
     assert lines(isthmus(shop, "plan").out) == [
         "local   .isthmus/",

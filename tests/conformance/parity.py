@@ -10,6 +10,7 @@ from decimal import Decimal
 
 from isthmus.core.plugins import installed
 from isthmus.target import Capability
+from isthmus.tests.conformance.data.sql_meanings import meanings
 from isthmus.tests.conformance.provider_marks import compared
 from isthmus.tests.conformance.rows import asserting, columns
 
@@ -63,6 +64,8 @@ def _parity() -> Iterator[str]:
         for test in tests.get(name, ()):
             file, _, function = test.partition("::")
             yield f"- asserted by [{function.removeprefix('test_').replace('_', ' ')}](../tests/conformance/{file})"
+    yield ""
+    yield from meanings()
     yield ""
     yield from compared()
 

@@ -12,7 +12,7 @@ from isthmus.pipelines.graphs.graph import Pipeline, Step, check
 from isthmus.pipelines.port import Condition, Output, PipelineRun
 from isthmus.pipelines.runs.document import RunDocument, encode_run, run_uri
 from isthmus.pipelines.runs.submission import pipeline_run
-from isthmus.pipelines.runs.watch import end_beside_failure
+from isthmus.pipelines.runs.watch import cancel_after_failure
 from isthmus.storage import wait
 
 pytestmark = [pytest.mark.ports("pipelines", "blobs"), pytest.mark.slow]
@@ -181,7 +181,7 @@ def test_a_failed_step_fails_the_run_and_ends_what_runs_beside_it(target, tmp_pa
     run = failing(target, tmp_path)
     target.pipelines.submit(run)
     state = until(
-        target, run, lambda state: end_beside_failure(target, state) or state.phase in ENDED
+        target, run, lambda state: cancel_after_failure(target, state) or state.phase in ENDED
     )
     assert state.phase == "failed"
     assert phases(state) == {

@@ -30,6 +30,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "experiment_run": "experiments.design.runs:FrozenRun",
     "failed": "pipelines.runs.document:StepFailure",
     "key": "pipelines.runs.cache:KeyRecord",
+    "learning_curve": "pipelines.evaluation.evaluation:LearningCurve",
     "known_folder": "core.user_state:KnownFolder",
     "model": "pipelines.models.predictor:Manifest",
     "monitor": "experiments.monitors.snapshot:Snapshot",

@@ -21,7 +21,7 @@ from isthmus.endpoints.gateway.decide.assignment import bucket
 from isthmus.endpoints.gateway.gateway import Gateway
 from isthmus.endpoints.traffic import owner
 from isthmus.endpoints.traffic.manual import intent, traffic
-from isthmus.endpoints.traffic.resolution import endpoint_of, resolve, under
+from isthmus.endpoints.traffic.resolution import endpoint_of, resolve, with_owned_counts
 from isthmus.endpoints.traffic.router import routed_endpoints
 from isthmus.errors import Conflict, Denied, Invalid, ModelError, NotFound, Refused, Unsupported
 from isthmus.events.port import Rejected
@@ -412,7 +412,7 @@ def test_while_a_rollout_owns_the_traffic_deploy_changes_no_variant_nor_its_coun
     with pytest.raises(
         Refused, match=r"belongs to rollout ro3 since .* UTC; deploy would change challenger"
     ) as error:
-        under(
+        with_owned_counts(
             owner.read(state, "ranker"),
             resolve(project, endpoint_of(project, "ranker"), idle).spec,
             idle,

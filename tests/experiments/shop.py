@@ -99,8 +99,8 @@ class Shop:
         other.folder = copytree(self.folder, folder)
         return other.again()
 
-    def filled(self):
-        """Visitors come for six days.
+    def filled(self, *, a_day=4):
+        """Visitors come for six days, and are shown `a_day` of their six items on each.
 
         Of open_end's treatment every third is assigned and not logged, as by a broken client.
 
@@ -109,7 +109,7 @@ class Shop:
         isthmus.apply(self.project)
         for experiment in ("blend_up", "open_end"):
             start(self.project, experiment)
-        self.log = [visitor for visitor in visitors(self.project) if not lost(visitor)]
+        self.log = [visitor for visitor in visitors(self.project, a_day) if not lost(visitor)]
         self.now = START + (DAYS + 3) * DAY
         emit_stream(
             self.project, ASSIGNMENTS, [row for visitor in self.log for row in visitor["assigned"]]
@@ -174,7 +174,7 @@ def lost(visitor):
     ] % 3 == 0
 
 
-def visitors(project):
+def visitors(project, a_day=4):
     """Who clicks 20 of 100 impressions in the control does so for 30 in the treatment of blend_up;
     one in eight buys.
     """
@@ -189,7 +189,7 @@ def visitors(project):
         shown = [
             {
                 "event_id": f"i{number}-{at}",
-                "event_timestamp": came + DAY * (at // 4),
+                "event_timestamp": came + DAY * (at // a_day),
                 "visitor_id": name,
                 "item_id": 1,
             }

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from isthmus.core.runtime.project import Project
 from isthmus.feature_store.as_known.check import examine
-from isthmus.feature_store.as_known.queries import computations, inputs
+from isthmus.feature_store.as_known.queries import computations, inputs_of
 from isthmus.feature_store.tables.relations import objective_view
 from isthmus.feature_store.views.sources import view_sources
 from isthmus.project.specs.description import Description, FeatureView, Objective, ProjectSpec
@@ -140,7 +140,7 @@ def at_every_moment(log, sql):
     """
     project = project_of(log, sql)
     (source,) = view_sources(project.description)
-    read = inputs(source, project.description)
+    read = inputs_of(source, project.description)
     names = {i.relation for i in read}
     later = [
         minutes
@@ -346,7 +346,7 @@ def noisy(sql):
     )
     (source,) = view_sources(project.description)
     moments = [(START + timedelta(minutes=minutes)).replace(tzinfo=UTC) for minutes in (100, 160)]
-    return examine(project, source, inputs(source, project.description), moments)
+    return examine(project, source, inputs_of(source, project.description), moments)
 
 
 def test_a_float_that_differs_over_the_same_rows_in_another_order_is_not_repeatable_and_not_the_future():

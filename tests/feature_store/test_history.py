@@ -1,6 +1,11 @@
 import pytest
 
-from isthmus.feature_store.joins.view_history import body, first_sql, latest_sql, next_sql
+from isthmus.feature_store.joins.view_history import (
+    first_sql,
+    latest_sql,
+    next_sql,
+    without_semicolon,
+)
 from isthmus.feature_store.offline.materialize import materialize
 from isthmus.feature_store.offline.training_set import training_set
 from isthmus.feature_store.online.skew import skew
@@ -52,4 +57,4 @@ def test_every_query_of_a_materialize_and_a_skew_check_is_in_the_neutral_subset(
 
 @pytest.mark.parametrize("end", ["", ";", " ; \n", ";\n-- the end", "; -- the end\n-- of it\n"])
 def test_what_follows_a_statement_is_left_out(end):
-    assert body(f"SELECT ';--' AS x{end}") == "SELECT ';--' AS x"
+    assert without_semicolon(f"SELECT ';--' AS x{end}") == "SELECT ';--' AS x"

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from isthmus.adapters.targets import sql_of
 from isthmus.events.tables.relations import exactly_once_view
-from isthmus.feature_store.as_known.queries import blamed_sql, inputs, known_times_sql, totals_sql
+from isthmus.feature_store.as_known.queries import (
+    blamed_sql,
+    inputs_of,
+    known_times_sql,
+    totals_sql,
+)
 from isthmus.feature_store.joins.point_in_time import JoinView, join_sql
 from isthmus.feature_store.joins.view_history import ViewSource, first_sql, latest_sql, next_sql
 from isthmus.feature_store.sql.forms import FORMS, PARTS, STRANGERS
@@ -158,6 +163,10 @@ REFUSED = {  # text -> a part of what must be named
     "SELECT CAST(a / b AS BIGINT) FROM t": "fraction",
     "SELECT CAST(avg(a) AS VARCHAR) FROM t": "fraction",
     "SELECT TRY_CAST(a AS BIGINT) FROM t": "TRY_CAST",
+    "SELECT CAST('nan' AS DOUBLE) AS x": "the number 'nan'",
+    "SELECT '-inf'::DOUBLE AS x": "the number '-inf'",
+    "SELECT 1e999 AS x": "the number 1e999",
+    "SELECT 1e AS x": "the number 1e",
     "SELECT a FROM t WHERE a ILIKE 'x'": "ILIKE",
     "SELECT a FROM t WHERE a LIKE 'x\\_'": "LIKE",
     "SELECT a FROM t WHERE a LIKE b": "LIKE",
@@ -271,7 +280,7 @@ def test_the_sql_that_isthmus_writes_itself_is_in_the_subset():
 def as_known(sources, description):
     moments = [datetime(2019, 11, day, tzinfo=UTC) for day in (25, 27)]
     for source in sources:
-        read = inputs(source, description)
+        read = inputs_of(source, description)
         asked = (
             totals_sql(source, read, moments),
             *(blamed_sql(source, read, moments, again=again) for again in (False, True)),

@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, date, datetime
 
 import pyarrow as pa
@@ -127,12 +128,18 @@ def test_columns_take_the_types_of_the_ports(tmp_path):
         ({"isthmus_copy": [1]}, "may not be called isthmus_copy"),
         ({"x": pa.array([], pa.int64())}, "has no rows"),
         ({"x": pa.array([2**63], pa.uint64())}, "column x"),
+        ({"x": [1.5, math.inf, -math.inf]}, "column x is infinite in 2 rows"),
     ],
 )
 def test_a_file_that_cannot_be_a_table_is_refused_by_column(tmp_path, content, said):
     pq.write_table(pa.table(content), tmp_path / "t.parquet")
     with pytest.raises(Invalid, match=said):
         read_file(tmp_path / "t.parquet", where="tables.t")
+
+
+def test_nan_in_a_file_is_null(tmp_path):
+    pq.write_table(pa.table({"x": [1.5, math.nan, None]}), tmp_path / "t.parquet")
+    assert read_file(tmp_path / "t.parquet", where="t")["x"].to_pylist() == [1.5, None, None]
 
 
 def test_a_corrupt_a_missing_and_a_foreign_file_are_named(tmp_path):

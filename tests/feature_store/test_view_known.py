@@ -7,7 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from isthmus.feature_store.as_known.queries import inputs
+from isthmus.feature_store.as_known.queries import inputs_of
 from isthmus.feature_store.views.checks import check
 from isthmus.feature_store.views.schema import view_schemas
 from isthmus.feature_store.views.sources import view_sources
@@ -230,7 +230,7 @@ def test_a_static_table_that_says_when_its_rows_became_known_is_held_to_it(tmp_p
     assert ["and prices has one" in problem.message for problem in problems] == [True] * held
     if not held:
         (source,) = view_sources(described, ["item_history"])
-        assert [i.known for i in inputs(source, described)] == [None]
+        assert [i.known for i in inputs_of(source, described)] == [None]
 
 
 def test_an_outcome_event_read_directly_is_a_warning_and_no_error():

@@ -288,7 +288,7 @@ def test_a_stack_that_ends_slowly_leaves_the_record_of_the_one_that_began_meanwh
     record.parent.mkdir(parents=True)
     for pid, stays in ((os.getpid() + 1, True), (os.getpid(), False)):
         record.write_text(f'{{"schema": 1, "url": "http://127.0.0.1:9", "pid": {pid}}}')
-        process._forget(record)
+        process._remove_ready_file(record)
         assert record.exists() == stays
 
 

@@ -109,11 +109,11 @@ def data(rows=2100, seed=3, strength=0.5):
     )
 
 
-def run_here(project, config, table, monkeypatch, overrides=()):
+def run_here(project, config, table, monkeypatch, overrides=(), *, curve=False):
     """Every step of a training run in this process, as the engine would run them; the run's record."""
     monkeypatch.setattr(training_set, "training_set", lambda *_, **__: table)
     planned = training.pipeline(
-        project, training.configuration(project, config, overrides), overrides
+        project, training.configuration(project, config, overrides), overrides, curve=curve
     )
     name, blobs = run_names.next_name(project), project.target.blobs
     made = {}

@@ -114,11 +114,36 @@ def test_a_clouds_offline_stack_is_not_there_yet(example, target):
     assert error.value.capability == "offline"
 
 
-def test_a_wrong_file_stops_every_target(example):
+def test_a_wrong_key_stops_its_own_target_alone(example):
     example.edit("profiles.yaml", "region:", "regoin:")
-    description, _ = parse(example.path)
-    with pytest.raises(ProjectError, match="regoin"):
-        profile(description, target="local", offline=False, options={})
+    assert choose(example, "local").adapter == "local"  # which loads the project
+    assert "vertex" in profiles(load(example.path))
+    for target in ("sagemaker", "sagemaker-staging"):  # the second extends the first
+        with pytest.raises(ProjectError, match="regoin"):
+            choose(example, target)
+    _, strict = parse(example.path)
+    assert [problem.severity for problem in strict] == ["error"]
+    _, told = parse(example.path, target="local")
+    assert [problem.severity for problem in told] == ["warning"]
+    assert "regoin" in told[0].message
+    _, own = parse(example.path, target="sagemaker-staging")
+    assert [problem.severity for problem in own] == ["error"]
+
+
+def test_a_wrong_key_of_the_whole_file_stops_every_target(example):
+    example.edit("profiles.yaml", "targets:", "tragets:")
+    with pytest.raises(ProjectError, match="tragets"):
+        choose(example, "local")
+
+
+def test_targets_that_extend_each_other_are_told_to_both(example):
+    example.edit("profiles.yaml", "extends: sagemaker", "extends: other")
+    example.edit(
+        "profiles.yaml", "  local: {}", "  local: {}\n  other: {extends: sagemaker-staging}"
+    )
+    for target in ("other", "sagemaker-staging"):
+        with pytest.raises(ProjectError, match="it extends itself"):
+            choose(example, target)
 
 
 def test_a_third_partys_adapter_says_its_own_keys(example, monkeypatch):

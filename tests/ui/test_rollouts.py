@@ -28,7 +28,9 @@ def rows(browser):
     text = browser.get(PATH).text
     return {
         name: re.sub("<[^>]*>", "", cell)
-        for name, cell in re.findall('<tr><th>(.*?)</th><td class="words">(.*?)</td></tr>', text)
+        for name, cell in re.findall(
+            '<tr><th[^>]*>(.*?)</th><td class="words">(.*?)</td></tr>', text
+        )
     }
 
 

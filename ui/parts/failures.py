@@ -85,7 +85,10 @@ def _view(kind: str, message: str, remedy: str | None) -> View:
 
 def _wrong_files(error: ProjectError) -> View:
     """Return the page that lists the mistakes in the project's files in a table."""
-    rows = [[_place(problem), problem.message, problem.remedy or ""] for problem in error.problems]
+    rows = [
+        [_problem_place(problem), problem.message, problem.remedy or ""]
+        for problem in error.problems
+    ]
     return View(
         title="The project's files are wrong",
         below="These pages show what the files say. They come back once `isthmus validate` has "
@@ -101,6 +104,6 @@ def _wrong_files(error: ProjectError) -> View:
     )
 
 
-def _place(problem: Problem) -> str:
+def _problem_place(problem: Problem) -> str:
     """Return where a problem is, as text: `file:line`."""
     return f"{problem.file}:{problem.line}" if problem.line else problem.file

@@ -51,8 +51,11 @@ class Form(msgspec.Struct, frozen=True, kw_only=True):
 def html(form: Form, *, token: str, write: bool, same: str = "") -> str:
     """Return a form as HTML, or only its terminal command where it may not be submitted.
 
-    `token`: tells the server that the form is from a page of its own.
-    `same`: what follows a command, for the same target.
+    Args:
+        form: The form.
+        token: The anti-forgery token, which tells the server that the form is from its own page.
+        write: Whether changes are allowed.
+        same: What the command ends with, such as `--target NAME`.
     """
     note = f"<p>{escape(form.note)}</p>" if form.note else ""
     if not (form.action and (form.get or write)):

@@ -36,7 +36,7 @@ def run_state(
     A run that was cancelled because a step of it failed has failed.
 
     Args:
-        run: What was submitted.
+        run: The run as it was submitted.
         phase: The provider's word for the run.
         started: The steps that the provider began.
         judged: The provider's verdict on a step's conditions; None if it has not judged them.

@@ -92,15 +92,21 @@ class Objects(Protocol):
         """Return the keys of the objects with a prefix, in any order, without tombstones."""
         ...
 
-    def uri(self, key: str) -> str: ...
+    def uri(self, key: str) -> str:
+        """Return the URI of an object, for messages and logs."""
+        ...
 
 
 class Log(Protocol):
     """A session's way to run a call: it is noted in the call log, and its errors are translated."""
 
-    def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]: ...
+    def mutating(self, operation: str, resource: str) -> AbstractContextManager[None]:
+        """Run the block's call that changes something."""
+        ...
 
-    def reading(self, operation: str, resource: str) -> AbstractContextManager[None]: ...
+    def reading(self, operation: str, resource: str) -> AbstractContextManager[None]:
+        """Run the block's call that only reads."""
+        ...
 
 
 class Words(msgspec.Struct, frozen=True, kw_only=True):
@@ -180,9 +186,10 @@ class Documents:
             return tuple(sorted(self._objects.keys(prefix)))
 
     def _write(self, key: str, body: bytes, nonce: str, expect: str | None) -> str:
-        """Write an object by compare-and-swap, repeated while a lost reply leaves its effect open.
+        """Write an object by compare-and-swap, and return its new token.
 
-        Its own nonce in the object shows that an earlier try took effect.
+        If a reply is lost the object is read: this write's nonce in it shows that the write took
+        effect. Otherwise it is repeated while the object is as expected.
 
         Raises:
             Conflict: The document is not as expected.

@@ -20,13 +20,13 @@ def literal_prefix(pattern: str) -> str:
 def goals(uri: str, pattern: str, names: Iterable[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield each listed object name that matches the source, with its target file; make folders.
 
-    A file is called by its object's name below the last folder without a wildcard.
+    A file gets the part of its object's name below the last folder without a wildcard.
 
     Args:
         uri: The source, for messages.
         pattern: A key, a prefix that ends in `/`, or a glob.
         names: The names that the bucket lists.
-        folder: Where the files go.
+        folder: The folder for the files.
 
     Raises:
         NotFound: No name matches.

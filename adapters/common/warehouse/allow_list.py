@@ -95,9 +95,9 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether DuckDB computes an SQL node as a DECIMAL that no float equals, unlike 0.5.
+    """Return whether an SQL node is a decimal number that no float equals, such as 0.1.
 
-    A node that has a DOUBLE column among its parts is computed as a float after all.
+    DuckDB computes it exactly. It is a literal, or arithmetic on such a literal.
     """
     if isinstance(node, exp.Literal):
         return (
@@ -178,7 +178,8 @@ def rewrite(tree: exp.Expr, say: Callable[[exp.Expr], exp.Expr]) -> exp.Expr:
 def generate(tree: exp.Expr, dialect: str) -> str:
     """Return the SQL text of a query's tree in a dialect, one clause a line.
 
-    So an engine's line number means something. Comments are left out. The tree is used up.
+    One clause a line makes the line numbers in an engine's errors useful. Comments are left out.
+    The tree is changed and must not be used afterwards.
     """
     return tree.sql(
         dialect=dialect, copy=False, pretty=True, comments=False, unsupported_level=ErrorLevel.RAISE

@@ -101,7 +101,7 @@ def by_date(data: Rows, time_column: str) -> Iterator[tuple[str, Rows]]:
 def arrow_schema(columns: tuple[Column, ...]) -> pa.Schema:
     """Return the Arrow schema of columns, with the field ids by which files are read.
 
-    By its id a column is found in a file whatever was added to the table since.
+    Reading by id finds a column in older files, too, whatever columns were added since.
     """
     import pyarrow as pa
 

@@ -10,9 +10,10 @@ _COLUMN = "isthmus_column_"
 
 
 def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
-    """Return the names by which a query's output columns can be selected; give nameless ones one.
+    """Return the names by which a query's output columns can be selected, in order.
 
-    Engines name those differently, `_col0` or `f0_`, so such an output gets an alias in the tree.
+    An output without a name gets an alias in the tree, because engines would name it differently
+    (`_col0`, `f0_`).
 
     Args:
         tree: The query; it is changed.
@@ -38,6 +39,7 @@ def named_outputs(tree: exp.Query, names: Sequence[str]) -> list[str]:
 def _is_named(output: exp.Expr) -> bool:
     """Return whether the query itself names an output column: by an alias, or as a column.
 
-    sqlglot's output_name calls `1` and `CAST(a AS DOUBLE)` 1 and a; no engine does.
+    sqlglot's output_name does not tell: it names `1` and `CAST(a AS DOUBLE)`, too, which no engine
+    does.
     """
     return bool(output.alias) or isinstance(output, exp.Column | exp.Dot)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ....errors import Invalid
 from ....project.reading.names import did_you_mean
+from .duckdb_functions import use_duckdbs_own
 from .relations import quoted
 from .results import parameters
 
@@ -52,14 +53,14 @@ def bind(
 def _refuse_lossy_casts(
     connection: duckdb.DuckDBPyConnection, sql: str, values: Mapping[str, object]
 ) -> None:
-    """Raise Invalid for a cast whose text or rounding differs between the targets' engines.
+    """Raise Invalid for a cast whose result differs between the targets' engines.
 
-    The query is bound already. What is not in the neutral subset is not looked into.
+    The query must be bound. SQL outside of the subset for all targets is not looked into.
     """
     from sqlglot import exp
 
-    from ....feature_store.sql.casts import lossy_casts_of_types
     from ....feature_store.sql.subset import check, parse, tables
+    from ....feature_store.sql.typed_rules import cast_problems
 
     if check(sql):
         return
@@ -73,7 +74,7 @@ def _refuse_lossy_casts(
             placeholder.replace(exp.cast(exp.Literal.string(value.isoformat()), "TIMESTAMP"))
         elif isinstance(value, float):
             placeholder.replace(exp.cast(exp.Literal.string(str(value)), "DOUBLE"))
-    for problem in lossy_casts_of_types(tree, types):
+    for problem in cast_problems(tree, types):
         raise Invalid(f"SQL, line {problem.line}: {problem.what}", remedy=problem.why)
 
 
@@ -93,6 +94,7 @@ def with_position(
         return error
     try:
         cursor = connection.cursor()
+        use_duckdbs_own(cursor)
         statement = cursor.extract_statements(sql)[0]
         cursor.execute(statement, parameters(params, set(statement.named_parameters)))
     except duckdb.Error as again:

@@ -28,8 +28,8 @@ def path_literal(path: str) -> str:
 def relations_in(documents: Mapping[str, Document], sql: str) -> tuple[str, ...]:
     """Return the names of tables and views that a query may read, a view after what it uses.
 
-    Any word that is a table's name counts, wherever it stands: registering one too many costs a
-    little, parsing would cost more.
+    Every word of the query that is a table's name counts, even if it is used otherwise: to register
+    one too many costs less than to parse the query.
     """
     relations: dict[str, None] = {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -24,10 +25,10 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
     missing = sorted(used - set(params))
     if missing:
         raise Invalid(f"SQL: no value is given for {', '.join('$' + name for name in missing)}")
-    return {name: _value(name, params[name]) for name in used}
+    return {name: _duckdb_value(name, params[name]) for name in used}
 
 
-def _value(name: str, value: object) -> object:
+def _duckdb_value(name: str, value: object) -> object:
     """Convert a query parameter for DuckDB: times to UTC without a zone, decimals to floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):
@@ -35,7 +36,9 @@ def _value(name: str, value: object) -> object:
     if isinstance(value, datetime):
         return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
     if isinstance(value, Decimal):
-        return float(value)
+        value = float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Invalid(f"SQL: ${name} is {value}", remedy="a parameter is a finite number")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     raise Invalid(

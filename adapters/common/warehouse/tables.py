@@ -102,7 +102,7 @@ def check_spec(spec: TableSpec) -> None:
 def evolved(old: Document | None, spec: TableSpec, *, stream_key: str | None = None) -> Document:
     """Return a table's stored description after its spec is applied: created or extended.
 
-    A new column may be required: of the rows to come, since it is null in the earlier ones.
+    A new column may be required: that holds for rows to come, while earlier rows have null there.
 
     Raises:
         Invalid: A column would be dropped, renamed or changed; the message names it.

@@ -70,7 +70,7 @@ class Queue(Protocol):
         """Send the model server process its next request, now or as soon as one arrives."""
 
     def went(self, backend: Backend) -> None:
-        """Send the process no more requests: it ended, or is about to."""
+        """Send the process no more requests: it has ended, or is about to end."""
 
     def put_back(self, exchange: Exchange) -> None:
         """Queue a request again that a process could not be sent, to be answered next."""

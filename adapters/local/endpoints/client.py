@@ -55,10 +55,10 @@ class Client:
 
         Args:
             method: GET, POST ...
-            path: With the query.
-            body: Of the request.
-            headers: Beside Host and Content-Length.
-            what: What this is for, in the words of an error.
+            path: The path with the query.
+            body: The request's body.
+            headers: Headers in addition to Host and Content-Length.
+            what: A clause on what the request is for, for error messages.
 
         Raises:
             Unavailable: Nothing was sent.

@@ -309,8 +309,8 @@ class LocalEndpointHost:
     def _start_again(self, name: str, row: EndpointRow | None = None) -> bool:
         """Start the endpoint's processes if they have died; return whether they were started.
 
-        Supervisor and watcher were both killed, or the machine was switched off: whoever looks
-        starts them, where they ran before.
+        They are dead if supervisor and watcher were both killed, or the machine was restarted. They
+        are started only in the home folder in which they ran before.
         """
         row = row or self._row(name)
         if row is None or self._target.calls.dry_run or supervision.alive(self._home, name):
@@ -375,16 +375,15 @@ class LocalEndpointHost:
     def _replace(self, row: EndpointRow, report: Report) -> None:
         """Restart the endpoint's supervisor and model servers with the code that is installed now.
 
-        The socket stays open, and new model servers are ready before the old ones end.
-
-        Where the watcher belongs to another installation, whose code it would start again,
-        everything is ended and started from here.
+        The socket stays open, and new model servers are ready before the old ones end. If the
+        watcher would start the old code again, because it belongs to another installation, all
+        processes are ended and started from here.
         """
         name = row.name
         with self._target.calls.mutating("endpoints.replace", name):
             client, address = self._client(name)
             if report.code != own_code():
-                if supervision.steer(client, address, "replace") is None:
+                if supervision.send_command(client, address, "replace") is None:
                     # it knows no better way; its watcher starts the next
                     supervision.send(address, signal.SIGKILL)
                 report = (
@@ -407,7 +406,7 @@ class LocalEndpointHost:
                 self._start(self._row(name) or row)
             else:
                 client, address = self._client(name)
-                supervision.steer(client, address, "renew")
+                supervision.send_command(client, address, "renew")
 
     def _successor(self, name: str, predecessor: Address) -> Report | None:
         """Return the report of the new supervisor that replaces the one at an earlier address.
@@ -505,10 +504,10 @@ def _failure(endpoint: str, response: Response) -> Exception:
 
 def _whole(folder: Path) -> bool:
     """Return whether a copied model folder is complete, by its manifest."""
-    from ....pipelines.models.predictor import whole
+    from ....pipelines.models.predictor import whole_manifest
 
     try:
-        whole(folder)
+        whole_manifest(folder)
     except (Invalid, NotFound):
         return False
     return True

@@ -108,7 +108,7 @@ class ModelServer:
     def _replace(self) -> None:
         """Kill the model server process, which works at one request for longer than the time-out.
 
-        Nothing else ends that. Another process is started in its place.
+        Such a process ends in no other way. Another one is started in its place.
         """
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 

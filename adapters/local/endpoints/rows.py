@@ -146,9 +146,9 @@ def endpoint_folder(home: Path, name: str) -> Path:
 
 
 def registered_digest(folder: Path) -> str | None:
-    """Return the digest of the registered model from the name of a variant's copied model folder.
+    """Return the registered model's digest, which the name of a variant's model folder contains.
 
-    None: the row is from before the folders' names had it.
+    None: the folder was copied by an earlier release, whose names had no digest.
     """
     digest = folder.name.rpartition("-")[2]
     return digest if len(digest) == 64 else None  # SHA-256

@@ -131,16 +131,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--name", required=True)
     options, limits = parser.parse_known_args(arguments)
     folder = endpoint_folder(options.home, options.name)
-    row, lock = _row(options.home, options.name), -1
+    row, lock = _read_row(options.home, options.name), -1
     while row is not None and not _same(lock, folder / "supervisor.lock"):
         make_folder(folder)
         lock = os.open(folder / "supervisor.lock", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         fcntl.flock(lock, fcntl.LOCK_EX)  # until whoever runs it has gone
-        row = _row(options.home, options.name)
+        row = _read_row(options.home, options.name)
     if row is None:
         print(f"there is no endpoint {options.name} any more", file=sys.stderr)
         return 0
-    supervision.end_left(options.home, options.name)
+    supervision.kill_left_servers(options.home, options.name)
     listening = supervision.listen(row.port)
     address = Address(
         port=listening.getsockname()[1],
@@ -162,7 +162,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _same(descriptor: int, path: Path) -> bool:
     """Return whether an open file is still the one at a path.
 
-    An endpoint that was deleted and made again under its name has another file there.
+    If an endpoint was deleted and made again under the same name, another file is there.
     """
     try:
         return descriptor >= 0 and os.path.samestat(os.fstat(descriptor), path.stat())
@@ -170,7 +170,7 @@ def _same(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _row(folder: Path, name: str) -> EndpointRow | None:
+def _read_row(folder: Path, name: str) -> EndpointRow | None:
     """Read an endpoint's row from the home folder's SQLite file, or return None."""
     connection = database(folder)
     try:

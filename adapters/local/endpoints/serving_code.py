@@ -41,7 +41,7 @@ def own_code() -> str:
 def code_of(pid: int) -> str | None:
     """Return the digest of the serving code that a model server process was started with.
 
-    "": the process is from before there was a digest. None: the system does not say.
+    "": a release without digests started the process. None: the operating system does not tell.
     """
     try:
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

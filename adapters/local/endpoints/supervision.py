@@ -41,7 +41,7 @@ _started: list[subprocess.Popen[bytes]] = []
 def alive(home: Path, name: str) -> bool:
     """Return whether an endpoint's supervisor process runs, by whether its lock is held.
 
-    The kernel frees it with its holder, so no pid can mislead.
+    The kernel frees the lock when its holder dies, so a reused pid cannot mislead.
     """
     _reap()
     try:
@@ -99,14 +99,14 @@ def start(
 ) -> bool:
     """Start an endpoint's watcher and supervisor unless they run; return whether they were started.
 
-    They inherit lock and socket, so there is no moment in which they are neither there nor absent.
-    Model servers that earlier ones left are ended.
+    The new processes inherit the lock and the socket from this one, so that no other process sees
+    the lock free meanwhile. Model servers that earlier ones left are ended.
 
     Args:
         home: The target's home folder.
-        row: The endpoint's.
+        row: The endpoint's row in the database.
         arguments: The supervisor's limits.
-        record: Writes down the port, under the lock and before there is anything to find.
+        record: Stores the port; it is called under the lock, before the processes start.
     """
     folder = endpoint_folder(home, row.name)
     make_folder(folder)
@@ -116,7 +116,7 @@ def start(
     ):
         if not _try_lock(lock.fileno()):
             return False
-        end_left(home, row.name)
+        kill_left_servers(home, row.name)
         with listen(row.port) as listening:
             port: int = listening.getsockname()[1]
             record(port)
@@ -140,10 +140,11 @@ def start(
     return True
 
 
-def end_left(home: Path, name: str) -> None:
+def kill_left_servers(home: Path, name: str) -> None:
     """Kill the model servers of a supervisor and watcher that were both killed.
 
-    They end by themselves unless they hang. If the home folder was copied, the original's go on.
+    Usually they end by themselves; one that hangs does not. If the home folder is a copy, the model
+    servers of the original are left alone.
     """
     with suppress(Invalid, Refused):
         left = address(home, name)
@@ -163,8 +164,11 @@ def start_watcher(
 ) -> subprocess.Popen[bytes]:
     """Start a watcher process, which restarts an endpoint's supervisor whenever that dies.
 
-    `fds` as watcher.py takes them; `session`: detached from the terminal, in a process group of its
-    own.
+    Args:
+        fds: The file descriptors that it inherits, in watcher.py's order.
+        arguments: The supervisor's limits.
+        session: Whether it is detached from the terminal, in a process group of its own.
+        log: The file descriptor of its log; None: that of this process.
     """
     return subprocess.Popen(
         watcher_command(fds, arguments),
@@ -185,7 +189,7 @@ def watcher_command(fds: Sequence[int], arguments: Sequence[str]) -> list[str]:
 def _try_lock(descriptor: int) -> bool:
     """Try for some time to take a file lock; return False if another process holds it.
 
-    Who asks `alive` holds it for a moment, or for long where the machine is busy, and shares it.
+    A process that asks `alive` shares the lock for a moment, or for longer on a busy machine.
     """
     deadline = time.monotonic() + _LOOKING
     while not _locked(descriptor, fcntl.LOCK_EX):
@@ -212,8 +216,8 @@ def send(to: Address | None, number: signal.Signals) -> None:
             os.kill(to.pid, number)
 
 
-def steer(client: Client, address: Address, verb: str) -> Report | None:
-    """Tell a supervisor over HTTP to `replace` itself or to `renew` its model servers.
+def send_command(client: Client, address: Address, verb: str) -> Report | None:
+    """Send a supervisor a command: `replace` itself, or `renew` its model servers.
 
     Return its report of what runs, or None if its code is too old to know the command.
     """
@@ -251,7 +255,7 @@ def ask(client: Client, address: Address, *, follow: bool, again: bool = False) 
 def end(home: Path, name: str, *, within: float = 15.0) -> None:
     """End an endpoint's processes after its row was deleted, and remove their files.
 
-    The supervisor is told, and its process group is killed if it does not end.
+    The supervisor is asked to end, and its process group is killed if it does not.
     """
     first = address(home, name)
     if first is not None and alive(home, name):
@@ -267,7 +271,7 @@ def end(home: Path, name: str, *, within: float = 15.0) -> None:
             with suppress(ProcessLookupError):
                 os.killpg(group, signal.SIGKILL)
             _wait(lambda: (members(group), alive(home, name)) == ([], False), _DYING)
-    end_left(home, name)
+    kill_left_servers(home, name)
     remove_tree(endpoint_folder(home, name))
 
 

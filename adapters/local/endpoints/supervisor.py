@@ -117,7 +117,7 @@ class Supervisor:
     def follow(self) -> None:
         """Start, resize and end model servers and set the traffic split as the endpoint's row says.
 
-        It is synchronous: whoever asked sees the new state in the answer.
+        It is done when this returns, so the report that follows shows the new state.
         """
         row = read(self.connection, self.name)
         if row is None or row.instance != self.address.instance:
@@ -212,8 +212,8 @@ class Supervisor:
     async def _leave(self) -> None:
         """Exit, so that a supervisor with the code that is installed now takes over.
 
-        The watcher starts it, and it takes over what runs. New connections wait in the socket's
-        queue meanwhile. Connected clients are told with their next answer that it was the last.
+        The watcher starts it, and it takes over the model servers. New connections wait in the
+        socket's queue meanwhile. Connected clients get a last answer that closes their connection.
         """
         if self._server is None:
             return
@@ -262,9 +262,9 @@ class Supervisor:
             os.write(self.fds.up, b"e")  # else the watcher would start it again
 
     def _logs(self) -> list[Path]:
-        """Return the paths of the supervisor's log and the variants', whose sizes are limited.
+        """Return the paths of the supervisor's log and the variants' logs, whose sizes are limited.
 
-        They grow by each request when asked (`-v`), and by what a model prints.
+        They can grow with each request: by verbose logging (`-v`), and by what a model prints.
         """
         return [
             self.folder / "supervisor.log",
@@ -342,7 +342,8 @@ class Supervisor:
 def _connections() -> int:
     """Return how many client connections the router may have open at once.
 
-    It is below the limit of descriptors, as whoever is above it can only be left waiting.
+    It raises this process's limit of file descriptors if it can, and stays below it: connections
+    above that could not even be refused.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = CONNECTIONS + RESERVED

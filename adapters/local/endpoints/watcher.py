@@ -68,7 +68,8 @@ def main(arguments: Sequence[str]) -> int:
 def _start(keep: Sequence[int], arguments: Sequence[str], *, again: bool) -> tuple[int, int]:
     """Start a supervisor process; return the pipe from it, and the pipe to it, as descriptors.
 
-    Nothing is ever written to the second: when it closes, the supervisor knows that we died.
+    Nothing is ever written to the second: when it closes, the supervisor knows that the watcher
+    died.
     """
     from_it, its_up = os.pipe()
     its_down, to_it = os.pipe()

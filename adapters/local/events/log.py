@@ -50,7 +50,7 @@ class LocalEventLog:
         self._leader = threading.Lock()
 
     def apply(self, stream: StreamSpec) -> None:
-        """Make the stream's table, and mark it as one to which single events are appended.
+        """Make the stream's table, and mark it as one that takes single events.
 
         Raises:
             Invalid: As the port says.

@@ -287,7 +287,7 @@ def _read(db: sqlite3.Connection, name: str) -> _View | None:
 
 
 def _synced_until(db: sqlite3.Connection, view: str) -> int | None:
-    """Return the created time (ms) up to which a view is synced; None if it must be rebuilt."""
+    """Return the creation time (ms) up to which a view has all rows; None if to be rebuilt."""
     row: tuple[int | None] | None = db.execute(
         "SELECT synced FROM online_views WHERE name = ?", (view,)
     ).fetchone()

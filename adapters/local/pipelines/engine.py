@@ -63,7 +63,7 @@ class LocalPipelineEngine:
         if state is None or state.phase not in ("running", "cancelling"):
             return state
         with translated(f"closing run {run_id}, which ended"):
-            table.bury(self._db, run_id)
+            table.close_dead_run(self._db, run_id)
         return self._state(run_id)
 
     def _state(self, run_id: str) -> RunState | None:
@@ -96,7 +96,7 @@ class LocalPipelineEngine:
                 with suppress(ProcessLookupError):
                     os.kill(row.pid, signal.SIGTERM)
             else:
-                table.bury(self._db, run_id)
+                table.close_dead_run(self._db, run_id)
 
     def close(self) -> None:
         """Close the database."""

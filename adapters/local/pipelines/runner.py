@@ -127,7 +127,7 @@ class Runner:
     def _decide(self, spec: StepSpec) -> bool:
         """Skip, fail or start a step all of whose dependencies have ended.
 
-        Return False if as many steps run already as may run at once.
+        Return False if it must wait, because the largest number of steps runs already.
         """
         if self.cancelling:
             return self._end(spec, "cancelled")

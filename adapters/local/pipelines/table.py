@@ -157,10 +157,10 @@ def finish(db: sqlite3.Connection, run_id: str, phase: RunPhase) -> None:
     )
 
 
-def bury(db: sqlite3.Connection, run_id: str) -> None:
-    """Close a pipeline run whose runner process died, so that nobody waits for it.
+def close_dead_run(db: sqlite3.Connection, run_id: str) -> None:
+    """Close a pipeline run whose runner process died, so that callers do not wait for it forever.
 
-    It is cancelled if that was asked for, else failed.
+    It becomes cancelled if a cancellation was requested, else failed.
     """
     with transaction(db):
         current = row(db, run_id)

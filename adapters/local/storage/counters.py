@@ -69,9 +69,9 @@ class LocalCounters:
         self._sweep_at = 0.0  # monotonic
 
     def apply(self, endpoint: str) -> None:
-        """Record that an endpoint keeps counters in counters.db; synced to disk, as no count is.
+        """Record that an endpoint keeps counters in counters.db.
 
-        It can be repeated.
+        The record is synced to disk, which the counts themselves are not. The call can be repeated.
         """
         if self.observe(endpoint) is None:
             with self._calls.mutating("counters.apply", endpoint):

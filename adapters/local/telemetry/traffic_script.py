@@ -45,13 +45,13 @@ class LocalTrafficScript:
                 self._target.calls.mutating("metrics.add", endpoint),
                 (folder / file_name(minute.start)).open("ab", buffering=0) as file,
             ):
-                file.write(_lines(minute))
+                file.write(_log_lines(minute))
 
     def advance(self, span: timedelta) -> None:
         """Do nothing: local endpoints have no clock of their own."""
 
 
-def _lines(minute: TrafficMinute) -> bytes:
+def _log_lines(minute: TrafficMinute) -> bytes:
     """Return a minute's made-up requests as lines of the request log, spread evenly over it."""
     start, latencies, errors = (
         epoch_milliseconds(minute.start),

@@ -47,7 +47,7 @@ def list_batches(
     Args:
         table: The table's folder.
         listed: Batches that were listed before; they cannot have changed.
-        stray: Is told of each file that is no batch; by default it becomes a warning.
+        stray: Called with a text on each file that is no batch; by default it becomes a warning.
     """
     names: list[str] = []
     try:

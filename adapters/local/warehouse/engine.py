@@ -16,7 +16,7 @@ import msgspec
 
 from ....errors import Invalid, IsthmusError, LimitExceeded
 from ....target import Target
-from ...common.warehouse import results
+from ...common.warehouse import duckdb_functions, results
 from ...common.warehouse.queries import bind, sql_error, sql_invalid, with_position
 from ...common.warehouse.relations import path_literal, quoted, relations_in
 from ...common.warehouse.tables import Document
@@ -101,19 +101,16 @@ class Engine:
         sql: str,
         params: Mapping[str, object],
         into: Callable[[duckdb.DuckDBPyRelation], None],
-        *,
-        compare: bool = True,
     ) -> None:
         """Bind an SQL query on a cursor of its own, and pass its lazy result to `into`.
 
-        It may happen twice, if the first try runs out of memory. The cursor is its own because one
-        with a half-read result takes no other query.
+        `into` may be called twice, if the first try runs out of memory. A cursor whose result is
+        half read takes no other query, therefore this one is not shared.
         """
 
         def run() -> None:
-            with self._refresh(
-                documents, relations_in(documents, sql), compare=compare
-            ).cursor() as cursor:
+            base = self._refresh(documents, relations_in(documents, sql), compare=True)
+            with base.cursor() as cursor:
                 into(bind(cursor, sql, params)[0])
 
         self._run(run, documents, sql, params)
@@ -200,6 +197,7 @@ class Engine:
             # views and queries are a project's own: they see the warehouse
             base.execute("SET enable_external_access = false")
             base.execute("CREATE SCHEMA spool")
+            duckdb_functions.define(base)
             self._base, self._owner = base, os.getpid()
             self._registered = {}
         return base
@@ -252,7 +250,7 @@ class Engine:
         count = fresh.num_rows if fresh is not None else 0
         if fresh is not None and count:
             last = fresh.column(spool.SEQUENCE)[-1].as_py()
-        floor = spool.floor(listed)
+        floor = spool.last_published(listed)
         size += previous.size if previous is not None and same and previous.floor == floor else 0
         now = _Registered(document=document, batches=listed, floor=floor, last=last, size=size)
         if now != previous:
@@ -359,9 +357,15 @@ class Engine:
 def _replace(
     base: duckdb.DuckDBPyConnection, now: _Registered, fresh: pa.Table | None, *, again: bool
 ) -> None:
-    """Replace a table's spooled events and files in DuckDB in one transaction.
+    """Replace a table's spooled events and its files in DuckDB, in one transaction.
 
-    So queries see one state.
+    Queries see the old state or the new one, never a mixture.
+
+    Args:
+        base: The connection.
+        now: The table with its files as they are now.
+        fresh: Spooled events to add; None: none have come.
+        again: The table of spooled events is made anew before.
     """
     document = now.document
     base.execute("BEGIN")
@@ -401,5 +405,8 @@ def _is_full_disk(error: Exception) -> bool:
 
 
 def _shape(registered: _Registered) -> _Registered:
-    """Return a relation's registration without its files: if that changes, views must be remade."""
+    """Return a relation's registration without its files.
+
+    While this stays the same, views that read the relation need not be made again.
+    """
     return msgspec.structs.replace(registered, batches=(), floor=0, last=0)

@@ -27,7 +27,10 @@ def table_sql(document: Document, files: Sequence[str]) -> str:
 
 
 def spool_sql(document: Document) -> str:
-    """Return the SQL that creates the empty DuckDB table for a stream's spooled events."""
+    """Return the SQL that creates the empty DuckDB table for a stream's spooled events.
+
+    Spooled events are in SQLite, and not in Parquet files yet.
+    """
     fields = ", ".join(f"{quoted(c.name)} {sql_type(c.type)}" for c in document.columns)
     return (
         f"CREATE OR REPLACE TABLE {spool_table(document)} ({fields}, {SEQUENCE} BIGINT, "

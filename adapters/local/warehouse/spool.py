@@ -126,7 +126,7 @@ def read(
     )
 
 
-def floor(published: Sequence[batches.Batch]) -> int:
+def last_published(published: Sequence[batches.Batch]) -> int:
     """Return the last sequence number of spooled events that are in the table's Parquet files.
 
     Events up to it must not be read from the spool again.
@@ -154,7 +154,7 @@ def compact(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
-        done = floor(batches.list_batches(table, {}))
+        done = last_published(batches.list_batches(table, {}))
         waiting = read(database.connection, document, after=done, about=about).events
         last = done
         if waiting.num_rows:

@@ -10,6 +10,7 @@ from ....feature_store.port import Params, SqlProblem, TableSpec, TableState
 from ....storage import Resource
 from ....target import Target
 from ...common.warehouse import results
+from ...common.warehouse.binder import bind
 from ...common.warehouse.conformance import check_columns, conform, in_time_order
 from ...common.warehouse.relations import quoted
 from ...common.warehouse.tables import (
@@ -63,7 +64,7 @@ class LocalWarehouse:
         self._apply(table, stream_key=None)
 
     def apply_stream(self, table: TableSpec, key: str) -> None:
-        """Make a table to which single events are appended as well. The EventLog calls this."""
+        """Make a table that takes single events as well as batches. The EventLog calls this."""
         self._apply(table, stream_key=key)
 
     def _apply(self, spec: TableSpec, *, stream_key: str | None) -> None:
@@ -75,14 +76,7 @@ class LocalWarehouse:
         if document == old:
             return
         if spec.view_sql is not None:
-            # both bind: Invalid now, not at the first read; the first judges the view's own text
-            self._engine.stream(documents, spec.view_sql, {}, _drop, compare=False)
-            self._engine.query(
-                {**documents, spec.name: document},
-                f"SELECT * FROM {quoted(spec.name)} LIMIT 0",
-                {},
-                compare=False,
-            )
+            bind({**documents, spec.name: document}, spec.view_sql, {})
         with (
             self._calls.mutating("warehouse.apply", spec.name),
             self._database.transaction(f"applying {spec.name}") as db,
@@ -173,7 +167,7 @@ class LocalWarehouse:
         return self._engine.query(self._documents(), sql, params)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
-        """Return what the neutral SQL subset lacks of a statement, with lines; nothing is run."""
+        """Return what of a statement is outside the SQL subset of all targets; nothing is run."""
         from ..sql import check
 
         return check(sql)
@@ -181,7 +175,7 @@ class LocalWarehouse:
     def remove(self, name: str) -> None:
         """Delete a table or view, which may be absent. The inventory calls this.
 
-        Readers lose the rows by one rename; the document goes then.
+        Its folder disappears by one rename, then its description is removed.
         """
         files.remove_tree(self._folder / name)
         with self._database.transaction(f"deleting {name}") as db:
@@ -221,14 +215,10 @@ class LocalWarehouse:
             return catalogue.existing(self._database.connection, table)
 
 
-def _drop(_relation: duckdb.DuckDBPyRelation) -> None:
-    """Leave a bound query unread."""
-
-
 def _chunks(relation: duckdb.DuckDBPyRelation, document: Document) -> Iterator[pa.RecordBatch]:
     """Yield a query's rows in the order of their time, in Arrow batches of limited size.
 
-    So one file is open at a time, however many dates there are.
+    The order by time lets the writer keep one file open at a time, however many dates there are.
     """
     import pyarrow as pa
 
@@ -242,10 +232,7 @@ def delete(target: Target, resource: Resource) -> None:
 
 
 def local_warehouse(target: Target) -> LocalWarehouse:
-    """Return the target's warehouse as the local class.
-
-    The adapter's other files need more of it than the port.
-    """
+    """Return the target's warehouse as the local class, which has more methods than the port."""
     warehouse = target.warehouse
     if not isinstance(warehouse, LocalWarehouse):
         raise NotFound("the target's warehouse is not the local one")

@@ -70,7 +70,7 @@ class SageMakerAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Tag a SageMaker endpoint as adopted by this project in one call, so that no half remains.
+        """Tag a SageMaker endpoint as adopted by this project, by a single call.
 
         The call has no precondition: a project that was overtaken sees it when it reads the tags
         again.
@@ -149,7 +149,7 @@ class SageMakerAdopter:
             ),
             versions_by_content,
         )
-        if variant.ours and owner is None:
+        if variant.is_managed and owner is None:
             raise Refused(
                 f"{native}, variant {label}: {model} is a model of an Isthmus project",
                 remedy="deploy it from that project",
@@ -166,7 +166,7 @@ class SageMakerAdopter:
             image=packaged.get("Image", ""),
             uri=packaged.get("ModelDataSource", {}).get("S3DataSource", {}).get("S3Uri")
             or packaged.get("ModelDataUrl", ""),
-            model=variant.spec.model if variant.ours else "",
+            model=variant.spec.model if variant.is_managed else "",
             version=variant.spec.version,
         )
 
@@ -230,13 +230,13 @@ def versions(tags: Mapping[str, str]) -> dict[str, tuple[str, int]]:
 def as_tagged(
     aws: Aws, described: Mapping[str, Any], configured: Sequence[ConfiguredVariant]
 ) -> tuple[ConfiguredVariant, ...]:
-    """Return an endpoint's variants; those that others made become the versions that its tags name.
+    """Return an endpoint's variants; for an adopted one its tags say which versions they are.
 
     Raises:
         Refused: profiles.yaml names the endpoint, and its tags name another project.
     """
     if (
-        all(variant.ours for variant in configured)
+        all(variant.is_managed for variant in configured)
         and described["EndpointName"] not in aws.adopted.values()
     ):
         return tuple(configured)
@@ -358,7 +358,7 @@ _STRANGE: dict[str, Callable[[Mapping[str, Any]], bool]] = {
 def check_endpoint(
     native: str, described: Mapping[str, Any], configured: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """Refuse to adopt an endpoint between whose variants traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its variants.
 
     Raises:
         Busy: It is changing.

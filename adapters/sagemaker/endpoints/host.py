@@ -48,10 +48,9 @@ class SageMakerEndpoints:
         self._rules = hosting.rules_of(target, provider="SageMaker", most_variants=variants.MOST)
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Start what brings an endpoint nearer to its spec; return its state from before.
+        """Take one step of an endpoint towards its spec; return its state from before.
 
-        While SageMaker is at work, or if it was slow, nothing is sent: the next call goes on from
-        there.
+        While SageMaker changes the endpoint, nothing is sent: the next call goes on from there.
 
         Raises:
             Conflict: A variant that has traffic would change.
@@ -87,10 +86,10 @@ class SageMakerEndpoints:
         return saw
 
     def shift(self, endpoint: str, split: Mapping[str, Decimal], *, expect: str) -> None:
-        """Set the variants' traffic weights; the expected state is checked, not fenced.
+        """Set the variants' traffic weights, after a check that the endpoint is still as expected.
 
-        SageMaker's call has no precondition. A caller that loses such a race sees it in the next
-        observation.
+        SageMaker's call has no precondition: a change between check and call is not noticed here,
+        but at the next observation.
         """
         name = self._aws.endpoint_name(endpoint)
         looked = self._target.clock()
@@ -211,7 +210,7 @@ class SageMakerEndpoints:
             self._aws, described, [self._known_variant(client, variant) for variant in listed]
         )
         if configured and all(
-            variant.ours for variant in configured
+            variant.is_managed for variant in configured
         ):  # what is foreign may be adopted at any time
             with self._lock:
                 self._configs[key] = configured
@@ -314,8 +313,8 @@ class SageMakerEndpoints:
     ) -> str:
         """Create the models and the endpoint config, and return the config's name.
 
-        They are named from their content, so one that exists is the right one. `running` is the
-        config that it follows.
+        Their names come from their content, so one that exists already is the right one. `running`
+        names the present config, whose settings are repeated for an adopted endpoint.
         """
         client, role = self._aws.client("sagemaker"), self._aws.role
         standing = any(variant.standing is not None for variant in planned)

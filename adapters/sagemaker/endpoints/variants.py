@@ -87,8 +87,8 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
     adopted: bool = False
 
     @property
-    def ours(self) -> bool:
-        """Whether Isthmus deployed the variant, or adopted it."""
+    def is_managed(self) -> bool:
+        """Whether Isthmus deployed the variant, or the project adopted it."""
         return _MODEL in self.environment
 
     @property
@@ -98,9 +98,9 @@ class ConfiguredVariant(msgspec.Struct, frozen=True, kw_only=True):
         return VariantSpec(
             name=self.name,
             model=environment.get(_MODEL, self.model_name),
-            version=_number(environment.get(_VERSION)),
+            version=_version_number(environment.get(_VERSION)),
             machine=environment.get(_MACHINE, ""),
-            attempt=_number(environment.get(_ATTEMPT)),
+            attempt=_version_number(environment.get(_ATTEMPT)),
         )
 
 
@@ -195,11 +195,12 @@ def content_of(containers: Sequence[Mapping[str, Any]]) -> str:
 def as_registered(
     variant: ConfiguredVariant, versions: Mapping[str, tuple[str, int]]
 ) -> ConfiguredVariant:
-    """Return a variant that others made as the registered version whose container it runs, if any.
+    """Return a foreign variant as the registered version with the same container, if one exists.
 
-    `versions` gives (model, version) by the container's digest.
+    A variant of Isthmus's own, or without such a version, is returned unchanged. `versions` gives
+    (model, version) by the container's digest.
     """
-    if variant.ours or variant.content not in versions:
+    if variant.is_managed or variant.content not in versions:
         return variant
     model, number = versions[variant.content]
     return msgspec.structs.replace(
@@ -230,8 +231,8 @@ def running(described: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
 def shares(weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
     """Convert the variants' traffic weights to percents.
 
-    They are rounded to 0.01 if only float32 keeps them from it, else to a millionth (foreign
-    weights).
+    Weights are stored as float32: a percent that differs from a hundredth only by that is rounded
+    to it. Others, which Isthmus did not set, are rounded to a millionth.
     """
     total = sum(weights.values(), Decimal(0))
     if not total:
@@ -284,8 +285,11 @@ def state(
 
 
 def revision(config: str, configured: Sequence[ConfiguredVariant]) -> str:
-    """Return the revision of the spec that runs, or `foreign:<config>` if a variant is not ours."""
-    if not configured or not all(variant.ours for variant in configured):
+    """Return the revision of the spec that runs.
+
+    It is `foreign:<config>` if Isthmus deployed or adopted not all of the variants.
+    """
+    if not configured or not all(variant.is_managed for variant in configured):
         return f"foreign:{config}"
     return revision_of_variants(
         (variant.spec for variant in configured), routing=routing(configured)
@@ -304,8 +308,8 @@ def routing(configured: Sequence[ConfiguredVariant]) -> Literal["weighted", "sti
 def token(described: Mapping[str, Any]) -> str:
     """Return a compare-and-swap token of an endpoint: a digest of its config, weights and identity.
 
-    LastModifiedTime and the counts are no part of it: autoscaling and maintenance (SystemUpdating)
-    move them, and change nobody's split.
+    LastModifiedTime and the instance counts are left out: autoscaling and maintenance change them
+    without changing the traffic split.
     """
     weights = sorted(
         (summary["VariantName"], summary.get("DesiredWeight", 0.0))
@@ -331,7 +335,7 @@ def current_weights(endpoint: EndpointState, described: Mapping[str, Any]) -> di
 def traffic(endpoint: EndpointState) -> dict[str, Decimal]:
     """Return each variant's traffic in percent, served or requested, whichever is more.
 
-    A failed variant serves nobody. It tells which variants must not change.
+    A failed variant has none. Variants with traffic must not be changed.
     """
     return {
         variant.name: max(variant.percent, variant.target_percent)
@@ -378,8 +382,8 @@ def _decimal(number: float | Decimal) -> Decimal:
     return Decimal(f"{float(number):.7g}")
 
 
-def _number(text: str | None) -> int:
-    """Convert a text of digits to a number; any other is 0."""
+def _version_number(text: str | None) -> int:
+    """Convert a text of digits to a number; anything else becomes 0."""
     return int(text) if text and text.isdigit() else 0
 
 

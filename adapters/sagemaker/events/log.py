@@ -69,7 +69,7 @@ class KinesisEventLog:
         self._ready.pop(stream.name, None)
         name = names.underscored(self._aws.project, stream.name)
         if (source := _stream(self._aws, name)) is None:
-            with self._aws.mutating("CreateStream", name), _there_is_fine():
+            with self._aws.mutating("CreateStream", name), _ignoring_existing():
                 self._aws.client("kinesis").create_stream(
                     StreamName=name,
                     StreamModeDetails={"StreamMode": "ON_DEMAND"},
@@ -92,9 +92,9 @@ class KinesisEventLog:
             )
 
     def _deliver(self, stream: str, name: str, prefix: str) -> None:
-        """Create the stream's Firehose once the Kinesis stream is active: it takes no other source.
+        """Create the stream's Firehose, after the Kinesis stream has become active.
 
-        It begins with the events that come after it, so `append` waits for it in turn.
+        Firehose takes no other source, and delivers only events that come after its creation.
         """
         source = wait(
             lambda: _stream(self._aws, name),
@@ -106,7 +106,7 @@ class KinesisEventLog:
         )
         assert source is not None  # noqa: S101  the predicate says so
         self._aws.s3()  # the bucket has to be there
-        with self._aws.mutating("CreateDeliveryStream", name), _there_is_fine():
+        with self._aws.mutating("CreateDeliveryStream", name), _ignoring_existing():
             self._aws.client("firehose").create_delivery_stream(
                 **_firehose(self._aws, stream, name, source["StreamARN"], prefix)
             )
@@ -141,7 +141,7 @@ class KinesisEventLog:
         Raises:
             NotFound: There is no such stream.
             Busy: It is not ready after some minutes.
-            Throttled: Some may be durable, so all may be sent again. So with OutcomeUnknown.
+            Throttled: Some events may be stored: send all again. OutcomeUnknown says the same.
         """
         cached = self._ready.get(stream)
         ready = cached or self._wait(stream)
@@ -226,7 +226,7 @@ def _encode(
 
 
 @contextmanager
-def _there_is_fine() -> Iterator[None]:
+def _ignoring_existing() -> Iterator[None]:
     """Ignore, inside the block, the error that a resource to create exists already."""
     try:
         with translated("creating", effect=True):

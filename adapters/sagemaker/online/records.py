@@ -66,7 +66,7 @@ def encode(row: Mapping[str, Any], features: Sequence[Column], stamp: str) -> li
         value = row[feature.name]
         if value is None:
             continue
-        text, plain = _text(value)
+        text, plain = _stored_text(value)
         (values if plain else special)[feature.name] = text
     if special:
         values[_SPECIAL] = _escaped(special)
@@ -79,7 +79,7 @@ def _escaped(special: Mapping[str, str]) -> str:
     return _AWKWARD.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
 
 
-def _text(value: object) -> tuple[str, bool]:
+def _stored_text(value: object) -> tuple[str, bool]:
     """Return a feature value as text, and whether Feature Store keeps it unchanged."""
     if isinstance(value, bool):
         return ("true" if value else "false"), True
@@ -97,10 +97,12 @@ def decode(
     features: Sequence[Column],
 ) -> list[dict[str, object] | None]:
     """Decode Feature Store records to a row for each key, in order; None for a key without one."""
-    return [_values(records[key], features) if key in records else None for key in keys]
+    return [_feature_values(records[key], features) if key in records else None for key in keys]
 
 
-def _values(record: Sequence[Mapping[str, str]], features: Sequence[Column]) -> dict[str, object]:
+def _feature_values(
+    record: Sequence[Mapping[str, str]], features: Sequence[Column]
+) -> dict[str, object]:
     """Return the feature values in a Feature Store record, by feature name."""
     texts = {
         item["FeatureName"]: item["ValueAsString"]

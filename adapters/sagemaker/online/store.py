@@ -222,9 +222,9 @@ class FeatureStoreOnline:
     def _latest(
         self, view: OnlineViewSpec, document: _View, start: int | None, end: int
     ) -> pa.Table:
-        """Query the newest row of each entity that has one created in (start, end].
+        """Query the newest row of each entity that has a row created in (start, end].
 
-        Older rows of its history count, too.
+        The newest row by event time may be one that was created earlier.
         """
         params: dict[str, object] = {"until": from_epoch(end)}
         changed = ""
@@ -374,7 +374,10 @@ def _updating(group: dict[str, Any]) -> bool:
 
 
 def _creation_time(group: dict[str, Any]) -> str:
-    """Return when a feature group was created, as text that tells it from an earlier one."""
+    """Return a feature group's creation time as text.
+
+    It tells the group from an earlier one of the same name.
+    """
     created: datetime = group["CreationTime"]
     return created.isoformat()
 

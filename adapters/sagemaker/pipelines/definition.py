@@ -97,7 +97,7 @@ def definition(run: PipelineRun, settings: Settings) -> str:
 def branch_name(conditions: tuple[Condition, ...]) -> str:
     """Return a name for the ConditionStep of some conditions, from their hash.
 
-    Its hyphen, which no name of ours has, sets it apart.
+    Its hyphen keeps it apart from the names of steps, which have none.
     """
     return f"when-{sha256(msgspec.json.encode(conditions)).hexdigest()[:12]}"
 

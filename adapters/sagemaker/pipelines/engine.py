@@ -33,7 +33,7 @@ class SageMakerPipelines:
     def submit(self, run: PipelineRun) -> None:
         """Start a pipeline run as an execution, each stage recorded before the next.
 
-        So a repeat goes on where a crash left it, and starts nothing twice.
+        A repeat after a crash goes on from the last record, and starts nothing twice.
         """
         execution = read(self._blobs, run.run_id)
         if (
@@ -110,7 +110,7 @@ class SageMakerPipelines:
     def _version(self, name: str, run: PipelineRun) -> int:
         """Create or update the SageMaker pipeline for a run, and return the version to execute.
 
-        Only UpdatePipeline returns it, so a new pipeline is updated at once, too.
+        A new pipeline is updated at once, because only UpdatePipeline returns a version.
         """
         client = self._aws.client("sagemaker")
         text = definition(run, self._settings(run.pipeline))
@@ -135,7 +135,7 @@ class SageMakerPipelines:
     def _start(self, execution: Execution) -> str:
         """Start the pipeline execution of a run, and return its ARN.
 
-        By its token a repeat, the SDK's own too, returns the same one.
+        The call carries a token, so that a repeat returns the same execution.
         """
         run = execution.run
         with self._aws.mutating("StartPipelineExecution", execution.pipeline):

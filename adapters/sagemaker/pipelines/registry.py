@@ -54,8 +54,8 @@ class SageMakerRegistry:
     def register(self, model: str, *, uri: str, digest: str, image: str) -> ModelVersion:
         """Register a model version as a model package, or return the one that has the digest.
 
-        The digest is looked for first; by the token two registrations at once, or a repeat, make
-        one.
+        Two registrations at once, or a repeat, make one version: the digest is looked up first, and
+        the call carries a token.
         """
         name = dashed(self._aws.project, model)
         group = self._group(name) or self._make_group(name, model)
@@ -263,8 +263,8 @@ class SageMakerRegistry:
 def _inference(uri: str, image: str) -> dict[str, Any]:
     """Return the InferenceSpecification for registering a model package.
 
-    Ours is an uncompressed folder, the same bytes on every target. Others' is an archive, or no
-    data beside the image.
+    Isthmus's own models are uncompressed folders, the same bytes on every target. Adopted models
+    are archives, or have no data beside the image.
     """
     if not uri or uri.endswith(".tar.gz"):
         return {"Containers": [{"Image": image, **({"ModelDataUrl": uri} if uri else {})}]}

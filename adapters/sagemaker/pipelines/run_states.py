@@ -50,7 +50,7 @@ def run_state(
     """Return a run's state from its execution's status and the steps that were started.
 
     Args:
-        run: What was submitted.
+        run: The run as it was submitted.
         status: The execution's status.
         started: The steps that SageMaker has started.
         why: Returns the reason that a failed step wrote down itself.

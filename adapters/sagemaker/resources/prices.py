@@ -68,7 +68,7 @@ class Machines(msgspec.Struct, frozen=True, kw_only=True):
 def current(profile: Profile, region: str | None = None) -> PriceList:
     """Return the fetched AWS price list of a region (by default the profile's), if there is one.
 
-    Else, and offline, return the shipped table.
+    Without one, and offline, it is the table that Isthmus ships.
     """
     region = region or str(profile.options.get("region", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, region)

@@ -64,17 +64,17 @@ def _with_defaults(
         missing = {
             name: value
             for name, value in fitting.items()
-            if name not in passed and not _of_no_table(name, its, passed)
+            if name not in passed and not _omits_database(name, its, passed)
         }
         return function(*args, **kwargs, **missing)
 
     return call
 
 
-def _of_no_table(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
-    """Return whether a default `database` must be left out, as the call names no table.
+def _omits_database(name: str, its: Signature, passed: Mapping[str, object]) -> bool:
+    """Return whether a call of awswrangler must not get the default `database`: it names no table.
 
-    to_parquet writes plain files without both.
+    Without both, to_parquet writes plain files.
     """
     table = its.parameters.get("table")
     return (

@@ -71,7 +71,7 @@ class DynamoCounters:
             return
         if phase is None:
             self._create(endpoint)
-        name = _name(self._aws, endpoint)
+        name = _table_name(self._aws, endpoint)
         status = wait(
             lambda: self._status(name),
             lambda current: current != "CREATING",
@@ -94,7 +94,7 @@ class DynamoCounters:
 
     def _create(self, endpoint: str) -> None:
         """Create an endpoint's DynamoDB table, unless another process is creating it."""
-        name = _name(self._aws, endpoint)
+        name = _table_name(self._aws, endpoint)
         with (
             suppress(AlreadyExists, Busy),
             self._aws.mutating("CreateTable", name),
@@ -112,7 +112,7 @@ class DynamoCounters:
 
         It is "creating" as long as it has no time to live.
         """
-        name = _name(self._aws, endpoint)
+        name = _table_name(self._aws, endpoint)
         status = self._status(name)
         phase = None if status is None else _PHASES.get(status, "failed")
         if phase != "ready":
@@ -147,7 +147,7 @@ class DynamoCounters:
             NotFound: `apply` was not called for the endpoint.
             Unavailable: DynamoDB does not answer.
         """
-        name = _name(self._aws, endpoint)
+        name = _table_name(self._aws, endpoint)
         self._aws.calls.reading("GetItem", name)
         with counters_of(endpoint):
             item = self._again(lambda: self._item(name, unit))
@@ -160,7 +160,9 @@ class DynamoCounters:
     def _item(self, name: str, unit: str) -> Mapping[str, Any]:
         """Read a unit's DynamoDB item, or return an empty one."""
         with translated(f"GetItem {name}"):
-            response = self._client().get_item(TableName=name, Key=_key(unit), ConsistentRead=True)
+            response = self._client().get_item(
+                TableName=name, Key=_item_key(unit), ConsistentRead=True
+            )
         item: Mapping[str, Any] = response.get("Item", {})
         return item
 
@@ -179,7 +181,7 @@ class DynamoCounters:
             NotFound: `apply` was not called for the endpoint.
             Unavailable: DynamoDB does not answer.
         """
-        name = _name(self._aws, endpoint)
+        name = _table_name(self._aws, endpoint)
         with counters_of(endpoint), self._aws.mutating("UpdateItem", name):
             for change in _changes(amounts, forget, until):
                 self._again(partial(self._update, name, unit, change))
@@ -187,7 +189,7 @@ class DynamoCounters:
     def _update(self, name: str, unit: str, change: Mapping[str, Any]) -> None:
         """Apply one change (UpdateItem's arguments) to a unit's item."""
         with translated(f"UpdateItem {name}", effect=True):
-            self._client().update_item(TableName=name, Key=_key(unit), **change)
+            self._client().update_item(TableName=name, Key=_item_key(unit), **change)
 
     def _client(self) -> Any:
         """Return a DynamoDB client with a short time-out and without retries."""
@@ -216,7 +218,7 @@ def remove(aws: Aws, endpoint: str) -> None:
 
     The inventory calls this.
     """
-    name = _name(aws, endpoint)
+    name = _table_name(aws, endpoint)
     with suppress(NotFound), translated(f"deleting table {name}", effect=True):
         aws.client("dynamodb").delete_table(TableName=name)
 
@@ -230,11 +232,11 @@ def tables(aws: Aws) -> list[tuple[str, str]]:
     with aws.reading("ListTables", start):
         pages = client.get_paginator("list_tables").paginate()
         tables = [name for page in pages for name in page["TableNames"] if name.startswith(start)]
-        return [pair for name in tables if (pair := _ours(aws, client, name)) is not None]
+        return [pair for name in tables if (pair := _owned_table(aws, client, name)) is not None]
 
 
-def _ours(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
-    """Return (endpoint, ARN) of a table whose tags say that it is the project's, else None."""
+def _owned_table(aws: Aws, client: Any, name: str) -> tuple[str, str] | None:
+    """Return (endpoint, ARN) of a table if its tags say it counts for this project, else None."""
     table = client.describe_table(TableName=name)["Table"]
     tags = {
         tag["Key"]: tag["Value"]
@@ -285,11 +287,11 @@ def _change(part: Sequence[tuple[str, int | None]], until: datetime) -> dict[str
     }
 
 
-def _key(unit: str) -> dict[str, dict[str, str]]:
+def _item_key(unit: str) -> dict[str, dict[str, str]]:
     """Return the DynamoDB key of a unit's item."""
     return {_UNIT: {"S": unit}}
 
 
-def _name(aws: Aws, endpoint: str) -> str:
+def _table_name(aws: Aws, endpoint: str) -> str:
     """Return the name of an endpoint's counter table."""
     return f"{names.underscored(aws.project, endpoint)}-{KIND}"

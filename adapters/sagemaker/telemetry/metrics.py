@@ -71,7 +71,7 @@ class CloudWatchMetrics:
             )
         span = timedelta(minutes=_MOST_POINTS // (len(_QUERIES) * len(variants)))
         # an earlier endpoint of the same name had metrics of its own
-        start = max(window.start, _floor(created))
+        start = max(window.start, _minute_start(created))
         if start >= window.end:
             return {}
         series: dict[str, dict[str, Values]] = {variant: {} for variant in variants}
@@ -180,8 +180,8 @@ def _query(name: str, endpoint: str, variant: str, metric: str, statistic: str) 
 def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
     """Convert a variant's metric values to a bucket for each minute with finished requests.
 
-    Absent errors are none. An absent latency, as when no request reached the model, is nan, never
-    0.
+    Missing error counts are 0. A missing latency, as when no request reached the model, is nan,
+    never 0.
     """
 
     def figure(field: str, minute: datetime, default: float) -> float:
@@ -202,6 +202,6 @@ def _buckets(values: Mapping[str, Values]) -> Iterator[Bucket]:
         )
 
 
-def _floor(moment: datetime) -> datetime:
+def _minute_start(moment: datetime) -> datetime:
     """Return the start of the minute of a time, in UTC."""
     return moment.astimezone(UTC).replace(second=0, microsecond=0)

@@ -176,10 +176,10 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        tail = _end(aws, item, _TAIL)
+        tail = _last_bytes(aws, item, _TAIL)
         needed = int.from_bytes(tail[-8:-4], "little") + 8
         if needed > len(tail):
-            tail = _end(aws, item, needed)
+            tail = _last_bytes(aws, item, needed)
         return pq.read_metadata(pa.BufferReader(tail))
 
     if len(files) < 2:
@@ -188,7 +188,7 @@ def footers(aws: Aws, files: Sequence[Object]) -> list[pq.FileMetaData]:
         return list(pool.map(footer, files))
 
 
-def _end(aws: Aws, item: Object, size: int) -> bytes:
+def _last_bytes(aws: Aws, item: Object, size: int) -> bytes:
     """Return the last bytes of an S3 object."""
     with translated(f"reading s3://{aws.bucket}/{item.key}"):
         body: bytes = (

@@ -132,7 +132,7 @@ def mark_view(aws: Aws, document: Document) -> None:
             f"view {document.name} was deleted while it was being made", remedy="run this again"
         )
     changed = {key: table[key] for key in _INPUT if key in table}
-    changed["Parameters"] = {**table.get("Parameters", {}), **_ours(aws, document)}
+    changed["Parameters"] = {**table.get("Parameters", {}), **_table_parameters(aws, document)}
     _update(aws, StoredTable(document=document, table=table), changed)
 
 
@@ -230,7 +230,7 @@ def location(aws: Aws, document: Document) -> str:
     return f"{aws.root}/warehouse/{document.name}/{document.incarnation[:8]}/"
 
 
-def _ours(aws: Aws, document: Document) -> dict[str, str]:
+def _table_parameters(aws: Aws, document: Document) -> dict[str, str]:
     """Return the Glue table parameters that mark a table as this project's and describe it."""
     return {_PROJECT: aws.project, _DOCUMENT: msgspec.json.encode(document).decode()}
 
@@ -252,7 +252,7 @@ def _input(aws: Aws, document: Document, dates: tuple[str, str]) -> dict[str, An
             f"projection.{PARTITION}.interval.unit": "DAYS",
             _RANGE: ",".join(dates),
             "storage.location.template": f"{where}{PARTITION}=${{{PARTITION}}}/",
-            **_ours(aws, document),
+            **_table_parameters(aws, document),
         },
         "StorageDescriptor": {
             "Columns": [

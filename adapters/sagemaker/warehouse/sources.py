@@ -40,7 +40,7 @@ class AwsSources:
         bucket, _, pattern = uri.removeprefix("s3://").partition("/")
         self._aws.calls.reading("ListObjectsV2", uri)
         for name, goal in goals(
-            uri, pattern, _names(self._aws, bucket, literal_prefix(pattern)), folder
+            uri, pattern, _object_keys(self._aws, bucket, literal_prefix(pattern)), folder
         ):
             with translated(f"reading s3://{bucket}/{name}"):
                 self._aws.s3().download_file(bucket, name, str(goal))
@@ -100,7 +100,7 @@ class AwsSources:
                 yield pa.table({column: pa.nulls(0) for column in names})
 
 
-def _names(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
+def _object_keys(aws: Aws, bucket: str, prefix: str) -> Iterator[str]:
     """Yield the keys of a bucket's objects below a prefix."""
     with translated(f"listing s3://{bucket}/{prefix}"):
         for page in (

@@ -75,7 +75,7 @@ def unload(select_sql: str, location: str, *, partitioned: bool) -> str:
 def create_view(name: str, sql: str, columns: Sequence[Column]) -> str:
     """Return the text of a CREATE VIEW statement with the columns written out.
 
-    So a column that is added below a `SELECT *` does not make the view stale.
+    A column that is added to the table below a `SELECT *` then does not make the view stale.
     """
     refuse(sql)
     tree = parse(sql)

@@ -168,7 +168,7 @@ def apply(aws: Aws, spec: TableSpec, *, stream_key: str | None = None) -> Docume
 def remove(aws: Aws, name: str) -> None:
     """Delete a table with its rows, or a view; it may be absent. The inventory calls this.
 
-    Rows go first, so that what is listed goes last.
+    The rows are deleted first, so that an interrupted deletion is still listed.
     """
     delete_below(aws, aws.key("warehouse", name) + "/")
     catalogue.remove(aws, name)

@@ -38,8 +38,8 @@ def guard(spec: EndpointSpec, endpoint: Any) -> None:
 def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
     """Return a DeployedModel that deploys once more a version that the adopted endpoint runs.
 
-    It gets the variant's name. It has as many replicas as what has that name now, unless the
-    variant says otherwise.
+    It gets the variant's name. If the variant sets no replicas, it gets those of the model that has
+    the name now.
     """
     from google.cloud.aiplatform_v1 import DeployedModel
 
@@ -59,7 +59,7 @@ def deployed_model(variant: VariantSpec, endpoint: Any) -> Any:
     for field in _ITS_OWN:
         message.ClearField(field)
     message.id, message.display_name = (
-        deployed_models.number(variant),
+        deployed_models.planned_id(variant),
         deployed_models.display_name(variant),
     )
     message.model = f"{source.model.partition('@')[0]}@{source.model_version_id}"

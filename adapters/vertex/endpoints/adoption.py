@@ -64,7 +64,7 @@ class VertexAdopter:
         )
 
     def tag(self, standing: RunningEndpoint, refs: Mapping[str, str]) -> None:
-        """Label an endpoint as adopted by this project in one call, if it is still as it was seen.
+        """Label an endpoint as adopted by this project in one call, unless it changed since `look`.
 
         Raises:
             Conflict: The endpoint has changed since.
@@ -92,12 +92,12 @@ class VertexAdopter:
     def _endpoint(self, native: str) -> Any:
         """Return Vertex AI's endpoint by its id, or by its full resource name."""
         session = self._session
-        path = native if "/" in native else lookup.whole(session, native)
+        path = native if "/" in native else lookup.resource_name(session, native)
         try:
             with session.reading("GetEndpoint", path):
                 endpoint = session.endpoints.get_endpoint(name=path)
                 expected = (
-                    session.endpoints.get_endpoint(name=lookup.whole(session, native))
+                    session.endpoints.get_endpoint(name=lookup.resource_name(session, native))
                     if "/" in native
                     else endpoint
                 )
@@ -128,7 +128,7 @@ class VertexAdopter:
             return {}
         try:
             with session.reading("GetEndpoint", whole):
-                session.endpoints.get_endpoint(name=lookup.whole(session, whole))
+                session.endpoints.get_endpoint(name=lookup.resource_name(session, whole))
         except NotFound:
             return {"adopted": {**session.adopted, name: number}}
         raise adoption.name_taken(name, whole)
@@ -188,8 +188,8 @@ def variant_names(
 ) -> dict[str, str]:
     """Return the name of the variant that each DeployedModel is, by DeployedModel's id.
 
-    It is the name as which it is registered, else its display name; if several have one name, with
-    their version or place behind it.
+    It is the registered name if there is one, else the display name. If several have the same name,
+    their version or their place is appended.
     """
     names = {key: spec.name for key, spec in known_specs.items() if spec is not None}
     plain = [_own_name(model) for model in models]
@@ -248,7 +248,7 @@ def release(session: Session, name: str) -> bool:
 
 
 def check_endpoint(native: str, endpoint: Any, under_way: Sequence[Any]) -> None:
-    """Refuse to adopt an endpoint between whose models traffic cannot be split.
+    """Refuse to adopt an endpoint if traffic cannot be split between its models.
 
     Raises:
         Busy: It is changing.

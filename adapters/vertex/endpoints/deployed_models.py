@@ -95,21 +95,25 @@ def specs(endpoint: Any) -> dict[str, VariantSpec | None]:
     }
 
 
-def numbers(endpoint: Any, variants: Iterable[VariantSpec]) -> dict[str, VariantSpec]:
+def variants_by_planned_id(
+    endpoint: Any, variants: Iterable[VariantSpec]
+) -> dict[str, VariantSpec]:
     """Return the variants by the id of the DeployedModel that each is, or will be.
 
-    An adopted one keeps its own id.
+    An adopted DeployedModel keeps its id; Isthmus's own get one from a hash.
     """
     deployed_ids = {
         identity(spec): key for key, spec in specs(endpoint).items() if spec is not None
     }
-    return {deployed_ids.get(identity(variant)) or number(variant): variant for variant in variants}
+    return {
+        deployed_ids.get(identity(variant)) or planned_id(variant): variant for variant in variants
+    }
 
 
-def number(variant: VariantSpec) -> str:
+def planned_id(variant: VariantSpec) -> str:
     """Return the id for a variant's DeployedModel: 10 digits of a hash of the variant.
 
-    So deploying it twice is refused.
+    Because of it, Vertex AI refuses to deploy the same variant twice.
     """
     digest = int.from_bytes(sha256(msgspec.json.encode(identity(variant))).digest()[:8])
     return str(10**9 + digest % (9 * 10**9))
@@ -126,9 +130,10 @@ def description(
 
     Args:
         spec: The spec.
-        operations: All operations on the endpoint; those that failed are forgiven.
+        operations: All operations on the endpoint; the description names the failed deployments, so
+            that later looks do not count them again.
         apart: The variants of a sticky endpoint that may have an endpoint of their own.
-        theirs: The description that an adopted endpoint had.
+        theirs: The description that an adopted endpoint had before.
     """
     requested = tuple(map(display_name, spec.variants))
     names = tuple(map(number_of, failed_deployments(operations)))[-_FORGIVEN:]
@@ -140,7 +145,7 @@ def description(
 def intention(endpoint: Any) -> Intention:
     """Parse the variants that were requested last from an endpoint's description.
 
-    If others wrote it, they are just what is deployed.
+    If Isthmus did not write the description, they are the variants that are deployed.
     """
     try:
         return decoder(Intention).decode(endpoint.description)
@@ -170,16 +175,16 @@ def number_of(operation: Any) -> str:
 
 def intended_variants(endpoint: Any) -> dict[str, VariantSpec]:
     """Return the variants that were requested last by DeployedModel's id, in the spec's order."""
-    return numbers(
+    return variants_by_planned_id(
         endpoint,
         [spec for name in intention(endpoint).isthmus if (spec := spec_of(name)) is not None],
     )
 
 
 def running(endpoint: Any) -> dict[str, VariantSpec]:
-    """Return the deployed variants by name; those of others keep their own names.
+    """Return the deployed variants by name, including models that Isthmus did not deploy.
 
-    Of two with one name, while it is replaced, it is the one with traffic.
+    While a variant is replaced two models have its name: the one with more traffic is returned.
     """
     variants = variants_by_id(endpoint)
     by_traffic = sorted(variants, key=lambda key: endpoint.traffic_split.get(key, 0))
@@ -229,10 +234,9 @@ def state(name: str, look: EndpointLook) -> EndpointState:
 def token(endpoint: Any) -> str:
     """Return a compare-and-swap token: a digest of traffic split, models, replicas and last shift.
 
-    Each read answers another etag for the same content, a monitoring job changes `update_time`, and
-    a model's `status` moves by itself: all three recorded
-    (localstack/gcp/services/aiplatform/etags.py). So an etag is good for one call, and is never
-    compared.
+    An etag would not do: each read returns another one for the same content. `update_time` and a
+    model's `status` change without a caller, too (localstack/gcp/services/aiplatform/etags.py). So
+    an etag is good for one call, and is never compared.
     """
     shares = sorted((key, percent) for key, percent in endpoint.traffic_split.items() if percent)
     models = sorted(_identity(model) for model in endpoint.deployed_models)
@@ -250,7 +254,10 @@ def _identity(model: Any) -> list[Any]:
 
 
 def revision(endpoint: Any) -> str:
-    """Return the revision of the spec that runs, or `foreign:<id>` if a variant is not ours."""
+    """Return the revision of the spec that runs.
+
+    It is `foreign:<id>` if Isthmus deployed or adopted not all of the models.
+    """
     if foreign := foreign_revision(endpoint):
         return foreign
     variants = effective_variants(endpoint)
@@ -258,7 +265,7 @@ def revision(endpoint: Any) -> str:
 
 
 def foreign_revision(endpoint: Any) -> str:
-    """Return `foreign:<id>` as the revision of an endpoint that has anything not ours, else ""."""
+    """Return `foreign:<id>` if not all of an endpoint is Isthmus's own or adopted, else ""."""
     ours = all(specs(endpoint).values())
     return (
         ""
@@ -268,9 +275,9 @@ def foreign_revision(endpoint: Any) -> str:
 
 
 def effective_variants(endpoint: Any) -> list[VariantSpec]:
-    """Return the deployed variants that count for the revision.
+    """Return the deployed variants of which the endpoint's revision is made.
 
-    A variant is replaced only when its old model is gone: until then the new one does not count.
+    While a variant is replaced its old model counts, and the new one only when the old one is gone.
     """
     ours = {key: spec for key, spec in specs(endpoint).items() if spec is not None}
     keys = intended_variants(endpoint)

@@ -79,7 +79,7 @@ class Deployer:
         without a gap: its old model goes when the new one has the traffic.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
-        numbers = deployed_models.numbers(look.endpoint, spec.variants)
+        numbers = deployed_models.variants_by_planned_id(look.endpoint, spec.variants)
         requested_ids = set(numbers)
         if deployed_ids == requested_ids and tuple(
             deployed_models.intended_variants(look.endpoint)
@@ -145,8 +145,8 @@ class Deployer:
     ) -> list[_Change]:
         """Return the DeployModel operations for the spec's variants that are not deployed.
 
-        If nothing has traffic yet, the first variant is given everything, as is one that stands
-        alone.
+        If nothing has traffic yet, the first variant gets all of it, as does a variant that has the
+        endpoint to itself.
         """
         deployed_ids = {model.id for model in look.endpoint.deployed_models}
         return [
@@ -179,7 +179,7 @@ class Deployer:
         name = dashed(self._session.name, version.model)
         model = f"{self._session.parent}/models/{name}@{version.version}"
         return DeployedModel(
-            id=deployed_models.number(variant),
+            id=deployed_models.planned_id(variant),
             model=model,
             display_name=deployed_models.display_name(variant),
             service_account=self._session.service_account or "",

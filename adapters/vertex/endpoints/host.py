@@ -56,7 +56,7 @@ class VertexEndpoints:
         )
 
     def apply(self, spec: EndpointSpec) -> EndpointState:
-        """Start what brings an endpoint nearer to its spec; return its state from before.
+        """Take one step of an endpoint towards its spec; return its state from before.
 
         While an operation runs on the endpoint nothing is sent: the next call goes on from there.
 
@@ -78,7 +78,7 @@ class VertexEndpoints:
             return EndpointState(
                 name=spec.name, phase="creating", revision="", token="", variants=()
             )
-        if differs := _of_other_kind(look.endpoint, shared=self._shared):
+        if differs := _kind_difference(look.endpoint, shared=self._shared):
             raise Invalid(f"{spec.name}: {differs}", remedy=_KIND_REMEDY)
         parts = self._parts(spec.name, look)
         saw = _state(spec.name, look, parts)
@@ -212,7 +212,7 @@ class VertexEndpoints:
     def _deploy(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Start what brings an endpoint, or those of a sticky one's variants, nearer to a spec."""
+        """Start the changes that bring an endpoint nearer to a spec, weighted or sticky."""
         if spec.routing == "sticky":
             self._deploy_sticky(spec, look, parts, versions)
         elif not look.running:
@@ -221,7 +221,7 @@ class VertexEndpoints:
     def _deploy_sticky(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Start what brings the own endpoints of a sticky endpoint's variants nearer to the spec.
+        """Start the changes that bring the endpoints of a sticky one's variants nearer to a spec.
 
         The request is written first, then each variant's endpoint is made, changed, or removed.
         """
@@ -249,13 +249,13 @@ class VertexEndpoints:
 
 
 def fixed(target: Target, endpoint: str) -> str:
-    """Return how a running endpoint differs from the profile in settings that cannot change.
+    """Return how a running endpoint differs from the profile in settings that are fixed for good.
 
-    It is text for a message, "" if it differs in nothing, or does not exist.
+    It is text for a message, "" if nothing differs or the endpoint does not exist.
     """
     session = session_of(target)
     standing = lookup.find(session, endpoint)
-    return "" if standing is None else _of_other_kind(standing, shared=_is_shared(session))
+    return "" if standing is None else _kind_difference(standing, shared=_is_shared(session))
 
 
 def _is_sticky(look: EndpointLook) -> bool:
@@ -272,10 +272,10 @@ def _state(endpoint: str, look: EndpointLook, parts: Parts) -> EndpointState:
     )
 
 
-def _of_other_kind(standing: Any, *, shared: bool) -> str:
+def _kind_difference(standing: Any, *, shared: bool) -> str:
     """Return text on how an endpoint's kind, shared or dedicated, differs from the profile's.
 
-    "": it does not differ. An adopted endpoint stays as it is.
+    It is "" if it does not differ, or if the endpoint was adopted.
     """
     if standing.dedicated_endpoint_enabled != shared or is_adopted(standing.labels):
         return ""

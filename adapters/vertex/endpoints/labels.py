@@ -27,7 +27,7 @@ def adopted_as(labels: Mapping[str, str], model: Any) -> VariantSpec | None:
     """Return the variant as which the project adopted a DeployedModel, by the labels, or None."""
     if not is_adopted(labels):
         return None
-    name, _, rest = labels.get(_key(model), "").partition("-")
+    name, _, rest = labels.get(_label_key(model), "").partition("-")
     model_name, _, version = rest.partition("-")
     return (
         VariantSpec(name=name, model=model_name, version=int(version))
@@ -50,7 +50,7 @@ def with_variants(
     """
     others = {key: value for key, value in labels.items() if not key.startswith(_VARIANT)}
     return others | {
-        _key(models[key]): f"{spec.name}-{spec.model}-{spec.version}"
+        _label_key(models[key]): f"{spec.name}-{spec.model}-{spec.version}"
         for key, spec in variants.items()
     }
 
@@ -64,7 +64,7 @@ def without_ours(labels: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def _key(model: Any) -> str:
+def _label_key(model: Any) -> str:
     """Return the key of the label that says which variant a DeployedModel is."""
     return _VARIANT + digest(
         model.id, model.model, model.model_version_id, moment(model.create_time)

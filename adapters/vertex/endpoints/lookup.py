@@ -24,10 +24,10 @@ def number(session: Session, endpoint: str, variant: str | None = None) -> str:
 
 def path(session: Session, endpoint: str, variant: str | None = None) -> str:
     """Return the full resource name of an endpoint at Vertex AI."""
-    return whole(session, number(session, endpoint, variant))
+    return resource_name(session, number(session, endpoint, variant))
 
 
-def whole(session: Session, name: str) -> str:
+def resource_name(session: Session, name: str) -> str:
     """Return an endpoint's full resource name in this project from an id or a resource name."""
     return f"{session.parent}/endpoints/{name.rpartition('/')[2]}"
 

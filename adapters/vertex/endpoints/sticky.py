@@ -107,7 +107,10 @@ def _missing(spec: VariantSpec) -> VariantState:
 
 
 def _leaving(variant: str, part: EndpointLook, state: EndpointState) -> Sequence[VariantState]:
-    """Return the states of a variant that is being removed."""
+    """Return the states of a sticky endpoint's variant that is being removed.
+
+    They are those of the models still deployed for it, else one state that is `deleting`.
+    """
     if part.endpoint.deployed_models:
         return state.variants
     spec = next(

@@ -39,7 +39,7 @@ def source_sql(latest: str, features: Sequence[Column]) -> str:
 def empty_sql(features: Sequence[Column]) -> str:
     """Return SQL with the columns that a feature view serves, and no row.
 
-    It stands in until the first sync.
+    It is the view's source until the first sync.
     """
     kinds = {
         KEY: "STRING",
@@ -51,9 +51,9 @@ def empty_sql(features: Sequence[Column]) -> str:
 
 
 def fetch(session: Session, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], Any]:
-    """Read the values of (feature view's full name, entity key) pairs; those without are left out.
+    """Read the feature values for pairs of a feature view's full name and an entity key.
 
-    Transient errors are retried.
+    Pairs without values are left out of the result. Transient errors are retried.
     """
     stub = session.feature_values.transport.fetch_feature_values.future
     rows: dict[tuple[str, str], Any] = {}
@@ -94,7 +94,9 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
 
     A feature that was added since the last sync is None.
     """
-    values = {pair.name: _value(pair.value) for pair in type(answer).pb(answer).key_values.features}
+    values = {
+        pair.name: _python_value(pair.value) for pair in type(answer).pb(answer).key_values.features
+    }
     row: dict[str, object] = {"feature_timestamp": _moment(values[TIME])}
     for feature in features:
         value = values.get(feature.name)
@@ -102,7 +104,7 @@ def decoded(answer: Any, features: Sequence[Column]) -> dict[str, object]:
     return row
 
 
-def _value(message: Any) -> Any:
+def _python_value(message: Any) -> Any:
     """Return the Python value in a FeatureValue message, or None if it has none."""
     kind = message.WhichOneof("value")
     return None if kind is None else getattr(message, kind)

@@ -198,7 +198,7 @@ class VertexFeatures:
     def sync(self, view: OnlineViewSpec, *, since: datetime | None, until: datetime) -> SyncReport:  # noqa: ARG002
         """Copy the whole history's newest feature values to the online store, whatever `since` is.
 
-        What was served up to a later moment is never taken back.
+        If an earlier sync served rows up to a later time than `until`, these stay.
         """
         if (feature_view := _feature_view(self._session, view.name)) is None or catalogue.read(
             self._session, _source(view.name)
@@ -229,7 +229,7 @@ class VertexFeatures:
     def _start_sync(self, view: str, path: str) -> str:
         """Start a sync of a feature view, and return its resource name.
 
-        One that runs already began before our moment was written, so ours begins after it.
+        A sync that is already running may have read the data too early, so it does not count.
         """
         refusals = 0
 

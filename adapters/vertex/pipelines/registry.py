@@ -66,16 +66,18 @@ class VertexRegistry:
                 version = self._by_digest(name, digest) or self._upload(
                     model, uri=uri, digest=digest, image=image, renew=renew
                 )
-        return _ours(model, version)
+        return _model_version(model, version)
 
     def get(self, model: str, number_or_alias: int | str) -> ModelVersion:
         """Return a model's version by its number or alias; raise NotFound with those that exist."""
         versions = self._versions(self._name(model))
-        return _ours(model, _find_version(model, versions, number_or_alias))
+        return _model_version(model, _find_version(model, versions, number_or_alias))
 
     def versions(self, model: str) -> tuple[ModelVersion, ...]:
         """Return a model's versions, oldest first; an unknown model has none."""
-        return tuple(_ours(model, version) for version in self._versions(self._name(model)))
+        return tuple(
+            _model_version(model, version) for version in self._versions(self._name(model))
+        )
 
     def set_alias(self, model: str, alias: str, version: int | None) -> None:
         """Move a model's alias to a version, and read it back; None removes the alias."""
@@ -125,7 +127,7 @@ class VertexRegistry:
     def _versions(self, name: str) -> list[Any]:
         """Return Vertex AI's versions of a model, oldest first; an unknown model has none.
 
-        A digest that was uploaded twice all the same is its first version.
+        If a digest was uploaded twice, only its first version is returned.
         """
         try:
             with self._session.reading("ListModelVersions", name):
@@ -203,7 +205,7 @@ class VertexRegistry:
         )
 
     def _await_uploads(self, name: str, renew: Callable[[], None]) -> None:
-        """Wait for the uploads of a model under way: a killed process may have begun ours."""
+        """Wait until no upload of the model runs: a killed process may have started it."""
         for operation in operations.list_operations(self._session, self._session.models, name):
             if not operation.done and operation.metadata.type_url.endswith(
                 "UploadModelOperationMetadata"
@@ -280,8 +282,11 @@ class VertexRegistry:
             self._session.models.merge_version_aliases(name=version, version_aliases=[alias])
 
 
-def _ours(model: str, version: Any) -> ModelVersion:
-    """Convert Vertex AI's version to a ModelVersion; one that others uploaded has no digest."""
+def _model_version(model: str, version: Any) -> ModelVersion:
+    """Convert Vertex AI's description of a version to a ModelVersion.
+
+    One that Isthmus did not upload has no digest.
+    """
     approval = version.labels.get(_APPROVAL, "")
     return ModelVersion(
         model=model,
@@ -321,5 +326,8 @@ def _find_version(model: str, versions: Sequence[Any], ref: int | str) -> Any:
     raise no_version(
         model,
         ref,
-        {int(version.version_id): sorted(_ours(model, version).aliases) for version in versions},
+        {
+            int(version.version_id): sorted(_model_version(model, version).aliases)
+            for version in versions
+        },
     )

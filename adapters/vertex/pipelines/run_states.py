@@ -45,7 +45,7 @@ def run_state(
     """Return a run's state from its PipelineJob's state and tasks.
 
     Args:
-        run: What was submitted.
+        run: The run as it was submitted.
         state: The job's state.
         tasks: The PipelineTaskDetails.
         why: Returns the reason that a failed step wrote down itself.

@@ -28,8 +28,8 @@ _EMPTY = timedelta(minutes=10)
 def endpoint(session: Session, name: str) -> None:
     """Delete an endpoint, after its traffic and models.
 
-    Of a sticky one the variants' endpoints go first. An adopted one only loses its labels, and
-    keeps running.
+    The endpoints of a sticky endpoint's variants are deleted first. An adopted endpoint only loses
+    its labels, and keeps running.
     """
     if adoption.release(session, name):
         return
@@ -148,7 +148,8 @@ def endpoint_cost(session: Session, name: str) -> Decimal | None:
 def _of_variants(session: Session, name: str) -> list[str]:
     """Return the resource names of a sticky endpoint's variants; an adopted endpoint has none.
 
-    They are those that it names, and those that are listed, which may come late.
+    The endpoint's description names them; those that a listing finds are added, as either may lack
+    some.
     """
     if name in session.adopted:
         return []

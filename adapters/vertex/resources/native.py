@@ -58,7 +58,8 @@ class VertexObjects:
     def endpoint(self, name: str, variant: str | None = None) -> Any:
         """Return an endpoint as the SDK's aiplatform.Endpoint.
 
-        A sticky endpoint is one for each `variant`, and one without models that names them.
+        A sticky endpoint has one for each `variant`; without `variant` it is the one that names
+        these.
 
         Raises:
             NotFound: There is no such endpoint.
@@ -98,9 +99,12 @@ class VertexObjects:
             return sdk.PipelineJob.get(path)
 
     def feature_group(self, view: str) -> Any:
-        """Return the FeatureView of the vertexai SDK that serves an online view.
+        """Return the SDK's object for a feature view: here its FeatureView, which serves it online.
 
-        Raise NotFound if there is none.
+        The method is named as that of every target.
+
+        Raises:
+            NotFound: Nothing serves the view online.
         """
         path = view_path(self._session, view)
         _ = self.session

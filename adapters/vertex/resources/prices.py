@@ -49,8 +49,8 @@ def scanning(profile: Profile) -> Decimal | None:
 def count_price(profile: Profile) -> Decimal | None:
     """Return the USD for counting a million endpoint answers in Firestore, or None if unknown.
 
-    Each reads a document and writes one. The end of a unit's document and second writes are not
-    counted.
+    An answer costs one read and one write of a document. Deletions and further writes are not
+    included.
     """
     price = _DOCUMENTS.get(str(profile.options.get("location", "")))
     return None if price is None else sum(map(Decimal, price), Decimal(0))
@@ -59,7 +59,7 @@ def count_price(profile: Profile) -> Decimal | None:
 def current(profile: Profile, location: str | None = None) -> PriceList:
     """Return Google's fetched price list of a location (by default the profile's), if any.
 
-    Else, and offline, return the shipped table.
+    Without one, and offline, it is the table that Isthmus ships.
     """
     location = location or str(profile.options.get("location", ""))
     listed = None if profile.options.get("endpoint_url") else from_cache(PROVIDER, location)

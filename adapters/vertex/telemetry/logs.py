@@ -126,7 +126,7 @@ def _page(entries: list[Any], *, previous: _Cursor) -> LogPage:
     ids = [entry.insert_id for entry in entries if _moment(entry) == last]
     ids += previous.ids if last == previous.timestamp else ()
     cursor = msgspec.json.encode(_Cursor(last, tuple(ids))).decode()
-    return LogPage(lines=tuple(map(_line, entries)), cursor=cursor)
+    return LogPage(lines=tuple(map(_entry_line, entries)), cursor=cursor)
 
 
 def _moment(entry: Any) -> str:
@@ -135,7 +135,7 @@ def _moment(entry: Any) -> str:
     return moment
 
 
-def _line(entry: Any) -> str:
+def _entry_line(entry: Any) -> str:
     """Return a log entry as a line: its text, or the message of a structured entry."""
     if entry.json_payload:
         payload = dict(entry.json_payload)

@@ -62,7 +62,7 @@ class CloudMonitoring:
     def _minutes(self, described: Any, window: Window) -> dict[str, tuple[Bucket, ...]]:
         """Return the metrics by minute of one of Vertex AI's endpoints, by variant."""
         # an earlier endpoint of the same name had metrics of its own
-        start = max(window.start, _floor(described.create_time))
+        start = max(window.start, _minute_start(described.create_time))
         if start >= window.end:
             return {}
         span = Window(start=start, end=window.end)
@@ -121,7 +121,7 @@ def _distributions(
 ) -> dict[str, dict[datetime, Any]]:
     """Return the latency histograms by variant and minute.
 
-    Of two DeployedModels it takes the one with more requests.
+    If two DeployedModels are one variant, the histogram with more requests counts.
     """
     latencies: dict[str, dict[datetime, Any]] = defaultdict(dict)
     for name, _, minute, value in _points(series, names):
@@ -142,7 +142,12 @@ def _points(
         labels = line.metric.labels
         number = labels.get("deployed_model_id", "")
         for point in line.points if number in names else ():
-            yield names[number], labels, _floor(point.interval.end_time - _MINUTE), point.value
+            yield (
+                names[number],
+                labels,
+                _minute_start(point.interval.end_time - _MINUTE),
+                point.value,
+            )
 
 
 def _buckets(
@@ -174,6 +179,6 @@ def _count(counts: Mapping[str, int], first: str) -> int:
     return sum(count for status, count in counts.items() if status.startswith(first))
 
 
-def _floor(moment: datetime) -> datetime:
+def _minute_start(moment: datetime) -> datetime:
     """Return the start of the minute of a time, in UTC."""
     return datetime.fromtimestamp(moment.timestamp() // 60 * 60, UTC)

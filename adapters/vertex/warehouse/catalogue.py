@@ -242,10 +242,10 @@ def _fields(document: Document) -> list[Any]:
 
 
 def _field(name: str, kind: str) -> Any:
-    """Return a BigQuery schema field, never REQUIRED.
+    """Return a BigQuery schema field, which is never REQUIRED.
 
-    A column that is added cannot be REQUIRED, and a query's rows are not appended to one. Whatever
-    writes checks.
+    A column that is added to a table cannot be REQUIRED, nor can a query's rows be appended to one.
+    Required values are checked before rows are written.
     """
     from google.cloud.bigquery import SchemaField
 

@@ -60,7 +60,7 @@ def select_into(
 def view(name: str, sql: str, columns: Sequence[Column], dataset: str) -> str:
     """Return the SQL text of a BigQuery view with its columns written out.
 
-    So a column that is added below a `SELECT *` does not change the view.
+    A column that is added to the table below a `SELECT *` then does not change the view.
     """
     tree = _parsed(sql, {})
     for inside, column in zip(

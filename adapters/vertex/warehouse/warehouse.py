@@ -109,7 +109,7 @@ class BigQueryWarehouse:
         query = bind(catalogue.listing(self._session), sql, params)
         select = statements.select(sql, query.params, query.schema.names, self._session.dataset)
         with self._session.reading("jobs.query", ""):
-            rows = _rows(self._session, select.text, query.params)
+            rows = _query_rows(self._session, select.text, query.params)
         return _as_bound(rows, select.names, query.schema)
 
     def check(self, sql: str) -> tuple[SqlProblem, ...]:
@@ -219,7 +219,7 @@ def _query_into(
     once(session, _stem(session, document, batch), start, f"saving {document.name}/{batch}")
 
 
-def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
+def _query_rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table:
     """Run a query in BigQuery and return its rows."""
     from google.cloud.bigquery import QueryJobConfig
 
@@ -235,7 +235,8 @@ def _rows(session: Session, text: str, params: Mapping[str, object]) -> pa.Table
 def _as_bound(rows: pa.Table, names: tuple[str, ...], schema: pa.Schema) -> pa.Table:
     """Return BigQuery's result with its columns in the query's order and types.
 
-    Under a star a table's history decides their order; BigQuery's times are in microseconds.
+    BigQuery returns the columns of a `*` in another order where columns were added, and times in
+    microseconds.
     """
     import pyarrow as pa
 
@@ -258,13 +259,13 @@ def _parameters(params: Mapping[str, object]) -> list[Any]:
     from google.cloud.bigquery import ScalarQueryParameter
 
     return [
-        ScalarQueryParameter(name, _kind(name, value), cast("Any", _with_zone(value)))
+        ScalarQueryParameter(name, _parameter_type(name, value), cast("Any", _with_zone(value)))
         for name, value in params.items()
         if value is not None
     ]
 
 
-def _kind(name: str, value: object) -> str:
+def _parameter_type(name: str, value: object) -> str:
     """Return BigQuery's type name for a parameter's value; raise Invalid if it does not fit."""
     kind = next(kind for kind in (bool, int, float, str, datetime) if isinstance(value, kind))
     if kind is int and isinstance(value, int) and not -(2**63) <= value < 2**63:

@@ -287,7 +287,7 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
 
     The outcomes: no experiment; the layer's holdout; the arms and the holdout of each run.
     """
-    inside, outside = (_in_or_out(name, arm, about.holdout) for arm in ("in", "holdout"))
+    inside, outside = (_holdout_assignment(name, arm, about.holdout) for arm in ("in", "holdout"))
     untouched = {
         setting: source
         for run in runs
@@ -303,7 +303,7 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
             chooser_of[low : high + 1] = array("H", [number]) * (high + 1 - low)
     holdout, holdout_below, prefix = (
         _prefix("holdout", name),
-        _first(about.holdout),
+        _first_hash(about.holdout),
         _prefix("layer", about.salt),
     )
 
@@ -315,10 +315,10 @@ def _layer(name: str, about: LiveLayer, runs: Sequence[LiveRun]) -> tuple[_Choos
     return choose, outcomes
 
 
-def _in_or_out(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
+def _holdout_assignment(name: str, arm: str, holdout: int) -> tuple[Assignment, ...]:
     """Return the assignment that logs whether a unit is in a layer's holdout.
 
-    `arm`: in or holdout. Empty for a layer whose holdout is 0 %.
+    `arm` is "in" or "holdout". The result is empty for a layer whose holdout is 0 %.
     """
     return (
         (Assignment(run=f"{name}_holdout", layer=name, arm=arm, reason="holdout"),)
@@ -335,10 +335,10 @@ def _arm(run: LiveRun, *, first: int) -> _Choose:
     targeting, last = run.targeting, first + len(run.arms)
     holdout, holdout_below, prefix = (
         _prefix("holdout", run.experiment),
-        _first(run.holdout),
+        _first_hash(run.holdout),
         _prefix("arm", run.salt),
     )
-    ends = [_first(arm.upper) for arm in run.arms]
+    ends = [_first_hash(arm.upper) for arm in run.arms]
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
         if targeting and not meets(targeting, attributes):
@@ -376,7 +376,7 @@ def _shipped_outcomes(run: LiveRun, about: LiveLayer) -> tuple[_Choose, list[_Ou
     as_control = _Outcome(control.parameters, (), _sources(run, run.run, control.name, "holdout"))
     as_shipped = _Outcome(ships.parameters, (), _sources(run, run.run, ships.name, "shipped"))
     chosen = _arm(run, first=2)
-    holdout, holdout_below = _prefix("holdout", run.layer), _first(about.holdout)
+    holdout, holdout_below = _prefix("holdout", run.layer), _first_hash(about.holdout)
 
     def choose(unit: bytes, attributes: Mapping[str, Any]) -> int:
         return (
@@ -401,6 +401,6 @@ def _prefix(purpose: Purpose, salt: str) -> bytes:
     return f"isthmus/1:{purpose}:{salt}:".encode()
 
 
-def _first(bucket: int) -> int:
+def _first_hash(bucket: int) -> int:
     """Return the smallest 32-bit hash that falls into a bucket."""
     return -(-(bucket << 32) // BUCKETS)

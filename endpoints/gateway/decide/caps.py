@@ -101,7 +101,7 @@ def _prefix(cap: UnitCap) -> str:
 def _bucket_now(prefix: str, moment: int) -> int | None:
     """Return the number of the present time bucket (a 24th) of a frequency cap's window.
 
-    `prefix` is a cap's (`_prefix`); None if it is not.
+    None if the `prefix` of a stored count's name is not a cap's (`_prefix`).
     """
     seconds = prefix.partition(".")[2]
     return (

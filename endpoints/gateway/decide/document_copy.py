@@ -18,11 +18,17 @@ Read = Callable[[], Versioned | None]
 
 
 class _Numbered(Protocol):
-    @property
-    def version(self) -> int: ...
+    """A stored document that knows its number and age."""
 
     @property
-    def written(self) -> datetime: ...
+    def version(self) -> int:
+        """The document's number, which grows with each change."""
+        ...
+
+    @property
+    def written(self) -> datetime:
+        """The time at which the document was written."""
+        ...
 
 
 Document = TypeVar("Document", bound=_Numbered)
@@ -93,7 +99,8 @@ class DocumentCopy(Generic[Document]):
     def _newer(self, value: Document, than: Document | None) -> Document:
         """Return a newly read document, unless it is older than the copy that is kept.
 
-        One that was begun anew has a lower version and was written later.
+        A document that was deleted and begun anew has a lower version and a later time: it is
+        newer.
 
         Raises:
             Invalid: It has a lower version, and was not written later.

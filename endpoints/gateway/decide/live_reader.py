@@ -87,9 +87,9 @@ class LiveReader:
         return self.last
 
     def split(self, endpoint: str) -> sticky.Split | None:
-        """Return a sticky endpoint's split of units over variants, or None if none surely holds.
+        """Return a sticky endpoint's split of units over variants, or None if none is certain.
 
-        None: it is not sticky, has no document, or the copy is too old.
+        That is so if the endpoint is not sticky, has no document, or the copy is too old.
         """
         copy = self._splits.get(endpoint)
         return None if copy is None or _too_old(copy) else copy.last.value

@@ -61,7 +61,7 @@ def served_shares(split: Split, now: datetime) -> dict[str, Decimal]:
 def moved_ranges(ranges: Mapping[str, Ranges], split: Mapping[str, Decimal]) -> dict[str, Ranges]:
     """Return each variant's ranges of buckets for a new split, moving as few buckets as possible.
 
-    A variant that is not named gives all that it has.
+    A variant that the new split does not name loses all its buckets.
     """
     owned = {variant: _buckets(spans) for variant, spans in ranges.items()}
     counts = {variant: int(percent / STEP) for variant, percent in split.items()}

@@ -264,7 +264,8 @@ class Application:
     def _stranger(self, scope: Scope) -> Refusal | None:
         """Return the refusal of a local caller whose Unix user may not ask this server, or None.
 
-        Another server than ours keeps nothing for a connection: each request asks.
+        Isthmus's own server judges a connection once; another ASGI server passes no such answer, so
+        each request is judged there.
         """
         if STRANGER in scope.get("extensions", {}):
             refused: Refusal | None = scope["extensions"][STRANGER](self._door.users)
@@ -332,7 +333,7 @@ class Application:
         """
         if self._looking is None and time.monotonic() - self._looked >= 1:
             self._looking = self._in_thread(self._looks, service.health)
-            self._looking.add_done_callback(self._has_looked)
+            self._looking.add_done_callback(self._note_look)
         problem = None
         if self._looking is not None:
             try:
@@ -344,8 +345,8 @@ class Application:
             health = msgspec.structs.replace(health, ready=False, problem=problem)
         return Answer(status=200 if health.ready else 503, body=msgspec.json.encode(health))
 
-    def _has_looked(self, _future: object) -> None:
-        """Note when a health check ended, so that the next one is made a second later."""
+    def _note_look(self, _future: object) -> None:
+        """Note when a health check ended, so that the next one comes a second later."""
         self._looking, self._looked = None, time.monotonic()
 
 

@@ -45,15 +45,25 @@ class Background:
 
 
 @contextmanager
-def in_background(project: Project, endpoint: str, samples: Samples) -> Iterator[Background]:
+def in_background(
+    project: Project, endpoint: str, samples: Samples, *, seed: str | None = None
+) -> Iterator[Background]:
     """Serve an endpoint's gateway over HTTP in a thread while the `with` block runs.
 
     Serving begins once it is known which experiments run: earlier callers would get the defaults,
     and count for no arm. Raises Unavailable if that is not known within a minute, or the gateway
     did not start.
+
+    `seed`: of what the gateway draws (see Gateway).
     """
     service = Service(
-        project, (endpoint,), folder=shared_folder(), slot=0, sampler=samples, owns_folder=True
+        project,
+        (endpoint,),
+        folder=shared_folder(),
+        slot=0,
+        sampler=samples,
+        owns_folder=True,
+        seed=seed,
     )
     application = Application(lambda: service, door(listen=_HOST), tells=False)
     config = listening_config(application, lifespan="on")

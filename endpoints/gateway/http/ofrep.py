@@ -56,7 +56,7 @@ class RefusedError(Exception):
 def context_of(body: bytes) -> dict[str, Any]:
     """Return the OpenFeature context in a request's JSON body.
 
-    Raises RefusedError where it cannot be read, or has no targetingKey: assignment goes by it.
+    Raises RefusedError if it cannot be read, or lacks targetingKey, by which units are assigned.
     """
     try:
         context = _decode(body).get("context", {})

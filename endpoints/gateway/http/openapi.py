@@ -85,14 +85,14 @@ def document(spec: ProjectSpec, names: tuple[str, ...], *, token: bool) -> dict[
     )
     endpoints, several = [spec.endpoints[name] for name in names], len(names) > 1
     requests = {
-        f"{_words(endpoint.name)}Request": _request(spec, endpoint, several=several)
+        f"{_camel_case(endpoint.name)}Request": _request(spec, endpoint, several=several)
         for endpoint in endpoints
     }
     assigned = {
-        f"{_words(endpoint.name)}Assignment": _assignment(spec, endpoint, several=several)
+        f"{_camel_case(endpoint.name)}Assignment": _assignment(spec, endpoint, several=several)
         for endpoint in endpoints
     }
-    tracked = {f"{_words(name)}Event": _event(event) for name, event in spec.events.items()}
+    tracked = {f"{_camel_case(name)}Event": _event(event) for name, event in spec.events.items()}
     own = {"Error": _ERROR, "FlagError": _FLAG_ERROR, "Tracked": _TRACKED}
     secured: dict[str, Any] = (
         {"securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}}} if token else {}
@@ -348,6 +348,6 @@ def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _words(name: str) -> str:
+def _camel_case(name: str) -> str:
     """Return a snake_case name in CamelCase."""
     return "".join(word.capitalize() for word in name.split("_"))

@@ -66,12 +66,15 @@ class Service:
         sampler: Samples,
         durable: bool = False,
         owns_folder: bool = False,
+        seed: str | None = None,
     ) -> None:
         """Open the gateways of a service.
 
         NotFound, Invalid: project.yaml does not have these endpoints.
 
         Busy: another process has this slot.
+
+        `seed`: of what the gateways draw (see Gateway).
         """
         self.project = project
         self.folder = folder
@@ -79,7 +82,7 @@ class Service:
         chosen = served_endpoints(project, names)
         self.live = reader_of(project, [project.spec.endpoints[name] for name in chosen])
         self._served = {
-            name: _Endpoint(Gateway(project, name, durable=durable, live=self.live))
+            name: _Endpoint(Gateway(project, name, durable=durable, live=self.live, seed=seed))
             for name in chosen
         }
         self._sampler = sampler
@@ -121,14 +124,16 @@ class Service:
                 served.request = self._sampler.sample(name)
             except SampleFailed as error:  # an endpoint may well serve where no example can be made
                 return Readiness(ready=True, warm_up=(f"no request to try: {error}",))
-        silent = self._silent(name, served.gateway, served.request)
+        silent = self._variant_errors(name, served.gateway, served.request)
         if len(silent) == len(served.gateway.endpoint.variants):
             return Readiness(ready=False, problem=next(iter(silent.values())))
         return Readiness(
             ready=True, warm_up=tuple(f"{variant}: {why}" for variant, why in silent.items())
         )
 
-    def _silent(self, name: str, gateway: Gateway, request: dict[str, Any]) -> dict[str, str]:
+    def _variant_errors(
+        self, name: str, gateway: Gateway, request: dict[str, Any]
+    ) -> dict[str, str]:
         """Return by variant the error of each that answers no test request; empty if all do."""
         state = self.project.target.endpoints.observe(name)
         missing = (

@@ -45,7 +45,7 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
     reasons: dict[int, str] = {}
     rows: dict[str, dict[int, Row]] = {}
     for index, event in enumerate(events):
-        row = _row(project, event)
+        row = _event_row(project, event)
         if isinstance(row, str):
             reasons[index] = row
         else:
@@ -64,7 +64,7 @@ def track(project: Project, events: Sequence[object]) -> Tracked:
     return Tracked(accepted=len(events) - len(rejected), rejected=rejected, error=error)
 
 
-def _row(project: Project, event: object) -> Row | str:
+def _event_row(project: Project, event: object) -> Row | str:
     """Return a client's event as a row with an id and a time, or a text on why it is invalid."""
     if not isinstance(event, Mapping):
         return "is not an object"

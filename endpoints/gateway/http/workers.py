@@ -32,10 +32,10 @@ _SHORT_LIFE, _LONGEST_PAUSE = (
 
 
 def serve(settings: Settings, listening: socket.socket, count: int) -> int:
-    """Run the workers until SIGTERM or SIGINT; a second one ends everything at once.
+    """Run the workers until SIGTERM or SIGINT; a second signal kills them.
 
     Returns:
-        The exit code: 0 when every worker finished what it had under way.
+        The exit code: 0 when every worker finished the requests that it had begun.
     """
     folder = shared_folder()
     try:

@@ -17,8 +17,8 @@ def exposed_view(event: Event) -> TableSpec:
     The exposure's columns are null where there is no exposure, or none yet.
 
     Each event is one row, also where an exposure's id stands on two dates: the earlier one counts.
-    An attribute of the event that is called like a column of the exposure is left out: the client's
-    word is not what was shown.
+    An attribute of the event that has the name of an exposure's column is left out: the gateway's
+    record of what was shown counts, not the client's.
     """
     own = [column.name for column in event_columns(event) if column.name not in OF_EXPOSURE]
     names = ", ".join(OF_EXPOSURE)

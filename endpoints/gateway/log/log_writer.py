@@ -138,8 +138,8 @@ class LogWriter:
     def retry(self) -> None:
         """Try to write one of the lost log rows again, if nothing is being written.
 
-        Callers who learn of the loss send no more requests, so no other row would come. A row that
-        was stored after all is read once: it has its id.
+        It is needed because callers who learn of the loss send no more requests, so that no other
+        row comes. If the row had been stored after all, its id keeps it from counting twice.
         """
         with self._arrived:
             if not self.failing or self._sample is None or self._queue or self._on_its_way:
@@ -225,7 +225,8 @@ class LogWriter:
     def close(self, within: timedelta = CLOSING) -> None:
         """Write the log rows that wait, and end the thread.
 
-        What has not left in time counts as undelivered, and is told. `put` opens it again.
+        Rows that cannot be written within the time count as lost, and are reported. `put` starts
+        the thread again.
         """
         with self._arrived:
             thread = self._thread
@@ -325,7 +326,7 @@ class LogWriter:
     def _fails(self, stream: Stream, rows: Sequence[Row], why: str) -> tuple[int, str]:
         """Note that a stream's rows cannot be written; return how many are lost (all), and why.
 
-        One row is kept, by which `retry` tries the stream again.
+        One row is kept, with which `retry` tests whether the stream works again.
         """
         self._sample = (stream, rows[-1])
         self.failing = why

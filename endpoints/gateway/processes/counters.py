@@ -272,8 +272,8 @@ def _entries(content: bytes | mmap.mmap) -> list[tuple[str, int, float]]:
 def _try_lock(file: int) -> bool:
     """Try to lock a process's file of metrics; return whether that succeeded.
 
-    The kernel frees the lock when the process ends, which shows who is dead. Readers of figures
-    share the lock, and are waited for.
+    The kernel frees the lock when the process ends, so a lock that can be had shows a dead process.
+    Readers of the metrics share the lock, and are waited for.
     """
     until = time.monotonic() + _READING
     while True:

@@ -71,7 +71,7 @@ class Tally:
     def percentile(self, share: float, variant: str | None = None) -> float | None:
         """Return a percentile of a variant's latencies in ms; None without answers.
 
-        It is of the nearest rank. Without a `variant` it is of all.
+        It is the value of the nearest rank. Without a `variant` all answers count.
         """
         with self._lock:
             names = list(self._seconds) if variant is None else [variant]

@@ -89,9 +89,9 @@ def _block(rule: Block, state: _State) -> _Applied:
 
 
 def _cap_per_unit(rule: UnitCap, state: _State) -> _Applied:
-    """Remove the candidates that the unit has seen as often as the cap allows.
+    """Remove the candidates that have reached the cap on how often a unit sees them.
 
-    They may be pinned all the same.
+    A pin rule may still show them.
     """
     most = _figure(rule.max, state.parameters, math.inf)
     full = {value for value, answers in state.of.before.get(rule, {}).items() if answers >= most}
@@ -274,9 +274,15 @@ def _under_one_cap(
 ) -> Lane:
     """Return the lane of free places under one cap: at most so many items of each group.
 
-    A group is the candidates with one value of the cap's feature. `left`: the rest of the quotas of
-    groups that pins have taken from. Of a group larger than its quota, only as many as the quota
-    are drawn.
+    A lane is places that a set of candidates competes for. A group is the candidates with one value
+    of the cap's feature; of a larger group only as many as its quota are drawn.
+
+    Args:
+        rest: The candidates, best first.
+        places: The free places.
+        value_of: Each candidate's value of the cap's feature.
+        most: The quota of a group.
+        left: The remaining quotas of groups that pinned items belong to.
     """
     groups: dict[Any, list[int]] = {}
     arranged = []
@@ -305,7 +311,7 @@ def effect_texts(
 ) -> list[tuple[str, str]]:
     """Return (rule name, text on what it changed) for each rule that changed the ranking.
 
-    A drawn order has no moves that a rule would have made.
+    If the order was drawn at random (`explored`) the texts name no moved items: no rule moved them.
     """
     texts: list[tuple[str, str]] = []
     for previous_step, step in pairwise(every):
@@ -345,7 +351,7 @@ def _moves(
 ) -> list[tuple[int, int | str, int | str]]:
     """Return (candidate, old place, new place) for each candidate that a rule moved.
 
-    Only the moves of a `group`, or without one only those of candidates that fall.
+    Only candidates of the `group` count; without a group, only those that fall.
     """
     if old is new:
         return []

@@ -100,7 +100,8 @@ def coins(salt: str, request_id: str) -> Coin:
 def rounds(first: Lane, second: Lane) -> Iterator[Round]:
     """Yield the rounds in which two rankings pick items in turn, until a lane's places are full.
 
-    Both lanes have the same places, candidates and quotas.
+    A lane is places that a set of candidates competes for. Both lanes have the same places,
+    candidates and quotas.
     """
     closed: set[int] = set()
     group_of = {
@@ -141,10 +142,10 @@ def _count_down(groups: Iterable[int | None], left: list[int]) -> Iterator[int]:
 
 
 def draft(first: Lane, second: Lane, coin: Coin, *, begins: int = 0) -> tuple[list[Pick], int]:
-    """Interleave two rankings in one lane of places; return who picked which item for each place.
+    """Interleave two rankings in one lane; return for each place who picked which item.
 
-    The number of the next lane's first round is returned, too. `begins`: the number of this lane's
-    first round.
+    A lane is places that a set of candidates competes for. The second value returned is the number
+    of the next lane's first round; `begins` is that of this lane's.
     """
     picks: list[Pick] = []
     for pair_round in rounds(first, second):

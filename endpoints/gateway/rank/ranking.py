@@ -74,10 +74,13 @@ def plain_arrangement(best: Sequence[int], slots: int) -> Arrangement:
 def propensity(*, is_best: float, explore: float, candidates: int, quota: float = 1) -> float:
     """Return the probability that this item is shown at this place, under exploration.
 
-    It is (1-e) when the item is arranged there, and e (q/n) / m by a random order.
+    It is (1 - explore) is_best + explore quota / candidates.
 
-    `is_best`: whether it is arranged there, or how likely that is. `candidates`: m, those that a
-    draw puts in order; `quota`: q/n, the share of the item's group that is drawn.
+    Args:
+        is_best: Whether the ranking puts the item there; 1, 0, or a probability.
+        explore: The probability that the order is drawn at random.
+        candidates: How many candidates a random order draws from.
+        quota: The share of the item's group that is drawn.
     """
     return round(
         (1 - explore) * is_best + explore * quota / candidates, 12
@@ -94,7 +97,7 @@ def shown_places(
 ) -> tuple[tuple[ShownItem, ...], bool]:
     """Return the items to show with their places, and whether their order was randomised.
 
-    Of a share `explore` of all answers each lane is in random order; the others are as arranged.
+    With probability `explore` each lane (places that share candidates) is put into random order.
     """
     explored = explore > 0 and rng.random() < explore
     places = [
@@ -160,10 +163,10 @@ def permute(lane: Lane, rng: Random) -> list[int]:
 def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[float]:
     """Return a model's predictions as scores: one finite number for each item.
 
-    Raises ModelError, naming the model, when it did not.
+    Raises ModelError, with `who` as the model's name, if they are anything else.
     """
     if len(predictions) != items:
-        raise _wrong(f"{who} answered {len(predictions):,} scores for {items:,} items")
+        raise _no_scores(f"{who} answered {len(predictions):,} scores for {items:,} items")
     if _are_floats(predictions) and all(map(math.isfinite, predictions)):
         return list(predictions)
     scores = []
@@ -173,7 +176,7 @@ def as_scores(predictions: Sequence[object], items: int, *, who: str) -> list[fl
             or not isinstance(value, int | float)
             or not math.isfinite(value)
         ):
-            raise _wrong(
+            raise _no_scores(
                 f"{who} answered {repr(value)[:80]} for item {index}: a score is a finite number"
             )
         scores.append(float(value))
@@ -185,6 +188,6 @@ def _are_floats(values: Sequence[object]) -> TypeGuard[Sequence[float]]:
     return set(map(type, values)) <= {float}
 
 
-def _wrong(words: str) -> ModelError:
-    """Return a ModelError, for a model that answered with something else than scores."""
+def _no_scores(words: str) -> ModelError:
+    """Return the ModelError for a model that answered with something else than scores."""
     return ModelError(words, status=200, body="", remedy="look at what predict(rows) returns")

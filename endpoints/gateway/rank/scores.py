@@ -83,8 +83,8 @@ class Scoring:
     def scored(self, question: Question, request_id: str, decision: Decision) -> ScoredCandidates:
         """Return the candidates as scored by the variant that the unit's experiment arm names.
 
-        Where that variant is not deployed the call goes where any goes, with the defaults, and
-        counts for no arm.
+        If that variant is not deployed, the endpoint's traffic split chooses one, parameters are
+        the defaults, and the answer counts for no arm.
         """
         if decision.variant is not None and decision.variant not in question.deployed.models:
             decision = self._fallback(question.assigner)
@@ -100,8 +100,8 @@ class Scoring:
     ) -> tuple[ScoredCandidates, ...]:
         """Return the candidates' scores by both interleaved variants, or by the only one to answer.
 
-        Such an answer credits nobody, and is counted. Raises the error of a variant if neither
-        answers.
+        An answer by one variant alone is counted as such, and credits neither. Raises the error of
+        a variant if neither answers.
         """
         first, second = (replace(decision, variant=variant) for variant in duel.variants)
         second_future = self._start_second(question, f"i-{request_id}", second)

@@ -54,7 +54,7 @@ class Counting:
 
     @property
     def problem(self) -> str:
-        """The reason why limits on what a unit is shown are not checked now; empty if they are."""
+        """The reason why frequency caps are not checked now; empty if they are."""
         error = None if self._counters is None else self._counters.away
         return (
             ""
@@ -91,7 +91,8 @@ class Counting:
     ) -> tuple[str, ...]:
         """Add an answer's items to the unit's counts, before it is sent; return problems as text.
 
-        An answer that nobody receives counts, too, so that none is given that does not count.
+        Counting first means that every answer that is received counts, at the price that one that
+        gets lost counts, too.
         """
         if not counted.caps:
             return ()

@@ -31,7 +31,7 @@ class Inputs(msgspec.Struct, frozen=True, kw_only=True):
 def was_adopted(version: ModelVersion) -> bool:
     """Return whether a model version was registered by taking over a running endpoint.
 
-    The features that it reads are not known, nor is a request for it.
+    Isthmus does not know which features such a version reads, nor what its requests look like.
     """
     return version.digest.startswith(ADOPTED)
 
@@ -69,7 +69,7 @@ def union(manifests: Sequence[Manifest], keys: dict[str, str]) -> Inputs:
             feature, configuration, *places.setdefault(feature.name, (feature.view, configuration))
         )
         if feature.view is not None:
-            names = views.setdefault(feature.view, (_key(feature, configuration, keys), {}))[1]
+            names = views.setdefault(feature.view, (_view_key(feature, configuration, keys), {}))[1]
             names[feature.name] = None
     return Inputs(
         views={view: (key, tuple(names)) for view, (key, names) in views.items()},
@@ -110,7 +110,7 @@ def _check_place(feature: ModelFeature, configuration: str, view: str | None, fi
         )
 
 
-def _key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
+def _view_key(feature: ModelFeature, configuration: str, keys: Mapping[str, str]) -> str:
     """Return the entity key by which a feature's view is read, such as item_id.
 
     Raises Invalid if project.yaml no longer has the view.

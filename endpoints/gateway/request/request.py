@@ -133,8 +133,7 @@ def _attributes(request: Mapping[str, Any], shape: RequestShape) -> dict[str, An
 def _of_request(request: Mapping[str, Any], shape: RequestShape) -> dict[str, Any]:
     """Return a request's attributes that no model reads, checked against their bounds.
 
-    They are used as they come, so their bounds hold here; an event's attributes are checked where
-    it is emitted.
+    Other attributes are checked when the event that has them is emitted; these are in no event.
     """
     values = {}
     for name, attribute in shape.of_request.items():
@@ -286,7 +285,7 @@ def _slots(slots: object, candidates: int, endpoint: str) -> int:
 def _quoted(value: object) -> str:
     """Return a value as short text for an error message.
 
-    Text of a deep list would be as deep, and Python refuses that of an int of thousands of digits.
+    It also works for values whose repr fails: deeply nested lists, and ints of thousands of digits.
     """
     if isinstance(value, str):
         return repr(value) if len(value) <= _LONGEST_NAME else f"{value[:_LONGEST_NAME]!r}..."

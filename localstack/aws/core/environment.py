@@ -41,7 +41,8 @@ STRAY = (
 def variables(url: str) -> dict[str, str]:
     """Return the environment variables that point every AWS SDK at the offline AWS at `url`.
 
-    A server that is not ours takes any key.
+    The keys are the stack's own; for a server that is no stack of this user's, they are
+    placeholders.
     """
     of_stack = keys.keys_of(url)
     pair = of_stack.pair if of_stack is not None else ANY

@@ -27,7 +27,7 @@ def split(uri: str) -> tuple[str, str]:
     """Split s3://bucket/some/key into bucket and key.
 
     Raises:
-        ValueError: It is not such a URI.
+        ValueError: The text is not such a URI.
     """
     for scheme in ("s3://", "s3a://", "s3n://"):
         if uri.startswith(scheme) and len(uri) > len(scheme):

@@ -16,7 +16,7 @@ def start(params: Mapping[str, Any], refusal: AwsError, key: str = "NextToken") 
 
     Args:
         params: The request's parameters.
-        refusal: The error for a token that no answer can have had.
+        refusal: The error to raise for a token that no page can have had.
         key: What the service calls the token.
     """
     token = str(params.get(key) or 0)

@@ -95,11 +95,18 @@ def handles(service: str, *operations: str, executes: bool = True) -> Callable[[
 class Services(Protocol):
     """The part of the front that a Context needs: moto below it, the whole stack above."""
 
-    def client(self, service: str, account: str, region: str) -> Any: ...
+    def client(self, service: str, account: str, region: str) -> Any:
+        """Return a boto3 client of a service whose calls this stack answers inside the process."""
+
     def moto(
         self, service: str, operation: str, params: Mapping[str, Any], account: str, region: str
-    ) -> dict[str, Any]: ...
-    def forward(self, incoming: Incoming) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Return moto's own result of an operation, even where the stack has a handler for it."""
+        ...
+
+    def forward(self, incoming: Incoming) -> dict[str, Any]:
+        """Return moto's own result of a request."""
+        ...
 
 
 class Context(StackContext):
@@ -168,9 +175,9 @@ class Context(StackContext):
         return self._services.client(service, self.account, self.region)
 
     def as_caller(self) -> AbstractContextManager[None]:
-        """Check the IAM permissions of the request's caller for internal calls within the block.
+        """Limit internal calls within the block to the IAM permissions of the request's caller.
 
-        Athena reads Glue and S3 so.
+        Athena, for example, reads Glue and S3 with its caller's permissions.
         """
         return acting_for(self.caller)
 
@@ -199,8 +206,8 @@ class Context(StackContext):
     ) -> Fault | None:
         """Take an injected throttling or error fault for an internal call, or None.
 
-        Such calls are a pipeline's for its steps, and a job's for its host. Only rules that name
-        the operation count: the others are for what clients ask.
+        Internal calls are those that a pipeline makes for its steps, and a job for its host. Only a
+        fault that names the operation applies to them; the others wait for calls of clients.
         """
         if not any(rule.operation == operation for rule in self.stack.faults.list()):
             return None

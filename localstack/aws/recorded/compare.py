@@ -79,10 +79,10 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
     learnt.add(STACK, url)
     differences: list[Difference] = []
     passing = 0
-    for call in _last_looks(calls):
+    for call in _without_polling(calls):
         answer = _settled_answer(client(call.service), call, learnt.translated(call.params))
         learnt.add(call.answer, answer.value)
-        if on_its_way(call.answer):
+        if is_in_progress(call.answer):
             passing += 1
         else:
             shape = (
@@ -91,7 +91,9 @@ def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
             differences += _differences(call, answer, shape, learnt)
         learnt.use(call.params)
     return Comparison(
-        compared=len(_last_looks(calls)) - passing, passing=passing, differences=tuple(differences)
+        compared=len(_without_polling(calls)) - passing,
+        passing=passing,
+        differences=tuple(differences),
     )
 
 
@@ -175,22 +177,22 @@ class Replacements:
         return text.replace(STACK, self._here.get(STACK, STACK))
 
 
-def on_its_way(answer: Any) -> bool:
+def is_in_progress(answer: Any) -> bool:
     """Return whether a response says that something is still in progress (Creating ...)."""
     if isinstance(answer, Mapping):
         return any(
             member.lower().endswith(_ON_ITS_WAY)
             if isinstance(member, str) and name.endswith(_STATES)
-            else on_its_way(member)
+            else is_in_progress(member)
             for name, member in answer.items()
         )
-    return isinstance(answer, list) and any(map(on_its_way, answer))
+    return isinstance(answer, list) and any(map(is_in_progress, answer))
 
 
-def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
+def _without_polling(calls: Sequence[Call]) -> tuple[Call, ...]:
     """Return the recorded calls without repeated polling.
 
-    Who waits looks often; the last look before something is changed counts.
+    Of equal reads between two changes that show something in progress, only the last one is left.
     """
     later: set[tuple[str, str, bytes]] = set()
     significant: list[Call] = []
@@ -199,7 +201,7 @@ def _last_looks(calls: Sequence[Call]) -> tuple[Call, ...]:
             later.clear()
         elif (
             key := (call.service, call.operation, msgspec.json.encode(call.params, order="sorted"))
-        ) in later and on_its_way(call.answer):
+        ) in later and is_in_progress(call.answer):
             continue
         else:
             later.add(key)
@@ -216,7 +218,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
     end = time.monotonic() + _PATIENCE
     while True:
         answer = _answer(client, call.operation, plain(params))
-        unsettled = on_its_way(answer.value) and not on_its_way(call.answer)
+        unsettled = is_in_progress(answer.value) and not is_in_progress(call.answer)
         if not unsettled or is_mutating(call.operation) or time.monotonic() > end:
             return answer
         time.sleep(_PAUSE)
@@ -271,7 +273,7 @@ def _value_differences(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield where two responses differ: the path, and both values.
 
-    `learnt` None: names and kinds of values alone are compared.
+    With `learnt` None only the names and kinds of values are compared.
     """
     if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds
@@ -321,9 +323,10 @@ def _object_differences(
 def _list_differences(
     recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two lists: pair by pair, or by names and kinds.
+    """Yield the differences between two lists: pair by pair, or of the first items' form alone.
 
-    The latter is for lists of unequal length: an account's lists hold what is not the caller's.
+    The form, names and kinds of values, is for lists of unequal length: an account's list may hold
+    things that are not in the recording.
     """
     if len(recorded) == len(answered):
         for first, second in zip(recorded, answered, strict=True):

@@ -52,7 +52,7 @@ def read(folder: Path) -> tuple[About, tuple[Call, ...]]:
     """Read a recording of AWS calls from its folder: its head, and its calls in order.
 
     Raises:
-        OSError: There is none.
+        OSError: The folder holds no recording.
         NewerRecording: A later version wrote it.
         ValueError: It is damaged.
     """

@@ -40,7 +40,7 @@ class Scrubber:
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = [
-            (_whole(name), mask)
+            (_whole_name_pattern(name), mask)
             for name, mask in sorted(names.items(), key=lambda pair: -len(pair[0]))
             if name
         ]
@@ -123,9 +123,9 @@ class Scrubber:
         return replacement
 
     def _body(self, data: bytes) -> dict[str, Any]:
-        """Return a request's body, as recordings keep it, with names replaced.
+        """Return a request's body, as recordings keep it, with the caller's own names replaced.
 
-        It is the caller's own, and others know it by its digest.
+        Other private texts stay: the caller wrote the body, and its digest must still fit.
         """
         body = form.body(data)
         return {"$text": self._pseudonym(body["$text"])} if "$text" in body else body
@@ -155,7 +155,7 @@ class Scrubber:
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))
 
 
-def _whole(name: str) -> re.Pattern[str]:
+def _whole_name_pattern(name: str) -> re.Pattern[str]:
     """Return a regular expression for a name that is no part of a longer one."""
     return re.compile(rf"(?<![0-9A-Za-z]){re.escape(name)}(?![0-9A-Za-z])")
 

@@ -53,9 +53,11 @@ def freeze(
     """Return an object as signed pickled bytes, to be written to the data directory.
 
     Args:
-        value: What is to be kept.
-        left: Attributes that are not kept.
-        reduce: As Pickler.reducer_override; it may put an Outside.
+        value: The object.
+        left: Attributes that are not persisted, by class, each with what makes its value at a
+            start.
+        reduce: Decides how an object is pickled, as Pickler.reducer_override does; it may return an
+            Outside, whose content is stored elsewhere.
     """
     tries = 0
     while True:
@@ -97,12 +99,12 @@ def thaw(
     Nothing is unpickled without this user's signature.
 
     Args:
-        record: The record.
-        outside: Returns the content of an Outside by its name.
+        record: The bytes.
+        outside: Returns the content of an Outside, which is stored elsewhere, by its name.
         name: How errors call the record.
 
     Raises:
-        Changed: It carries no seal of this user, a class has other fields by now, or it cannot be
+        Changed: It is not signed by this user, a class has other fields by now, or it cannot be
             read.
     """
     pickled = unsealed(record)

@@ -14,7 +14,7 @@ HEAD_WITHIN, BODY_SILENT = 10.0, 60.0  # seconds
 def most_connections() -> int:
     """Return how many client connections the server may have open.
 
-    The rest of the process's file descriptors is for files, and for what the stack asks.
+    The process needs its other file descriptors for files and for connections of its own.
     """
     soft = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     return MOST if soft == resource.RLIM_INFINITY else max(8, min(MOST, soft // 2))

@@ -32,7 +32,7 @@ def is_other_user(peer: tuple[str, int] | None, port: int) -> bool:
 def is_own(peer: tuple[str, int], port: int) -> bool:
     """Return whether a local client's process belongs to this user or root.
 
-    It is False where nobody says whose it is.
+    It is False where the owner is unknown.
     """
     return _owner(peer, port) in (os.getuid(), 0)
 
@@ -40,8 +40,8 @@ def is_own(peer: tuple[str, int], port: int) -> bool:
 def _owner(peer: tuple[str, int], port: int) -> int | None:
     """Return the user id that owns the socket at an address, or None if unknown.
 
-    The kernel is asked for this socket: its list takes 5 ms. Nobody's is what its process has
-    closed: the kernel calls it root's.
+    The kernel is asked for this one socket, as reading its list of all takes 5 ms. A socket that
+    its process has closed has no owner, though the kernel says root.
     """
     try:
         user, inode = _ask_kernel(peer, port)
@@ -58,7 +58,7 @@ def _ask_kernel(peer: tuple[str, int], port: int) -> tuple[int, int]:
     """Return user id and inode of a socket by NETLINK_SOCK_DIAG, sock_diag(7).
 
     Raises:
-        OSError: There is no such question.
+        OSError: The kernel does not support this query.
         ValueError: There is no such socket.
     """
     addresses = struct.pack(

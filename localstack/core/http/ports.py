@@ -84,10 +84,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def free_port() -> int:
     """Return a free port of 127.0.0.1 for a process that will listen on it.
 
-    Until that listens, seconds later, nobody else is given the port: neither by the kernel nor by
-    another process that asks here.
-
-    Raises:
-        OSError: All are taken.
+    The process may take seconds to listen. Until then neither the kernel nor another process that
+    calls this gives the port away.
     """
     return _ours.free()

@@ -44,7 +44,7 @@ async def end_tls(
         onward: Gives the protocol for the transport of what comes in the clear.
 
     Raises:
-        OSError: It comes from `onward`.
+        OSError: `onward` raised it.
     """
     between = _Between()
     transport.set_protocol(between)

@@ -33,12 +33,13 @@ class Task(HTTPChannel.task_class):  # type: ignore[misc]  # waitress has no typ
             super().write(data)
             return
         unsent: list[bytes] = []
-        self.channel.unsent = unsent
+        channel: Any = self.channel
+        channel.unsent = unsent
         try:
             super().write(data)
         finally:
-            self.channel.unsent = None
-        self.channel.write_soon(b"".join(unsent))
+            channel.unsent = None
+        channel.write_soon(b"".join(unsent))
 
 
 class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
@@ -144,7 +145,7 @@ class WsgiServer:
 def _cutting(front: Any) -> Any:
     """Wrap a WSGI application so that a fault can cut the connection without a response.
 
-    To waitress it looks like a client that left: it closes such a connection without a word.
+    waitress is made to believe that the client has left: it then closes the connection silently.
     """
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:

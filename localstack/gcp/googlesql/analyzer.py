@@ -69,7 +69,7 @@ def parsed(sql: str) -> bytes:
     """Parse a script, and return a serialized ParseResponse.
 
     Raises:
-        SqlRejected: It is not GoogleSQL's grammar.
+        SqlRejected: The text does not parse as GoogleSQL.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -82,7 +82,7 @@ def named_tables(sql: str) -> tuple[Path, ...]:
     """Return the paths of the tables that a statement names, without a catalog.
 
     Raises:
-        SqlRejected: It is not GoogleSQL's grammar.
+        SqlRejected: The text does not parse as GoogleSQL.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 

@@ -49,8 +49,9 @@ def cache_folder() -> Path:
 def load(engine: Any) -> Any:
     """Return the analyzer's compiled WebAssembly module, compiling it if none is cached intact.
 
-    Sound is what has the digest that it had when it was compiled. What is sound but of another kind
-    of processor (a home that several machines share) is compiled anew, too.
+    A cached file is intact if its content has the digest that was noted when it was compiled. One
+    that was compiled for another kind of processor (in a home that several machines share) is
+    compiled anew, too.
 
     Raises:
         NotCompiled: The compiler failed, or others can write to the folder.
@@ -89,7 +90,7 @@ def compile_here() -> None:
         if _sound_file(folder):
             return
         code = Module.from_file(wasm_engine(), str(get_wasm_path())).serialize()
-        fresh = f"{_kind()}.new"
+        fresh = f"{_cached_file_stem()}.new"
         with os.fdopen(
             os.open(
                 fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600, dir_fd=folder
@@ -99,7 +100,7 @@ def compile_here() -> None:
             file.write(code)
         os.rename(
             fresh,
-            f"{_kind()}-{hashlib.sha256(code).hexdigest()}.cwasm",
+            f"{_cached_file_stem()}-{hashlib.sha256(code).hexdigest()}.cwasm",
             src_dir_fd=folder,
             dst_dir_fd=folder,
         )
@@ -114,7 +115,7 @@ def wasm_engine() -> Any:
     return Engine(config)
 
 
-def _kind() -> str:
+def _cached_file_stem() -> str:
     """Return the name of a cached module: package versions and kind of machine."""
     versions = "-".join(metadata.version(name) for name in ("zetasql", "wasmtime"))
     return f"{versions}-{platform.machine()}"
@@ -124,7 +125,8 @@ def _kind() -> str:
 def _private_folder() -> Iterator[int]:
     """Yield a file descriptor of the cache folder, which is created if it does not exist.
 
-    NotCompiled: somebody else can write to it.
+    Raises:
+        NotCompiled: Another user can write to the folder.
     """
     path = cache_folder()
     try:
@@ -157,7 +159,7 @@ def _sound_file(folder: int) -> str | None:
     Files that differ are removed.
     """
     for name in os.listdir(folder):
-        parts = re.fullmatch(rf"{re.escape(_kind())}-([0-9a-f]{{64}})\.cwasm", name)
+        parts = re.fullmatch(rf"{re.escape(_cached_file_stem())}-([0-9a-f]{{64}})\.cwasm", name)
         if parts is None:
             continue
         with os.fdopen(os.open(name, os.O_RDONLY | os.O_NOFOLLOW, dir_fd=folder), "rb") as file:
@@ -170,7 +172,8 @@ def _sound_file(folder: int) -> str | None:
 def _compile_elsewhere(folder: int) -> str:
     """Compile the module in another process, or wait for one that does; return its file name.
 
-    It raises NotCompiled when that fails.
+    Raises:
+        NotCompiled: The compiler failed.
     """
     package = __name__.rpartition(".")[0]
     run = subprocess.run(
@@ -192,7 +195,12 @@ def _compile_elsewhere(folder: int) -> str:
 def _exclusive(folder: int) -> Iterator[None]:
     """Lock the folder of compiled modules against other processes."""
     with os.fdopen(
-        os.open(f"{_kind()}.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600, dir_fd=folder),
+        os.open(
+            f"{_cached_file_stem()}.lock",
+            os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW,
+            0o600,
+            dir_fd=folder,
+        ),
         "w",
     ) as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

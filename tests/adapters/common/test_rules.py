@@ -23,8 +23,9 @@ from isthmus.adapters.common.storage.blob_names import (
     parts_of,
     upload_uris,
 )
-from isthmus.adapters.common.warehouse import queries
+from isthmus.adapters.common.warehouse import duckdb_functions, queries
 from isthmus.adapters.common.warehouse.conformance import by_date
+from isthmus.adapters.common.warehouse.letters import TO_LOWER, TO_UPPER
 from isthmus.adapters.common.warehouse.tables import Document
 from isthmus.errors import Invalid, NotFound
 from isthmus.events.port import Column
@@ -218,3 +219,16 @@ def test_who_can_give_up_an_endpoint_is_named_where_it_is_marked_as_anothers():
     profile = SimpleNamespace(adapter="somewhere")
     assert not_ours("E1", "other", profile).remedy.startswith("let other give it up")
     assert not_ours("E1", None, profile).remedy == "isthmus import somewhere endpoint E1 --adopt"
+
+
+def test_duckdbs_macros_change_the_case_of_the_letters_that_translate_does():
+    with duckdb.connect() as connection:
+        duckdb_functions.define(connection)
+        select = "SELECT chr(n::INTEGER) AS c, lower({0}c), upper({0}c) FROM range({1}) AS t(n)"
+        letters = connection.execute(select.format("", "1, 55296")).fetchall()
+        letters += connection.execute(select.format("", "57344, 1114112")).fetchall()
+        beside_another = connection.execute(select.format("'Aßi' || ", "1, 1500")).fetchall()
+    assert len(letters) > 1_000_000
+    changed = [(c, TO_LOWER.get(c, c), TO_UPPER.get(c, c)) for c, _, _ in letters]
+    assert [pair for pair in zip(letters, changed, strict=True) if pair[0] != pair[1]] == []
+    assert beside_another == [(c, f"aßi{low}", f"AßI{up}") for c, low, up in changed[:1499]]

@@ -14,10 +14,12 @@ from isthmus.experiments.measure.cells_sql import cells_sql as cells_of_run
 from isthmus.experiments.measure.cells_sql import win_rate
 from isthmus.experiments.measure.log_cells import cells_sql
 from isthmus.experiments.measure.run_units import ENDPOINT_UNITS, segment_units, versions_sql
+from isthmus.experiments.measure.trend_sql import trend_sql
 from isthmus.experiments.monitors.arms_sql import satisfied_sql, spread_sql
 from isthmus.experiments.monitors.items_sql import Grouping, items_sql
 from isthmus.experiments.monitors.training_shares import trained_sql
 from isthmus.experiments.monitors.units_sql import units_sql
+from isthmus.experiments.statistics.trend import DayWeight
 from isthmus.feature_store.joins.point_in_time import JoinView
 from isthmus.feature_store.tables.relations import objective_view
 from isthmus.project.load import load
@@ -60,6 +62,8 @@ def texts():
         ),
         "run_versions": _asked(versions_sql()),
         "run_wins": wins_sql(),
+        "run_trend": trend_of_run(METRICS[0]),
+        "run_trend_of_total": trend_of_run(METRICS[3]),
         "endpoint_units": run_sql(units=ENDPOINT_UNITS, arms=1),
         "monitor_units": _asked(units_sql(watched(), watched().endpoints["ranker"])),
         "monitor_items": _asked(
@@ -104,6 +108,20 @@ def run_sql(*, arms=2, **how):
         {f"arm{at}": f"'{name}'" for at, name in enumerate(names)}
         | {"shift3": "2.5", "shift4_x": "1.5"},
     )
+
+
+def trend_of_run(metric):
+    """A run's second query: of a rate, and of a metric without a denominator."""
+    weights = {0: DayWeight(0.001, 1e-05), 1: DayWeight(-0.001, 0.25)}
+    sql = trend_sql(
+        SHOP,
+        metric,
+        unit="visitor_id",
+        arms=("control", "treatment"),
+        slopes=({"control": weights, "treatment": weights},),
+    )
+    own = {"arm0": "'control'", "arm1": "'treatment'", "shift0": "0.0"}
+    return _literal(sql, own | {"today": "TIMESTAMP '2019-12-01 00:00:00'"})
 
 
 def _literal(sql, own):

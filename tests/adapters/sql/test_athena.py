@@ -22,10 +22,31 @@ def said(sql):
 @pytest.mark.parametrize(
     ("sql", "athena"),
     [
-        ("SELECT a / b AS x FROM t", "SELECT CAST(a AS DOUBLE) / b AS x FROM t"),
+        ("SELECT a / b AS x FROM t", "SELECT CAST(a AS DOUBLE) / NULLIF(b, 0) AS x FROM t"),
         (
             "SELECT a / (b / c) AS x FROM t",
-            "SELECT CAST(a AS DOUBLE) / (CAST(b AS DOUBLE) / c) AS x FROM t",
+            "SELECT CAST(a AS DOUBLE) / NULLIF(CAST(b AS DOUBLE) / NULLIF(c, 0), 0) AS x FROM t",
+        ),
+        (
+            "SELECT round((SELECT max(f) AS m FROM t), 1) AS x",
+            (
+                "SELECT CASE WHEN ABS((SELECT MAX(f) AS m FROM t)) < 9.007199E+14 THEN "
+                "ROUND((SELECT MAX(f) AS m FROM t), 1) ELSE (SELECT MAX(f) AS m FROM t) END AS x"
+            ),
+        ),
+        (
+            "SELECT replace(a, b, c) AS x, replace(a, 'b', c) AS y FROM t",
+            (
+                "SELECT CASE WHEN b = '' AND NOT c IS NULL THEN a ELSE REPLACE(a, b, c) END AS x, "
+                "REPLACE(a, 'b', c) AS y FROM t"
+            ),
+        ),
+        (
+            "SELECT sqrt(a - 1) AS x, a ^ b AS y FROM t",
+            (
+                "SELECT SQRT(CASE WHEN (a - 1) >= 0 THEN (a - 1) END) AS x, CASE WHEN "
+                "IS_FINITE(POWER(a, b)) THEN POWER(a, b) END AS y FROM t"
+            ),
         ),
         ("SELECT a + 1.0 AS x FROM t", "SELECT a + 1.0E0 AS x FROM t"),
         ("SELECT a + 1e3 AS x FROM t", "SELECT a + 1e3 AS x FROM t"),

@@ -20,11 +20,16 @@ DAY = "RANGE BETWEEN INTERVAL 1 DAY PRECEDING AND CURRENT ROW"
 @pytest.mark.parametrize(
     ("sql", "bigquery"),
     [
-        ("SELECT a / b AS x FROM t", "SELECT IEEE_DIVIDE(a, b) AS x FROM t"),
-        ("SELECT a / (b / c) AS x FROM t", "SELECT IEEE_DIVIDE(a, IEEE_DIVIDE(b, c)) AS x FROM t"),
+        ("SELECT a / b AS x FROM t", "SELECT a / NULLIF(b, 0) AS x FROM t"),
+        (
+            "SELECT a / (b / c) AS x FROM t",
+            "SELECT a / NULLIF(b / NULLIF(c, 0), 0) AS x FROM t",
+        ),
         ("SELECT a / 250 AS x FROM t", "SELECT a / 250 AS x FROM t"),
-        ("SELECT a / 0 AS x FROM t", "SELECT IEEE_DIVIDE(a, 0) AS x FROM t"),
+        ("SELECT a / 0 AS x FROM t", "SELECT a / NULLIF(0, 0) AS x FROM t"),
         ("SELECT a % 7 AS x FROM t", "SELECT MOD(a, 7) AS x FROM t"),
+        ("SELECT ln(f) AS x FROM t", "SELECT LN(CASE WHEN f > 0 THEN f END) AS x FROM t"),
+        ("SELECT 2 ^ (a + 1) AS x FROM t", "SELECT SAFE.POWER(2, (a + 1)) AS x FROM t"),
         (
             "SELECT a::INT AS x, a::DOUBLE AS y, a::VARCHAR AS z FROM t",
             "SELECT CAST(a AS INT64) AS x, CAST(a AS FLOAT64) AS y, CAST(a AS STRING) AS z FROM t",

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.adapters.common.warehouse import duckdb_functions
 from isthmus.adapters.vertex import sql as bigquery
 from isthmus.endpoints.gateway.log.streams import ASSIGNMENTS, EXPOSURES, RANKINGS
 from isthmus.errors import Invalid
@@ -93,6 +94,7 @@ RELATIONS = [
     "SELECT max(x) OVER (ORDER BY n) AS m FROM x UNION ALL SELECT n FROM x AS x",
 ]
 TINY = duckdb.connect(config={"threads": "1"})
+duckdb_functions.define(TINY)
 
 
 def canonical(value):
@@ -246,6 +248,7 @@ def test_a_runs_query_has_duckdbs_rows_in_googlesql(log):
         for name, columns in RUN.items()
     }
     with duckdb.connect(config={"threads": "1"}) as engine:
+        duckdb_functions.define(engine)
         for name, columns in RUN.items():
             engine.execute(
                 f"CREATE TABLE {name} "

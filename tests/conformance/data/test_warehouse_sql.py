@@ -57,6 +57,24 @@ def test_a_view_can_be_changed(warehouse):
         assert warehouse.query("SELECT * FROM v", {}).schema.names == names
 
 
+@pytest.mark.parametrize(
+    ("sql", "words"),
+    [
+        ("SELECT event_id,\n  nope FROM clicks_raw", r"line 2, column 3: .*nope"),
+        ("SELECT event_id,\n  ln(event_id) AS l FROM clicks_raw", "line 2, column 3: .*ln"),
+        ("SELECT event_id, item / event_id AS l FROM clicks_raw", "line 1, column 18: .*/"),
+        ("SELECT item, item FROM clicks_raw", "two columns"),
+        ("SELECT event_id FROM v", "v"),
+    ],
+)
+def test_a_view_that_is_wrong_is_refused_with_its_position(warehouse, sql, words):
+    with pytest.raises(Invalid, match=words):
+        warehouse.apply(
+            TableSpec(name="v", columns=(), time_column="event_timestamp", view_sql=sql)
+        )
+    assert warehouse.observe("v") is None
+
+
 def test_save_appends_what_a_query_gives_and_its_batch_again_changes_nothing(warehouse):
     warehouse.append("clicks_raw", rows(*range(6)), batch="b1")
     warehouse.apply(TableSpec(name="copies_raw", columns=COLUMNS, time_column="event_timestamp"))
@@ -117,6 +135,7 @@ def test_a_saved_query_that_does_not_fit_is_invalid_and_leaves_nothing(warehouse
         ("SELEC 1", "line 1"),
         ("SELECT event_id,\n  nope FROM clicks_raw", "line 2"),
         ("SELECT item +\nFROM clicks_raw", "line 2"),
+        ("SELECT event_id,\n  ln(event_id) AS l FROM clicks_raw", "line 2, column 3: .*ln"),
         ("SELECT *\nFROM none", "line 2"),
     ],
 )
@@ -166,6 +185,35 @@ def test_a_cast_that_engines_do_alike_gives_the_same_text_and_number(warehouse):
         "item / 4 AS half FROM clicks_raw) AS h ORDER BY s"
     )
     assert warehouse.query(sql, {}).to_pylist() == [{"n": 0, "s": "1"}, {"n": 1, "s": "2"}]
+
+
+def test_what_is_no_finite_number_is_null(warehouse):
+    """Engines compare and sort NaN differently, and BigQuery fails where others give infinity."""
+    warehouse.append("clicks_raw", rows(0, 1, 2), batch="b1")
+    sql = (
+        "SELECT item / (item - 1) AS ratio, (item - 1.5) / 0 AS of_zero, ln(item - 1) AS logarithm, "
+        "sqrt(item - 1) AS root, exp(item * 800) AS exponential, power(item - 1, -0.5) AS power_, "
+        "round(item * 1e300) AS large FROM clicks_raw ORDER BY item"
+    )
+    assert [list(row.values()) for row in warehouse.query(sql, {}).to_pylist()] == [
+        [0.0, None, None, None, 1.0, None, 0.0],
+        [None, None, None, 0.0, None, None, 1e300],
+        [2.0, None, 0.0, 1.0, None, 1.0, 2e300],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lower", "upper"),
+    [
+        ("Éa Жσ", "éa жσ", "ÉA ЖΣ"),
+        ("ß İ ŉ ﬁ Ǆ ς", "ß İ ŉ ﬁ Ǆ ς", "ß İ ŉ ﬁ Ǆ Σ"),
+    ],
+)
+def test_letters_change_their_case_where_the_other_is_one_letter(warehouse, text, lower, upper):
+    sql = "SELECT lower($text) AS low, upper($text) AS up, replace($text, '', 'x') AS same"
+    assert warehouse.query(sql, {"text": text}).to_pylist() == [
+        {"low": lower, "up": upper, "same": text}
+    ]
 
 
 @pytest.mark.parametrize(

@@ -40,9 +40,13 @@ def test_the_kernels_answer_and_its_list_name_the_same_user_and_neither_one_that
     ends,
 ):
     peer, local = ends
-    assert peers._by_question(peer, local) == peers._by_list(peer, local)
+    assert peers._owner_by_netlink(peer, local) == peers._owner_by_proc(peer, local)
     assert peers._owner(peer, local) == os.getuid()
-    assert peers._by_question(peer, (local[0], 1)) == peers._by_list(peer, (local[0], 1)) == (0, 0)
+    assert (
+        peers._owner_by_netlink(peer, (local[0], 1))
+        == peers._owner_by_proc(peer, (local[0], 1))
+        == (0, 0)
+    )
 
 
 @known

@@ -270,7 +270,7 @@ def test_a_web_page_gets_no_prediction(folder, header):
 
 
 def test_another_content_than_the_registry_s_is_not_served(folder, capsys):
-    digest = predictor.whole(folder).digest
+    digest = predictor.whole_manifest(folder).digest
     other = "0" * 64
     assert server.main(["--model", str(folder), "--digest", other]) == 1
     told = capsys.readouterr().err
@@ -315,7 +315,7 @@ def test_the_image_s_command_answers_both_clouds_with_any_host_and_no_token_and_
     }
     environ |= {
         "ISTHMUS_TOKEN": "a secret",
-        "ISTHMUS_DIGEST": predictor.whole(folder).digest,
+        "ISTHMUS_DIGEST": predictor.whole_manifest(folder).digest,
         "ISTHMUS_VERSION": "3",
     }
     with Path("/dev/full").open("w") as full:

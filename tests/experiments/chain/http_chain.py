@@ -128,7 +128,7 @@ def played(folder: Path, target: str, requests: int) -> Chain:
 def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:
     with (
         gateway(folder, where) as running,
-        HttpCalls(running.url) as calls,
+        HttpCalls(running.url, threads=4) as calls,
         mini.opened(folder, **where) as project,
     ):
         taken = {"start": running.takes(experiment.start(project, NAME).config)}
@@ -148,7 +148,7 @@ def _played(folder: Path, where: dict[str, Any], visit: _Visit) -> Chain:
     file.write_text(file.read_text().replace("default: 0}", "default: 1000}"))
     with (
         gateway(folder, where) as running,
-        HttpCalls(running.url) as calls,
+        HttpCalls(running.url, threads=4) as calls,
         mini.opened(folder, **where) as project,
     ):
         taken["close"] = running.takes(experiment.close(project, NAME).config)

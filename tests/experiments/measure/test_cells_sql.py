@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from isthmus.experiments.measure.cells_sql import (
     cells_sql,
-    is_shifted,
     parameters,
-    past_shifted,
+    shifts_covariate,
+    shifts_outcome,
     sums_of,
 )
 from isthmus.experiments.measure.run_units import segment_units
@@ -134,11 +134,24 @@ def first_value(unit: str, attribute: str, values) -> str | None:
 
 
 def queried(log, shift: float, values=None) -> list[dict[str, object]]:
-    """The tables as `apply` makes them, as far as the query reads them.
-
-    `values`: of segments, which are then asked for.
-    """
+    """What the query answers; `values` are of segments, which are then asked for."""
     connection = database()
+    filled(connection, log, values)
+    end = START + 30 * DAY
+    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
+    answer = connection.execute(
+        SQL if values is None else BY_SEGMENT,
+        asked
+        | parameters(
+            METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
+        ),
+    )
+    names = [column[0] for column in answer.description]
+    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+
+def filled(connection, log, values=None) -> None:
+    """Make the tables anew, with what the log has."""
     connection.execute(TABLES)
     fill(
         connection,
@@ -176,17 +189,6 @@ def queried(log, shift: float, values=None) -> list[dict[str, object]]:
         "events_purchase",
         [(int(unit), amount, at, day(at)) for unit, at, amount in log["purchases"]],
     )
-    end = START + 30 * DAY
-    asked = {"run": "r.1", "since": "2000-01-01", "earliest": "2000-01-01", "until": end}
-    answer = connection.execute(
-        SQL if values is None else BY_SEGMENT,
-        asked
-        | parameters(
-            METRICS, ARMS, known_at=end, shifts={"revenue": (shift, 0), "basket": (0, shift)}
-        ),
-    )
-    names = [column[0] for column in answer.description]
-    return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
 
 TABLES = """
@@ -255,7 +257,7 @@ def of_unit(
     numerator = rows[metric.numerator.attribute or metric.numerator.event]
     y = sum(value for at, value in numerator if first <= at < end)
     y = min(y, 1) if metric.kind == "any" else min(y, metric.at_most) if metric.at_most else y
-    y = y - shift if is_shifted(metric) else y
+    y = y - shift if shifts_outcome(metric) else y
     d = (
         sum(value for at, value in rows[metric.denominator.event] if first <= at < end)
         if metric.denominator
@@ -264,7 +266,7 @@ def of_unit(
     x = sum(
         value for at, value in numerator if metric.before and midnight - metric.before <= at < first
     )
-    x = x - shift if past_shifted(metric) else x
+    x = x - shift if shifts_covariate(metric) else x
     every = {
         "y": y,
         "yy": y * y,

@@ -16,7 +16,7 @@ from isthmus.endpoints.gateway.rank.ranking import order
 from isthmus.experiments.replay.accounts import Accounts, edges, rows_of
 from isthmus.experiments.replay.estimates import Replay, by_unit
 from isthmus.experiments.replay.logged_answers import Answer, Place
-from isthmus.experiments.replay.replayed_answer import likely, replayed_arrangement
+from isthmus.experiments.replay.replayed_answer import replayed_arrangement, weighted_places
 from isthmus.project.specs.rules import Block, Boost, Cap, Condition, Pin, Reserve
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -122,7 +122,12 @@ def judged(rng, answers, samples, explore=EXPLORE):
         scores = wanted_scores(number, answer.candidates)
         tenths = np.searchsorted(ENDS, scores, side="right")
         accounts.add(
-            rows_of(answer.unit, likely(answer, under(answer, scores), EXPLORE), tenths, EXPLORE)
+            rows_of(
+                answer.unit,
+                weighted_places(answer, under(answer, scores), EXPLORE),
+                tenths,
+                EXPLORE,
+            )
         )
         itself += [
             chance(number, place) for place in shown_by(scores, answer.candidates, rng)[1].places

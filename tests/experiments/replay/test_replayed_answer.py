@@ -14,7 +14,7 @@ from isthmus.endpoints.gateway.rank.arrangement import steps
 from isthmus.experiments.replay.accounts import Accounts, rows_of
 from isthmus.experiments.replay.estimates import by_unit
 from isthmus.experiments.replay.logged_answers import Place
-from isthmus.experiments.replay.replayed_answer import likely, outside
+from isthmus.experiments.replay.replayed_answer import unshown_probability, weighted_places
 from isthmus.project.specs.rules import Reserve
 
 from .ruled_world import (
@@ -75,22 +75,32 @@ def test_the_version_that_answered_has_weight_one_everywhere(rules):
     rng = Random(3)
     for number in range(50):
         answer = logged(number, rng, rules)
-        places = likely(answer, under(answer, logging_scores(answer.candidates), rules), EXPLORE)
+        places = weighted_places(
+            answer, under(answer, logging_scores(answer.candidates), rules), EXPLORE
+        )
         assert [place.weight for place in places] == pytest.approx([1.0] * len(answer.places))
 
 
 def test_probabilities_of_who_may_stand_at_a_place_sum_to_one_by_tenths_too():
     answer = logged(1, Random(4))
     scores = wanted_scores(1, answer.candidates)
-    rows = rows_of("v1", likely(answer, under(answer, scores), EXPLORE), np.arange(9) % 10, EXPLORE)
+    rows = rows_of(
+        "v1", weighted_places(answer, under(answer, scores), EXPLORE), np.arange(9) % 10, EXPLORE
+    )
     assert [row.mass.sum() for row in rows] == pytest.approx([1.0] * len(rows))
 
 
 def test_an_answer_that_the_rules_as_they_are_read_now_could_not_give_is_seen():
     answer = logged(1, Random(7))
     other = [rule for rule in RULES if not isinstance(rule, Reserve)]
-    assert likely(answer, under(answer, logging_scores(answer.candidates)), EXPLORE) is not None
-    assert likely(answer, under(answer, logging_scores(answer.candidates), other), EXPLORE) is None
+    assert (
+        weighted_places(answer, under(answer, logging_scores(answer.candidates)), EXPLORE)
+        is not None
+    )
+    assert (
+        weighted_places(answer, under(answer, logging_scores(answer.candidates), other), EXPLORE)
+        is None
+    )
 
 
 def test_who_is_eligible_comes_from_the_log_and_not_from_a_rule_that_reads_what_is_known_now():
@@ -112,9 +122,12 @@ def test_of_an_answer_that_does_not_explore_the_share_is_counted_that_lies_on_wh
     same, swapped = (
         under(shown, [*first_two, *[0.0] * 7], ()) for first_two in ([9.0, 8.0], [8.0, 9.0])
     )
-    assert [outside(shown, arrangement, 0.0) for arrangement in (same, swapped)] == [0, 2]
-    assert outside(shown, same, 0.9) == pytest.approx(2 * (0.9 - 0.9 / 9))
-    assert outside(shown, swapped, 0.9) == pytest.approx(2 * (1 - 0.9 / 9))
+    assert [unshown_probability(shown, arrangement, 0.0) for arrangement in (same, swapped)] == [
+        0,
+        2,
+    ]
+    assert unshown_probability(shown, same, 0.9) == pytest.approx(2 * (0.9 - 0.9 / 9))
+    assert unshown_probability(shown, swapped, 0.9) == pytest.approx(2 * (1 - 0.9 / 9))
 
 
 def test_units_are_counted_once_and_pages_add_up():
@@ -124,7 +137,7 @@ def test_units_are_counted_once_and_pages_add_up():
         answer = logged(number % 20, rng)
         rows += rows_of(
             answer.unit,
-            likely(answer, under(answer, wanted_scores(1, answer.candidates)), EXPLORE),
+            weighted_places(answer, under(answer, wanted_scores(1, answer.candidates)), EXPLORE),
             np.arange(9) % 10,
             EXPLORE,
         )

@@ -175,10 +175,21 @@ def test_the_console_shows_arms_difference_and_verdict(folder):
     assert shown[1].split() == ["units", "views", "buys", "bought", "95", "%"]
     assert shown[2].split()[:5] == ["1", "400", "1,200", "120", "10.000"]
     assert shown[4].startswith("  difference   +15.000 points")
-    assert shown[5:7] == ["  left out: 1 unit in both arms", "  left out: 1 row without user_id"]
-    assert (
-        shown[7] == "verdict   better. The whole interval is on the better side of no difference."
+    assert shown[5] == (
+        "  chance      99.5 % that 2 beats 1 (if true effects are normal around 0 with a "
+        "standard deviation of 10 %; the verdict does not use it)"
     )
+    assert shown[6:8] == ["  left out: 1 unit in both arms", "  left out: 1 row without user_id"]
+    assert (
+        shown[8] == "verdict   better. The whole interval is on the better side of no difference."
+    )
+
+
+def test_a_log_that_names_no_unit_has_no_chance_to_beat_the_control(project):
+    """Rows of one person are alike: their variance as rows would promise too much."""
+    seen = results(project, "by_row")
+    assert (seen.log.unit, seen.effects[0].chance_to_beat) == (None, None)
+    assert "chance" not in str(seen)
 
 
 def test_a_broken_guardrail_makes_a_better_metric_worse(project):
@@ -226,18 +237,17 @@ def test_the_page_shows_metric_guardrail_and_days_and_fetches_nothing(folder):
             "guardrail, may rise 10 %: broken",
             "1 unit in both arms",
             "split 400 : 400 fits",
+            "Chance: 99.5 % that 2 beats 1 (if true effects are normal",
         )
     )
     assert "http" not in text
 
 
 def test_json_has_what_the_text_says(folder):
-    assert (
-        command(folder, "experiment", "results", "by_person", "--json").json["metric"]["arms"]["2"][
-            "y"
-        ]
-        == 300
-    )
+    metric = command(folder, "experiment", "results", "by_person", "--json").json["metric"]
+    assert metric["arms"]["2"]["y"] == 300
+    assert metric["chance_to_beat"]["probability"] == pytest.approx(0.995, abs=0.0005)
+    assert metric["chance_to_beat"]["prior_sd"] == 0.1
     listed = command(folder, "experiment", "list", "--json").json
     assert (listed[0]["run"], listed[0]["state"], listed[0]["owner"]) == (
         "by_person",

@@ -126,6 +126,15 @@ def test_a_run_without_windows_counts_everyone_and_its_interval_holds_at_every_l
     assert of.relative.low < of.once.low < of.once.high < of.relative.high
 
 
+def test_the_chance_to_beat_the_control_stands_beside_the_interval_of_what_decides(shop):
+    seen = results(shop.project, "blend_up", as_of=MIDNIGHT + 4 * DAY + EVENING)
+    chance = effect(seen, "ctr").chance_to_beat
+    assert 0.999 < chance.probability < 1
+    (line,) = (line for line in str(seen).splitlines() if line.startswith("  chance"))
+    assert "more than 99.9 % that treatment beats control (if true effects are normal" in line
+    assert [e.metric for e in seen.effects if e.chance_to_beat] == ["ctr"]
+
+
 def test_nothing_is_shown_of_a_broken_split_unless_it_is_asked_for(own):
     with pytest.raises(NotFound, match="nobody has looked"):
         results(own.project, "open_end", last=True)

@@ -4,9 +4,11 @@ import json
 from contextlib import contextmanager
 
 import pytest
+from msgspec.structs import replace
 
 from isthmus.cli.console.console import Console
 from isthmus.experiments import experiment
+from isthmus.experiments.running import status as standing
 
 from ...cli.running import at_terminal, too_wide
 from ...cli.running import isthmus as command
@@ -123,6 +125,19 @@ def test_a_stop_without_a_reason_and_a_share_that_is_no_number_are_refused(
 ):
     refused = at_console(tmp_path, *words, ok=False)
     assert (refused.code, says in refused.err) == (64, True)
+
+
+def test_a_stop_on_a_cloud_asks_and_takes_yes(desk, tmp_path):
+    experiment.start(desk.project, "ranker_v2")
+    target = desk.project.target
+    desk.project.target.adapter = replace(target.adapter, remote=True)
+    before = dict(desk.world.documents.values)
+    refused = at_console(tmp_path, *VERBS["stop"], ok=False)
+    assert "nothing was changed" in refused.err
+    assert "--yes" in refused.err
+    assert desk.world.documents.values == before
+    at_console(tmp_path, *VERBS["stop"], "--yes")
+    assert standing.status(desk.project, "ranker_v2").state == "stopped"
 
 
 def test_an_unknown_name_has_a_remedy(desk, tmp_path):

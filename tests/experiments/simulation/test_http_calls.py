@@ -40,7 +40,7 @@ def gateway():
 
 def test_replies_come_in_the_order_of_their_bodies(gateway):
     bodies = [f"number {number}" for number in range(40)]
-    with HttpCalls(f"http://127.0.0.1:{gateway.server_port}") as calls:
+    with HttpCalls(f"http://127.0.0.1:{gateway.server_port}", threads=4) as calls:
         replies = calls.post("/assign", bodies)
     assert [(reply.status, reply.error) for reply in replies] == [(400, body) for body in bodies]
     assert sorted(gateway.asked) == sorted(("/assign", "application/json", body) for body in bodies)

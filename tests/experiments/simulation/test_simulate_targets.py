@@ -100,7 +100,6 @@ def test_every_target_says_the_same(simulated):
 def test_on_every_target_people_prefer_the_order_that_they_like_and_its_drafts_are_those_of_the_log(
     simulated,
 ):
-    """Whose coins fall otherwise: they go by the answers' ids."""
     for of in simulated:
         assert (of.duel.results.conclusion.word, of.duel.results.conclusion.of) == (
             "prefers",

@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from isthmus.experiments.statistics.assessment import decide, tell
+from isthmus.experiments.statistics.assessment import compare_secondary, decide
 from isthmus.experiments.statistics.conclusion import (
     Age,
     Conclusion,
@@ -187,7 +187,7 @@ def test_what_decides_together_is_asked_at_holms_levels():
 def test_what_is_told_has_a_q_and_who_has_too_few_has_none():
     told = {
         of.metric: of
-        for of in tell(
+        for of in compare_secondary(
             {
                 "clicks": rates(control=2000, b=2150),
                 "views": rates(control=2000, b=2010),
@@ -202,7 +202,7 @@ def test_what_is_told_has_a_q_and_who_has_too_few_has_none():
 def test_a_difference_says_how_much_the_time_before_has_saved():
     random = np.random.default_rng(20261232)
     arms = {name: sums(*units("mean", random, 1, 20_000))[0] for name in ("control", "treatment")}
-    (of,) = tell({"stay": arms})
+    (of,) = compare_secondary({"stay": arms})
     assert of.saved == pytest.approx(0.25, abs=0.02)
 
 

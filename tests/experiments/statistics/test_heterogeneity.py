@@ -1,6 +1,4 @@
-"""Effects by day and by segment, against SciPy, a weighted least squares of NumPy's, and simulated
-people.
-"""
+"""Effects by segment, against SciPy and simulated people."""
 
 import math
 
@@ -10,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from isthmus.experiments.statistics.heterogeneity import chi_square_above, trend, unlike
+from isthmus.experiments.statistics.heterogeneity import chi_square_above, unlike
 from isthmus.experiments.statistics.ratio import Point, points
 
 from .worlds import sums
@@ -31,27 +29,7 @@ def pair(effect, variance):
     )
 
 
-def test_a_trend_is_the_weighted_regression_of_the_days():
-    days, effects, variances = (
-        [0, 1, 2, 5, 6],
-        [0.1, 0.05, 0.07, 0.0, -0.03],
-        [1e-4, 2e-4, 2e-4, 9e-4, 1e-3],
-    )
-    of = trend(
-        {
-            day: pair(effect, variance)
-            for day, effect, variance in zip(days, effects, variances, strict=True)
-        }
-    )
-    (slope, _), covariance = np.polyfit(days, effects, 1, w=1 / np.sqrt(variances), cov="unscaled")
-    assert (of.value, of.high - of.value) == (
-        pytest.approx(slope),
-        pytest.approx(1.959964 * math.sqrt(covariance[0, 0])),
-    )
-
-
-def test_too_few_days_or_segments_say_nothing():
-    assert trend({0: pair(0.1, 1e-4), 1: pair(0.2, 1e-4)}) is None
+def test_one_segment_says_nothing():
     assert unlike({"ios": pair(0.1, 1e-4)}) is None
     nothing = (Point(value=0.0, variance=0.0), Point(value=1.0, variance=0.1))
     assert unlike({"ios": pair(0.1, 1e-4), "web": nothing}) is None
@@ -62,11 +40,6 @@ def test_segments_are_told_apart_by_their_distance_in_errors():
     assert unlike({"ios": pair(0.1, 1e-3), "android": pair(0.2, 3e-3)}) == pytest.approx(
         float(chi2.sf(q, 1))
     )
-
-
-def alike(random, number, lasting):
-    """Clicks of a day, by day: who clicks often does so every day."""
-    return [sums(random.poisson(lasting) + 0.0, np.ones((1, 1))) for _ in range(number)]
 
 
 def pairs(*arms):
@@ -80,19 +53,6 @@ def pairs(*arms):
 def compared(control, treatment):
     of = points({"control": control, "treatment": treatment})
     return of["control"], of["treatment"]
-
-
-def test_an_effect_that_is_the_same_every_day_has_a_trend_in_five_percent_at_most_and_one_that_fades_is_found():
-    random = np.random.default_rng(20261221)
-    arms = [alike(random, 7, random.gamma(2, 1, (RUNS, 200))) for _ in range(2)]
-    steady = [
-        trend({day: compared(*sides) for day, sides in enumerate(run)}) for run in pairs(*arms)
-    ]
-    assert sum(not of.low <= 0 <= of.high for of in steady) <= RUNS * 0.05 + 4 * math.sqrt(
-        RUNS * 0.05 * 0.95
-    )
-    fading = trend({day: pair(0.2 - 0.03 * day, 1e-4) for day in range(7)})
-    assert fading.low <= -0.03 <= fading.high < 0
 
 
 def test_segments_that_are_alike_are_told_apart_in_five_percent():

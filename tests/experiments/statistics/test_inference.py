@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from scipy.stats import multivariate_normal
 
-from isthmus.experiments.statistics.inference import Horizon, closing, counting
+from isthmus.experiments.statistics.inference import Horizon, closing_look, counting_looks
 from isthmus.experiments.statistics.spending import alpha_spending, bounds
 
 
@@ -52,7 +52,7 @@ def test_a_horizon_has_the_bound_of_its_last_look():
 
 def test_the_same_data_is_no_new_look():
     assert planned([200, 400, 400, 400]).multiple() == planned([200, 400]).multiple()
-    assert counting([200, 200, 400, 400], 1000) == [0, 2]
+    assert counting_looks([200, 200, 400, 400], 1000) == [0, 2]
 
 
 def test_looks_are_as_alike_as_their_information_and_spend_by_units():
@@ -79,7 +79,7 @@ def test_looks_are_as_alike_as_their_information_and_spend_by_units():
 
 
 def test_after_the_look_that_ends_the_plan_nothing_is_decided():
-    assert closing([400, 999, 1010, 1200], 1000) == 2
+    assert closing_look([400, 999, 1010, 1200], 1000) == 2
     assert planned([400, 999, 1010]).multiple() < math.inf
     assert planned([400, 999, 1010, 1010]).multiple() == planned([400, 999, 1010]).multiple()
     assert planned([400, 999, 1010, 1200]).multiple() == math.inf

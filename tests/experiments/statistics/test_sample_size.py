@@ -12,7 +12,12 @@ from isthmus.experiments.statistics.sample_size import (
     planned_units,
     units_needed,
 )
-from isthmus.experiments.statistics.spending import alpha_spending, bounds, cost_of_looks, power
+from isthmus.experiments.statistics.spending import (
+    alpha_spending,
+    bounds,
+    cost_of_looks,
+    crossing_probability,
+)
 
 from .test_ratio import RUNS, arm, outside, rows_of
 from .worlds import sums, units
@@ -30,7 +35,9 @@ def test_one_look_is_the_normal_quantile_and_all_of_the_five_percent():
 
 
 def test_without_an_effect_a_bound_is_crossed_in_five_percent():
-    assert power([look / 14 for look in range(1, 15)], drift=0.0) == pytest.approx(0.05, abs=5e-4)
+    assert crossing_probability([look / 14 for look in range(1, 15)], drift=0.0) == pytest.approx(
+        0.05, abs=5e-4
+    )
 
 
 def test_simulated_walks_cross_the_bounds_as_often_as_computed():
@@ -41,7 +48,7 @@ def test_simulated_walks_cross_the_bounds_as_often_as_computed():
         axis=1
     ) / np.sqrt(times)
     crossed = (np.abs(walk) > bounds(list(times))).any(axis=1).sum()
-    expected = power(list(times), drift=drift)
+    expected = crossing_probability(list(times), drift=drift)
     assert abs(crossed - 20_000 * expected) <= 4 * math.sqrt(20_000 * expected * (1 - expected))
     assert cost_of_looks(looks) == pytest.approx(0.8 - expected, abs=1e-4)
 

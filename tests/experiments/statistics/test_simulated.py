@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from isthmus.experiments.statistics.inference import Horizon
-from isthmus.experiments.statistics.ratio import difference, points
+from isthmus.experiments.statistics.ratio import cautious_points, difference, log_ratio
 from isthmus.experiments.statistics.sums import Sums
 
 from .worlds import KINDS, sums, sums_so_far, units
@@ -25,12 +25,13 @@ def within_four_sigma(number, share, runs=RUNS):
 
 
 def compared(control, treatment):
-    of = points({"control": control, "treatment": treatment})
+    of = cautious_points({"control": control, "treatment": treatment})
     return of["control"], of["treatment"]
 
 
 def z(pair):
-    return (pair[1].value - pair[0].value) / math.sqrt(pair[0].variance + pair[1].variance)
+    distance, spread = log_ratio(*pair)
+    return distance / math.sqrt(spread)
 
 
 def alarms(arms):

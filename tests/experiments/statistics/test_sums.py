@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isthmus.experiments.statistics.few_units import warnings_of_few
 from isthmus.experiments.statistics.ratio import compare, difference, points
-from isthmus.experiments.statistics.sums import NOTHING, Sums, rests_on_few
+from isthmus.experiments.statistics.sums import NOTHING, Sums
 
 from .worlds import sums, units
 
@@ -148,20 +149,27 @@ def test_a_shift_changes_no_rate_and_no_variance():
 
 
 def test_a_total_that_a_few_units_carry_is_too_few_or_told():
-    y = np.zeros(1000)
+    y, d, x = np.zeros(1000), np.ones(1000), np.zeros(1000)
     y[:3] = 1e6
-    few = arm(y, np.ones(1000), np.zeros(1000))
+    few = arm(y, d, x)
     assert few.equal_units("y") == pytest.approx(3)
     assert not few.enough
-    y[3:1000] = 4e3
-    told = arm(y, np.ones(1000), np.zeros(1000))
-    assert told.enough
-    assert (
-        rests_on_few("treatment", "revenue", told)
-        == "metric revenue: treatment's total rests on few of its 1,000 units, as if on 16 "
-        "equal ones"
+    y[3:] = 4e3
+    missing = arm(y, d, x)
+    assert missing.enough
+    alike = arm(np.full(1000, 4e3), d, x)
+    (warning,) = warnings_of_few("revenue", {"treatment": missing})
+    assert warning == (
+        "metric revenue: nothing is compared, as treatment has too few units: by how those of all "
+        "arms vary, its 1,000 units weigh as 16 equal ones; it takes 20, which is about 1,235 units"
     )
-    assert rests_on_few("b", "revenue", arm(np.ones(1000), np.ones(1000), np.zeros(1000))) is None
+    assert compare(missing, missing, "fixed") is None
+    assert compare(alike, missing, "fixed") is not None  # as if of 32, by both arms' amounts
+    (warning,) = warnings_of_few("revenue", {"control": alike, "treatment": missing})
+    assert warning == (
+        "metric revenue: treatment's total rests on few of its 1,000 units, as if on 16 equal ones"
+    )
+    assert list(warnings_of_few("revenue", {"b": alike})) == []
 
 
 def test_a_denominator_that_a_few_units_carry_is_compared_with_nothing_and_told():
@@ -170,9 +178,9 @@ def test_a_denominator_that_a_few_units_carry_is_compared_with_nothing_and_told(
     idle = arm(y, d, np.zeros(1000))
     assert idle.enough
     assert not idle.comparable
-    assert (
-        rests_on_few("treatment", "ctr", idle)
-        == "metric ctr: nothing is compared, as treatment's denominator rests on few of its 1,000 "
+    (warning,) = warnings_of_few("ctr", {"treatment": idle})
+    assert warning == (
+        "metric ctr: nothing is compared, as treatment's denominator rests on few of its 1,000 "
         "units, as if on 2 equal ones; it takes 30"
     )
     assert compare(idle, arm(y, np.full(1000, 3.0), np.zeros(1000)), "fixed") is None

@@ -150,7 +150,7 @@ def _spool_emptied_first(_):
         waiting = spool.read(
             database.connection,
             document,
-            after=spool.floor(batches.list_batches(table, {})),
+            after=spool.last_published(batches.list_batches(table, {})),
             about=about,
         ).events
         if waiting.num_rows:

@@ -9,6 +9,8 @@ import pytest
 
 import isthmus as im
 from isthmus.errors import AlreadyExists, Invalid, NotFound
+from isthmus.tests.cli.running import isthmus
+from isthmus.tests.lifecycle.start.sample_logs import english_csv, site
 
 VIEWS = """
 SELECT uuid() AS id, CAST(TIMESTAMP '2024-01-01' + INTERVAL (i) MINUTE AS VARCHAR) AS ts, i % 5 AS user_id, 'p' || (i % 7) AS "Product ID",
@@ -190,3 +192,35 @@ def test_the_share_of_rows_with_an_outcome_counts_rows_and_not_outcomes(tmp_path
     )
     made = im.init(tmp_path / "shop", source=[log, orders], roles={"request": ""})
     assert any("; 5 % of the rows, within 30m" in guess for guess in made.guesses), made.guesses
+
+
+def test_a_log_that_reaches_far_back_is_ingested_as_a_backfill_from_the_start(tmp_path):
+    """A newcomer types what `init` says is next: nothing of the log goes to the quarantine."""
+    log = site().drop(columns="price")
+    log["ts"] = log["ts"].min() + (log["ts"] - log["ts"].min()) * 8  # 155 days instead of 19
+    log.to_parquet(tmp_path / "views.parquet")
+    said = isthmus(tmp_path, "init", "mine", "--from", "views.parquet")
+    assert "isthmus apply && isthmus ingest --backfill && isthmus materialize" in said.out
+    isthmus(tmp_path / "mine", "apply")
+    isthmus(tmp_path / "mine", "ingest", "--backfill")
+    short = im.init(tmp_path / "short", source=english_csv(tmp_path))
+    assert not short.backfill
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says", "remedy"),
+    [
+        ("device", "outcome=device: it is neither 0 and 1", "'outcome=device = desktop'; it has"),
+        ("device = tablet", "no row of views.csv has device = 'tablet'", "--as outcome=COLUMN"),
+        ("position >= 1", "every row of views.csv has position >= 1", "--as outcome=COLUMN"),
+    ],
+)
+def test_an_outcome_that_was_named_and_tells_nothing_apart_is_refused(
+    tmp_path, outcome, says, remedy
+):
+    source = english_csv(tmp_path)
+    with pytest.raises(Invalid) as refused:
+        im.init(tmp_path / "mine", source=source, roles={"outcome": outcome})
+    assert says in refused.value.message
+    assert remedy in refused.value.remedy
+    assert not (tmp_path / "mine").exists()

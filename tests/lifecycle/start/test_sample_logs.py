@@ -82,25 +82,61 @@ def test_every_log_ends_as_a_ranked_answer_over_http(tmp_path, shape):
     answer(tmp_path, shape)
 
 
+@pytest.mark.soak
+def test_one_log_gives_the_same_figures_on_the_laptop_and_both_clouds(tmp_path):
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    source = sample_logs.SHAPES["english_csv"](logs)
+    targets = ("local", "sagemaker", "vertex")
+    folder = tmp_path / "mine"
+    im.init(folder, source=source, targets=targets)
+    figures = {}
+    for target in targets:
+        there = ("--target", target) + (() if target == "local" else ("--offline",))
+        isthmus(folder, "apply", "--yes", *there)
+        for command in ("ingest", "materialize", "train models/first.yaml"):
+            isthmus(folder, *command.split(), *there)
+        run = isthmus(folder, "runs", "show", "r1", *there, "--json").json
+        figures[target] = dict(flat(run["evaluation"]))
+    assert figures["local"]["auc.value"] > 0.6
+    for target in targets[1:]:
+        assert figures[target] == pytest.approx(figures["local"], abs=1e-9)
+
+
+def flat(value, key=""):
+    """The numbers and texts of nested dicts and lists, each by its path."""
+    if isinstance(value, dict | list):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, inner in entries:
+            yield from flat(inner, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
 def answer(tmp_path, shape):
     """Type the commands that `init` says are next, and ask the gateway."""
     folder = made(tmp_path, shape)
     isthmus(folder, "apply", "--yes")
     for command in ("ingest", "materialize", "train models/first.yaml", "deploy home"):
         isthmus(folder, *command.split())
-    with im.open(folder / "project.yaml") as project:
-        endpoint = project.spec.endpoints["home"]
-        item = next(key for key in project.spec.entities.values() if key.key != endpoint.unit)
-        model = project.spec.models["first"]
-        sent = [feature.name for feature in model.features if feature.view is None]
-    request = {endpoint.unit: "u1", item.key: ["a1", "a2", "a3"]}
-    request |= dict.fromkeys(sent, sample_logs.DEVICES[0])
+    request = request_of(folder)
     try:
         found = ranked(folder, request)
     finally:
         isthmus(folder, "destroy", "--yes")
     assert sorted(found["items"]) == ["a1", "a2", "a3"]
     assert len(set(found["scores"])) > 1, "the model tells items apart"
+
+
+def request_of(folder):
+    """A request to rank three articles, with what the model's features need of a caller."""
+    with im.open(folder / "project.yaml") as project:
+        endpoint = project.spec.endpoints["home"]
+        item = next(key for key in project.spec.entities.values() if key.key != endpoint.unit)
+        model = project.spec.models["first"]
+    sent = [feature.name for feature in model.features if feature.view is None]
+    request = {endpoint.unit: "u1", item.key: ["a1", "a2", "a3"]}
+    return request | dict.fromkeys(sent, sample_logs.DEVICES[0])
 
 
 def ranked(folder, request):

@@ -24,6 +24,7 @@ class Log:
     group: np.ndarray
     day: np.ndarray
     outcome: np.ndarray
+    item: np.ndarray
     by_item: np.ndarray
     by_person: np.ndarray
     units: int
@@ -43,6 +44,7 @@ def log(people, seed):
         group=group,
         day=random.integers(0, DAYS, len(person_of_list))[group],
         outcome=(random.random(len(unit)) < chance).astype(int),
+        item=item,
         by_item=logistic(-1.6 + 0.5 * WORTH[item]),
         by_person=logistic(
             -1.8 + 0.8 * liking[unit] + 0.2 * WORTH[item] + random.normal(0, 0.3, len(unit))

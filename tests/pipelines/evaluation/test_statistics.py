@@ -119,7 +119,7 @@ def test_log_loss_of_a_certain_mistake_is_finite():
 
 def test_power_is_said_as_an_auc_and_in_percent():
     assert (
-        figure_text.power(62, "click")
+        figure_text.power_text(62, "click")
         == "With 62 clicks an AUC of 0.60 would be found in 80 % of cases; 0.55 takes 260 "
         "clicks, 0.52 1,600."
     )

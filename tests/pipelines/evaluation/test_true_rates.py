@@ -14,7 +14,7 @@ def log(seed, spread, *, items=400, people=600, rows=8000, rate=0.2):
     item, person = chance.integers(0, items, rows), chance.integers(0, people, rows)
     day = chance.integers(0, 10, rows)
     outcome = (chance.random(rows) < rates[item]).astype(int)
-    return true_rates.alike(outcome, day, item, person), rates[item], outcome, day
+    return true_rates.comparable_rows(outcome, day, item, person), rates[item], outcome, day
 
 
 def auc(scores, outcome, day):
@@ -91,5 +91,5 @@ def test_what_is_sold_once_hides_its_true_rate_and_raises_no_alarm():
                 break
     item = np.array(item)
     person = chance.integers(0, 900, len(item))
-    rows = true_rates.alike(outcome, chance.integers(0, 5, len(item)), item, person)
+    rows = true_rates.comparable_rows(outcome, chance.integers(0, 5, len(item)), item, person)
     assert true_rates.excess(rows, rates[item]) == -np.inf

@@ -37,7 +37,7 @@ def test_runs_of_0_1_0_named_the_modules_of_their_steps():
 
 def test_a_projects_own_function_keeps_its_name():
     assert step_names.module_of("work.first:run") == "work.first"
-    assert step_names.stable("work.first:run") == "work.first:run"
+    assert step_names.stable_name("work.first:run") == "work.first:run"
 
 
 def test_the_same_step_by_its_name_of_before_is_not_told_as_a_change():

@@ -16,8 +16,8 @@ from isthmus.pipelines.evaluation.metrics import clusters
 from isthmus.pipelines.run_pages import runs
 from isthmus.pipelines.run_pages.compare import compare
 from isthmus.pipelines.run_pages.comparison_page import comparison_page
+from isthmus.pipelines.run_pages.figure_text import digits_of
 from isthmus.pipelines.run_pages.report_store import run_uri
-from isthmus.pipelines.run_pages.run_text import digits_of
 from isthmus.pipelines.runs.document import local_path
 from isthmus.tests.cli.running import isthmus
 from isthmus.tests.docs.shown import block_of, masked, pattern

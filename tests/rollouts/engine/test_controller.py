@@ -142,6 +142,27 @@ def test_a_look_that_remembers_does_nothing_of_what_another_has_decided_meanwhil
     assert scene.state == seized
 
 
+def test_a_look_that_loses_its_write_says_so_in_a_sentence():
+    scene = driven_to_a_new_minute(LOCAL)
+    scene.remembered.clear()  # a look that remembers would begin anew
+    lost = []
+
+    def faster(call):
+        if call.operation == "state.put" and not lost:
+            lost.append(call)
+            scene.wish("pause")  # somebody writes between the look's reading and its writing
+
+    scene.calls().before = faster
+    result = scene.look()
+    (problem,) = result.problems
+    assert problem == (
+        "another controller wrote ro1 of ranker first: this look stored nothing, and the next one "
+        "goes on from what is there"
+    )
+    assert scene.state.wish.pause is not None
+    assert scene.look().problems == ()
+
+
 def test_who_slept_for_a_day_judges_it_in_several_looks_one_right_after_the_other():
     scene = Scene(
         LOCAL,

@@ -2,6 +2,7 @@
 in the scripted world.
 """
 
+import re
 from datetime import timedelta
 from decimal import Decimal
 
@@ -17,9 +18,11 @@ from isthmus.rollouts.rehearsal.scenario_file import read
 from isthmus.rollouts.state import documents
 from isthmus.rollouts.state.states import Wish
 from isthmus.rollouts.verbs import rollout
+from isthmus.rollouts.verbs.status import status_of
 from isthmus.rollouts.world import Traits
 
 from ..desk import MINUTE, SPEC, Desk
+from ..scene import TARGETS, Scene
 
 ALIKE = replace(SPEC, variants=(SPEC.variants[0], replace(SPEC.variants[1], version=1)))
 
@@ -40,6 +43,30 @@ def test_a_second_start_is_refused_and_names_the_command_that_ends_the_first(des
     with pytest.raises(Refused, match="one rollout at a time") as refused:
         rollout.start(desk.project, "ranker")
     assert refused.value.remedy == "isthmus rollout abort ranker"
+
+
+def test_a_start_while_the_last_one_hands_over_says_which_still_runs(desk):
+    rollout.start(desk.project, "ranker")
+    desk.drive(lambda state: state.phase == "waiting")
+    rollout.promote(desk.project, "ranker", because="fine")
+    desk.drive(lambda state: state.phase == "promoted")
+    rollout.promote(desk.project, "ranker")
+    desk.drive(lambda state: state.phase == "handing")
+    with pytest.raises(Refused, match="ro1 of ranker still hands over: the version of") as refused:
+        rollout.start(desk.project, "ranker")
+    assert refused.value.remedy == "wait until it is over: isthmus rollout wait ranker"
+
+
+@pytest.mark.parametrize("traits", TARGETS, ids=lambda traits: traits.name)
+def test_the_time_that_status_foretells_is_the_minute_in_which_the_step_comes(traits):
+    """It counts how late the target's metrics come."""
+    scene = Scene(traits)
+    baking = scene.until("baking", 2)
+    told = status_of(traits.name, baking, None, scene.world.now(), project_differs=False)
+    (foretold,) = re.findall(r"next step 100 % at (\d\d:\d\d) UTC", str(told))
+    scene.run(600, until=lambda state: state.stage == 3)
+    came = scene.world.now()
+    assert foretold in {f"{came - late:%H:%M}" for late in (timedelta(0), MINUTE)}
 
 
 def test_start_is_refused_while_a_hand_moves_the_traffic(desk):

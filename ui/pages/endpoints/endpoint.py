@@ -57,9 +57,9 @@ class EndpointData(msgspec.Struct, frozen=True, kw_only=True):
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page of one endpoint: variants, traffic, rollout, rules, metrics by the minute.
 
-    The query has `minutes` to look back, `days` of answers in which rules are counted, and the
-    `unit` whose counts are shown. Without the last two neither the warehouse nor the store of the
-    counts is asked.
+    The query has `minutes` to look back, `days` of answers in which the rules' effects are counted,
+    and the `unit` whose counts are shown. Without `days` the warehouse is not queried, and without
+    `unit` the store of counts is not.
     """
     endpoint = declared_endpoint(project, query["endpoint"])
     name, minutes = endpoint.name, whole(query, "minutes", default=_MINUTES, most=_MOST_MINUTES)

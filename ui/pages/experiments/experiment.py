@@ -65,8 +65,8 @@ class OneAnalysis(msgspec.Struct, frozen=True, kw_only=True):
 def page(project: Project, query: Mapping[str, str]) -> View:
     """Draw the page of one experiment or analysis.
 
-    The query may have `look`: the name of an earlier look; `despite-split`: show figures that a
-    broken split may bias. `compare`: query the log of an analysis.
+    The query may have `look`, the name of earlier stored results; `despite-split`, to show figures
+    that a broken split may bias; and `compare`, to query the log of an analysis.
     """
     name = query["name"]
     if name in project.spec.analyses:

@@ -29,7 +29,7 @@ def start(name: str) -> Form:
 def of_run(status: RunStatus, run: FrozenRun, *, startable: bool) -> Iterator[Form]:
     """Yield the forms that an experiment run's state allows: look, ramp, ship, stop.
 
-    `startable`: project.yaml still has the experiment.
+    `startable` says whether project.yaml still has the experiment.
     """
     name = run.definition.experiment.name
     yield Form(
@@ -104,7 +104,7 @@ def _ship(name: str, run: FrozenRun) -> Form:
 def look(project: Project, fields: Mapping[str, str]) -> str:
     """Compute a run's results from the log now, and return the URL path of its page.
 
-    A run whose split is broken is looked at, too: the page shows that, and no figure.
+    If the split is broken, that is stored and shown, without figures.
     """
     comparison.results(project, fields["name"], despite_split=True)
     return path(fields["name"])

@@ -160,7 +160,7 @@ def _answer(data: NewExperiment, query: Mapping[str, str]) -> tuple[str | Form, 
 
 
 def _how_long(data: NewExperiment) -> str:
-    """Return the HTML section on the units and days needed to detect an effect (power)."""
+    """Return the HTML section on the units and days that it takes to detect an effect."""
     power = data.power
     if power is None:
         return kit.section("How long it takes", kit.words(data.no_power))
@@ -364,7 +364,7 @@ def write(project: Project, fields: Mapping[str, str]) -> str:
 
     Raises:
         ProjectError: The loader refuses the file.
-        AlreadyExists: There is such a file.
+        AlreadyExists: The file exists already.
         IsthmusError: The file cannot be written.
     """
     data = _draft(project, fields, [])

@@ -32,7 +32,7 @@ def page(project: Project, query: Mapping[str, str]) -> View:
     how many runs are read.
 
     Raises:
-        Invalid: One of them is not such a value.
+        Invalid: A parameter of the query has a wrong value.
     """
     sort, where = query.get("sort") or None, query.get("where", "").split()
     conditions(sort, where)

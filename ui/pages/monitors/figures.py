@@ -177,7 +177,8 @@ def _by_day(figure: Figure, rows: Sequence[Row], alarms: Alarms) -> str:
 def versions_parts(looks: Sequence[Snapshot]) -> list[str]:
     """Return HTML charts of bias amplification: how groups change by model version.
 
-    Each version is as the newest look that has it says. Fewer than two are not drawn.
+    A version's values are from the newest snapshot that has it. There are no charts for fewer than
+    two versions.
     """
     newest = {version: look for look in looks for version in look.labels("version")}
     versions = sorted(newest, key=version_order)

@@ -35,7 +35,7 @@ def leaves_out(**attributes: Callable[[], object]) -> Callable[[type[T]], type[T
     """Exclude attributes of a class, as a decorator, from what is persisted on disk.
 
     Args:
-        attributes: What makes an attribute's value when a record is read, by the attribute's name.
+        attributes: By an attribute's name, the function that makes its value when a record is read.
     """
 
     def declare(kind: type[T]) -> type[T]:

@@ -70,7 +70,7 @@ class Keeper:
         for owner, _, store in self._stack.state.stores():
             declarations.resume_store(self._context(*owner), store)
         declarations.finish_restart(self._context)
-        threading.Thread(target=self._look, name="home", daemon=True).start()
+        threading.Thread(target=self._save_periodically, name="home", daemon=True).start()
 
     def note(self, incoming: Incoming) -> None:
         """Mark what a request that moto executed may have changed, so that it is saved."""
@@ -111,7 +111,7 @@ class Keeper:
         self._closed.set()
         self._save_everything(last=True)
 
-    def _look(self) -> None:
+    def _save_periodically(self) -> None:
         """Write changed state to disk once a second until the stack ends."""
         while not self._closed.wait(_PERIOD):
             try:

@@ -89,7 +89,8 @@ def is_signed_with(signed: Signature | OldUrl, environ: Mapping[str, Any], secre
     """Return whether the request's sender knows the secret key and has signed this very request."""
     if isinstance(signed, OldUrl):
         return hmac.compare_digest(
-            _old(signed, environ, secret).encode(), signed.signature.encode(errors="replace")
+            _version_2_signature(signed, environ, secret).encode(),
+            signed.signature.encode(errors="replace"),
         )
     payload = _payload(signed, environ)
     if payload is None:
@@ -133,7 +134,7 @@ def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
         for name, _, value in (part.partition("=") for part in rest.split(","))
     }
     missing = [name for name in ("Credential", "Signature", "SignedHeaders") if not parts.get(name)]
-    date = environ.get("HTTP_X_AMZ_DATE") or _basic(environ.get("HTTP_DATE", ""))
+    date = environ.get("HTTP_X_AMZ_DATE") or _compact_date(environ.get("HTTP_DATE", ""))
     words = [f"Authorization header requires '{name}' parameter." for name in missing]
     if not date:
         words.append(
@@ -150,7 +151,7 @@ def _signature_in_header(header: str, environ: Mapping[str, Any]) -> Signature:
     )
 
 
-def _basic(date: str) -> str:
+def _compact_date(date: str) -> str:
     """Return an HTTP date as text in the form of signatures (20240131T120000Z); "" for no date."""
     try:
         return parsedate_to_datetime(date).astimezone(UTC).strftime(_DATE)
@@ -229,7 +230,7 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
     if signed.service != "s3":
         path = quote(normalize_url_path(path), safe="/~")
     if query:
-        pairs = sorted(_pair(pair) for pair in query.split("&") if pair)
+        pairs = sorted(_signed_pair(pair) for pair in query.split("&") if pair)
         query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
     headers = "".join(
         f"{name}:{' '.join(_header(environ, name).split())}\n" for name in signed.headers
@@ -246,7 +247,7 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
     return "\n".join(lines).encode("latin-1", "replace")
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _signed_pair(text: str) -> tuple[str, str]:
     """Return a query parameter's name and value in the percent encoding that is signed.
 
     Clients write the same parameter in several ways in their URLs.
@@ -308,7 +309,7 @@ class _OldSigner(HmacV1QueryAuth):  # type: ignore[misc]  # botocore has no type
         return str(self._expires)  # of the URL, not of one that is made now
 
 
-def _old(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
+def _version_2_signature(signed: OldUrl, environ: Mapping[str, Any], secret: str) -> str:
     """Return the signature that S3's Signature Version 2 gives a presigned URL.
 
     Headers that were signed may stand in its query.

@@ -153,14 +153,14 @@ def narrowed(resources: set[str]) -> tuple[str, ...]:
     lasting = {_NEW.sub("*", resource) for resource in resources}
     kinds: dict[str, list[str]] = {}
     for resource in sorted(resource for resource in lasting if not _is_covered(resource, lasting)):
-        kinds.setdefault(_kind(resource), []).append(resource)
+        kinds.setdefault(_resource_group(resource), []).append(resource)
     patterns: list[str] = []
     for kind, members in kinds.items():
         if len(members) < _MANY:
             patterns += members
             continue
         # of a sorted list: what its ends share, all share
-        common = _common(members[0], members[-1])
+        common = _common_prefix(members[0], members[-1])
         patterns.append(f"{common[: max(len(kind), _last_cut(common))]}*")
     return tuple(sorted(patterns))
 
@@ -173,7 +173,7 @@ def _is_covered(resource: str, others: set[str]) -> bool:
     )
 
 
-def _common(first: str, last: str) -> str:
+def _common_prefix(first: str, last: str) -> str:
     """Return the common prefix of two ARNs."""
     return first[
         : next(
@@ -183,7 +183,7 @@ def _common(first: str, last: str) -> str:
     ]
 
 
-def _kind(resource: str) -> str:
+def _resource_group(resource: str) -> str:
     """Return the part of an ARN by which resources are grouped: the bucket or the type."""
     start = resource.find("/")
     return resource if start < 0 else resource[: start + 1]

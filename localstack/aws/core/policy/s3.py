@@ -51,8 +51,8 @@ def grants(
     Args:
         operation: The operation of S3.
         params: Its parameters.
-        folders: Whether nobody knows the objects' names beforehand, so that their folder's right is
-            needed.
+        folders: Whether to ask for the right to an object's folder in place of the object, for a
+            caller whose objects get generated names.
     """
     bucket, key = params.get("Bucket"), params.get("Key")
     if folders and key is not None:

@@ -50,7 +50,7 @@ def check(
     code, shape = _CODES.get(service), cast("Shape", operation.input_shape)
     if code is None or shape is None:
         return
-    broken = list(_structure(shape, params, "", _lenient if as_moto else _rule))
+    broken = list(_structure(shape, params, "", _rule_of_moto if as_moto else _broken_rule))
     if broken:
         errors = "errors" if len(broken) > 1 else "error"
         raise AwsError(
@@ -95,7 +95,7 @@ def _list(shape: Shape, value: list[Any], path: str, rule: Rule) -> Iterator[str
     elif any(rule(shape.member, item) for item in value):
         yield (
             f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
-            f"Member must satisfy constraint: {_all(shape.member)}"
+            f"Member must satisfy constraint: {_nested_rules_text(shape.member)}"
         )
 
 
@@ -108,11 +108,11 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
         elif any(rule(part, item) for item in items):
             yield (
                 f"{_subject(shape, value)} at '{path}' failed to satisfy constraint: "
-                f"Map {what} must satisfy constraint: {_all(part)}"
+                f"Map {what} must satisfy constraint: {_nested_rules_text(part)}"
             )
 
 
-def _all(shape: Shape) -> str:
+def _nested_rules_text(shape: Shape) -> str:
     """Return the text of all constraints within a list or a map.
 
     For its items AWS's errors do not say which of the constraints is broken.
@@ -131,7 +131,7 @@ def _all(shape: Shape) -> str:
     return f"[{', '.join(rules)}]"
 
 
-def _rule(shape: Shape, value: Any) -> str | None:
+def _broken_rule(shape: Shape, value: Any) -> str | None:
     """Return the text of the first constraint (enum, range, length ...) that a value breaks.
 
     None: it breaks none.
@@ -155,10 +155,10 @@ def _rule(shape: Shape, value: Any) -> str | None:
     return None
 
 
-def _lenient(shape: Shape, value: Any) -> str | None:
+def _rule_of_moto(shape: Shape, value: Any) -> str | None:
     """Return the text of the first broken constraint that moto checks, too; None without one."""
     return (
-        _rule(shape, value)
+        _broken_rule(shape, value)
         if isinstance(value, int | float) or shape.metadata.get("enum")
         else None
     )

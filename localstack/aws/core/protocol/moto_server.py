@@ -56,8 +56,8 @@ class _ObjectsRequest(BackendRequest):
     def want_form_data_parsed(self) -> bool:
         """Whether Flask is to parse the request's body as a form.
 
-        An object's content is none, also where its type is a form's, as curl and urllib say of what
-        they send: moto kept nothing of it.
+        Only a POST is parsed. The content of an object that is put must stay as it is, also where
+        curl or urllib call it a form: moto would lose it.
         """
         return self.method == "POST" and super().want_form_data_parsed
 
@@ -207,8 +207,8 @@ def _no_roles(_iam: IAMBackend) -> None:
 def _notebook_role(iam: IAMBackend) -> None:
     """Create the IAM role that SageMaker's console creates for a notebook.
 
-    The SDK looks up the caller's role, who may assume it and what it may do; its policies are
-    attached when they are loaded (policy/managed.py).
+    The sagemaker SDK reads the caller's role with its trust policy and permissions. The permissions
+    are attached once AWS's managed policies are loaded (policy/managed.py).
     """
     if iam.account_id != ACCOUNT:
         return

@@ -41,7 +41,8 @@ class Proxy:
     def variables(self) -> dict[str, str]:
         """Return the environment variables (HTTPS_PROXY ...) that lead HTTPS through the proxy.
 
-        They also let the AWS SDKs trust the certificate that they meet there.
+        They also make the AWS SDKs trust the certificate with which the proxy answers for AWS's
+        hosts.
         """
         with self._lock:
             if self._variables is None:

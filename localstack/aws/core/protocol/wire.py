@@ -145,8 +145,8 @@ def _check_json(incoming: Incoming, body: bytes) -> None:
     moto's parser takes anything else for an empty one.
 
     Raises:
-        ValueError: It is no JSON.
-        TypeError: It is no object.
+        ValueError: The body is not JSON.
+        TypeError: The body is JSON, but not an object.
     """
     shape: Any = incoming.model.input_shape if incoming.model is not None else None
     payload = shape.members.get(shape.serialization.get("payload")) if shape is not None else None
@@ -190,7 +190,7 @@ def check_body(incoming: Incoming) -> None:
     moto would fail over it, or take it for an empty one.
 
     Raises:
-        AwsError: It is not.
+        AwsError: The body is not valid.
     """
     try:
         parameters(incoming)

@@ -96,8 +96,10 @@ def refusal(message: str) -> AwsError:
     return AwsError("ValidationException", message)
 
 
-def ours(ctx: Context, params: dict[str, Any]) -> bool:
-    """Return whether a request is about SageMaker endpoints; moto answers for others.
+def is_about_endpoints(ctx: Context, params: dict[str, Any]) -> bool:
+    """Return whether a request is about SageMaker endpoints, which are scaled here.
+
+    moto answers the others, and with --moto-answers every request: the result is False.
 
     Raises:
         AwsError: It is about something of SageMaker that is not scaled here.
@@ -110,13 +112,11 @@ def ours(ctx: Context, params: dict[str, Any]) -> bool:
     return True
 
 
-def not_ours(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, Any]:
+def answer_of_moto(ctx: Context, params: dict[str, Any], operation: str) -> dict[str, Any]:
     """Return moto's canned answer to a request that is not about endpoints.
 
-    It needs --moto-answers.
-
     Raises:
-        AwsError: The stack was started without.
+        AwsError: The stack was started without --moto-answers.
     """
     if ctx.moto_answers:
         return ctx.forward()

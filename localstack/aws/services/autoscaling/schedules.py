@@ -44,8 +44,8 @@ def due(expression: str, zone: ZoneInfo, start: datetime) -> Due:
         )
     kind, text = match.groups()
     if kind == "at":
-        return _once(_moment(text, zone))
-    return _every(_rate(text), start) if kind == "rate" else _by_cron(text, zone)
+        return _due_once(_moment(text, zone))
+    return _due_at_interval(_rate(text), start) if kind == "rate" else _due_by_cron(text, zone)
 
 
 def _moment(text: str, zone: ZoneInfo) -> datetime:
@@ -56,7 +56,7 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError(f"{text!r} is no time such as 2026-01-31T08:00:00") from error
 
 
-def _once(moment: datetime) -> Due:
+def _due_once(moment: datetime) -> Due:
     """Return the next-run function of a schedule that runs once."""
     return lambda after: moment if moment > after else None
 
@@ -69,12 +69,12 @@ def _rate(text: str) -> timedelta:
     return int(match[1]) * _UNITS[match[2]]
 
 
-def _every(span: timedelta, start: datetime) -> Due:
+def _due_at_interval(span: timedelta, start: datetime) -> Due:
     """Return the next-run function of a schedule that runs at an interval."""
     return lambda after: start + span * max(1, (after - start) // span + 1)
 
 
-def _by_cron(text: str, zone: ZoneInfo) -> Due:
+def _due_by_cron(text: str, zone: ZoneInfo) -> Due:
     """Return the next-run function of a cron(...) schedule."""
     parts = text.split()
     if len(parts) != len(_FIELDS):

@@ -159,7 +159,7 @@ def _make(ctx: Context, managed: Managed, placeholder: Placeholder, new: Resourc
 def clean(ctx: Context, managed: Managed) -> None:
     """Delete the resources that an update replaced or dropped, last created first.
 
-    What cannot be deleted is left, as CloudFormation leaves it.
+    One that cannot be deleted is left behind, as in CloudFormation.
     """
     for resource in sorted(
         managed.replaced, key=lambda resource: -list(CLASSES).index(resource.resource_type)

@@ -134,7 +134,7 @@ def create(ctx: Context, resource: Resource) -> None:
 def update(ctx: Context, resource: Resource) -> None:
     """Update an endpoint of a stack to another configuration.
 
-    An endpoint that has gone back to it needs nothing.
+    Nothing is done if the endpoint has that configuration already, as after its own rollback.
     """
     description = _describe(ctx, resource)
     if description is not None and description.get("EndpointConfigName") == resource.properties.get(
@@ -170,7 +170,7 @@ def ready(ctx: Context, resource: Resource) -> bool:
     """Return whether an endpoint is in service with its properties; False while it changes.
 
     Raises:
-        Failure: It does not come to that.
+        Failure: The endpoint is gone, has failed, or serves another configuration.
     """
     if not resource.is_endpoint:
         return True

@@ -55,7 +55,7 @@ def begin(
     with SERIAL:
         if stack.events and stack.events[-1].resource_status == f"{verb}_COMPLETE":
             stack.events.pop()  # moto's, who is through with it
-    _go_on(ctx, managed, verb)
+    _start_change(ctx, managed, verb)
 
 
 def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
@@ -63,7 +63,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
     with managed.lock:  # or what is under way could still say that it is complete
         managed.retained = frozenset(retained)
         _set_status(ctx, managed, "DELETE_IN_PROGRESS", "User Initiated")
-        _go_on(ctx, managed, "DELETE")
+        _start_change(ctx, managed, "DELETE")
 
 
 @resumes(Stacks)
@@ -92,7 +92,7 @@ def show(ctx: Context) -> None:
             stack.status = managed.status
 
 
-def _go_on(ctx: Context, managed: Managed, verb: str) -> None:
+def _start_change(ctx: Context, managed: Managed, verb: str) -> None:
     """Start a stack's creation, update or deletion, in the background if it takes time."""
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
@@ -155,7 +155,7 @@ def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
         return ""
     if verb == "UPDATE":
         _set_status(ctx, managed, "UPDATE_ROLLBACK_IN_PROGRESS", reason)
-        _go_back(ctx, managed)
+        _restore_template(ctx, managed)
         return "UPDATE_ROLLBACK"
     if managed.on_failure == "DELETE":
         _set_status(ctx, managed, "DELETE_IN_PROGRESS", reason)
@@ -164,7 +164,7 @@ def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
     return "ROLLBACK"
 
 
-def _go_back(ctx: Context, managed: Managed) -> None:
+def _restore_template(ctx: Context, managed: Managed) -> None:
     """Set a stack in moto back to the previous template, for a rollback."""
     stack = stack_of(ctx, managed.id)
     template, parameters = managed.before or (stack.template, stack.parameters)

@@ -55,7 +55,7 @@ def _template(ctx: Context, params: dict[str, Any]) -> str:
         return str(params["TemplateBody"])
     if not params.get("TemplateURL"):
         return ""
-    bucket, key = _place(params["TemplateURL"])
+    bucket, key = _bucket_and_key(params["TemplateURL"])
     try:
         return str(
             ctx.client("s3")
@@ -69,7 +69,7 @@ def _template(ctx: Context, params: dict[str, Any]) -> str:
         ) from error
 
 
-def _place(url: str) -> tuple[str, str]:
+def _bucket_and_key(url: str) -> tuple[str, str]:
     """Parse the S3 URL of a template into bucket and key; the bucket is in the host or path."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", unquote(parts.path.lstrip("/"))

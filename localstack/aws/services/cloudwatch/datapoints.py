@@ -63,7 +63,7 @@ def series(
     return {moment: value for moment, value in statistics.items() if value is not None}
 
 
-def young(ctx: Context, namespace: str, end: datetime) -> bool:
+def is_unsettled(ctx: Context, namespace: str, end: datetime) -> bool:
     """Return whether a time window reaches beyond the latest visible datapoints of a namespace.
 
     Metrics become visible some time after they were recorded.

@@ -135,7 +135,7 @@ def points(
     ]
     for number in sorted(
         {
-            *_silent(ctx, metric, dimensions, start, end),
+            *_idle_minutes(ctx, metric, dimensions, start, end),
             *(number for minutes in of_sources for number in minutes),
         }
     ):
@@ -150,12 +150,12 @@ def points(
             yield from ((moment, value) for value in values)
 
 
-def _silent(
+def _idle_minutes(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterable[int]:
-    """Return the minutes without calls in which a variant's metric is 0, not missing.
+    """Return the minutes in which a variant's metric is 0 because nobody called the variant.
 
-    That is so for scaled variants.
+    Only scaled variants have such zeros; other variants' metrics are missing then.
     """
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()

@@ -190,7 +190,7 @@ def _table(ctx: Context, name: str) -> Any:
     """Return moto's table of this name, which must be ready.
 
     Raises:
-        AwsError: There is none, or it is not ready yet.
+        AwsError: There is no such table, or it is not ready yet.
     """
     table = dynamodb_backends[ctx.account][ctx.region].tables.get(name)
     if table is None or _is_making(ctx, name):

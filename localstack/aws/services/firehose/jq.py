@@ -77,7 +77,7 @@ class _Reader:
         """Take a token of the jq query, which must come next.
 
         Raises:
-            JqError: Another one comes next.
+            JqError: Another token comes next.
         """
         if not self.accept(word):
             raise JqError(f"jq: syntax error, expected {word!r} in {self.query!r}")
@@ -101,7 +101,7 @@ class _Reader:
         term = self.primary()
         while self.peek() in (".", "[", "?"):
             if self.accept("?"):
-                term = _quiet(term)
+                term = _null_on_error(term)
             elif self.accept("["):
                 term = _piped(term, self._bracket())
             else:
@@ -201,7 +201,7 @@ def _alternative(first: Filter, other: Filter) -> Filter:
     return apply
 
 
-def _quiet(inner: Filter) -> Filter:
+def _null_on_error(inner: Filter) -> Filter:
     """Return a filter that yields null where the inner one fails (jq's ?)."""
 
     def apply(value: Any) -> Any:

@@ -67,7 +67,8 @@ def resume(ctx: Context, store: Streams) -> None:
 def _resume_stream(ctx: Context, stream: Stream) -> None:
     """Set the delivery timers of one delivery stream again after a restart.
 
-    What was put is delivered, though a Kinesis stream comes back empty.
+    Records that were put before the restart are still delivered. A Kinesis stream is read from its
+    beginning, as moto brings it back empty.
     """
     stream.waiting = False
     stream.positions = {}
@@ -234,7 +235,7 @@ def _schedule(ctx: Context, stream: Stream) -> None:
 def flush(ctx: Context, stream: Stream) -> None:
     """Write all buffered records of a delivery stream to S3.
 
-    A record counts as read once it is written: a failure leaves it for the next time.
+    A record leaves the buffer once it is written: after a failure the next flush writes it.
     """
     if ctx.stopping.is_set():
         return

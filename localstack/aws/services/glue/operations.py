@@ -75,20 +75,20 @@ def _tables(ctx: Context) -> Iterator[dict[str, Any]]:
 def _fits(table: Mapping[str, Any], params: Mapping[str, Any]) -> bool:
     """Return whether a Glue table matches the text and the filters of a search."""
     text = params.get("SearchText") or ""
-    return _has(list(_values(table)), text) and all(
+    return _contains_all_words(list(_values(table)), text) and all(
         _passes(table, predicate) for predicate in params.get("Filters") or ()
     )
 
 
-def _has(values: list[str], text: str) -> bool:
+def _contains_all_words(values: list[str], text: str) -> bool:
     """Return whether a table's texts contain all words of a search."""
     if len(text) > 1 and text[0] == text[-1] == '"':
         return text[1:-1].lower() in [value.lower() for value in values]
-    words = {word for value in values for word in _words(value)}
+    words = {word for value in values for word in _search_words(value)}
     return all(word in words for word in text.lower().split())
 
 
-def _words(text: str) -> set[str]:
+def _search_words(text: str) -> set[str]:
     """Return the words of a text in a search, and the whole text as one."""
     return {word for word in _PUNCTUATION.split(text.lower()) if word} | (
         {text.lower()} if text else set()
@@ -104,7 +104,7 @@ def _passes(table: Mapping[str, Any], predicate: Mapping[str, Any]) -> bool:
             moment, _moment(value)
         )
     actual = table.get(key, table.get("Parameters", {}).get(key))
-    return isinstance(actual, str) and value.lower() in _words(actual)
+    return isinstance(actual, str) and value.lower() in _search_words(actual)
 
 
 def _moment(text: str) -> datetime:

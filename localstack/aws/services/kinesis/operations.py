@@ -30,7 +30,7 @@ _find_shard = Stream.get_shard_for_key
 def _open_shard(stream: Stream, partition_key: str, explicit_hash_key: str) -> Shard | None:
     """Return the open shard of a Kinesis stream into which a record with this key goes.
 
-    Moto's own function would go on putting into a closed shard, whose keys its children have.
+    Moto's own function would choose a shard that was split or merged, and is closed.
     """
     all_shards = stream.shards
     try:
@@ -62,7 +62,7 @@ def _stream(ctx: Context, name: str) -> Stream:
     """Return moto's Kinesis stream of this name.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such stream.
     """
     stream: Stream | None = kinesis_backends[ctx.account][ctx.region].streams.get(name)
     if stream is None:
@@ -76,7 +76,7 @@ def _shard(ctx: Context, stream: Stream, name: str) -> Shard:
     """Return moto's shard of a Kinesis stream.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such shard.
     """
     shard: Shard | None = stream.shards.get(name)
     if shard is None:
@@ -260,7 +260,7 @@ def _iterator(text: str, now: datetime) -> _Iterator:
     """Decode the text of a shard iterator.
 
     Raises:
-        AwsError: It is none, or has expired.
+        AwsError: The text is no shard iterator, or the iterator has expired.
     """
     try:
         iterator = _decode(base64.b64decode(text, validate=True))

@@ -69,9 +69,9 @@ def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, 
 def get_caller_identity(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG001  as every handler
     """Answer GetCallerIdentity: return account, user id and ARN of the caller.
 
-    It is a job's or a model server's role, or a federated user; else the one that moto tells for
-    the key, which for a session is its owner's. The stack's own pair is a notebook's role, which
-    `get_execution_role()` of the sagemaker SDK needs; for moto's suites it is moto's user.
+    A job or a model server is its role, a federated user is itself; for every other key it is what
+    moto says, which for a session is its owner. The stack's own key pair is the role of a notebook,
+    which `get_execution_role()` of the sagemaker SDK needs; with --moto-answers it is moto's user.
     """
     caller = ctx.caller
     if caller is None:

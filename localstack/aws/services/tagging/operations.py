@@ -47,7 +47,7 @@ def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         for arn, resource_tags in own_tags.items()
         if resource_tags
         and _is_of_kind(arn, kinds, params.get("ResourceARNList"))
-        and _carries(resource_tags, filters)
+        and _has_tags(resource_tags, filters)
     }
     page = _fitting(
         list(tags_by_arn.items())[start:],
@@ -134,7 +134,7 @@ def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
     )
 
 
-def _carries(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
+def _has_tags(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> bool:
     """Return whether a resource's tags pass all TagFilters."""
     return all(
         f["Key"] in resource_tags
@@ -179,19 +179,22 @@ def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, 
 
 @handles(_SERVICE, "GetTagKeys")
 def get_tag_keys(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    every = {tag["Key"] for item in _every(ctx) for tag in item["Tags"]}
+    every = {tag["Key"] for item in _all_tagged(ctx) for tag in item["Tags"]}
     return _page("TagKeys", sorted(every), params)
 
 
 @handles(_SERVICE, "GetTagValues")
 def get_tag_values(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     every = {
-        tag["Value"] for item in _every(ctx) for tag in item["Tags"] if tag["Key"] == params["Key"]
+        tag["Value"]
+        for item in _all_tagged(ctx)
+        for tag in item["Tags"]
+        if tag["Key"] == params["Key"]
     }
     return _page("TagValues", sorted(every), params)
 
 
-def _every(ctx: Context) -> list[dict[str, Any]]:
+def _all_tagged(ctx: Context) -> list[dict[str, Any]]:
     """Return all tagged resources, with their tags."""
     every: list[dict[str, Any]] = []
     token = ""

@@ -103,13 +103,13 @@ class Callers:
             name: values[-1] for name, values in parse_qs(request.body.decode("latin-1")).items()
         }
         if form.get("grant_type") != _GRANT:
-            return _oauth(
+            return _oauth_error(
                 "unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}"
             )
         try:
             self._verify(form.get("assertion", ""))
         except ValueError as error:
-            return _oauth("invalid_grant", str(error))
+            return _oauth_error("invalid_grant", str(error))
         token = secrets.token_urlsafe(32)
         self._note(token, time.time() + _LIFE)
         return HttpAnswer(
@@ -215,7 +215,7 @@ def _refusal(reason: str, words: str) -> GcpError:
     )
 
 
-def _oauth(error: str, description: str) -> HttpAnswer:
+def _oauth_error(error: str, description: str) -> HttpAnswer:
     """Return the error response of an OAuth token endpoint, as JSON."""
     return HttpAnswer(
         status=400,

@@ -181,8 +181,8 @@ def long_running(
 ) -> Any:
     """Run `work`, and return it as a long-running operation.
 
-    The operation takes `seconds` of the provider's own; on the instant clock it is done when it is
-    answered.
+    The operation takes `seconds` on the stack's clock. On the instant clock it is returned
+    complete.
     """
     if metadata is not None:
         metadata.generic_metadata.create_time.CopyFrom(call.now_pb())

@@ -25,6 +25,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
+        """Record a method with one request and one response."""
         self.methods.append((path, False, False, request_serializer, response_deserializer))
         return _nothing
 
@@ -36,6 +37,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
+        """Record a method with one request and a stream of responses."""
         self.methods.append((path, False, True, request_serializer, response_deserializer))
         return _nothing
 
@@ -47,6 +49,7 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
+        """Record a method with a stream of requests and one response."""
         self.methods.append((path, True, False, request_serializer, response_deserializer))
         return _nothing
 
@@ -58,16 +61,24 @@ class Recorder(grpc.Channel):  # type: ignore[misc]
         *_: Any,
         **__: Any,
     ) -> Any:
+        """Record a method with streams of requests and responses."""
         self.methods.append((path, True, True, request_serializer, response_deserializer))
         return _nothing
 
-    def subscribe(self, *_: Any, **__: Any) -> None: ...
-    def unsubscribe(self, *_: Any, **__: Any) -> None: ...
-    def close(self) -> None: ...
+    def subscribe(self, *_: Any, **__: Any) -> None:
+        """Do nothing: this channel never connects."""
+
+    def unsubscribe(self, *_: Any, **__: Any) -> None:
+        """Do nothing: this channel never connects."""
+
+    def close(self) -> None:
+        """Do nothing: this channel never connects."""
+
     def __enter__(self) -> Any:
         return self
 
     def __exit__(self, *_: object) -> None: ...
 
 
-def _nothing(*_: Any, **__: Any) -> None: ...
+def _nothing(*_: Any, **__: Any) -> None:
+    """Do nothing with a client, in place of what gRPC would do."""

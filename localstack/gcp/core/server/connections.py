@@ -19,7 +19,8 @@ class Waiting(Protocol):
         """Return whether no part of a request has come over the connection."""
         ...
 
-    def abort(self) -> None: ...
+    def abort(self) -> None:
+        """Close the connection at once."""
 
 
 class Connections:

@@ -152,9 +152,9 @@ class Front(StackFront):
             return error_answer(error)
 
     def answer_part(self, request: HttpRequest) -> HttpAnswer:
-        """Answer a request that another one carries, in this thread.
+        """Answer a request that another one contains, such as a part of a batch, in this thread.
 
-        It meets its own faults, and has its own line in the log.
+        Injected faults apply to it separately, and it has its own line in the log.
 
         Raises:
             Cut: The connection is to be closed without an answer.

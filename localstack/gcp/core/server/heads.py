@@ -82,7 +82,8 @@ def _is_ours(host: str) -> bool:
 def read_head(data: bytes) -> tuple[Head, bytes] | None:
     """Return the head of a POST with which `data` begins, and the bytes behind it.
 
-    None: there is no whole head, or its body has no known size, so it takes the long way.
+    None: the head is not complete, or the size of its body is not known; then the full parser reads
+    it.
     """
     end = data.find(END)
     if end < 0 or end > _LONGEST or not data.startswith(b"POST "):

@@ -42,7 +42,7 @@ def split(name: str) -> tuple[str, str]:
     """Split a document's name into its database and its path below `documents`.
 
     Raises:
-        GcpError: It is no document's name.
+        GcpError: The text is no document's name.
     """
     database, _, path = name.partition("/documents/")
     segments = path.split("/")

@@ -62,7 +62,7 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     """Return the sum of histograms that have the same bounds.
 
     Raises:
-        ValueError: There are none, or their bounds differ.
+        ValueError: There is no histogram, or their bounds differ.
     """
     first, *rest = histograms
     for other in rest:

@@ -229,7 +229,8 @@ class Backlog:
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
         """Wrap a change of the backlog: handle expired leases before it, wake waiters after it.
 
-        Dead letters are sent at its end. `quiet`: notify only of what time has brought.
+        Dead letters are sent at its end. With `quiet`, waiters are woken only if messages became
+        ready by the passing of time.
         """
         with self.changed:
             news = self._settle()
@@ -292,8 +293,8 @@ class Backlog:
     def _fail(self, entry: Entry) -> None:
         """Handle a failed delivery (nack or expired lease): end the lease, deliver again later.
 
-        With ordering, that goes also for later messages of its key. After too many failures the
-        message goes to the dead letter topic.
+        With ordering, later messages of its key are delivered again, too. After too many failures
+        the message goes to the dead letter topic.
         """
         lane = self._lanes.get(entry.message.ordering_key)
         again = [

@@ -115,7 +115,7 @@ def new_name(call: Call, name: str, collection: str) -> str:
     """Check the name of a new resource, and return it with the project by its id.
 
     Raises:
-        GcpError: It is no name of that collection.
+        GcpError: The name does not belong to that collection.
     """
     match = _NAME.fullmatch(name)
     if match is None or match[1] != collection or match[2].lower().startswith("goog"):

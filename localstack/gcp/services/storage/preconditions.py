@@ -20,7 +20,9 @@ class VersionedResource(Protocol):
     metageneration: int
 
     @property
-    def etag(self) -> str: ...
+    def etag(self) -> str:
+        """The etag that the resource has now."""
+        ...
 
 
 class Conditions(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +107,7 @@ def number(query: Mapping[str, str], name: str) -> int | None:
     """Parse a query parameter that is a whole number; None if it is absent.
 
     Raises:
-        GcpError: It is something else.
+        GcpError: The parameter is no whole number.
     """
     text = query.get(name)
     if text is None or text == "":

@@ -201,7 +201,7 @@ class Store:
         """Return the bucket of that name, with its objects.
 
         Raises:
-            GcpError: There is none.
+            GcpError: There is no such bucket.
         """
         bucket = self.buckets.get(name)
         if bucket is None:

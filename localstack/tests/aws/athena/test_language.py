@@ -77,6 +77,7 @@ REFUSED = [
     ),
     ("SELECT date '2024-01-01' + INTERVAL '7' DAYS", "'DAYS'"),
     ("SELECT row_number() FROM t", "OVER"),
+    ("SELECT sum(x) OVER (PARTITION BY row_number()) FROM t", "OVER"),
     ("SELECT lower(a) OVER () FROM t", "Not a window function"),
     ("SELECT a FROM t WHERE a = $1", "'$1'"),
     ("SELECT", "<EOF>"),
@@ -120,6 +121,7 @@ ACCEPTED = [
         "c), a || b FROM t"
     ),
     "VALUES (1, 'a'), (2, 'b')",
+    "SELECT count(x) OVER (PARTITION BY coalesce(a, b)) FROM t",
 ]
 
 

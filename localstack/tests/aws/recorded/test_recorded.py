@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from isthmus_stack.aws.recorded import form
-from isthmus_stack.aws.recorded.compare import _last_looks, compare, kind, on_its_way
+from isthmus_stack.aws.recorded.compare import _without_polling, compare, is_in_progress, kind
 from isthmus_stack.aws.recorded.form import About, Call
 from isthmus_stack.aws.recorded.recorder import Recorder
 from isthmus_stack.aws.recorded.scrub import Scrubber
@@ -233,12 +233,12 @@ def test_looks_at_what_is_on_its_way_are_left_out_but_for_the_last_before_a_chan
         call(3, "DescribeEndpoint", there, EndpointName="a"), call(4, "DeleteEndpoint", {}, EndpointName="a"),
         call(5, "DescribeEndpoint", there, EndpointName="a"), call(6, "DescribeEndpoint", {"EndpointStatus": "Deleting"}, EndpointName="a"),
     ]  # fmt: skip
-    assert [each.number for each in _last_looks(calls)] == [3, 4, 5, 6]
+    assert [each.number for each in _without_polling(calls)] == [3, 4, 5, 6]
     assert [
-        on_its_way(answer)
+        is_in_progress(answer)
         for answer in (creating, there, {"ModelApprovalStatus": "PendingManualApproval"})
     ] == [True, False, False]
-    assert on_its_way({"Steps": [{"StepStatus": "Executing"}]})
+    assert is_in_progress({"Steps": [{"StepStatus": "Executing"}]})
 
 
 def test_a_recording_of_a_later_version_or_a_damaged_one_is_told(tmp_path):

@@ -189,7 +189,7 @@ def cache(tmp_path, monkeypatch):
     copies the user's.
     """
     compiled.load(compiled.wasm_engine())
-    (good,) = compiled.cache_folder().glob(f"{compiled._kind()}-*.cwasm")
+    (good,) = compiled.cache_folder().glob(f"{compiled._cached_file_stem()}-*.cwasm")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     folder = compiled.cache_folder()
     folder.mkdir(parents=True, mode=0o700)
@@ -222,9 +222,9 @@ def test_machine_code_that_was_changed_since_it_was_compiled_is_not_loaded(cache
 def test_machine_code_of_another_processor_is_made_anew(cache):
     foreign = b"of another processor"
     cache.file.unlink()
-    (cache.folder / f"{compiled._kind()}-{hashlib.sha256(foreign).hexdigest()}.cwasm").write_bytes(
-        foreign
-    )
+    (
+        cache.folder / f"{compiled._cached_file_stem()}-{hashlib.sha256(foreign).hexdigest()}.cwasm"
+    ).write_bytes(foreign)
     assert loads()
     assert cache.compilations
     assert list(cache.folder.glob("*.cwasm")) == [cache.file]

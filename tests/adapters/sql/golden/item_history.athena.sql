@@ -13,11 +13,12 @@ SELECT
       ORDER BY event_timestamp
       RANGE BETWEEN INTERVAL '7' DAY PRECEDING AND CURRENT ROW
     ) + 1.0E0
-  ) AS DOUBLE) / (
+  ) AS DOUBLE) / NULLIF(
     COUNT(*) OVER (
       PARTITION BY item_id
       ORDER BY event_timestamp
       RANGE BETWEEN INTERVAL '7' DAY PRECEDING AND CURRENT ROW
-    ) + 250
+    ) + 250,
+    0
   ) AS item_ctr_7d
 FROM ctr

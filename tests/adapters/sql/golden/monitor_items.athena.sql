@@ -177,7 +177,13 @@ WITH copies AS (
     grp,
     entity_key,
     COUNT(*) AS shown,
-    SUM(CAST(LN(2) AS DOUBLE) / LN(1 + position)) AS seen,
+    SUM(
+      CAST(LN(CASE WHEN 2 > 0 THEN 2 END) AS DOUBLE) / NULLIF(LN(CASE WHEN (
+        1 + position
+      ) > 0 THEN (
+        1 + position
+      ) END), 0)
+    ) AS seen,
     SUM(CASE WHEN explored AND outcome = 1 THEN 1 ELSE 0 END) AS organic,
     SUM(COALESCE(outcome, 0)) AS clicks,
     SUM(CASE WHEN outcome IS NULL THEN CAST(0 AS DOUBLE) ELSE score END) AS expected
@@ -309,7 +315,18 @@ WITH copies AS (
     MAX(items) AS items,
     SUM(scoped.shown) AS shown,
     SUM(scoped.shown * place) AS places,
-    SUM(scoped.shown * LN(CAST(total AS DOUBLE) / ranked.shown)) AS surprise
+    SUM(
+      scoped.shown * LN(
+        CASE
+          WHEN (
+            CAST(total AS DOUBLE) / NULLIF(ranked.shown, 0)
+          ) > 0
+          THEN (
+            CAST(total AS DOUBLE) / NULLIF(ranked.shown, 0)
+          )
+        END
+      )
+    ) AS surprise
   FROM scoped
   JOIN ranked
     ON ranked.scope = scoped.scope

@@ -179,36 +179,11 @@ WITH copies AS (
     entity_key,
     COUNT(*) AS shown,
     SUM(
-      IEEE_DIVIDE(
-        CASE
-          WHEN 2 > 0
-          THEN LN(2)
-          WHEN 2 = 0
-          THEN CAST('-inf' AS FLOAT64)
-          WHEN 2 < 0
-          THEN CAST('nan' AS FLOAT64)
-          ELSE CAST(2 AS FLOAT64)
-        END,
-        CASE
-          WHEN (
-            1 + position
-          ) > 0
-          THEN LN((
-            1 + position
-          ))
-          WHEN (
-            1 + position
-          ) = 0
-          THEN CAST('-inf' AS FLOAT64)
-          WHEN (
-            1 + position
-          ) < 0
-          THEN CAST('nan' AS FLOAT64)
-          ELSE CAST((
-            1 + position
-          ) AS FLOAT64)
-        END
-      )
+      LN(CASE WHEN 2 > 0 THEN 2 END) / NULLIF(LN(CASE WHEN (
+        1 + position
+      ) > 0 THEN (
+        1 + position
+      ) END), 0)
     ) AS seen,
     SUM(CASE WHEN explored AND outcome = 1 THEN 1 ELSE 0 END) AS organic,
     SUM(COALESCE(outcome, 0)) AS clicks,
@@ -345,15 +320,16 @@ WITH copies AS (
     SUM(scoped.shown) AS shown,
     SUM(scoped.shown * place) AS places,
     SUM(
-      scoped.shown * CASE
-        WHEN IEEE_DIVIDE(total, ranked.shown) > 0
-        THEN LN(IEEE_DIVIDE(total, ranked.shown))
-        WHEN IEEE_DIVIDE(total, ranked.shown) = 0
-        THEN CAST('-inf' AS FLOAT64)
-        WHEN IEEE_DIVIDE(total, ranked.shown) < 0
-        THEN CAST('nan' AS FLOAT64)
-        ELSE CAST(IEEE_DIVIDE(total, ranked.shown) AS FLOAT64)
-      END
+      scoped.shown * LN(
+        CASE
+          WHEN (
+            total / NULLIF(ranked.shown, 0)
+          ) > 0
+          THEN (
+            total / NULLIF(ranked.shown, 0)
+          )
+        END
+      )
     ) AS surprise
   FROM scoped
   JOIN ranked

@@ -74,7 +74,18 @@ WITH units AS (
     MAX(items) AS items,
     SUM(scoped.shown) AS shown,
     SUM(scoped.shown * place) AS places,
-    SUM(scoped.shown * LN(CAST(total AS DOUBLE) / ranked.shown)) AS surprise
+    SUM(
+      scoped.shown * LN(
+        CASE
+          WHEN (
+            CAST(total AS DOUBLE) / NULLIF(ranked.shown, 0)
+          ) > 0
+          THEN (
+            CAST(total AS DOUBLE) / NULLIF(ranked.shown, 0)
+          )
+        END
+      )
+    ) AS surprise
   FROM scoped
   JOIN ranked
     ON ranked.scope = scoped.scope

@@ -78,15 +78,16 @@ WITH units AS (
     SUM(scoped.shown) AS shown,
     SUM(scoped.shown * place) AS places,
     SUM(
-      scoped.shown * CASE
-        WHEN IEEE_DIVIDE(total, ranked.shown) > 0
-        THEN LN(IEEE_DIVIDE(total, ranked.shown))
-        WHEN IEEE_DIVIDE(total, ranked.shown) = 0
-        THEN CAST('-inf' AS FLOAT64)
-        WHEN IEEE_DIVIDE(total, ranked.shown) < 0
-        THEN CAST('nan' AS FLOAT64)
-        ELSE CAST(IEEE_DIVIDE(total, ranked.shown) AS FLOAT64)
-      END
+      scoped.shown * LN(
+        CASE
+          WHEN (
+            total / NULLIF(ranked.shown, 0)
+          ) > 0
+          THEN (
+            total / NULLIF(ranked.shown, 0)
+          )
+        END
+      )
     ) AS surprise
   FROM scoped
   JOIN ranked

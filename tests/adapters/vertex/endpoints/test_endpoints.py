@@ -58,14 +58,14 @@ def google(target, name="ranker"):
 )
 def test_a_variant_is_read_back_from_its_display_name_and_has_an_id_of_ten_digits(spec):
     assert deployed_models.spec_of(deployed_models.display_name(spec)) == spec
-    assert deployed_models.number(spec).isdigit()
-    assert len(deployed_models.number(spec)) == 10
-    assert deployed_models.number(
+    assert deployed_models.planned_id(spec).isdigit()
+    assert len(deployed_models.planned_id(spec)) == 10
+    assert deployed_models.planned_id(
         msgspec.structs.replace(spec, instances=(2, 3))
-    ) == deployed_models.number(spec)
-    assert deployed_models.number(
+    ) == deployed_models.planned_id(spec)
+    assert deployed_models.planned_id(
         msgspec.structs.replace(spec, version=4)
-    ) != deployed_models.number(spec)
+    ) != deployed_models.planned_id(spec)
 
 
 def test_an_endpoint_that_takes_one_operation_at_a_time_comes_up_and_goes_all_the_same(

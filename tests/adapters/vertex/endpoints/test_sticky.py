@@ -104,7 +104,7 @@ def test_a_version_is_replaced_without_a_gap_also_under_its_traffic(target, read
         )
         .deployed_models
     )
-    assert model.id == deployed_models.number(again.variants[1])
+    assert model.id == deployed_models.planned_id(again.variants[1])
 
 
 def test_a_lost_deployment_is_told_by_its_variant_and_the_next_apply_tries_again(

@@ -117,19 +117,19 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 def _change_column(session: Session, words: Words, table: Table) -> None:
     """Execute ALTER TABLE CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
     names = [column.name for column in table.columns]
-    place = _place(table, names, words.identifier())
+    place = _column_index(table, names, words.identifier())
     changed = clauses.column(words)
     columns = list(table.input["StorageDescriptor"]["Columns"])
     del columns[place], names[place]
     if words.accept("FIRST"):
         place = 0
     elif words.accept("AFTER"):
-        place = 1 + _place(table, names, words.identifier())
+        place = 1 + _column_index(table, names, words.identifier())
     columns.insert(place, changed)
     _replace(session, words, table, Columns=columns)
 
 
-def _place(table: Table, names: list[str], name: str) -> int:
+def _column_index(table: Table, names: list[str], name: str) -> int:
     """Return the position of a table's column in the list of its columns."""
     if name not in names:
         raise QueryFailed(

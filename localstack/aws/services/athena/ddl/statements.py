@@ -44,7 +44,7 @@ def check(text: str) -> None:
     """Raise an error for a text that begins like no DDL statement, before anything runs.
 
     Raises:
-        Malformed: It is none.
+        Malformed: The text does not begin like a DDL statement.
     """
     words = Words(text, HiveWords)
     if not any(words.accept(*start) for start, _ in _VERBS):

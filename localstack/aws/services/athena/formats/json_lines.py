@@ -115,7 +115,7 @@ def _map(kind: Any) -> Read:
     )
 
 
-def _whole(kind: Any) -> Read:
+def _integer_reader(kind: Any) -> Read:
     """Return a function that converts JSON values to integers of one width."""
     return lambda value: (
         text.whole(str(int(value)), kind.bit_width)
@@ -153,7 +153,7 @@ _READERS: dict[
     "is_map": _map,
     "is_timestamp": lambda _kind: _moment,
     "is_boolean": lambda _kind: lambda value: str(value).lower() == "true",
-    "is_integer": _whole,
+    "is_integer": _integer_reader,
     "is_floating": lambda _kind: (
         lambda value: float(value) if isinstance(value, (int, float, str)) else None
     ),

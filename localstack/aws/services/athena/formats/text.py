@@ -170,7 +170,7 @@ def whole(text: str, bits: int) -> int:
     """Parse the text of an integer that has at most `bits` bits.
 
     Raises:
-        ValueError: It is none, or has more bits.
+        ValueError: The text is no integer, or the integer has more bits.
     """
     number = int(text)
     if "_" in text or not -(1 << bits - 1) <= number < 1 << bits - 1:
@@ -182,8 +182,8 @@ def decimal(text: str, kind: Any) -> Decimal:
     """Parse a decimal, rounded to the scale of `kind`, a Decimal128Type, as Hive does.
 
     Raises:
-        ValueError: It has more digits than `kind`.
-        InvalidOperation: It has far more.
+        ValueError: The number has more digits than `kind` allows.
+        InvalidOperation: The number has far more digits than that.
     """
     rounded = Decimal(text).quantize(Decimal(1).scaleb(-kind.scale), ROUND_HALF_UP, _DIGITS)
     if not rounded.is_finite() or len(rounded.as_tuple().digits) > kind.precision:
@@ -195,7 +195,7 @@ def _boolean(text: str) -> bool:
     """Parse the text of a boolean field.
 
     Raises:
-        ValueError: It is none.
+        ValueError: The text is no boolean.
     """
     if text.lower() not in ("true", "false"):
         raise ValueError(text)

@@ -148,7 +148,7 @@ def find(ctx: Context, id_: str) -> Execution:
     """Return a query execution by its id.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such query execution.
     """
     execution = ctx.store(Executions).by_id.get(id_)
     if execution is None:
@@ -181,7 +181,7 @@ def batch_get_query_execution(ctx: Context, params: dict[str, Any]) -> dict[str,
 
 def _description(execution: Execution) -> dict[str, Any]:
     """Return a query execution in the form of GetQueryExecution's response."""
-    statement_type, substatement = outcome.kind(execution.request.statement)
+    statement_type, substatement = outcome.statement_types(execution.request.statement)
     status: dict[str, Any] = {"State": execution.state, "SubmissionDateTime": execution.submitted}
     if execution.completed is not None:
         status["CompletionDateTime"] = execution.completed

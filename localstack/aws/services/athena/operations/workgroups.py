@@ -15,7 +15,7 @@ def find(ctx: Context, name: str) -> Any:
     """Return a workgroup by name, as moto has it.
 
     Raises:
-        AwsError: There is none (InvalidRequestException).
+        AwsError: There is no such workgroup (InvalidRequestException).
     """
     group = athena_backends[ctx.account][ctx.region].work_groups.get(name)
     if group is None:

@@ -59,7 +59,7 @@ class Databases:
             # what tidies a machine takes a folder that has long been empty
             database.folder.mkdir(parents=True, exist_ok=True)
             with database.connection.cursor() as session:
-                _settle(session)
+                _set_arithmetic(session)
                 yield session
             ended = True
         finally:
@@ -112,7 +112,7 @@ def databases_of(folder: Path, memory: int) -> Databases:
     return Databases(folder, memory)
 
 
-def _settle(session: duckdb.DuckDBPyConnection) -> None:
+def _set_arithmetic(session: duckdb.DuckDBPyConnection) -> None:
     """Set DuckDB's options that make its arithmetic that of Trino."""
     session.execute("SET TimeZone = 'UTC'")
     session.execute("SET integer_division = true")

@@ -41,12 +41,11 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 def run(ctx: Context, running: Running, query: Query) -> Result:
     """Run a SELECT in DuckDB on a table's data in S3, and return its result.
 
-    Of a query that is only to be described, the result has names and types alone.
+    A query that is only described (`query.describes`) has a result of names and types alone.
 
     Returns:
         The rows, the names and DuckDB types of their columns, and how many bytes and rows of S3
-            were
-        read for them.
+        were read for them.
 
     Raises:
         Malformed: The query does not parse.
@@ -129,8 +128,8 @@ def _types_with_length(kinds: list[str], lengths: Sequence[Length]) -> tuple[str
 def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]:
     """Combine the rows of small files into larger Arrow tables of the same columns.
 
-    Each statement in DuckDB has its price. A table has up to `_TOGETHER` bytes, or is one larger
-    file.
+    A table has up to `_TOGETHER` bytes, or is one larger file: few statements load it into DuckDB
+    faster than many.
     """
     import pyarrow as pa
 
@@ -171,7 +170,7 @@ def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> p
 def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: pa.Table) -> None:
     """Insert rows into a table in DuckDB, which can spill them; the first time, create it."""
     columns = ", ".join(
-        f'{_read(column)} AS "{column.name}"'
+        f'{_reading_sql(column)} AS "{column.name}"'
         for column in table.every
         if column.name in rows.column_names
     )
@@ -184,7 +183,7 @@ def _load(connection: duckdb.DuckDBPyConnection, name: str, table: Table, rows: 
     connection.unregister("_rows")
 
 
-def _read(column: Column) -> str:
+def _reading_sql(column: Column) -> str:
     """Return the SQL expression that reads a column, as text.
 
     A text is cut to the length that its column has, a CHAR filled up to it (Athena, "Considerations
@@ -223,28 +222,33 @@ def _missing(text: str, match: Match) -> QueryFailed:
     """Return the query failure (COLUMN_NOT_FOUND) for a column that does not exist."""
     name = next(group for group in match.groups() if group is not None).lower()
     return QueryFailed(
-        "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_where(text, name)
+        "COLUMN_NOT_FOUND", f"Column '{name}' cannot be resolved", position=_position_of(text, name)
     )
 
 
 def _not_aggregate(text: str, match: Match) -> QueryFailed:
     """Return the failure for an expression that is neither aggregated nor grouped."""
     words = f"'{match.group(1)}' must be an aggregate expression or appear in GROUP BY clause"
-    return QueryFailed("EXPRESSION_NOT_AGGREGATE", words, position=_where(text, match.group(1)))
+    return QueryFailed(
+        "EXPRESSION_NOT_AGGREGATE", words, position=_position_of(text, match.group(1))
+    )
 
 
 def _incomparable(_text: str, match: Match) -> QueryFailed:
     """Return the query failure for a comparison of types that cannot be compared."""
     return QueryFailed(
         "TYPE_MISMATCH",
-        f"Cannot apply operator: {_trino(match.group(1))} = {_trino(match.group(2))}",
+        f"Cannot apply operator: {_trino_type(match.group(1))} = {_trino_type(match.group(2))}",
         position=(1, 1),
     )
 
 
 def _no_function(text: str, match: Match) -> QueryFailed:
     """Return the query failure for a function or operator that takes no such arguments."""
-    name, arguments = match.group(1), ", ".join(_trino(part) for part in match.group(2).split(", "))
+    name, arguments = (
+        match.group(1),
+        ", ".join(_trino_type(part) for part in match.group(2).split(", ")),
+    )
     if not name[:1].isalpha():
         return QueryFailed(
             "TYPE_MISMATCH",
@@ -254,14 +258,14 @@ def _no_function(text: str, match: Match) -> QueryFailed:
     return QueryFailed(
         "FUNCTION_NOT_FOUND",
         f"Unexpected parameters ({arguments}) for function {name}",
-        position=_where(text, name),
+        position=_position_of(text, name),
     )
 
 
 def _not_cast(_text: str, match: Match) -> QueryFailed:
     """Return the query failure for a value that cannot be cast."""
     return QueryFailed(
-        "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino(match.group(2))}"
+        "INVALID_CAST_ARGUMENT", f"Cannot cast '{match.group(1)}' to {_trino_type(match.group(2))}"
     )
 
 
@@ -309,13 +313,13 @@ def query_failure(text: str, error: Exception) -> QueryFailed:
     )
 
 
-def _trino(kind: str) -> str:
+def _trino_type(kind: str) -> str:
     """Translate the name of a DuckDB type into Trino's."""
     name = types.athena(kind.strip().removeprefix("type "))
     return {"unknown": _INTERNAL.get(kind.strip(), kind.lower()), "float": "real"}.get(name, name)
 
 
-def _where(text: str, name: str) -> tuple[int, int]:
+def _position_of(text: str, name: str) -> tuple[int, int]:
     """Return the line and column at which a name stands in a query's text, for errors."""
     match = re.search(rf"(?<![\w$]){re.escape(name)}(?![\w$])", text, re.IGNORECASE)
     if match is None:

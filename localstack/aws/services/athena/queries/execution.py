@@ -217,7 +217,7 @@ def cancel(ctx: Context, execution: Execution) -> None:
     """Cancel a query; one that has finished, or is about to, stays what it is.
 
     This returns once the query's memory and files are gone. A query that is still being translated
-    has neither: it is over at once, and its thread comes to nothing.
+    has neither: it is CANCELLED at once, and what its thread still does is dropped.
     """
     running = execution.running
     if not running.stop(Cancelled()):

@@ -60,7 +60,7 @@ class QueryRequest(msgspec.Struct, frozen=True, kw_only=True):
     enforced: bool  # the workgroup decides where tables go
 
 
-def kind(statement: statements.Statement) -> tuple[str, str]:
+def statement_types(statement: statements.Statement) -> tuple[str, str]:
     """Return a statement's StatementType and SubstatementType, for GetQueryExecution."""
     if isinstance(statement, statements.Ddl):
         utility = statement.words[0] in ("SHOW", "DESCRIBE", "DESC")

@@ -30,7 +30,7 @@ def prepare(ctx: Context, workgroup: str, statement: statements.Prepare) -> None
     """Execute PREPARE name FROM query: store a prepared statement in the workgroup.
 
     Raises:
-        QueryFailed: There is such a statement (ALREADY_EXISTS).
+        QueryFailed: The name is taken (ALREADY_EXISTS).
     """
     store, key = ctx.store(AllPrepared), (workgroup, statement.name)
     with store.lock:

@@ -34,7 +34,7 @@ _BEFORE_SUBSCRIPT = (
 WRITTEN = "written"  # in a question mark's meta: where in the text it is
 
 
-def _mark(parser: Any) -> exp.Placeholder:
+def _parse_placeholder(parser: Any) -> exp.Placeholder:
     """Parse a ? as a placeholder node, with its position in the text."""
     mark = exp.Placeholder()
     mark.meta[WRITTEN] = mark.meta["start"] = parser._prev.start  # noqa: SLF001  sqlglot has no other way to the token that was read
@@ -55,7 +55,9 @@ class Strict(Trino):
         NO_PAREN_FUNCTION_PARSERS: ClassVar[dict[str, Any]] = {
             n: TrinoParser.NO_PAREN_FUNCTION_PARSERS[n] for n in ("ANY", "CASE")
         }
-        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {TokenType.PLACEHOLDER: _mark}
+        PLACEHOLDER_PARSERS: ClassVar[dict[TokenType, Any]] = {
+            TokenType.PLACEHOLDER: _parse_placeholder
+        }
 
 
 def parsed(text: str) -> exp.Query:
@@ -204,7 +206,7 @@ def _tokens(text: str, tokens: list[Token]) -> None:
     """Raise an error for tokens, and pairs of them, that Trino's SQL does not have.
 
     Raises:
-        Malformed: They are not.
+        Malformed: A token, or a pair, is not Trino's.
         QueryFailed: A cast has a type that is not Trino's (TYPE_NOT_FOUND).
     """
     if not tokens:
@@ -270,7 +272,7 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
-    """Check one node of a query's syntax tree by the rules of Athena's SQL."""
+    """Raise an error if one node of a query's syntax tree is not in Athena's SQL."""
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,
@@ -289,7 +291,7 @@ def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
 
 
 def _select(text: str, node: exp.Expr) -> None:
-    """Check a SELECT node by Athena's rules."""
+    """Raise an error for a SELECT without columns, or with a clause that Athena does not have."""
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))
@@ -315,7 +317,7 @@ def _select(text: str, node: exp.Expr) -> None:
 
 
 def _join(text: str, node: exp.Expr) -> None:
-    """Check a JOIN node by Athena's rules."""
+    """Raise an error for a kind of JOIN that Athena does not have."""
     kind, side, method = (
         str(node.args.get(key) or "").upper() for key in ("kind", "side", "method")
     )
@@ -333,13 +335,13 @@ def _join(text: str, node: exp.Expr) -> None:
 
 
 def _star(text: str, node: exp.Expr) -> None:
-    """Check a * in a SELECT by Athena's rules."""
+    """Raise an error for a * with EXCEPT, REPLACE or RENAME, which Athena does not have."""
     if any(node.args.get(key) for key in ("except_", "except", "replace", "rename")):
         raise _syntax(text, node, "SELECT * takes neither EXCLUDE nor REPLACE")
 
 
 def _group(text: str, node: exp.Expr) -> None:
-    """Check a GROUP BY node by Athena's rules."""
+    """Raise an error for GROUP BY ALL, which Athena does not have."""
     if node.args.get("all"):
         raise Malformed(
             "mismatched input 'ALL': GROUP BY ALL is not in Athena's language. Expecting: "
@@ -349,25 +351,26 @@ def _group(text: str, node: exp.Expr) -> None:
 
 
 def _limit(text: str, node: exp.Expr) -> None:
-    """Check a LIMIT node by Athena's rules."""
+    """Raise an error for LIMIT BY, which Athena does not have."""
     if node.args.get("expressions"):
         raise _syntax(text, node, "LIMIT BY is not in Athena's language")
 
 
 def _set_operation(text: str, node: exp.Expr) -> None:
-    """Check a UNION, EXCEPT or INTERSECT node by Athena's rules."""
+    """Raise an error for UNION, EXCEPT or INTERSECT with BY NAME, which Athena does not have."""
     if node.args.get("by_name"):
         raise _syntax(text, node, "set operations BY NAME are not in Athena's language")
 
 
 def _function(text: str, node: exp.Expr) -> None:
-    """Check that a function is Athena's, and is used as its kind allows."""
+    """Raise an error for an unknown function, or one that is wrongly used with OVER or without."""
     name = str(node.this).lower()
     if name not in allowed.FUNCTIONS:
         raise QueryFailed(
             "FUNCTION_NOT_FOUND", f"Function '{name}' not registered", position=place(text, node)
         )
-    windowed = isinstance(node.parent, exp.Window) or (
+    over = isinstance(node.parent, exp.Window) and node.arg_key == "this"
+    windowed = over or (
         isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls, exp.Filter))
         and isinstance(node.parent.parent, exp.Window)
     )
@@ -377,7 +380,7 @@ def _function(text: str, node: exp.Expr) -> None:
             f"Window function {name} requires an OVER clause",
             position=place(text, node),
         )
-    if isinstance(node.parent, exp.Window) and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
+    if over and name not in allowed.WINDOW_ONLY | allowed.AGGREGATES:
         raise QueryFailed(
             "FUNCTION_NOT_WINDOW", f"Not a window function: {name}", position=place(text, node)
         )
@@ -388,7 +391,7 @@ def _function(text: str, node: exp.Expr) -> None:
 
 
 def _type(text: str, node: exp.Expr) -> None:
-    """Check that a type named in a query is one of Athena's."""
+    """Raise an error for a type named in a query that Athena does not have."""
     if node.this not in allowed.TYPES:
         name = node.args.get("kind") or node.sql(dialect="trino")
         raise QueryFailed(

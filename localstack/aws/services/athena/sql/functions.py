@@ -50,7 +50,7 @@ def text_of(node: exp.Expr, what: str) -> str:
     """Return the text of a function's argument that must be a string literal.
 
     Raises:
-        NotRun: It is none.
+        NotRun: The argument is no string literal.
     """
     if isinstance(node, exp.Literal) and node.is_string:
         return str(node.this)
@@ -142,7 +142,8 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
 def _extreme_by(name: str) -> Maker:
     """Return the translation of max_by or min_by into DuckDB.
 
-    With three arguments it is a list of n, also of nulls, of the rows whose y is not null.
+    With two arguments, (x, y), the call gives the x of the row with the extreme y; with a third, n,
+    a list of the x of n rows. A null x counts, a null y does not.
     """
 
     def make(arguments: Arguments) -> exp.Expr:

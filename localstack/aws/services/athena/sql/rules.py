@@ -51,7 +51,8 @@ class _Noted(msgspec.Struct, frozen=True):
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
     """Rewrite the syntax tree of a Trino query in place into DuckDB's SQL.
 
-    It goes from the leaves up: a rule sees translated arguments, and the types of what was written.
+    Nodes are rewritten from the leaves up, so a rule sees arguments that are translated already.
+    The types that it knows are those of the query as it was written.
     """
     nodes = [node for node in query.walk() if type(node) in _RULES]
     noted = {

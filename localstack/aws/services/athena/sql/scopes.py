@@ -32,7 +32,7 @@ def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[
 
     Raises:
         QueryFailed: There is no such table (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
-        NotRun: It is a table function.
+        NotRun: The query reads a table function.
     """
     reads = []
     for node in list(query.find_all(exp.Table)):

@@ -101,9 +101,9 @@ def read(text: str) -> Statement:
     """Parse a SQL text into one of Athena's kinds of statement, by its first words.
 
     Raises:
-        Malformed: It is no statement of Athena's.
+        Malformed: Athena has no such statement.
     """
-    words = _words(text)
+    words = _statement_tokens(text)
     start = [token.text.upper() for token in words.tokens[:2]]
     if " ".join(start).startswith(_HIVE):
         return Ddl(
@@ -115,7 +115,7 @@ def read(text: str) -> Statement:
     return statement(words) if statement else Select(words.rest())
 
 
-def _words(text: str) -> Words:
+def _statement_tokens(text: str) -> Words:
     """Return the tokens of a SQL text that holds one statement, without final semicolons."""
     words = Words(text)
     while words.tokens and words.tokens[-1].token_type == TokenType.SEMICOLON:

@@ -73,7 +73,7 @@ class Words:
         """Take these words, which must come next.
 
         Raises:
-            Malformed: Others come next.
+            Malformed: Other words come next.
         """
         if not self.accept(*words):
             raise self.mismatched(f"'{' '.join(words)}'")

@@ -46,7 +46,7 @@ class Catalog:
 
         Raises:
             QueryFailed: There is no such catalog (CATALOG_NOT_FOUND).
-            NotRun: It is registered, and is somewhere else.
+            NotRun: The catalog is registered, but its data is not in this Glue catalog.
         """
         if name.lower() == CATALOG:
             return
@@ -86,7 +86,7 @@ class Catalog:
 
         Raises:
             QueryFailed: It does not exist (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).
-            NotRun: Only a log of the table's own explains its files.
+            NotRun: Its format has its own log, such as Iceberg's, which is not read here.
         """
         table = self.table(database, name)
         if table is None:
@@ -181,11 +181,11 @@ def check_kind(
 
     Args:
         parameters: The table's parameters.
-        reading: Its InputFormat.
+        reading: The table's InputFormat.
         position: The place in the query, for the error.
 
     Raises:
-        NotRun: It is such a table.
+        NotRun: The table has such a format.
     """
     kinds = (parameters.get("table_type", ""), parameters.get("spark.sql.sources.provider", ""))
     words = " ".join((*kinds, reading)).lower()

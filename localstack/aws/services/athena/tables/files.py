@@ -40,7 +40,7 @@ def rows(
     Args:
         s3: A client of S3.
         table: The table.
-        parts: Its objects.
+        parts: The S3 objects with its data.
         names: The columns that are needed; None: all.
         hidden: The hidden columns that are needed, such as "$path".
 
@@ -256,7 +256,7 @@ def _columns(
         content: The file's columns.
         stored: Their names in the file; a column that the file lacks is null.
         columns: The table's columns.
-        place: Where they stand, for the error.
+        place: The file and its place, for the error.
 
     Raises:
         QueryFailed: A type is not read as the table's (HIVE_BAD_DATA).
@@ -287,7 +287,7 @@ def _as_declared(values: Any, kind: pa.DataType, column: Column, place: str) -> 
     cut to milliseconds.
 
     Raises:
-        QueryFailed: They differ further (HIVE_BAD_DATA).
+        QueryFailed: The types differ further (HIVE_BAD_DATA).
     """
     import pyarrow as pa
     import pyarrow.types as t

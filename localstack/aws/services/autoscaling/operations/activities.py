@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from ....core.registry import Context, handles
 from ...sagemaker.endpoints.records import Variant, find
-from ..records import SERVICE, Activity, Scaling, Target, common, ours, page
+from ..records import SERVICE, Activity, Scaling, Target, common, is_about_endpoints, page
 
 _KEPT = 1000
 
@@ -18,7 +18,7 @@ _KEPT = 1000
 @handles(SERVICE, "DescribeScalingActivities")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScalingActivities, the newest first; decisions not to scale are left out."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     settle(ctx)
     resource = params.get("ResourceId")
@@ -87,7 +87,7 @@ def settle(ctx: Context) -> None:
     with store.lock:
         for activity in store.activities:
             if activity.status == "InProgress":
-                _settle(ctx, store, activity)
+                _complete(ctx, store, activity)
 
 
 def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
@@ -117,7 +117,7 @@ def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
     ) + timedelta(seconds=seconds)
 
 
-def _settle(ctx: Context, store: Scaling, activity: Activity) -> None:
+def _complete(ctx: Context, store: Scaling, activity: Activity) -> None:
     """Complete a scaling activity if its endpoint has changed or is gone."""
     target = store.targets.get(activity.resource)
     endpoint = find(ctx, activity.resource.split("/")[1])

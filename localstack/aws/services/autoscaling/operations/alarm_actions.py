@@ -86,8 +86,7 @@ def _scaled_in_count(
 ) -> int:
     """Return the instance count that a target-tracking policy wants when its low alarm fires.
 
-    It is changed only when all policies that track something would: the others' low alarms are on,
-    too.
+    It scales in only while the low alarms of all tracking policies of the target are in ALARM.
     """
     if policy.settings.get("DisableScaleIn"):
         return count

@@ -14,7 +14,17 @@ from typing import Any
 from ....core.registry import Context, handles
 from ...cloudwatch.operations.metrics import try_out
 from ...cloudwatch.sagemaker import NAMESPACE as METRICS
-from ..records import SERVICE, Policy, Scaling, common, missing, not_ours, ours, page, refusal
+from ..records import (
+    SERVICE,
+    Policy,
+    Scaling,
+    answer_of_moto,
+    common,
+    is_about_endpoints,
+    missing,
+    page,
+    refusal,
+)
 
 _CONFIGURATION = {
     "TargetTrackingScaling": "TargetTrackingScalingPolicyConfiguration",
@@ -29,8 +39,8 @@ _PERIOD, _HIGH_PERIODS, _LOW_PERIODS = 60, 3, 15
 @handles(SERVICE, "PutScalingPolicy")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer PutScalingPolicy."""
-    if not ours(ctx, params):
-        return not_ours(ctx, params, "PutScalingPolicy")
+    if not is_about_endpoints(ctx, params):
+        return answer_of_moto(ctx, params, "PutScalingPolicy")
     store, resource, name = ctx.store(Scaling), params["ResourceId"], params["PolicyName"]
     previous = store.policies.get((resource, name))
     kind, settings = _settings(params, previous)
@@ -61,7 +71,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles(SERVICE, "DescribeScalingPolicies")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScalingPolicies."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     resource, requested_names = params.get("ResourceId"), params.get("PolicyNames") or None
     policies = [
@@ -80,7 +90,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles(SERVICE, "DeleteScalingPolicy")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DeleteScalingPolicy."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     store = ctx.store(Scaling)
     policy = store.policies.pop((params["ResourceId"], params["PolicyName"]), None)
@@ -111,7 +121,7 @@ def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dic
 
 
 def _check_tracking(settings: dict[str, Any]) -> None:
-    """Check the configuration of a target-tracking policy."""
+    """Raise an error if the configuration of a target-tracking policy is not valid."""
     if not 0 < settings["TargetValue"] < math.inf:
         raise refusal(
             f"TargetValue must be a number greater than 0, not {settings['TargetValue']}."
@@ -137,7 +147,7 @@ def _check_tracking(settings: dict[str, Any]) -> None:
 
 
 def _check_steps(settings: dict[str, Any]) -> None:
-    """Check the configuration of a step-scaling policy."""
+    """Raise an error if the configuration of a step-scaling policy is not valid."""
     if "AdjustmentType" not in settings or not settings.get("StepAdjustments"):
         raise refusal("StepScalingPolicyConfiguration needs an AdjustmentType and StepAdjustments.")
     if (
@@ -160,7 +170,7 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
-    """Check that no other policy of the target tracks the same metric."""
+    """Raise an error if another policy of the target tracks the same metric."""
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):

@@ -20,10 +20,10 @@ from ..records import (
     Scaling,
     Scheduled,
     Target,
+    answer_of_moto,
     common,
+    is_about_endpoints,
     missing,
-    not_ours,
-    ours,
     page,
     refusal,
 )
@@ -33,8 +33,8 @@ from . import activities, targets
 @handles(SERVICE, "PutScheduledAction")
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer PutScheduledAction: create or update a scheduled action."""
-    if not ours(ctx, params):
-        return not_ours(ctx, params, "PutScheduledAction")
+    if not is_about_endpoints(ctx, params):
+        return answer_of_moto(ctx, params, "PutScheduledAction")
     store, key = ctx.store(Scaling), (params["ResourceId"], params["ScheduledActionName"])
     with store.lock:
         target = store.targets.get(params["ResourceId"])
@@ -51,7 +51,7 @@ def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles(SERVICE, "DescribeScheduledActions")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScheduledActions."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     resource, requested_names = params.get("ResourceId"), params.get("ScheduledActionNames") or None
     actions = [
@@ -70,7 +70,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles(SERVICE, "DeleteScheduledAction")
 def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DeleteScheduledAction."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     if (
         ctx.store(Scaling).scheduled.pop(

@@ -20,9 +20,9 @@ from ..records import (
     Scaling,
     Target,
     common,
+    is_about_endpoints,
     missing,
     names,
-    ours,
     page,
     refusal,
 )
@@ -45,7 +45,7 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     An instance count beyond the limits is changed at once.
     """
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     endpoint, _ = _live(ctx, params["ResourceId"])
     store = ctx.store(Scaling)
@@ -65,7 +65,7 @@ def register(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 @handles(SERVICE, "DescribeScalableTargets")
 def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScalableTargets."""
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     resources = params.get("ResourceIds") or None
     targets = [
@@ -83,7 +83,7 @@ def deregister(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
     The instance count stays as it is.
     """
-    if not ours(ctx, params):
+    if not is_about_endpoints(ctx, params):
         return ctx.forward()
     if not drop(ctx, params["ResourceId"]):
         raise missing("scalable target found", params)
@@ -123,7 +123,7 @@ def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
     Source: guide, "Update endpoints ...".
 
     Raises:
-        AwsError: The update does.
+        AwsError: The update removes a scaled variant, or changes its instance type.
     """
     for target in _targets_of(ctx, endpoint):
         old, new = endpoint.fleet.variants.get(target.variant), fleet.variants.get(target.variant)
@@ -159,7 +159,7 @@ def _live(ctx: Context, resource: str) -> tuple[Endpoint, Variant]:
     """Return the endpoint and the variant that a ResourceId (endpoint/x/variant/y) names.
 
     Raises:
-        AwsError: One of them does not exist.
+        AwsError: The endpoint or the variant does not exist.
     """
     name, label = names(resource)
     endpoint = find(ctx, name)
@@ -206,7 +206,7 @@ def check(ctx: Context, target: Target) -> None:
     """Check that a target's variant can be scaled, and between these limits.
 
     Raises:
-        AwsError: It cannot.
+        AwsError: The variant cannot be scaled, or not between these limits.
     """
     endpoint, variant = _live(ctx, target.resource)
     machine = variant.config.get("InstanceType") or ""

@@ -78,7 +78,7 @@ def put_metric_alarm(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         )
     elif not ctx.moto_answers:
         alarm.state_value = "INSUFFICIENT_DATA"
-    _begin(ctx.without_request(), alarm)
+    _schedule(ctx.without_request(), alarm)
     return answer
 
 
@@ -88,7 +88,7 @@ def set_alarm_state(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     answer = ctx.forward()
     alarm = backend(ctx).alarms.get(params["AlarmName"])
     if alarm is not None and alarm.state_value == "ALARM":
-        _act(ctx.without_request(), alarm)
+        _run_actions(ctx.without_request(), alarm)
     return answer
 
 
@@ -110,20 +110,20 @@ def resume(context_of: ContextOf) -> None:
         for region in list(regions):
             ctx = context_of(account, region)
             for alarm in list(backend(ctx).alarms.values()):
-                _begin(ctx, alarm)
+                _schedule(ctx, alarm)
 
 
-def _begin(ctx: Context, alarm: Alarm) -> None:
+def _schedule(ctx: Context, alarm: Alarm) -> None:
     """Schedule the periodic evaluation of an alarm."""
     store = ctx.store(Evaluations)
     with store.lock:
-        store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_every(alarm))
+        store.next[alarm.name] = ctx.clock.now() + timedelta(seconds=_evaluation_interval(alarm))
         if not store.ticking:
             store.ticking = True
-            ctx.clock.call_every(_LOOK, lambda: _look(ctx))
+            ctx.clock.call_every(_LOOK, lambda: _evaluate_due(ctx))
 
 
-def _look(ctx: Context) -> None:
+def _evaluate_due(ctx: Context) -> None:
     """Evaluate the alarms whose evaluation is due; on the instant clock, all of them."""
     store, now = ctx.store(Evaluations), ctx.clock.now()
     alarms = backend(ctx).alarms
@@ -133,7 +133,7 @@ def _look(ctx: Context) -> None:
             store.next.pop(name, None)
         elif due <= now or ctx.clock.mode == "instant":
             if due <= now:
-                store.next[name] = now + timedelta(seconds=_every(alarm))
+                store.next[name] = now + timedelta(seconds=_evaluation_interval(alarm))
             try:
                 _evaluate(ctx, alarm, due=due <= now)
             except Exception:  # noqa: BLE001  one alarm's mistake must not stop the others
@@ -145,7 +145,7 @@ def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
     """Evaluate an alarm on its metric, set its state, and run its actions."""
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
-        _act(ctx, alarm)
+        _run_actions(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
@@ -161,7 +161,7 @@ def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
     return True
 
 
-def _act(ctx: Context, alarm: Alarm) -> None:
+def _run_actions(ctx: Context, alarm: Alarm) -> None:
     """Run the actions of an alarm that is in ALARM, such as scaling."""
     actions = [
         (arn, action)
@@ -271,7 +271,7 @@ def _period(alarm: Alarm) -> int:
     )
 
 
-def _every(alarm: Alarm) -> float:
+def _evaluation_interval(alarm: Alarm) -> float:
     """Return the seconds between two evaluations of an alarm."""
     return float(min(_period(alarm), 60))
 

@@ -54,7 +54,7 @@ def get_metric_data(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     start, end = _window(params)
     series = compute(ctx, queries, start, end)
     partial = any(
-        reading.young(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
+        reading.is_unsettled(ctx, q["MetricStat"]["Metric"]["Namespace"], end)
         for q in queries
         if "MetricStat" in q
     )
@@ -114,7 +114,7 @@ def list_metrics(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     ours = [
         m
         for m in sagemaker.metrics(ctx)
-        if params.get("MetricName") in (None, m["MetricName"]) and _has(m, dimensions)
+        if params.get("MetricName") in (None, m["MetricName"]) and _has_dimensions(m, dimensions)
     ]
     return {**answer, "Metrics": [*(answer.get("Metrics") or ()), *ours]}
 
@@ -262,7 +262,7 @@ def _has_moto(namespace: str) -> bool:
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 
 
-def _has(metric: Mapping[str, Any], dimensions: Mapping[str, str | None]) -> bool:
+def _has_dimensions(metric: Mapping[str, Any], dimensions: Mapping[str, str | None]) -> bool:
     """Return whether a metric has these dimensions; a value of None matches any."""
     own = {d["Name"]: d["Value"] for d in metric["Dimensions"]}
     return all(name in own and value in (None, own[name]) for name, value in dimensions.items())

@@ -54,7 +54,7 @@ def capture(config: Mapping[str, Any] | None) -> None:
 
 
 def _variant(variant: Mapping[str, Any]) -> None:
-    """Check one variant of an endpoint configuration."""
+    """Raise an error if one variant of an endpoint configuration is not valid."""
     label = variant["VariantName"]
     if not variant.get("ModelName"):
         raise refusal(

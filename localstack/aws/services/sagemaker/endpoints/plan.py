@@ -79,7 +79,7 @@ def check_variants(
     """Check that a deployment policy allows replacing a fleet's variants by the new ones.
 
     Raises:
-        AwsError: It does not.
+        AwsError: The policy does not allow it.
     """
     if deployment.same_names and set(old) != set(new):
         raise _refusal(

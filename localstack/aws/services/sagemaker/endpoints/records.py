@@ -207,8 +207,7 @@ def _choice_for_name(
 ) -> Choice[Target]:
     """Return how requests that name a variant (TargetVariant) are routed.
 
-    One that both fleets have takes them by the fleets' shares; one that a single fleet has takes
-    all.
+    If both fleets have the variant, they share its requests; else the only one gets them all.
     """
     old, new = targets.get((False, name)), targets.get((True, name))
     if old and new:
@@ -240,7 +239,7 @@ def require_endpoint(ctx: Context, name: str) -> Endpoint:
     """Return an endpoint by name, or raise SageMaker's error.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such endpoint.
     """
     endpoint = find(ctx, name)
     if endpoint is None:
@@ -252,7 +251,7 @@ def config(ctx: Context, name: str) -> Config:
     """Return an endpoint configuration by name, or raise SageMaker's error.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such configuration.
     """
     stored = ctx.store(Endpoints).configs.get(name)
     if stored is None:

@@ -26,9 +26,9 @@ def later(
 ) -> None:
     """Run a function after some seconds on the stack's clock.
 
-    A function that waits for a process (`blocks`) holds up neither a ticking clock nor the request;
-    a clock that is moved waits for it. With moto's answers there may be no process: its clients
-    expect an endpoint in service.
+    With `blocks` the function waits for a process. It then gets a thread of its own, so that it
+    holds up neither the clock nor the request; only a clock that is moved by hand waits for it, and
+    so does a request with --moto-answers, where there may be no process.
     """
     inline = ctx.clock.mode == "manual" or (ctx.clock.mode == "instant" and ctx.moto_answers)
     if blocks and not inline:

@@ -78,7 +78,7 @@ def _check_catalog(catalog: dict[str, str] | None) -> None:
     "Important rules".
 
     Raises:
-        AwsError: It is such a table.
+        AwsError: The catalog, or the name of the database or the table, is not allowed.
     """
     if catalog is None:
         return
@@ -106,7 +106,7 @@ def prepare(ctx: Context, group: Group) -> None:
     """Check the S3 bucket of a feature group's offline store, and create its Glue table.
 
     Raises:
-        OfflineFailed: One of them is impossible.
+        OfflineFailed: The bucket does not exist, or the table cannot be created.
     """
     if group.offline is None:
         return

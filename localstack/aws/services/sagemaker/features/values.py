@@ -109,7 +109,7 @@ def event_time(feature: Feature, text: str) -> datetime:
     A Fractional feature has seconds since the epoch, a String one yyyy-MM-dd'T'HH:mm:ss[.SSS]Z.
 
     Raises:
-        AwsError: It has another form (ValidationError).
+        AwsError: The text has another form (ValidationError).
     """
     try:
         if feature.kind != "String":

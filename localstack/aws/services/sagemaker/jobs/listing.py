@@ -51,7 +51,7 @@ def find(ctx: Context, kind: Kind, name: str) -> Job:
     """Return a job of a kind by its name.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such job.
     """
     job = ctx.store(Jobs).jobs_of(kind).get(name)
     if job is None:
@@ -69,7 +69,7 @@ def stop(ctx: Context, job: Job) -> None:
     """Stop a running job, for a Stop call.
 
     Raises:
-        AwsError: It has ended.
+        AwsError: The job has ended already.
     """
     with job.lock:
         if job.status in ENDED:
@@ -134,7 +134,7 @@ def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
     A container that runs alone would find no other host.
 
     Raises:
-        AwsError: There are several.
+        AwsError: The job asks for several instances.
     """
     groups = resources.get("InstanceGroups") or ()
     number = max(
@@ -149,7 +149,7 @@ def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
 
 
 def check_regex(pattern: str) -> None:
-    """Check the regular expression of a metric definition."""
+    """Raise an error if the regular expression of a metric definition is not valid."""
     try:
         re.compile(pattern)
     except re.error as error:

@@ -70,7 +70,7 @@ def _work(ctx: Context, job: Job, body: Callable[[Context, Job, Container], None
 def _meet_fault(ctx: Context, job: Job) -> None:
     """Let a job fail by an injected fault, if there is one.
 
-    It is what goes wrong at the service's own hosts.
+    The fault is of SageMaker itself: it has no capacity for the job, or has an internal error.
 
     Raises:
         JobFailed: There is such a fault.
@@ -95,8 +95,7 @@ def _fail(ctx: Context, job: Job, reason: str) -> None:
 def argv(ctx: Context, program: Program, container: Container) -> list[str]:
     """Return the command line that runs a job.
 
-    The request's entrypoint runs as it is; else the command mapped to the image stands for the
-    image's own.
+    It is the request's entrypoint, or else the local command that is mapped to the image.
 
     Raises:
         JobFailed: No command is mapped to the image.

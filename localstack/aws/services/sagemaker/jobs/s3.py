@@ -33,7 +33,7 @@ def split(uri: str) -> tuple[str, str]:
     with the bucket in its path.
 
     Raises:
-        TransferError: It is none of them.
+        TransferError: The text is no such URI.
     """
     address = _ADDRESS.fullmatch(uri)
     if address and address["bucket"]:
@@ -96,7 +96,7 @@ def read(client: Any, uri: str) -> bytes:
     try:
         content: bytes = client.get_object(Bucket=bucket, Key=key)["Body"].read()
     except ClientError as error:
-        raise TransferError(f"ClientError: cannot read {uri}: {_words(error)}") from error
+        raise TransferError(f"ClientError: cannot read {uri}: {_error_text(error)}") from error
     return content
 
 
@@ -124,7 +124,9 @@ def put(client: Any, uri: str, path: Path) -> None:
         with path.open("rb") as body:
             client.put_object(Bucket=bucket, Key=key, Body=body)
     except ClientError as error:
-        raise TransferError(f"ClientError: Failed to upload to {uri}: {_words(error)}") from error
+        raise TransferError(
+            f"ClientError: Failed to upload to {uri}: {_error_text(error)}"
+        ) from error
 
 
 def archive(folder: Path, target: Path) -> None:
@@ -149,7 +151,7 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
             )
     except ClientError as error:
         raise TransferError(
-            f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{prefix}"
+            f"ClientError: Data download failed:{_error_text(error)}: s3://{bucket}/{prefix}"
         ) from error
 
 
@@ -163,7 +165,7 @@ def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
                 file.write(chunk)
     except ClientError as error:
         raise TransferError(
-            f"ClientError: Data download failed:{_words(error)}: s3://{bucket}/{key}"
+            f"ClientError: Data download failed:{_error_text(error)}: s3://{bucket}/{key}"
         ) from error
     except (Refused, OSError) as error:  # S3 can hold `a` and `a/b`; a folder cannot
         raise TransferError(
@@ -187,7 +189,7 @@ def _manifest(client: Any, uri: str, folder: Path) -> int:
     return len(names)
 
 
-def _words(error: ClientError) -> str:
+def _error_text(error: ClientError) -> str:
     """Return the code and message of an S3 error as text."""
     answer = error.response.get("Error", {})
     return f"{answer.get('Code')}: {answer.get('Message')}"

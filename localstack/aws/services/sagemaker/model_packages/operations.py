@@ -57,7 +57,7 @@ def _group(ctx: Context, name: str) -> Group:
     """Return a model package group by its name or ARN.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such group.
     """
     group = ctx.store(Registry).groups.get(name.rpartition("/")[2])
     if group is None:
@@ -75,7 +75,7 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
     """Return a model package (a version of a group) by its ARN or name.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such model package.
     """
     package = ctx.store(Registry).packages.get(
         name if name.startswith("arn:") else _arn(ctx, "model-package", name.lower())

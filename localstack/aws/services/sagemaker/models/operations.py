@@ -42,7 +42,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
     """Raise an error for a model with containers that cannot be served here.
 
     Raises:
-        AwsError: It is such a model.
+        AwsError: A container cannot be served here.
     """
     if not containers:
         raise AwsError(
@@ -61,7 +61,7 @@ def _check_servable(containers: list[dict[str, Any]]) -> None:
 
 
 def _check(ctx: Context, container: dict[str, Any]) -> None:
-    """Check one container definition of a model."""
+    """Raise an error if a container definition of a model is not valid."""
     if "ModelDataUrl" in container and "ModelDataSource" in container:
         raise AwsError(
             "ValidationException", "A container takes ModelDataUrl or ModelDataSource, not both."

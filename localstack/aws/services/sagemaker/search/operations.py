@@ -153,7 +153,7 @@ def _check_names(expression: dict[str, Any], kind: str) -> None:
     """Raise an error for a searched property that no resource of the kind has.
 
     Raises:
-        AwsError: There is one (ValidationException).
+        AwsError: The expression names such a property (ValidationException).
     """
     answer: Any = operation_model("sagemaker", "Search").output_shape
     properties = answer.members["Results"].member.members[kind].members

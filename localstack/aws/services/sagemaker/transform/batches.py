@@ -43,7 +43,7 @@ def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Ite
     None: no limit. Without `several` each has one record.
 
     Raises:
-        BadRecord: One record is larger by itself.
+        BadRecord: A record is larger than that by itself.
     """
     batch: list[bytes] = []
     size = 0
@@ -148,7 +148,7 @@ def select(value: Any, path: str) -> Any:
     """Return the part of a JSON value to which a JSONPath leads.
 
     Raises:
-        BadRecord: It leads to nothing.
+        BadRecord: The path leads to nothing.
     """
     for step in steps(path):
         try:
@@ -164,7 +164,7 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
     """Compile a JSONPath (the developer guide's subset) into functions, one for each step.
 
     Raises:
-        BadRecord: There is another one.
+        BadRecord: The path has a step outside of that subset.
     """
     wrong = BadRecord(f"the JSONPath {path!r} has an operator that batch transform does not take")
     if not path.startswith(_WHOLE):

@@ -78,7 +78,7 @@ def _check(ctx: Context, params: dict[str, Any]) -> None:
     """Raise an error for a transform job that SageMaker refuses or that is not supported.
 
     Raises:
-        AwsError: There is such a thing.
+        AwsError: The job is refused or not supported.
     """
     source = params["TransformInput"]
     kind, split = (
@@ -183,7 +183,7 @@ def _send_inputs(
     asker = Asker(job, server, settings_of(job.params, server), log)
     with _ending_when_stopped(job, server):
         failures = [
-            asker.object(path, inputs, outputs)
+            asker.transform_object(path, inputs, outputs)
             for path in sorted(path for path in inputs.rglob("*") if path.is_file())
         ]
     log.flush()

@@ -45,7 +45,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def settings_of(params: dict[str, Any], server: ModelServer) -> Settings:
-    """Return a transform job's settings (payload, strategy ...), by the container as a default."""
+    """Return a transform job's settings (payload, strategy ...).
+
+    What the request leaves out is taken from the container's /execution-parameters, else
+    SageMaker's default.
+    """
     source, output, client = (
         params["TransformInput"],
         params["TransformOutput"],
@@ -92,7 +96,7 @@ class Asker:
         self._job, self._settings, self._log = job, settings, log
         self._server = server
 
-    def object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
+    def transform_object(self, path: Path, inputs: Path, outputs: Path) -> str | None:
         """Transform an input object into `<name>.out`; return why the job fails, or None.
 
         Nothing is written for a bad object; the others go on.

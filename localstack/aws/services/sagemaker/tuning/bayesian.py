@@ -54,11 +54,13 @@ def propose(ranges: Sequence[Range], random: Random, trials: Sequence[Trial]) ->
     ]
     if not candidates:  # every combination has been tried
         return sample(ranges, random)
-    places = _places(ranges, candidates)
-    mean, deviation = _believing(
+    places = _unit_points(ranges, candidates)
+    mean, deviation = _fitted_process(
         ranges, scored, [trial for trial in trials if trial.pending]
     ).predict(places)
-    return candidates[int(np.argmax(_improvement(mean, deviation, max(_standard(scored)))))]
+    return candidates[
+        int(np.argmax(_improvement(mean, deviation, max(_standardized_scores(scored)))))
+    ]
 
 
 def _candidates(
@@ -72,7 +74,7 @@ def _candidates(
     ]
 
 
-def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
+def _unit_points(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
     """Return hyperparameters as points in the unit space of all ranges, one row for each."""
     return np.array(
         [
@@ -82,22 +84,28 @@ def _places(ranges: Sequence[Range], tried: Sequence[dict[str, str]]) -> Array:
     )
 
 
-def _standard(scored: Sequence[Trial]) -> Array:
+def _standardized_scores(scored: Sequence[Trial]) -> Array:
     """Return the trials' scores, standardized to mean 0 and variance 1."""
     scores = np.array([trial.score for trial in scored], dtype=float)
     return (scores - scores.mean()) / (scores.std() or 1.0)
 
 
-def _believing(
+def _fitted_process(
     ranges: Sequence[Range], scored: Sequence[Trial], pending: Sequence[Trial]
 ) -> _Model:
-    """Return the Gaussian process of the scores; running trials count as predicted."""
-    places, scores = _places(ranges, [trial.parameters for trial in scored]), _standard(scored)
+    """Return the Gaussian process that fits the scores best.
+
+    Trials that still run count with the score that it predicts for them.
+    """
+    places, scores = (
+        _unit_points(ranges, [trial.parameters for trial in scored]),
+        _standardized_scores(scored),
+    )
     fits = (_fit(places, scores, length, noise) for length in _LENGTHS for noise in _NOISES)
     length, noise, model = max(fits, key=lambda fit: fit[2].likelihood)
     if not pending:
         return model
-    more = _places(ranges, [trial.parameters for trial in pending])
+    more = _unit_points(ranges, [trial.parameters for trial in pending])
     return _fit(
         np.vstack([places, more]), np.concatenate([scores, model.predict(more)[0]]), length, noise
     )[2]

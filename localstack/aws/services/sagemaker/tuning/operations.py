@@ -75,7 +75,7 @@ def _check(params: dict[str, Any]) -> None:
     """Raise an error for a tuning job that SageMaker refuses or that is not supported.
 
     Raises:
-        AwsError: There is such a thing.
+        AwsError: The job is refused or not supported.
     """
     config = params["HyperParameterTuningJobConfig"]
     wrong = {
@@ -101,11 +101,11 @@ def _check(params: dict[str, Any]) -> None:
             "ValidationException", "A hyperparameter tuning job needs a TrainingJobDefinition."
         )
     _check_definition(params)
-    _check_number(params)
+    _check_ranges(params)
 
 
 def _check_definition(params: dict[str, Any]) -> None:
-    """Check a tuning job's definition of its training jobs."""
+    """Raise an error if a tuning job's definition of its training jobs is not valid."""
     definition, aim = params["TrainingJobDefinition"], trials.objective(params)
     if not (
         definition.get("ResourceConfig") or definition.get("HyperParameterTuningResourceConfig")
@@ -129,10 +129,10 @@ def _check_definition(params: dict[str, Any]) -> None:
         raise AwsError("ValidationException", words)
 
 
-def _check_number(params: dict[str, Any]) -> None:
-    """Check a tuning job's ranges and its number of training jobs.
+def _check_ranges(params: dict[str, Any]) -> None:
+    """Check a tuning job's ranges, and its number of training jobs.
 
-    A grid has as many as it has combinations, said or not.
+    A grid search runs one for each combination: it needs no number, and no other number is allowed.
     """
     config = params["HyperParameterTuningJobConfig"]
     number = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
@@ -157,7 +157,7 @@ def _find(ctx: Context, params: dict[str, Any]) -> Job:
     """Return the tuning job that a request names.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such tuning job.
     """
     name = params["HyperParameterTuningJobName"]
     job = ctx.store(Jobs).tuning.get(name)

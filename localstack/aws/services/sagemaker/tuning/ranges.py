@@ -97,7 +97,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
     """Parse a tuning job's ParameterRanges into hyperparameter ranges.
 
     Raises:
-        RangeError: They cannot be searched.
+        RangeError: A range cannot be searched.
     """
     if declared.get("AutoParameters"):
         raise RangeError("The local stack has no AutoParameters: give each hyperparameter a range.")

@@ -48,9 +48,9 @@ def tune(ctx: Context, tuning: Job, _container: Container) -> None:
         size_of_grid(ranges) if config["Strategy"] == "Grid" else limits["MaxNumberOfTrainingJobs"]
     )
     at_once = limits["MaxParallelTrainingJobs"]
-    whole = all(_launch(ctx, tuning, ranges, number, at_once) for number in range(most)) and _room(
-        ctx, tuning, 1
-    )
+    whole = all(
+        _launch(ctx, tuning, ranges, number, at_once) for number in range(most)
+    ) and _wait_for_room(ctx, tuning, 1)
     if not whole:
         _stop(ctx, tuning)
     while _running(ctx, tuning) and not ctx.stopping.wait(_LOOK):
@@ -66,7 +66,7 @@ def _launch(
 
     Return False when none is to start any more.
     """
-    if not _room(ctx, tuning, at_once):
+    if not _wait_for_room(ctx, tuning, at_once):
         return False
     config, earlier = (
         tuning.params["HyperParameterTuningJobConfig"],
@@ -121,15 +121,15 @@ def _running(ctx: Context, tuning: Job) -> list[Job]:
     return [job for job in trials.training_jobs(ctx, tuning) if job.status not in ENDED]
 
 
-def _room(ctx: Context, tuning: Job, at_once: int) -> bool:
+def _wait_for_room(ctx: Context, tuning: Job, at_once: int) -> bool:
     """Wait until fewer than `at_once` training jobs run; return False if tuning is to end."""
     while len(_running(ctx, tuning)) >= at_once:
-        if _over(ctx, tuning) or ctx.stopping.wait(_LOOK):
+        if _is_over(ctx, tuning) or ctx.stopping.wait(_LOOK):
             return False
-    return not _over(ctx, tuning)
+    return not _is_over(ctx, tuning)
 
 
-def _over(ctx: Context, tuning: Job) -> bool:
+def _is_over(ctx: Context, tuning: Job) -> bool:
     """Return whether a tuning job is to start no more training jobs: stopped or out of time."""
     seconds = tuning.params["HyperParameterTuningJobConfig"]["ResourceLimits"].get(
         "MaxRuntimeInSeconds"

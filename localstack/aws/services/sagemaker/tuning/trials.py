@@ -16,7 +16,7 @@ _COUNTED = {"Completed": "Completed", "Failed": "NonRetryableError", "Stopped": 
 def objective(params: dict[str, Any]) -> dict[str, str] | None:
     """Return the Type and MetricName of a tuning job's objective metric.
 
-    They stand in the configuration or, for requests that say it there, in the definition.
+    A request has them in its HyperParameterTuningJobConfig or in its training job definition.
     """
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     metric: dict[str, str] | None = config.get(
@@ -29,7 +29,7 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
     """Return the hyperparameter ranges of a tuning job, wherever its request has them.
 
     Raises:
-        RangeError: They cannot be searched.
+        RangeError: A range cannot be searched.
     """
     config, definition = params["HyperParameterTuningJobConfig"], params["TrainingJobDefinition"]
     declared = config.get("ParameterRanges") or definition.get("HyperParameterRanges") or {}
@@ -39,7 +39,7 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
 def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
     """Return a tuning job's training jobs, in the order of their creation.
 
-    An earlier tuning job of the name, deleted since, had its own.
+    Those of an earlier tuning job of the same name, which was deleted, are left out.
     """
     training = list(ctx.store(Jobs).training.values())
     return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]

@@ -47,13 +47,16 @@ class Results(ABC):
     info: Any
 
     @abstractmethod
-    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None: ...
+    def add(self, items: Sequence[Item], predictions: Sequence[Any]) -> None:
+        """Write the instances of a batch with their predictions."""
 
     @abstractmethod
-    def fail(self, items: Sequence[Item], failure: Failure) -> None: ...
+    def fail(self, items: Sequence[Item], failure: Failure) -> None:
+        """Write the instances of a batch that failed, with the error."""
 
     @abstractmethod
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Finish the output once all batches are written."""
 
 
 def results(call: Call, job: Any, display_name: str, folder: Path) -> Results:
@@ -143,7 +146,7 @@ class _Csv(_Files):
 class _Tables(Results):
     def __init__(self, call: Call, job: Any, display_name: str, timestamp: str) -> None:
         self._call = call
-        project, dataset, table = _place(
+        project, dataset, table = _output_table(
             job.output_config.bigquery_destination.output_uri, display_name, timestamp
         )
         self._predictions = f"{project}.{dataset}.{table or f'predictions_{timestamp}'}"
@@ -178,7 +181,7 @@ class _Tables(Results):
         """Do nothing, as each batch was written to BigQuery when it came."""
 
 
-def _place(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
+def _output_table(uri: str, display_name: str, timestamp: str) -> tuple[str, str, str]:
     """Return the project, the dataset and the table of a bq:// output URI, with defaults."""
     project, dataset, table = (*uri.removeprefix("bq://").split("."), "", "")[:3]
     return project, dataset or re.sub(r"\W", "_", f"prediction_{display_name}_{timestamp}"), table

@@ -31,7 +31,7 @@ def parse(text: str) -> Schedule:
     """Parse a cron expression, and return the schedule that it describes.
 
     Raises:
-        ValueError: What is wrong with the text.
+        ValueError: The text is no cron expression; the message says why.
     """
     prefix = _ZONE.match(text)
     zone = prefix[1] if prefix else "UTC"

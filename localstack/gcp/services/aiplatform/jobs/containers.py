@@ -83,8 +83,8 @@ def environment(
 ) -> dict[str, str]:
     """Return the environment variables of a job's container.
 
-    They are the stack's doors, the contract's, the container's own, and those for a `pip` that
-    leaves the stack's environment alone.
+    They are those that lead to the stack, those of Vertex AI's contract (`contract`), the program's
+    own, and those for a substitute of `pip` that installs into the container alone.
     """
     env = containers.environment(container, call.env, {**contract, **program.env})
     site = container.folder / "site"

@@ -206,8 +206,8 @@ class _Work:
         lines = Lines(call, self.name, replica.name)
         for remark in (
             *containers.differences(container),
-            *_on_images(program),
-            *map(_on_name, self.left_out),
+            *_image_remarks(program),
+            *map(_name_remark, self.left_out),
         ):
             lines.write(remark)
         base = self.spec.base_output_directory.output_uri_prefix
@@ -248,7 +248,7 @@ class _Either(threading.Event):
         return any(event.is_set() for event in self._events)
 
 
-def _on_images(program: Program) -> list[str]:
+def _image_remarks(program: Program) -> list[str]:
     """Return log lines that say which Python runs here instead of the job's image."""
     if not is_training(program.image):
         return []
@@ -260,6 +260,6 @@ def _on_images(program: Program) -> list[str]:
     ]
 
 
-def _on_name(uri: str) -> str:
+def _name_remark(uri: str) -> str:
     """Return a log line that says that an object's name cannot be a file's."""
     return f"[local stack] {uri} is not under {gcs_mount.MOUNT}: no file can have its name here"

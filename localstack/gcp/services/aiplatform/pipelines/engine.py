@@ -181,9 +181,9 @@ class _Dag:
                 return NOT_TRIGGERED
         if task.parameter_iterator is not None or task.artifact_iterator is not None:
             return self._loop(key, task, row, arguments)
-        return self._once(key, task, row, arguments)
+        return self._run_once(key, task, row, arguments)
 
-    def _once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
+    def _run_once(self, key: str, task: Task, row: TaskRun, arguments: Inputs) -> Outcome:
         """Run a task once, as a sub-pipeline or by its executor, and return its outcome."""
         component = self.pipeline_run.pipeline.component_of(task)
         if component.dag is None:
@@ -214,7 +214,7 @@ class _Dag:
             iteration = self._row(task, f"-{index}", row)
 
             def once() -> Outcome:
-                return self._once(
+                return self._run_once(
                     f"{key}-{index}",
                     task,
                     iteration,

@@ -168,13 +168,13 @@ def _work(call: Call, run: Run) -> None:
             run.message.state = int(PipelineState[f"PIPELINE_STATE_{outcome.state}"])
             if outcome.code:
                 run.message.error.code = outcome.code
-                run.message.error.message = _words(run, outcome.message)
+                run.message.error.message = _failure_message(run, outcome.message)
             details.stamp(run, "end_time", call.clock.now())
     finally:
         run.done.set()
 
 
-def _words(run: Run, message: str) -> str:
+def _failure_message(run: Run, message: str) -> str:
     """Return a failed pipeline run's error message, with its project and id."""
     project = run.name.split("/")[1]
     if run.stop.is_set():

@@ -23,8 +23,8 @@ EventPb = Event.pb()
 def record_run(call: Call, run: Run) -> None:
     """Create the ML Metadata contexts of a pipeline and of its run."""
     with call.store(Resources).lock:
-        _once(call, STORE, run.store, MetadataStore.pb()())
-        pipeline = _once(
+        _find_or_create(call, STORE, run.store, MetadataStore.pb()())
+        pipeline = _find_or_create(
             call,
             CONTEXT,
             f"{run.store}/contexts/{run.pipeline.pipeline_info.name}",
@@ -32,12 +32,12 @@ def record_run(call: Call, run: Run) -> None:
         )
         context = details.context(run, run.id, "system.PipelineRun")
         context.parent_contexts.append(pipeline.name)
-        _once(call, CONTEXT, f"{run.store}/contexts/{run.id}", context)
+        _find_or_create(call, CONTEXT, f"{run.store}/contexts/{run.id}", context)
 
 
 def record_start(call: Call, run: Run, row: TaskRun) -> None:
     """Record in ML Metadata that a pipeline task begins to run."""
-    _once(call, EXECUTION, row.execution, details.execution(row))
+    _find_or_create(call, EXECUTION, row.execution, details.execution(row))
     call.store(Lineage).add_members(f"{run.store}/contexts/{run.id}", [row.execution])
 
 
@@ -53,11 +53,11 @@ def record_end(call: Call, run: Run, row: TaskRun) -> None:
     ]
     inputs = [artifact for artifacts in row.inputs.artifacts.values() for artifact in artifacts]
     with resources.lock:
-        execution = _once(call, EXECUTION, row.execution, details.execution(row))
+        execution = _find_or_create(call, EXECUTION, row.execution, details.execution(row))
         execution.MergeFrom(details.execution(row))
         resources.put(row.execution, execution)
         for artifact in outputs:
-            _once(call, ARTIFACT, artifact.name, details.artifact_message(run, artifact))
+            _find_or_create(call, ARTIFACT, artifact.name, details.artifact_message(run, artifact))
     names = [artifact.name for artifact in (*inputs, *outputs)]
     lineage.add_members(f"{run.store}/contexts/{run.id}", [row.execution, *names])
     events = [(artifact, Event.Type.INPUT) for artifact in inputs] + [
@@ -83,7 +83,8 @@ def artifact(call: Call, store: str, identifier: str) -> Artifact | None:
 def contexts(call: Call, run: Run) -> list[Any]:
     """Return the ML Metadata contexts of the pipeline and of the run, as they are now.
 
-    An experiment may have taken the run's for its own. Empty before the run.
+    They may have changed since they were made: an experiment takes the run's context over. There
+    are none before the run.
     """
     names = (f"{run.store}/contexts/{name}" for name in (run.pipeline.pipeline_info.name, run.id))
     messages = [
@@ -92,7 +93,7 @@ def contexts(call: Call, run: Run) -> list[Any]:
     return messages if len(messages) == 2 else []
 
 
-def _once(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
+def _find_or_create(call: Call, kind: standard_methods.Kind, name: str, message: Any) -> Any:
     """Return a node of ML Metadata, which is created if it does not exist."""
     stored = call.store(Resources).find(name)
     return standard_methods.create(call, kind, name, message) if stored is None else stored

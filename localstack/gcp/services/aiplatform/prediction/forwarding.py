@@ -155,7 +155,7 @@ async def forward(
 def choose_target(call: Call, endpoint: str, size: int) -> tuple[Routing, Target]:
     """Choose a deployed model by the traffic split, and count the request at its server.
 
-    The server's process must be told when the request leaves.
+    The caller must call `target.server.leave()` once the request has ended.
     """
     while True:
         routing = routing_of(call, endpoint)

@@ -95,7 +95,7 @@ def column(value: Any, field: Field, *, ignore_unknown: bool = False, place: str
     """Convert a column's JSON value to Python; a repeated column gives a list.
 
     Raises:
-        WrongValue: It does not fit.
+        WrongValue: The value does not fit the column.
     """
     path = f"{place}{field.name}"
     if field.repeated:
@@ -124,7 +124,7 @@ def _element(value: Any, field: Field, place: str, *, ignore_unknown: bool) -> A
     """Convert the JSON of one element of a column to a Python value.
 
     Raises:
-        WrongValue: It does not fit.
+        WrongValue: The value does not fit the column.
     """
     if field.type == "RANGE":
         return _range(value, field, place)

@@ -113,7 +113,7 @@ def create_table(
     """Make a dataset and a table, where they do not exist.
 
     Raises:
-        GcpError: What BigQuery refuses.
+        GcpError: BigQuery refuses the names or the columns.
     """
     instance = instance_of(call)
     ref = _ref(instance, table)

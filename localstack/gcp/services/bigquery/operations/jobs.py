@@ -129,7 +129,7 @@ def _work(
     """Return the function that does a job's work, by the job's kind.
 
     Raises:
-        BigQueryError: What is wrong with its configuration.
+        BigQueryError: The job's configuration is wrong.
     """
     if job.kind == "query":
         spec = queries.spec_of(job, location)
@@ -212,7 +212,7 @@ def _requested_job(call: Call, request: HttpRequest) -> Job:
 
 @serves("jobs.cancel", "POST", "/projects/{project}/jobs/{job}/cancel")
 def cancel_job(call: Call, request: HttpRequest) -> Answer:
-    """Stop a job, which ends in a moment; whoever cares asks for its state."""
+    """Stop a job, which ends a moment later; the client polls its state."""
     job = _requested_job(call, request)
     job.running.stop()
     return {"kind": "bigquery#jobCancelResponse", "job": resource(job)}
@@ -295,7 +295,7 @@ def results(instance: Instance, job: Job, page_asked: Page, timestamps: str) -> 
     """Return a query job's results as a response of jobs.getQueryResults.
 
     Raises:
-        BigQueryError: What the job ended with.
+        BigQueryError: The job failed; it is the job's error.
     """
     answer: dict[str, Any] = {
         "kind": "bigquery#getQueryResultsResponse",
@@ -376,7 +376,7 @@ def _first_results(call: Call, job: Job, content: dict[str, Any]) -> dict[str, A
     """Return a query job's first page of results, if it has ended, as a QueryResponse.
 
     Raises:
-        BigQueryError: What the job ended with.
+        BigQueryError: The job failed; it is the job's error.
     """
     instance = instance_of(call)
     first_page = Page(limit=whole_number_or_none(content.get("maxResults"), "maxResults"))

@@ -204,7 +204,7 @@ def _prepare_columns(
 def _with_descriptions(old: Sequence[Field], new: tuple[Field, ...]) -> tuple[Field, ...]:
     """Return new columns with the descriptions of old ones of the same name and type.
 
-    A column that brings its own description keeps it.
+    A new column that has a description keeps its own.
     """
     by_name = {field.name.lower(): field for field in old}
     remembered = []

@@ -279,7 +279,7 @@ def change(
         instance: The stack's BigQuery.
         ref: The table.
         content: The request's Table resource. A schema may grow and relax, nothing else.
-        written: What the owner's part becomes.
+        written: The members that the owner may write, after the change.
         if_match: The request's If-Match.
 
     Raises:

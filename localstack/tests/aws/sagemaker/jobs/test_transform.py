@@ -33,7 +33,7 @@ def test_a_packed_object_that_is_damaged_is_told_as_the_callers_mistake(tmp_path
     asker = Asker(
         None, server, SimpleNamespace(timeout=1, unpacked=True), SimpleNamespace(write=str)
     )
-    assert asker.object(tmp_path / "rows.csv.gz", tmp_path, tmp_path).startswith(
+    assert asker.transform_object(tmp_path / "rows.csv.gz", tmp_path, tmp_path).startswith(
         "ClientError: rows.csv.gz: "
     )
 

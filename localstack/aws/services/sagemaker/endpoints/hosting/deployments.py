@@ -43,7 +43,7 @@ def require_alarms(ctx: Context, alarms: Sequence[str]) -> None:
     """Check that the CloudWatch alarms of an auto-rollback configuration exist.
 
     Raises:
-        AwsError: One does not.
+        AwsError: An alarm does not exist.
     """
     state_of_alarm = states(ctx)
     missing = [name for name in alarms if name not in state_of_alarm]
@@ -53,7 +53,7 @@ def require_alarms(ctx: Context, alarms: Sequence[str]) -> None:
         )
 
 
-def say(ctx: Context, fleet: Fleet, status: str) -> None:
+def record_status(ctx: Context, fleet: Fleet, status: str) -> None:
     """Record a status of all variants of a fleet, for DescribeEndpoint."""
     for variant in fleet.all:
         variant.statuses = [{"Status": status, "StartTime": ctx.clock.now()}]
@@ -70,7 +70,7 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
         endpoint.status, endpoint.share = "RollingBack", 0.0
         endpoint.modified = ctx.clock.now()
         endpoint.route()
-        say(ctx, fleet, "Deleting")
+        record_status(ctx, fleet, "Deleting")
     timing.later(ctx, timing.changing(ctx), lambda: _rolled_back(ctx, endpoint, fleet, reason))
 
 
@@ -84,7 +84,7 @@ def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doome
         endpoint.share = stage.share
         endpoint.modified = ctx.clock.now()
         endpoint.route()
-        say(ctx, fleet, "Baking" if stage.bake else "ActivatingTraffic")
+        record_status(ctx, fleet, "Baking" if stage.bake else "ActivatingTraffic")
     last = number + 1 == len(plan.stages)
     if plan.alarms:
         _watch(ctx, endpoint, fleet, plan.alarms)
@@ -151,7 +151,7 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
         if endpoint.pending is not fleet or endpoint.status != "Updating":
             return
         old, endpoint.fleet = endpoint.fleet, fleet
-        _settle(ctx, endpoint)
+        _set_in_service(ctx, endpoint)
     old.stop()
 
 
@@ -161,11 +161,11 @@ def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | N
         if endpoint.pending is not fleet:
             return
         endpoint.failure = reason
-        _settle(ctx, endpoint)
+        _set_in_service(ctx, endpoint)
     fleet.stop()
 
 
-def _settle(ctx: Context, endpoint: Endpoint) -> None:
+def _set_in_service(ctx: Context, endpoint: Endpoint) -> None:
     """Set an endpoint InService at the end of a deployment."""
     endpoint.pending, endpoint.plan, endpoint.share = None, None, 0.0
     for variant in endpoint.fleet.all:

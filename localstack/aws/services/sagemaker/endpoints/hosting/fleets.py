@@ -24,8 +24,8 @@ MOST = 4  # processes of one variant; they stand for all of its instances
 def start(ctx: Context, endpoint: str, fleet: Fleet) -> None:
     """Start the model servers of a fleet (an endpoint's variants) in the background.
 
-    With --moto-answers an image that nobody mapped is no failure: moto's canned answers stand in
-    for it.
+    An image without a local command is a failure, unless --moto-answers is set: then moto's canned
+    answers take the place of the model's.
     """
     ctx.spawn(_start, ctx, endpoint, fleet)
 
@@ -60,7 +60,7 @@ def grows(fleet: Fleet) -> bool:
 def resize(ctx: Context, endpoint: str, fleet: Fleet) -> str | None:
     """Start and end model servers to match a fleet's desired instance counts.
 
-    All of it is done, or nothing; then the reason is returned.
+    If one server does not start, the variants keep their present counts, and the error is returned.
     """
     changed = [variant for variant in fleet.all if variant.image and not variant.serverless]
     wrong = _first(
@@ -105,7 +105,11 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
         source = content(ctx, variant.config["ModelName"])
         command = command_of(ctx.images, source.image)
         if command is None:
-            return None if ctx.moto_answers else _words(variant, unmapped_message(source.image))
+            return (
+                None
+                if ctx.moto_answers
+                else _failure_reason(variant, unmapped_message(source.image))
+            )
         variant.image, variant.resolved = source.image, ctx.clock.now()
         more = [
             model_server(ctx, endpoint, variant.name, source, command, remark=_remark(variant))
@@ -114,7 +118,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
         variant.servers = (*variant.servers, *more)
         wrong = _first(lambda server: _serve(ctx, variant, source, server), more)
     except NoModel as error:
-        return _words(variant, str(error))
+        return _failure_reason(variant, str(error))
     if wrong is None:
         variant.healthy = variant.servers
     return wrong
@@ -122,7 +126,7 @@ def _grow(ctx: Context, endpoint: str, variant: Variant, count: int) -> str | No
 
 def _serve(ctx: Context, variant: Variant, source: Content, server: ModelServer) -> str | None:
     """Download a model and start its server; return an error message, or None."""
-    wrong = server.start(lambda folder: fetch(ctx, source, folder), _patience(variant))
+    wrong = server.start(lambda folder: fetch(ctx, source, folder), _start_timeout(variant))
     if wrong is None:
         return None
     return (
@@ -152,11 +156,11 @@ def _remark(variant: Variant) -> str | None:
     )
 
 
-def _patience(variant: Variant) -> float:
+def _start_timeout(variant: Variant) -> float:
     """Return the seconds within which a variant's container must become healthy."""
     return float(variant.config.get("ContainerStartupHealthCheckTimeoutInSeconds") or timing.HEALTH)
 
 
-def _words(variant: Variant, wrong: str) -> str:
+def _failure_reason(variant: Variant, wrong: str) -> str:
     """Return an error message about a variant, for FailureReason."""
     return f"Variant {variant.name}: {wrong}"

@@ -74,7 +74,7 @@ def server_of(
         command: The command that stands for the image.
         group: The log group of its lines.
         stream: The log stream of its lines.
-        folder: Where its files lie.
+        folder: The folder for its files.
         remark: The first line of its log.
     """
     return ModelServer(

@@ -145,7 +145,7 @@ def overdue(ctx: Context, backlog: Backlog) -> Iterator[Request]:
 
 def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | None:
     """Take the oldest request out of a queue for an instance with room; None if there is none."""
-    room = _room(endpoint)
+    room = _free_instance(endpoint)
     with backlog.changed:
         if room is None or not backlog.waiting:
             return None
@@ -159,16 +159,16 @@ def next_one(ctx: Context, endpoint: Endpoint, backlog: Backlog) -> UnderWay | N
         return work
 
 
-def look(backlog: Backlog) -> None:
+def await_change(backlog: Backlog) -> None:
     """Wait until a queue may have changed."""
     with backlog.changed:
         backlog.changed.wait(_LOOK)
 
 
-def _room(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
+def _free_instance(endpoint: Endpoint) -> tuple[Variant, ModelServer] | None:
     """Choose a variant by weight and its least busy instance; None if all are full.
 
-    An instance whose process has ended starts again, and takes no requests meanwhile.
+    An instance whose process has ended is started again, and gets no requests until it runs.
     """
     routing = endpoint.routing
     at_once = ((settings(endpoint) or {}).get("ClientConfig") or {}).get(

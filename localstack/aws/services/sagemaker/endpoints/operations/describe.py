@@ -71,7 +71,7 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 def hide(ctx: Context, endpoint: Endpoint) -> None:
     """Store an endpoint's description before a change, for the fault eventual-consistency.
 
-    DescribeEndpoint goes on showing it for as long as the fault says.
+    DescribeEndpoint returns this old description for as long as the fault says.
     """
     fault = ctx.fault("eventual-consistency", endpoint.name)
     if fault is not None:

@@ -125,7 +125,7 @@ def _watch(ctx: Context, endpoint: Endpoint, queue: Backlog) -> None:
             if not queue.waiting and not queue.processed:
                 queue.watched = False
                 return
-        backlog.look(queue)
+        backlog.await_change(queue)
 
 
 def check(params: dict[str, Any]) -> None:

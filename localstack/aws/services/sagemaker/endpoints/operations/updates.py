@@ -48,7 +48,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
         endpoint.pending_since = endpoint.modified = ctx.clock.now()
         context = ctx.without_request()
-        deploying.say(context, fleet, "Creating")
+        deploying.record_status(context, fleet, "Creating")
     silently = ctx.fault("silent-rollback", endpoint.name) is not None
     deploying.limit(context, endpoint, fleet, update_plan.timeout)
     fleets.start(context, endpoint.name, fleet)
@@ -106,7 +106,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
     """Make the desired weights and instance counts of variants the current ones.
 
-    An instance that does not come up takes the whole change back.
+    If an instance does not start, or the change is `doomed`, the old weights and counts stay.
     """
     wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:
@@ -123,9 +123,9 @@ def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> Non
 
 
 def _check(item: Mapping[str, Any], least: int) -> None:
-    """Check the new weight and instance count that a request has for a variant.
+    """Raise an error if a request's new weight or instance count for a variant is not valid.
 
-    Only an asynchronous endpoint can have 0 instances.
+    `least` is the smallest allowed count: 0 for an asynchronous endpoint, else 1.
     """
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):

@@ -282,7 +282,7 @@ def find(ctx: Context, name_or_arn: str) -> Group:
     """Return the feature group of a name or an ARN.
 
     Raises:
-        AwsError: There is none (ResourceNotFound).
+        AwsError: There is no such feature group (ResourceNotFound).
     """
     name = name_or_arn.rpartition(":feature-group/")[2]
     by_name = ctx.store(Groups).by_name
@@ -302,7 +302,7 @@ def _feature_of(group: Group, name: str) -> Feature:
     """Return the feature of a feature group that has this name.
 
     Raises:
-        AwsError: There is none.
+        AwsError: The group has no such feature.
     """
     if name not in group.features:
         raise AwsError(
@@ -320,7 +320,7 @@ def _check(params: dict[str, Any]) -> None:
     """Raise an error for parameters that CreateFeatureGroup refuses.
 
     Raises:
-        AwsError: There is such a thing (ValidationException).
+        AwsError: A parameter is refused (ValidationException).
     """
     name, definitions = params["FeatureGroupName"], params["FeatureDefinitions"]
     if not _NAME.fullmatch(name):

@@ -226,7 +226,7 @@ def _ready(ctx: Context, name: str) -> Group:
     """Return a feature group by name, which must be Created.
 
     Raises:
-        AwsError: It is not.
+        AwsError: There is no such feature group, or it is not Created.
     """
     group = find(ctx, name)
     if group.status != "Created":
@@ -240,7 +240,7 @@ def _online(group: Group) -> dict[str, Online]:
     """Return the online store of a feature group: records by their identifier.
 
     Raises:
-        AwsError: It has none.
+        AwsError: The feature group has no online store.
     """
     if group.online is None:
         raise refusal(

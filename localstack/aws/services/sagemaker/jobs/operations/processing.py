@@ -62,7 +62,7 @@ def _check(params: dict[str, Any]) -> None:
     """Raise an error for a processing job that cannot be run here, before the name is taken.
 
     Raises:
-        AwsError: There is such a thing.
+        AwsError: The job cannot be run here.
     """
     listing.require_one_instance("processing", params["ProcessingResources"]["ClusterConfig"])
     piped = [

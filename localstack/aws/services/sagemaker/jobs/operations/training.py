@@ -90,7 +90,7 @@ def check(params: dict[str, Any]) -> None:
     A tuning job's definition is checked, too.
 
     Raises:
-        AwsError: There is such a thing.
+        AwsError: The job cannot be run here.
     """
     specification = params.get("AlgorithmSpecification") or {}
     listing.require_one_instance("training", params.get("ResourceConfig") or {})
@@ -110,9 +110,9 @@ def check(params: dict[str, Any]) -> None:
 
 
 def _check_spot(condition: dict[str, Any]) -> None:
-    """Check the time limits of a managed spot training job.
+    """Raise an error if the time limits of a managed spot training job are not valid.
 
-    It runs as a job that nothing interrupts: there is no capacity to lose.
+    The job itself is never interrupted here: no capacity is taken away.
     """
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:

@@ -26,7 +26,7 @@ def check(condition: object) -> None:
     """Raise an error for a condition of a Condition step that CreatePipeline refuses.
 
     Raises:
-        ExpressionError: There is such a thing.
+        ExpressionError: CreatePipeline refuses the condition.
     """
     if not isinstance(condition, dict) or condition.get("Type") not in _PROPERTIES:
         raise ExpressionError(

@@ -197,7 +197,7 @@ def _collect(raw_steps: list[Any], branch: tuple[str, bool] | None, into: list[S
 
 def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
     """Parse one step of a pipeline definition."""
-    name, kind, arguments = _head(raw)
+    name, kind, arguments = _checked_head(raw)
     where = f"step '{name}'"
     cache = raw.get("CacheConfig") or {}
     return Step(
@@ -206,7 +206,7 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
         arguments=arguments,
         display_name=raw.get("DisplayName"),
         description=raw.get("Description"),
-        depends=_dependencies(raw, _own(kind, arguments), where),
+        depends=_dependencies(raw, _own_arguments(kind, arguments), where),
         property_files=dict(
             _property_file(entry, where) for entry in _list(raw, "PropertyFiles", where)
         ),
@@ -217,7 +217,7 @@ def _step(raw: Any, branch: tuple[str, bool] | None) -> Step:
     )
 
 
-def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
+def _checked_head(raw: Any) -> tuple[str, str, dict[str, Any]]:
     """Return a pipeline step's Name, Type and Arguments, after checking them."""
     if not isinstance(raw, dict) or not isinstance(raw.get("Name"), str):
         raise DefinitionError(f"a step needs a Name: {str(raw)[:200]}")
@@ -236,7 +236,7 @@ def _head(raw: Any) -> tuple[str, str, dict[str, Any]]:
     return name, kind, arguments
 
 
-def _own(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
+def _own_arguments(kind: str, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return a pipeline step's arguments without the steps of a condition's branches.
 
     Those are steps of their own.
@@ -262,7 +262,7 @@ def _dependencies(
 
 
 def _check_conditions(conditions: list[Any], where: str) -> None:
-    """Check the conditions of a Condition step."""
+    """Raise an error for a condition of a Condition step that CreatePipeline refuses."""
     if not conditions:
         raise DefinitionError(f"{where}: a Condition step needs Conditions")
     try:
@@ -331,7 +331,7 @@ def _check_references(step: Step, definition: Definition) -> None:
             raise DefinitionError(
                 f"{where} refers to the step '{dependency.step}', which is not in the definition"
             )
-    for reference in _references(_own(step.type, step.arguments), where):
+    for reference in _references(_own_arguments(step.type, step.arguments), where):
         if reference.kind == "Parameters" and reference.name not in definition.parameters:
             raise DefinitionError(
                 f"{where} refers to the parameter '{reference.name}', which is not declared "
@@ -365,7 +365,7 @@ def duration(text: str, where: str) -> timedelta:
     Notebooks of AWS write it as 30d or T30m, too.
 
     Raises:
-        DefinitionError: It is none.
+        DefinitionError: The text is no duration.
     """
     match = _DURATION.fullmatch(text) if isinstance(text, str) else None
     if match is None or not any(match.groups()):

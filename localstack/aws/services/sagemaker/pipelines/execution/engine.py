@@ -169,7 +169,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Wait before a step's next attempt; return whether that is still wanted."""
+    """Wait before a step's next attempt; return False if the execution was stopped meanwhile."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:

@@ -113,7 +113,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
     """Run a pipeline step once, until its job has ended.
 
     Raises:
-        StepFailed: It did not work.
+        StepFailed: The step's type, its arguments or its job has failed it.
         StepStopped: Its job was stopped.
     """
     if step.type not in EXECUTED:

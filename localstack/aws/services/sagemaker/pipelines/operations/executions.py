@@ -24,7 +24,7 @@ def _find(ctx: Context, arn: str) -> Execution:
     """Return a pipeline execution by its ARN.
 
     Raises:
-        AwsError: There is none.
+        AwsError: There is no such execution.
     """
     for pipeline in list(ctx.store(Pipelines).named.values()):
         if arn in pipeline.executions:
@@ -117,7 +117,7 @@ def _parameter_value(parameter: Parameter, value: str) -> object:
     """Convert a pipeline parameter's text to its type, after checking that it is allowed.
 
     Raises:
-        AwsError: It is of another type, or is not allowed.
+        AwsError: The value is of another type, or is not allowed.
     """
     try:
         typed = _READ[parameter.type](value)
@@ -238,7 +238,7 @@ def describe_pipeline_execution(ctx: Context, params: dict[str, Any]) -> dict[st
 def list_pipeline_execution_steps(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer ListPipelineExecutionSteps: the steps that have started, the latest first.
 
-    They are in the reverse order where the request wants them Ascending.
+    With the SortOrder Ascending the earliest is first.
     """
     execution = _find(ctx, params["PipelineExecutionArn"])
     runs = sorted(

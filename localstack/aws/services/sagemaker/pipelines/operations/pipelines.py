@@ -16,7 +16,7 @@ def find(ctx: Context, name_or_arn: str) -> Pipeline:
     """Return a pipeline by its name or ARN.
 
     Raises:
-        AwsError: There is none (ResourceNotFound).
+        AwsError: There is no such pipeline (ResourceNotFound).
     """
     name = name_or_arn.rpartition("/")[2] if name_or_arn.startswith("arn:") else name_or_arn
     pipeline = ctx.store(Pipelines).named.get(name)
@@ -158,7 +158,7 @@ def _add_aliases(pipeline: Pipeline, aliases: tuple[str, ...] | list[str], numbe
     """Give a pipeline version these aliases.
 
     Raises:
-        AwsError: One belongs to another version.
+        AwsError: An alias belongs to another version.
     """
     for alias in aliases:
         if pipeline.aliases.get(alias, number) != number:

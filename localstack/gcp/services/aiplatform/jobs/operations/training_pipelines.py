@@ -164,7 +164,7 @@ class _Training:
             return _CANCELLED_END
         job = self._job()
         working = custom_jobs.start(self.call, self.parent, job)
-        self._change(lambda pipeline: _begin(self.call, pipeline, job.name))
+        self._change(lambda pipeline: _set_running(self.call, pipeline, job.name))
         while not working.done.wait(_LOOK):
             if self.training.stop.is_set():
                 working.stop.set()
@@ -227,7 +227,7 @@ _CANCELLED_END = (
 )
 
 
-def _begin(call: Call, pipeline: Any, job: str) -> None:
+def _set_running(call: Call, pipeline: Any, job: str) -> None:
     """Set a training pipeline's state to running, with its custom job's name."""
     if pipeline.state == PipelineState.PIPELINE_STATE_PENDING:
         pipeline.state = int(PipelineState.PIPELINE_STATE_RUNNING)

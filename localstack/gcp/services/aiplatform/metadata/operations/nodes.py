@@ -56,7 +56,7 @@ def _answer(node: Node) -> None:
     word = node.kind.word
     methods: dict[str, Callable[[Call, Any], Any]] = {
         f"Create{word}": lambda call, request: create(
-            call, node, request.parent, getattr(request, node.field), _asked_id(node, request)
+            call, node, request.parent, getattr(request, node.field), _requested_id(node, request)
         ),
         f"Get{word}": lambda call, request: standard_methods.get(call, node.kind, request.name),
         f"List{word}s": lambda call, request: _list(call, node, request),
@@ -75,7 +75,7 @@ def create(call: Call, node: Node, parent: str, message: Any, identifier: str) -
     return standard_methods.create(call, node.kind, name, message)
 
 
-def _asked_id(node: Node, request: Any) -> str:
+def _requested_id(node: Node, request: Any) -> str:
     """Return the id that a create request gives its node, or an empty text."""
     identifier: str = getattr(request, f"{node.field}_id")
     return identifier

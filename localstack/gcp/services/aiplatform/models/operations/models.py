@@ -243,4 +243,5 @@ def _deleting(call: Call) -> Any:
 
 
 def _nothing(_message: Any) -> None:
-    return None
+    """Leave the model's message as it is."""
+    return

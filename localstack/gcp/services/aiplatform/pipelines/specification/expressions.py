@@ -81,7 +81,7 @@ def holds(condition: str, inputs: Mapping[str, Any]) -> bool:
     """Return whether a trigger policy's condition is true over an executor's `inputs`.
 
     Raises:
-        BadExpression: It is none, or its value is no truth value.
+        BadExpression: The condition is no expression, or its value is not true or false.
     """
     value = evaluate(condition, {"inputs": inputs})
     if not isinstance(value, bool):

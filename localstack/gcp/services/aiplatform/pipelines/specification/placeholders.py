@@ -40,7 +40,7 @@ def local_path(uri: str) -> str:
 def resolve_command(words: Iterable[str], executor_input: Mapping[str, Any], run: Run) -> list[str]:
     """Return the words of a container's command with their placeholders resolved.
 
-    An IfPresent whose input is absent leaves no word, unless it has an Else.
+    An IfPresent whose input is absent becomes its Else, or no word at all.
 
     Raises:
         BadPlaceholder: A word names something that does not exist.

@@ -69,7 +69,7 @@ def parameters(pipeline: Pipeline, arguments: dict[str, Any]) -> dict[str, Any]:
     """Return the values of the pipeline's own parameters: its arguments, else the defaults.
 
     Raises:
-        BadSpec: One is missing, unknown or of another type.
+        BadSpec: A parameter is missing, unknown or of another type.
     """
     declared = pipeline.root.input_definitions.parameters
     if unknown := sorted(set(arguments) - set(declared)):

@@ -91,7 +91,7 @@ def _signature(number: str, model: str, version: str, display_name: str) -> byte
 def _check_host(call: Call, request: HttpRequest, endpoint: str) -> None:
     """Raise an error unless an endpoint may be called at the request's host.
 
-    A dedicated endpoint has a host of its own, and no other; the stack's own address reaches all.
+    An endpoint with a dedicated host can be called at that host, or at the stack's own address.
     """
     if request.host.endswith((_SHARED_HOST, _DEDICATED_HOST)):
         message = require_endpoint(call, endpoint).message

@@ -36,7 +36,7 @@ class Node:
         while descriptor.name.startswith(("AnyResolved", "AnyAST")):
             number, _, data = next(_wire(data))
             descriptor = descriptor.fields_by_number[number].message_type
-        self.kind = _kind(descriptor.name)
+        self.kind = _node_kind(descriptor.name)
         self._raw: dict[str, list[tuple[int, Any]]] = {}
         self._fields: dict[str, Any] = {}
         self._read(data, descriptor)
@@ -131,7 +131,7 @@ def _member(answer: bytes, descriptor: Any, name: str) -> Node:
 
 
 @cache
-def _kind(name: str) -> str:
+def _node_kind(name: str) -> str:
     """Return a node's kind for a message name: table_scan for ResolvedTableScanProto."""
     words = name.removeprefix("Resolved").removeprefix("AST").removesuffix("Proto")
     return "".join(

@@ -91,11 +91,11 @@ def evaluate(
     Args:
         instance: The stack's BigQuery.
         meaning: The query.
-        fields: Its columns.
+        fields: The columns of the query's result.
         reason: Why DuckDB does not run it; raised where the tables are too large for this.
 
     Raises:
-        BigQueryError: What the query does wrong.
+        BigQueryError: The query is wrong, or fails on these rows.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 
@@ -148,8 +148,8 @@ def evaluate(
 def _flattened(meaning: Analysis) -> tuple[str, dict[tuple[str, ...], Any]]:
     """Return a query's SQL with one-part table names, and its tables by these names.
 
-    Each table is under one name and each parameter under a name of its own: the implementation
-    looks for rows below no inner catalog, and takes no parameters by their place.
+    Positional parameters become named ones. The reference implementation finds rows by one-part
+    names only, and takes no positional parameters.
     """
     from zetasql.wasi._pb2.zetasql.local_service import local_service_pb2 as messages
 

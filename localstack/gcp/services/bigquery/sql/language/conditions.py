@@ -49,6 +49,13 @@ def _between(t: Translator, node: Node) -> str:
     )
 
 
+def _nullif(t: Translator, node: Node) -> str:
+    """Return the DuckDB SQL for NULLIF in a GoogleSQL query."""
+    left, right = arguments(t, node)
+    equal = comparison("=", left, right, type_kind(node))
+    return f"CASE WHEN {equal} THEN NULL ELSE {left} END"
+
+
 def _in(t: Translator, node: Node) -> str:
     """Return the DuckDB SQL for IN with a list in a GoogleSQL query."""
     value, *others = arguments(t, node)
@@ -128,6 +135,7 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "$greater": _comparison(">"),
     "$greater_or_equal": _comparison(">="),
     "$between": _between,
+    "nullif": _nullif,
     "$in": _in,
     "$in_array": _in_array,
     "$is_distinct_from": _distinct("IS DISTINCT FROM"),

@@ -13,16 +13,10 @@ from . import arrays, conditions, dates, json_functions, numbers, strings
 from .translator import Translator, arguments
 from .type_kinds import (
     ARRAY,
-    BOOL,
-    BYTES,
-    DATE,
-    DATETIME,
     FLOAT,
     INT64,
     NUMERIC,
     STRING,
-    TIME,
-    TIMESTAMP,
     type_kind,
 )
 
@@ -34,7 +28,6 @@ _TEMPLATES: Mapping[str, str] = {
     "$is_false": "({0} IS FALSE)",
     "if": "CASE WHEN {0} THEN {1} ELSE {2} END",
     "ifnull": "coalesce({0}, {1})",
-    "nullif": "nullif({0}, {1})",
     "$unary_minus": "(- {0})",
     "is_nan": "isnan({0})",
     "is_inf": "isinf({0})",
@@ -93,7 +86,6 @@ _ONLY: Mapping[str, tuple[int, ...]] = {
     **dict.fromkeys(_WHOLE, (INT64,)),
     **dict.fromkeys(("reverse", "array_to_string"), (STRING, ARRAY)),
     "$unary_minus": (INT64, FLOAT, NUMERIC),
-    "nullif": (INT64, STRING, BOOL, NUMERIC, BYTES, DATE, TIMESTAMP, TIME, DATETIME),
 }
 _SAFE = ("exp", "ln", "log10", "pow", "sqrt")  # whose SAFE. is null where they fail, and there only
 _ARITY = {"split": 2, "array_to_string": 2}
@@ -124,11 +116,11 @@ def call(t: Translator, node: Node) -> str:
         or (kinds and type_kind(node) not in kinds)
         or len(node.argument_list) != _ARITY.get(name, len(node.argument_list))
     ):
-        raise not_run(_words(name))
+        raise not_run(_function_text(name))
     return _TEMPLATES[name].format(*arguments(t, node))
 
 
-def _words(name: str) -> str:
+def _function_text(name: str) -> str:
     """Return the words by which an error message names a function or an operator."""
     return (
         f"the function {name.upper()}"

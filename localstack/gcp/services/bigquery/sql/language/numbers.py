@@ -79,8 +79,8 @@ def _domain(sql: str, condition: str, name: str) -> Callable[[Translator, Node],
 def _rounding(name: str) -> Callable[[Translator, Node], str]:
     """Return a function that translates ROUND and the like into DuckDB SQL.
 
-    Halves are rounded away from zero. ROUND to digits is Google's where the number has some to
-    spare.
+    Halves are rounded away from zero. ROUND to some digits is supported for numbers below 1e12 and
+    up to three digits, where DuckDB gives Google's result.
     """
 
     def write(t: Translator, node: Node) -> str:

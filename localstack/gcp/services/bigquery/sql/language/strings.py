@@ -60,6 +60,17 @@ def _replace(t: Translator, node: Node) -> str:
     return f"CASE WHEN {pattern} = '' THEN {value} ELSE replace({value}, {pattern}, {new}) END"
 
 
+def _translate(t: Translator, node: Node) -> str:
+    """Return the DuckDB SQL for TRANSLATE of a STRING in a GoogleSQL query."""
+    _, *letters = node.argument_list
+    if type_kind(node) != STRING or any(text.kind != "literal" for text in letters):
+        raise not_run("TRANSLATE of BYTES, or with letters that are not literals")
+    old = letters[0].value.value.string_value
+    if len(set(old)) != len(old):
+        raise not_run("TRANSLATE of a letter that is named twice")  # an error there
+    return f"translate({', '.join(arguments(t, node))})"
+
+
 def _pattern(node: Node, name: str) -> tuple[str, int]:
     """Return a regular expression that is a literal as SQL text, and its number of groups."""
     argument = node.argument_list[1]
@@ -110,6 +121,7 @@ FUNCTIONS: Mapping[str, Callable[[Translator, Node], str]] = {
     "ltrim": _trim("ltrim"),
     "rtrim": _trim("rtrim"),
     "replace": _replace,
+    "translate": _translate,
     "regexp_extract": _regexp_extract,
     "regexp_extract_all": _regexp_extract_all,
     "regexp_replace": _regexp_replace,

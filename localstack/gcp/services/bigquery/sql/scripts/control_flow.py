@@ -42,7 +42,7 @@ def execute(script: Script, nodes: Sequence[Node]) -> None:
     """Run all statements of a script, whose structure was checked before.
 
     Raises:
-        BigQueryError: That of the statement that fails.
+        BigQueryError: A statement fails; it is that statement's error.
     """
     with contextlib.suppress(_Jump):  # RETURN
         _run(script, nodes)

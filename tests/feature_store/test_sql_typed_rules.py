@@ -1,10 +1,10 @@
-"""Casts whose meaning depends on the type of what is cast."""
+"""What engines do differently by the types of values: casts, equality, partitions."""
 
 import pytest
 
 from isthmus.events.port import Column
-from isthmus.feature_store.sql.casts import lossy_casts
 from isthmus.feature_store.sql.subset import check, parse
+from isthmus.feature_store.sql.typed_rules import typed_problems, types_of
 
 RELATIONS = {
     "x": (
@@ -17,12 +17,12 @@ RELATIONS = {
 
 
 def problems(expression):
-    sql = (
-        f"WITH w AS (SELECT a, f, k, t, t AS seen, a * f AS product FROM x)\nSELECT {expression} "
-        "AS e\nFROM w"
-    )
+    columns = "a, f, k, t, t AS seen, a * f AS product, 1 + sum(f) OVER () AS total"
+    sql = f"WITH w AS (SELECT {columns} FROM x)\nSELECT {expression} AS e\nFROM w"
     assert check(sql) == ()
-    return [(problem.line, problem.what) for problem in lossy_casts(parse(sql), RELATIONS)]
+    return [
+        (problem.line, problem.what) for problem in typed_problems(parse(sql), types_of(RELATIONS))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -40,9 +40,20 @@ def problems(expression):
         ("CAST((SELECT max(f) FROM x) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
         ("CAST(((SELECT max(t) AS m FROM x)) AS VARCHAR)", "a cast of a timestamp to VARCHAR"),
         ("CAST(nullif(f, $v) AS BIGINT)", "a cast of a DOUBLE to BIGINT"),
+        ("CAST(k AS DOUBLE)", "a cast of text to DOUBLE"),
+        ("CAST(lower(k || 'x') AS DOUBLE)", "a cast of text to DOUBLE"),
+        ("CAST(coalesce(k, '') AS TIMESTAMP)", "a cast of text to TIMESTAMP"),
+        ("CAST((SELECT max(k) FROM x) AS TIMESTAMP)", "a cast of text to TIMESTAMP"),
+        ("sum(f) OVER () = 1", "equality of a computed DOUBLE"),
+        ("nullif(avg(a) OVER (), 2)", "equality of a computed DOUBLE"),
+        ("a IN (1, exp(f))", "equality of a computed DOUBLE"),
+        ("(SELECT sum(f) AS s FROM x) IS DISTINCT FROM f", "equality of a computed DOUBLE"),
+        ("CASE ln(f) WHEN 0 THEN 1 END", "equality of a computed DOUBLE"),
+        ("total = f", "equality of a computed DOUBLE"),
+        ("count(*) OVER (PARTITION BY product)", "PARTITION BY a DOUBLE"),
     ],
 )
-def test_a_cast_that_engines_do_differently_is_found_by_the_type_of_what_is_cast(expression, what):
+def test_what_engines_do_differently_is_found_by_types(expression, what):
     assert problems(expression) == [(2, what)]
 
 
@@ -58,12 +69,20 @@ def test_a_cast_that_engines_do_differently_is_found_by_the_type_of_what_is_cast
         "CAST(CAST(ceil(f) AS BIGINT) AS VARCHAR)",
         "CAST(extract(year FROM t) AS VARCHAR)",
         "CAST(row_number() OVER (ORDER BY f) AS VARCHAR)",
-        "CAST(k AS TIMESTAMP)",
+        "CAST('1.5e3' AS DOUBLE)",
+        "CAST('2020-01-02' AS TIMESTAMP)",
+        "f = 1.5",
+        "product * 2 / 3 = f",
+        "sum(a) OVER () = 1",
+        "round(total, 2) = 1.5",
+        "total < 1",
+        "count(*) OVER (PARTITION BY CAST(round(f) AS BIGINT), k, t)",
     ],
 )
-def test_what_every_engine_casts_alike_is_not(expression):
+def test_what_every_engine_does_alike_is_not(expression):
     assert problems(expression) == []
 
 
 def test_a_relation_that_nobody_knows_is_left_to_who_runs_it():
-    assert list(lossy_casts(parse("SELECT CAST(f AS BIGINT) AS e FROM elsewhere"), RELATIONS)) == []
+    sql = "SELECT CAST(f AS BIGINT) AS e FROM elsewhere"
+    assert list(typed_problems(parse(sql), types_of(RELATIONS))) == []
