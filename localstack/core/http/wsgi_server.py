@@ -126,14 +126,14 @@ class _Threads:
 
     def _work(self, poll: Callable[[], object]) -> None:
         """Answer one request after the other, and poll for more when it is this thread's turn."""
-        try:
-            while True:
-                self._answer(self._next_request(poll))
-        finally:
-            self._failed.set()
+        while self._answer_next(poll):
+            pass
 
-    def _answer(self, channel: Any) -> None:
-        """Answer a channel's next request."""
+    def _answer_next(self, poll: Callable[[], object]) -> bool:
+        """Wait for a request, and answer it; return False if the loop has failed meanwhile."""
+        channel = self._next_request(poll)
+        if channel is None:
+            return False
         try:
             channel.service()
         except Exception:
@@ -143,9 +143,10 @@ class _Threads:
                 self._busy -= 1
                 if self._closed:
                     self._changed.notify_all()
+        return True
 
     def _next_request(self, poll: Callable[[], object]) -> Any:
-        """Wait for a request, and return its channel."""
+        """Wait for a request, and return its channel; None: the loop has failed."""
         with self._changed:
             self._waiting += 1
         try:
@@ -156,12 +157,16 @@ class _Threads:
             with self._changed:
                 self._waiting -= 1
         try:
-            while True:
+            while not self._failed.is_set():
                 if self._waiting and (channel := self._take()) is not None:
                     return channel
                 poll()
+        except BaseException:
+            self._failed.set()  # before another thread has its turn
+            raise
         finally:
             self._turn.release()
+        return None
 
     def _take(self) -> Any:
         """Return the channel of the oldest request that nobody answers yet; None: there is none."""
