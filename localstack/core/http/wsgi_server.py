@@ -136,7 +136,7 @@ class _Threads:
             return False
         try:
             channel.service()
-        except Exception:
+        except BaseException:  # the thread goes on, or one day there would be none
             _logger.exception("a request was not answered")
         finally:
             with self._changed:
