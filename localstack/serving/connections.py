@@ -6,6 +6,7 @@ import http.client
 import select
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -84,7 +85,7 @@ class _Connection(http.client.HTTPConnection):
         unsent: list[bytes] = []
         self._unsent = unsent
         try:
-            self.putrequest(method, quote(path, safe=_TARGET), skip_accept_encoding=True)
+            self.putrequest(method, _target(path), skip_accept_encoding=True)
             self.putheader("Content-Length", str(len(body)))
             for name, value in headers.items():
                 self.putheader(name, value)
@@ -205,7 +206,8 @@ class Connections:
             while True:
                 connection = self._idle.pop()
                 if not connection.is_dropped():
-                    connection.sock.settimeout(seconds)
+                    if connection.sock.gettimeout() != seconds:
+                        connection.sock.settimeout(seconds)
                     return connection
                 connection.close()
         connection = _Connection("127.0.0.1", self._port, timeout=seconds)
@@ -252,6 +254,12 @@ def _closed_on_failure(connection: _Connection) -> Iterator[None]:
     except BaseException:
         connection.close()
         raise
+
+
+@lru_cache(maxsize=1024)
+def _target(path: str) -> str:
+    """Return a path with its query as a request's first line has it, percent-encoded."""
+    return quote(path, safe=_TARGET)
 
 
 def clean(value: str) -> str:
