@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -83,6 +84,7 @@ class Calls:
             self._calls.clear()
 
 
+@lru_cache(maxsize=1024)
 def is_mutating(operation: str) -> bool:
     """Return whether an API operation changes something, judged by its name."""
     return not _READS.match(operation)
@@ -90,6 +92,10 @@ def is_mutating(operation: str) -> bool:
 
 def names(params: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names, ids and ARNs among a request's top-level parameters."""
-    return tuple(
-        value for key, value in params.items() if isinstance(value, str) and _NAMES.fullmatch(key)
-    )
+    return tuple(value for key, value in params.items() if isinstance(value, str) and _is_name(key))
+
+
+@lru_cache(maxsize=1024)
+def _is_name(key: str) -> bool:
+    """Return whether a request's parameter names a resource, judged by the parameter's own name."""
+    return _NAMES.fullmatch(key) is not None

@@ -80,6 +80,8 @@ def take_faults(
 ) -> dict[Kind, Fault]:
     """Take the injected faults that apply to a call, by kind; each use counts one down."""
     taken: dict[Kind, Fault] = {}
+    if not stack.faults:
+        return taken
     for kind in OF_THE_WIRE:
         fault = stack.faults.take((kind,), service, operation, names)
         if fault is not None:

@@ -22,6 +22,6 @@ class Incoming(msgspec.Struct, kw_only=True):
     service: str  # botocore's name, or what the signature says
     operation: str = UNKNOWN
     model: OperationModel | None = None  # None: no such operation, or no such service
-    request: Request | None = None
+    request: Request | None = None  # None: its parameters were read without moto's router
     url_params: dict[str, Any] = {}
     params: dict[str, Any] | None = None  # None: not read yet

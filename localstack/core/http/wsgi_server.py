@@ -7,16 +7,23 @@ at work.
 
 from __future__ import annotations
 
+import logging
+import threading
 import time
+from collections import deque
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from waitress.channel import ClientDisconnected, HTTPChannel
 from waitress.server import TcpWSGIServer
+from waitress.wasyncore import loop
 
 from .answers import Cut
 from .connection_limits import BODY_SILENT, HEAD_WITHIN, most_connections
 
-_THREADS = 32
+_THREADS = 33  # one of them waits for what comes, the others answer
+_logger = logging.getLogger(__name__)
 _SMALL = 64 << 10  # bytes of a body that are copied to go out with the head
 _BODY = 5 << 30  # S3's largest single PUT; more than other stores take in one request
 
@@ -75,6 +82,101 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         )
 
 
+class _Threads:
+    """The threads of a server, which take turns at its loop: who reads a request answers it.
+
+    Waitress's own dispatcher reads in one thread and wakes another one for each request, while the
+    client waits. Here the next thread at the loop is woken while the request is answered already
+    (Schmidt et al., "Leader/Followers", 2000). The last free thread stays at the loop: a request
+    that it reads waits for one of the others.
+    """
+
+    def __init__(self) -> None:
+        self._requests: deque[Any] = deque()  # a channel for each
+        self._turn = threading.Lock()  # of the thread that is at the loop
+        self._waiting = 0  # threads that wait for their turn
+        self._busy = 0  # threads that answer a request
+        self._closed = False
+        self._changed = threading.Condition(threading.Lock())  # guards what is above
+        self._failed = threading.Event()
+
+    def add_task(self, channel: Any) -> None:
+        """Add a channel whose next request has been read; waitress calls it."""
+        self._requests.append(channel)
+
+    def run(self, poll: Callable[[], object]) -> None:
+        """Read and answer requests; return only if `poll` raises, which ends all of them.
+
+        Args:
+            poll: Waits for connections and bytes, a second at most, and takes what has come.
+        """
+        for number in range(_THREADS):
+            threading.Thread(
+                target=self._work, args=(poll,), name=f"wsgi-{number}", daemon=True
+            ).start()
+        self._failed.wait()
+
+    def shutdown(self, timeout: float) -> None:
+        """Begin no more requests, and wait so many seconds at most for those under way."""
+        with self._changed:
+            self._closed = True
+            self._changed.wait_for(lambda: not self._busy, timeout)
+        while self._requests:
+            self._requests.popleft().cancel()
+
+    def _work(self, poll: Callable[[], object]) -> None:
+        """Answer one request after the other, and poll for more when it is this thread's turn."""
+        while self._answer_next(poll):
+            pass
+
+    def _answer_next(self, poll: Callable[[], object]) -> bool:
+        """Wait for a request, and answer it; return False if the loop has failed meanwhile."""
+        channel = self._next_request(poll)
+        if channel is None:
+            return False
+        try:
+            channel.service()
+        except BaseException:  # the thread goes on, or one day there would be none
+            _logger.exception("a request was not answered")
+        finally:
+            with self._changed:
+                self._busy -= 1
+                if self._closed:
+                    self._changed.notify_all()
+        return True
+
+    def _next_request(self, poll: Callable[[], object]) -> Any:
+        """Wait for a request, and return its channel; None: the loop has failed."""
+        with self._changed:
+            self._waiting += 1
+        try:
+            if (channel := self._take()) is not None:  # read while no thread was free
+                return channel
+            self._turn.acquire()
+        finally:
+            with self._changed:
+                self._waiting -= 1
+        try:
+            while not self._failed.is_set():
+                if self._waiting and (channel := self._take()) is not None:
+                    return channel
+                poll()
+        except BaseException:
+            self._failed.set()  # before another thread has its turn
+            raise
+        finally:
+            self._turn.release()
+        return None
+
+    def _take(self) -> Any:
+        """Return the channel of the oldest request that nobody answers yet; None: there is none."""
+        with self._changed:
+            if self._closed or not self._requests:
+                return None
+            self._busy += 1
+            return self._requests.popleft()
+
+
 class _Server(TcpWSGIServer):  # type: ignore[misc]
     """Waitress's server, which drops connections that keep others out."""
 
@@ -119,27 +221,29 @@ class WsgiServer:
     """
 
     def __init__(self, front: Any, host: str, port: int, channel: type[Channel]) -> None:
+        self._threads = _Threads()
         self._server: Any = _Server(
             _cutting(front),
+            dispatcher=self._threads,
             host=host,
             port=port,
-            threads=_THREADS,
             max_request_body_size=_BODY,
             connection_limit=most_connections(),
             ident="isthmus",
             clear_untrusted_proxy_headers=True,
-            asyncore_use_poll=True,
         )
         self._server.channel_class = channel
         self.port: int = self._server.effective_port
 
     def run(self) -> None:
         """Serve HTTP requests until the process ends."""
-        self._server.run()
+        self._threads.run(
+            partial(loop, timeout=1, use_poll=True, map=self._server._map, count=1)  # noqa: SLF001  waitress's own loop has no end
+        )
 
     def close(self, seconds: float) -> None:
         """Stop the server; requests under way get so many seconds to end."""
-        self._server.task_dispatcher.shutdown(timeout=seconds)
+        self._threads.shutdown(seconds)
 
 
 def _cutting(front: Any) -> Any:

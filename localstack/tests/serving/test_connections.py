@@ -77,7 +77,7 @@ def serve():
 
 
 class InThreads:
-    """urllib3's client, with the other's shape."""
+    """The client for threads, with the other's shape."""
 
     def __init__(self, port):
         self._connections = Connections(port)

@@ -200,7 +200,7 @@ def _signature(
             "keyid/date/region/service/term."
         )
     try:
-        signed_at = datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+        signed_at = _time(date)
     except ValueError:
         raise Malformed(f"Date must be in ISO-8601 'basic format'. Got '{date}'.") from None
     if words[-4] != date[:8]:
@@ -224,11 +224,21 @@ def _signature(
     )
 
 
+@lru_cache(maxsize=256)
+def _time(date: str) -> datetime:
+    """Return the time that a signature's date means; the calls of one second share theirs.
+
+    Raises:
+        ValueError: It is no date in ISO 8601's basic format.
+    """
+    return datetime.strptime(date, _DATE).replace(tzinfo=UTC)
+
+
 def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> bytes:
     """Return the bytes of the canonical request that Signature Version 4 hashes."""
     path, query = split(environ)
     if signed.service != "s3":
-        path = quote(normalize_url_path(path), safe="/~")
+        path = _signed_path(path)
     if query:
         pairs = sorted(_signed_pair(pair) for pair in query.split("&") if pair)
         query = "&".join(f"{name}={value}" for name, value in pairs if name != "X-Amz-Signature")
@@ -245,6 +255,12 @@ def _canonical(signed: Signature, environ: Mapping[str, Any], payload: str) -> b
     )
     # as the server read them: what came is hashed, byte by byte
     return "\n".join(lines).encode("latin-1", "replace")
+
+
+@lru_cache(maxsize=1024)
+def _signed_path(path: str) -> str:
+    """Return a request's path in the form that all services but S3 sign."""
+    return quote(normalize_url_path(path), safe="/~")
 
 
 def _signed_pair(text: str) -> tuple[str, str]:

@@ -33,15 +33,16 @@ class _Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         waitress would drop those, and wait for ever for a body that was announced and is empty.
         """
         metadata: dict[str, str] = {}
-        lines = header_plus.split(b"\r\n")
-        for position, line in enumerate(lines[1:], 1):
-            name, colon, value = line.partition(b":")
-            if b"_" in name and name.lower().startswith(b"x-amz-meta-"):
-                metadata["HTTP_" + name.decode("latin-1").upper().replace("-", "_")] = name.decode(
-                    "latin-1"
-                )
-                lines[position] = name.replace(b"_", b"-") + colon + value
-        super().parse_header(b"\r\n".join(lines))
+        if b"x-amz-meta-" in header_plus.lower():
+            lines = header_plus.split(b"\r\n")
+            for position, line in enumerate(lines[1:], 1):
+                name, colon, value = line.partition(b":")
+                if b"_" in name and name.lower().startswith(b"x-amz-meta-"):
+                    sent = name.decode("latin-1")
+                    metadata["HTTP_" + sent.upper().replace("-", "_")] = sent
+                    lines[position] = name.replace(b"_", b"-") + colon + value
+            header_plus = b"\r\n".join(lines)
+        super().parse_header(header_plus)
         if not self.chunked and not self.content_length:
             # waitress would wait for a body of no bytes for ever (S3 SDKs put empty objects so)
             self.expect_continue = False

@@ -83,11 +83,11 @@ def understand(environ: dict[str, Any]) -> Incoming:
         environ["HTTP_X_MOTO_ACCOUNT_ID"] = account
     if not signed:
         return incoming
-    request = incoming.request = Request(environ)
     if incoming.service == invoke_wire.SERVICE and (blob := invoke_wire.read(environ)):
         model, incoming.params = blob
         incoming.model, incoming.operation = model, str(model.name)
         return incoming
+    request = incoming.request = Request(environ)
     try:
         router: Any = get_service_router(incoming.service)
         if router._service_model.protocol == "rest-json":  # noqa: SLF001  a body of any content type may go to an endpoint
@@ -278,11 +278,13 @@ def _plain_refusal(incoming: Incoming, error: AwsError) -> Answer:
 
 def _protocol(incoming: Incoming) -> str:
     """Return the name of the AWS protocol of a request, such as json or query."""
-    if incoming.model is None or incoming.request is None:
+    if incoming.model is None:
         raise ValueError("a request without a model has no protocol")
     service_model: Any = incoming.model.service_model
     if service_model.protocol == "rest-json":
         return "rest-json"
+    if incoming.request is None:
+        raise ValueError("the request was not read")
     return determine_request_protocol(service_model, incoming.request.content_type)
 
 
@@ -314,8 +316,11 @@ def credential(environ: Mapping[str, Any]) -> tuple[str, str, str]:
 
 def _token(environ: Mapping[str, Any]) -> str:
     """Return the session token of a request, or an empty text."""
-    query = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [""])[0]
-    return str(environ.get("HTTP_X_AMZ_SECURITY_TOKEN") or query)
+    query = environ.get("QUERY_STRING", "")
+    return str(
+        environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
+        or (query and parse_qs(query).get("X-Amz-Security-Token", [""])[0])
+    )
 
 
 def _service(signed: str, path: str, target: str) -> str:
