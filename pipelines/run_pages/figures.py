@@ -239,7 +239,7 @@ def daily_chart(drawn: Sequence[ChartedRun], outcome: str) -> str:
         ("Spearman", "Spearman's rank correlation") if number else ("AUC", "AUC within days")
     )
     behind = page.table(("from", "", "rows", f"{outcome}s", figure, "+-"), rows, numbers=True)
-    lows = [low for one in series for low in one.low or ()]
+    lows = [low for points in series for low in points.low or ()]
     return plots.chart(
         f"{title}, by {what}, 95 %",
         across,

@@ -18,7 +18,7 @@ _POINTS = 200  # of a curve that is 380 points wide
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True):
-    """What a run predicts, in words."""
+    """The words for what a run predicts."""
 
     outcome: str  # the event: `stay`
     amount: str  # what a number is, with its unit: `dwell`
@@ -35,12 +35,12 @@ def pictures(drawn: Sequence[ChartedRun], label: Label) -> list[str]:
     They are ROC and calibration of a rate; of a number the share of its sum that the rows predicted
     highest hold, and its mean by tenths of the predictions; and the order by day.
     """
-    beside = (
+    charts = (
         (captured_chart(drawn, label.amount), decile_chart(drawn, label.amount))
         if is_number(drawn[0].predictions)
         else (roc_chart(drawn, label.outcome), calibration_chart(drawn, label.outcome))
     )
-    return [page.charts(*beside), daily_chart(drawn, label.outcome)]
+    return [page.charts(*charts), daily_chart(drawn, label.outcome)]
 
 
 def captured(predictions: pa.Table) -> tuple[list[float], list[float]]:
@@ -54,9 +54,9 @@ def captured(predictions: pa.Table) -> tuple[list[float], list[float]]:
         return [], []
     _, code = np.unique(-scores, return_inverse=True)
     rows = np.append(0.0, np.cumsum(np.bincount(code))) / len(scores)
-    held = np.append(0.0, np.cumsum(np.bincount(code, weights=outcomes))) / total
+    sum_shares = np.append(0.0, np.cumsum(np.bincount(code, weights=outcomes))) / total
     keep = np.unique(np.linspace(0, len(rows) - 1, _POINTS).astype(int))
-    return rows[keep].tolist(), held[keep].tolist()
+    return rows[keep].tolist(), sum_shares[keep].tolist()
 
 
 def captured_chart(drawn: Sequence[ChartedRun], amount: str) -> str:

@@ -178,9 +178,9 @@ def _number_figures(run: Run, evaluation: Evaluation) -> list[str]:
         error = f"   model off by {amount(off.value)} on average" if off else ""
         mean = estimate(evaluation.mean, digits, what=f" {run.objective}")
         lines.append(_summary_line("mean", f"{mean}{error}"))
-    for name, beside in number_notes(evaluation).items():
+    for name, note in number_notes(evaluation).items():
         if (figure := evaluation.metrics.get(name)) is not None:
-            text = f"{estimate(figure, digits_of(name, figure))}     {beside}"
+            text = f"{estimate(figure, digits_of(name, figure))}     {note}"
             lines.append(_summary_line(name, _with_verdict(run, name, text)))
     lines += [*_ranking(run, evaluation), *_calibration(run, evaluation)]
     if evaluation.deciles:

@@ -205,7 +205,7 @@ def test_a_chart_of_210_days_has_a_point_a_week_and_every_row_in_its_table():
     desk, _, phone = drawn.partition('<div class="on-phone">')
     assert desk.count("<circle") == phone.count("<circle") == 30
     assert "AUC within days, by week" in drawn
-    assert f"{spans[0].auc:.3f}" in drawn.partition("<details>")[2]
+    assert f"{spans[0].value:.3f}" in drawn.partition("<details>")[2]
 
 
 def test_every_mark_of_a_picture_says_what_it_is():

@@ -181,7 +181,7 @@ def test_the_pages_show_every_figure_and_whose_rows_they_are(shop):
     run = runs.get_run(shop, "r2")
     page = local_path(run_uri(shop.target.blobs, "r2")).read_text()
     for name, figure in (*run.evaluation.metrics.items(), *run.champion.differences.items()):
-        assert f"{abs(figure.value):.{digits_of(name)}f}" in page
+        assert f"{abs(figure.value):.{digits_of(name, figure)}f}" in page
     between = comparison_page(shop, compare(shop, "r1", "r2")).read_text()
     for text in (page, between):
         Whole(text)

@@ -1,0 +1,74 @@
+"""Simulated logs of how long people stay, with known truth: each sees some lists of items, stays
+longer at everything or less, and longer with some items.
+
+A list's rows share their person's patience, so rows are anything but independent. Three worlds
+differ in their tails: stays are log-normal, mostly none at all, or Pareto with a cap. Two models
+score every row: one knows the items, the other who stays long.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from isthmus.pipelines.evaluation import metrics, ranking, regression, units
+from isthmus.pipelines.evaluation.metrics import Clusters
+
+ITEMS = 100
+WORTH = np.random.default_rng(7).normal(0, 0.5, ITEMS)  # of each item, the same in every log
+WORLDS = ("log-normal", "zero-inflated", "pareto with a cap")
+CAP = 60.0  # of the third world, some five times the mean
+
+
+@dataclass(frozen=True, kw_only=True)
+class Log:
+    """One entry a row; `unit` and `group` are codes from 0."""
+
+    unit: np.ndarray
+    group: np.ndarray
+    outcome: np.ndarray
+    by_item: np.ndarray
+    by_person: np.ndarray
+    units: int
+
+
+def log(world, people, seed):
+    random = np.random.default_rng(seed)
+    lists = 1 + random.poisson(np.exp(random.normal(0.3, 0.6, people)))  # few come often
+    person_of_list = np.repeat(np.arange(people), lists)
+    group = np.repeat(np.arange(len(person_of_list)), random.integers(4, 13, len(person_of_list)))
+    unit = person_of_list[group]
+    patience = random.normal(0, 0.5, people)
+    item = random.integers(0, ITEMS, len(unit))
+    scale = 10 * np.exp(0.7 * patience[unit] + WORTH[item])
+    if world == "log-normal":
+        outcome = scale * np.exp(random.normal(-0.5, 1, len(unit)))
+    elif world == "zero-inflated":
+        stayed = random.random(len(unit)) < 1 / (1 + np.exp(1.7 - patience[unit] - WORTH[item]))
+        outcome = stayed * scale * np.exp(random.normal(-0.3, 0.8, len(unit)))
+    else:
+        outcome = np.minimum(scale / 3 * (1 + random.pareto(1.5, len(unit))), CAP)
+    return Log(
+        unit=unit,
+        group=group,
+        outcome=outcome,
+        by_item=9 * np.exp(WORTH[item]),
+        by_person=9 * np.exp(0.5 * patience[unit] + random.normal(0, 0.3, len(unit))),
+        units=people,
+    )
+
+
+def sums(made, scores):
+    """Every metric's sums by unit, as an evaluation makes them."""
+    among = Clusters(
+        unit=made.unit,
+        units=made.units,
+        dependent=True,
+        group=made.group,
+        groups=int(made.group.max()) + 1,
+    )
+    lists = ranking.measure_values(scores, made.outcome, made.group, among.groups)
+    return {
+        "mean": units.totals(made.outcome, 1.0, made.unit, made.units),
+        **regression.totals(made.outcome, scores, made.unit, made.units),
+        **metrics.value_totals(lists, among),
+    }
