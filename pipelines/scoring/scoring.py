@@ -183,10 +183,12 @@ def score(
         reason = (step_failure.message if step_failure else None) or (
             failed.reason if failed else ""
         )
+        remedy = (
+            step_failure.remedy if step_failure else None
+        ) or f"isthmus runs log {name} {step}"
         raise Invalid(
             f"scoring {batch.prediction} failed in step {step}: {reason or 'it was stopped'}",
-            remedy=f"{(step_failure.remedy if step_failure else None) or f'isthmus runs log {name} {step}'}; "
-            "nothing was published",
+            remedy=f"{remedy}; nothing was published",
         )
     _unmark(project, batch)
     last = "publish" if batch.limit is None else "score_0"

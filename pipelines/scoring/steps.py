@@ -80,9 +80,9 @@ def score(context: StepContext) -> None:
         features=tuple(Feature(view=f.view, name=f.name) for f in batch.features),
         trainer=loaded.manifest.trainer,
     )
-    predictions = (
-        trainers.predict(loaded.predictor, inputs, model, Path.cwd()) if table.num_rows else []
-    )  # a shard of no rows: there are fewer rows than shards, and a trainer may not expect it
+    predictions: Any = []  # of no rows: a trainer may not expect that
+    if table.num_rows:
+        predictions = trainers.predict(loaded.predictor, inputs, model, Path.cwd())
     own_columns = table.select([name for name, _ in batch.columns])
     _write(
         own_columns.append_column("prediction", pa.array(predictions, pa.float64())),

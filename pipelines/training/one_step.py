@@ -60,9 +60,9 @@ class StepAgain(Shown, msgspec.Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         settings = f"   with {self.configuration}" if self.configuration else ""
         lines = [f"{self.run} {self.step} again{settings}   {self.seconds:.1f} s   not registered"]
-        before = self.outputs_of_run or {}
+        former_outputs = self.outputs_of_run or {}
         rows = [
-            (name, str(value), str(before.get(name, "-")), "")
+            (name, str(value), str(former_outputs.get(name, "-")), "")
             for name, value in self.outputs.items()
         ] + [
             (
@@ -169,18 +169,18 @@ def run_step(
         )
         if step != "evaluate":
             return again
-        before = (
+        former_folder = (
             fetch(blobs, former.artifacts["forward"], Path(scratch, "before"))
             if former is not None
             else None
         )
-        return _with_figures(again, outputs["forward"], before)
+        return _with_figures(again, outputs["forward"], former_folder)
 
 
 def _runnable(document: RunDocument, step: str) -> Step:
     """Return the step of a run by its name, if it may run alone; else raise Invalid or NotFound."""
-    found = document.step(step)
-    if found.function is None or stable_name(found.function) not in {
+    step_named = document.step(step)
+    if step_named.function is None or stable_name(found.function) not in {
         f"{TRAIN}:{name}" for name in _ALONE
     }:
         raise Invalid(
@@ -188,7 +188,7 @@ def _runnable(document: RunDocument, step: str) -> Step:
             f"{', '.join(_ALONE)} of a training run",
             remedy=f"isthmus train {document.pipeline} runs them all and registers",
         )
-    return found
+    return step_named
 
 
 def _result(project: Project, document: RunDocument, step: str, *, needed_by: str) -> StepResult:
@@ -241,7 +241,7 @@ def _run(context: StepContext, step: Step, folder: Path, log: TextIO) -> None:
         raise Invalid(f"step {step.name}: {reason}", remedy=remedy) from error
 
 
-def _with_figures(again: StepAgain, now: Path, before: Path | None) -> StepAgain:
+def _with_figures(again: StepAgain, folder: Path, former_folder: Path | None) -> StepAgain:
     """Return the result with the evaluation's figures, paired with those of the run's folder."""
     import pyarrow.parquet as pq
 
@@ -253,16 +253,16 @@ def _with_figures(again: StepAgain, now: Path, before: Path | None) -> StepAgain
         file = folder / "evaluation.json"
         return decode(file.read_bytes(), Evaluation, what=str(file)).figures()
 
-    if before is None:
-        return msgspec.structs.replace(again, figures=figures(now))
+    if former_folder is None:
+        return msgspec.structs.replace(again, figures=figures(folder))
     ours, theirs = (
-        pq.ParquetFile(folder / "predictions.parquet").read() for folder in (now, before)
+        pq.ParquetFile(folder / "predictions.parquet").read() for folder in (folder, former_folder)
     )
     common, other = common_rows(ours, theirs)
     return msgspec.structs.replace(
         again,
-        figures=figures(now),
-        figures_of_run=figures(before),
+        figures=figures(folder),
+        figures_of_run=figures(former_folder),
         differences=differences(common, other) if common.num_rows else {},
     )
 
@@ -271,6 +271,6 @@ def _text(metric: str, figure: Estimate | None, *, sign: bool = False) -> str:
     """Return a figure with its interval as text for a table, `-` without one."""
     if figure is None:
         return "-"
-    digits = digits_of(metric)
+    digits = digits_of(metric, figure)
     value = signed(figure.value, digits) if sign else f"{figure.value:.{digits}f}"
     return f"{value} ({interval(figure, digits, sign=sign)})"
