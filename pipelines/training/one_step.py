@@ -180,7 +180,7 @@ def run_step(
 def _runnable(document: RunDocument, step: str) -> Step:
     """Return the step of a run by its name, if it may run alone; else raise Invalid or NotFound."""
     step_named = document.step(step)
-    if step_named.function is None or stable_name(found.function) not in {
+    if step_named.function is None or stable_name(step_named.function) not in {
         f"{TRAIN}:{name}" for name in _ALONE
     }:
         raise Invalid(
@@ -211,13 +211,13 @@ def _check_columns(model: Model, settings: dict[str, Any], run: str) -> None:
             f"the labels of {settings['objective']}",
             remedy=f"isthmus train {model.path}",
         )
-    held = {feature["name"] for feature in settings["features"]}
-    missing = [str(feature) for feature in model.features if feature.name not in held]
+    columns_of_run = {feature["name"] for feature in settings["features"]}
+    missing = [str(feature) for feature in model.features if feature.name not in columns_of_run]
     if missing:
         raise Invalid(
             f"{model.path} reads {', '.join(missing)}, which the training set of run {run} does "
             "not have",
-            remedy=did_you_mean(missing[0], held) or f"isthmus train {model.path}",
+            remedy=did_you_mean(missing[0], columns_of_run) or f"isthmus train {model.path}",
         )
 
 
