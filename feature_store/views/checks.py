@@ -179,7 +179,7 @@ def _feature_types(
         for schema in schemas.values()
         for column in schema.features
     }
-    types = {
+    types: dict[str, AttributeType | None] = {
         feature.name: attributes.get(feature.name)
         if feature.view is None
         else in_views.get((feature.view, feature.name))

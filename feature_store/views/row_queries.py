@@ -54,11 +54,12 @@ def row_query(description: Description, prediction: Prediction) -> RowQuery:
     wrong = tuple(_mistakes(outputs)) or _of_meaning(description, plain.sql, relations)
     if wrong:
         return RowQuery(columns=(), problems=tuple(sql_problem(view, problem) for problem in wrong))
-    typed = [(output.name, column_type(output.type)) for output in outputs]
-    return RowQuery(
-        columns=tuple(Column(name=name, type=kind) for name, kind in typed if kind is not None),
-        problems=(),
+    columns = tuple(
+        Column(name=output.name, type=kind)
+        for output in outputs
+        if (kind := column_type(output.type)) is not None
     )
+    return RowQuery(columns=columns, problems=())
 
 
 def _sources(

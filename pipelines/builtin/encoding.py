@@ -63,7 +63,9 @@ def learn(
     Raises:
         Invalid: a column is a timestamp, a category is a float, or has too many values.
     """
-    types = {name: of_arrow(data.schema.field(name).type) for name in features}
+    types: dict[str, ColumnType] = {
+        name: of_arrow(data.schema.field(name).type) for name in features
+    }
     for name, kind in types.items():
         if kind == "timestamp":
             raise Invalid(
@@ -139,7 +141,7 @@ def matrix(encoding: Encoding, data: pa.Table) -> csr_matrix:
         )
     if indicators:
         blocks.append(sparse.csr_matrix(np.column_stack(indicators)))
-    return sparse.hstack(blocks, format="csr")
+    return sparse.csr_matrix(sparse.hstack(blocks, format="csr"))
 
 
 def value_places(column: pa.Array[Any], values: Sequence[str]) -> NDArray[np.int64]:

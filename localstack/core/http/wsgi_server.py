@@ -221,7 +221,7 @@ class WsgiServer:
     """
 
     def __init__(self, front: Any, host: str, port: int, channel: type[Channel]) -> None:
-        self._threads = _Threads()
+        self._threads: Any = _Threads()  # waitress wants its own class, and calls four methods
         self._server: Any = _Server(
             _cutting(front),
             dispatcher=self._threads,
