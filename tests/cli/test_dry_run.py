@@ -44,6 +44,7 @@ def test_every_command_that_changes_something_is_tried_here():
     elsewhere = {
         "import",
         "compile",
+        "predict",
         "models replay",
         "runs export",
     }  # tests/{adapters/sagemaker, adapters/vertex, experiments, pipelines}

@@ -107,6 +107,14 @@ def test_a_look_at_the_first_rows_is_not_published(shop):
     assert "ranking_nightly" in isthmus(shop, "query", COUNT, ok=False).err
 
 
+def test_a_dry_run_says_what_would_be_scored_and_begins_nothing(shop):
+    said = isthmus(shop, "predict", "nightly", "--dry-run")
+    assert "nightly   ranker@1   as of" in said.out
+    assert said.out.splitlines()[-1].startswith("dry run: would call ")
+    with im.open(shop / "project.yaml") as project:
+        assert project.target.state.get("predictions/nightly") is None
+
+
 @pytest.mark.soak
 def test_two_at_once_add_one_batch(shop):
     children = [
