@@ -63,6 +63,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
             "Figures",
             _figures(run, run.evaluation),
             page.words(_power(run.evaluation, outcome), "soft"),
+            *(page.verdict([warning], "fail") for warning in run.evaluation.warnings),
         ),
         page.section("Pictures", *pictures(drawn, label_of(run))),
         *([curve_section(run.curve)] if run.curve else []),
