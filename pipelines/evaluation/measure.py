@@ -102,7 +102,7 @@ def _of_number(
         "kind": "number",
         "auc": None,
         "log_loss": None,
-        "base_log_loss": None,
+        "base_log_loss": 0.0,
         "log_loss_difference": None,
         "mean": figures.pop("mean", None),
         "calibration": figures.pop("calibration", None),

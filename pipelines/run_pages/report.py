@@ -173,7 +173,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     if not differences and run.champion.why_not:
         whole = "spearman" if number else "AUC"
         rows.append((f"{whole} against the champion", "not known", run.champion.why_not))
-    if evaluation.base_log_loss is not None:
+    if not number:
         base = f"always answering the base rate: {evaluation.base_log_loss:.5f}"
         rows.append(("log loss", _loss(evaluation), base))
     sure = "1 is perfect"

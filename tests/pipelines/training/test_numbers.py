@@ -152,7 +152,7 @@ def test_the_figures_are_those_of_scipy_and_scikit_learn(shop):
     assert found.mean.value == pytest.approx(truth.mean())
     assert found.capped == (truth == 120).mean() > 0
     assert found.positives == (truth > 0).sum()
-    assert (found.auc, found.log_loss, found.base_log_loss) == (None, None, None)
+    assert (found.auc, found.log_loss, found.base_log_loss) == (None, None, 0)
     assert found.base_rmse == pytest.approx(
         root_mean_squared_error(truth, table["base_rate"].to_numpy())
     )
