@@ -67,7 +67,7 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
     forward_days: float
     auc: Estimate | None
     log_loss: float | None
-    base_log_loss: float | None
+    base_log_loss: float  # of always answering the base rate; 0 of a number, which has none
     log_loss_difference: Estimate | None  # to always answering the base rate known at training
     calibration: Estimate | None
     # pr_auc and log_loss; with `ranked` ndcg@k, recall@k, precision@k, mrr and group_auc. Of a

@@ -95,13 +95,14 @@ def _of_number(
     outcomes, scores, base = (
         table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
     )
-    sums = metrics.totals(table, scores, cutoffs, among)
-    figures = units.estimates(sums | {"mean": units.totals(outcomes, 1.0, among.unit, among.units)})
+    mean = {"mean": units.totals(outcomes, 1.0, among.unit, among.units)}
+    sums = mean | metrics.totals(table, scores, cutoffs, among)
+    figures = units.estimates(sums)
     return {
         "kind": "number",
         "auc": None,
         "log_loss": None,
-        "base_log_loss": None,
+        "base_log_loss": 0.0,
         "log_loss_difference": None,
         "mean": figures.pop("mean", None),
         "calibration": figures.pop("calibration", None),
@@ -109,6 +110,7 @@ def _of_number(
         "base_rmse": float(np.sqrt(((base - outcomes) ** 2).mean())),
         "capped": None if at_most is None else float((outcomes >= at_most).mean()),
         "deciles": regression.deciles(outcomes, scores, among.unit, among.units),
+        "warnings": regression.tail_warnings(sums),
     }
 
 

@@ -5,6 +5,7 @@ Every figure is sums by unit, as a bootstrap of units needs (units.py).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -55,6 +56,22 @@ def totals(outcomes: Any, scores: Any, unit: Codes, number: int) -> dict[str, To
     if (scores >= 0).all() and scores.any():
         by_metric["calibration"] = by_unit(outcomes, scores)
     return by_metric
+
+
+def tail_warnings(metrics: Mapping[str, Totals]) -> tuple[str, ...]:
+    """Return a sentence on the metrics whose 95 % intervals are too narrow, if there are any.
+
+    A few units decide them: the tail of such outcomes is too heavy.
+    """
+    indices = units.heavy_tailed(metrics)
+    if not indices:
+        return ()
+    named = ", ".join(f"{name} ({index:.1f})" for name, index in indices.items())
+    warning = (
+        f"too narrow are the 95 % intervals of {named}: a few units decide these figures (tail "
+        "index below 2); at_most of the objective caps what one row adds"
+    )
+    return (warning,)
 
 
 def spearman(scores: Any, outcomes: Any) -> float:

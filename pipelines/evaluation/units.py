@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from .statistics import SAMPLES, Estimate, Floats, sums
 
 FEWEST = 10  # units; of fewer no interval is worth its name
+_HEAVIEST = 2.0  # tail index of a variance that exists
 # more units than that are drawn in this many random bunches, whose sums are as independent as the
 # units' own
 BUCKETS = 4096
@@ -149,6 +150,28 @@ def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Es
     out = 100 * tail(number, freedom(influence, number))
     low, high = np.percentile(values if len(values) else [value], [out, 100 - out])
     return Estimate(value=value, low=float(low), high=float(high))
+
+
+def heavy_tailed(metrics: Mapping[str, Totals]) -> dict[str, float]:
+    """Return the metrics whose units' parts have too heavy a tail for their intervals.
+
+    Each has the tail index of these parts, from the largest tenth of the units (Hill, Annals of
+    Statistics 1975). Below 2 their variance has no limit as units are added, so that a few units,
+    which a log may hold or not, decide the interval. Metrics without an interval are left out.
+    """
+    indices = {}
+    for name, metric in metrics.items():
+        number = _unit_count(metric)
+        if number < FEWEST:
+            continue
+        sizes = np.sort(abs(parts(metric)))[::-1]
+        largest = max(5, number // 10)
+        if sizes[largest] <= 0:
+            continue
+        excess = float(np.log(sizes[:largest] / sizes[largest]).mean())
+        if excess > 1 / _HEAVIEST:
+            indices[name] = 1 / excess
+    return indices
 
 
 def freedom(influence: Floats, number: int) -> float:

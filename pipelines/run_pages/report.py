@@ -63,6 +63,7 @@ def parts(run: Run, ours: pa.Table, champion: pa.Table | None) -> list[str]:
             "Figures",
             _figures(run, run.evaluation),
             page.words(_power(run.evaluation, outcome), "soft"),
+            *(page.verdict([warning], "fail") for warning in run.evaluation.warnings),
         ),
         page.section("Pictures", *pictures(drawn, label_of(run))),
         *([curve_section(run.curve)] if run.curve else []),
@@ -172,7 +173,7 @@ def _figures(run: Run, evaluation: Evaluation) -> str:
     if not differences and run.champion.why_not:
         whole = "spearman" if number else "AUC"
         rows.append((f"{whole} against the champion", "not known", run.champion.why_not))
-    if evaluation.base_log_loss is not None:
+    if not number:
         base = f"always answering the base rate: {evaluation.base_log_loss:.5f}"
         rows.append(("log loss", _loss(evaluation), base))
     sure = "1 is perfect"

@@ -94,10 +94,11 @@ def _figures(run: Run) -> Iterator[tuple[str, float]]:
             ("test_rows", run.evaluation.rows),
             ("test_positives", run.evaluation.positives),
         )
+        if run.evaluation.kind == "rate":
+            yield "base_log_loss", run.evaluation.base_log_loss
         yield from (
             (name, value)
             for name, value in (
-                ("base_log_loss", run.evaluation.base_log_loss),
                 ("base_rmse", run.evaluation.base_rmse),
                 ("test_capped", run.evaluation.capped),
             )

@@ -46,7 +46,8 @@ def log(world, people, seed):
         stayed = random.random(len(unit)) < 1 / (1 + np.exp(1.7 - patience[unit] - WORTH[item]))
         outcome = stayed * scale * np.exp(random.normal(-0.3, 0.8, len(unit)))
     else:
-        outcome = np.minimum(scale / 3 * (1 + random.pareto(1.5, len(unit))), CAP)
+        outcome = scale / 3 * (1 + random.pareto(1.5, len(unit)))
+        outcome = np.minimum(outcome, CAP) if world == WORLDS[2] else outcome
     return Log(
         unit=unit,
         group=group,

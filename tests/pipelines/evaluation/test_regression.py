@@ -10,6 +10,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import r2_score, root_mean_squared_error
 
 from isthmus.pipelines.evaluation import measure, regression, units
+from isthmus.tests.pipelines.evaluation import stays
 
 levels = st.sampled_from([0.0, 0.0, 1.0, 2.0, 3.5, 70.0])
 
@@ -111,6 +112,16 @@ def test_differences_are_paired_and_turn_their_sign_when_the_models_change_place
     for name, figure in forth.items():
         assert figure.value == pytest.approx(-back[name].value)
         assert figure.low == pytest.approx(-back[name].high)
+
+
+def test_heavy_tails_are_warned_of_and_light_ones_are_not():
+    for world, names in (("log-normal", {"rmse"}), ("pareto", {"rmse", "mean", "mae"})):
+        made = stays.log(world, 300, 11)
+        assert set(units.heavy_tailed(stays.sums(made, made.by_item))) >= names
+    capped = stays.log("pareto with a cap", 1000, 11)
+    totals = stays.sums(capped, capped.by_item)
+    assert units.heavy_tailed(totals) == {}
+    assert regression.tail_warnings(totals) == ()
 
 
 def test_a_constant_model_is_compared_and_nothing_is_known_of_its_order():

@@ -1,5 +1,6 @@
 """A model of a number from its training set to its record: figures, gate, texts and pages."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from scipy.stats import spearmanr
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+from isthmus.errors import ProjectError
 from isthmus.pipelines.run_pages import runs
 from isthmus.pipelines.run_pages.compare import compare
 from isthmus.pipelines.run_pages.comparison_page import comparison_page
@@ -152,7 +154,7 @@ def test_the_figures_are_those_of_scipy_and_scikit_learn(shop):
     assert found.mean.value == pytest.approx(truth.mean())
     assert found.capped == (truth == 120).mean() > 0
     assert found.positives == (truth > 0).sum()
-    assert (found.auc, found.log_loss, found.base_log_loss) == (None, None, None)
+    assert (found.auc, found.log_loss, found.base_log_loss) == (None, None, 0)
     assert found.base_rmse == pytest.approx(
         root_mean_squared_error(truth, table["base_rate"].to_numpy())
     )
@@ -205,6 +207,25 @@ def test_the_worse_model_fails_its_gate_and_leaks_that_nobody_looked_for_pass_no
     }
     assert worse.champion.difference is None
     assert set(worse.champion.differences) >= {"rmse", "mae", "r2", "spearman", "value@1"}
+
+
+@pytest.mark.parametrize(
+    ("make", "gate", "message"),
+    [
+        (make_project, "auc", "dwell is a number, which has no auc"),
+        (make_project, "recall@10_vs_champion", "dwell is a number, which has no recall@10"),
+        (trained.make_project, "rmse", "ctr is a rate of rows with an outcome, which has no rmse"),
+    ],
+)
+def test_a_gate_on_a_figure_of_the_other_kind_is_refused(tmp_path, make, gate, message):
+    folder = make(tmp_path / "shop")
+    with (folder / "models" / "good.yaml").open("a") as file:
+        file.write(f"gate: {{{gate}: {{at_least: 0}}}}\n")
+    text = (folder / "models" / "good.yaml").read_text()
+    text = text.replace("gate: {spearman: {at_least: 0}}\n", "")
+    (folder / "models" / "good.yaml").write_text(text)
+    with pytest.raises(ProjectError, match=re.escape(message)):
+        trained.open_project(folder)
 
 
 def test_the_summary_speaks_of_the_number(shop):
