@@ -51,6 +51,7 @@ KINDS = {  # the file in each release's folder -> what reads it
     "split": "endpoints.gateway.decide.sticky_split:Split",
     "state_counter": "pipelines.runs.names:Counter",
     "state_ingest": "events.intake.stamps:BatchStamp",
+    "state_prediction": "pipelines.scoring.scoring:Unfinished",
     "state_project": "lifecycle.resources.applied_digests:Applied",
     "state_promotion": "pipelines.training.promotion:Promotion",
     "state_table": "feature_store.tables.static_tables:_Loaded",
