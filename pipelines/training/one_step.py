@@ -226,11 +226,7 @@ def _run(context: StepContext, step: Step, folder: Path, log: TextIO) -> None:
 
     Modules of the project that an earlier call imported are read again.
     """
-    root = folder.resolve()
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and Path(file).resolve().is_relative_to(root) and "site-packages" not in file:
-            del sys.modules[name]
+    _forget_modules(folder)
     importable(str(folder))
     try:
         with chdir(folder), redirect_stdout(log):
@@ -239,6 +235,17 @@ def _run(context: StepContext, step: Step, folder: Path, log: TextIO) -> None:
         reason = str(error).removeprefix("Invalid: ")
         remedy = getattr(error.__cause__, "remedy", None)
         raise Invalid(f"step {step.name}: {reason}", remedy=remedy) from error
+    finally:
+        _forget_modules(folder)  # another project's module may have the same name
+
+
+def _forget_modules(folder: Path) -> None:
+    """Drop the imported modules of a project's folder, so that the next import reads the files."""
+    root = folder.resolve()
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and Path(file).resolve().is_relative_to(root) and "site-packages" not in file:
+            del sys.modules[name]
 
 
 def _with_figures(again: StepAgain, folder: Path, former_folder: Path | None) -> StepAgain:
