@@ -173,8 +173,10 @@ def _feature_types(
     spec = description.spec
     objective = spec.objectives.get(model.objective)
     event = spec.events.get(objective.exposure) if objective else None
-    attributes = {a.name: a.type for a in event.attributes} if event else {}
-    in_views = {
+    attributes: dict[str, AttributeType] = (
+        {a.name: a.type for a in event.attributes} if event else {}
+    )
+    in_views: dict[tuple[str, str], AttributeType] = {
         (schema.name, column.name): COLUMN_TYPES[column.type].attribute
         for schema in schemas.values()
         for column in schema.features
