@@ -194,7 +194,16 @@ def _project(root: yaml.Mapping, fenced: Fence, report: Report) -> ProjectSpec |
         feature_files.table_file(fenced, table.name, table.path, report)
     views = {
         name: build_feature_view(
-            name, values, f"features/{name}.sql", feature_files.view_sql(fenced, name, report)
+            name,
+            values,
+            f"features/{name}.sql",
+            files.read_sql(
+                fenced,
+                f"features/{name}.sql",
+                f"feature_views.{name}",
+                report,
+                remedy="write a SELECT: the entity's key, event_timestamp and the features",
+            ),
         )
         for name, values in sound("feature_views").items()
     }

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ...errors import Invalid
 from ...times import utc_milliseconds
 from ..joins.point_in_time import point_in_time
-from ..sql.subset import parse
-from ..views.sources import view_sources
-from .training_set import join_view
+from ..sql.subset import parameter_names, parse
+from ..views.row_queries import AS_OF
+from .training_set import views_to_join
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -40,38 +39,22 @@ def entity_rows(
         as_of: The moment; rows of views that became known later do not count.
 
     Returns:
-        `columns`, then the features; sorted by `columns` from left to right.
+        `columns`, then the features, view by view; sorted by `columns` from left to right.
 
     Raises:
         Invalid: a view has not been materialized, or its entity's key is not a column.
     """
-    names_by_view: dict[str, list[str]] = {}
-    for feature in features:
-        if feature.view is not None:
-            names_by_view.setdefault(feature.view, []).append(feature.name)
-    sources = view_sources(project.description, tuple(names_by_view)) if names_by_view else ()
-    for source in sources:
-        if source.entity.key not in columns:
-            raise Invalid(
-                f"{source.view.name} is of entity {source.entity.name}, and the rows have no "
-                f"{source.entity.key}",
-                remedy=f"add {source.entity.key} to the SELECT",
-            )
-    views = [join_view(project, source, names_by_view[source.view.name]) for source in sources]
+    views = views_to_join(project, columns, features, rows="the rows to score")
     moment = utc_milliseconds(as_of)
     literal = f"TIMESTAMP '{moment:%Y-%m-%d %H:%M:%S}.{moment.microsecond // 1000:03d}'"
     listed = ", ".join(f"isthmus_rows.{name}" for name in columns)
     spine = f"SELECT {listed}, {literal} AS {_TIME} FROM (\n{sql}\n) AS isthmus_rows"
-    from sqlglot import exp
-
-    parameters = {placeholder.name for placeholder in parse(sql).find_all(exp.Placeholder)}
-    table = point_in_time(
+    return point_in_time(
         project.target,
         spine,
         list(columns),
         views,
-        params={"as_of": moment} if "as_of" in parameters else {},
+        params={AS_OF: moment} if AS_OF in parameter_names(parse(sql)) else {},
         time=_TIME,
         order_by=list(columns),
     )
-    return table.select([*columns, *(name for names in names_by_view.values() for name in names)])

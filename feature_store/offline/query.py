@@ -8,7 +8,7 @@ from sqlglot import exp
 
 from ...errors import Invalid
 from ...project.reading.names import did_you_mean
-from ..sql.subset import parse
+from ..sql.subset import parameter_names, parse
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +49,7 @@ def _check_params(tree: exp.Query, params: dict[str, object]) -> None:
 
     The warehouse refuses one that is missing.
     """
-    names = sorted({placeholder.name for placeholder in tree.find_all(exp.Placeholder)})
+    names = sorted(parameter_names(tree))
     if unknown := next((name for name in params if name not in names), None):
         raise Invalid(
             f"SQL: there is no ${unknown} in it", remedy=did_you_mean(unknown, names, has="it has")

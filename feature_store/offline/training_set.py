@@ -86,7 +86,7 @@ def training_set(
         raise NotFound(
             f"{objective} has no attribute {', '.join(unknown)} (it has {', '.join(names[4:])})"
         )
-    views = _views(project, names, features, stamps=stamps)
+    views = views_to_join(project, names, features, rows="the objective's rows", stamps=stamps)
     start, end, as_of = (
         utc_milliseconds(moment) for moment in (start, end, as_of or project.now())
     )
@@ -116,10 +116,26 @@ def training_set(
     return table.select([*names, *feature_names, *(view.stamp for view in views if view.stamp)])
 
 
-def _views(
-    project: Project, names: Sequence[str], features: Sequence[Feature], *, stamps: bool
+def views_to_join(
+    project: Project,
+    columns: Sequence[str],
+    features: Sequence[Feature],
+    *,
+    rows: str,
+    stamps: bool = False,
 ) -> list[JoinView]:
-    """Return the feature views to join for a training set, with the features to read from each."""
+    """Return the feature views to join to some rows, with the features to read from each.
+
+    Args:
+        project: The project.
+        columns: The columns of the rows, among which are the keys of the views' entities.
+        features: The features to read; those that are no view's are left out.
+        rows: What the rows are called in the error of a key that they lack.
+        stamps: Whether each view's column STAMP<view> is wanted.
+
+    Raises:
+        Invalid: a view has not been materialized, or its entity's key is not a column.
+    """
     names_by_view: dict[str, list[str]] = {}
     for feature in features:
         if feature.view is not None:
@@ -128,11 +144,11 @@ def _views(
         return []
     sources = view_sources(project.description, tuple(names_by_view))
     for source in sources:
-        if source.entity.key not in names:
+        if source.entity.key not in columns:
             raise Invalid(
-                f"{source.view.name} is of entity {source.entity.name}, and the objective's "
-                f"rows have no {source.entity.key}",
-                remedy="use a view of an entity whose key is an attribute of the exposure",
+                f"{source.view.name} is of entity {source.entity.name}, and {rows} have no "
+                f"{source.entity.key}",
+                remedy="use a view of an entity whose key they have",
             )
     return [
         join_view(

@@ -61,6 +61,11 @@ def tables(sql: str) -> frozenset[str]:
     return frozenset(reads(sql))
 
 
+def parameter_names(tree: exp.Query) -> frozenset[str]:
+    """Return the names of a query's parameters, without the `$`."""
+    return frozenset(placeholder.name for placeholder in tree.find_all(exp.Placeholder))
+
+
 def reads(sql: str) -> Counter[str]:
     """Return how many times a query names each relation that it reads, in lower case."""
     tree = _parse(sql)

@@ -71,23 +71,22 @@ def _predictions(description: Description) -> Iterator[Problem]:
         query = row_query(description, prediction)
         yield from query.problems
         names = {column.name for column in query.columns}
-        trained = [
-            model
+        needed = {
+            feature.name if feature.view is None else keys.get(feature.view, ""): (model, feature)
             for model in spec.models.values()
             if (model.model, model.alias) == (prediction.model, prediction.ref)
-        ]
-        for model in trained if not query.problems else ():
-            for feature in model.features:
-                name = feature.name if feature.view is None else keys.get(feature.view, "")
-                if name and name not in names and name not in model.serve_as:
-                    yield Problem(
-                        file=prediction.path,
-                        line=1,
-                        message=f"{prediction.name}: {model.path} reads {feature}, and the rows "
-                        f"have no {name}",
-                        remedy=f"add {name} to the SELECT",
-                    )
-                    break
+            for feature in model.features
+            if feature.name not in model.serve_as
+        }
+        for name, (model, feature) in needed.items() if query.columns else ():
+            if name and name not in names:
+                yield Problem(
+                    file=prediction.path,
+                    line=1,
+                    message=f"{prediction.name}: {model.path} reads {feature}, and the rows have "
+                    f"no {name}",
+                    remedy=f"add {name} to the SELECT",
+                )
 
 
 def _rules(description: Description, schemas: dict[str, ViewSchema]) -> Iterator[Problem]:

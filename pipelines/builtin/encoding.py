@@ -18,6 +18,7 @@ import msgspec
 from ...errors import Invalid
 from ...events.port import ColumnType
 from ...events.tables.column_types import of_arrow
+from ..transforms.columns import floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -78,7 +79,7 @@ def learn(
     return Encoding(
         types=types,
         numbers=tuple(
-            _learn_number(name, floats(data[name]), indicated=nulls == "indicator")
+            _learn_number(name, floats(data[name].combine_chunks()), indicated=nulls == "indicator")
             for name in features
             if name not in as_categories
         ),
@@ -124,7 +125,7 @@ def matrix(encoding: Encoding, data: pa.Table) -> csr_matrix:
     standardised: list[NDArray[np.float64]] = []
     indicators: list[NDArray[np.float64]] = []
     for number in encoding.numbers:
-        values = floats(data[number.name])
+        values = floats(data[number.name].combine_chunks())
         finite = np.isfinite(values)
         standardised.append(np.where(finite, (values - number.mean) / number.scale, 0.0))
         if number.has_null:
@@ -159,18 +160,6 @@ def value_places(column: pa.Array[Any], values: Sequence[str]) -> NDArray[np.int
         len(values),
         places.to_numpy(zero_copy_only=False),
     ).astype(np.int64)
-
-
-def floats(column: pa.ChunkedArray[Any]) -> NDArray[np.float64]:
-    """Return a column of numbers or bools as doubles, NaN for null."""
-    import pyarrow as pa
-
-    whole = column.combine_chunks()
-    numbers = whole.cast(pa.int8()) if pa.types.is_boolean(whole.type) else whole
-    values: NDArray[np.float64] = numbers.cast(pa.float64(), safe=False).to_numpy(
-        zero_copy_only=False
-    )
-    return values
 
 
 def texts(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...events.port import ColumnType
-from ..transforms.columns import warm_up
-from .encoding import Encoding, floats, texts, value_places
+from ..transforms.columns import floats, warm_up
+from .encoding import Encoding, texts, value_places
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,7 +49,7 @@ class LinearWeights:
         total = np.full(table.num_rows, self.intercept)
         for name in sorted(self.numbers):  # in one order: sums are rounded
             about = self.numbers[name]
-            values = floats(table[name])
+            values = floats(table[name].combine_chunks())
             weighted = about["weight"] * ((values - about["mean"]) / about["scale"])
             total += np.where(np.isfinite(values), weighted, about["null"])
         for name in sorted(self._values):

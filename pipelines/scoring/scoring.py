@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from ...core.formats import StoredDocument, decode
 from ...errors import Invalid, NotFound, Refused
+from ...events.port import Column, ColumnType
 from ...feature_store.views.row_queries import row_query
 from ...feature_store.views.schema import view_schemas
 from ...project.reading.names import did_you_mean
@@ -100,7 +102,7 @@ def plan_batch(
     if query.problems:
         first = query.problems[0]
         raise Invalid(f"{first.file}:{first.line}: {first.message}", remedy=first.remedy)
-    _check_features(project, version, manifest)
+    _check_features(project, version, manifest, query.columns)
     return Batch(
         prediction=prediction.name,
         sql=prediction.sql,
@@ -117,26 +119,37 @@ def plan_batch(
     )
 
 
-def _check_features(project: Project, version: ModelVersion, manifest: Manifest) -> None:
-    """Raise Refused if a feature that a version was trained on is gone or of another type now."""
+def _check_features(
+    project: Project, version: ModelVersion, manifest: Manifest, rows: Sequence[Column]
+) -> None:
+    """Check that the views and the rows have each feature of a version in its type.
+
+    Raises:
+        Refused: a view has it no more, or in another type.
+        Invalid: the rows do not have an attribute, or have it in another type.
+    """
     schemas, _ = view_schemas(project.description)
+    columns: dict[str | None, dict[str, ColumnType]] = {
+        name: {column.name: column.type for column in schema.features}
+        for name, schema in schemas.items()
+    }
+    columns[None] = {column.name: column.type for column in rows}
     for feature in manifest.features:
+        if feature.name in manifest.serve_as:
+            continue
+        kind = columns.get(feature.view, {}).get(feature.name)
+        if kind is not None and feature.type in (kind, None):
+            continue
+        trained = f"{version.model}@{version.version} was trained on "
         if feature.view is None:
-            continue
-        today = (
-            {c.name: c.type for c in schemas[feature.view].features}
-            if (feature.view in schemas)
-            else {}
-        )
-        if feature.name not in today:
-            problem = "which is no feature today"
-        elif feature.type is not None and today[feature.name] != feature.type:
-            problem = f"a {feature.type} then, a {today[feature.name]} today"
-        else:
-            continue
+            raise Invalid(
+                f"{trained}{feature.name} ({feature.type}), and the rows have "
+                f"{'none' if kind is None else f'it as {kind}'}",
+                remedy=f"{feature.name} in the SELECT, by a CAST if need be",
+            )
         raise Refused(
-            f"{version.model}@{version.version} was trained on {feature.view}.{feature.name}, "
-            f"{problem}",
+            f"{trained}{feature.view}.{feature.name} ({feature.type}), which is "
+            f"{'no feature' if kind is None else kind} today",
             remedy=f"isthmus train {manifest.configuration}, or undo the change of the view",
         )
 

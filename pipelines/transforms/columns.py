@@ -1,4 +1,4 @@
-"""Make an Arrow table of the rows that a predictor is asked with."""
+"""Make an Arrow table of the rows that a predictor is asked with, and numbers of its columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from ...events.port import ColumnType
 from ...events.tables.column_types import arrow_type
 
 if TYPE_CHECKING:
+    import numpy as np
     import pyarrow as pa
+    from numpy.typing import NDArray
 
 
 class WrongRows(ValueError):
@@ -39,6 +41,17 @@ def table_of(rows: Sequence[Mapping[str, Any]], types: Mapping[str, ColumnType])
         except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, OverflowError) as error:
             raise WrongRows(f"{name} is not of type {kind} in every instance: {error}") from None
     return pa.table(columns)
+
+
+def floats(column: pa.Array[Any]) -> NDArray[np.float64]:
+    """Return a column of numbers or bools as doubles, NaN for null."""
+    import pyarrow as pa
+
+    numbers = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column
+    values: NDArray[np.float64] = numbers.cast(pa.float64(), safe=False).to_numpy(
+        zero_copy_only=False
+    )
+    return values
 
 
 def warm_up() -> None:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...project.specs.description import Transform
+from .columns import floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,7 +60,7 @@ def _bucketize(column: pa.Array[Any], edges: Sequence[float]) -> pa.Array[Any]:
     import numpy as np
     import pyarrow as pa
 
-    values = _floats(column)
+    values = floats(column)
     buckets = np.searchsorted(np.asarray(edges), values, side="right")
     indices = pa.array(buckets, pa.int32(), mask=np.isnan(values))
     return pa.array(bucket_names(edges), pa.string()).take(indices)
@@ -70,7 +71,7 @@ def _log(column: pa.Array[Any]) -> pa.Array[Any]:
     import numpy as np
     import pyarrow as pa
 
-    values = _floats(column)
+    values = floats(column)
     countable = np.isfinite(values) & (values >= 0)
     return pa.array(np.log1p(np.where(countable, values, 0.0)), pa.float64(), mask=~countable)
 
@@ -98,12 +99,3 @@ def _cross(columns: Sequence[pa.Array[Any]], into: int) -> pa.Array[Any]:
         for row in zip(*values, strict=True)
     ]
     return pa.array(list(map(str, hashes)), pa.string()).take(pa.array(codes, pa.int64()))
-
-
-def _floats(column: pa.Array[Any]) -> NDArray[np.float64]:
-    """Return a column of numbers as doubles, NaN for null."""
-    import pyarrow as pa
-
-    floats = column.cast(pa.float64(), safe=False)
-    values: NDArray[np.float64] = floats.to_numpy(zero_copy_only=False)
-    return values

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..reading.common_shapes import DURATION, NAME_SHAPE
+from ..reading.common_shapes import DURATION, NAME_SHAPE, path_inside
 from ..reading.quantities import Mistake
 from ..reading.shapes import Key, OneOf, Record, Text
 
@@ -12,11 +12,7 @@ def _path(text: str) -> str:
 
     It must be Parquet or CSV, inside the project's folder.
     """
-    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
-        raise Mistake(
-            f"{text!r} is not inside the project's folder",
-            "put the file there and write its path from the folder: data/items.parquet",
-        )
+    path_inside(text, "data/items.parquet")
     if not text.endswith((".parquet", ".csv")):
         raise Mistake(
             f"{text!r} is neither .parquet nor .csv",

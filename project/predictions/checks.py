@@ -7,11 +7,10 @@ from collections.abc import Mapping
 from ..reading.names import did_you_mean
 from ..reading.report import Report
 from ..specs.description import ProjectSpec
-from .keys import MOST_SHARDS
 
 
 def check(spec: ProjectSpec, registered: Mapping[str, set[str]], report: Report) -> None:
-    """Report predictions of models that no configuration trains, and too many shards.
+    """Report predictions of models that no configuration trains.
 
     `registered`: the aliases that each model gets from any configuration.
     """
@@ -22,10 +21,4 @@ def check(spec: ProjectSpec, registered: Mapping[str, set[str]], report: Report)
                 f"{key}.model",
                 f"no file of models/ trains {prediction.model}",
                 did_you_mean(prediction.model, registered, has="models are"),
-            )
-        if prediction.shards > MOST_SHARDS:
-            report.add(
-                f"{key}.shards",
-                f"{prediction.shards} shards are too many: a pipeline of SageMaker has 50 steps",
-                f"write {MOST_SHARDS} or fewer",
             )

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ..endpoints.keys import MODEL_REFERENCE
+from ..reading.common_shapes import path_inside
 from ..reading.names import name_problem, relation_problem
 from ..reading.quantities import Mistake
 from ..reading.shapes import Key, Number, Record, Text
 
-MOST_SHARDS = 40  # SageMaker takes 50 steps a pipeline, and two are not shards
+_MOST_SHARDS = 40  # SageMaker takes 50 steps a pipeline
 
 
 def _table(text: str) -> str:
@@ -19,11 +20,7 @@ def _table(text: str) -> str:
 
 def _path(text: str) -> str:
     """Return the path of an SQL file unchanged; raise Mistake unless it is inside the project."""
-    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
-        raise Mistake(
-            f"{text!r} is not inside the project's folder",
-            "put the file there and write its path from the folder: predictions/nightly.sql",
-        )
+    path_inside(text, "predictions/nightly.sql")
     if not text.endswith(".sql"):
         raise Mistake(f"{text!r} is no .sql file", "write predictions/nightly.sql")
     return text
@@ -52,9 +49,9 @@ PREDICTION = Record(
             description="The table that gains the scored rows, one batch a call.",
         ),
         "shards": Key(
-            shape=Number(whole=True, least=1),
+            shape=Number(whole=True, least=1, most=_MOST_SHARDS),
             example="4",
-            description=f"How many parts are scored at once, {MOST_SHARDS} at most. Default 1.",
+            description=f"How many parts are scored at once, {_MOST_SHARDS} at most. Default 1.",
         ),
     },
 )

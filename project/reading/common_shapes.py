@@ -28,6 +28,16 @@ def column(text: str) -> str:
     return text
 
 
+def path_inside(text: str, example: str) -> str:
+    """Return a file's path unchanged; raise Mistake unless it lies in the project's folder."""
+    if text.startswith(("/", "~")) or "\\" in text or ".." in text.split("/") or "://" in text:
+        raise Mistake(
+            f"{text!r} is not inside the project's folder",
+            f"put the file there and write its path from the folder: {example}",
+        )
+    return text
+
+
 def _days(text: str) -> timedelta:
     """Parse a duration of whole days, such as `7d`.
 

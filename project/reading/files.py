@@ -47,6 +47,26 @@ def read_text(path: Path, file: str, report: Report, fence: Fence | None = None)
     return None
 
 
+def read_sql(fence: Fence, file: str, key: str, report: Report, *, remedy: str) -> str:
+    """Return the SQL text of a file of the project, without a closing semicolon.
+
+    "" after reporting an error at `key`; `remedy` says what to write into the file.
+    """
+    path = fence.folder / file
+    if not path.exists():
+        near = sorted(other.name for other in path.parent.glob("*.sql"))
+        report.add(key, f"there is no {file}", did_you_mean(path.name, near) or remedy)
+        return ""
+    text = read_text(path, file, report, fence)
+    if text is None:
+        report.add(key, f"{file} cannot be read")
+        return ""
+    bare = text.rstrip().rstrip(";").rstrip()
+    if not any(line.strip() and not line.strip().startswith("--") for line in bare.splitlines()):
+        report.add(key, f"{file} holds no SQL", remedy)
+    return bare + "\n"
+
+
 def read_yaml(
     path: Path, file: str, key: str, report: Report, fence: Fence | None = None
 ) -> yaml.Node | None:

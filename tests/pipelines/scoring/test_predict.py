@@ -24,9 +24,9 @@ DECLARED = """
 predictions:
   nightly: {model: ranker@champion, rows: predictions/nightly.sql, into: ranking_nightly, shards: 4}
 """
-ROWS = """SELECT item_id, count(*) AS times
+ROWS = """SELECT item_id, count(*) AS times, sum(position) AS places
 FROM events_impression
-WHERE event_timestamp <= $as_of
+WHERE event_timestamp > $as_of - INTERVAL 30 DAY AND event_timestamp <= $as_of
 GROUP BY item_id
 """
 SOON = timedelta(minutes=4)
@@ -195,7 +195,9 @@ def test_a_version_of_other_features_is_refused_before_anything_runs(shop):
     edit(shop / "features/item_history.sql", "item_ctr_7d", "item_ctr_week")
     edit(shop / "models/history.yaml", "item_ctr_7d", "item_ctr_week")
     with im.open(shop / "project.yaml") as project:
-        with pytest.raises(Refused, match=r"item_history\.item_ctr_7d, which is no feature today"):
+        with pytest.raises(
+            Refused, match=r"item_history\.item_ctr_7d \(float64\), which is no feature today"
+        ):
             im.predict(project, "nightly")
         assert project.target.state.get("predictions/nightly") is None
 
