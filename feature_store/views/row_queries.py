@@ -15,7 +15,7 @@ from ...project.specs.description import Description, FeatureView
 from ...project.specs.predictions import Prediction
 from ..port import SqlProblem
 from .columns import Output, column_type
-from .schema import empty_database, outputs_of, relation_columns, sql_problem
+from .schema import empty_database, outputs_of, relation_columns, sql_problem, unreadable_tables
 
 if TYPE_CHECKING:
     from sqlglot import exp
@@ -69,7 +69,7 @@ def _sources(
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
-    from ..sql.subset import line_of, tables
+    from ..sql.subset import line_of
 
     yield from names_of_ours(tree)
     for parameter in tree.find_all(exp.Placeholder):
@@ -79,16 +79,15 @@ def _sources(
                 what=f"the parameter ${parameter.name}",
                 why=f"the rows of a prediction have one, ${AS_OF}: write the value",
             )
-    unknown = tables(sql) - {name.lower() for name in relations}
-    for table in tree.find_all(exp.Table):
-        if table.name.lower() in unknown:
-            unknown -= {table.name.lower()}
-            yield SqlProblem(
-                line=line_of(table),
-                what=f"{table.name} cannot be read here",
-                why=did_you_mean(table.name.lower(), sorted(relations), has="rows may be read from")
-                or "declare events, objectives or tables in project.yaml",
-            )
+    yield from unreadable_tables(
+        tree,
+        sql,
+        relations,
+        lambda name: (
+            did_you_mean(name, sorted(relations), has="rows may be read from")
+            or "declare events, objectives or tables in project.yaml"
+        ),
+    )
     yield from reused_aliases(
         tree, {name.lower(): [c.name for c in columns] for name, columns in relations.items()}
     )

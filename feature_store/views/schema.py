@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -224,7 +224,7 @@ def _sources(
     from sqlglot import exp
 
     from ..sql.names import names_of_ours, reused_aliases
-    from ..sql.subset import SqlProblem, line_of, tables
+    from ..sql.subset import SqlProblem, line_of
 
     yield from names_of_ours(tree)
     for parameter in tree.find_all(exp.Placeholder):
@@ -233,18 +233,38 @@ def _sources(
             what=f"the parameter ${parameter.name}",
             why="a feature view takes none: write the value",
         )
-    unknown = tables(view.sql) - {name.lower() for name in relations}
+    yield from unreadable_tables(
+        tree, view.sql, relations, lambda name: _instead(name, spec, relations)
+    )
+    yield from reused_aliases(
+        tree, {name.lower(): [c.name for c in columns] for name, columns in relations.items()}
+    )
+
+
+def unreadable_tables(
+    tree: exp.Query, sql: str, relations: Mapping[str, object], instead: Callable[[str], str]
+) -> Iterator[SqlProblem]:
+    """Yield a problem for each table that a query reads and that is not one of the relations.
+
+    Args:
+        tree: The query's syntax tree.
+        sql: Its text.
+        relations: What it may read, by name.
+        instead: Returns, by the table's name in lower case, what to read in its place.
+    """
+    from sqlglot import exp
+
+    from ..sql.subset import SqlProblem, line_of, tables
+
+    unknown = tables(sql) - {name.lower() for name in relations}
     for table in tree.find_all(exp.Table):
         if table.name.lower() in unknown:
             unknown -= {table.name.lower()}
             yield SqlProblem(
                 line=line_of(table),
                 what=f"{table.name} cannot be read here",
-                why=_instead(table.name.lower(), spec, relations),
+                why=instead(table.name.lower()),
             )
-    yield from reused_aliases(
-        tree, {name.lower(): [c.name for c in columns] for name, columns in relations.items()}
-    )
 
 
 def _instead(name: str, spec: ProjectSpec, relations: Mapping[str, object]) -> str:

@@ -1,32 +1,14 @@
 """`isthmus predict` gives the same predictions on a laptop and on both offline clouds."""
 
-import os
-
 import pytest
 
 import isthmus as im
 from isthmus.tests.cli.running import create
-from isthmus.tests.conformance.places import aws_stack, gcp_stack
+from isthmus.tests.experiments.chain.test_chain import PROFILES, TARGETS, led_to
 from isthmus.tests.pipelines.scoring.test_predict import DECLARED, ROWS
-from isthmus_stack.aws.core.environment import STRAY
-from isthmus_stack.client import Stack
-from isthmus_stack.gcp.environment import stray as stray_of_google
 
 pytestmark = pytest.mark.slow
 
-PROFILES = """default: local
-targets:
-  local: {}
-  sagemaker:
-    account: "123456789012"
-    region: us-east-1
-    bucket: s3://example-ranker
-    role: arn:aws:iam::123456789012:role/ranker
-  vertex:
-    project: example-ranker
-    location: us-central1
-    bucket: gs://example-ranker
-"""
 READ = "SELECT * FROM ranking_nightly ORDER BY item_id"
 
 
@@ -61,19 +43,7 @@ def on_a_laptop(shop):
     return scored(shop, "local")
 
 
-def test_the_offline_aws_gives_the_laptops_rows(shop, on_a_laptop, monkeypatch):
-    for name in STRAY:
-        monkeypatch.delenv(name, raising=False)
-    running = aws_stack()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", running.url)
-    Stack(running.url).reset()
-    assert scored(shop, "sagemaker") == on_a_laptop
-
-
-def test_the_offline_google_gives_the_laptops_rows(shop, on_a_laptop, monkeypatch):
-    for name in filter(stray_of_google, list(os.environ)):
-        monkeypatch.delenv(name)
-    running = gcp_stack()
-    monkeypatch.setenv("GCP_ENDPOINT_URL", running.url)
-    Stack(running.url, "gcp").reset()
-    assert scored(shop, "vertex") == on_a_laptop
+@pytest.mark.parametrize("target", TARGETS[1:])
+def test_an_offline_cloud_gives_the_laptops_rows(shop, on_a_laptop, target, monkeypatch):
+    led_to(target, monkeypatch)
+    assert scored(shop, target) == on_a_laptop
