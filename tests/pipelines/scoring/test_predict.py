@@ -9,12 +9,15 @@ import threading
 from contextlib import closing
 from datetime import timedelta
 
+import msgspec
 import pytest
 
 import isthmus as im
+from isthmus.endpoints.gateway.request.inputs import manifest_of
 from isthmus.errors import Invalid, NotFound, Refused
-from isthmus.pipelines.models.predictor import load
+from isthmus.pipelines.models.predictor import ModelFeature, load
 from isthmus.pipelines.runs.document import local_path
+from isthmus.pipelines.scoring.scoring import plan_batch
 from isthmus.storage import wait
 from isthmus.tests.cli.running import edit, isthmus
 
@@ -200,6 +203,34 @@ def test_a_version_of_other_features_is_refused_before_anything_runs(shop):
         ):
             im.predict(project, "nightly")
         assert project.target.state.get("predictions/nightly") is None
+
+
+@pytest.mark.parametrize(
+    ("feature", "said"),
+    [
+        (
+            ModelFeature(name="times", type="string"),
+            r"times \(string\), and the rows have it as int64",
+        ),
+        (ModelFeature(name="weekday", type="int64"), r"weekday \(int64\), and the rows have none"),
+        (
+            ModelFeature(name="item_ctr_7d", view="item_history", type="string"),
+            r"item_history\.item_ctr_7d \(string\), which is float64 today",
+        ),
+    ],
+)
+def test_rows_without_what_the_version_reads_are_refused_before_anything_runs(
+    project, feature, said
+):
+    manifest = manifest_of(project, "ranker", 1)
+    with pytest.raises((Invalid, Refused), match=said):
+        plan_batch(
+            project,
+            project.spec.predictions["nightly"],
+            project.target.registry.get("ranker", 1),
+            msgspec.structs.replace(manifest, features=(feature,)),
+            as_of=project.now(),
+        )
 
 
 @pytest.mark.parametrize(
