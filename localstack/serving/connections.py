@@ -1,22 +1,30 @@
-"""HTTP to a container on this machine from threads, over kept connections: http.client's."""
+"""HTTP to a container on this machine from threads, over kept connections: urllib3's."""
 
 from __future__ import annotations
 
 import http.client
-import select
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import lru_cache
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
+import urllib3
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProtocolError,
+    ReadTimeoutError,
+)
+from urllib3.util import SKIP_HEADER, Retry
 
 Headers = tuple[tuple[str, str], ...]
 CLOSED = "the container closed the connection before it had answered"
+_NEVER = Retry(total=False)  # made once: urllib3 would make one for each call
 _MOST_KEPT = 256  # connections that are idle
 _PART = 65_536  # bytes of a stream's part at most
-_TARGET = "%/:?#[]@!$&'()*+,;=-._~"  # what a path has beside letters and digits
+_AUTOMATIC = {"user-agent": SKIP_HEADER, "accept-encoding": SKIP_HEADER}
 _CONTROL = dict.fromkeys((*range(9), *range(10, 32), 127), " ")
 
 
@@ -71,29 +79,24 @@ class _Response(http.client.HTTPResponse):
             raise http.client.IncompleteRead(lines.last)
 
 
-class _Connection(http.client.HTTPConnection):
+class _Connection(HTTPConnection):
     """A connection that sends a request's head and its body together.
 
-    http.client sends each by itself, and a waiting container wakes up for each.
+    urllib3 sends each by itself, and a container that waits on its connection wakes up for each.
     """
 
     response_class = _Response
     _unsent: list[bytes] | None = None  # the parts of a request that is being written
 
-    def ask(self, method: str, path: str, body: bytes, headers: Mapping[str, bytes]) -> None:
+    def request(self, *args: Any, **options: Any) -> None:
         """Send a request: its head and its body in one call of the system."""
         unsent: list[bytes] = []
         self._unsent = unsent
         try:
-            self.putrequest(method, _target(path), skip_accept_encoding=True)
-            self.putheader("Content-Length", str(len(body)))
-            for name, value in headers.items():
-                self.putheader(name, value)
-            self.endheaders(body)
+            super().request(*args, **options)
         finally:
             self._unsent = None
-        with suppress(BrokenPipeError, ConnectionResetError):  # perhaps it has answered already
-            super().send(b"".join(unsent))
+        super().send(b"".join(unsent))
 
     def send(self, data: Any) -> None:
         """Send bytes, or keep them until the request that they belong to is whole."""
@@ -102,11 +105,9 @@ class _Connection(http.client.HTTPConnection):
         else:
             self._unsent.append(data)
 
-    def is_dropped(self) -> bool:
-        """Return whether the container has closed the connection while it was idle."""
-        poll = select.poll()
-        poll.register(self.sock, select.POLLIN)
-        return bool(poll.poll(0))
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection  # pyright: ignore[reportAssignmentType]  # a protocol of mutable fields
 
 
 class Connections:
@@ -119,8 +120,7 @@ class Connections:
     def __init__(self, port: int, *, timeout: float = 60.0) -> None:
         self._port = port
         self._timeout = timeout
-        self._idle: list[_Connection] = []
-        self._closed = False
+        self._pool = _Pool("127.0.0.1", port, maxsize=_MOST_KEPT, block=False, retries=_NEVER)
 
     @property
     def port(self) -> int:
@@ -151,11 +151,8 @@ class Connections:
         """
         seconds = self._timeout if within is None else within
         with self._errors(seconds):
-            connection, response = self._send(method, path, body, headers, seconds)
-            with _closed_on_failure(connection):
-                answer = Answer(response.status, _read(response), response.read())
-            self._keep(connection)
-            return answer
+            response = self._send(method, path, body, headers, seconds, whole=True)
+            return Answer(response.status, _read(response), response.data)
 
     def stream(
         self, method: str, path: str, body: bytes, headers: Headers
@@ -169,97 +166,55 @@ class Connections:
             TimedOut: Nothing comes in time.
         """
         with self._errors(self._timeout):
-            connection, response = self._send(method, path, body, headers, self._timeout)
-        return Answer(response.status, _read(response)), self._parts(connection, response)
+            response = self._send(method, path, body, headers, self._timeout, whole=False)
+        return Answer(response.status, _read(response)), self._parts(response)
 
-    def _parts(
-        self, connection: _Connection, response: http.client.HTTPResponse
-    ) -> Iterator[bytes]:
+    def _parts(self, response: urllib3.BaseHTTPResponse) -> Iterator[bytes]:
         """Yield the parts of a response's body as they come."""
-        with self._errors(self._timeout), _closed_on_failure(connection):
-            while part := response.read1(_PART):
-                yield part
-            if response.length:  # of a body whose length was told
-                raise http.client.IncompleteRead(b"", response.length)
-        response.close()
-        self._keep(connection)
+        try:
+            with self._errors(self._timeout):
+                while part := response.read1(_PART, decode_content=False):
+                    yield part
+        finally:
+            response.close()  # also where its reader has gone
 
     def _send(
-        self, method: str, path: str, body: bytes, headers: Headers, seconds: float
-    ) -> tuple[_Connection, http.client.HTTPResponse]:
-        """Send a request; return its connection and its response, with the body still unread."""
-        connection = self._connect(seconds)
-        with _closed_on_failure(connection):
-            try:
-                connection.ask(method, path, body, _sent(headers))
-            except TimeoutError as error:
-                raise TimedOut(f"the request was not read within {seconds:g} seconds") from error
-            response = connection.getresponse()
-            require_final(response.status)
-        return connection, response
-
-    def _connect(self, seconds: float) -> _Connection:
-        """Return an idle connection that is still open, else a new one."""
-        if self._closed:
-            raise NotReached("the stack has let go of the container")
-        with suppress(IndexError):  # no idle connection is left
-            while True:
-                connection = self._idle.pop()
-                if not connection.is_dropped():
-                    if connection.sock.gettimeout() != seconds:
-                        connection.sock.settimeout(seconds)
-                    return connection
-                connection.close()
-        connection = _Connection("127.0.0.1", self._port, timeout=seconds)
-        try:
-            connection.connect()
-        except OSError as error:
-            raise NotReached(f"nothing listens on 127.0.0.1:{self._port}") from error
-        return connection
-
-    def _keep(self, connection: _Connection) -> None:
-        """Keep a connection whose response was read to its end, unless the response closed it."""
-        if connection.sock is None:
-            return
-        if self._closed or len(self._idle) >= _MOST_KEPT:
-            connection.close()
-        else:
-            self._idle.append(connection)
+        self, method: str, path: str, body: bytes, headers: Headers, seconds: float, *, whole: bool
+    ) -> urllib3.BaseHTTPResponse:
+        """Send a request, and return its response: `whole`, or with the body still to be read."""
+        response = self._pool.urlopen(
+            method,
+            path,
+            body=body,
+            headers={**_AUTOMATIC, **_sent(headers)},
+            timeout=seconds,
+            redirect=False,
+            preload_content=whole,
+            decode_content=False,
+        )
+        require_final(response.status)
+        return response
 
     @contextmanager
     def _errors(self, seconds: float) -> Iterator[None]:
-        """Translate http.client's errors into NotReached and TimedOut within the block."""
+        """Translate urllib3's errors into NotReached and TimedOut within the block."""
         try:
             yield
-        except TimeoutError as error:
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise NotReached(f"nothing listens on 127.0.0.1:{self._port}") from error
+        except ReadTimeoutError as error:
             raise TimedOut(f"no answer within {seconds:g} seconds") from error
-        except (http.client.RemoteDisconnected, http.client.IncompleteRead) as error:
-            raise NotReached(CLOSED) from error
-        except (http.client.HTTPException, OSError) as error:
-            raise NotReached(f"the connection to the container failed: {error}") from error
+        except (HTTPError, OSError) as error:
+            cause = error.args[-1] if isinstance(error, ProtocolError) else error
+            if isinstance(cause, TimeoutError):
+                raise TimedOut(f"the request was not read within {seconds:g} seconds") from error
+            if isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead):
+                raise NotReached(CLOSED) from error
+            raise NotReached(f"the connection to the container failed: {cause}") from error
 
     def close(self) -> None:
         """Close the idle connections; no request can be sent from now on."""
-        self._closed = True
-        with suppress(IndexError):  # the last one is closed
-            while True:
-                self._idle.pop().close()
-
-
-@contextmanager
-def _closed_on_failure(connection: _Connection) -> Iterator[None]:
-    """Close a connection if the block fails, also where its reader has gone."""
-    try:
-        yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-@lru_cache(maxsize=1024)
-def _target(path: str) -> str:
-    """Return a path with its query as a request's first line has it, percent-encoded."""
-    return quote(path, safe=_TARGET)
+        self._pool.close()
 
 
 def clean(value: str) -> str:
@@ -278,11 +233,11 @@ def decoded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     return {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in headers}
 
 
-def _sent(headers: Headers) -> Mapping[str, bytes]:
-    """Return headers in the encoding in which they are sent."""
-    return {name: clean(value).encode("latin-1", "replace") for name, value in headers}
+def _sent(headers: Headers) -> Mapping[str, str]:
+    """Return headers in the encoding that urllib3 sends."""
+    return {name: clean(value).encode("latin-1", "replace") for name, value in headers}  # type: ignore[misc]  # bytes pass as they are
 
 
-def _read(response: http.client.HTTPResponse) -> dict[str, str]:
+def _read(response: urllib3.BaseHTTPResponse) -> dict[str, str]:
     """Return a response's headers, names in lower case; the last of equal names wins."""
     return {name.lower(): value for name, value in response.headers.items()}

@@ -77,7 +77,7 @@ def serve():
 
 
 class InThreads:
-    """The client for threads, with the other's shape."""
+    """urllib3's client, with the other's shape."""
 
     def __init__(self, port):
         self._connections = Connections(port)
