@@ -48,7 +48,7 @@ def table(columns: Mapping[str, Sequence[Any]], fields: Sequence[Field]) -> pa.T
 
 
 def expression(column: str, field: Field) -> str:
-    """Return SQL that casts a column to the DuckDB type of its field; an array is never NULL."""
+    """Return SQL that casts a column to its field's DuckDB type; a NULL array becomes empty."""
     cast = f"CAST({column} AS {duckdb_type(field)})"
     return f"coalesce({cast}, [])" if field.repeated else cast
 

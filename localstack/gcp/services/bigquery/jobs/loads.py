@@ -97,7 +97,10 @@ def _load(
     files: Sequence[bytes],
     reader: Reader,
 ) -> Outcome:
-    """Parse a load job's files by `reader`, write their rows into the table; return the outcome."""
+    """Parse a load job's files by `reader`, write their rows to the table; return the outcome.
+
+    Columns are `schema`'s, else the existing table's, else the files'.
+    """
     configuration = job.configuration["load"]
     current = instance.catalog.find(target.ref)
     if (

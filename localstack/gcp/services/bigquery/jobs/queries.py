@@ -269,7 +269,10 @@ def with_functions(instance: Instance, question: Question, nodes: Sequence[Node]
 
 
 def _run_statement(instance: Instance, spec: Spec, question: Question, running: Running) -> Outcome:
-    """Run one statement of a query job, unless it reads more than maximumBytesBilled."""
+    """Run one statement of a query job, unless it reads more than maximumBytesBilled.
+
+    It returns the outcome, with the statement's statistics.
+    """
     meaning = analyzer.analyze(instance, question)
     partition_filters.check_filters(meaning)
     size = bytes_processed(instance, meaning)

@@ -273,7 +273,7 @@ def change(
     written: Mapping[str, Any],
     if_match: str | None,
 ) -> Table:
-    """Change a table's metadata, columns and expiration as a PATCH or PUT asks.
+    """Change a table's metadata, columns and expiration, and return its new entry.
 
     Args:
         instance: The stack's BigQuery.
@@ -314,9 +314,10 @@ def change(
 def check_change(
     ref: TableRef, old: Sequence[Field], new: Sequence[Field], place: str = ""
 ) -> None:
-    """Raise `invalid` for a change of columns that is not allowed.
+    """Raise `invalid` if a change of a table's columns from `old` to `new` is not allowed.
 
-    Source: [docs: bigquery/docs/managing-table-schemas].
+    `place` is the path of the record around them. Source: [docs: bigquery/docs/managing-table-
+    schemas].
     """
     words = f"Provided Schema does not match Table {ref}."
     by_name = {field.name.lower(): field for field in new}

@@ -49,7 +49,7 @@ def fields(name: str) -> tuple[Field, ...]:
 
 
 def rows(instance: Instance, ref: TableRef) -> list[dict[str, Any]]:
-    """Return the rows of the INFORMATION_SCHEMA view `ref` as dictionaries by column."""
+    """Return the rows of the INFORMATION_SCHEMA view that `ref` names, as dictionaries."""
     values = _ROWS[ref.table](instance, ref)
     names = [field.name for field in _VIEWS[ref.table]]
     return [dict(zip(names, row, strict=True)) for row in values]

@@ -156,7 +156,10 @@ def _information_schema_rows(instance: Instance, source: Source) -> str:
 
 @contextlib.contextmanager
 def bigquery_errors(running: Running) -> Iterator[None]:
-    """Translate DuckDB's errors in the `with` block into BigQuery's; `running` may be cancelled."""
+    """Translate DuckDB's errors in the `with` block into BigQuery's; `running` is the job's work.
+
+    If the job was cancelled, its own error is raised instead.
+    """
     import duckdb
 
     try:
