@@ -243,7 +243,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
-        """Return in words which process ended, how, and whether that was before it was ready."""
+        """Return in words which process ended, how (`how`), and whether it had been ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (

@@ -70,7 +70,7 @@ class Adoption:
     """See target.Adoptable."""
 
     def adopter(self, target: Target) -> Adopter:
-        """Return what takes over an endpoint that runs at Vertex AI, made without Isthmus."""
+        """Return the object that adopts endpoints that run at Vertex AI and were made elsewhere."""
         from ..endpoints.adoption import VertexAdopter
 
         return VertexAdopter(target)
@@ -80,7 +80,7 @@ class NativeObjects:
     """See target.Native."""
 
     def objects(self, target: Target) -> VertexObjects:
-        """Return an accessor of Google's SDK's own objects by the project's names for them."""
+        """Return an accessor of the Google SDK's objects by the project's names."""
         from ..resources.native import VertexObjects
 
         return VertexObjects(target)

@@ -74,7 +74,7 @@ class VertexInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource by its kind's deleter, which does not wait. It may be absent.
+        """Delete a resource by the function for its kind, without waiting; it may be absent.
 
         Raises:
             Busy: Something changes or uses it.
@@ -90,10 +90,9 @@ class VertexInventory:
 
 
 def _labelled_resources(session: Session, project: str) -> tuple[Found, set[str]]:
-    """Return a project's labelled endpoints, models and pipelines, by kind and name.
+    """Return a project's labelled endpoints, models and pipelines, and the names of adopted ones.
 
-    A pipeline is known by the jobs that ran it. The names of the adopted endpoints are returned
-    with them.
+    The former are by kind and name. A pipeline is known by the jobs that ran it.
     """
     lists: dict[str, tuple[str, Callable[[Any], Any]]] = {
         "endpoint": (
