@@ -246,10 +246,8 @@ class LocalEndpointHost:
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
         """Return the local folder of a variant's model, copied from the blob store if needed.
 
-        It is copied once for each version, and again when the copy is not whole.
-
-        Raises:
-            NotFound: There is no such version, or its folder is gone.
+        It is copied once for each version, and again if the copy is incomplete. Raises NotFound if
+        there is no such version or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
         folder = (

@@ -147,7 +147,7 @@ class Runner:
     def _why_skipped(self, spec: StepSpec) -> str | None:
         """Return why a step whose dependencies failed is skipped, or None if it may start.
 
-        The step's own condition is judged elsewhere.
+        The conditions that the step itself declares are checked elsewhere.
         """
         unmet = next((name for name in spec.needs if self.phases[name] != "done"), None)
         if unmet is not None:

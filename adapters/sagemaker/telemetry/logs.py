@@ -83,7 +83,7 @@ class CloudWatchLogs:
         return _page(events, previous=cursor)
 
     def _events(self, group: str, prefix: str | None, *, start: int) -> Iterator[dict[str, Any]]:
-        """Yield a CloudWatch log group's events since a time in milliseconds."""
+        """Yield the events since `start` (ms) of a CloudWatch log group, in streams of a prefix."""
         request: dict[str, Any] = {"logGroupName": group, "startTime": start}
         if prefix is not None:
             request["logStreamNamePrefix"] = prefix

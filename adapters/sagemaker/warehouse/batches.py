@@ -131,7 +131,7 @@ def _copy(aws: Aws, source: str, goal: str) -> None:
 
 
 def _stage(aws: Aws, document: Document, select: str, key: str) -> _Manifest:
-    """Unload a query's rows to a scratch folder, and write the batch's manifest of them."""
+    """Unload a query's rows to a scratch folder; return their manifest, stored at `key`."""
     staging = aws.key("scratch", uuid.uuid4().hex) + "/"
     try:
         try:

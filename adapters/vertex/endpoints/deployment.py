@@ -234,7 +234,10 @@ class Deployer:
     def _undeployments(
         self, spec: EndpointSpec, endpoint: Any, numbers: Collection[str], split: Mapping[str, int]
     ) -> list[_Change]:
-        """Return the UndeployModel operations for models, after which the split is as given."""
+        """Return the UndeployModel operations for models; `split` is the traffic afterwards.
+
+        `numbers` are the models' ids.
+        """
         return [
             _Change(
                 operation="UndeployModel",

@@ -224,9 +224,10 @@ class VertexEndpoints:
     def _deploy_sticky(
         self, spec: EndpointSpec, look: EndpointLook, parts: Parts, versions: Versions
     ) -> None:
-        """Start the changes that bring the endpoints of a sticky one's variants nearer to a spec.
+        """Start the changes that bring a sticky endpoint's own endpoints nearer to a spec.
 
-        The request is written first, then each variant's endpoint is made, changed, or removed.
+        Each variant has an endpoint of its own. The request is written first, then each variant's
+        endpoint is created, changed or removed.
         """
         if not sticky.is_described(spec, look.endpoint):
             self._deployer.update(look.endpoint, description=sticky.description(spec, parts))

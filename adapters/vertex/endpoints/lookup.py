@@ -16,7 +16,10 @@ from . import deployed_models
 
 
 def number(session: Session, endpoint: str, variant: str | None = None) -> str:
-    """Return an endpoint's id at Vertex AI: by rule, or the one of an adopted endpoint."""
+    """Return an endpoint's id at Vertex AI: by our rule, or an adopted one's own.
+
+    With `variant` it is that of the variant's own endpoint.
+    """
     if variant is None and endpoint in session.adopted:
         return session.adopted[endpoint]
     return endpoint_id(session.name, endpoint, variant)

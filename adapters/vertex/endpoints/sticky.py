@@ -134,7 +134,7 @@ def _phase(variants: Sequence[VariantState], *, running: bool, failed: bool) -> 
 
 
 def _revision(endpoints: Sequence[Any]) -> str:
-    """Return the revision of the spec that a sticky endpoint's own endpoints run together."""
+    """Return the revision of the spec that the endpoints of a sticky endpoint's variants run."""
     if foreign := next(filter(None, map(deployed_models.foreign_revision, endpoints)), ""):
         return foreign
     variants = [

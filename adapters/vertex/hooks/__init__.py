@@ -90,7 +90,7 @@ class FixedSettings:
     """See target.FixedAtCreation."""
 
     def differences(self, target: Target, endpoint: str) -> str:
-        """Return text on how an endpoint differs from the profile in fixed settings, or ""."""
+        """Return how an endpoint differs from the profile in unchangeable settings, or ""."""
         from ..endpoints.host import fixed
 
         return fixed(target, endpoint)

@@ -264,10 +264,7 @@ class VertexRegistry:
         return msgspec.json.encode(_Claim(holder=self._holder, until=moment))
 
     def _claim(self, key: str) -> str | None:
-        """Take the claim on a digest in the StateStore; return its token, or None if it is held.
-
-        None: another process holds it.
-        """
+        """Take the claim on a digest in the StateStore; return its token, or None if it is held."""
         state, now = self._target.state, self._target.clock()
         standing = state.get(key)
         if standing is not None:

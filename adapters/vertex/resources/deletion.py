@@ -105,7 +105,7 @@ def model(session: Session, name: str) -> None:
 
 
 def store(session: Session, _name: str) -> None:
-    """Delete the project's online store after its feature views; its name is fixed."""
+    """Delete the project's only online store, waiting until its feature views are gone."""
 
     def gone() -> bool:
         try:

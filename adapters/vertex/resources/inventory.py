@@ -45,7 +45,7 @@ class VertexInventory:
         self._session = session_of(target)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """List a project's Google resources; of another project than the target's, by labels."""
+        """Yield a project's Google resources; those of any but the target's project by label."""
         session = self._session
         resources, adopted = _labelled_resources(session, project)
         if project == session.name:

@@ -119,11 +119,10 @@ class FirestoreCounters:
         forget: Collection[str] = (),
         until: datetime,
     ) -> None:
-        """Add amounts to a unit's counts, by a Commit for each 500 of them.
+        """Add amounts to a unit's counts, kept until `until`, and remove the counts in `forget`.
 
-        Raises:
-            NotFound: `apply` was not called for the endpoint.
-            Unavailable: Firestore does not answer.
+        Each 500 of them are one commit. Raises NotFound if `apply` was not called for the endpoint,
+        Unavailable if Firestore does not answer.
         """
         session, database = self._session, _database(self._session, endpoint)
         client = _client(session)

@@ -109,7 +109,7 @@ def _render(tree: exp.Query, dataset: str) -> str:
 def _stored_value(document: Document, column: Column, inside: str | None) -> str:
     """Return SQL of a column as the table stores it: cast, and with an error for a refused null.
 
-    `inside` names the subquery that has the column, or None.
+    `inside` is the column's name in the query, or None if the query lacks it.
     """
     if inside is None:
         return f"CAST(NULL AS {BIGQUERY[column.type]}) AS {quoted(column.name)}"
@@ -123,7 +123,7 @@ def _stored_value(document: Document, column: Column, inside: str | None) -> str
 def _cast(column: Column, inside: str) -> str:
     """Return SQL that casts a column to its type, cutting a timestamp to milliseconds.
 
-    `inside` is SQL of the value.
+    `inside` is the column's name in the query.
     """
     value = f"CAST({quoted(inside)} AS {BIGQUERY[column.type]})"
     return f"TIMESTAMP_TRUNC({value}, MILLISECOND)" if column.type == "timestamp" else value
