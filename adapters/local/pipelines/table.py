@@ -77,9 +77,10 @@ def row(db: sqlite3.Connection, run_id: str) -> Row | None:
 
 
 def claim(db: sqlite3.Connection, run_id: str, pid: int, started: str) -> bool:
-    """Record a process as the runner of a pipeline run; return False if it has one already.
+    """Record a process as the runner of a pipeline run; return whether it could.
 
-    The process is identified by its pid and start time.
+    It cannot if the run has a runner already or has ended. A process is identified by pid and start
+    time.
     """
     with transaction(db):
         taken = db.execute(

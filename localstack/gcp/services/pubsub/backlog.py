@@ -228,10 +228,10 @@ class Backlog:
 
     @contextmanager
     def _change(self, *, quiet: bool = False) -> Iterator[None]:
-        """Wrap a change of the backlog: first end expired leases, then wake waiting threads.
+        """Wrap a change of the backlog: end expired leases before it, wake waiters after it.
 
-        Dead letters are sent at its end. With `quiet`, threads are woken only if time made messages
-        ready.
+        Waiters are threads that wait for messages. Dead letters are sent at its end. With `quiet`,
+        they are woken only if time made messages ready.
         """
         with self.changed:
             news = self._settle()

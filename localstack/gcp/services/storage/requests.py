@@ -87,9 +87,9 @@ def key_of(headers: Mapping[str, str], *, source: bool = False) -> str | None:
 
 
 def check_key(version: Version, key: str | None) -> None:
-    """Raise an error if an object was stored with another customer-supplied key.
+    """Raise an error unless an object was stored with the customer's key `key`, or None.
 
-    Call it before bytes are read.
+    `key` is its SHA-256. Call this before bytes are read.
     """
     if version.key_sha256 is None and key is not None:
         raise bad_key(
