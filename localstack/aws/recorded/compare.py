@@ -70,7 +70,8 @@ class _Answer(msgspec.Struct, frozen=True):
 def compare(calls: Sequence[Call], about: About, url: str) -> Comparison:
     """Replay a recording of AWS calls against the server at `url`, and compare the responses.
 
-    Buckets that existed when the calls were recorded are made first.
+    `about` is the recording's head. Buckets that existed when the calls were recorded are made
+    first.
     """
     client = _clients(url, about.region)
     for bucket in _existing_buckets(calls):
@@ -158,7 +159,7 @@ class Replacements:
                 self._here.update(zip(ids, ours, strict=True))
 
     def use(self, params: Any) -> None:
-        """Note the texts in a recorded request, as used by the caller."""
+        """Note every text in a recorded request's parameters as used by the caller."""
         self._used.update(_texts(params))
 
     def is_used(self, text: str) -> bool:
@@ -210,7 +211,7 @@ def _without_polling(calls: Sequence[Call]) -> tuple[Call, ...]:
 
 
 def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
-    """Send a recorded call, and return the response.
+    """Send a recorded call with `params`, and return the response.
 
     A read is repeated until what the recording shows as finished is finished here, too, or for two
     minutes.
@@ -249,7 +250,11 @@ def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
 def _differences(
     call: Call, answer: _Answer, shape: Any, learnt: Replacements
 ) -> Iterator[Difference]:
-    """Yield the differences between a recorded response and one of the replay."""
+    """Yield the differences between a recorded response and the one of the replay.
+
+    `shape` is botocore's shape of the response. `learnt` knows which recorded ids became which ids
+    of the replay.
+    """
     if call.error != answer.error:
         places = [("error", call.error or "an answer", answer.error or "an answer")]
     elif call.status != answer.status:
@@ -271,9 +276,15 @@ def _differences(
 def _value_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield where two responses differ: the path, and both values.
+    """Yield where two values of responses differ: the path, and both values.
 
-    With `learnt` None only the names and kinds of values are compared.
+    Args:
+        recorded: The value in the recording.
+        answered: The value in the replay.
+        shape: botocore's shape of it, if known.
+        where: The path to it within the response.
+        learnt: Which recorded ids became which ids of the replay; None: only the names and kinds of
+            values are compared.
     """
     if (kinds := (kind(recorded), kind(answered)))[0] != kinds[1]:
         yield where, *kinds
@@ -290,7 +301,11 @@ def _value_differences(
 
 
 def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
-    """Return whether a recorded value must be the same in every replay."""
+    """Return whether a recorded value must be the same in every replay.
+
+    Booleans, values of an enum, and texts that the caller has used must be. `shape` is botocore's
+    shape of the value.
+    """
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
         is_text and (recorded in getattr(shape, "enum", ()) or learnt.is_used(recorded))
@@ -300,7 +315,10 @@ def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
 def _object_differences(
     recorded: Any, answered: Any, shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two JSON objects of responses."""
+    """Yield where two JSON objects of responses differ: the path, and both values.
+
+    `where` is the path to the objects; `shape` and `learnt` are as in `_value_differences`.
+    """
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), answered.values(), strict=False):
             yield from _value_differences(first, second, shape.value, f"{where}{{}}", learnt)
@@ -323,10 +341,12 @@ def _object_differences(
 def _list_differences(
     recorded: list[Any], answered: list[Any], shape: Any, where: str, learnt: Replacements | None
 ) -> Iterator[tuple[str, str, str]]:
-    """Yield the differences between two lists: pair by pair, or of the first items' form alone.
+    """Yield where two lists of responses differ: the path, and both values.
 
-    The form, names and kinds of values, is for lists of unequal length: an account's list may hold
-    things that are not in the recording.
+    Lists of equal length are compared item by item. Of others only the first items are, by the
+    names and kinds of their values: an account's list may hold things that are not in the
+    recording. `where` is the path to the lists; `shape` and `learnt` are as in
+    `_value_differences`.
     """
     if len(recorded) == len(answered):
         for first, second in zip(recorded, answered, strict=True):

@@ -149,7 +149,10 @@ class Scrubber:
             )
 
     def _stand_in(self, text: str, pattern: str) -> str:
-        """Return the replacement of a private text: always the same one."""
+        """Return the numbered replacement of a private text, always the same one for a text.
+
+        `pattern` is its form, such as text-{}.
+        """
         if text in self._numbered.values():
             return text
         return self._numbered.setdefault(text, pattern.format(len(self._numbered) + 1))

@@ -49,8 +49,8 @@ class Stores:
     def of_request(self, state: State) -> list[StoreSnapshot]:
         """Return snapshots of the stores that this thread's request has used, to be saved.
 
-        A store has one service's state of one account and region. Large ones wait for the next
-        `changed`.
+        A store has one service's state of one account and region. A store too large to be written
+        with every request is left to `changed`.
         """
         touched = state.take_touched_by_request()
         self._touched |= touched

@@ -339,6 +339,9 @@ def buffer_body(environ: dict[str, Any]) -> None:
 
 
 def rewind(environ: dict[str, Any]) -> dict[str, Any]:
-    """Return the WSGI environment with its buffered body at the start, to be read again."""
+    """Return the WSGI environment with the body, already in memory, set back to its start.
+
+    What werkzeug has cached in it is left out.
+    """
     environ["wsgi.input"].seek(0)
     return {key: value for key, value in environ.items() if not key.startswith("werkzeug.")}

@@ -135,7 +135,10 @@ def names(resource: str) -> tuple[str, str]:
 
 
 def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
-    """Return the ObjectNotFoundException for a target, policy or action that does not exist."""
+    """Return the ObjectNotFoundException for a target, policy or action that does not exist.
+
+    `what` names its kind, and `more` adds to the message.
+    """
     place = f"service namespace: {params['ServiceNamespace']}, resource ID: {params['ResourceId']}"
     named = "".join(f", {words}" for words in more)
     return AwsError(
@@ -147,7 +150,10 @@ def missing(what: str, params: dict[str, Any], *more: str) -> AwsError:
 def page(
     things: list[T], params: dict[str, Any], key: str, shown: Callable[[T], dict[str, Any]]
 ) -> dict[str, Any]:
-    """Return one page of a Describe operation's items, with the NextToken."""
+    """Return one page of a Describe operation's items, with the NextToken.
+
+    `key` is the items' name in the response, and `shown` returns an item as the API has it.
+    """
     page_params = params | {"MaxResults": min(params.get("MaxResults") or _PAGE, _PAGE)}
     part, more = paging.page(
         things,

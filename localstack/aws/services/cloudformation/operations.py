@@ -103,7 +103,10 @@ def describe_stacks(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _prepare(ctx: Context, params: dict[str, Any], *, sets: bool = False) -> None:
-    """Check the template of a request, and register the resource classes that moto needs."""
+    """Check the template of a request, and register the resource classes that moto needs.
+
+    `sets`: the request is one on stack sets.
+    """
     templates.show_placeholders(moto_answers=ctx.moto_answers)
     templates.check(ctx, params, sets=sets)
 

@@ -56,7 +56,7 @@ class Placeholder(CloudFormationModel):
 
     @property
     def physical_resource_id(self) -> str:
-        """The value of Ref."""
+        """The value of Ref to the resource: its name in SageMaker."""
         return f"{self._owner}:{self.place}/{self.name}"
 
     @classmethod
@@ -66,11 +66,14 @@ class Placeholder(CloudFormationModel):
 
     @classmethod
     def has_cfn_attr(cls, attr: str) -> bool:
-        """Return whether Fn::GetAtt knows an attribute."""
+        """Return whether Fn::GetAtt knows an attribute: only the resource's name."""
         return attr == cls.name_property()
 
     def get_cfn_attribute(self, attribute: str) -> str:
-        """Return the value of Fn::GetAtt."""
+        """Return the value of Fn::GetAtt for an attribute: the resource's name.
+
+        Raises: moto's error for an unknown attribute.
+        """
         if attribute == self.name_property():
             return self.name
         raise unknown_attribute()
@@ -143,6 +146,6 @@ CLASSES: dict[str, type[Placeholder]] = {  # in the order in which they are made
 
 
 def physical_name(logical: str) -> str:
-    """Return a generated resource name for a logical id, as CloudFormation makes them."""
+    """Return a generated resource name for a logical id, as CloudFormation makes such names."""
     end = "-" + "".join(random.choices(_LETTERS, k=12))  # noqa: S311  a name, no secret
     return logical[: _LONGEST - len(end)] + end

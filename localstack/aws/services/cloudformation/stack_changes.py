@@ -42,7 +42,15 @@ def begin(
     previous: tuple[str, dict[str, str]] | None,
     params: Properties,
 ) -> None:
-    """Begin to create or update a stack's SageMaker resources, once moto has done the others."""
+    """Begin to create or update a stack's SageMaker resources, once moto has done the others.
+
+    Args:
+        ctx: The handler's context.
+        stack: moto's stack.
+        verb: CREATE or UPDATE.
+        previous: The template and parameters to which a failed update rolls back.
+        params: The request's parameters.
+    """
     stacks = ctx.store(Stacks)
     managed = stacks.by_id.get(stack.stack_id)
     if managed is None and not any(bringing.declared_in(stack)):
@@ -93,7 +101,10 @@ def show(ctx: Context) -> None:
 
 
 def _start_change(ctx: Context, managed: Managed, verb: str) -> None:
-    """Start a stack's creation, update or deletion, in the background if it takes time."""
+    """Start a stack's creation, update or deletion, in the background if it takes time.
+
+    `verb` says which: CREATE, UPDATE or DELETE.
+    """
     with managed.lock:
         managed.verb, managed.caller = verb, ctx.caller
         if verb != "DELETE":
@@ -127,8 +138,8 @@ def settle(ctx: Context, managed: Managed) -> None:
 def _apply(ctx: Context, managed: Managed) -> str | None:
     """Make one step of a stack's creation or update.
 
-    Return None while an endpoint is under way, else the verb of what follows (such as a rollback),
-    or "".
+    Return None while something is under way, "" once the change is complete, or the verb of the
+    rollback that follows a failure.
     """
     try:
         if not bringing.reconcile(ctx, managed):
@@ -143,7 +154,7 @@ def _apply(ctx: Context, managed: Managed) -> str | None:
 
 
 def _fail(ctx: Context, managed: Managed, failure: Failure) -> str:
-    """Record the failure of a stack's change; return the verb of the rollback, or ""."""
+    """Record the failure of a stack's change; return the verb of the rollback, or "" for none."""
     verb, happened = managed.verb, "create" if managed.verb == "CREATE" else "update"
     _add_event(ctx, managed, failure.logical, f"{happened.upper()}_FAILED", failure.reason)
     reason = f"The following resource(s) failed to {happened}: [{failure.logical}]."
@@ -177,7 +188,7 @@ def _restore_template(ctx: Context, managed: Managed) -> None:
 def _remove(ctx: Context, managed: Managed) -> str | None:
     """Delete all of a stack's SageMaker resources, dependants first.
 
-    Return None while an endpoint is being deleted, else what follows.
+    Return None while an endpoint is being deleted, else the verb of what follows, or "".
     """
     remaining = [*managed.replaced, *managed.resources.values()]
     for resource in sorted(

@@ -63,7 +63,11 @@ class Queues:
 def note_level(
     ctx: Context, endpoint: str, *, size: int, oldest: datetime | None, instances: int | None
 ) -> None:
-    """Record the size and age of an asynchronous endpoint's request queue, for its metrics."""
+    """Record the state of an asynchronous endpoint's request queue, for its metrics.
+
+    `size` is the number of requests, `oldest` the time of the oldest one, and `instances` the
+    number of instances.
+    """
     store, level = (
         ctx.store(Queues),
         Level(at=ctx.clock.now(), size=size, oldest=oldest, instances=instances),
@@ -124,7 +128,7 @@ def _samples(
 ) -> Iterator[tuple[datetime, datetime, Level]]:
     """Yield the queue's states in each minute: the minute, the moment, the state.
 
-    The first one of a minute is the state in which it began.
+    The first state of a minute is the one in which the minute began.
     """
     if not levels:
         return

@@ -67,7 +67,10 @@ class Variants:
         self._lock = threading.Lock()
 
     def minute(self, source: Source, number: int) -> Minute:
-        """Return the recorded calls of a variant in one minute; the minute is made if needed."""
+        """Return the record of a variant's calls in one minute; make it if it does not exist.
+
+        `number` is the minute's, counted from 1970.
+        """
         minutes = self.of.get(source)
         minute = minutes.get(number) if minutes is not None else None
         if minute is not None:
@@ -170,8 +173,8 @@ def _idle_minutes(
 def emit_zeros(ctx: Context, endpoint: str, variant: str, *, until_now: bool = False) -> None:
     """Begin to report 0 for a variant's minutes without calls; with `until_now`, stop that.
 
-    A scaled variant is seen to be idle by it. "If a variant's traffic becomes zero ... SageMaker
-    emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
+    Such zeros show that a scaled variant is idle. "If a variant's traffic becomes zero ...
+    SageMaker emits metrics with a value of zero" (guide, "Minimum and maximum capacity").
     """
     quiet = ctx.store(Variants).quiet
     if until_now:

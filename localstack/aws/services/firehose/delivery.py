@@ -150,7 +150,11 @@ def _split(plan: Plan, records: list[Record]) -> list[Record]:
 
 
 def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
-    """Return the partition keys of a record, extracted by the stream's jq query."""
+    """Return the partition keys of a record, extracted by the stream's jq query, `extract`.
+
+    Raises:
+        ValueError: A key is null, empty, an object or a list.
+    """
     values = extract(json.loads(record.data))
     keys = {}
     for name, value in values.items():
@@ -249,7 +253,10 @@ class _Columns:
 
 
 def _name(plan: Plan, now: datetime, *, plain: bool = False) -> str:
-    """Return a generated name, without its prefix, for an S3 object that Firehose writes."""
+    """Return a generated name, without its prefix, for an S3 object that Firehose writes.
+
+    It ends as the content's format and compression ask; with `plain`, in neither.
+    """
     ending = (
         ".parquet"
         if plan.schema is not None and not plain

@@ -157,9 +157,9 @@ def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
 
 
 def _meet_fault(ctx: Context, stream: Stream, name: str) -> None:
-    """Take an injected fault by which the next records are delivered twice.
+    """Take an injected fault, if there is one, by which the next records are delivered twice.
 
-    What came before, on the instant clock, is delivered first, once.
+    What was put before, on the instant clock, is delivered first, once.
     """
     if not stream.twice and ctx.fault("duplicate", name) is not None:
         ctx.clock.settle()

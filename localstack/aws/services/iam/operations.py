@@ -48,7 +48,10 @@ def simulate(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _decision(found_effects: set[str]) -> str:
-    """Return the EvalDecision (allowed, explicitDeny, implicitDeny) for these effects."""
+    """Return the EvalDecision that effects make: explicitDeny if one is Deny, allowed if any are.
+
+    Without an effect it is implicitDeny.
+    """
     if "Deny" in found_effects:
         return "explicitDeny"
     return "allowed" if found_effects else "implicitDeny"

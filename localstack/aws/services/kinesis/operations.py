@@ -128,7 +128,10 @@ def _text(data: bytes) -> str:
 
 
 def stamp(ctx: Context, params: dict[str, Any], put: Iterable[tuple[str, str]]) -> None:
-    """Set the arrival time of records, named by shard and sequence number, by the stack's clock."""
+    """Set the arrival time of records, named by shard and sequence number, by the stack's clock.
+
+    `params` name the stream.
+    """
     stream, now = _stream(ctx, _name(params)), ctx.clock.now()
     for shard, number in put:
         record: Record = stream.shards[shard].records[int(number)]
@@ -224,7 +227,7 @@ def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _fitting(records: list[Record], most: int) -> list[Record]:
-    """Return the first records that fit limits of number and bytes, at least one."""
+    """Return the first records that fit the limits: `most` records, and bytes; at least one."""
     size = 0
     for index, record in enumerate(records[:most]):
         size += len(record.data) * 3 // 4  # it is base64

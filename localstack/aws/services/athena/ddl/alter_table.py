@@ -38,7 +38,7 @@ def partition_input(table: Table, values: tuple[str | None, ...], location: str)
 
 
 def alter(session: Session, words: Words) -> None:
-    """Execute a statement ALTER TABLE on a table in Glue."""
+    """Parse the rest of an ALTER TABLE statement, and change the table in Glue."""
     table = table_of(session, words, views=False)
     change = next((change for start, change in _CHANGES if words.accept(*start)), None)
     if change is None:
@@ -115,7 +115,10 @@ def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
 
 
 def _change_column(session: Session, words: Words, table: Table) -> None:
-    """Execute ALTER TABLE CHANGE: old new type [COMMENT 'text'] [FIRST | AFTER column]."""
+    """Execute ALTER TABLE CHANGE: rename or retype a table's column in Glue, or move it.
+
+    The words are old new type [COMMENT 'text'] [FIRST | AFTER column].
+    """
     names = [column.name for column in table.columns]
     place = _column_index(table, names, words.identifier())
     changed = clauses.column(words)
@@ -130,7 +133,11 @@ def _change_column(session: Session, words: Words, table: Table) -> None:
 
 
 def _column_index(table: Table, names: list[str], name: str) -> int:
-    """Return the position of a table's column in the list of its columns."""
+    """Return the position of a column in the list `names` of a table's columns.
+
+    Raises:
+        QueryFailed: The table has no such column.
+    """
     if name not in names:
         raise QueryFailed(
             "FAILED",
@@ -140,7 +147,7 @@ def _column_index(table: Table, names: list[str], name: str) -> int:
 
 
 def _replace(session: Session, words: Words, table: Table, **changes: object) -> None:
-    """Update a Glue table with changed members of its StorageDescriptor."""
+    """Update a Glue table: set the members in `changes` of its StorageDescriptor."""
     words.done()
     descriptor = {**table.input["StorageDescriptor"], **changes}
     session.catalog.replace(table.database, {**table.input, "StorageDescriptor": descriptor})

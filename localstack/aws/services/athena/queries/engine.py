@@ -149,8 +149,10 @@ def _batches(tables: Iterator[pa.Table], running: Running) -> Iterator[pa.Table]
 def _result(relation: duckdb.DuckDBPyRelation, running: Running, cell: int) -> pa.Table:
     """Return a query's result rows as an Arrow table, in the order of DuckDB's relation.
 
+    `cell` is how many bytes each value will take as text, 0 where it stays in a column.
+
     Raises:
-        Exhausted: What becomes of them would need more bytes than the query may use.
+        Exhausted: The rows and their text would need more bytes than the query may use.
         Cancelled: The query was stopped between two batches.
         TimedOut: Its time was over between two batches.
     """
@@ -209,12 +211,15 @@ Match = re.Match[str]
 
 
 def _with_words(code: str, words: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a query failure with this code and message."""
+    """Return a function that makes a query failure with this code and with `words` as message."""
     return lambda _text, _match: QueryFailed(code, words)
 
 
 def _with_match(code: str) -> Callable[[str, Match], QueryFailed]:
-    """Return a function that makes a query failure with a part of DuckDB's own message."""
+    """Return a function that makes a query failure with a part of DuckDB's own message.
+
+    The part is the first group of the regular expression's match; `code` is the failure's code.
+    """
     return lambda _text, match: QueryFailed(code, match.group(1))
 
 

@@ -98,7 +98,7 @@ def begin(ctx: Context, execution: Execution) -> None:
 
 
 def _start(ctx: Context, execution: Execution) -> None:
-    """Start a query in a thread of its own, and wait a moment for its end."""
+    """Start a query in a thread of its own; give it a moment to end before returning."""
     if execution.state != "RUNNING" or ctx.stopping.is_set():
         return
     ctx.spawn(execution.running.run, lambda: _run(ctx, execution))
@@ -147,9 +147,10 @@ def _run(ctx: Context, execution: Execution) -> None:
 
 
 def _reusable(ctx: Context, execution: Execution) -> outcome.Outcome | None:
-    """Return the result of an equal earlier SELECT, if the request allows reusing its age.
+    """Return the result of an equal earlier SELECT, or None.
 
-    Source: user guide, "Reuse query results".
+    The request says whether a result may be reused, and how old it may be. Source: user guide,
+    "Reuse query results".
     """
     if not execution.reuse.get("Enabled") or not isinstance(execution.request.statement, Select):
         return None

@@ -174,7 +174,11 @@ def _written_outcome(result: Result, written: writes.Written) -> Outcome:
 def _query(
     request: QueryRequest, text: str, *, cell: int = 0, describes: bool = False
 ) -> engine.Query:
-    """Return a query with its limits and parameters, as the engine runs it."""
+    """Return a request's query as the engine runs it, with this SQL text.
+
+    `cell` is how many bytes to reckon for each value as text; `describes` asks for the result's
+    columns without rows.
+    """
     return engine.Query(
         text=text,
         database=request.database,
@@ -193,10 +197,10 @@ def _cell(form: writes.Format) -> int:
 
 
 def _commit(running: Running) -> Callable[[bool], None]:
-    """Return a callback for writing files: a query can be cancelled until the last one.
+    """Return the callback by which a writer of files asks whether its query was cancelled.
 
-    Called with True, after the last file, it makes the effect final; else it raises if the query
-    was stopped.
+    Called with False, before a file, it raises if the query was stopped. Called with True, after
+    the last file, it makes the effect final: the query can be stopped no more.
     """
     return lambda last: running.keep() if last else running.check()
 

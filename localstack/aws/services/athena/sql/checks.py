@@ -74,7 +74,10 @@ def parsed(text: str) -> exp.Query:
     maxsize=32
 )  # a statement is parsed to be taken, then to be run; a view for each of its readers
 def accept(text: str) -> exp.Query:
-    """Return the syntax tree of a query, as `parsed`, for callers that do not change it."""
+    """Return the syntax tree of a valid query; the tree is shared, so it must not be changed.
+
+    Raises: as `parsed`.
+    """
     try:
         tokens = Strict().tokenize(text)
         _tokens(text, tokens)
@@ -229,7 +232,7 @@ def _tokens(text: str, tokens: list[Token]) -> None:
 
 
 def _check_token(text: str, token: Token, *, refused: bool) -> None:
-    """Raise an error for a token that Trino's SQL does not have."""
+    """Raise an error for a token that Trino's SQL does not have, or for any if `refused`."""
     if refused or token.text == "`" or token.token_type in _NOT_TRINOS or _dollar(token):
         raise _mismatch(text, token)
 
@@ -272,7 +275,10 @@ def place(text: str, node: exp.Expr) -> tuple[int, int]:
 
 
 def _node(text: str, node: exp.Expr) -> None:
-    """Raise an error if one node of a query's syntax tree is not in Athena's SQL."""
+    """Raise an error if one node of a query's syntax tree is not in Athena's SQL.
+
+    `text` is the query's text, for the position in the error.
+    """
     if type(node) not in allowed.NODES:
         raise _syntax(
             text,

@@ -35,7 +35,10 @@ class Rule(msgspec.Struct, frozen=True):
 
 
 def _same(*names: str, least: int = 1, most: int = 1) -> dict[str, Rule]:
-    """Return translation rules for Trino functions that DuckDB has by the same name."""
+    """Return translation rules for Trino functions that DuckDB has by the same name.
+
+    `least` and `most` are how many arguments the functions take.
+    """
     return {name: Rule(least, most, f"{name}(*)") for name in names}
 
 
@@ -81,7 +84,10 @@ def _null_if_any(name: str) -> Maker:
 
 
 def _time(template: str, convert: Callable[[str], str]) -> Maker:
-    """Return a translation into DuckDB of a function with a date format as an argument."""
+    """Return a translation into DuckDB of a function of a time and a date format.
+
+    `template` is the DuckDB expression, and `convert` translates the format.
+    """
 
     def make(arguments: Arguments) -> exp.Expr:
         return fill(template, [arguments[0], raw(convert(text_of(arguments[1], "a date format")))])
@@ -111,7 +117,10 @@ def _date_add(arguments: Arguments) -> exp.Expr:
 
 
 def _in_units(template: str) -> Maker:
-    """Return a translation into DuckDB of a function whose first argument is a time unit."""
+    """Return a translation into DuckDB of a function whose first argument is a time unit.
+
+    `template` is the DuckDB expression.
+    """
     return lambda arguments: fill(template, [raw(_unit(arguments[0])), *arguments[1:]])
 
 
@@ -173,7 +182,10 @@ def _array_join(arguments: Arguments) -> exp.Expr:
 
 
 def _matches(template: str) -> Rule:
-    """Return a translation rule for a function of an array and a lambda (any_match ...)."""
+    """Return a translation rule for a function of an array and a lambda (any_match ...).
+
+    `template` is the DuckDB expression.
+    """
     return Rule(2, 2, template)
 
 

@@ -149,7 +149,7 @@ def preparable(text: str) -> Select | Insert | CreateTableAs | Unload:
 
 
 def _execute(words: Words) -> Execute:
-    """Read EXECUTE name [USING value, ...]."""
+    """Parse EXECUTE name [USING value, ...]."""
     name = words.identifier()
     parameters: list[str] = []
     if words.accept("USING"):
@@ -169,7 +169,7 @@ def _execute(words: Words) -> Execute:
 
 
 def _unload(words: Words) -> Unload:
-    """Read UNLOAD (query) TO location WITH (properties)."""
+    """Parse UNLOAD (query) TO location WITH (properties)."""
     words.expect("(")
     start, end = words.index, words.closing()
     query = words.blanked(start, end)
@@ -183,7 +183,7 @@ def _unload(words: Words) -> Unload:
 
 
 def _insert(words: Words) -> Insert:
-    """Read INSERT INTO table [(column, ...)] query."""
+    """Parse INSERT INTO table [(column, ...)] query."""
     name = words.name()
     columns: tuple[str, ...] = ()
     following = words.peek(1)
@@ -203,14 +203,14 @@ def _insert(words: Words) -> Insert:
 
 
 def _create_view(words: Words, *, replace: bool) -> CreateView:
-    """Read CREATE VIEW name AS query."""
+    """Parse CREATE [OR REPLACE] VIEW name AS query; `replace`: it has OR REPLACE."""
     name = words.name()
     words.expect("AS")
     return CreateView(name, words.rest(), replace)
 
 
 def _prepare(words: Words) -> Prepare:
-    """Read PREPARE name FROM query."""
+    """Parse PREPARE name FROM query."""
     name = words.identifier()
     words.expect("FROM")
     query = words.rest().strip()
@@ -219,7 +219,7 @@ def _prepare(words: Words) -> Prepare:
 
 
 def _create_table(words: Words) -> CreateTableAs:
-    """Read CREATE TABLE name [WITH (properties)] AS query."""
+    """Parse CREATE TABLE name [WITH (properties)] AS query."""
     exists_ok = words.accept("IF", "NOT", "EXISTS")
     name = words.name()
     properties: dict[str, str | tuple[str, ...]] = {}

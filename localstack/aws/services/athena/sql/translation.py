@@ -85,7 +85,11 @@ class _TableLookup(msgspec.Struct, frozen=True):
 def _with_tables(
     text: str, query: exp.Query, lookup: _TableLookup, database: str, *, depth: int = 0
 ) -> exp.Query:
-    """Replace a query's tables by their names in DuckDB, and views by their queries."""
+    """Replace a query's tables by their names in DuckDB, and views by their queries.
+
+    `lookup` finds and collects the tables, `database` is the one of names without any, and `depth`
+    the number of views around this query.
+    """
     if depth > 20:
         raise QueryFailed(
             "VIEW_IS_RECURSIVE", "Statement stack depth is exceeded: a view refers to itself"
@@ -149,7 +153,10 @@ def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str])
 
 
 def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
-    """Return whether a.b.c names a field of column b, and not a column of table a.b."""
+    """Return whether a.b.c names a field of column b, and not a column of table a.b.
+
+    `reads` are the tables that the query reads.
+    """
     database = column.args["db"].name.lower()
     return not any(read.table.database == database for read in reads)
 
@@ -157,7 +164,7 @@ def _is_field(column: exp.Column, reads: list[scopes.Read]) -> bool:
 def _literals_by_column(query: exp.Expr) -> dict[str, frozenset[str]]:
     """Return the literals that a query compares each column with by = or IN.
 
-    Partitions of an injected projection are known by them alone.
+    The values of a projected partition column of the type injected are known by them alone.
     """
     fixed: dict[str, set[str]] = {}
     for node in query.find_all(exp.EQ, exp.In):

@@ -124,7 +124,10 @@ def check_columns(result: Result, partitioned_by: tuple[str, ...]) -> None:
 
 
 def check_empty(s3: Any, location: str, what: str) -> None:
-    """Raise an error if an S3 location to write to already has objects."""
+    """Raise an error if an S3 location to write to already has objects.
+
+    `what` names the statement or the table in the error.
+    """
     try:
         if next(objects.objects_below(s3, location.rstrip("/") + "/"), None) is not None:
             raise QueryFailed(

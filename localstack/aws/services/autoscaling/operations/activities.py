@@ -31,7 +31,7 @@ def describe(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def live(ctx: Context, target: Target) -> Variant | None:
-    """Return the endpoint variant that a target scales.
+    """Return the endpoint variant that a target scales; None: its endpoint is not InService.
 
     None: it does not exist, or is being changed.
     """
@@ -111,7 +111,10 @@ def last(ctx: Context, target: Target, *, out: bool) -> Activity | None:
 
 
 def cooling(ctx: Context, activity: Activity | None, seconds: float) -> bool:
-    """Return whether the cooldown after a scaling activity has not passed yet."""
+    """Return whether fewer than `seconds` have passed since a scaling activity ended.
+
+    None: there was no activity, and nothing has to cool down.
+    """
     return activity is not None and ctx.clock.now() < (
         activity.ended or ctx.clock.now()
     ) + timedelta(seconds=seconds)

@@ -104,7 +104,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def _settings(params: dict[str, Any], previous: Policy | None) -> tuple[str, dict[str, Any]]:
     """Return a scaling policy's type and configuration from a PutScalingPolicy request.
 
-    Missing parts stay as they were before.
+    What the request leaves out is taken from `previous`, the policy that it updates.
     """
     kind = params.get("PolicyType") or (previous.kind if previous else "StepScaling")
     if kind not in _CONFIGURATION:
@@ -190,7 +190,7 @@ def _metric(policy: Policy) -> Any:
 
 
 def _names(resource: str, previous: Policy | None) -> tuple[str, ...]:
-    """Return the names of the CloudWatch alarms that a scaling policy creates."""
+    """Return the names of a scaling policy's alarms: those of `previous`, or two new ones."""
     return (
         previous.alarms
         if previous

@@ -142,14 +142,17 @@ def _evaluate_due(ctx: Context) -> None:
 
 
 def _evaluate(ctx: Context, alarm: Alarm, *, due: bool) -> None:
-    """Evaluate an alarm on its metric, set its state, and run its actions."""
+    """Evaluate an alarm on its metric, set its state, and run its actions.
+
+    Actions run when the state has changed, and while it is ALARM at each due evaluation (`due`).
+    """
     changed = _set(ctx, alarm, _verdict(ctx, alarm, early=not due))
     if alarm.state_value == "ALARM" and (changed or due):
         _run_actions(ctx, alarm)
 
 
 def _set(ctx: Context, alarm: Alarm, verdict: Verdict | None) -> bool:
-    """Set an alarm's state in moto; return whether it has changed."""
+    """Set an alarm's state in moto; return whether it has changed. None: it stays as it is."""
     if verdict is None or verdict.state == alarm.state_value:
         return False
     alarm.update_state(
@@ -182,10 +185,10 @@ def _run_actions(ctx: Context, alarm: Alarm) -> None:
 
 
 def _verdict(ctx: Context, alarm: Alarm, *, early: bool) -> Verdict | None:
-    """Return the new state of an alarm by its metric's datapoints.
+    """Return the new state of an alarm by its metric's datapoints, or None: it stays.
 
-    None: without a datapoint there is nothing to say yet (`early`), or at all (with --moto-answers,
-    where moto's state stays).
+    Without any datapoint it stays in an evaluation before the alarm is due (`early`), and with
+    --moto-answers, where moto's state counts.
     """
     start, end, period = _window(ctx, alarm)
     decisive = int(alarm.evaluation_periods)

@@ -44,7 +44,7 @@ def variants(production: Sequence[Mapping[str, Any]], shadow: Sequence[Mapping[s
 
 
 def capture(config: Mapping[str, Any] | None) -> None:
-    """Check the DataCaptureConfig of an endpoint configuration.
+    """Check the DataCaptureConfig of an endpoint configuration; None: there is none to check.
 
     Raises:
         AwsError: SageMaker refuses it.

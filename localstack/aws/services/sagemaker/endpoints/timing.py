@@ -14,7 +14,7 @@ HEALTH = 60.0  # real seconds for a container's first healthy /ping
 
 
 def changing(ctx: Context) -> float:
-    """Return the simulated seconds that creating, updating and deleting an endpoint take."""
+    """Return the simulated seconds that creating, updating and deleting an endpoint take each."""
     seconds = os.environ.get(ENDPOINT)
     if seconds is not None:
         return float(seconds)

@@ -39,7 +39,7 @@ def resources(instance_type: str) -> dict[str, Any]:
 
 
 def remarks(container: Container) -> list[str]:
-    """Return lines for a job's log about what differs from SageMaker in this container."""
+    """Return the lines that tell in a job's log how its container differs from SageMaker's."""
     if container.mounted:
         return []
     words = (

@@ -49,7 +49,7 @@ _REPLACED = (
 
 
 def _arn(ctx: Context, kind: str, name: str) -> str:
-    """Return the ARN of a model package or a model package group."""
+    """Return the ARN of a model package or a model package group, as `kind` says."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 
@@ -307,7 +307,10 @@ def _summary(package: dict[str, Any]) -> dict[str, Any]:
 def _page(
     items: list[dict[str, Any]], params: dict[str, Any], name: str
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Return one page of a List operation's items, filtered and sorted, with the NextToken."""
+    """Return one page of a List operation's items, filtered and sorted, with the NextToken.
+
+    `name` is the member that holds an item's name.
+    """
     created_after, created_before, part = (
         params.get("CreationTimeAfter"),
         params.get("CreationTimeBefore"),

@@ -35,7 +35,7 @@ def begin(ctx: Context, endpoint: Endpoint, fleet: Fleet, *, doomed: bool) -> No
 
 
 def limit(ctx: Context, endpoint: Endpoint, fleet: Fleet, seconds: float) -> None:
-    """Set a timer that rolls back a deployment which exceeds its time limit."""
+    """Set a timer that rolls back a deployment which takes longer than `seconds`."""
     ctx.clock.call_at_limit(seconds, lambda: _overdue(ctx, endpoint, fleet))
 
 
@@ -75,7 +75,10 @@ def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None
 
 
 def _stage(ctx: Context, endpoint: Endpoint, fleet: Fleet, number: int, *, doomed: bool) -> None:
-    """Shift traffic to the deployment's next stage, and set a timer for the one after it."""
+    """Shift traffic to stage `number` of the deployment's plan, and set a timer for the next one.
+
+    `doomed`: the deployment goes back without an error once all traffic is on the new fleet.
+    """
     with endpoint.lock:
         plan = endpoint.plan
         if endpoint.pending is not fleet or endpoint.status != "Updating" or plan is None:

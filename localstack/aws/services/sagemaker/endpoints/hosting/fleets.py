@@ -162,5 +162,5 @@ def _start_timeout(variant: Variant) -> float:
 
 
 def _failure_reason(variant: Variant, wrong: str) -> str:
-    """Return an error message about a variant, for FailureReason."""
+    """Return an error message about a variant, for FailureReason; `wrong` says what went wrong."""
     return f"Variant {variant.name}: {wrong}"

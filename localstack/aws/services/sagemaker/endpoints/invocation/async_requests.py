@@ -204,7 +204,10 @@ def _store(ctx: Context, endpoint: Endpoint, work: UnderWay, answer: Answer) -> 
 def _fail(
     ctx: Context, endpoint: Endpoint, request: Request, failure: Failure, work: UnderWay | None
 ) -> None:
-    """Write a failed request's error to its failure location, if any, and into the log."""
+    """Write a failed request's error to its failure location, if any, and into the log.
+
+    `work` is the request at its instance; None: no instance had it.
+    """
     words = str(failure)
     if request.failure is not None:
         try:
@@ -223,7 +226,10 @@ def _fail(
 
 
 def _put(ctx: Context, request: Request, uri: str, content: bytes, kind: str) -> None:
-    """Write an S3 object for an asynchronous request, encrypted if its output config says so."""
+    """Write an S3 object for an asynchronous request, encrypted if its output config says so.
+
+    `kind` is the content's type.
+    """
     bucket, key = split(uri)
     encrypted: dict[str, Any] = (
         {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": request.key} if request.key else {}
@@ -236,7 +242,7 @@ def _write_log(
 ) -> None:
     """Write a line about an asynchronous request into the data log of its instance.
 
-    Where no instance had the request it is the log of the endpoint's first variant.
+    Without an instance (`work` is None) it is the log of the endpoint's first variant.
     """
     stream = work.server.name if work is not None else next(iter(endpoint.fleet.variants))
     log = VariantLog(

@@ -109,7 +109,7 @@ class Backlogs:
 
 
 def settings(endpoint: Endpoint) -> dict[str, Any] | None:
-    """Return an endpoint's AsyncInferenceConfig, or None for a synchronous endpoint."""
+    """Return an endpoint's AsyncInferenceConfig; None: it is a synchronous endpoint."""
     config: dict[str, Any] | None = endpoint.fleet.config.params.get("AsyncInferenceConfig")
     return config
 

@@ -75,7 +75,19 @@ def record(
     attributes: str | None,
     called_at: datetime,
 ) -> dict[str, Any]:
-    """Return the JSON record of data capture for one invocation."""
+    """Return the JSON record of data capture for one invocation.
+
+    Args:
+        config: The endpoint's DataCaptureConfig.
+        request: The input.
+        request_type: Its content type.
+        response: The output.
+        response_type: Its content type.
+        event_id: The record's id.
+        inference_id: The request's InferenceId, if it has one.
+        attributes: Its CustomAttributes, if it has some.
+        called_at: When the call came.
+    """
     modes = {option["CaptureMode"] for option in config.get("CaptureOptions") or ()}
     data: dict[str, Any] = {}
     if modes & {"Input", "InputAndOutput"}:
@@ -94,7 +106,10 @@ def record(
 def key(
     config: Mapping[str, Any], endpoint: str, variant: str, called_at: datetime, unique: str
 ) -> tuple[str, str]:
-    """Return the S3 bucket and key of a data capture file, by its first record's time."""
+    """Return the S3 bucket and key of a data capture file, by its first record's time.
+
+    `config` is the endpoint's DataCaptureConfig; `unique` ends the file's name.
+    """
     bucket, prefix = split(config["DestinationS3Uri"])
     folder = "/".join(
         part
@@ -160,7 +175,10 @@ class Buffer:
 
 
 def _part(config: Mapping[str, Any], mode: str, data: bytes, content_type: str) -> dict[str, str]:
-    """Return the captured input or output of an invocation, as its record has it."""
+    """Return the captured input or output of an invocation, as its record has it.
+
+    `mode` is INPUT or OUTPUT.
+    """
     encoding = _encoding(config, content_type)
     text = (
         base64.b64encode(data).decode() if encoding == "BASE64" else data.decode("utf-8", "replace")

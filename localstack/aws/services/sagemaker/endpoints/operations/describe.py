@@ -69,7 +69,7 @@ def description(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def hide(ctx: Context, endpoint: Endpoint) -> None:
-    """Store an endpoint's description before a change, for the fault eventual-consistency.
+    """Store an endpoint's description before a change, if the fault eventual-consistency is set.
 
     DescribeEndpoint returns this old description for as long as the fault says.
     """

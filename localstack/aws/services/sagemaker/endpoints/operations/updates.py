@@ -125,7 +125,8 @@ def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> Non
 def _check(item: Mapping[str, Any], least: int) -> None:
     """Raise an error if a request's new weight or instance count for a variant is not valid.
 
-    `least` is the smallest allowed count: 0 for an asynchronous endpoint, else 1.
+    `item` is the variant's part of the request. `least` is the smallest allowed count: 0 for an
+    asynchronous endpoint, else 1.
     """
     weight, count = item.get("DesiredWeight"), item.get("DesiredInstanceCount")
     if weight is None and count is None and not item.get("ServerlessUpdateConfig"):
@@ -153,7 +154,7 @@ def _require_changeable(endpoint: Endpoint) -> None:
 def _fleet(old: Fleet, config: Config, params: Mapping[str, Any]) -> Fleet:
     """Return the new fleet of variants for an UpdateEndpoint request.
 
-    Its variants have the properties of the old one's where they are retained.
+    Its variants take over those properties of the old fleet's that the request retains.
     """
     fleet = Fleet(config)
     if not params.get("RetainAllVariantProperties"):

@@ -166,7 +166,7 @@ def delete_record(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _put(ctx: Context, group: Group, params: dict[str, Any]) -> None:
-    """Write the feature record of a PutRecord request into its stores."""
+    """Write the feature record of a PutRecord request into its stores, online and offline."""
     values = parsed_record(params["Record"], group.features)
     for name in (group.identifier, group.event_time):
         if name not in values:
@@ -194,7 +194,17 @@ def _write(
     ttl: Any,
     force: bool,
 ) -> None:
-    """Write a feature record into the online and offline store; online only if it is the newest."""
+    """Write a feature record into the online and the offline store, as far as `stores` names them.
+
+    Args:
+        ctx: The handler's context.
+        group: The feature group.
+        values: The record's values by feature.
+        event_moment: Its event time.
+        stores: OnlineStore, OfflineStore or both.
+        ttl: How long it lives online; None: as the group has it.
+        force: Whether it is written online even if a newer one is there.
+    """
     if group.online is not None and "OnlineStore" in stores:
         key = _text(values, group.identifier)
         old = _live(ctx, group, key)
@@ -208,7 +218,10 @@ def _write(
 
 
 def _live(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the unexpired online record of an identifier, softly deleted ones included."""
+    """Return the unexpired online record of an identifier (`key`), or None.
+
+    It may be softly deleted.
+    """
     row = (group.online or {}).get(key)
     if row is not None and row.expires is not None and row.expires <= ctx.clock.now():
         (group.online or {}).pop(key, None)

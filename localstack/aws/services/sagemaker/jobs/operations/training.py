@@ -124,12 +124,15 @@ def _check_spot(condition: dict[str, Any]) -> None:
 
 
 def _mode(channel: dict[str, Any], specification: dict[str, Any]) -> str:
-    """Return the input mode (File ...) of a training channel: its own, or the job's."""
+    """Return the input mode (File ...) of a training channel: its own, or the job's.
+
+    `specification` is the job's AlgorithmSpecification.
+    """
     return str(channel.get("InputMode") or specification.get("TrainingInputMode", "File"))
 
 
 def _as_moto(ctx: Context, job: Job) -> None:
-    """Complete a job without running it, if no command is mapped and --moto-answers is set.
+    """Complete a training job without running it, with --moto-answers and no mapped command.
 
     moto does the same with every job.
     """
@@ -193,7 +196,7 @@ _ENDS = {
 
 
 def _end(ctx: Context, job: Job, why: str) -> None:
-    """Set a training job's final status according to how its container ended."""
+    """Set a training job's final status according to why its container ended, `why`."""
     job.ends(*_ENDS[why], ctx.clock.now())
 
 
@@ -261,7 +264,10 @@ def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: st
 
 
 def _channel_description(channel: dict[str, Any], specification: dict[str, Any]) -> dict[str, str]:
-    """Return a training channel in the form of inputdataconfig.json."""
+    """Return a training channel in the form of inputdataconfig.json.
+
+    `specification` is the job's AlgorithmSpecification.
+    """
     source = channel["DataSource"].get("S3DataSource") or {}
     description = {
         "TrainingInputMode": _mode(channel, specification),

@@ -27,7 +27,10 @@ class ExpressionError(ValueError):
 
 
 def resolve(value: object, scope: Scope) -> object:
-    """Return a step's argument with the pipeline expressions in it replaced by their values."""
+    """Return a step's argument with the pipeline expressions in it replaced by their values.
+
+    `scope` gives the values of parameters, steps and the execution.
+    """
     if isinstance(value, list):
         return [resolve(item, scope) for item in value]
     if not isinstance(value, dict):

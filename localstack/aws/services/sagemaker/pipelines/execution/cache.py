@@ -61,7 +61,7 @@ def hit(
 ) -> tuple[str, StepRun] | None:
     """Return the latest cached run of a step with this key that is not too old, or None.
 
-    It comes with its execution's ARN.
+    `wanted_signature` is the key. The run comes with its execution's ARN.
     """
     for execution in reversed(list(pipeline.executions.values())):
         run = execution.steps.get(step.name)

@@ -70,7 +70,11 @@ def _start_all(
     states: dict[str, str],
     running: set[str],
 ) -> None:
-    """Start the pipeline steps that can start, and mark those that never will."""
+    """Start the pipeline steps that can start, and mark those that never will.
+
+    `states` has the states of steps by name, and `running` the names of those that run; both are
+    updated.
+    """
     limit = (execution.parallelism or {}).get("MaxParallelExecutionSteps") or len(definition.steps)
     outcomes = {
         name: run.properties.get("Outcome") == "True"
@@ -194,9 +198,9 @@ def _stop_jobs(ctx: Context, execution: Execution) -> None:
 
 
 def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
-    """Return whether no new step starts, because a step failed.
+    """Return whether the pipeline starts no new step, because one failed.
 
-    Steps that run go on.
+    A failure on which another step depends does not count. Steps that run go on.
     """
     return any(
         state in ("Failed", "Stopped") and not _is_awaited(definition, name, state)
@@ -205,7 +209,7 @@ def _is_halted(definition: Definition, states: dict[str, str]) -> bool:
 
 
 def _is_awaited(definition: Definition, name: str, state: str) -> bool:
-    """Return whether any step depends on this step's ending in this state."""
+    """Return whether any step depends on the step `name` ending in this state."""
     return any(
         d.step == name and d.trigger in (state, "Any")
         for step in definition.steps.values()

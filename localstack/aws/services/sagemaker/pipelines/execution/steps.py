@@ -45,7 +45,7 @@ class StepStopped(Exception):
 def name_of_job(step: Step, execution: Execution) -> str:
     """Return a name for a step's job: `pipelines-<execution>-<step>-<random>`.
 
-    A name in the arguments takes the place of the first part, as a custom prefix does. A tuning
+    A name in the step's arguments takes the place of `pipelines`, as a custom prefix does. A tuning
     job's name has 32 characters: `<execution>-<step>-<random>`.
     """
     prefix = step.arguments.get(_NAMES.get(step.type, ""))
@@ -58,7 +58,10 @@ def name_of_job(step: Step, execution: Execution) -> str:
 
 
 def scope(ctx: Context, execution: Execution, job: str) -> Scope:
-    """Return where a pipeline step's expressions find their values (parameters, steps ...)."""
+    """Return the scope in which a pipeline step's expressions find their values.
+
+    It has parameters, steps and the execution; `job` is the name of the step's job.
+    """
     definition = execution.version.definition
     steps = definition.steps if definition else {}
 
@@ -138,7 +141,7 @@ def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: s
 
 
 def refusal(step: Step) -> str:
-    """Return the error message that steps of a type are not executed here."""
+    """Return the error message that steps of this step's type are not executed here."""
     return (
         f"the local stack does not execute steps of type {step.type}, only "
         f"{', '.join(EXECUTED)}: step '{step.name}'"
@@ -146,7 +149,7 @@ def refusal(step: Step) -> str:
 
 
 def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
-    """Return a step's arguments with all pipeline expressions replaced by their values."""
+    """Return a step's arguments with all pipeline expressions replaced by values of the scope."""
     return {key: resolve(value, where) for key, value in step.arguments.items()}
 
 
