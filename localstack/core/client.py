@@ -146,7 +146,10 @@ class Stack:
         )
 
     def _send(self, method: str, path: str, data: bytes) -> bytes:
-        """Send an HTTP request to the stack, with the key of its control routes."""
+        """Send an HTTP request to the stack with the secret that its control routes need.
+
+        Return the response's body.
+        """
         if self._keys is None:
             self._keys = keys.keys_of(self.url)
         headers = (

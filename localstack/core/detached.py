@@ -250,7 +250,7 @@ def stop_at(url: str) -> bool:
 
 
 def previous_log(log: Path) -> Path:
-    """Return the path of the log of the stack that ran before."""
+    """Return the path to which the log of the stack that ran before is renamed."""
     return log.with_suffix(f".previous{log.suffix}")
 
 

@@ -104,7 +104,13 @@ def unpack(data: BinaryIO, size: int, folder: Path) -> None:
 
 
 def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo, folder: Path, count: int) -> None:
-    """Write one member, a file or a folder, of a tar archive below the folder."""
+    """Write one member, a file or a folder, of a tar archive below the folder.
+
+    `count` is the number of members up to this one.
+
+    Raises:
+        Refused: It is a link or a device, or there are too many members.
+    """
     if count > _FILES:
         raise Refused(f"it has more than {_FILES:,} files")
     name = member.name.removeprefix("./")

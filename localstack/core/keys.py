@@ -59,7 +59,7 @@ def make(url: str, home: Home | None) -> Keys:
 
 
 def _pair(home: Home | None) -> Pair:
-    """Return the key pair stored in a data directory, or a new one."""
+    """Return the key pair stored in a data directory, or a new one (None: no directory)."""
     if home is not None and (home.folder / FILE).exists():
         return msgspec.json.decode(home.read(FILE), type=Pair)
     pair = Pair(fresh("AKIA"), secrets.token_urlsafe(30))

@@ -55,7 +55,7 @@ class Server(Protocol):
         """Serve requests until `close` is called."""
 
     def close(self, seconds: float, /) -> None:
-        """Stop the server; requests under way get so many seconds to end."""
+        """Stop the server; requests under way get `seconds` to end."""
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -287,7 +287,7 @@ def serve(
 def _remove_ready_file(ready: Path) -> None:
     """Remove the ready file at the end, unless it names a newer stack.
 
-    That one may have begun once this one let go of its home.
+    A newer stack may have begun once this one let go of its home.
     """
     if (current := read_ready(ready)) is not None and current.pid == os.getpid():
         ready.unlink(missing_ok=True)
@@ -306,7 +306,7 @@ def leave(code: int) -> NoReturn:
 def _watch_for_end(options: Options, server: Server) -> int:
     """Run the server in a thread; return a descriptor that is readable once it is to end.
 
-    A signal, the server's end or the closing of stdin makes it so.
+    A signal, the server's end or the closing of stdin makes the descriptor readable.
     """
     ended, end = os.pipe()
     os.set_blocking(end, False)
@@ -335,7 +335,7 @@ def _watch_for_end(options: Options, server: Server) -> int:
 def _read_stdin(write: Callable[[], None]) -> None:
     """Call `write()` when the parent process has ended.
 
-    Its end of the pipe on stdin is closed then.
+    The parent's end of the pipe on stdin is closed then.
     """
     with contextlib.suppress(OSError, ValueError):
         while os.read(0, 4096):

@@ -74,7 +74,7 @@ class State:
     def take_touched(self) -> set[Key]:
         """Return the keys of the stores that may have changed since the last call.
 
-        Background work, and changing requests that have ended, have asked for them.
+        They are the stores that background work, and changing requests that have ended, have used.
         """
         with self._touching:
             touched, self._touched = self._touched, set()
@@ -83,7 +83,7 @@ class State:
     def take_touched_by_request(self) -> set[Key]:
         """Return the keys of stores that this thread's request has used since the last call.
 
-        Outside of a request these are none.
+        Outside of a request there are none.
         """
         touched = self._touched_by_request()
         if touched is None:
@@ -95,7 +95,7 @@ class State:
     def request(self, *, mutating: bool) -> Iterator[None]:
         """Wrap the answering of a request, so that the stores that it changes are saved together.
 
-        What a reading request asked for has not changed by it.
+        Without `mutating` the request only reads, and nothing that it has used counts as changed.
         """
         outer, self._of_request.touched = self._touched_by_request(), set()
         try:
@@ -107,14 +107,14 @@ class State:
             self._of_request.touched = outer
 
     def _touched_by_request(self) -> set[Key] | None:
-        """Return the keys of the stores that this thread's request has used; None without one."""
+        """Return the keys of stores that this thread's request has used; None without a request."""
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
         return touched
 
     def spawn(self, function: Callable[..., object], *arguments: object) -> threading.Thread:
-        """Run a function as background work of the stack, in a thread.
+        """Run a function as background work of the stack, in a thread, and return the thread.
 
-        It watches `stopping`; its errors are written to the stack's stderr.
+        The work watches `stopping`; its errors are written to the stack's stderr.
         """
         thread = threading.Thread(
             target=_logged,

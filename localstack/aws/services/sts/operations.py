@@ -48,7 +48,10 @@ def _federated_user(ctx: Context, name: str) -> tuple[str, str]:
 
 
 def _credentials(ctx: Context, owner: Caller | None, seconds: int) -> dict[str, Any]:
-    """Issue temporary credentials for a caller, in the form of STS's Credentials."""
+    """Issue temporary credentials in the form of STS's Credentials.
+
+    `owner` is the caller whose rights they have, and `seconds` how long they are valid.
+    """
     if not 900 <= seconds <= 36 * _HOUR:
         raise AwsError(
             "ValidationError",

@@ -92,7 +92,10 @@ def _start(params: dict[str, Any]) -> int:
 def _fitting(
     items: list[tuple[str, Any]], most: int, most_tags: int | None
 ) -> list[tuple[str, Any]]:
-    """Return the first resources that fit a page with their tags; one at least."""
+    """Return the first resources that fit a page, each with its tags; one at least.
+
+    A page has `most` resources, and `most_tags` tags in all (None: no limit).
+    """
     total = 0
     for index, (_, resource_tags) in enumerate(items[:most]):
         total += len(resource_tags)
@@ -123,9 +126,9 @@ def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, An
 
 
 def _is_of_kind(arn: str, kinds: list[str], arns: list[str] | None) -> bool:
-    """Return whether an ARN is of the requested resource types, and of the requested ARNs.
+    """Return whether an ARN is of one of the resource types `kinds`, and among `arns`.
 
-    A request may restrict neither.
+    Where one of the two is empty, it restricts nothing.
     """
     _, _, service, _, _, rest = arn.split(":", 5)
     resource = rest.partition("/")[0]

@@ -166,7 +166,7 @@ def _size(policy: Mapping[str, Any], key: str, instances: int, least: int, most:
 
 
 def _seconds(policy: Mapping[str, Any], key: str) -> float:
-    """Return an interval in seconds of a deployment policy, after checking its range."""
+    """Return a deployment policy's interval `key` in seconds, after checking its range."""
     value = policy.get(key) or 0
     if not 0 <= value <= 3600:
         raise _refusal(f"{key} must be between 0 and 3600 seconds, not {value}.")

@@ -40,10 +40,10 @@ def lines(content: bytes) -> list[bytes]:
 def batches(records: Sequence[bytes], most: int | None, *, several: bool) -> Iterator[list[bytes]]:
     """Yield mini-batches, lists of records, of at most `most` bytes with their line breaks.
 
-    None: no limit. Without `several` each has one record.
+    None: no limit. Without `several` a batch is one record.
 
     Raises:
-        BadRecord: A record is larger than that by itself.
+        BadRecord: A record alone is larger than `most` bytes.
     """
     batch: list[bytes] = []
     size = 0
@@ -220,14 +220,17 @@ def _by_indices(numbers: Sequence[int]) -> Callable[[Any], Any]:
 
 
 def _array(value: Any) -> Any:
-    """Return a value, which must be a JSON array."""
+    """Return a value after checking that it is a JSON array."""
     if not isinstance(value, list):
         raise TypeError(f"{type(value).__name__} is no array")
     return value
 
 
 def assemble(parts: Iterable[bytes], *, by_line: bool) -> bytes:
-    """Join the model's answers into the content of one output object, by lines if asked."""
+    """Join the model's answers into the content of one output object.
+
+    With `by_line` each ends with a line break.
+    """
     if not by_line:
         return b"".join(parts)
     return b"".join(part if part.endswith(b"\n") else part + b"\n" for part in parts)

@@ -52,7 +52,7 @@ def create_tuning_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _as_moto(ctx: Context, name: str, arn: str, params: dict[str, Any]) -> None:
-    """Complete a tuning job without running it, if no command is mapped and --moto-answers is set.
+    """Complete a tuning job without running it, with --moto-answers and no mapped command.
 
     moto does the same with every job.
     """

@@ -64,7 +64,7 @@ def _launch(
 ) -> bool:
     """Start a tuning job's next training job once fewer than `at_once` run.
 
-    Return False when none is to start any more.
+    `number` is the trial's, from 0. Return False when none is to start any more.
     """
     if not _wait_for_room(ctx, tuning, at_once):
         return False
@@ -148,7 +148,13 @@ def _stop(ctx: Context, tuning: Job) -> None:
 
 
 def _conclude(ctx: Context, tuning: Job, *, whole: bool) -> None:
-    """Set a tuning job's final status by the outcomes of its training jobs."""
+    """Set a tuning job's final status by the outcomes of its training jobs.
+
+    `whole`: all of its training jobs were started.
+
+    Raises:
+        JobFailed: No training job gave the objective's value.
+    """
     jobs = trials.training_jobs(ctx, tuning)
     if not whole or tuning.stop.is_set():
         return tuning.ends("Stopped", "Stopped", "Tuning job stopped", ctx.clock.now())

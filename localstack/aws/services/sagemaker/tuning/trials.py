@@ -46,7 +46,7 @@ def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
 
 
 def value(tuning: Job, job: Job) -> float | None:
-    """Return the final value of the objective metric of a training job, or None."""
+    """Return the final value of the objective metric of a training job; None: it has none."""
     metric = (objective(tuning.params) or {}).get("MetricName", "")
     if job.status not in ("Completed", "Stopped") or metric not in job.metrics:
         return None
@@ -55,7 +55,7 @@ def value(tuning: Job, job: Job) -> float | None:
 
 
 def score(tuning: Job, job: Job) -> float | None:
-    """Return a training job's objective value with the sign by which greater is better."""
+    """Return a training job's objective value, negated where smaller is better; None if unknown."""
     final, maximize = value(tuning, job), (objective(tuning.params) or {}).get("Type") == "Maximize"
     return final if final is None or maximize else -final
 

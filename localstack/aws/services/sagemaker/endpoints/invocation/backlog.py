@@ -70,7 +70,7 @@ class Backlog:
         )
 
     def decide(self, work: UnderWay) -> bool:
-        """Claim the right to end a request; return whether the caller is the first to do so."""
+        """Claim the right to end an asynchronous request; return whether it is the first claim."""
         with self.changed:
             first, work.decided = not work.decided, True
         return first

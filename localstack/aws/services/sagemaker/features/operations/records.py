@@ -230,7 +230,7 @@ def _live(ctx: Context, group: Group, key: str) -> Online | None:
 
 
 def _readable(ctx: Context, group: Group, key: str) -> Online | None:
-    """Return the online record of an identifier, or None if there is none or it was deleted."""
+    """Return the online record of an identifier (`key`); None: there is none, or it was deleted."""
     row = _live(ctx, group, key)
     return None if row is None or row.deleted else row
 
