@@ -259,7 +259,10 @@ class Front(StackFront):
         return done
 
     def _save(self, incoming: Incoming, done: Answer) -> Answer:
-        """Persist what a request has changed, then return its response."""
+        """Persist what a successful request has changed, then return its response, `done`.
+
+        The response is an error where that cannot be persisted.
+        """
         if self._keeper is None or done.status >= 400 or not is_mutating(incoming.operation):
             return done
         try:
@@ -317,7 +320,10 @@ class Front(StackFront):
         )
 
     def _names(self, incoming: Incoming) -> tuple[str, ...]:
-        """Return the names of the resources in a request's parameters, for logs and faults."""
+        """Return the names of the resources in a request's parameters, for logs and faults.
+
+        A request of the stack to itself has none.
+        """
         if _INTERNAL in incoming.environ:
             return ()
         try:

@@ -51,7 +51,7 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "clock"), type=_Now).now
 
     def advance(self, seconds: float) -> datetime:
-        """Move the stack's simulated clock forward, and return its time.
+        """Move the stack's simulated clock forward by some seconds, and return its time.
 
         Timers that came due have run when this returns.
         """
@@ -140,7 +140,10 @@ class Stack:
         return msgspec.json.decode(self._ask("GET", "coverage"), type=list[dict[str, Any]])
 
     def _ask(self, method: str, route: str, body: object = None) -> bytes:
-        """Send a request to a control route of the stack, and return the response's body."""
+        """Send a request to a control route of the stack, and return the response's body.
+
+        `body` is sent as JSON; None: there is none.
+        """
         return self._send(
             method, f"/_stack/{route}", msgspec.json.encode(body) if body is not None else b""
         )

@@ -168,7 +168,7 @@ class Clock:
             self._request.waiting = None
 
     def advance(self, seconds: float) -> datetime:
-        """Move the clock forward, and return the time that it shows then.
+        """Move the clock forward by some seconds, and return the time that it shows then.
 
         Every timer that comes due has run, with the clock at its own time, when this returns.
         """

@@ -64,7 +64,7 @@ def place(folder: Path, name: str) -> Path:
 
 
 def arrive(folder: Path, name: str) -> Path:
-    """Return the path below `folder` for a file to be written; make the folders above it.
+    """Return the path below `folder` for a file called `name`; make the folders above it.
 
     Raises:
         Refused: It would leave the folder, or a link is on the way.
@@ -137,7 +137,10 @@ class _Member(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str | None, errors: str) -> Self:
-        """Parse a member's header of a tar archive; refuse an extended one that is too large."""
+        """Parse a member's header of a tar archive; refuse an extended one that is too large.
+
+        tarfile calls this.
+        """
         member = super().frombuf(buf, encoding, errors)  # type: ignore[arg-type]  # typeshed has str, tarfile itself gives None
         if member.type in _HEADERS and member.size > _HEADER:
             raise Refused(f"a header of {member.size:,} bytes is before its {member.name!r}")
@@ -152,7 +155,11 @@ class _Bounded:
         self._limit = self._left = limit
 
     def read(self, size: int) -> bytes:
-        """Read decompressed bytes, or raise Refused where more come than allowed."""
+        """Read decompressed bytes, `size` at most.
+
+        Raises:
+            Refused: More have come than are allowed.
+        """
         content = self._stream.read(size)
         self._left -= len(content)
         if self._left < 0:

@@ -62,7 +62,7 @@ class StackFront(ABC):
             self.forget_calls()
 
     def _reset_cloud(self) -> None:  # noqa: B027  a cloud may have nothing of its own to drop
-        """Reset what this cloud keeps outside of the stack's common state."""
+        """Reset what this cloud's stack keeps besides the state that all clouds' stacks have."""
 
     def forget_calls(self) -> None:
         """Clear the log of calls, and the permissions derived from it."""

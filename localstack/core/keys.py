@@ -49,7 +49,7 @@ class _Health(msgspec.Struct):
 
 
 def make(url: str, home: Home | None) -> Keys:
-    """Create the access keys of a stack; a data directory keeps its key pair over restarts.
+    """Create the access keys of the stack at `url`; a data directory keeps its key pair.
 
     Raises:
         msgspec.DecodeError: The pair is damaged there.

@@ -46,7 +46,10 @@ class Cloud(Protocol):
         ...
 
     def proxy(self, url: str, environ: Mapping[str, str]) -> dict[str, str]:
-        """Return the environment variables for clients that ignore configured endpoints."""
+        """Return the environment variables for clients that ignore configured endpoints.
+
+        They lead such clients to the stack at `url`. `environ` are the variables that are set.
+        """
         ...
 
     def stray(self, name: str) -> bool:
@@ -209,7 +212,7 @@ def command(
     home: Path | None = None,
     allow_hosts: Sequence[str] = (),
 ) -> list[str]:
-    """Return the command line that starts the stack's process."""
+    """Return the command line that starts the stack's process; the options are those of `start`."""
     for option, value in (("any_key", any_key), ("moto_answers", moto_answers), ("home", home)):
         if value and option not in environment_of(cloud).OPTIONS:
             raise ValueError(f"the {environment_of(cloud).TITLE} stack has no {option}")

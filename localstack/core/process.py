@@ -80,7 +80,8 @@ _OF_SOME = {"home": "--home", "any_key": "--open", "moto_answers": "--moto-answe
 def options(cloud: str, port: int, arguments: list[str] | None = None) -> Options:
     """Parse the command line of a stack's process.
 
-    `port` is the one that the cloud's stack has by default.
+    `port` is the default port of the cloud's stack; `arguments` are the words, None: those of this
+    process.
 
     Raises:
         SystemExit: The command line is wrong: code 2, with the reason.
@@ -294,7 +295,7 @@ def _remove_ready_file(ready: Path) -> None:
 
 
 def leave(code: int) -> NoReturn:
-    """End the process now, without waiting for its threads.
+    """End the process now with this exit code, without waiting for its threads.
 
     A query or a pool that is still at work would hold up the interpreter's own end, or crash it.
     """

@@ -44,7 +44,7 @@ class State:
     def store(self, owner: tuple[str, ...], kind: type[T]) -> T:
         """Return the one instance of a store class for an owner, such as an account and a region.
 
-        It is made by `kind()` when it is first asked for.
+        It is made by `kind()`, the class, when it is first asked for.
         """
         key = (owner, kind)
         touched: set[Key] | None = getattr(self._of_request, "touched", None)
@@ -160,7 +160,7 @@ class Stack(msgspec.Struct, kw_only=True):
 
 
 def _logged(function: Callable[..., object], *arguments: object) -> None:
-    """Call a function, and write an error that it raises to stderr."""
+    """Call a function with these arguments, and write an error that it raises to stderr."""
     try:
         function(*arguments)
     except Exception:  # noqa: BLE001  background work has nobody else to tell

@@ -50,7 +50,7 @@ def variables(url: str) -> dict[str, str]:
 
 
 def exports(url: str, region: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Return environment variables that give an AWS SDK the endpoint `url` and a key pair."""
+    """Return environment variables that give an AWS SDK an endpoint, a region and a key pair."""
     return {
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": access_key,

@@ -113,7 +113,7 @@ def _clients(url: str, region: str) -> Callable[[str], Any]:
 
 
 def _existing_buckets(calls: Sequence[Call]) -> list[str]:
-    """Return the S3 buckets that a recording uses before any of its calls creates them."""
+    """Return the S3 buckets that a recording uses and does not create before."""
     created: set[str] = set()
     used: dict[str, None] = {}
     for call in calls:
@@ -144,7 +144,10 @@ class Replacements:
         self._used: set[str] = set()
 
     def add(self, recorded: Any, answered: Any) -> None:
-        """Note which recorded ids, in a response, became which new ones in the replay."""
+        """Note which recorded ids, in a response, became which new ones in the replay.
+
+        `recorded` and `answered` are the two responses.
+        """
         if isinstance(recorded, Mapping) and isinstance(answered, Mapping):
             for name in recorded.keys() & answered.keys():
                 self.add(recorded[name], answered[name])
@@ -226,7 +229,7 @@ def _settled_answer(client: Any, call: Call, params: dict[str, Any]) -> _Answer:
 
 
 def _answer(client: Any, operation: str, params: dict[str, Any]) -> _Answer:
-    """Call an operation through boto3, and return its response or its error."""
+    """Call an operation through a boto3 client, and return its response or its error."""
     from botocore import xform_name
     from botocore.exceptions import BotoCoreError, ClientError
 

@@ -111,7 +111,7 @@ class Home:
         """Write a file of the data directory durably (synced to disk).
 
         Raises:
-            OSError: That is impossible; then the record is as it was.
+            OSError: The file cannot be written; then its content is as it was.
         """
         _write(self.folder, name, record)
 
@@ -144,7 +144,7 @@ class Home:
         """Delete every file below a folder of the data directory durably.
 
         Raises:
-            OSError: A record stays.
+            OSError: A file stays.
         """
         folder = self.folder / under
         remove_tree(folder)
@@ -209,7 +209,7 @@ def _seal(folder: Path, *, foreign: int) -> None:
 
 
 def _write(home: Path, name: str, record: bytes) -> None:
-    """Write a file atomically: to a temporary file that is renamed into place."""
+    """Write a file of a data directory atomically: to a temporary file that is renamed."""
     path = home / name
     new = () if path.parent.exists() else path.relative_to(home).parents
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -129,6 +129,9 @@ def _thaw(pickled: bytes, outside: Callable[[str], object]) -> Any:
 
     Classes that have moved are found at their new address; `outside` returns what the pickle only
     names.
+
+    Raises:
+        Changed: A class has other fields by now.
     """
     classes, payload = pickle.loads(pickled)  # noqa: S301  it carries this user's seal
     for written, fields in classes.items():
@@ -211,7 +214,7 @@ def _without(obj: Any, left: Mapping[str, Callable[[], object]]) -> Any:
 
 
 def _fields(kind: Any) -> tuple[str, ...]:
-    """Return the field names of a class, by which a change since pickling is noticed."""
+    """Return the field names of a class, by which a change of it since pickling is noticed."""
     if hasattr(kind, "__struct_fields__"):
         return tuple(kind.__struct_fields__)
     slots = getattr(kind, "__slots__", None)

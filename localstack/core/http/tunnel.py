@@ -16,7 +16,10 @@ _ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
 
 
 async def through(transport: Any, host: str, port: str) -> None:
-    """Connect a proxy's client to the real host that it asked for, passing bytes through."""
+    """Connect a proxy's client to the real host that it asked for, passing bytes through.
+
+    `transport` is the client's connection.
+    """
     between = _Between()
     transport.set_protocol(between)
     try:

@@ -133,7 +133,10 @@ class _Threads:
             pass
 
     def _answer_next(self, poll: Callable[[], object]) -> bool:
-        """Wait for a request, and answer it; return False if the loop has failed meanwhile."""
+        """Wait for a request, and answer it; return False if the loop has failed meanwhile.
+
+        `poll` waits for connections and bytes.
+        """
         channel = self._next_request(poll)
         if channel is None:
             return False
@@ -149,7 +152,10 @@ class _Threads:
         return True
 
     def _next_request(self, poll: Callable[[], object]) -> Any:
-        """Wait for a request, and return its channel; None: the loop has failed."""
+        """Wait for a request, and return its channel; None: the loop has failed.
+
+        `poll` waits for connections and bytes.
+        """
         with self._changed:
             self._waiting += 1
         try:

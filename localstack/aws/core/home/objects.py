@@ -184,7 +184,8 @@ class Objects:
     def _save_key(self, place: Place) -> None:
         """Write an S3 key to disk: first the bytes of its versions, then the record naming them.
 
-        Files of bytes that no record names any more are deleted last.
+        `place` is the key with its bucket. Files of bytes that no record names any more are deleted
+        last.
         """
         bucket, name = _bucket(place[0]), _name(place)
         versions = _versions(bucket, place[1]) if bucket is not None else []

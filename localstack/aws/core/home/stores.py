@@ -98,7 +98,10 @@ class Stores:
             yield tuple(place.split(".")), thaw(self._home.read(name), name=name)
 
     def _large(self, owner: Owner, kind: type) -> bool:
-        """Return whether a store's file is too large to be rewritten with every request."""
+        """Return whether a store's file is too large to be rewritten with every request.
+
+        `owner` is the store's account and region, and `kind` its class.
+        """
         size, _ = self._written.get(_name(owner, kind), (0, b""))
         return size > _LARGE
 
@@ -109,7 +112,10 @@ class Stores:
 
 
 def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
-    """Return a snapshot of a store: its pickled bytes, with the name of its file."""
+    """Return a snapshot of a store: its pickled bytes, with the name of its file.
+
+    `owner` is the store's account and region, and `kind` its class.
+    """
     return StoreSnapshot((owner, kind), _name(owner, kind), freeze(store, left=LEFT_OUT))
 
 
@@ -121,9 +127,9 @@ def _persistent(state: State) -> Iterator[tuple[Owner, type, Any]]:
 
 
 def _name(owner: Owner, kind: type) -> str:
-    """Return the file name under which a store is persisted.
+    """Return the name of the file in which a store of class `kind` is persisted for an owner.
 
-    It has the name that the store's class had first, so that a renamed class finds its file.
+    It has the name that the class had first, so that a renamed class finds its file.
     """
     first = first_address(kind.__module__, kind.__qualname__)
     return f"{_FOLDER}/{first.removeprefix(f'{_PACKAGE}.')}/{'.'.join(owner)}"

@@ -283,7 +283,10 @@ def _is_public(environ: Mapping[str, Any]) -> bool:
 
 
 def _error(incoming: Incoming, kind: str, message: str) -> AwsError:
-    """Return an authentication error with the code and HTTP status of the request's protocol."""
+    """Return an authentication error with the code and HTTP status of the request's protocol.
+
+    `kind` is what is wrong: unknown, token, wrong, stale, expired ...
+    """
     code, status = _ERRORS[kind][_family(incoming)]
     model: Any = incoming.model
     rest = model is not None and model.service_model.protocol == "rest-json"

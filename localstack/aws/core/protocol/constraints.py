@@ -125,9 +125,9 @@ def _map(shape: Shape, value: Mapping[str, Any], path: str, rule: Rule) -> Itera
 
 
 def _nested_rules_text(shape: Shape) -> str:
-    """Return the text of all constraints within a list or a map.
+    """Return the text of all constraints on the items of a list or a map, of this shape.
 
-    For its items AWS's errors do not say which of the constraints is broken.
+    AWS's errors do not say which of the constraints an item breaks.
     """
     limits = shape.metadata
     measure = "length" if shape.type_name in ("string", "blob") else "value"
@@ -177,7 +177,7 @@ def _rule_of_moto(shape: Shape, value: Any) -> str | None:
 
 
 def _subject(shape: Shape, value: Any) -> str:
-    """Return a value as text for an error message; a secret one is hidden."""
+    """Return a value as an error message begins: Value 'x', or Value where the shape is secret."""
     secret = isinstance(value, bytes) or shape.metadata.get("sensitive")
     return "Value" if secret else f"Value '{_text(value)}'"
 

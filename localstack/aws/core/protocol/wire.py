@@ -289,7 +289,7 @@ def _protocol(incoming: Incoming) -> str:
 
 
 def _aware(value: Any) -> datetime:
-    """Return a timestamp (text, number or datetime) as a datetime with a time zone."""
+    """Return a timestamp (text, number or datetime) as a datetime with a time zone, UTC if none."""
     parsed: datetime = parse_timestamp(value)
     return parsed.astimezone(UTC)
 
@@ -324,7 +324,10 @@ def _token(environ: Mapping[str, Any]) -> str:
 
 
 def _service(signed: str, path: str, target: str) -> str:
-    """Return botocore's name of the service that a request is for, by signature and path."""
+    """Return botocore's name of the service that a request is for, by signature and path.
+
+    `signed` is the service's name in the signature, and `target` the operation in the headers.
+    """
     if signed == "timestream":  # two services, and one path for all of their operations
         operations: Any = get_service_model("timestream-query").operation_names
         return "timestream-query" if target in operations else "timestream-write"

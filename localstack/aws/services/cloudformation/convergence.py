@@ -26,7 +26,7 @@ _CUSTOM = (
 def reconcile(ctx: Context, managed: Managed) -> bool:
     """Create or change a stack's SageMaker resources towards its template, as far as possible.
 
-    Return whether all exist and serve; else it is called again.
+    Return whether all of them exist and serve; else the function is to be called again.
 
     Raises:
         Failure: A resource could not be made or changed.
@@ -107,7 +107,7 @@ def _without_tags(properties: Properties) -> Properties:
 
 
 def _change(ctx: Context, current: Resource, properties: Properties) -> None:
-    """Update a stack's existing resource to new properties."""
+    """Update a stack's existing resource, `current`, to new properties."""
     previous = current.properties
     if previous.get("EndpointConfigName") != properties.get("EndpointConfigName"):
         resources.update(ctx, msgspec.structs.replace(current, properties=properties))

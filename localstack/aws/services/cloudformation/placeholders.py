@@ -87,7 +87,7 @@ class Placeholder(CloudFormationModel):
         region_name: str,
         **more: Any,
     ) -> Placeholder:
-        """Return a placeholder with which moto registers a new resource.
+        """Return a placeholder with which moto registers a new resource; moto calls this.
 
         The resource itself is created later.
         """
@@ -110,7 +110,7 @@ class Placeholder(CloudFormationModel):
         account_id: str,
         region_name: str,
     ) -> Placeholder:
-        """Return a placeholder with which moto registers a changed resource.
+        """Return a placeholder with which moto registers a changed resource; moto calls this.
 
         The resource itself is changed later.
         """
@@ -121,7 +121,7 @@ class Placeholder(CloudFormationModel):
         """Do nothing when moto deletes the placeholder: the resource is deleted elsewhere."""
 
     def is_created(self) -> bool:
-        """Return False: the resource itself is created after moto has registered it."""
+        """Return False: the resource itself is created later, once moto has registered it."""
         return False
 
 

@@ -161,7 +161,7 @@ def update(ctx: Context, resource: Resource) -> None:
 
 
 def retag(ctx: Context, arn: str, previous: Properties, new_properties: Properties) -> None:
-    """Change the tags of a stack's resource to those of the new properties."""
+    """Change the tags of the resource `arn` from those of its previous to its new properties."""
     old, new = (
         {tag["Key"]: tag["Value"] for tag in properties.get("Tags", ())}
         for properties in (previous, new_properties)

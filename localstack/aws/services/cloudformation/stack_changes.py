@@ -116,13 +116,16 @@ def _start_change(ctx: Context, managed: Managed, verb: str) -> None:
 
 
 def _watch(ctx: Context, managed: Managed) -> None:
-    """Carry on a stack's change at intervals until it ends."""
+    """Carry on a stack's change at intervals until the change ends."""
     while managed.verb and not ctx.stopping.wait(_AGAIN):
         settle(ctx, managed)
 
 
 def settle(ctx: Context, managed: Managed) -> None:
-    """Carry out the steps of a stack's change that are possible now, with the caller's rights."""
+    """Carry out the steps of a stack's change that are possible now, with the caller's rights.
+
+    The caller is the one who asked for the change.
+    """
     with managed.lock, acting_for(managed.caller):
         # a home that moto's stacks could not be kept in
         if managed.verb and stack_of(ctx, managed.id) is None:
@@ -214,7 +217,7 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
 
 
 def _remove_from_moto(ctx: Context, managed: Managed) -> str:
-    """Delete a stack's resources that moto itself holds."""
+    """Delete a stack's resources that moto itself holds; return the verb of what follows, or ""."""
     try:
         if managed.verb == "DELETE":
             ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})
@@ -254,7 +257,10 @@ def _set_status(ctx: Context, managed: Managed, status: str, reason: str | None)
 
 
 def _add_event(ctx: Context, managed: Managed, logical: str, status: str, reason: str) -> None:
-    """Record an event of a stack's resource, for DescribeStackEvents."""
+    """Record an event of a stack's resource, for DescribeStackEvents.
+
+    `logical` is the resource's id in the template.
+    """
     stack = stack_of(ctx, managed.id)
     resource = stack.resource_map[logical]
     with SERIAL:

@@ -79,7 +79,7 @@ def note_level(
 
 
 def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
-    """Record metrics of one asynchronous request, by name."""
+    """Record metrics of one asynchronous request of a variant, given by name."""
     store, minute = ctx.store(Queues), int(ctx.clock.now().timestamp()) // 60
     with store.lock:
         for metric, value in values.items():

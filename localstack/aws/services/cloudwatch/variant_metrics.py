@@ -158,7 +158,8 @@ def _idle_minutes(
 ) -> Iterable[int]:
     """Return the minutes in which a variant's metric is 0 because nobody called the variant.
 
-    Only scaled variants have such zeros; other variants' metrics are missing then.
+    `dimensions` name the variant. Only scaled variants have such zeros; other variants' metrics are
+    missing then.
     """
     if metric not in _ZEROS or len(dimensions) != 2:
         return ()

@@ -129,7 +129,10 @@ def objects(plan: Plan, records: list[Record], now: datetime) -> list[Object]:
 
 
 def _split(plan: Plan, records: list[Record]) -> list[Record]:
-    """Split aggregated records (several JSON objects or lines in one) into single ones."""
+    """Split aggregated records (several JSON objects or lines in one) into single ones.
+
+    `plan` says which, if any.
+    """
     if plan.split is None:
         return records
     parts: list[Record] = []
@@ -165,9 +168,9 @@ def _keys(extract: jq.Filter, record: Record) -> dict[str, str]:
 
 
 def _encoded(plan: Plan, records: list[Record], failures: list[Failure]) -> tuple[bytes, int]:
-    """Return the content of an S3 object with these records, and how many it has.
+    """Return the content of an S3 object with these records, and how many records it has.
 
-    Records that cannot be converted are added to the failures.
+    Records that cannot be converted are added to `failures`.
     """
     if plan.schema is not None:
         return _parquet(plan.schema, plan.codec, records, failures)
@@ -181,7 +184,11 @@ def _parquet(
     records: list[Record],
     failures: list[Failure],
 ) -> tuple[bytes, int]:
-    """Return the content of a Parquet object with these records, and how many it has."""
+    """Return the content of a Parquet object with these records, and how many records it has.
+
+    `schema` are the columns (name, type, JSON key), and `codec` the compression. Records that
+    cannot be converted are added to `failures`.
+    """
     import pyarrow.parquet as pq
 
     columns = _Columns(schema)

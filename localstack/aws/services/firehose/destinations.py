@@ -74,7 +74,7 @@ def _processors(destination: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _parameter(processor: dict[str, Any], name: str) -> str | None:
-    """Return the value of a processor's parameter; None: it has none."""
+    """Return the value of a processor's parameter `name`; None: it has none."""
     return next(
         (
             p["ParameterValue"]

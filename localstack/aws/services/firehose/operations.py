@@ -65,7 +65,7 @@ def resume(ctx: Context, store: Streams) -> None:
 
 
 def _resume_stream(ctx: Context, stream: Stream) -> None:
-    """Set the delivery timers of one delivery stream again after a restart.
+    """Set the timer of one delivery stream again after a restart: to activate or to deliver.
 
     Records that were put before the restart are still delivered. A Kinesis stream is read from its
     beginning, as moto brings it back empty.

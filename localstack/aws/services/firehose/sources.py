@@ -69,6 +69,6 @@ def _read_shard(ctx: Context, arn: str, shard: str, positions: dict[str, str]) -
 
 
 def _arrival(record: dict[str, Any], now: datetime) -> datetime:
-    """Return the time at which a Kinesis record arrived, by its own account if it has one."""
+    """Return the time at which a Kinesis record arrived: the record's own, or else `now`."""
     arrival: datetime | None = record.get("ApproximateArrivalTimestamp")
     return arrival.astimezone(now.tzinfo) if arrival is not None else now

@@ -75,7 +75,10 @@ def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _documents(iam: Any, kind: str, name: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the IAM policy documents, attached and inline, of a user, a group or a role."""
+    """Yield the IAM policy documents, attached and inline, of a user, a group or a role.
+
+    `kind` says which of them it is, and `name` is its name.
+    """
     named = {f"{kind.title()}Name": name}
     try:
         inline = getattr(iam, f"list_{kind}_policies")(**named)["PolicyNames"]

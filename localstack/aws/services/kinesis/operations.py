@@ -177,7 +177,11 @@ def _number_before(ctx: Context, params: dict[str, Any], shard: Shard) -> int:
 
 
 def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
-    """Return the sequence number of a shard's last record before a time."""
+    """Return the sequence number of a shard's last record before a time.
+
+    Raises:
+        AwsError: There is no time, or it is later than `now`.
+    """
     if moment is None:
         raise _invalid(
             "Must either specify timestamp parameter or not use AT_TIMESTAMP iterator type."
@@ -237,7 +241,7 @@ def _fitting(records: list[Record], most: int) -> list[Record]:
 
 
 def _children(stream: Stream, shard: str) -> list[dict[str, Any]]:
-    """Return the shards that continue a closed one, as ChildShards of GetRecords."""
+    """Return the shards that continue a closed shard, as ChildShards of GetRecords."""
     children = [
         child for child in stream.shards.values() if shard in (child.parent, child.adjacent_parent)
     ]

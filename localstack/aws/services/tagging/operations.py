@@ -147,7 +147,7 @@ def _has_tags(resource_tags: dict[str, str], filters: list[dict[str, Any]]) -> b
 
 
 def _is_ours(arn: str) -> bool:
-    """Return whether an ARN is of SageMaker, whose tags the stack keeps itself."""
+    """Return whether an ARN is of SageMaker, whose tags the stack itself stores, not moto."""
     return arn.split(":")[2] == "sagemaker"
 
 
@@ -171,7 +171,7 @@ def untag_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _by_moto(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
-    """Let moto tag or untag the resources in a request that are its own."""
+    """Let moto tag or untag (`operation`) those resources of a request that are not SageMaker's."""
     others = [arn for arn in params["ResourceARNList"] if not _is_ours(arn)]
     return (
         ctx.moto(_SERVICE, operation, {**params, "ResourceARNList": others})

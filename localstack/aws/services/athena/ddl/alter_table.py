@@ -29,7 +29,7 @@ def _partition(words: Words, table: Table) -> tuple[str, ...]:
 
 
 def partition_input(table: Table, values: tuple[str | None, ...], location: str) -> dict[str, Any]:
-    """Return a partition of a table as Glue's PartitionInput."""
+    """Return a partition of a table, with its values and S3 location, as Glue's PartitionInput."""
     descriptor = {**table.input["StorageDescriptor"], "Location": location}
     return {
         "Values": [partitions.NULL if value is None else value for value in values],
@@ -106,7 +106,10 @@ def _drop_partitions(session: Session, words: Words, table: Table) -> None:
 
 
 def _not_run(what: str) -> Callable[[Session, Words, Table], None]:
-    """Return a handler that raises an error: Athena supports the change, this stack does not."""
+    """Return a handler that raises an error: Athena supports the change, this stack does not.
+
+    `what` names the change.
+    """
 
     def refuse(_session: Session, _words: Words, _table: Table) -> None:
         raise NotRun(what)
@@ -156,7 +159,11 @@ def _replace(session: Session, words: Words, table: Table, **changes: object) ->
 def _drop_partition(
     session: Session, table: Table, values: tuple[str, ...], *, missing_ok: bool
 ) -> None:
-    """Delete a partition of a table from Glue."""
+    """Delete the partition with these values of a table from Glue.
+
+    Raises:
+        QueryFailed: There is no such partition, and `missing_ok` is False.
+    """
     try:
         session.catalog.glue.delete_partition(
             DatabaseName=table.database, TableName=table.name, PartitionValues=list(values)

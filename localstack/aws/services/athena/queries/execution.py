@@ -179,7 +179,7 @@ def _is_same_query(left: Execution, right: Execution) -> bool:
 
 
 def _time_limit(ctx: Context, running: Running) -> Timer | threading.Timer:
-    """Start the timer of Athena's 30 minutes for a query.
+    """Start the timer that stops a query after Athena's 30 minutes, and return the timer.
 
     It counts real time, or the time of a clock that is moved by hand.
     """
@@ -205,7 +205,10 @@ def _finish(
     category: int = 0,
     error_type: int = 0,
 ) -> None:
-    """Record the final state of a query execution, unless it has one already."""
+    """Record the final state of a query execution, unless it has one already.
+
+    `reason`, `category` and `error_type` are what GetQueryExecution says of a failure.
+    """
     with _finishing:
         if execution.state in FINAL:
             return  # cancelled while it was still being translated

@@ -79,7 +79,10 @@ def statement_types(statement: statements.Statement) -> tuple[str, str]:
 
 
 def location(statement: statements.Statement, folder: str, id_: str) -> str:
-    """Return the OutputLocation of a statement: the S3 URI of its results below a folder."""
+    """Return the OutputLocation of a statement: the S3 URI of its results below a folder.
+
+    `id_` is the id of the query execution.
+    """
     folder = folder.rstrip("/")
     if isinstance(statement, statements.CreateTableAs):
         return f"{folder}/tables/{id_}"
@@ -90,6 +93,8 @@ def location(statement: statements.Statement, folder: str, id_: str) -> str:
 
 def run(ctx: Context, running: Running, request: QueryRequest) -> Outcome:  # noqa: PLR0911  one line a kind
     """Run a SQL or DDL statement of Athena's, and return its result.
+
+    `running` tells when the query is to stop.
 
     Raises:
         QueryFailed: The statement failed.
@@ -301,7 +306,7 @@ def _create_table(
 
 
 def _add_partitions(catalog: Catalog, table: Table, written: writes.Written) -> None:
-    """Create the Glue partitions of the files that a statement has written."""
+    """Create the Glue partitions of a table for the files that a statement has written."""
     new = [altering.partition_input(table, values, place) for values, place in written.partitions]
     catalog.add_partitions(table, new, exists_ok=True)
 
@@ -388,7 +393,11 @@ def _view_type(duck: str) -> str:
 
 
 def store(s3: Any, place: str, outcome: Outcome) -> str | None:
-    """Write a query's result file to S3; return the URI of its manifest, or None."""
+    """Write a query's result file to S3, at the URI `place`.
+
+    Return the URI of the list of the files that the statement wrote (manifest); None: it wrote
+    none.
+    """
     if outcome.output is not None:
         objects.write(s3, place, outcome.output)
         objects.write(s3, f"{place}.metadata", results.metadata(outcome.columns))

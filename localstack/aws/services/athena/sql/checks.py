@@ -122,7 +122,7 @@ def syntax(text: str) -> None:
 
 
 def _parse(text: str, tokens: list[Token]) -> exp.Expr | None:
-    """Parse tokens into the syntax tree of one statement; None for several statements."""
+    """Parse a query's tokens into the syntax tree of one statement; None for several statements."""
     statements = Strict().parser().parse(tokens, text)
     return statements[0] if len(statements) == 1 else None
 
@@ -297,7 +297,10 @@ def _syntax(text: str, node: exp.Expr, message: str) -> QueryFailed:
 
 
 def _select(text: str, node: exp.Expr) -> None:
-    """Raise an error for a SELECT without columns, or with a clause that Athena does not have."""
+    """Raise an error for a SELECT without columns, or with a clause that Athena does not have.
+
+    `text` is the query's text, for the position in the error.
+    """
     if not node.expressions:
         raise Malformed(
             "mismatched input '<EOF>'. Expecting: <expression>", position=position(text, len(text))

@@ -52,6 +52,8 @@ def raw(text: str) -> exp.Literal:
 def text_of(node: exp.Expr, what: str) -> str:
     """Return the text of a function's argument that must be a string literal.
 
+    `what` names the argument in the error.
+
     Raises:
         NotRun: The argument is no string literal.
     """
@@ -61,7 +63,7 @@ def text_of(node: exp.Expr, what: str) -> str:
 
 
 def call(name: str, *arguments: exp.Expr) -> exp.Expr:
-    """Return the syntax tree of a call of a DuckDB function."""
+    """Return the syntax tree of a call of the DuckDB function `name`."""
     return exp.Anonymous(this=name, expressions=list(arguments))
 
 
@@ -74,7 +76,7 @@ def _concat(arguments: Arguments) -> exp.Expr:
 
 
 def _null_if_any(name: str) -> Maker:
-    """Return a translation of a function call into DuckDB that is null if any argument is."""
+    """Return a translation of a call to the DuckDB function `name`, null if any argument is."""
 
     def make(arguments: Arguments) -> exp.Expr:
         missing = exp.or_(*(exp.Is(this=a.copy(), expression=exp.Null()) for a in arguments))
@@ -149,7 +151,7 @@ def _cardinality(arguments: Arguments) -> exp.Expr:
 
 
 def _extreme_by(name: str) -> Maker:
-    """Return the translation of max_by or min_by into DuckDB.
+    """Return the translation of max_by or min_by, as `name` says, into DuckDB.
 
     With two arguments, (x, y), the call gives the x of the row with the extreme y; with a third, n,
     a list of the x of n rows. A null x counts, a null y does not.
@@ -417,6 +419,8 @@ CREATE MACRO trino_iso8601(x) AS CAST(CASE
 
 def translate_call(name: str, arguments: Arguments, position: tuple[int, int]) -> exp.Expr:
     """Translate the call of a Trino function into a DuckDB expression.
+
+    `position` is the call's place in the query, for an error.
 
     Raises:
         QueryFailed: The number of arguments is wrong (FUNCTION_NOT_FOUND).

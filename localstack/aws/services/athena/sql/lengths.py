@@ -158,7 +158,10 @@ def _is_star(item: exp.Expr) -> bool:
 
 
 def _star_columns(item: exp.Expr, select: exp.Select, sources: Sources) -> Columns | None:
-    """Return the columns to which `*` expands in a SELECT, with their maximum text lengths."""
+    """Return the columns to which `*` expands in a SELECT, with their maximum text lengths.
+
+    `item` is `*` or `t.*`, and `sources` are the SELECT's tables with their columns' lengths.
+    """
     if any(
         join.args.get("using") or join.args.get("method") for join in select.args.get("joins") or ()
     ):
@@ -250,12 +253,18 @@ def _of_cast(cast: exp.Cast, _sources: Sources) -> Length:
 
 
 def _of_wrapped(node: exp.Expr, sources: Sources) -> Length:
-    """Return the maximum text length of an expression that wraps another (parentheses ...)."""
+    """Return the maximum text length of an expression that wraps another (parentheses ...).
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     return _length(node.this, sources)
 
 
 def _of_case(case: exp.Case, sources: Sources) -> Length:
-    """Return the maximum text length of a CASE: the largest of its branches."""
+    """Return the maximum text length of a CASE: the largest of its branches.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     return _of_all(
         [
             *(branch.args["true"] for branch in case.args["ifs"]),
@@ -277,7 +286,10 @@ def _of_column(column: exp.Column, sources: Sources) -> Length:
 
 
 def _of_function(call: exp.Anonymous, sources: Sources) -> Length:
-    """Return the maximum text length of a function's result; None: no limit."""
+    """Return the maximum text length of a function's result; None: no limit.
+
+    `sources` are the SELECT's tables with their columns' lengths.
+    """
     name, arguments = str(call.this).lower(), call.expressions
     if name in _AS_FIRST:
         return _length(arguments[0], sources) if arguments else None

@@ -43,7 +43,7 @@ def _quoted(text: str) -> str:
 
 
 def _constant(tree: exp.Query) -> exp.Expr | None:
-    """Return the expression of `SELECT expression` when it needs no table; else None."""
+    """Return the expression of a query `SELECT expression` that needs no table; else None."""
     clauses = any(value for key, value in tree.args.items() if key != "expressions")
     if not isinstance(tree, exp.Select) or len(tree.expressions) != 1 or clauses:
         return None
@@ -65,6 +65,8 @@ def _value(parameter: str) -> exp.Expr | None:
 
 def bind(text: str, query: exp.Expr, parameters: Sequence[str]) -> None:
     """Replace the question marks of a query by the values of its parameters, in their order.
+
+    `text` is the query's text, for the position in an error.
 
     Raises:
         QueryFailed: There are more or fewer (INVALID_PARAMETER_USAGE).

@@ -51,8 +51,9 @@ class _Noted(msgspec.Struct, frozen=True):
 def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
     """Rewrite the syntax tree of a Trino query in place into DuckDB's SQL.
 
-    Nodes are rewritten from the leaves up, so a rule sees arguments that are translated already.
-    The types that it knows are those of the query as it was written.
+    `text` is the query's text, `types` infers the types of its nodes, and `now` is the stack's
+    time. Nodes are rewritten from the leaves up, so a rule sees arguments that are translated
+    already. It is told the types of the query as it was written.
     """
     nodes = [node for node in query.walk() if type(node) in _RULES]
     noted = {
@@ -67,7 +68,7 @@ def rewrite(text: str, query: exp.Query, types: Types, now: datetime) -> None:
 
 
 def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
-    """Return (left, right): the types of the two operands of a binary expression."""
+    """Return the types of the left and right operand of an expression; None where unknown."""
     if isinstance(node, exp.Binary):
         return types.kind_of(node.left), types.kind_of(node.right)
     if isinstance(node, (exp.In, exp.Between)):
@@ -136,7 +137,7 @@ def _array_concatenation(node: exp.DPipe, noted: _Noted) -> exp.Expr | None:
 def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
     """Return whether an operand of || is certainly not an array.
 
-    An element taken out of a value may be one.
+    `kind` is its inferred type. An element that is taken out of a value may be an array.
     """
     taken = isinstance(node.unnest(), (exp.Bracket, exp.Dot, exp.Query)) or (
         isinstance(node, exp.Anonymous)
@@ -193,7 +194,7 @@ def _catalog(_node: exp.Expr, _noted: _Noted) -> exp.Expr:
 
 
 def _not_run(name: str) -> Callable[[exp.Expr, _Noted], None]:
-    """Return a rule that raises an error for a function that DuckDB computes differently."""
+    """Return a rule that raises an error: DuckDB computes the function `name` differently."""
 
     def refuse(node: exp.Expr, noted: _Noted) -> None:
         raise NotRun(name, position=check.place(noted.text, node))
@@ -226,7 +227,10 @@ def _division(node: exp.Expr, noted: _Noted) -> exp.Expr:
 
 
 def _rounded_quotient(node: exp.Expr, kind: Kind) -> exp.Expr:
-    """Round a quotient of decimals half up, to the larger of both scales, as Trino does."""
+    """Round a quotient of decimals half up, to the larger of both scales, as Trino does.
+
+    `kind` is the quotient's type, with the scale.
+    """
     return exp.cast(
         functions.call("round", node, exp.Literal.number(kind.scale)), f"decimal(38, {kind.scale})"
     )

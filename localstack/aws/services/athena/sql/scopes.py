@@ -28,7 +28,8 @@ class Read(msgspec.Struct, frozen=True):
 def tables(text: str, query: exp.Expr, catalog: Catalog, database: str) -> list[Read]:
     """Return every Glue table that a query reads.
 
-    Names of its common table expressions are left out.
+    `database` is the one of names without any. Names of the query's common table expressions are
+    left out.
 
     Raises:
         QueryFailed: There is no such table (SCHEMA_NOT_FOUND, TABLE_NOT_FOUND).

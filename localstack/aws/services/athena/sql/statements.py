@@ -128,7 +128,10 @@ def _statement_tokens(text: str) -> Words:
 
 
 def _unsupported_statement(word: str) -> Malformed:
-    """Return the error for a kind of statement that Athena or this stack lacks."""
+    """Return the error for a kind of statement, by its first word, that is not supported.
+
+    It says whether Athena or this stack lacks the statement.
+    """
     if word == "EXPLAIN":
         return Malformed("the local AWS stack does not run EXPLAIN; Athena does", position=(1, 1))
     return Malformed(f"Queries of this type are not supported: {word}", position=(1, 1))

@@ -42,6 +42,13 @@ def translate(
 ) -> Translated:
     """Translate a query from Athena's SQL into DuckDB's, and list the tables that it reads.
 
+    Args:
+        text: The query's text.
+        catalog: The Glue catalog.
+        database: The database of tables that are named without any.
+        now: The time on the stack's clock.
+        parameters: The values of the query's question marks.
+
     Raises:
         Malformed: It does not parse.
         QueryFailed: Athena would refuse it.
@@ -200,7 +207,10 @@ def _name_columns(query: exp.Query) -> None:
 
 
 def _replace_typeof(query: exp.Expr, limits: Lengths) -> None:
-    """Replace typeof(x) by its result where DuckDB does not know the type's length."""
+    """Replace typeof(x) by its result where DuckDB does not know the type's length.
+
+    `limits` knows the lengths.
+    """
     for call in list(query.find_all(exp.Anonymous)):
         if (
             str(call.this).lower() == "typeof"

@@ -198,7 +198,7 @@ def _dates(pattern: str, span: str, now: datetime) -> Any:
 
 
 def _floor(moment: datetime, form: str) -> datetime:
-    """Return a bound of a date projection, cut to its format's resolution.
+    """Return a bound of a date projection, cut to the resolution of its format, `form`.
 
     NOW-3DAYS projects the whole first day.
     """
@@ -209,7 +209,10 @@ _DAYS = {"YEAR": 365, "MONTH": 30, "WEEK": 7, "DAY": 1}
 
 
 def _boundary(text: str, form: str, now: datetime) -> datetime:
-    """Parse the first or last date of a date projection's range, such as NOW-3DAYS."""
+    """Parse the first or last date of a date projection's range, such as NOW-3DAYS.
+
+    `form` is the format of dates.
+    """
     match = re.fullmatch(
         r"NOW\s*(?:([+-])\s*(\d+)\s*(YEAR|MONTH|WEEK|DAY|HOUR|MINUTE|SECOND)S?)?", text.upper()
     )

@@ -207,7 +207,7 @@ def write(
 
 
 def _folder(location: str, keys: tuple[str, ...], values: tuple[str | None, ...]) -> str:
-    """Return the S3 folder of a partition (name=value/...) below a location."""
+    """Return the S3 folder of a partition (key=value/...) below a location."""
     parts = (
         f"{key}={NULL if value is None else quote(value, safe=' -_.~+@,')}"
         for key, value in zip(keys, values, strict=True)
@@ -353,7 +353,11 @@ _CLASSES: Mapping[str, tuple[str, str, str]] = {
 def table_input(
     name: str, result: Result, location: str, form: Format, partitioned_by: tuple[str, ...]
 ) -> dict[str, Any]:
-    """Return Glue's TableInput for a table that CREATE TABLE AS wrote."""
+    """Return Glue's TableInput for a table that CREATE TABLE AS wrote.
+
+    `location` is its S3 folder, `form` its format, and `partitioned_by` are its partition columns,
+    the result's last ones.
+    """
     count = len(result.names) - len(partitioned_by)
     columns = [
         {"Name": n.lower(), "Type": types.glue(k)}
@@ -385,7 +389,7 @@ class Storage(msgspec.Struct, frozen=True):
 
 
 def descriptor(columns: list[dict[str, str]], location: str, storage: Storage) -> dict[str, Any]:
-    """Return the StorageDescriptor of a table in Glue."""
+    """Return the StorageDescriptor of a table in Glue with these columns at an S3 location."""
     return {
         "Columns": columns,
         "Location": location,

@@ -58,7 +58,10 @@ def keep_within(ctx: Context, target: Target) -> None:
 def change(
     ctx: Context, target: Target, previous_count: int, desired_count: int, cause: str
 ) -> None:
-    """Change a variant's instance count, and record it as a scaling activity."""
+    """Change a variant's instance count, and record it as a scaling activity.
+
+    `cause` is the activity's Cause.
+    """
     activity = Activity(
         id=str(uuid.uuid4()),
         resource=target.resource,

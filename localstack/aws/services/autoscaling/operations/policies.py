@@ -170,7 +170,10 @@ def _check_steps(settings: dict[str, Any]) -> None:
 
 
 def _check_others(store: Scaling, policy: Policy) -> None:
-    """Raise an error if another policy of the target tracks the same metric."""
+    """Raise an error if another policy of the target tracks the same metric.
+
+    `store` has the policies of the account and region.
+    """
     if policy.kind != "TargetTrackingScaling":
         return
     for other in store.policies_of(policy.resource):

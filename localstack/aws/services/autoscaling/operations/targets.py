@@ -118,7 +118,7 @@ def drop_targets_of(ctx: Context, endpoint: Endpoint) -> None:
 
 
 def check_update(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
-    """Check that an endpoint's update keeps each scaled variant and its instance type.
+    """Check that an endpoint's update to a new fleet keeps each scaled variant as it is.
 
     Source: guide, "Update endpoints ...".
 

@@ -185,7 +185,10 @@ def _compute(
 def _statistics(
     ctx: Context, params: Mapping[str, Any], stat: str, start: datetime, end: datetime
 ) -> dict[datetime, float]:
-    """Return the values of one statistic by time, for GetMetricStatistics."""
+    """Return the values of one statistic by time, for GetMetricStatistics.
+
+    `start` and `end` are the bounds of the time window.
+    """
     return reading.series(
         ctx,
         namespace=params["Namespace"],

@@ -17,7 +17,7 @@ def refusal(message: str) -> AwsError:
 
 
 def arn(ctx: Context, kind: str, name: str) -> str:
-    """Return the ARN of a SageMaker resource."""
+    """Return the ARN of a SageMaker resource, such as an endpoint, of this kind and name."""
     return f"arn:aws:sagemaker:{ctx.region}:{ctx.account}:{kind}/{name}"
 
 

@@ -51,7 +51,8 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def descriptions(ctx: Context, kind: str) -> Iterable[dict[str, Any]]:
     """Yield the descriptions of all experiments, trials or trial components, for Search.
 
-    A component has its trials as Parents, too.
+    `kind` says which: Experiment, Trial or TrialComponent. A component has its trials as Parents,
+    too.
     """
     backend: Any = sagemaker_backends[ctx.account][ctx.region]
     for name in list(getattr(backend, _KEPT[kind])):

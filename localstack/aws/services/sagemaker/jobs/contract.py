@@ -63,7 +63,8 @@ def training_variables(
 ) -> dict[str, str]:
     """Return the environment variables (SM_...) that SageMaker's training toolkit sets.
 
-    A mapped command stands for an image that has the toolkit.
+    A mapped command stands for an image that has the toolkit. `name` and `arn` are the training
+    job's; `channels` are its input channels.
     """
     root, config = (
         container.root,

@@ -137,7 +137,8 @@ def page_of(
 def require_one_instance(kind: str, resources: dict[str, Any]) -> None:
     """Raise an error for a job on several instances.
 
-    A container that runs alone would find no other host.
+    `kind` names the kind of job, and `resources` has its InstanceCount. A container that runs alone
+    would find no other host.
 
     Raises:
         AwsError: The job asks for several instances.

@@ -91,8 +91,8 @@ def metric_definitions(
 ) -> list[dict[str, str]]:
     """Return a training job's MetricDefinitions, names and regular expressions.
 
-    They include those that SageMaker itself has for XGBoost's images where they run no user's
-    script.
+    `specification` is its AlgorithmSpecification. They include those that SageMaker itself has for
+    XGBoost's images where they run no user's script.
     """
     own: list[dict[str, str]] = list(specification.get("MetricDefinitions", ()))
     repository = specification.get("TrainingImage", "").rpartition("/")[2].partition(":")[0]

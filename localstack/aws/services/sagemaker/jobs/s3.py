@@ -132,7 +132,7 @@ def put(client: Any, uri: str, path: Path) -> None:
 
 
 def archive(folder: Path, target: Path) -> None:
-    """Write a model.tar.gz with the folder's content at the archive's root.
+    """Write a model.tar.gz, at `target`, with the folder's content at the archive's root.
 
     A link becomes what it leads to, as no endpoint takes links.
     """
@@ -158,7 +158,11 @@ def _keys(client: Any, bucket: str, prefix: str) -> Iterator[str]:
 
 
 def _fetch(client: Any, bucket: str, key: str, folder: Path, name: str) -> None:
-    """Download an S3 object into a file of the folder, under `name`."""
+    """Download an S3 object into a file of the folder, under `name`.
+
+    Raises:
+        TransferError: It cannot be fetched.
+    """
     try:
         target = arrive(folder, name)
         body = client.get_object(Bucket=bucket, Key=key)["Body"]

@@ -86,7 +86,7 @@ def _package(ctx: Context, name: str) -> dict[str, Any]:
 
 
 def require_approved(ctx: Context, name: str) -> None:
-    """Raise an error for a model package that is not approved for deployment.
+    """Raise an error for the model package `name` if it is not approved for deployment.
 
     Source: API_CreateModelPackage, ModelApprovalStatus.
 
@@ -204,7 +204,10 @@ def create_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]
 
 
 def _take_version(ctx: Context, registry: Registry, params: dict[str, Any]) -> str:
-    """Create a model package under the next version of its group, and return its ARN."""
+    """Create a model package under the next version of its group, and return its ARN.
+
+    A package without a group gets no version.
+    """
     group_name = params.get("ModelPackageGroupName")
     package: dict[str, Any] = {key: params[key] for key in _KEPT if params.get(key) is not None}
     if group_name:

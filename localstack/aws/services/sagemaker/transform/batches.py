@@ -123,6 +123,8 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 def filters(processing: dict[str, Any], content_type: str | None) -> Filters:
     """Parse a transform job's DataProcessing: InputFilter, JoinSource and OutputFilter.
 
+    `content_type` is the type of the input.
+
     Raises:
         BadRecord: The service does not take a path, or cannot filter the content.
     """
@@ -182,7 +184,10 @@ def steps(path: str) -> list[Callable[[Any], Any]]:
 
 
 def _operator(step: re.Match[str]) -> Callable[[Any], Any] | None:
-    """Return the function of one step of a JSONPath; None: batch transform has no such step."""
+    """Return the function of one step of a JSONPath; None: batch transform has no such step.
+
+    `step` is the step's match by a regular expression.
+    """
     if step["name"] is not None:
         return _children if step["name"] == "*" else _by_names([step["name"]])
     inside = step["inside"].replace(" ", "")
@@ -204,7 +209,7 @@ def _children(value: Any) -> list[Any]:
 
 
 def _by_names(names: Sequence[str]) -> Callable[[Any], Any]:
-    """Return a function that picks these members of a JSON object."""
+    """Return a function that picks these members of a JSON object; of one name, its value."""
     return lambda value: (
         value[names[0]] if len(names) == 1 else {name: value[name] for name in names}
     )

@@ -222,7 +222,10 @@ def list_tuning_jobs(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summary(description: dict[str, Any]) -> dict[str, Any]:
-    """Return a tuning job in the form of ListHyperParameterTuningJobs' response."""
+    """Return a tuning job in the form of ListHyperParameterTuningJobs' response.
+
+    `description` is the job in the form of DescribeHyperParameterTuningJob's response.
+    """
     config = description["HyperParameterTuningJobConfig"]
     chosen = {key: description[key] for key in _SUMMARY if key in description}
     return {**chosen, "Strategy": config["Strategy"], "ResourceLimits": config["ResourceLimits"]}

@@ -57,7 +57,7 @@ class Numeric(msgspec.Struct, frozen=True, kw_only=True):
         return ((_SCALES[self.scaling][0](middle) - begin) / (end - begin) if end > begin else 0.5,)
 
     def near(self, value: str, random: Random) -> str:
-        """Return a random value, as text, near another one in the range."""
+        """Return a random value, as text, near the value of a hyperparameter in the range."""
         return self.value_at(min(max(random.gauss(self.place(value)[0], _STEP), 0.0), 1.0))
 
     def _ends(self) -> tuple[float, float]:
@@ -123,7 +123,7 @@ def parse(declared: Mapping[str, Any], static: Mapping[str, str]) -> tuple[Range
 
 
 def _numeric(raw: Mapping[str, Any], *, integer: bool) -> Numeric:
-    """Parse one range of numbers in ParameterRanges."""
+    """Parse one range of numbers in ParameterRanges, of integers if `integer`."""
     name, scaling = raw["Name"], raw.get("ScalingType", "Auto")
     try:
         low, high = ((int if integer else float)(raw[key]) for key in ("MinValue", "MaxValue"))

@@ -87,7 +87,8 @@ def _launch(
 def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any]:
     """Return the CreateTrainingJob request for one trial of a tuning job.
 
-    Training jobs carry the tuning job's tags; each has checkpoints of its own.
+    `name` is the training job's, and `parameters` are the trial's hyperparameters. Training jobs
+    carry the tuning job's tags; each has checkpoints of its own.
     """
     definition = tuning.params["TrainingJobDefinition"]
     checkpoints = definition.get("CheckpointConfig")

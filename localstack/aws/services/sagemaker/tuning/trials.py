@@ -85,7 +85,7 @@ def trials(tuning: Job, jobs: Sequence[Job]) -> list[Trial]:
 
 
 def _hyperparameters(tuning: Job, job: Job) -> dict[str, str]:
-    """Return those hyperparameters of a training job that are tuned."""
+    """Return the hyperparameters of a training job that its tuning job tunes."""
     static = tuning.params["TrainingJobDefinition"]["StaticHyperParameters"]
     return {
         name: text for name, text in job.params["HyperParameters"].items() if name not in static
@@ -100,7 +100,10 @@ def _verdict(tuning: Job, job: Job) -> str:
 
 
 def counters(tuning: Job, jobs: Sequence[Job]) -> dict[str, dict[str, int]]:
-    """Return the numbers of training jobs by status and by objective status, for Describe."""
+    """Return the numbers of a tuning job's training jobs by status and by objective status.
+
+    DescribeHyperParameterTuningJob shows them.
+    """
     by_status = [_COUNTED.get(job.status, "InProgress") for job in jobs]
     by_objective = [_verdict(tuning, job) for job in jobs]
     statuses = ("Completed", "InProgress", "RetryableError", "NonRetryableError", "Stopped")

@@ -60,9 +60,9 @@ def record_status(ctx: Context, fleet: Fleet, status: str) -> None:
 
 
 def roll_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Move all traffic back to the old fleet, and end the new one.
+    """Move all traffic back to the old fleet, and end the new one, `fleet`.
 
-    The endpoint ends InService, with the old configuration's name.
+    The endpoint ends InService, with the old configuration's name; `reason` becomes its failure.
     """
     with endpoint.lock:
         if endpoint.pending is not fleet:
@@ -159,7 +159,10 @@ def _finish(ctx: Context, endpoint: Endpoint, fleet: Fleet) -> None:
 
 
 def _rolled_back(ctx: Context, endpoint: Endpoint, fleet: Fleet, reason: str | None) -> None:
-    """Complete a rollback: keep the old fleet, and stop the new one."""
+    """Complete a rollback: keep the old fleet, and stop the new one, `fleet`.
+
+    `reason` becomes the endpoint's failure.
+    """
     with endpoint.lock:
         if endpoint.pending is not fleet:
             return

@@ -61,7 +61,7 @@ def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) ->
 
 
 def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
-    """End an asynchronous request that has waited longer than its RequestTTLSeconds."""
+    """End an asynchronous request, as failed, that has waited longer than its RequestTTLSeconds."""
     words = (
         "The request was in the queue for longer than RequestTTLSeconds "
         f"({request.ttl.total_seconds():g})."
@@ -71,7 +71,7 @@ def expire(ctx: Context, endpoint: Endpoint, request: Request) -> None:
 
 
 def time_out(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
-    """End an asynchronous request that has run longer than its InvocationTimeoutSeconds.
+    """End an asynchronous request, as failed, that has run past its InvocationTimeoutSeconds.
 
     The instance has room again when the model answers.
     """

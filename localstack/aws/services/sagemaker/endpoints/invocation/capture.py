@@ -40,7 +40,11 @@ def capture(
     body: bytes,
     answer: Answer,
 ) -> None:
-    """Record an invocation's input and output for data capture, if it is sampled."""
+    """Record an invocation's input and output for data capture, if it is sampled.
+
+    `target` is the variant that answered, `params` are the request's parameters, and `body` is its
+    input.
+    """
     config = target.fleet.capture
     if (
         not config
@@ -137,7 +141,10 @@ class Buffer:
         called_at: datetime,
         line: dict[str, Any],
     ) -> None:
-        """Add a data capture record to the buffer; `owner` is the endpoint and the variant."""
+        """Add the data capture record `line` to the buffer.
+
+        `config` is the endpoint's DataCaptureConfig; `owner` is the endpoint and the variant.
+        """
         place = (*owner, called_at.strftime("%Y%m%d%H"))
         with self._lock:
             self._configs[place] = config

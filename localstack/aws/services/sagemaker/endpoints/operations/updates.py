@@ -104,9 +104,9 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _finish_reweighing(ctx: Context, endpoint: Endpoint, *, doomed: bool) -> None:
-    """Make the desired weights and instance counts of variants the current ones.
+    """End a change of weights and instance counts: make the desired ones the current ones.
 
-    If an instance does not start, or the change is `doomed`, the old weights and counts stay.
+    If an instance does not start, or the change is `doomed`, the old ones stay.
     """
     wrong = None if doomed else fleets.resize(ctx, endpoint.name, endpoint.fleet)
     with endpoint.lock:

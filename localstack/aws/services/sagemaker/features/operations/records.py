@@ -278,7 +278,10 @@ def _targets(group: Group, params: dict[str, Any]) -> list[str]:
 
 
 def _names(group: Group, requested: list[str] | None) -> list[str]:
-    """Return the names of the features that a request reads, after checking them."""
+    """Return the names of the features that a request reads, after checking them.
+
+    `requested` are those that it names; None: it reads all.
+    """
     for name in requested or ():
         if name not in group.features:
             raise refusal(f"FeatureName {name} does not exist in FeatureGroup {group.name}.")
@@ -306,7 +309,7 @@ def _expiry(record: Online, params: dict[str, Any]) -> dict[str, str]:
 
 
 def _text(values: dict[str, Value], name: str) -> str:
-    """Return a feature's value, which must be a single text, not a collection."""
+    """Return the value of the feature `name`, which must be a single text, not a collection."""
     value = values[name]
     if not isinstance(value, str):
         raise refusal(f"Feature {name} cannot be a collection.")

@@ -205,6 +205,8 @@ def _inputs(
 ) -> dict[str, dict[str, str]]:
     """Download the channels' data, and write input/config, where the container expects them.
 
+    `storage` is a client of S3.
+
     Returns:
         The channels, as inputdataconfig.json has them.
     """
@@ -251,7 +253,7 @@ class _Checkpoints:
 
 
 def _fetch(storage: Any, channel: dict[str, Any], container: Container, name: str) -> None:
-    """Download the S3 data of one training channel into the container's folder."""
+    """Download the S3 data of the training channel `name` into the container's folder."""
     source = channel["DataSource"].get("S3DataSource")
     if source is None:
         raise s3.TransferError(

@@ -178,7 +178,7 @@ def _parameter(raw: object) -> Parameter:
 
 
 def _fits(value: object, kind: str) -> bool:
-    """Return whether a value has the type of a pipeline parameter."""
+    """Return whether a value has the type of a pipeline parameter, such as Integer, `kind`."""
     return isinstance(value, PARAMETER_TYPES[kind]) and (
         kind == "Boolean" or not isinstance(value, bool)
     )

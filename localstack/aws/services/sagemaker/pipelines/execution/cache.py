@@ -41,7 +41,7 @@ _OF_THE_DEFINITION = (
 def signature(step: Step, arguments: dict[str, Any]) -> str | None:
     """Return a key that two runs of a step share if one may reuse the other's result.
 
-    None: the step is not cached.
+    `arguments` are the step's, with values for its expressions. None: the step is not cached.
     """
     keys = _KEYS.get(step.type)
     if keys is None:

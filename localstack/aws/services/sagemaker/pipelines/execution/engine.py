@@ -138,7 +138,7 @@ def _step(ctx: Context, execution: Execution, step: Step) -> None:
 
 
 def _finish(ctx: Context, run_of_step: StepRun, status: str, failure: str | None) -> None:
-    """Record the final status of a pipeline step."""
+    """Record the final status of a run of a pipeline step, and the reason of a failure."""
     run_of_step.failure = failure[:1024] if failure else None
     run_of_step.ended = ctx.clock.now()
     run_of_step.status = status
@@ -149,7 +149,8 @@ def _from_cache(
 ) -> bool:
     """Reuse an earlier run's result for a pipeline step if its cache config allows it.
 
-    Return whether that was done. The step's cache key is stored either way, for later runs.
+    `run_of_step` is the new run, and `job` the name of its job. Return whether a result was reused.
+    The step's cache key is stored either way, for later runs.
     """
     try:
         signature = (
@@ -173,7 +174,7 @@ def _from_cache(
 
 
 def _wait(ctx: Context, execution: Execution, seconds: float) -> bool:
-    """Wait before a step's next attempt; return False if the execution was stopped meanwhile."""
+    """Wait some seconds before a step's next attempt; return False if the execution was stopped."""
     due = threading.Event()
     timer = ctx.clock.call_after(seconds, due.set)
     try:

@@ -115,6 +115,8 @@ def scope(ctx: Context, execution: Execution, job: str) -> Scope:
 def attempt(ctx: Context, execution: Execution, step: Step, run: StepRun, job: str) -> None:
     """Run a pipeline step once, until its job has ended.
 
+    `run` is the record of the step's run, and `job` the name for its job.
+
     Raises:
         StepFailed: The step's type, its arguments or its job has failed it.
         StepStopped: Its job was stopped.
@@ -253,7 +255,12 @@ def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
 
 
 def _follow(work: Work, job: Job) -> None:
-    """Record a step's job, so that a stop of the execution finds it, and wait for its end."""
+    """Record a step's job, so that a stop of the execution finds it, and wait for its end.
+
+    Raises:
+        StepStopped: The job was stopped.
+        StepFailed: The job failed.
+    """
     execution, step = work.execution, work.step.name
     execution.jobs[step] = job
     if execution.stopping.is_set():

@@ -88,7 +88,10 @@ def _executes(ctx: Context, definition: Definition | None) -> bool:
 
 
 def _parameters(version: Version, arguments: list[dict[str, str]]) -> dict[str, object]:
-    """Return the value of every pipeline parameter of an execution, in its type."""
+    """Return the value of every pipeline parameter of an execution, in its type.
+
+    `arguments` are the values that the request gives.
+    """
     values: dict[str, object] = {item["Name"]: item["Value"] for item in arguments}
     if version.definition is None:
         return values
