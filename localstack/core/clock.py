@@ -180,7 +180,7 @@ class Clock:
             while (timer := self._pop(target)) is not None:
                 self._show(max(timer.due, self.now()))
                 _run(timer)
-                self._again(timer, target)
+                self._requeue(timer, target)
             self._show(target)
             return target
 
@@ -239,17 +239,17 @@ class Clock:
                     return timer
         return None
 
-    def _again(self, timer: Timer, target: datetime | None = None) -> None:
+    def _requeue(self, timer: Timer, target: datetime | None = None) -> None:
         """Put a periodic timer back into the queue, due at its next time.
 
         `target` is the time to which the clock is being moved; None: it is not being moved.
         """
         with self._changed:  # no reset comes in between
             if timer.every is not None and not timer.cancelled:
-                timer.due = self._next(timer.due, timer.every, target)
+                timer.due = self._next_due(timer.due, timer.every, target)
                 self._push(timer)
 
-    def _next(self, due: datetime, every: float, target: datetime | None) -> datetime:
+    def _next_due(self, due: datetime, every: float, target: datetime | None) -> datetime:
         """Return the next time of a periodic timer that was `due` and runs `every` so many seconds.
 
         `target` is the time to which the clock is being moved; None: it is not being moved.
@@ -276,7 +276,7 @@ class Clock:
             with self._moving:
                 if (timer := self._pop(self.now())) is not None:
                     _run(timer)
-                    self._again(timer)
+                    self._requeue(timer)
 
 
 def _run(timer: Timer) -> None:

@@ -55,7 +55,7 @@ class Stores:
         touched = state.take_touched_by_request()
         self._touched |= touched
         return [
-            _frozen(owner, kind, store)
+            _snapshot(owner, kind, store)
             for owner, kind, store in _persistent(state)
             if (owner, kind) in touched and not self._large(owner, kind)
         ]
@@ -68,14 +68,14 @@ class Stores:
         """
         self._touched |= state.take_touched()
         return [
-            _frozen(owner, kind, store)
+            _snapshot(owner, kind, store)
             for owner, kind, store in _persistent(state)
             if last or (owner, kind) in self._touched or not self._large(owner, kind)
         ]
 
-    def write(self, frozen: Iterable[StoreSnapshot]) -> None:
+    def write(self, snapshots: Iterable[StoreSnapshot]) -> None:
         """Write the snapshots of stores that differ from what is on disk."""
-        for key, name, record in frozen:
+        for key, name, record in snapshots:
             written = len(record), blake2b(record).digest()
             if self._written.get(name) != written:
                 self._home.write(name, record)
@@ -111,7 +111,7 @@ class Stores:
         self._home.clear(_FOLDER)
 
 
-def _frozen(owner: Owner, kind: type, store: object) -> StoreSnapshot:
+def _snapshot(owner: Owner, kind: type, store: object) -> StoreSnapshot:
     """Return a snapshot of a store: its pickled bytes, with the name of its file.
 
     `owner` is the store's account and region, and `kind` its class.

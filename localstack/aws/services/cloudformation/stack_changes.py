@@ -217,7 +217,7 @@ def _remove(ctx: Context, managed: Managed) -> str | None:
 
 
 def _remove_from_moto(ctx: Context, managed: Managed) -> str:
-    """Delete a stack's resources that moto itself holds; return the verb of what follows, or ""."""
+    """Delete a stack's resources that moto itself holds; return "", as nothing follows."""
     try:
         if managed.verb == "DELETE":
             ctx.moto("cloudformation", "DeleteStack", {"StackName": managed.id})

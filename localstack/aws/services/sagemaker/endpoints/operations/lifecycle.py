@@ -65,7 +65,7 @@ def delete(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     with endpoint.lock:
         if endpoint.changing:
             raise checks.refusal(f'Cannot update in-progress endpoint "{endpoint.arn}".')
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         endpoint.status = "Deleting"
         endpoint.routing = None
         endpoint.modified = ctx.clock.now()

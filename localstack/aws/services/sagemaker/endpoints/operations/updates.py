@@ -42,7 +42,7 @@ def update(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
         )
         if update_plan.alarms:
             deploying.require_alarms(ctx, update_plan.alarms)
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         endpoint.deployment = deployment
         endpoint.status, endpoint.failure = "Updating", None
         endpoint.pending, endpoint.plan, endpoint.share = fleet, update_plan, 0.0
@@ -84,7 +84,7 @@ def reweigh(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
             raise checks.refusal(f'The variant name "{twice}" was non-unique within the request.')
         for item in items:
             _check(item, least=0 if backlog.settings(endpoint) else 1)
-        describe.hide(ctx, endpoint)
+        describe.store_stale_description(ctx, endpoint)
         for item in items:
             variant = variants[item["VariantName"]]
             variant.desired_weight = float(item.get("DesiredWeight", variant.desired_weight))
