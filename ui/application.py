@@ -106,7 +106,7 @@ class Application:
         return RedirectResponse(where, status_code=307)
 
     def _get(self, page: Page, ending: str) -> Handler:
-        """Return the request handler that draws a page as HTML, JSON or a file to download."""
+        """Return the request handler that draws a page, as HTML, JSON or a file by its `ending`."""
 
         async def answer(request: Request) -> Response:
             return await self._in_thread(self._draw, page, ending, request)
@@ -116,7 +116,7 @@ class Application:
     def _in_thread(
         self, function: Callable[..., Response], *arguments: Any
     ) -> asyncio.Future[Response]:
-        """Run a blocking function in the thread pool, so that the event loop goes on."""
+        """Run a blocking function in the thread pool; return its result as an asyncio future."""
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
@@ -137,7 +137,7 @@ class Application:
             return self._failure(error, request.url.path)
 
     def _page(self, view: View, request: Request, project: Project) -> Response:
-        """Return the HTML response of a page, with navigation, footer and session cookie."""
+        """Return a page as an HTML response, with navigation, footer and session cookie."""
         cookie = request.cookies.get(access.COOKIE) or access.new_cookie()
         around = Frame(
             project=project.spec.name,
@@ -187,18 +187,18 @@ class Application:
         return RedirectResponse(where, status_code=303)
 
     def _turn(self, name: str) -> Lock:
-        """Return the lock under which changes of one kind (`name`) run one at a time."""
+        """Return the lock by which changes of one kind (`name`) run one at a time."""
         with self._turning:
             return self._turns.setdefault(name, Lock())
 
     def _failure(self, error: Exception, path: str) -> Response:
-        """Return the error page of an exception that was raised while a page was drawn."""
+        """Return the error page for an exception that was raised while a page was drawn."""
         if not isinstance(error, IsthmusError):
             tell("a page failed", error)
         return self._error_page(path, failures.status(error), failures.view(error))
 
     def _refusal(self, path: str, refused: Refusal) -> Response:
-        """Return the page that says why a request is refused, with the HTTP status."""
+        """Return the page that says why a request is refused, with the refusal's HTTP status."""
         response = self._error_page(path, refused.status, failures.refusal_view(refused))
         if refused.status == 401:
             response.headers["www-authenticate"] = (
@@ -237,9 +237,9 @@ class Application:
 
 
 def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
-    """Return why the user who owns the client's connection is refused, or None if allowed.
+    """Return why the Unix user who owns a connection is refused; None if the user is allowed.
 
-    A test's client has none.
+    `users` are those who are allowed. A test's client has no owner, and is allowed.
     """
     ask = scope.get("extensions", {}).get(STRANGER)
     return ask(users) if ask is not None else None
@@ -260,7 +260,9 @@ def _json(data: object, status: int = 200) -> Response:
 
 
 def _download(view: View, ending: str, path: str) -> Response:
-    """Return an HTTP response that downloads a file belonging to a page, such as a diff.
+    """Return an HTTP response that downloads a file of a page, such as a diff.
+
+    `ending` is the file's extension, `path` the page's.
 
     Raises:
         Invalid: The page has no such file, and says why.
@@ -286,7 +288,7 @@ def _foot(project: Project) -> str:
 
 
 def _section(path: str) -> str:
-    """Return the path of the navigation link to highlight for a page's path, or ""."""
+    """Return the path of the navigation link to highlight for a page's path, or "" for none."""
     places = [
         page.path
         for page in PAGES
@@ -296,7 +298,7 @@ def _section(path: str) -> str:
 
 
 def _function(named: str) -> Callable[..., Any]:
-    """Import a function of ui/pages by `module:function`: it draws a page or makes a change."""
+    """Import the function of ui/pages that draws a page or makes a change, by `module:function`."""
     module, _, name = named.partition(":")
     function: Callable[..., Any] = getattr(import_module(f"{__package__}.pages.{module}"), name)
     return function
