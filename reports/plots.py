@@ -334,7 +334,10 @@ def _segment_svg(stretch: Stretch, y: float, across: Callable[[float], float]) -
 
 
 def _bar_svg(style: Style, x: tuple[float, float], y: tuple[float, float], title: str) -> str:
-    """Return the SVG of one bar; `x` and `y` are pairs of a start and a length in pixels."""
+    """Return the SVG of one bar; `x` and `y` are each a start and a length, in pixels.
+
+    `title` is its tooltip.
+    """
     place = f'x="{x[0]:.1f}" y="{y[0]:.1f}" width="{x[1]:.1f}" height="{y[1]:.1f}"'
     return f'<rect class="bar {style}" {place}>{_titled(title)}</rect>'
 

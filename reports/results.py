@@ -37,7 +37,7 @@ class Shown:
         return str(self) if _has_own_text(self) else super().__repr__()
 
     def overview(self) -> Mapping[str, object]:
-        """Return this result as a row of an overview table, by column; by default all fields."""
+        """Return this result as a row of an overview table: by default all fields, by name."""
         return dict(_values(self))
 
     def _repr_html_(self) -> str:

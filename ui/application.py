@@ -120,7 +120,7 @@ class Application:
         return asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     def _draw(self, page: Page, ending: str, request: Request) -> Response:
-        """Draw a page as HTML, as JSON or as a download; an exception becomes an error page."""
+        """Draw a page as HTML, JSON or a file by its `ending`; an error becomes an error page."""
         typed = request.query_params  # boxes of one name, of which several are ticked
         query = {name: " ".join(typed.getlist(name)) for name in typed} | request.path_params
         try:
@@ -157,7 +157,7 @@ class Application:
         return response
 
     def _post(self, action: Action) -> Handler:
-        """Return the request handler of a form, which checks the anti-forgery token first."""
+        """Return the request handler of a form; it checks the form's anti-forgery token first."""
 
         async def answer(request: Request) -> Response:
             try:
@@ -177,7 +177,7 @@ class Application:
         return answer
 
     def _act(self, action: Action, request: Request, fields: Mapping[str, str]) -> Response:
-        """Carry out the change that a form asks for, and redirect to the page that shows it."""
+        """Make the change that a form asks for; redirect the browser to the page that shows it."""
         name = access.who(self._access, dict(request.scope["headers"]))
         try:
             with self._turn(action.turn or request.url.path), runs.acting(name):
@@ -207,7 +207,7 @@ class Application:
         return response
 
     def _error_page(self, path: str, status: int, view: View) -> Response:
-        """Return an error page in the frame of the pages, without any of the project's data."""
+        """Return an error page: a page in a frame without any of the project's data."""
         if path.endswith(_JSON):
             return _json(view.data, status)
         links = [(page.title, page.path) for page in PAGES if page.title]
@@ -223,7 +223,7 @@ class Application:
         return Response(frame.html(view, around), status, media_type="text/html")
 
     async def _not_here(self, request: Request, error: Exception) -> Response:
-        """Return the error page for an unknown path, or a method that the path does not take."""
+        """Return the error page for an unknown path, or a method that a path does not accept."""
         status = error.status_code if isinstance(error, HTTPException) else 500
         words = (
             f"{request.url.path} takes no {request.method}"
@@ -246,7 +246,7 @@ def _stranger(users: frozenset[int] | None, scope: Scope) -> Refusal | None:
 
 
 async def _text(text: str, kind: str, _request: Request) -> Response:
-    """Return an HTTP response with a fixed text of a media type, such as the style sheet."""
+    """Return a fixed text as an HTTP response, such as the style sheet, of media type `kind`."""
     return Response(text, media_type=kind)
 
 

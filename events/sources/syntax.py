@@ -213,7 +213,10 @@ class _Tracer:
         return True
 
     def _origin(self, table: Node, queries: Mapping[str, Node]) -> _Origin | None:
-        """Return the SQL for a row's number and file, from the first table of a FROM; or None."""
+        """Return the SQL of a row's number and file, by the first table of a FROM; None if unknown.
+
+        `queries` are the named queries (WITH) that it can use.
+        """
         while table["type"] == "JOIN":
             table = table["left"]
         if table["type"] == "BASE_TABLE":

@@ -46,7 +46,7 @@ class Reads:
             return self._note(Unread(what=what, why=error.message, remedy=error.remedy))
 
     def box(self) -> tuple[str, ...]:
-        """Return an HTML box that lists what could not be read from the target, or nothing."""
+        """Return an HTML box on what could not be read from the target; empty if all was."""
         lines = [
             f"{unread.what}: {unread.why}{f'   {unread.remedy}' if unread.remedy else ''}"
             for unread in self.unread

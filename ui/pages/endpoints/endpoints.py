@@ -92,7 +92,7 @@ def _row(
 
 
 def owner_text(holder: owner.Owner | Unread | None) -> str:
-    """Return text on who may change an endpoint's traffic, and since when."""
+    """Return text on who may change an endpoint's traffic (`holder`), and since when."""
     if isinstance(holder, Unread):
         return "not known"
     if holder is None or holder.owner == "none":

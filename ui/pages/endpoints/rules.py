@@ -122,7 +122,7 @@ def unit_parts(
 
 
 def _does(rule: Rule) -> str:
-    """Describe a ranking rule's effect in words; a parameter by its name, `$ad_boost`."""
+    """Describe a ranking rule's effect in words; a parameter stands as its name, `$ad_boost`."""
     match rule:
         case Boost():
             return f"score times {_number(rule.times)}" + (

@@ -179,7 +179,7 @@ def _strip(layer: LayerNow) -> plots.Strip:
 
 
 def _stretch(low: int, high: int, run: str, style: plots.Style) -> plots.Stretch:
-    """Return a run's range of buckets as a segment of its layer's bar."""
+    """Return the buckets from `low` to `high`, which a run holds, as a segment of a layer's bar."""
     return plots.Stretch(
         name=run, style=style, low=low, high=high + 1, title=f"{run}: buckets {low} to {high}"
     )
