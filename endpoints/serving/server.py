@@ -142,7 +142,7 @@ class ModelServer:
             self._ready.set()
 
     async def _live(self) -> None:
-        """Accept and answer requests until the server is stopped."""
+        """Accept and answer requests until the server is told to stop."""
         loop = asyncio.get_running_loop()
         self._predictions = Predictions(
             self._model, headers=self._headers, timeout=self._timeout, hung=self._hang

@@ -303,7 +303,7 @@ class LogWriter:
         return losses
 
     def _send(self, stream: Stream, rows: Sequence[Row], given_up: float) -> tuple[int, str]:
-        """Write rows to a stream, retrying transient errors; return how many were lost, and why."""
+        """Write rows to a stream, and retry until `given_up`; return how many were lost, why."""
         pause = _PAUSE
         while True:
             try:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 class Renewing(Protocol):
     def renew(self) -> None:
-        """Start afresh in a forked child, before it has a second thread."""
+        """Replace the locks and threads of the parent process, in a process just forked."""
 
 
 def renewed_when_forked(thing: Renewing) -> None:

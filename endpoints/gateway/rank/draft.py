@@ -59,7 +59,7 @@ class LanePair(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def lanes(self) -> tuple[Lane, Lane]:
-        """The two rankings' lanes: the same places, each with its own order of candidates."""
+        """Return the two rankings' lanes: the same places, each with its own order of items."""
         groups = tuple(self.groups)
         first, second = (
             Lane(places=self.places, arranged=arranged, members=len(arranged), groups=groups)

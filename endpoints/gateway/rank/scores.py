@@ -139,7 +139,7 @@ class Scoring:
             return error
 
     def _fallback(self, assigner: Assigner) -> Decision:
-        """Return the decision of a unit in no experiment, and count that its variant is missing."""
+        """Return the decision of a unit in no experiment; count that its variant is missing."""
         self._tally.aimed_at_nothing()
         return assigner.unassigned
 
