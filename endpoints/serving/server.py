@@ -114,7 +114,7 @@ class ModelServer:
         return not self._failed
 
     def stop(self) -> None:
-        """Finish the requests under way, then end `run`. Any thread may call it."""
+        """Let the requests so far finish, then make `run` return. Any thread may call it."""
         self._wake.send(b"\x00")
 
     def stop_at_signals(self) -> None:
