@@ -96,7 +96,7 @@ def judge(
 
 
 def wait_for_data(state: State) -> timedelta:
-    """Return how long a bake waits for more data: `on_no_data.hold`, more if requests are rare."""
+    """Return how long a step waits for missing data: `on_no_data.hold`, more if traffic is rare."""
     hold = state.plan.on_no_data.hold or state.plan.stages[state.stage - 1].bake
     return max(hold, rest_of_lull(state.plan, state.pace))
 

@@ -63,7 +63,7 @@ class Measurement(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def measure(guardrail: Guardrail, new: Minutes, old: Minutes, settled: datetime) -> Measurement:
-    """Measure a guardrail's metric for both variants over the minutes before `settled`.
+    """Measure a guardrail's metric for the new and the old variant, before the time `settled`.
 
     The result has the value, the evidence that the limit is broken, and what data are missing.
     """

@@ -376,7 +376,7 @@ def _percent(entry: Entry) -> str:
 
 
 def _power(evidence: float) -> float:
-    """Return evidence, given by its natural logarithm, as a power of ten."""
+    """Return evidence as its common logarithm, for a chart with a logarithmic scale."""
     return math.log10(max(evidence, _LEAST))
 
 
