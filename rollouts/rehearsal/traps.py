@@ -132,7 +132,7 @@ class _State:
         return self._state.get(key)
 
     def put(self, key: str, value: bytes, *, expect: str | None) -> str:
-        """Write a document of the state store; writing the rollout's own triggers armed faults."""
+        """Write a document of the state store; scripted faults concern the rollout's own."""
         if key != self._document:
             return self._state.put(key, value, expect=expect)
         with self._traps.around(self._controller, "write"):

@@ -170,7 +170,7 @@ class WorldMetrics:
         self._world, self._calls = world, calls
 
     def read(self, endpoint: str, window: Window) -> Mapping[str, tuple[Bucket, ...]]:
-        """Return the simulated metrics of the window; raise while they are out."""
+        """Return the simulated metrics of a window; raise an error during a scripted outage."""
         world = self._world
         self._calls.reading("metrics.read", endpoint)
         hosting.check_window(window)
