@@ -69,7 +69,7 @@ def sums(made, scores):
     )
     lists = ranking.measure_values(scores, made.outcome, made.group, among.groups)
     return {
-        "mean": units.totals(made.outcome, 1.0, made.unit, made.units),
+        "mean": units.totals(made.outcome, 1.0, made.unit, made.units, scale="log"),
         **regression.totals(made.outcome, scores, made.unit, made.units),
-        **metrics.value_totals(lists, among),
+        **metrics.value_totals(lists, among, "log"),
     }
