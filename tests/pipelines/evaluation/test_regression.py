@@ -146,6 +146,31 @@ def test_a_warning_names_the_figures_that_add_outcomes_up():
     assert regression.tail_warnings(heavy, ["spearman"]) == ()
 
 
+def test_intervals_of_log_normal_outcomes_hold_the_truth_where_percentiles_do_not():
+    """400 logs of 300 people who stay once each, whose mean and standard deviation are known."""
+    logs, people_each, sigma = 400, 300, 0.8
+    mean = np.exp(sigma**2 / 2)
+    deviation = mean * np.sqrt(np.exp(sigma**2) - 1)
+    stays_ = np.exp(np.random.default_rng(14).normal(0, sigma, (logs, people_each)))
+    held, by_percentiles = {"mean": 0, "rmse": 0}, 0
+    for seed, outcomes in enumerate(stays_):
+        unit = np.arange(people_each)
+        totals = regression.totals(outcomes, np.full(people_each, mean), unit, people_each)
+        both = {
+            "rmse": totals["rmse"],
+            "mean": units.totals(outcomes, 1.0, unit, people_each, scale="log"),
+        }
+        for name, figure in units.estimates(both, samples=1000, seed=seed).items():
+            held[name] += figure.low <= {"mean": mean, "rmse": deviation}[name] <= figure.high
+        drawn = units.draw([both["rmse"]], samples=1000, seed=seed)
+        low, high = np.percentile(drawn, [2.5, 97.5])
+        by_percentiles += low <= deviation <= high
+    four_sigma = 4 * np.sqrt(0.95 * 0.05 / logs)
+    for name, count in held.items():
+        assert 0.95 - four_sigma <= count / logs <= 0.95 + four_sigma, name
+    assert by_percentiles / logs < 0.95 - four_sigma
+
+
 def test_an_interval_of_outcomes_that_may_be_negative_or_nearly_all_0_is_finite():
     unit, scores, outcomes = people()
     mixed = units.estimates(regression.totals(outcomes - 3, scores, unit, 150))
