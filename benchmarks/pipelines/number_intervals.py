@@ -1,7 +1,7 @@
 """Count how many 95 % intervals of an outcome that is a number hold the truth.
 
 2,000 simulated logs of 300 people a world, seeds fixed: `python -m benchmarks number_intervals
-[--logs 2000] [--world NAME]` (tests/pipelines/evaluation/stays.py). The truth is that of 120,000
+[--logs=2000] [--world=NAME]` (tests/pipelines/evaluation/stays.py). The truth is that of 120,000
 other people; of a Pareto without a cap, whose outcomes have no variance, only the mean is known, by
 its formula. A figure misses if the whole 95 % binomial interval of its share lies outside 93 .. 97
 %; with --small nothing is judged.
