@@ -95,9 +95,10 @@ def _of_number(
     outcomes, scores, base = (
         table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
     )
-    mean = {"mean": units.totals(outcomes, 1.0, among.unit, among.units)}
-    sums = mean | metrics.totals(table, scores, cutoffs, among)
-    figures = units.estimates(sums)
+    scale = regression.scale_of(outcomes)
+    mean = {"mean": units.totals(outcomes, 1.0, among.unit, among.units, scale=scale)}
+    figures = units.estimates(mean | metrics.totals(table, scores, cutoffs, among))
+    warnings = regression.tail_warnings(outcomes, list(figures))
     return {
         "kind": "number",
         "auc": None,
@@ -110,7 +111,7 @@ def _of_number(
         "base_rmse": float(np.sqrt(((base - outcomes) ** 2).mean())),
         "capped": None if at_most is None else float((outcomes >= at_most).mean()),
         "deciles": regression.deciles(outcomes, scores, among.unit, among.units),
-        "warnings": regression.tail_warnings(sums),
+        "warnings": warnings,
     }
 
 
