@@ -39,7 +39,7 @@ _NULLS = {
 
 
 class _Original(msgspec.Struct, frozen=True):
-    """What is known of a node as the query was written: the types of it and its operands."""
+    """The types of a node and of its operands in the query as it was written."""
 
     text: str
     now: datetime
