@@ -115,7 +115,8 @@ class Stack:
     def add_minutes(self, endpoint: str, minutes: Iterable[Minute], *, region: str = "") -> None:
         """Write simulated minutes of traffic into the metrics of an endpoint.
 
-        They are added to the traffic that was sent.
+        They are added to the traffic that was sent. `region` is the endpoint's; "": the default
+        one.
         """
         self._ask(
             "POST", "minutes", Minutes(endpoint=endpoint, minutes=tuple(minutes), region=region)

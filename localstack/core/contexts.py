@@ -29,7 +29,7 @@ class StackContext:
 
     @property
     def _owner(self) -> tuple[str, ...]:
-        """Return the owner of the handler's state, such as an account and a region."""
+        """The owner of the handler's state, such as an account and a region."""
         return ()
 
     @property

@@ -276,7 +276,7 @@ def _living(ready: Path) -> Ready | None:
 def _is_a_stack(pid: int) -> bool:
     """Return whether the process with this pid is a stack.
 
-    It may be another process that got the pid after it.
+    It may be another process, which got the pid after the stack had ended.
     """
     try:
         if Path("/proc/self").exists():

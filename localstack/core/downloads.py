@@ -83,7 +83,7 @@ def arrive(folder: Path, name: str) -> Path:
 def unpack(data: BinaryIO, size: int, folder: Path) -> None:
     """Unpack an untrusted tar.gz of `size` bytes into a folder.
 
-    It may hold files and folders only, no links or devices, as SageMaker has it.
+    The archive may hold files and folders only, no links or devices, as SageMaker demands.
 
     Raises:
         Refused: It is no such archive, a name leaves the folder, or it has more files or bytes than

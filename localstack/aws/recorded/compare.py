@@ -306,8 +306,8 @@ def _value_differences(
 def _is_stable(recorded: Any, shape: Any, learnt: Replacements) -> bool:
     """Return whether a recorded value must be the same in every replay.
 
-    Booleans, values of an enum, and texts that the caller has used must be. `shape` is botocore's
-    shape of the value.
+    These are booleans, values of an enum, and texts that the caller has used, as `learnt` knows.
+    `shape` is botocore's shape of the value.
     """
     is_text = isinstance(recorded, str)
     return isinstance(recorded, bool) or (
@@ -320,7 +320,8 @@ def _object_differences(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield where two JSON objects of responses differ: the path, and both values.
 
-    `where` is the path to the objects; `shape` and `learnt` are as in `_value_differences`.
+    `where` is the path to the objects, and `shape` botocore's shape of them. `learnt` knows which
+    recorded ids became which ids of the replay; None: only names and kinds of values are compared.
     """
     if getattr(shape, "type_name", "") == "map":
         for first, second in zip(recorded.values(), answered.values(), strict=False):
@@ -346,10 +347,10 @@ def _list_differences(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield where two lists of responses differ: the path, and both values.
 
-    Lists of equal length are compared item by item. Of others only the first items are, by the
-    names and kinds of their values: an account's list may hold things that are not in the
-    recording. `where` is the path to the lists; `shape` and `learnt` are as in
-    `_value_differences`.
+    `where` is the path to the lists, and `shape` botocore's shape of them. `learnt` knows which
+    recorded ids became which ids of the replay. Lists of equal length are compared item by item. Of
+    others only the first items are, by the names and kinds of their values: an account's list may
+    hold things that are not in the recording.
     """
     if len(recorded) == len(answered):
         for first, second in zip(recorded, answered, strict=True):

@@ -190,7 +190,7 @@ class _Reducing(_Pickler):
         self._reduce = reduce
 
     def persistent_id(self, obj: object) -> str | None:
-        """Return the name of an object that is kept outside of the pickle, else None."""
+        """Return the name of an object whose content is stored outside of the pickle, else None."""
         return obj.name if type(obj) is Outside else None
 
     def reducer_override(self, obj: Any) -> Any:

@@ -44,7 +44,7 @@ class Authority:
             return self._contexts[host]
 
     def _minted(self, host: str) -> ssl.SSLContext:
-        """Create a certificate for a host, and return a TLS context with it."""
+        """Create a certificate for a host, and return a TLS context with the certificate."""
         from cryptography import x509
         from cryptography.hazmat.primitives import serialization
 

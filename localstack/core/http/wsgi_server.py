@@ -65,7 +65,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
         return len(data)
 
     def received(self, data: bytes) -> Any:
-        """Parse received bytes of a request, noting when its head began."""
+        """Parse received bytes of a request, noting when the request's head began."""
         if self.request is None:
             self._head_began = time.time()
         return super().received(data)

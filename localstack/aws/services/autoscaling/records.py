@@ -97,12 +97,12 @@ def refusal(message: str) -> AwsError:
 
 
 def is_about_endpoints(ctx: Context, params: dict[str, Any]) -> bool:
-    """Return whether a request is about SageMaker endpoints, which are scaled here.
+    """Return whether a request is about SageMaker endpoints, which the stack itself scales.
 
     moto answers the others, and with --moto-answers every request: the result is False.
 
     Raises:
-        AwsError: It is about something of SageMaker that is not scaled here.
+        AwsError: It is about something of SageMaker that the stack does not scale.
     """
     if params["ServiceNamespace"] != NAMESPACE or ctx.moto_answers:
         return False
@@ -165,5 +165,5 @@ def page(
 
 
 def common(resource: str) -> dict[str, Any]:
-    """Return the members (namespace, ResourceId ...) that every description has."""
+    """Return the members (namespace, ResourceId ...) that every description in the API has."""
     return {"ServiceNamespace": NAMESPACE, "ResourceId": resource, "ScalableDimension": DIMENSION}

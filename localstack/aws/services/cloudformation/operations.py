@@ -62,7 +62,7 @@ def execute_change_set(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 @handles("cloudformation", "DeleteStack")
 def delete_stack(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Delete a stack, in the background until its endpoints are gone.
+    """Answer DeleteStack: delete a stack, in the background until its endpoints are gone.
 
     A creation or update that is under way ends first.
     """
@@ -117,12 +117,12 @@ def _stack_parameters(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _previous_template(stack: Any) -> tuple[str, dict[str, str]] | None:
-    """Return the template and parameters to which a failed update rolls back.
+    """Return the template and parameters of a stack, to which a failed update rolls back.
 
-    None: moto knows no such stack, and says so.
+    None: moto has no such stack, and answers so.
 
     Raises:
-        AwsError: Something is under way (ValidationError).
+        AwsError: A change of the stack is under way (ValidationError).
     """
     if stack is None:
         return None

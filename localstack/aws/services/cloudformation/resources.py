@@ -131,7 +131,7 @@ def _scalar(kind: str, value: Any, path: str) -> Any:
 
 
 def create(ctx: Context, resource: Resource) -> None:
-    """Create a stack's resource in SageMaker."""
+    """Create a stack's resource in SageMaker, with its name and properties."""
     properties = {
         name: value for name, value in resource.properties.items() if name not in _OF_UPDATES
     }

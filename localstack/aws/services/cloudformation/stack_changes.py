@@ -24,12 +24,12 @@ _AGAIN = 0.2  # seconds between two looks at an endpoint that is under way
 
 
 def managed_of(ctx: Context, stack: Any) -> Managed | None:
-    """Return our record of a stack with SageMaker resources; None: it has none."""
+    """Return the record of a stack's SageMaker resources; None: it has none."""
     return ctx.store(Stacks).by_id.get(stack.stack_id) if stack is not None else None
 
 
 def restore_outputs(stack: Any) -> None:
-    """Set a stack's outputs from its change set's template, which moto forgets."""
+    """Set a stack's outputs from its template; moto forgets to after a change set."""
     with SERIAL:
         stack._parse_template()  # noqa: SLF001  as Stack.update does
         stack.output_map = stack._create_output_map()  # noqa: SLF001  as Stack.update does
@@ -78,7 +78,7 @@ def delete(ctx: Context, managed: Managed, retained: list[str]) -> None:
 def resume(ctx: Context, stacks: Stacks) -> None:
     """Resume the stacks' creations, updates and deletions under way after a restart.
 
-    What moto tells of a stack may be older than what is known here: it was written with another
+    moto's record of a stack may be older than the stack's own: it was persisted with another
     request.
     """
     for managed in list(stacks.by_id.values()):

@@ -143,7 +143,7 @@ def _custom_points(
 
 
 def _check(period: int) -> None:
-    """Raise an error for a metric's period that CloudWatch does not take."""
+    """Raise an error for a metric's period, in seconds, that CloudWatch does not take."""
     if period not in (1, 5, 10, 20, 30) and (period < 60 or period % 60):
         raise AwsError(
             "InvalidParameterValue",

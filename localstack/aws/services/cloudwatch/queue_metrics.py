@@ -89,7 +89,10 @@ def record(ctx: Context, endpoint: str, variant: str, **values: float) -> None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a queue metric between two times, at the starts of their minutes."""
+    """Yield the values of a queue metric between two times, at the starts of their minutes.
+
+    `dimensions` name the endpoint and, for some metrics, the variant.
+    """
     store = ctx.store(Queues)
     if set(dimensions) == {"EndpointName", "VariantName"}:
         with store.lock:
@@ -148,10 +151,10 @@ def _samples(
 
 
 def _size_per_instance(level: Level) -> float | None:
-    """Return a queue's requests per instance; without instances it counts as one.
+    """Return a queue's requests per instance; a queue without instances counts as having one.
 
-    Without instances the endpoint scales out once there are more requests than the target
-    (Troubleshooting).
+    So the endpoint scales out from no instance once there are more requests than the target (guide,
+    "Troubleshooting").
     """
     return None if level.instances is None else level.size / max(level.instances, 1)
 

@@ -44,8 +44,8 @@ Statistic = Callable[[Datapoints], float | None]
 def statistic(name: str) -> Statistic | None:
     """Return the function that computes a statistic (Sum, p99, tm95 ...) of a period.
 
-    None for a name that CloudWatch does not know. The function gives None where there is nothing to
-    say.
+    None: CloudWatch does not know the name. The function returns None for a period that has no such
+    value.
     """
     if name in BASIC:
         return lambda points: _basic(name, points)

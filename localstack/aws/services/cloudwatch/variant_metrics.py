@@ -117,7 +117,7 @@ def delay(ctx: Context) -> float:
 
 
 def settled_until(ctx: Context) -> datetime | None:
-    """Return the time until which metrics are visible.
+    """Return the time until which metrics are visible; None: those of every minute are.
 
     None: every minute is, the running one, too.
     """
@@ -128,7 +128,10 @@ def settled_until(ctx: Context) -> datetime | None:
 def points(
     ctx: Context, metric: str, dimensions: dict[str, str], start: datetime, end: datetime
 ) -> Iterator[tuple[datetime, float]]:
-    """Yield the values of a variant metric between two times, at the starts of their minutes."""
+    """Yield the values of a variant metric between two times, at the starts of their minutes.
+
+    `dimensions` name the endpoint and the variant.
+    """
     if frozenset(dimensions) not in _BY or metric not in UNITS:
         return
     of_sources = [

@@ -51,7 +51,7 @@ def change_table(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 def update_time_to_live(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer UpdateTimeToLive: set a table's TTL attribute, which takes effect at once.
 
-    AWS takes up to an hour, in which items only stay longer.
+    On AWS it takes effect within an hour.
     """
     with SERIAL:
         table = _table(ctx, _name(params))

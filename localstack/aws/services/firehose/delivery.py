@@ -203,7 +203,10 @@ def _parquet(
 
 
 def _converts(columns: _Columns, record: Record, failures: list[Failure]) -> bool:
-    """Return whether a JSON record fits the schema; else the reason is added to the failures."""
+    """Return whether a JSON record fits the schema, `columns`.
+
+    Of one that does not, the reason is added to `failures`.
+    """
     try:
         columns.table([record])
     except columns.refusals as error:
@@ -239,7 +242,7 @@ class _Columns:
     def table(self, records: list[Record]) -> pa.Table:
         """Parse JSON records into an Arrow table with the columns and types of the Glue schema.
 
-        It raises one of `refusals` for a record that does not fit the schema.
+        Raises: one of `refusals` for a record that does not fit the schema.
         """
         import pyarrow as pa
 

@@ -48,7 +48,7 @@ def create_delivery_stream(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 
 def _activate(ctx: Context, stream: Stream) -> None:
-    """Set a delivery stream ACTIVE, and deliver what its Kinesis stream received before."""
+    """Set a delivery stream ACTIVE, and take the records that its Kinesis stream has already."""
     with stream.lock:
         stream.active = True
         if stream.source is not None:
@@ -145,7 +145,7 @@ def _record_id() -> str:
 
 
 def _put(ctx: Context, stream: Stream, records: list[bytes]) -> None:
-    """Append records to a delivery stream's buffer, and set or run its flush."""
+    """Append records to a delivery stream's buffer, and deliver it now or set its timer."""
     for data in records:
         if len(data) > _LARGEST:
             raise AwsError("ValidationException", f"a record has at most {_LARGEST} bytes", 400)
@@ -205,7 +205,7 @@ def put_into_kinesis(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schedule(ctx: Context, stream: Stream) -> None:
-    """Set the timer for a delivery stream's next flush.
+    """Set the timer for a delivery stream's next flush of its buffer to S3.
 
     It comes after the buffer's interval, or when the buffer is full.
     """

@@ -58,7 +58,7 @@ def _decision(found_effects: set[str]) -> str:
 
 
 def _statements(iam: Any, arn: str) -> Iterator[Mapping[str, Any]]:
-    """Yield the statements of all IAM policies of a user, a group or a role.
+    """Yield the statements of all IAM policies of a user, a group or a role, named by ARN.
 
     The policies of a user's groups count.
     """

@@ -97,7 +97,7 @@ def _name(params: dict[str, Any]) -> str:
 def put(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer PutRecord and PutRecords by moto.
 
-    Its backend is called: its server takes longer than all the rest of a put.
+    moto's backend is called directly: moto's server takes longer than all the rest of a put.
     """
     # of moto's types, some are too narrow for what its own server passes
     backend: Any = kinesis_backends[ctx.account][ctx.region]
@@ -202,7 +202,7 @@ def _before_time(moment: datetime | None, shard: Shard, now: datetime) -> int:
 def get_records(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer GetRecords; a closed shard ends with its last record.
 
-    There is no NextShardIterator then, but the shards that continue it.
+    The response then has no NextShardIterator, but the shards that continue the closed one.
     """
     now = ctx.clock.now()
     iterator = _iterator(params["ShardIterator"], now)

@@ -23,8 +23,8 @@ _PAGING = ("PaginationToken", "ResourcesPerPage", "TagsPerPage")
 def get_resources(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
     """Answer GetResources: list tagged resources, moto's and then SageMaker's.
 
-    The stack's own tags of a resource are right: moto's answer for it may be older. Kinesis is not
-    in moto's.
+    Where the stack stores a resource's tags itself, moto's may be older, and the stack's are shown.
+    Kinesis is not in moto's answer.
     """
     _check(params)
     start = _start(params)
@@ -107,7 +107,7 @@ def _fitting(
 def _mappings_of_moto(ctx: Context, params: dict[str, Any]) -> list[dict[str, Any]]:
     """Return moto's ResourceTagMappingList, from all pages.
 
-    Nothing changes between them: moto goes on with the very iterator.
+    Nothing changes between two pages, as moto goes on with the same iterator.
     """
     filters = {key: value for key, value in params.items() if key not in _PAGING}
     mappings: list[dict[str, Any]] = []
@@ -210,7 +210,10 @@ def _all_tagged(ctx: Context) -> list[dict[str, Any]]:
 
 
 def _page(key: str, values: list[str], params: dict[str, Any]) -> dict[str, Any]:
-    """Return one page of tag keys or values, with the token of the next."""
+    """Return one page of tag keys or values, with the token of the next.
+
+    `key` is the list's name in the response.
+    """
     start = _start(params)
     more = str(start + 100) if start + 100 < len(values) else ""
     return {key: values[start : start + 100], "PaginationToken": more}

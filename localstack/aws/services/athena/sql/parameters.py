@@ -30,9 +30,9 @@ def as_sql(parameter: str) -> str:
 
 
 def _literal(parameter: str) -> str:
-    """Return an execution parameter that does not parse as SQL as a quoted string.
+    """Return an execution parameter that does not parse as SQL as a quoted SQL string.
 
-    A call of a function that Athena lacks stays one: the query fails with its name.
+    A call of a function that Athena lacks is not quoted: the query fails with the function's name.
     """
     return parameter if parameter.rstrip().endswith(")") else _quoted(parameter)
 

@@ -39,7 +39,7 @@ _NULLS = {
 
 
 class _Original(msgspec.Struct, frozen=True):
-    """What is known of a node as the query was written: the types of it and its operands."""
+    """The types of a node and of its operands in the query as it was written."""
 
     text: str
     now: datetime
@@ -81,7 +81,7 @@ def _sides(types: Types, node: exp.Expr) -> tuple[Kind | None, Kind | None]:
 
 
 def _function(node: exp.Expr, original: _Original) -> exp.Expr | None:
-    """Translate a function call of Trino's into DuckDB."""
+    """Translate a function call of Trino's into DuckDB, by the types of the original query."""
     name = str(node.this).lower()
     call = functions.translate_call(name, node.expressions, check.place(original.text, node))
     if isinstance(node.parent, (exp.IgnoreNulls, exp.RespectNulls)) and name in _NULLS:
@@ -104,9 +104,10 @@ def _function(node: exp.Expr, original: _Original) -> exp.Expr | None:
 
 
 def _date_arithmetic(node: exp.Expr, original: _Original) -> exp.Expr | None:
-    """Translate + and - with dates into DuckDB.
+    """Translate + and - with dates into DuckDB, by the operands' types in the original query.
 
     A date and an interval are a date, two dates an interval; a date and a number are an error.
+    None: the expression stays as it is.
     """
     if original.left == original.right == DATE and isinstance(node, exp.Sub):
         return functions.fill(
@@ -126,7 +127,10 @@ def _date_arithmetic(node: exp.Expr, original: _Original) -> exp.Expr | None:
 
 
 def _array_concatenation(node: exp.DPipe, original: _Original) -> exp.Expr | None:
-    """Translate || between an array and an element into DuckDB."""
+    """Translate || between an array and an element into DuckDB.
+
+    `original` has the operands' types. None: the expression stays as it is.
+    """
     if original.left == ARRAY and _no_array(node.right, original.right):
         return functions.call("trino_append", node.left.copy(), node.right.copy())
     if original.right == ARRAY and _no_array(node.left, original.left):
@@ -147,7 +151,10 @@ def _no_array(node: exp.Expr, kind: Kind | None) -> bool:
 
 
 def _pad_char(node: exp.Expr, original: _Original) -> None:
-    """Translate a comparison with a char(n), which ignores the spaces at its end."""
+    """Translate a comparison with a char(n), which ignores the spaces at its end, in place.
+
+    `original` has the operands' types.
+    """
     if CHAR not in (original.left, original.right):
         return
     if node.args.get("query") is not None:
@@ -163,7 +170,7 @@ def _pad_char(node: exp.Expr, original: _Original) -> None:
 
 
 def _remainder(node: exp.Expr, _original: _Original) -> None:
-    """Make % fail on a division by zero, as in Trino; in DuckDB it is null."""
+    """Change % in place so that a division by zero fails, as in Trino; in DuckDB it is null."""
     if not _nonzero(node.expression) and not _is_in_try(node):
         node.set("expression", functions.call("trino_nonzero", node.expression.copy()))
 
@@ -213,7 +220,7 @@ def _at_time_zone(node: exp.Expr, original: _Original) -> exp.Expr:
 
 
 def _division(node: exp.Expr, original: _Original) -> exp.Expr:
-    """Translate a division into DuckDB, by the type of its result."""
+    """Translate a division into DuckDB, by the type of its result in the original query."""
     a, b = exp.Paren(this=node.this.copy()), node.expression.copy()
     if original.kind == DOUBLE:
         return functions.call("trino_divide", a, b)
@@ -258,13 +265,13 @@ def _is_in_try(node: exp.Expr) -> bool:
 
 
 def _cast(node: Any, original: _Original) -> exp.Expr | None:
-    """Translate a cast into DuckDB, by the type to which it converts."""
+    """Translate a cast into DuckDB, by the type to which it converts; None: it stays as it is."""
     rule = _CASTS.get(node.to.this)
     return rule(node, original) if rule is not None else None
 
 
 def _as_decimal(node: exp.Cast, _original: _Original) -> None:
-    """Set precision and scale of a cast to DECIMAL, as Trino has them.
+    """Set precision and scale of a cast to DECIMAL, in place, as Trino has them.
 
     DECIMAL '1.50' has two digits after the point, a cast without digits none.
     """
@@ -283,7 +290,10 @@ def _as_json(node: exp.Cast, _original: _Original) -> exp.Expr:
 
 
 def _as_timestamp(node: exp.Cast, _original: _Original) -> exp.Expr | None:
-    """Translate a cast to TIMESTAMP, which has milliseconds in Trino, into DuckDB."""
+    """Translate a cast to TIMESTAMP, which has milliseconds in Trino, into DuckDB.
+
+    None: the cast has been changed in place.
+    """
     node.set("to", exp.DataType.build("timestamp"))
     if isinstance(node.this, exp.Literal):
         return None
@@ -297,7 +307,10 @@ def _as_instant(node: exp.Cast, _original: _Original) -> None:
 
 
 def _as_varchar(node: exp.Cast, original: _Original) -> exp.Expr | None:
-    """Translate a cast to VARCHAR into DuckDB: VARCHAR(n) cuts, timestamps show milliseconds."""
+    """Translate a cast to VARCHAR into DuckDB: VARCHAR(n) cuts, timestamps show milliseconds.
+
+    `original` has the type of what is cast. None: the cast has been changed in place.
+    """
     size = node.to.expressions
     node.set("to", exp.DataType.build("varchar"))
     if original.left == JSON:

@@ -140,7 +140,10 @@ def _with_tables(
 
 
 def _hide(query: exp.Query, tables: Mapping[str, Table], hidden: frozenset[str]) -> None:
-    """Exclude a table's hidden columns, such as "$path", from every `*` of a query."""
+    """Exclude the hidden columns of tables, such as "$path", from every `*` of a query.
+
+    `tables` are the query's by their names in DuckDB, and `hidden` the columns to exclude.
+    """
     if not hidden:
         return
     for table in query.find_all(exp.Table):
@@ -265,7 +268,7 @@ def _strict(query: exp.Query) -> exp.Query:
 def _columns(query: exp.Query) -> frozenset[str] | None:
     """Return the column names that a query mentions, so that only these are loaded.
 
-    None: all columns count. It is called before a rule turns names into text.
+    None: all columns count. The query must not have been rewritten, as rules turn names into text.
     """
     if not all(map(_is_count, (star.parent for star in query.find_all(exp.Star)))):
         return None

@@ -147,7 +147,7 @@ class Words:
             raise self.mismatched("<EOF>")
 
     def closing(self) -> int:
-        """Return the index of the bracket that closes the one before the cursor."""
+        """Return the index of the bracket that closes the one just before the cursor."""
         depth, index = 1, self.index
         while index < len(self.tokens):
             depth += self.tokens[index].token_type == TokenType.L_PAREN

@@ -127,7 +127,7 @@ def _hash(value: object, kind: str) -> int:
 
 
 def _text(value: str, code: int) -> int:
-    """Return Hive's bucket hash of a text, where `code` is that of the empty text."""
+    """Return Hive's bucket hash of a text, where `code` is the hash of the empty text."""
     for byte in value.encode():
         code = _int32(31 * code + (byte - 256 if byte > 127 else byte))
     return code

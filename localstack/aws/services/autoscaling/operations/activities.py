@@ -143,7 +143,7 @@ def _complete(ctx: Context, store: Scaling, activity: Activity) -> None:
 
 
 def _ends(ctx: Context, activity: Activity, reason: str | None) -> None:
-    """Record whether a scaling activity succeeded, or the reason why it failed."""
+    """Record the end of a scaling activity: its success, or the `reason` why it failed."""
     activity.ended = ctx.clock.now()
     if reason is None:
         activity.status = "Successful"

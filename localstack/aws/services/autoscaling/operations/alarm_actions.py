@@ -174,7 +174,7 @@ def adjusted_count(settings: Mapping[str, Any], count: int, adjustment: int) -> 
 
 
 def _is_suspended(target: Target, *, out: bool) -> bool:
-    """Return whether scaling of a target in this direction, out or in, is suspended."""
+    """Return whether scaling of a target in one direction, out or else in, is suspended."""
     return target.suspended.get(
         "DynamicScalingOutSuspended" if out else "DynamicScalingInSuspended", False
     )

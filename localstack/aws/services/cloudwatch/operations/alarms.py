@@ -47,7 +47,7 @@ _ACTIONS: dict[str, Action] = {}
 
 
 def on_alarm(prefix: str, action: Action) -> None:
-    """Register a function to call for alarm actions whose ARN begins with `prefix`."""
+    """Register `action`, to be called for alarm actions whose ARN begins with `prefix`."""
     _ACTIONS[prefix] = action
 
 
@@ -99,7 +99,7 @@ def describe_alarms(ctx: Context, _params: dict[str, Any]) -> dict[str, Any]:
 
 
 def states(ctx: Context) -> dict[str, str]:
-    """Return the state of every alarm, as DescribeAlarms shows it."""
+    """Return the state of every alarm by its name, as DescribeAlarms shows it."""
     return {name: alarm.state_value for name, alarm in list(backend(ctx).alarms.items())}
 
 
@@ -225,7 +225,7 @@ def _window(ctx: Context, alarm: Alarm) -> tuple[datetime, datetime, int]:
 def _read(
     ctx: Context, alarm: Alarm, period: int, start: datetime, end: datetime
 ) -> Mapping[datetime, float]:
-    """Return the datapoints of an alarm's metric by time."""
+    """Return the datapoints of an alarm's metric between two times, by time."""
     if alarm.metric_data_queries:
         queries = [_query(query) for query in alarm.metric_data_queries]
         query_id = next((q["Id"] for q in queries if q["ReturnData"]), queries[-1]["Id"])

@@ -263,9 +263,9 @@ def _is_motos(query: Mapping[str, Any]) -> bool:
 
 
 def _has_moto(namespace: str) -> bool:
-    """Return whether moto itself produces the metrics of a namespace, as S3's.
+    """Return whether moto itself produces the metrics of a namespace, as it does for S3.
 
-    For metrics that were put, moto reads other dimensions than the requested ones.
+    For metrics that were put, moto reads datapoints of other dimensions than the requested ones.
     """
     return namespace.startswith("AWS/") and namespace != sagemaker.NAMESPACE
 

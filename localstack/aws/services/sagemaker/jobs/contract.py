@@ -20,7 +20,7 @@ HOST = "algo-1"
 def resources(instance_type: str) -> dict[str, Any]:
     """Return the content of resourceconfig.json, which tells a training container its hosts.
 
-    It has one host: the stack runs one container for each job.
+    There is one host, of this instance type: the stack runs one container for each job.
     """
     return {
         "current_host": HOST,

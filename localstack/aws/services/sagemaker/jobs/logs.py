@@ -41,14 +41,15 @@ class LogStream:
         )
 
     def flush_if_due(self) -> None:
-        """Send the queued log lines to CloudWatch Logs, if it is time."""
+        """Send the queued log lines to CloudWatch Logs, if the last sending was long enough ago."""
         if self._waiting and time.monotonic() >= self._next:
             self.flush()
 
     def flush(self) -> None:
         """Send the queued log lines to CloudWatch Logs.
 
-        Lines stay when the service refuses (a fault of the test's): a log never fails its job.
+        Lines stay queued when the service refuses them (by an injected fault): a log never fails
+        its job.
         """
         self._next = time.monotonic() + _EVERY
         while self._waiting:

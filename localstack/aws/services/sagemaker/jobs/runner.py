@@ -194,7 +194,7 @@ def unmapped_message(image: str | None) -> str:
 
 @resumes(Jobs)
 def resume(ctx: Context, store: Jobs) -> None:
-    """Set the jobs Failed or Stopped that ran when the stack ended, after a restart."""
+    """Set the jobs that ran when the stack ended to Failed or Stopped, after a restart."""
     for job in (
         *store.training.values(),
         *store.processing.values(),

@@ -103,7 +103,7 @@ def require_approved(ctx: Context, name: str) -> None:
 
 
 def _user(ctx: Context) -> dict[str, Any]:
-    """Return the user who made a model package, as its CreatedBy."""
+    """Return the user who made a model package, in the form of its CreatedBy."""
     return {"IamIdentity": {"Arn": f"arn:aws:iam::{ctx.account}:root", "PrincipalId": ctx.account}}
 
 
@@ -241,7 +241,7 @@ def describe_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, An
 
 @handles("sagemaker", "UpdateModelPackage", executes=False)
 def update_model_package(ctx: Context, params: dict[str, Any]) -> dict[str, Any]:
-    """Answer UpdateModelPackage: change fields; customer metadata are merged."""
+    """Answer UpdateModelPackage: change fields; new customer metadata are added to the old."""
     registry = ctx.store(Registry)
     with registry.lock:
         package = dict(_package(ctx, params["ModelPackageArn"]))

@@ -33,7 +33,7 @@ class BadRecord(ValueError):
 
 
 def lines(content: bytes) -> list[bytes]:
-    """Split a text of line-delimited records into records; an empty line is none."""
+    """Split a text of line-delimited records into records, leaving out empty lines."""
     return [line for line in (part.removesuffix(b"\r") for part in content.split(b"\n")) if line]
 
 
@@ -71,7 +71,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def outputs(self) -> bool:
-        """Whether the model's answers are joined with the records, or filtered."""
+        """Whether a model answer is not stored as it is, but joined with its record or filtered."""
         return self.joins or self.told != _WHOLE
 
     def model_input(self, record: bytes) -> bytes:

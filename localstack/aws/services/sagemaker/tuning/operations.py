@@ -132,7 +132,8 @@ def _check_definition(params: dict[str, Any]) -> None:
 def _check_ranges(params: dict[str, Any]) -> None:
     """Check a tuning job's ranges, and its number of training jobs.
 
-    A grid search runs one for each combination: it needs no number, and no other number is allowed.
+    A grid search runs one job for each combination: it needs no number, and no other number is
+    allowed.
     """
     config = params["HyperParameterTuningJobConfig"]
     number = config["ResourceLimits"].get("MaxNumberOfTrainingJobs")
@@ -204,7 +205,10 @@ def description(ctx: Context, job: Job) -> dict[str, Any]:
 
 
 def properties(ctx: Context, job: Job) -> dict[str, Any]:
-    """Return a tuning job's description with its best training jobs, for a pipeline's step."""
+    """Return a tuning job's description with its best training jobs.
+
+    The properties of a pipeline's Tuning step have this form.
+    """
     best = trials.by_objective(job, trials.training_jobs(ctx, job))[:_BEST]
     return {
         **description(ctx, job),

@@ -77,7 +77,10 @@ class Categorical(msgspec.Struct, frozen=True, kw_only=True):
         return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
 
     def place(self, value: str) -> tuple[float, ...]:
-        """Return a category as coordinates in which any two categories are at distance 1."""
+        """Return a category as coordinates in which any two categories are at distance 1.
+
+        There is one coordinate for each category.
+        """
         return tuple(math.sqrt(0.5) if value == other else 0.0 for other in self.values)
 
     def near(self, value: str, random: Random) -> str:

@@ -110,7 +110,7 @@ def request(tuning: Job, name: str, parameters: dict[str, str]) -> dict[str, Any
 def resources(definition: dict[str, Any]) -> dict[str, Any]:
     """Return the ResourceConfig of a tuning job's training jobs.
 
-    Where the definition offers several kinds of instances it is the first.
+    Where the definition offers several kinds of instances, the first kind is used.
     """
     requested = definition.get("HyperParameterTuningResourceConfig") or definition["ResourceConfig"]
     first = {**requested, **(requested.get("InstanceConfigs") or [{}])[0]}

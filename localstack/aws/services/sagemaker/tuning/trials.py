@@ -39,7 +39,7 @@ def ranges_of(params: dict[str, Any]) -> tuple[Range, ...]:
 def training_jobs(ctx: Context, tuning: Job) -> list[Job]:
     """Return a tuning job's training jobs, in the order of their creation.
 
-    Those of an earlier tuning job of the same name, which was deleted, are left out.
+    The jobs of an earlier tuning job of the same name, which was deleted, are left out.
     """
     training = list(ctx.store(Jobs).training.values())
     return [job for job in training if job.tuning == tuning.arn and job.created >= tuning.created]

@@ -124,7 +124,7 @@ def _watch(ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 def _rolled_back_by_alarm(
     ctx: Context, endpoint: Endpoint, fleet: Fleet, alarms: Sequence[str]
 ) -> bool:
-    """Roll back a deployment if one of its alarms fires.
+    """Roll back a deployment if one of its alarms fires; return whether the deployment is over.
 
     Return whether the deployment is over.
     """

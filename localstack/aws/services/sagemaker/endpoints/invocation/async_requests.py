@@ -44,7 +44,8 @@ class Input(msgspec.Struct, frozen=True):
 def process(ctx: Context, endpoint: Endpoint, queue: Backlog, work: UnderWay) -> None:
     """Send an asynchronous request to its instance, and store the answer or the failure.
 
-    Whatever happens, the request leaves the queue.
+    `work` is the request with the instance chosen for it. Whatever happens, the request leaves the
+    queue.
     """
     queued = work.began - work.request.received
     queues.record(ctx, endpoint.name, work.variant.name, TimeInBacklog=queued.total_seconds() * 1e6)

@@ -160,8 +160,8 @@ class Buffer:
     def flush(self, ctx: Context) -> None:
         """Write the buffered data capture records to S3.
 
-        What cannot be written (no such bucket) is dropped with a word to stderr, as SageMaker drops
-        it.
+        Those that cannot be written (no such bucket) are dropped with a line to stderr, as
+        SageMaker drops them.
         """
         with self._lock:
             taken, self._waiting = self._waiting, defaultdict(list)

@@ -116,7 +116,8 @@ def resume(ctx: Context, store: Endpoints) -> None:
 def _serve_again(ctx: Context, store: Endpoints, endpoint: Endpoint) -> None:
     """Bring an endpoint from Creating to InService after a restart, as it was last configured.
 
-    A deployment under way is rolled back; new weights are taken.
+    A deployment that was under way is rolled back; weights that were being changed get their new
+    values.
     """
     endpoint.routing, endpoint.stale = None, None
     if endpoint.status == "Deleting":

@@ -59,7 +59,7 @@ def create_processing_job(ctx: Context, params: dict[str, Any]) -> dict[str, Any
 
 
 def _check(params: dict[str, Any]) -> None:
-    """Raise an error for a processing job that cannot be run here, before the name is taken.
+    """Raise an error for a processing job that cannot be run here, before its name is used up.
 
     Raises:
         AwsError: The job cannot be run here.

@@ -85,9 +85,9 @@ def launch(ctx: Context, params: dict[str, Any], tuning: str | None = None) -> J
 
 
 def check(params: dict[str, Any]) -> None:
-    """Raise an error for a training job that cannot be run here, before the name is taken.
+    """Raise an error for a training job that cannot be run here, before its name is used up.
 
-    A tuning job's definition is checked, too.
+    A tuning job's definition of its training jobs is checked by it, too.
 
     Raises:
         AwsError: The job cannot be run here.
@@ -112,7 +112,8 @@ def check(params: dict[str, Any]) -> None:
 def _check_spot(condition: dict[str, Any]) -> None:
     """Raise an error if the time limits of a managed spot training job are not valid.
 
-    The job itself is never interrupted here: no capacity is taken away.
+    `condition` is the job's StoppingCondition. The job itself is never interrupted here: no
+    capacity is taken away.
     """
     wait, limit = condition.get("MaxWaitTimeInSeconds"), condition.get("MaxRuntimeInSeconds", 86400)
     if wait is None or wait < limit:

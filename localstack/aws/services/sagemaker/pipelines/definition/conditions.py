@@ -98,7 +98,7 @@ def _number(value: object) -> float | None:
 
 
 def _equal(left: object, right: object) -> bool:
-    """Return whether two operands of a condition are equal, as numbers if they read so."""
+    """Return whether two operands of a condition are equal, as numbers if both read as numbers."""
     first, second = _number(left), _number(right)
     if first is not None and second is not None:
         return first == second

@@ -25,7 +25,7 @@ _SILENT = frozenset(EXECUTED) - {"Fail"}
 def run(ctx: Context, execution: Execution) -> None:
     """Run a pipeline execution until it has a final status.
 
-    One that is retried keeps its finished steps.
+    An execution that is retried keeps its finished steps.
     """
     ctx.on_stop(lambda: execution.events.put(_RESET))
     try:

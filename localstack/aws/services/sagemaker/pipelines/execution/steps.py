@@ -158,7 +158,8 @@ def resolved_arguments(step: Step, where: Scope) -> dict[str, Any]:
 def create(ctx: Context, operation: str, params: dict[str, Any]) -> dict[str, Any]:
     """Call an operation of SageMaker's as the pipeline service does, for a step.
 
-    Errors get the types that retry policies know.
+    Raises:
+        StepFailed: It is refused; with the exception type that retry policies know.
     """
     model = in_process.operation_model("sagemaker", operation)
     report = ParamValidator().validate(params, model.input_shape)
@@ -250,7 +251,7 @@ def _tuning(work: Work) -> None:
 
 
 def _plain(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a step's arguments without the ExperimentConfig that pipelines add by themselves."""
+    """Return a step's arguments without ExperimentConfig, which pipelines set by themselves."""
     return {key: value for key, value in arguments.items() if key != "ExperimentConfig"}
 
 
