@@ -45,7 +45,7 @@ def record(
     console_url: str | None = None,
     connection: sqlite3.Connection | None = None,
 ) -> None:
-    """Record a resource of the project in the inventory; recording it again changes nothing.
+    """List a resource of the project in the inventory; doing so again changes nothing.
 
     Args:
         target: The target.
@@ -66,7 +66,10 @@ def record(
 def forget(
     target: Target, kind: str, name: str, *, connection: sqlite3.Connection | None = None
 ) -> None:
-    """Remove the resource's row from the inventory, as the last step of its deletion."""
+    """Remove a resource from the inventory, as the last step of its deletion.
+
+    `connection` is one with an open transaction to do it in.
+    """
     row = (target.profile.project, kind, name)
     _write(
         target, "DELETE FROM resources WHERE project = ? AND kind = ? AND name = ?", row, connection

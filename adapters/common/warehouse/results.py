@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object]:
-    """Return the values of the `$name` parameters that a query uses; `params` may hold more.
+    """Return the values of the `$name` parameters that a query uses.
 
-    Raises:
-        Invalid: A value is missing, or has a type that no column has.
+    `params` may hold more than the names in `used`. Raises Invalid if a value is missing or has a
+    type that no column has.
     """
     missing = sorted(used - set(params))
     if missing:

@@ -23,7 +23,7 @@ class Store:
 
 
 def instance_of(call: Call) -> Instance:
-    """Return the stack's BigQuery, once pending rows are written and expired tables dropped.
+    """Return the stack's BigQuery, after writing pending rows and dropping expired tables.
 
     Handlers of calls that read or write tables get it by this.
     """
