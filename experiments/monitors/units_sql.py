@@ -62,9 +62,9 @@ UNION ALL SELECT 'first' AS period, '' AS day, '' AS version, attributes, 0 AS s
 
 
 def _first_of(key: str, when: str) -> str:
-    """Return an SQL query of the first answer for each key in a period.
+    """Return an SQL query of the first answer for each `key` in a period.
 
-    Answers with attributes come before those without.
+    `when` is the SQL condition of the period. Answers with attributes come before those without.
     """
     order = "CASE WHEN attributes IS NULL THEN 1 ELSE 0 END, event_timestamp, event_id"
     return (
@@ -80,7 +80,7 @@ def _flag(joined: str) -> str:
 
 
 def _met_flag(joined: str) -> str:
-    """Return the SQL column `satisfied`: 1 where a left-joined table has the unit, else 0."""
+    """Return the SQL column `satisfied`: 1 where the left-joined table has the unit, else 0."""
     return f"{_flag(joined)} AS satisfied"
 
 
