@@ -75,7 +75,7 @@ def _first_of(key: str, when: str) -> str:
 
 
 def _flag(joined: str) -> str:
-    """Return an SQL expression: 1 where a left-joined table has the unit, else 0."""
+    """Return an SQL expression: 1 where the left-joined table `joined` has a row, else 0."""
     return f"CASE WHEN {joined}.unit IS NULL THEN 0 ELSE 1 END"
 
 

@@ -91,7 +91,7 @@ class DayEffect(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def absolute(self) -> Range | None:
-        """The effect in the metric's own unit; only for a log whose arms a site assigned."""
+        """Return the effect in the metric's own unit if a site assigned the arms, else None."""
         return None
 
 

@@ -160,7 +160,7 @@ def head_parts(results: Results) -> list[str]:
 
 
 def look_text(results: Results) -> str:
-    """Return a clause of text on the look's number and the complete share of the plan."""
+    """Return a clause on which look at the results this is, and how far the plan is."""
     if results.inference == "always":
         return f"look {results.look}, no plan"
     if results.share is None:
@@ -334,7 +334,7 @@ def absolute_of_day(effect: DayEffect, *, percents: bool) -> list[str]:
 
 
 def wins_texts(effect: Effect) -> Iterator[str]:
-    """Yield which variant wins and by how much: `challenger +0.017 wins a unit`, an interval."""
+    """Yield text on which variant wins, and by how much: `challenger +0.017 wins a unit`."""
     wins = effect.absolute
     if wins is None or wins.value is None:
         yield "too few that count"

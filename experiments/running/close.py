@@ -72,7 +72,7 @@ class _WinningVariant(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def comes_home(self) -> bool:
-        """Whether the shipped model version is to be served under the control variant's name."""
+        """Return whether the shipped version is to be served under the control variant's name."""
         return self.variant != self.control and self.alias is not None
 
 

@@ -28,7 +28,7 @@ def check_free(project: Project, endpoint: EndpointState | None, name: str) -> N
 
 
 def _check_home(project: Project, run: str) -> None:
-    """Raise Refused if a run's `close` is not finished: it still hands over the variant's name."""
+    """Raise Refused if a run's `close` is not finished, as it still moves the traffic."""
     name = runs.experiment_of(run)
     last = runs.last(project.target.state, name)
     if last is not None and (last.run, last.what) == (run, "closed"):

@@ -54,7 +54,7 @@ class Compared(msgspec.Struct, frozen=True, kw_only=True):
     treatment: Point
 
     def difference(self, multiple: float) -> Difference:
-        """Return the difference between arms with so many standard errors to either side."""
+        """Return the difference between the arms, `multiple` standard errors to either side."""
         return difference(self.control, self.treatment, multiple)
 
     @property

@@ -76,7 +76,7 @@ class Horizon(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def watching(self) -> Horizon:
-        """The horizon of intervals that hold at any look, so that the metric may stop the run.
+        """Return the horizon of intervals that hold at any look, so that a metric may end the run.
 
         They are always-valid intervals.
         """

@@ -242,7 +242,7 @@ def difference(control: Point, treatment: Point, multiple: float) -> Difference:
 
 
 def _relative(control: Point, treatment: Point, multiple: float) -> Estimate:
-    """Return the relative difference of two rates, with its confidence interval."""
+    """Return the relative difference of two rates, `multiple` standard errors to either side."""
     if not (control.value > 0 and treatment.value > 0):
         value = treatment.value / control.value - 1 if control.value > 0 else math.nan
         return Estimate(value=value, low=-math.inf, high=math.inf)

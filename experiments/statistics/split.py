@@ -73,7 +73,7 @@ class Split(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def _is_against_odds(self) -> bool:
-        """Whether the Bayes factor against the planned split exceeds the alarm's."""
+        """Return whether the Bayes factor against the planned shares suffices for an alarm."""
         return self.log_odds > math.log(self.alarm_odds)
 
     def __str__(self) -> str:

@@ -163,7 +163,7 @@ class Sums(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     @property
     def shift_due(self) -> bool:
-        """Whether sums must be computed again on shifted values: a variance may lack digits."""
+        """Return whether sums must be taken again of shifted values: a variance lacks digits."""
         return self._is_ill("y") or self._is_ill("x")
 
     def _is_ill(self, column: Literal["y", "x"]) -> bool:

@@ -18,9 +18,10 @@ _SEVERITY: tuple[Judgement, ...] = ("holds", "inconclusive", "broken")
 
 
 def judge(guardrail: ExperimentGuardrail, difference: Difference | None) -> Judgement:
-    """Return whether a log's difference is within a guardrail's margin: holds, broken or open.
+    """Return whether a log's difference is within a guardrail's margin.
 
-    It holds if the whole interval is within the margin, and is broken if all of it is beyond.
+    "holds" if the whole interval is within the margin, "broken" if all of it is beyond, else
+    "inconclusive".
     """
     if difference is None:
         return "inconclusive"

@@ -33,7 +33,7 @@ class RowQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def as_view(prediction: Prediction) -> FeatureView:
-    """Return a prediction's SELECT as a view without an entity, as errors of SQL are told of."""
+    """Return a prediction's SELECT as a view without an entity, for the messages on its SQL."""
     return FeatureView(name=prediction.name, entity="", path=prediction.path, sql=prediction.sql)
 
 
