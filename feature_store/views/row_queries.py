@@ -96,7 +96,7 @@ def _sources(
 def _of_meaning(
     description: Description, sql: str, relations: Mapping[str, tuple[Column, ...]]
 ) -> tuple[SqlProblem, ...]:
-    """Return what engines answer differently, by types and by orders with ties."""
+    """Return problems of a SELECT's parts that engines answer differently, as orders with ties."""
     from sqlglot.optimizer.scope import build_scope
 
     from ..sql.subset import parse

@@ -103,7 +103,7 @@ def _floats(column: Any) -> Floats:
 
 
 def _is_id(codes: Codes, lists: Codes | None) -> bool:
-    """Return whether nearly every row, or every list, has a value of its own, as an id has."""
+    """Return whether nearly every row, or every ranked list, has its own value, as an id has."""
     filled = codes >= 0
     values = len(np.unique(codes[filled]))
     if values < _FEWEST_OF_ID:

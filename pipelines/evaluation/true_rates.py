@@ -199,7 +199,7 @@ def _means(cells: _Cells, text: Codes) -> tuple[Floats, float]:
 
 
 def _cubic(cells: _Cells, values: Floats) -> tuple[Floats, float]:
-    """Return (fitted residual by entity, variance explained) of a cubic in the feature's value."""
+    """Return the residual by entity that a cubic in a feature explains, and its variance."""
     usable, weight = cells.usable, cells.weight
     centre = np.average(values[usable], weights=weight[usable])
     scale = math.sqrt(float(np.average((values[usable] - centre) ** 2, weights=weight[usable])))
