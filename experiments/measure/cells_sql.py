@@ -274,7 +274,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
     @property
     def when(self) -> str:
-        """The SQL condition under which an event counts: its time relative to the unit's first."""
+        """Return the SQL condition under which an event counts, by its time since the first."""
         if self.role == "x" and self.metric.before is not None:
             return (
                 "happened_at < units.first_at AND happened_at >= units.first_day - INTERVAL "
@@ -370,7 +370,7 @@ class _Measure(msgspec.Struct, frozen=True):
 
 
 def _roles(metric: Metric) -> tuple[Role, ...]:
-    """Return which sums a metric needs: y (numerator), d (denominator), x (covariate)."""
+    """Return which sums a metric needs: of y (numerator), d (denominator), x (covariate)."""
     return ("y", *(("d",) if metric.denominator else ()), *(("x",) if metric.before else ()))
 
 

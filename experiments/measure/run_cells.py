@@ -62,7 +62,7 @@ class RunCells(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_day(self) -> date:
-        """Return the day on which the run's first unit was seen."""
+        """Return the day on which the run's first unit was seen; ValueError without a unit."""
         return min(cell.first for cell in self.cells)
 
     def days(self, until: datetime) -> list[date]:

@@ -13,7 +13,7 @@ EXPOSURE_ID = "exposure_id"
 
 
 def path(event: str, unit: str, events: Mapping[str, Event]) -> tuple[str, ...] | None:
-    """Return the shortest chain of attributes that joins an event to an experiment's unit, or None.
+    """Return the shortest chain of attributes that joins an event to a unit, or None.
 
     An example is `("impression_id", "visitor_id")`. The last one is the unit's, or `exposure_id`.
     """
