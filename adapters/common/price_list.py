@@ -74,7 +74,7 @@ def _recent(now: datetime) -> str:
 
 
 def _keep(path: Path, content: bytes) -> None:
-    """Write a file into the cache; a full or read-only disk is no error."""
+    """Write a file into the cache of price lists; ignore a full or read-only disk."""
     with suppress(OSError), arriving(path, ".tmp-") as file:
         file.write(content)
 

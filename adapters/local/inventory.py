@@ -79,7 +79,7 @@ def forget(
 def _write(
     target: Target, sql: str, row: tuple[object, ...], connection: sqlite3.Connection | None
 ) -> None:
-    """Execute an SQL statement on the inventory, in the present transaction or one of its own."""
+    """Execute SQL on the inventory, in `connection`'s open transaction or in one of its own."""
     if connection is not None:
         connection.execute(sql, row)
         return
@@ -100,9 +100,9 @@ class LocalInventory:
         self._database = Database(target, SCHEMA)
 
     def list(self, project: str) -> Iterator[Resource]:
-        """Yield the project's resources, endpoints before what they use; none has a cost.
+        """Yield the project's resources without delay, endpoints before what they use.
 
-        It is current, without a lag.
+        No resource of the laptop has a cost.
         """
         self._target.calls.reading("inventory.list", project)
         with translated("listing resources"):
@@ -123,7 +123,7 @@ class LocalInventory:
             )
 
     def delete(self, resource: Resource) -> None:
-        """Delete a resource with what belongs to it, and its row in the inventory.
+        """Delete a resource with all its data, and its row in the inventory.
 
         Raises:
             Invalid: There is no such kind.

@@ -98,9 +98,9 @@ def rounded_decimals(tree: exp.Expr) -> tuple[SqlProblem, ...]:
 
 
 def _exact(node: exp.Expr) -> bool:
-    """Return whether an SQL node is a decimal number that no float equals, such as 0.1.
+    """Return whether an SQL node is a decimal that no float equals, or is computed of one.
 
-    DuckDB computes it exactly. It is a literal, or arithmetic on such a literal.
+    DuckDB computes it exactly. 0.1 is such a decimal, and 0.5 is not.
     """
     if isinstance(node, exp.Literal):
         return (

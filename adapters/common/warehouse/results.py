@@ -29,7 +29,7 @@ def parameters(params: Mapping[str, object], used: set[str]) -> dict[str, object
 
 
 def _duckdb_value(name: str, value: object) -> object:
-    """Convert a query parameter for DuckDB: times to UTC without a zone, decimals to floats."""
+    """Return a query parameter's value for DuckDB: times in UTC, zoneless, decimals as floats."""
     item = getattr(value, "item", None)  # NumPy's scalars
     if callable(item):
         value = item()

@@ -67,7 +67,7 @@ class Queue(Protocol):
     max_answer: int  # bytes
 
     def ready(self, backend: Backend) -> None:
-        """Send the model server process its next request, now or as soon as one arrives."""
+        """Note that a process is idle, and send it the next request when there is one."""
 
     def went(self, backend: Backend) -> None:
         """Send no more requests to a process that has ended, or is about to end."""
@@ -135,7 +135,7 @@ class Backend:
         return True
 
     def expire(self, now: float, timeout: float) -> None:
-        """Answer 504 to the request under way if it exceeds the time-out; report a hung process."""
+        """Answer 504 to a request that exceeds the time-out, and report that the process hangs."""
         if self.sent is None or now - self.sent < timeout:
             return
         exchange, self.exchange, self.sent = self.exchange, None, None
@@ -160,7 +160,7 @@ class Backend:
             exchange.done(self._lost())
 
     async def _ask(self, session: aiohttp.ClientSession, port: int, exchange: Exchange) -> None:
-        """Send a request to the model server, pass its answer to the caller, and ask for the next.
+        """Send a request to the model server, pass its answer on, then take the next one.
 
         A request of which nothing was sent goes back to the balancer's queue.
         """

@@ -120,10 +120,7 @@ class LocalEndpointHost:
         self._follow(endpoint)
 
     def observe(self, endpoint: str) -> EndpointState | None:
-        """Return the endpoint's state, with its supervisor's report on the processes.
-
-        None: there is no row.
-        """
+        """Return the endpoint's state, with its supervisor's report; None without an endpoint."""
         self._target.calls.reading("endpoints.observe", endpoint)
         row = self._row(endpoint)
         return None if row is None else self._state(endpoint, row)
@@ -249,10 +246,8 @@ class LocalEndpointHost:
     def _model(self, endpoint: str, variant: VariantSpec) -> Path:
         """Return the local folder of a variant's model, copied from the blob store if needed.
 
-        It is copied once for each version, and again when the copy is not whole.
-
-        Raises:
-            NotFound: There is no such version, or its folder is gone.
+        It is copied once for each version, and again if the copy is incomplete. Raises NotFound if
+        there is no such version or its folder is gone.
         """
         version = self._target.registry.get(variant.model, variant.version)
         folder = (
@@ -326,7 +321,7 @@ class LocalEndpointHost:
         return True
 
     def _record(self, row: EndpointRow, port: int) -> None:
-        """Record the supervisor's port in the endpoint's row, and the endpoint in the inventory.
+        """Store the supervisor's port in the endpoint's row; list the endpoint as a resource.
 
         A restarted supervisor keeps the port.
         """
@@ -425,9 +420,10 @@ class LocalEndpointHost:
         )
 
     def _follow(self, name: str, *, again: bool = False) -> Report | None:
-        """Make the endpoint's supervisor read its row now, and return its report of what runs.
+        """Make the endpoint's supervisor read its row now; return its report, or None.
 
-        None: it cannot be asked. It polls, and a dead one reads its row when it starts.
+        None means that it cannot be asked: a dead one reads its row when it starts. With `again`
+        failed processes start at once.
         """
         try:
             return self._ask(name, follow=True, again=again)
@@ -435,7 +431,7 @@ class LocalEndpointHost:
             return None
 
     def _state(self, name: str, row: EndpointRow) -> EndpointState:
-        """Return the endpoint's state, reported by its supervisor, which is restarted if dead."""
+        """Return the endpoint's state by its supervisor's report; restart a dead supervisor."""
         try:
             runs = supervision.alive(self._home, name) or self._start_again(name, row)
         except (

@@ -85,10 +85,7 @@ class ModelServer:
         return self.pid != 0 and code_of(self.pid) not in (own_code(), None)
 
     def again(self) -> None:
-        """Start a failed model server process now, without waiting for its restart delay.
-
-        The cause of the failure may have been repaired.
-        """
+        """Start a failed model server process now, without waiting for its restart delay."""
         if self.phase == "failed":
             self.phase = "updating"
             self._again.set()
@@ -106,10 +103,7 @@ class ModelServer:
         self._balancer.remove(self.backend)
 
     def _replace(self) -> None:
-        """Kill a model server process that exceeds the time-out at one request; start another.
-
-        Such a process ends in no other way. Another one is started in its place.
-        """
+        """Kill a model server process that exceeds the time-out at one request; start another."""
         self._kill(f"worked at one request for {self._balancer.timeout:g} s and was killed")
 
     def _kill(self, why: str) -> None:
@@ -243,7 +237,7 @@ class ModelServer:
                 return  # it has ended, which _run sees
 
     def _why(self, how: str) -> str:
-        """Return in words which process ended, how, and whether that was before it was ready."""
+        """Return in words which process ended, how (`how`), and whether it had been ready."""
         spec = self.spec
         when = "" if self.phase == "ready" else " before it was ready"
         return (

@@ -117,7 +117,7 @@ class Router:
         )
 
     def answer(self, request: Request) -> None:
-        """Answer an HTTP request: by a control route, or later by a variant's model server."""
+        """Answer an HTTP request: a control route at once, others later by a model server."""
         if request.path.startswith(CONTROL):
             request.reply(self._control(request))
         elif request.headers.get(INSTANCE, self.instance) != self.instance:

@@ -31,10 +31,7 @@ def digest_of_files() -> str:
 
 @cache
 def own_code() -> str:
-    """Return the digest of the serving code that this process runs, cached at the first call.
-
-    It is that of the files when it was first asked for.
-    """
+    """Return the digest of the serving code that this process runs, cached at the first call."""
     return digest_of_files()
 
 

@@ -55,7 +55,7 @@ def alive(home: Path, name: str) -> bool:
 
 
 def address(home: Path, name: str) -> Address | None:
-    """Return the port, pid and key of the endpoint's supervisor; None: it was never started."""
+    """Return the port, pid and key of the endpoint's supervisor; None if it was never started."""
     path = endpoint_folder(home, name) / "supervisor.json"
     try:
         return decode(path.read_bytes(), Address, what=str(path), remedy=f"isthmus deploy {name}")

@@ -168,7 +168,7 @@ class Supervisor:
         return [server for server in mine if alive(server.pid, server.started)]
 
     def control(self, method: str, path: str) -> tuple[int, bytes]:
-        """Answer a control route of the router; return the HTTP status and JSON."""
+        """Answer a request to a control route of the router; return HTTP status and JSON."""
         if path == "follow" and method == "POST":
             self.follow()
         elif path == "again" and method == "POST":

@@ -170,7 +170,7 @@ def _is_time(text: str) -> bool:
 
 
 def _check_labels(labels: Mapping[str, str | None]) -> None:
-    """Raise an error unless labels are valid: small letters, digits, - and _, no long texts.
+    """Raise an error unless labels are few and valid: small letters, digits, - and _.
 
     A key begins with a letter.
     """

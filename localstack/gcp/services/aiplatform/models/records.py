@@ -110,10 +110,7 @@ def version_by_name(call: Call, name: str) -> Any:
 
 
 def version_message(model: RegisteredModel, version: Version, *, versioned: bool = False) -> Any:
-    """Return a version's Model message; if `versioned`, its name ends in the version number.
-
-    `versioned`: with the version's number in the name.
-    """
+    """Return a version's Model message; if `versioned`, its name ends in the version number."""
     message = ModelPb()
     message.CopyFrom(version.content)
     for field in _MODEL_FIELDS:
