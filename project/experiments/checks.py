@@ -127,9 +127,9 @@ def _metrics(
 def _metric_names(
     experiment: Experiment, key: str, report: Report
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield each metric's name, its path in project.yaml, and whether results show it alone.
+    """Yield each metric's name, its path in project.yaml, and whether it may come once only.
 
-    Guardrails are not shown alone. `key` is the experiment's path.
+    A guardrail's metric may come again. `key` is the experiment's path.
     """
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
