@@ -225,8 +225,6 @@ class LogSource(Protocol):
 
         With `after`, the cursor of an earlier page, they are the first lines after that page.
 
-        With `after`, the cursor of an earlier page, they are the first lines after it.
-
         Raises:
             NotFound: There is no such resource.
             Invalid: The cursor is none of this log's.
@@ -252,9 +250,6 @@ def wait(
     The pause between two polls is a tenth of the time waited so far, from `every` to 2 s: quick
     changes are seen quickly, and slow ones are not polled often. `what` is what errors say was
     waited for.
-
-    The pause between two polls is a tenth of the time waited so far, from `every` to 2 s: quick
-    changes are seen quickly, and slow ones are not polled often.
 
     Raises:
         Unavailable: `deadline` has passed. The work may still end, and it is safe to observe again.

@@ -97,8 +97,6 @@ def completed(
 
     With two variants the other gets the rest; with more, all must be named.
 
-    With two variants the other gets the rest; with more, all must be named.
-
     Raises:
         Invalid: They name none, or one that is not there, or leave open who gets the rest.
     """

@@ -77,9 +77,6 @@ class Sources(Protocol):
         The URI names one object, a prefix (it ends in /), or a glob (`*` within a folder, `**`
         across).
 
-        The URI names one object, a prefix (it ends in /), or a glob (`*` within a folder, `**`
-        across).
-
         Raises:
             NotFound: there is no such object.
         """
@@ -89,8 +86,6 @@ class Sources(Protocol):
         """Yield the rows of the table `database.table` as Arrow tables of bounded size.
 
         There is at least one table, and all have the same schema.
-
-        There is at least one.
 
         Raises:
             NotFound: there is no such table.

@@ -212,7 +212,7 @@ def _is_same(draft: Path, path: Path) -> bool:
 
 
 def _not_empty(folder: Path, existing: Collection[str]) -> AlreadyExists:
-    """Return the error that the folder for a new project is not empty."""
+    """Return the error that a new project's folder is not empty; it has the entries `existing`."""
     listed = ", ".join(sorted(existing)[:3]) + (", ..." if len(existing) > 3 else "")
     return AlreadyExists(
         f"{folder} is not empty: it holds {listed}",

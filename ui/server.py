@@ -27,8 +27,6 @@ def access(
 
     Where the system does not say which user a connection belongs to, a random token is generated.
 
-    Where the system does not say which user a connection belongs to, a random token is generated.
-
     Raises:
         Invalid: The server would listen beyond this machine without a token and without a proxy
             that names the user; or the name of a host, a header or a user is not valid.

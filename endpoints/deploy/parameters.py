@@ -16,8 +16,6 @@ def comparison(endpoint: Endpoint, manifests: Sequence[Manifest]) -> tuple[str, 
 
     Examples: no deployed model accepts the parameter, or one has another default for it.
 
-    Examples: no deployed model takes the parameter, or a model has another default for it.
-
     Raises:
         Invalid: A model takes one as another type, so that every call with it would fail.
     """

@@ -41,8 +41,6 @@ def summary(
 
     A variant without requests is absent: no data is not zero errors.
 
-    A variant without requests is absent: no data is not zero errors.
-
     Raises:
         NotSettled: The last minute is not over, or younger than the target's `metrics.delay`.
     """

@@ -27,8 +27,6 @@ def rule_hits(project: Project, endpoint: str, *, days: int) -> RuleHits:
 
     The dates are of the project's clock. It takes one query of `rankings`.
 
-    It takes one query of `rankings`.
-
     Raises:
         NotFound: No gateway has logged an answer yet.
     """

@@ -126,8 +126,6 @@ def traffic(project: Project, endpoint: str, changes: Mapping[str, Decimal]) -> 
 
     `changes` are percents by variant; with two variants the other one takes the rest.
 
-    With two variants the other takes the rest.
-
     Raises:
         Refused: A rollout or an experiment owns the traffic.
         Conflict: Somebody else moved it meanwhile.

@@ -68,10 +68,6 @@ def resolve(project: Project, endpoint: Endpoint, running: EndpointState | None)
     promotion. A variant with traffic keeps its present version while another variant is to take
     that version over: that one is deployed first, so that the traffic can move there.
 
-    If the endpoint runs, a variant whose alias names no version any more is left out, as after a
-    promotion. A variant with traffic keeps its present version while another variant is to take
-    that version over: that one is deployed first, so that the traffic can move there.
-
     Raises:
         NotFound: No version has an alias.
         Refused: A version was rejected.
@@ -130,8 +126,6 @@ def with_owned_counts(
     """Return a spec with the running numbers of instances, if a rollout or experiment scales them.
 
     It scales them while it owns the traffic; else the spec is returned unchanged.
-
-    Otherwise the spec is returned unchanged.
 
     Raises:
         Refused: The traffic has such an owner, and the spec would change a variant.

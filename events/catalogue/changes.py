@@ -205,8 +205,6 @@ def at_revision(folder: Path, ref: str) -> ProjectSpec:
 
     The working tree is not touched.
 
-    Nothing of the working tree is touched.
-
     Raises:
         NotFound: there is no such revision, or no project.yaml in it.
         Invalid: the folder is in no git repository.

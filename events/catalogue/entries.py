@@ -92,8 +92,6 @@ def describe(spec: ProjectSpec, event: str, *, versions: Versions | None = None)
 
     `versions` are the registered model versions (`readers.versions_of`), by model.
 
-    `versions` are the registered ones (`readers.versions_of`).
-
     Raises:
         NotFound: there is no such event.
     """

@@ -62,9 +62,6 @@ def bounded(
     It can read and write only files at or below the paths `reads`, and loads no extension, whatever
     SQL it is given.
 
-    It reads and writes files at or below the paths `reads` alone, and loads no extension, whatever
-    SQL it is given.
-
     Raises:
         OSError: The system refuses, as a full disk does.
     """
@@ -364,10 +361,6 @@ def _name(path: Path, fence: Fence) -> str:
 
 def rooted(sql: str, fence: Fence, *, name: str = "SQL", event: str = "<event>") -> str:
     """Return a query with absolute paths of its data files, and with globs for folders.
-
-    A semicolon at its end is cut off. DuckDB's `file_search_path` would look into the process's own
-    directory first, and could read another project's file of the same name; chdir would move every
-    thread of the caller's process.
 
     A semicolon at its end is cut off. DuckDB's `file_search_path` would look into the process's own
     directory first, and could read another project's file of the same name; chdir would move every

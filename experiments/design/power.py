@@ -348,8 +348,6 @@ def past_of_rate(control: float, metric: Metric) -> Past:
 
     There is one row a unit, and the user states the control's rate.
 
-    They replace a query of the log where the user states the control's rate.
-
     Raises:
         Invalid: The metric is an amount, or the share leaves nothing to compare.
     """

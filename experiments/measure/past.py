@@ -15,8 +15,6 @@ def past(project: Project, metric: Metric, endpoint: str, drop_above: int | None
 
     Units that the experiment would leave out by its `drop_above` add nothing.
 
-    Units that the experiment would leave out by its `drop_above` add nothing.
-
     Raises:
         Invalid: The endpoint has answered no unit in that time.
     """

@@ -138,10 +138,8 @@ class _Version:
     def scored(self, logged: Sequence[Answer]) -> Iterator[Scored]:
         """Yield the logged rankings that can be replayed, with the version's scores.
 
-        Others are counted by the reason why they are left out.
-
-        Others are counted by the reason for which they are left out. Pages must be passed in the
-        order of their time.
+        Others are counted by the reason why they are left out. Pages must be passed in the order of
+        their time.
         """
         for answer in logged:
             self._known.move(answer.moment)

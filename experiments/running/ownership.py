@@ -44,9 +44,6 @@ def take(project: Project, endpoint: EndpointState | None, run: str) -> str | No
     If another run of the same experiment owns it, which an interrupted start or stop leaves behind,
     that run loses it.
 
-    If another run of the same experiment owns it, which an interrupted start or stop leaves behind,
-    that run loses it.
-
     Returns:
         "none" if the traffic was taken: it had no other owner. None if it is the run's already, or
         there is no endpoint.

@@ -90,9 +90,6 @@ def check_as_known(
     The times are spread over the views' history by a fixed seed. Nothing is written. A view is
     computed at most `usual_computations(moments)` times, and more often where a row leaks.
 
-    The points are spread over the views' history by a fixed seed. Nothing is written. A view is
-    computed at most `usual_computations(moments)` times, and more often where a row is to blame.
-
     Raises:
         NotFound: there is no such view.
         ProjectError: a view's SQL is wrong.
@@ -206,10 +203,6 @@ def known_times(
     project: Project, read: Sequence[Input], number: int, *, seed: int = 0
 ) -> tuple[datetime, ...]:
     """Draw random times, each just before some input row became known, and return them.
-
-    The leakage check looks at these. One is drawn in each of `number` parts of the history, which
-    hold equally many of the inputs' distinct times. Each is the last millisecond before such a
-    time: nothing becomes known between two of them.
 
     The leakage check looks at these. One is drawn in each of `number` parts of the history, which
     hold equally many of the inputs' distinct times. Each is the last millisecond before such a

@@ -35,8 +35,6 @@ def rehearse_offline(project: Project, path: str | Path) -> Rehearsal:
 
     Nothing of the project is touched, on its target or in its stack.
 
-    Nothing that the project has is touched, on its target or in its stack.
-
     Raises:
         Unsupported: The adapter cannot be given simulated traffic, or its cloud has no offline
             stack.

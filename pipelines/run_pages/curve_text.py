@@ -91,7 +91,7 @@ def size_cells(curve: LearningCurve, point: CurvePoint, *, named: bool = False) 
 
 
 def draws_rows(curve: LearningCurve) -> bool:
-    """Return whether shares of the training set draw rows, as no units are known."""
+    """Return whether shares of the training set draw rows, not units of several rows."""
     return curve.unit in (None, ROW)
 
 

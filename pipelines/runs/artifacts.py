@@ -120,8 +120,6 @@ def digest_uri(blobs: BlobStore, uri: str) -> str:
 
     On this machine it is the content's, elsewhere that of names, sizes and times.
 
-    On this machine it is the content's, elsewhere that of names, sizes and times.
-
     Raises:
         NotFound: There is nothing at the URI.
     """

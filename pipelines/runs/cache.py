@@ -61,8 +61,6 @@ def key_parts(
 
     `parameters` are resolved; `inputs` are digests by name.
 
-    `parameters` are resolved; `inputs` are digests by name.
-
     Raises:
         Invalid: the code cannot be found.
     """

@@ -34,8 +34,6 @@ def keep_code(project: Project) -> StoredFolder | None:
 
     None if the steps run where the files are.
 
-    None: the steps run where the files are.
-
     Raises:
         Invalid: a file is too large to be code.
     """

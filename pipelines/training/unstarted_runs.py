@@ -35,9 +35,6 @@ def starting(project: Project, run: str) -> Iterator[None]:
     If the block fails or the process is killed, the file stays, and the next `train` removes the
     run. The caller holds the project's lock.
 
-    If the block fails or the process is killed, the note stays, and the next `train` removes the
-    run. The caller holds the project's lock.
-
     Raises:
         AlreadyExists: the name is that of another run, such as a compiled one.
     """

@@ -127,9 +127,9 @@ def _metrics(
 def _metric_names(
     experiment: Experiment, key: str, report: Report
 ) -> Iterator[tuple[str, str, bool]]:
-    """Yield each metric's name, its path in project.yaml, and whether results show it alone.
+    """Yield each metric's name, its path in project.yaml, and whether it may come once only.
 
-    Guardrails are not shown alone. `key` is the experiment's path.
+    A guardrail's metric may come again. `key` is the experiment's path.
     """
     several = item(child(key, "metric"), 0) in report.places
     for position, name in enumerate(experiment.metric):
@@ -178,9 +178,9 @@ def _misfit(value: Any, endpoint: Endpoint, name: str, report: Report) -> tuple[
 
 
 def _places(experiment: Experiment, report: Report) -> Iterator[tuple[Mapping[str, Any], str, str]]:
-    """Yield an arm's parameters, a parameter's name and its path, for each parameter in an arm.
+    """Yield for each arm and parameter: the arm's parameters, the name, its path in the file.
 
-    Arms that have errors already are left out.
+    The file is project.yaml. An interleaved variant counts as an arm that sets `variant`.
     """
     for position, variant in enumerate(experiment.interleave or ()):
         yield (

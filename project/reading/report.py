@@ -79,7 +79,7 @@ class Report:
         self.problems.append(Problem(file=file, line=line, message=message, remedy=remedy))
 
     def take(self, problems: tuple[Problem, ...], key: str) -> None:
-        """Add another report's problems to this one; if any is an error, `key` counts as wrong."""
+        """Add another report's problems to this one; after an error, `key` has an error, too."""
         self._wrong.extend(key for problem in problems if problem.severity == "error")
         self.problems.extend(problems)
 

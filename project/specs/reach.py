@@ -68,7 +68,7 @@ def has_exposure(event: Event) -> bool:
 
 
 def _ends(attribute: Attribute, unit: str) -> bool:
-    """Return whether an attribute holds the unit's id or that of an exposure, so the join ends."""
+    """Return whether an attribute is an id of the unit or of an exposure, where a join ends."""
     return _exposure(attribute) or (attribute.name == unit and attribute.type in ("int", "string"))
 
 

@@ -56,9 +56,6 @@ def judge(
     At most MOST_MINUTES minutes are checked at once. A `plan` is passed where other variants are
     compared than in the rollout's own.
 
-    At most MOST_MINUTES minutes are checked at once. `plan` is given where other variants are
-    compared than the rollout's own plan says.
-
     Returns:
         The state with the checks, and why the rollout must be aborted, or "".
     """

@@ -30,11 +30,9 @@ def ratio_evidence(
 ) -> float:
     """Return the log of the evidence that the error rate is more than `ratio` times the old one.
 
-    `minutes` are (new, old) counts of the minutes with requests of both.
-
-    The data are (new, old) of the minutes with requests of both. The old variant's rate may differ
-    in each minute: of what fails in a minute only the new variant's part is judged (Turner, Ly and
-    Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
+    `minutes` are (new, old) counts of the minutes with requests of both. The old variant's rate may
+    differ in each minute: of what fails in a minute only the new variant's part is judged (Turner,
+    Ly and Gruenwald, JSPI 2024; Lindon et al., KDD 2022). No evidence is ln 1 = 0.
     """
     return log_mean_exp(
         sum(

@@ -99,8 +99,6 @@ def plan_of(rollout: Rollout, endpoint: Endpoint, traits: Traits) -> Plan:
 
     The variants have versions 1, 2, ... of their models; the declared split is where it begins.
 
-    Its variants have versions 1, 2, ... of their models, and the declared split is where it begins.
-
     Raises:
         Invalid: A third variant has traffic.
     """

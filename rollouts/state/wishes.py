@@ -39,8 +39,6 @@ def ask(
 
     `check` raises for a state in which the command is not allowed. Returns the new state.
 
-    Return the new state. `check` raises for a state in which the command is not allowed.
-
     Raises:
         NotFound: There is no rollout.
         Conflict: Controllers write all the time.

@@ -103,9 +103,6 @@ class DocumentCopy(Generic[Document]):
         A document that was deleted and begun anew has a lower version and a later time: it is
         newer.
 
-        A document that was deleted and begun anew has a lower version and a later time: it is
-        newer.
-
         Raises:
             Invalid: It has a lower version, and was not written later.
         """

@@ -23,9 +23,6 @@ def page(project: Project, query: Mapping[str, str]) -> View:
 
     The query has `run`, the names with blanks between them; or `first` and `others`.
 
-    The query has `run`, names with blanks between them, each compared with the first; or `first`
-    and `others`.
-
     Raises:
         Invalid: There are no runs or too many, or they do not compare.
         NotFound: There is no such run.
