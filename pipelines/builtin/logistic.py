@@ -6,9 +6,8 @@ scikit-learn fits it (lbfgs); weights are kept as JSON, and serving needs NumPy 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..transforms.columns import table_of
 from .encoding import learn, matrix
 from .weights import LinearWeights, weights_of
 
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
 
 class Logistic(LinearWeights):
     """The probability of the outcome: 1 / (1 + exp(-score))."""
-
-    def predict(self, rows: list[dict[str, Any]]) -> list[float]:
-        """Return a probability for each row.
-
-        Raises:
-            WrongRows: a row lacks a column, or has a value of another type.
-        """
-        probabilities: list[float] = self.predict_table(table_of(rows, self.types)).tolist()
-        return probabilities
 
     def predict_table(self, table: pa.Table) -> NDArray[np.float64]:
         """Return a probability for each row of a table."""
@@ -46,7 +36,11 @@ def logistic(
     categories: Sequence[str] = (),
     nulls: str = "indicator",
 ) -> Logistic:
-    """Fit a logistic regression of the label (0 or 1) on the features' encoding."""
+    """Fit a logistic regression of the label (0 or 1) on the features' encoding.
+
+    Raises:
+        Invalid: a column cannot be encoded.
+    """
     from sklearn.linear_model import LogisticRegression
 
     encoding = learn(data, features, categories, nulls)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...events.port import ColumnType
-from ..transforms.columns import floats, warm_up
+from ..transforms.columns import floats, table_of, warm_up
 from .encoding import Encoding, texts, value_places
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-class LinearWeights:
+class LinearWeights(ABC):
     """The weights of a linear model over encoded columns; kept as JSON.
 
     `types` has each column's type. `numbers` has of each number its mean and scale, its weight, and
@@ -41,6 +42,19 @@ class LinearWeights:
             for name, about in categories.items()
         }
         warm_up()
+
+    @abstractmethod
+    def predict_table(self, table: pa.Table) -> NDArray[np.float64]:
+        """Return a prediction for each row of a table."""
+
+    def predict(self, rows: list[dict[str, Any]]) -> list[float]:
+        """Return a prediction for each row.
+
+        Raises:
+            WrongRows: a row lacks a column, or has a value of another type.
+        """
+        predictions: list[float] = self.predict_table(table_of(rows, self.types)).tolist()
+        return predictions
 
     def score(self, table: pa.Table) -> NDArray[np.float64]:
         """Return each row's sum of weights."""

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ...errors import Invalid
+from ...errors import Invalid, IsthmusError
 from ...project.models.builtin_trainers import is_builtin
 from ...project.modules import importable
 from ...project.specs.description import Model
@@ -83,6 +83,10 @@ def fit(trainer: Callable[..., Any], model: Model, data: pa.Table, folder: Path)
             rows, label=LABEL, features=list(model.columns), **model.parameters
         )
     except Exception as error:  # the user's code may raise anything
+        if is_builtin(model.trainer) and isinstance(error, IsthmusError):
+            raise Invalid(
+                f"{model.path}: trainer {model.trainer}: {error}", remedy=error.remedy
+            ) from error
         raise Invalid(f"{model.trainer} raised {_message(error)}{_place(error, folder)}") from error
     if not callable(getattr(predictor, "predict", None)):
         raise Invalid(

@@ -35,8 +35,19 @@ PARAMETERS: Mapping[str, Record] = {
             "nulls": _NULLS,
         },
     ),
+    "isthmus.linear": Record(
+        noun="isthmus.linear",
+        keys={
+            "alpha": Key(
+                shape=Number(least=0, most=1e9),
+                description="Strength of the L2 penalty: larger is stronger. Default 1.",
+            ),
+            "categories": _CATEGORIES,
+            "nulls": _NULLS,
+        },
+    ),
 }
-_LATER_TRAINERS = ("isthmus.linear", "isthmus.boosting", "isthmus.online")
+_LATER_TRAINERS = ("isthmus.boosting", "isthmus.online")
 
 
 def is_builtin(trainer: str) -> bool:
@@ -68,12 +79,18 @@ def check_builtin(model: Model, report: Report) -> None:
 
 
 def check_kind(model: Model, objective: Objective, report: Report) -> None:
-    """Report a built-in trainer of a 0/1 outcome for an objective that is a number."""
-    if is_builtin(model.trainer) and objective.is_number:
+    """Report a built-in trainer whose label is of the other kind than its model's objective."""
+    rate, number = "an outcome of 0 or 1", "a number"
+    learns, instead = {
+        "isthmus.logistic": (rate, "isthmus.linear"),
+        "isthmus.linear": (number, "isthmus.logistic"),
+    }.get(model.trainer, ("", ""))
+    is_of = number if objective.is_number else rate
+    if learns and learns != is_of:
         report.add(
             child(f"{model.path}:", "trainer"),
-            f"{model.trainer} learns an outcome of 0 or 1, and {objective.name} is a number",
-            "use a trainer of your own: built-in ones for numbers are not supported yet",
+            f"{model.trainer} learns {learns}, and {objective.name} is {is_of}",
+            f"write trainer: {instead}, or use one of your own",
         )
 
 

@@ -150,7 +150,8 @@ _RECORD = Record(
             ),
             required=True,
             example="ranker.logistic",
-            description="module.function, the module beside project.yaml; or isthmus.logistic.",
+            description="module.function, the module beside project.yaml; or one of Isthmus's: "
+            "isthmus.logistic, isthmus.linear.",
         ),
         "parameters": Key(shape=MapOf(of=Free()), description="Given to the trainer by name."),
         "evaluate": Key(shape=EVALUATE),

@@ -32,6 +32,10 @@ def test_a_project_without_a_python_file_is_sound(example):
     assert check(load(example.path)) == ()
 
 
+LINEAR_MISTAKES = {
+    "below": ("{alpha: -1}", "parameters.alpha: -1 is below 0", "write 0 or more"),
+    "of another trainer": ("{C: 1}", "C is not a key of isthmus.linear", "has alpha, categories, nulls"),
+}  # fmt: skip
 MISTAKES = {
     "below": ("{C: 0}", "parameters.C: 0 is below 1e-06", "write 1e-06 or more"),
     "far above": ("{C: 10000000}", "parameters.C: 10000000 is above 1e+06", "write 1e+06 or less"),
@@ -43,10 +47,17 @@ MISTAKES = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", MISTAKES)
-def test_a_wrong_parameter_is_told_at_its_line(case, example):
-    parameters, message, remedy = MISTAKES[case]
-    with_trainer(example, parameters)
+@pytest.mark.parametrize(
+    ("trainer", "case"),
+    [
+        *(("isthmus.logistic", case) for case in MISTAKES),
+        *(("isthmus.linear", case) for case in LINEAR_MISTAKES),
+    ],
+)
+def test_a_wrong_parameter_is_told_at_its_line(trainer, case, example):
+    cases = MISTAKES if trainer == "isthmus.logistic" else LINEAR_MISTAKES
+    parameters, message, remedy = cases[case]
+    with_trainer(example, parameters, trainer)
     (problem,) = (p for p in example.problems() if message in p.message)
     assert (problem.file, problem.line) == (FILE, example.line(FILE, "parameters:"))
     assert remedy is None or remedy in (problem.remedy or "")
@@ -76,8 +87,8 @@ def test_a_float_is_no_category_and_that_is_told_before_training(example):
     assert problem.line == example.line(FILE, "parameters:")
 
 
-def test_a_trainer_of_a_rate_is_refused_for_a_number_at_its_line(example):
-    with_trainer(example, "{C: 0.1}")
+def with_number(example):
+    """Add an objective that is a number to the example: dwell."""
     example.edit(
         "project.yaml",
         "  click:\n",
@@ -90,9 +101,30 @@ def test_a_trainer_of_a_rate_is_refused_for_a_number_at_its_line(example):
         "  dwell: {rate: sum stay.seconds / impression, within: 30m, at_most: 600}",
     )
     example.edit(FILE, "objective: ctr", "objective: dwell")
+
+
+def test_a_trainer_of_a_rate_is_refused_for_a_number_at_its_line(example):
+    with_trainer(example, "{C: 0.1}")
+    with_number(example)
     message = "isthmus.logistic learns an outcome of 0 or 1, and dwell is a number"
     (problem,) = (p for p in example.problems() if message in p.message)
     assert problem.line == example.line(FILE, "trainer:")
+    assert "isthmus.linear" in problem.remedy
+
+
+def test_a_trainer_of_a_number_is_refused_for_a_rate_at_its_line(example):
+    with_trainer(example, "{alpha: 10}", "isthmus.linear")
+    message = "isthmus.linear learns a number, and ctr is an outcome of 0 or 1"
+    (problem,) = (p for p in example.problems() if message in p.message)
+    assert problem.line == example.line(FILE, "trainer:")
+    assert "isthmus.logistic" in problem.remedy
+
+
+def test_a_trainer_of_a_number_is_sound_for_a_number(example):
+    with_trainer(example, "{alpha: 10, categories: [position]}", "isthmus.linear")
+    with_number(example)
+    kinds = [p for p in example.problems() if "isthmus.linear" in p.message]
+    assert kinds == []
 
 
 def test_an_override_is_judged_by_the_trainers_bounds(example):
