@@ -96,7 +96,7 @@ class Evaluation(StoredDocument, frozen=True, kw_only=True, tag=2):
 
     @property
     def whole(self) -> str:
-        """The name of the metric of the order of all rows: auc, or spearman of a number."""
+        """Return the name of the metric of the order of all rows: auc, or spearman of a number."""
         return "spearman" if self.kind == "number" else "auc"
 
 

@@ -36,7 +36,7 @@ class GateResult(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None  # where AUC (of a number spearman) and the ranking disagree
 
     def verdict_of(self, name: str) -> Verdict | None:
-        """Return the verdict of one of the gate's checks by its name; None if it has no such."""
+        """Return the verdict of the gate's check of this name; None if it has no such check."""
         return next((check.verdict for check in self.checks if check.name == name), None)
 
 
@@ -91,7 +91,7 @@ def judge(
     no_unit: str | None = None,
     trained_for: str | None = None,
 ) -> GateResult:
-    """Judge a model's metrics by a gate's bounds, and return the worst verdict of all checks.
+    """Judge a model's metrics by a gate's bounds; return the checks and the worst verdict.
 
     Args:
         bounds: The bounds that the metrics must keep.
@@ -139,9 +139,10 @@ def judge(
 
 
 def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
-    """Return the gate's check that no feature leaks the label; None if the gate does not have it.
+    """Return the gate's check that no feature leaks the label; None if it has no such check.
 
-    It fails if a feature raises an alarm, and is inconclusive if one was not looked at.
+    `looked` are the findings. The check fails if a feature raises an alarm, and is inconclusive if
+    one was not looked at.
     """
     if gate.leaks is None:
         return None
@@ -165,9 +166,10 @@ def no_leaks(gate: Gate, looked: Sequence[FeatureFinding]) -> Check | None:
 
 
 def _disagreement(differences: Mapping[str, Estimate]) -> str | None:
-    """Return a warning as text if a model is better by AUC, or spearman, and worse by ndcg.
+    """Return a warning as text if a model is better by AUC (or spearman) and worse by ndcg.
 
-    Such a model has learnt which users like much, not which items a user prefers.
+    `differences` are those to the champion, by metric. Such a model has learnt which users like
+    much, not which items a user prefers.
     """
     name, metric = _DEFAULT.metric, "spearman" if "spearman" in differences else "auc"
     whole, ranking = differences.get(metric), differences.get(name)
@@ -194,7 +196,10 @@ def _range_text(bound: Bound) -> str:
 
 
 def _unknown(metric: str, *, number: bool) -> str:
-    """Return as text why a metric has no value; `number` says that the outcomes are numbers."""
+    """Return text on why a metric has no value.
+
+    `number` says that the outcomes are numbers.
+    """
     if number:
         return {
             "calibration": "a prediction is below 0, or units are too few",

@@ -71,7 +71,10 @@ def count_positives(table: pa.Table) -> int:
 
 
 def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: Clusters) -> dict[str, Any]:
-    """Return the fields of an evaluation that are of a rate."""
+    """Return the fields of an evaluation whose outcomes are 0 or 1.
+
+    `cutoffs` are those of ranking metrics; `among` says which rows belong together.
+    """
     outcomes, scores, base = (
         table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
     )
@@ -91,7 +94,11 @@ def _of_rate(table: pa.Table, cutoffs: Sequence[int], among: Clusters) -> dict[s
 def _of_number(
     table: pa.Table, cutoffs: Sequence[int], among: Clusters, at_most: float | None
 ) -> dict[str, Any]:
-    """Return the fields of an evaluation that are of a number."""
+    """Return the fields of an evaluation whose outcomes are numbers.
+
+    `cutoffs` are those of ranking metrics; `among` says which rows belong together; `at_most` caps
+    a row's outcome.
+    """
     outcomes, scores, base = (
         table[name].to_numpy() for name in ("outcome", "prediction", "base_rate")
     )
@@ -118,7 +125,11 @@ def _of_number(
 def _figures(
     table: pa.Table, base_loss: Floats, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Estimate]:
-    """Return the metrics of predictions of a rate with their intervals, by their names in gates."""
+    """Return the metrics of predictions of a rate with their intervals, by their names in gates.
+
+    `base_loss` is the log loss of each row without a model; `among` says which rows belong
+    together.
+    """
     outcomes, scores = table["outcome"].to_numpy(), table["prediction"].to_numpy()
     sums = metrics.totals(table, scores, cutoffs, among)
     if chances(scores):
@@ -180,9 +191,9 @@ def _period(table: pa.Table, number: int, start: datetime, rows: int, positives:
 
 
 def common_rows(ours: pa.Table, theirs: pa.Table) -> tuple[pa.Table, NDArray[Any]]:
-    """Return the rows that two models both predicted, with the other model's predictions.
+    """Return the rows that two models both predicted, and the other model's predictions of them.
 
-    Rows are matched by event_id and have all columns of `ours`.
+    Rows are matched by event_id, and have all columns of `ours`.
     """
     places = pc.index_in(ours["event_id"], theirs["event_id"].combine_chunks())
     both = pc.is_valid(places)
@@ -217,7 +228,7 @@ def differences(
 ) -> dict[str, Estimate]:
     """Return each metric of one model minus that of another, on the same rows, with intervals.
 
-    The first model's predictions are in `common`. `other` are another model's. `auc` is always
+    The predictions of the first are in `common`, those of the second in `other`. `auc` is always
     there, and `spearman` of a number.
     """
     among = clusters(common)

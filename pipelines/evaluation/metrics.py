@@ -34,7 +34,7 @@ class Clusters(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def clusters(predictions: pa.Table) -> Clusters:
-    """Return which rows of the predictions belong to one unit and one ranked group, as codes."""
+    """Return which rows belong to one unit and to one ranked list, as integer codes."""
     unit, group = (codes(predictions, name) for name in ("unit", "ranked_within"))
     if unit is None and group is None:
         rows = np.arange(predictions.num_rows)
@@ -57,9 +57,9 @@ def clusters(predictions: pa.Table) -> Clusters:
 
 
 def codes(predictions: pa.Table, name: str) -> Codes | None:
-    """Return a column's values as integer codes from 0; each null gets its own.
+    """Return a column's values as integer codes from 0; each null has a code of its own.
 
-    None when there is no value at all, or no such column (an older run).
+    None if there is no value at all, or no such column (an older run).
     """
     if name not in predictions.column_names or predictions[name].null_count == predictions.num_rows:
         return None
@@ -80,12 +80,12 @@ def day_of(predictions: pa.Table) -> NDArray[Any]:
 
 
 def is_number(predictions: pa.Table) -> bool:
-    """Return whether the outcomes are numbers, and not 0 or 1 of a rate."""
+    """Return whether the outcomes are numbers, instead of 0 or 1."""
     return bool(pa.types.is_floating(predictions.schema.field("outcome").type))
 
 
 def chances(scores: Any) -> bool:
-    """Return whether predictions can be probabilities (0 .. 1), and not mere scores."""
+    """Return whether predictions can be probabilities (0 .. 1), instead of mere scores."""
     scores = np.asarray(scores, dtype=float)
     return bool(((scores >= 0) & (scores <= 1)).all())
 
@@ -93,12 +93,12 @@ def chances(scores: Any) -> bool:
 def totals(
     predictions: pa.Table, scores: Any, cutoffs: Sequence[int], among: Clusters
 ) -> dict[str, Totals]:
-    """Return every metric of the predictions as numerator and denominator by unit.
+    """Return every metric of the predictions as a numerator and a denominator for each unit.
 
-    A bootstrap over units resamples these. `auc` is within days and `pr_auc` over all rows;
-    `log_loss` and `calibration` are of chances only; groups add ndcg@k, recall@k, precision@k,
-    `mrr` and `group_auc`. Outcomes that are numbers have those of regression.py; groups add ndcg@k
-    and value@k.
+    A bootstrap over units resamples these. `among` says which rows belong to a unit and a ranked
+    list. `auc` is within days and `pr_auc` over all rows; `log_loss` and `calibration` are of
+    chances only; lists add ndcg@k, recall@k, precision@k, `mrr` and `group_auc`. Outcomes that are
+    numbers have those of regression.py; lists add ndcg@k and value@k.
     """
     outcomes, scores = predictions["outcome"].to_numpy(), np.asarray(scores, dtype=float)
     if is_number(predictions):
@@ -166,7 +166,7 @@ def value_totals(groups: ValueGroups, among: Clusters, scale: units.Scale) -> di
 
 
 def _unit_of_group(among: Clusters) -> Codes:
-    """Return the unit of each ranked group, as a code."""
+    """Return the unit of each ranked list, as an integer code."""
     owner = np.zeros(among.groups, dtype=np.int64)
     owner[among.group] = among.unit
     return owner
@@ -187,7 +187,7 @@ def groups_that_tell(predictions: pa.Table, among: Clusters) -> int:
 
 
 def top_of(predictions: pa.Table, scores: Any, among: Clusters) -> TopSpread | None:
-    """Return how first places of the ranking are spread over items, or None.
+    """Return how first places of the ranking are spread over items; None without lists or items.
 
     None without groups or items.
     """

@@ -182,7 +182,7 @@ class _Ranks:
 
     @property
     def constant(self) -> bool:
-        """Whether all values are equal, or there are none."""
+        """Return whether all values are equal, or there are none."""
         return self._number < 2
 
     def above(self, weights: Floats) -> Floats:

@@ -53,7 +53,7 @@ class Totals(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def value(self) -> float:
-        """The metric's value over all units; NaN when nothing was counted."""
+        """Return the metric's value over all units; NaN when nothing was counted."""
         below = float(self.denominator.sum())
         ratio = float(self.numerator.sum()) / below if below else float("nan")
         if self.scale == "unexplained":
@@ -164,10 +164,11 @@ def parts(metric: Totals) -> Floats:
 
 
 def _interval(value: float, drawn: Floats, influence: Floats, number: int) -> Estimate:
-    """Return a metric with its 95 % interval: percentiles of its bootstrap draws.
+    """Return a metric with its 95 % interval, from the percentiles of its bootstrap draws.
 
-    Of rates, ranks and paired differences bias correction and acceleration (BCa) and studentizing
-    were tried and cover no better (docs/benchmarks.md).
+    `influence` is each unit's on the metric, `number` how many units there are. Of rates, ranks and
+    paired differences bias correction and acceleration (BCa) and studentizing were tried and cover
+    no better (docs/benchmarks.md).
     """
     values = drawn[~np.isnan(drawn)]
     out = 100 * tail(number, freedom(influence, number))
@@ -231,9 +232,10 @@ def freedom(influence: Floats, number: int) -> float:
 def tail(number: int, free: float) -> float:
     """Return the percentile at which a bootstrap's 95 % interval ends, corrected for few units.
 
-    The interval is widened by the ratio of Student's t with `free` degrees of freedom to the normal
-    quantile. Hesterberg, "What Teachers Should Know About the Bootstrap" (2015), expanded
-    percentiles; t by Abramowitz and Stegun 26.7.5.
+    `number` is that of units, `free` the degrees of freedom. The interval is widened by the ratio
+    of Student's t with `free` degrees of freedom to the normal quantile. Hesterberg, "What Teachers
+    Should Know About the Bootstrap" (2015), expanded percentiles; t by Abramowitz and Stegun
+    26.7.5.
     """
     normal = NormalDist()
     z = normal.inv_cdf(0.975)
@@ -284,7 +286,7 @@ def _sampled(columns: Floats, samples: int, random: np.random.Generator) -> Floa
 
 
 def _moved(metric: Totals, ratios: Floats) -> Floats:
-    """Return a metric in bootstrap samples, from the ratio of its sums in each of them."""
+    """Return a metric's value in bootstrap samples, from the ratio of its sums in each."""
     value, ratios = metric.value, np.where(np.isfinite(ratios), ratios, np.nan)
     if metric.scale == "root":
         return np.sqrt(np.maximum(ratios, 0))

@@ -74,7 +74,7 @@ class Comparisons(Rows[Comparison]):
 
     @property
     def runs(self) -> tuple[Run, ...]:
-        """The training runs that are compared, beginning with the one compared against."""
+        """Return the training runs that are compared, beginning with the one compared against."""
         return (self[0].first, *(pair.second for pair in self))
 
 
@@ -102,7 +102,7 @@ def compare(project: Project, *names: str) -> Comparisons:
 
 
 def _predictions(project: Project, run: Run) -> pa.Table:
-    """Return a run's forward predictions as a table; raise NotFound if they were removed."""
+    """Return a run's forward predictions as a table; raise NotFound if they were deleted."""
     try:
         return runs.predictions_of(project.target.blobs, run.name)
     except NotFound as error:
@@ -329,7 +329,7 @@ def spoken_verdict(comparison: Comparison) -> str:
 
 
 def power_text(comparison: Comparison) -> str:
-    """Return a sentence on the smallest difference that two runs' rows show with 80 % power."""
+    """Return a sentence on the smallest difference that the compared rows show with 80 % power."""
     evaluation = figures(comparison.second)
     if evaluation.unit is not None and evaluation.units:
         return figure_text.power_of_units(

@@ -111,7 +111,7 @@ def _place(column: Sequence[str]) -> int:
 
 
 def _stacked(cell: str) -> str:
-    """Return a table's cell with a figure's interval below the figure, if the cell has one."""
+    """Return a table's cell, with the interval below the metric if the cell has one."""
     value, gap, interval = cell.partition("  ")
     return page.with_interval(value, interval.strip()) if gap else cell
 
@@ -178,7 +178,7 @@ def _several(compared: Comparisons, charts: list[str]) -> list[str]:
 
 
 def _interval_note(run: Run) -> str:
-    """Return as text how a run's intervals were computed."""
+    """Return text on how the intervals of a run's metrics were computed."""
     evaluation = compare.figures(run)
     drawn = figure_text.independence(evaluation)
     return (
@@ -197,7 +197,7 @@ def _first_word(pair: Comparison) -> str:
 
 
 def _sentence(pair: Comparison) -> str:
-    """Return a sentence on whether the interval of the difference between two runs holds 0."""
+    """Return a sentence on whether two runs differ, by the interval of their difference."""
     if pair.other is not None:
         return f"{compare.spoken_verdict(pair)}."
     if pair.verdict == "undecided":

@@ -207,7 +207,7 @@ def number_notes(evaluation: Evaluation) -> dict[str, str]:
 
 
 def ranking_figures(figures: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return those of the metrics that measure the ranking within groups."""
+    """Return those of the metrics that measure the ranking within lists."""
     return {name: figure for name, figure in figures.items() if ranks(name)}
 
 

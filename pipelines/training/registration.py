@@ -111,7 +111,7 @@ def register(context: StepContext, model: Model) -> None:
 
 
 def _no_ranking(measured: Evaluation) -> str:
-    """Return as text why ranking cannot be judged: every row has a list of its own."""
+    """Return text on why ranking cannot be judged: every row is alone in its list."""
     within = measured.ranked.within if measured.ranked else ""
     return f"no ranking is judged: no two rows have the same {within}, so that none has an order"
 
