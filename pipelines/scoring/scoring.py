@@ -226,8 +226,7 @@ def _failed(
     remedy = (record.remedy if record else None) or f"isthmus runs log {run} {step}"
     if was_killed and batch.limit is None:
         remedy = (
-            f"isthmus predict {batch.prediction} goes on with it, and --as-of begins another; "
-            f"{remedy}"
+            f"go on with it by isthmus predict {batch.prediction}; --as-of begins another; {remedy}"
         )
     return Invalid(
         f"scoring {batch.prediction} failed in step {step}: {reason or 'it was stopped'}",

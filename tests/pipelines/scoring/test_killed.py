@@ -170,7 +170,7 @@ def test_a_killed_step_ends_the_command_and_a_repeat_goes_on_with_the_batch(trai
     folder = trained("local")
     _, said = killed(folder, "local", "publish")
     assert "failed in step publish: killed by SIGKILL" in said
-    assert "isthmus predict nightly goes on with it, and --as-of begins another" in said
+    assert "go on with it by isthmus predict nightly; --as-of begins another" in said
     check_whole(folder, "local")
 
 
